@@ -1,0 +1,152 @@
+/**
+ * The event: one immutable change of one object, and its form on the wire (CloudEvents 1.0, binary mode, on NATS).
+ *
+ * Subject = the object, sequence = its resourceVersion, body = the whole object after the change
+ * (for a delete: the last one). Everything about *why* is in headers, so the body stays what a reader of the API sees.
+ */
+import type { ObjectKey } from './Key.ts'
+import type { KubeObject } from './KubeObject.ts'
+import { keyOfSubject, type StreamName } from './Subject.ts'
+
+/** What a decision knew that the object does not show, e.g. the scheduler's filtered nodes and scores. */
+export type Reasons = Readonly<Record<string, unknown>>
+
+export interface EventFacts {
+  /** `<intent id>` or `<intent id>.<n>`: an intent delivered twice is recognised by it. */
+  readonly id: string
+  /** A past-tense fact: `reckon.pod.scheduled.v1`. */
+  readonly type: string
+  /** The component that asked: `kubectl`, `scheduler`, `deployment-controller`, `kubelet/node-1`. */
+  readonly source: string
+  /** RFC 3339 with milliseconds, UTC: the decider's clock. */
+  readonly time: string
+  /** The authenticated user: `kubernetes-admin`, `system:kube-scheduler`. */
+  readonly user: string
+  /** The id of the root intent: shared by everything a person's command led to. */
+  readonly correlationId: string
+  /** The event that led to this one; absent for a root. */
+  readonly causationId?: string
+  /** That event's place: `EVENTS:123`. Lets a chain be walked without a search. */
+  readonly causationRef?: string
+  /** What was asked: `create`, `patch`, `delete/status` … */
+  readonly verb: string
+  /** The person's command as the client told it: `kubectl apply`. */
+  readonly command?: string
+  readonly reasons?: Reasons
+}
+
+export interface NewEvent extends EventFacts {
+  readonly stream: StreamName
+  readonly key: ObjectKey
+  /** True when the object is gone after this event. */
+  readonly deleted: boolean
+  /** The object after the change, without `metadata.resourceVersion`. */
+  readonly object: KubeObject
+  /** The sequence of the event before this one on the subject; 0 when there is none. The optimistic lock. */
+  readonly expected: number
+}
+
+export interface Event extends NewEvent {
+  readonly sequence: number
+}
+
+/** What the log keeps of an event; `text` is the body, serialized once. */
+export interface EventRecord {
+  readonly headers: Readonly<Record<string, string>>
+  readonly text: string
+}
+
+export const EXPECTED_HEADER = 'Nats-Expected-Last-Subject-Sequence'
+
+/** Header values are ASCII; anything else travels percent-encoded. */
+const ascii = (text: string): string => encodeURI(text).replaceAll('%20', ' ')
+const fromAscii = (text: string): string => {
+  try {
+    return decodeURI(text)
+  } catch {
+    return text
+  }
+}
+
+/**
+ * The body of an event. `kind`, `apiVersion` and `metadata` come first so that a reader can stamp the resourceVersion
+ * into the text without parsing it (see `stamp`).
+ */
+export const bodyOf = (object: KubeObject): string => {
+  const { apiVersion, kind, metadata, ...rest } = object
+  const { resourceVersion: _, ...meta } = metadata
+  return JSON.stringify({ kind, apiVersion, metadata: meta, ...rest })
+}
+
+const MARK = '"metadata":{'
+
+/** The object's JSON as the API shows it: the body with the resourceVersion in it. Serialized once, shared by every reader. */
+export const stamp = (body: string, sequence: number): string => {
+  const at = body.indexOf(MARK) + MARK.length
+  return `${body.slice(0, at)}"resourceVersion":"${sequence}"${body[at] === '}' ? '' : ','}${body.slice(at)}`
+}
+
+export const encodeEvent = (event: NewEvent): EventRecord => {
+  const headers: Record<string, string> = {
+    'ce-specversion': '1.0',
+    'ce-id': event.id,
+    'ce-type': event.type,
+    'ce-source': ascii(event.source),
+    'ce-subject': ascii(`${event.key.namespace}/${event.key.name}`),
+    'ce-time': event.time,
+    'ce-correlationid': event.correlationId,
+    'ce-authid': ascii(event.user),
+    'content-type': 'application/json',
+    'reckon-verb': event.verb,
+    [EXPECTED_HEADER]: String(event.expected)
+  }
+  if (event.causationId !== undefined) headers['ce-causationid'] = event.causationId
+  if (event.causationRef !== undefined) headers['reckon-cause'] = event.causationRef
+  if (event.command !== undefined) headers['reckon-command'] = ascii(event.command)
+  if (event.reasons !== undefined) headers['reckon-reasons'] = ascii(JSON.stringify(event.reasons))
+  if (event.deleted) headers['reckon-deleted'] = 'true'
+  return { headers, text: bodyOf(event.object) }
+}
+
+/** A log entry that is not an event of ours: reading stops here rather than guess. */
+export class UnreadableEvent extends Error {
+  override readonly name = 'UnreadableEvent'
+}
+
+export interface RawEvent {
+  readonly subject: string
+  readonly sequence: number
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Everything of an event but its object, which is parsed by `objectOf` when somebody needs it. */
+export const decodeFacts = (stream: StreamName, raw: RawEvent): Omit<Event, 'object'> => {
+  const key = keyOfSubject(stream, raw.subject)
+  const header = (name: string): string => {
+    const value = raw.headers[name]
+    if (value === undefined) throw new UnreadableEvent(`${stream} ${raw.sequence} (${raw.subject}) has no ${name} header; the log can't be read past it`)
+    return value
+  }
+  if (key === undefined) throw new UnreadableEvent(`${stream} ${raw.sequence} has the subject ${raw.subject}, which names no object`)
+  return {
+    stream,
+    key,
+    sequence: raw.sequence,
+    id: header('ce-id'),
+    type: header('ce-type'),
+    source: fromAscii(header('ce-source')),
+    time: header('ce-time'),
+    user: fromAscii(header('ce-authid')),
+    correlationId: header('ce-correlationid'),
+    verb: header('reckon-verb'),
+    expected: Number(raw.headers[EXPECTED_HEADER] ?? 0),
+    deleted: raw.headers['reckon-deleted'] === 'true',
+    ...(raw.headers['ce-causationid'] === undefined ? {} : { causationId: raw.headers['ce-causationid'] }),
+    ...(raw.headers['reckon-cause'] === undefined ? {} : { causationRef: raw.headers['reckon-cause'] }),
+    ...(raw.headers['reckon-command'] === undefined ? {} : { command: fromAscii(raw.headers['reckon-command']) }),
+    ...(raw.headers['reckon-reasons'] === undefined ? {} : { reasons: JSON.parse(fromAscii(raw.headers['reckon-reasons'])) as Reasons })
+  }
+}
+
+/** The object of an event as the API shows it: the parsed body with its resourceVersion. */
+export const objectOf = (body: string, sequence: number): KubeObject => JSON.parse(stamp(body, sequence)) as KubeObject

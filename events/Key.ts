@@ -1,0 +1,26 @@
+/** The identity of an object: which collection it belongs to and its place there. */
+
+export interface ResourceRef {
+  /** API group; '' is the core group. */
+  readonly group: string
+  /** Plural resource name, lower case: `pods`. */
+  readonly resource: string
+}
+
+export interface ObjectKey extends ResourceRef {
+  /** '' for cluster-scoped objects. */
+  readonly namespace: string
+  readonly name: string
+}
+
+/** `apps/deployments`, `/pods`: the id of a collection in maps. */
+export const resourceId = (ref: ResourceRef): string => `${ref.group}/${ref.resource}`
+
+/** `default/web`, or `/web` for a cluster-scoped object: the id of an object within its collection. */
+export const objectId = (namespace: string, name: string): string => `${namespace}/${name}`
+
+/** A string that names the object in the whole cluster: `apps/deployments/default/web`. */
+export const keyId = (key: ObjectKey): string => `${key.group}/${key.resource}/${key.namespace}/${key.name}`
+
+/** `deployments.apps "web"`, `pods "web-1"`: how messages name an object. */
+export const qualifiedResource = (ref: ResourceRef): string => (ref.group === '' ? ref.resource : `${ref.resource}.${ref.group}`)

@@ -1,0 +1,76 @@
+/**
+ * What reckon knows of a kind: one definition per kind, one file per definition, collected in `scheme.ts`.
+ * Adding a kind is adding a file. Everything here is a plain function of its arguments.
+ */
+import type { FieldError } from './Refusal.ts'
+import type { KubeObject } from './KubeObject.ts'
+import type { StreamName } from './Subject.ts'
+
+export type Verb = 'create' | 'delete' | 'deletecollection' | 'get' | 'list' | 'patch' | 'update' | 'watch'
+
+export interface Subresource {
+  readonly name: string
+  /** Of the body, when it is another kind than the parent: Scale, Eviction, Binding, TokenRequest. */
+  readonly group?: string
+  readonly version?: string
+  readonly kind?: string
+  readonly verbs: readonly string[]
+}
+
+/** Column of a printed table; priority 1 shows with `-o wide` only. */
+export interface Column {
+  readonly name: string
+  readonly type: 'string' | 'integer' | 'date'
+  readonly format?: string
+  readonly priority?: 0 | 1
+  readonly description?: string
+}
+
+export interface PrepareContext {
+  /** RFC 3339, seconds, UTC. */
+  readonly now: string
+}
+
+export interface Kind {
+  readonly group: string
+  readonly version: string
+  /** Other versions served with the same shape, e.g. none today. */
+  readonly kind: string
+  readonly resource: string
+  readonly singular: string
+  readonly namespaced: boolean
+  readonly shortNames?: readonly string[]
+  readonly categories?: readonly string[]
+  readonly verbs: readonly Verb[]
+  readonly subresources?: readonly Subresource[]
+  readonly stream: StreamName
+  /** True when the object has spec/status halves: status writes go through /status, spec changes bump generation. */
+  readonly hasStatus?: boolean
+  /** True when metadata.generation is kept (spec-bearing kinds). */
+  readonly hasGeneration?: boolean
+  /** Fills absent fields in place, on every write (create and update), as upstream's defaulting does. */
+  default?(object: KubeObject): void
+  /** Create strategy: clears what a client may not set (status), sets initial values, in place, before defaulting. */
+  prepareForCreate?(object: KubeObject, context: PrepareContext): void
+  /** Update strategy: carries over what may not change (status on a spec write), in place. `subresource` '' = main. */
+  prepareForUpdate?(object: KubeObject, old: KubeObject, subresource: string, context: PrepareContext): void
+  /** Faults of an object to be stored, metadata aside (that is checked for every kind). */
+  validate?(object: KubeObject): FieldError[]
+  /** Faults of a change: immutable fields and the like. */
+  validateUpdate?(object: KubeObject, old: KubeObject, subresource: string): FieldError[]
+  /** How the name is checked: default 'subdomain' (RFC 1123 subdomain, 253). */
+  readonly nameRule?: 'subdomain' | 'label' | 'label1035' | 'path'
+  /** Field selectors beyond metadata.name and metadata.namespace: label → value ('' when unset). */
+  readonly fields?: Readonly<Record<string, (object: KubeObject) => string>>
+  /** Default graceful deletion period; only pods have one. */
+  gracePeriodSeconds?(object: KubeObject): number
+  /** The past-tense domain fact of a change: `reckon.pod.scheduled.v1`. Undefined: created, updated, deleted by verb. */
+  eventType?(change: { readonly before: KubeObject | undefined; readonly after: KubeObject; readonly deleted: boolean; readonly subresource: string }): string | undefined
+  readonly columns?: readonly Column[]
+  /** Cells of a table row, in the order of `columns`. `now` in milliseconds. */
+  row?(object: KubeObject, now: number): readonly (string | number)[]
+  /** Row conditions: pods mark Completed and Failed. */
+  rowConditions?(object: KubeObject): readonly { type: string; status: string; reason?: string; message?: string }[] | undefined
+  /** The scale subresource: where replicas and the selector live. */
+  readonly scale?: { readonly specReplicas: string; readonly statusReplicas: string; selector(object: KubeObject): string }
+}

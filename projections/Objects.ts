@@ -1,0 +1,188 @@
+/**
+ * The current objects: a fold of one stream's events into collections that gets, lists, selectors and every
+ * controller read. Mutable inside for speed; still a plain function of the events it was given.
+ */
+import { stamp, type Event } from '#events/Event.ts'
+import { objectId, resourceId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+
+/** One live object. `object` is parsed and `text` is stamped at most once, whoever asks first. */
+export class Entry {
+  readonly key: ObjectKey
+  readonly id: string
+  readonly sequence: number
+  /** The event that made this version: id, correlation and the rest, for causes. */
+  readonly facts: Omit<Event, 'object'>
+  #body: string | undefined
+  #object: KubeObject | undefined
+  #text: string | undefined
+
+  constructor(facts: Omit<Event, 'object'>, body: string, object?: KubeObject) {
+    this.key = facts.key
+    this.id = objectId(facts.key.namespace, facts.key.name)
+    this.sequence = facts.sequence
+    this.facts = facts
+    this.#body = body
+    this.#object = object
+  }
+  /** With metadata.resourceVersion. Shared: never change it in place. */
+  get object(): KubeObject {
+    if (this.#object === undefined) this.#object = JSON.parse(this.text) as KubeObject
+    return this.#object
+  }
+  /** The object's JSON, the same string for every reader. */
+  get text(): string {
+    if (this.#text === undefined) {
+      this.#text = stamp(this.#body as string, this.sequence)
+      this.#body = undefined
+    }
+    return this.#text
+  }
+}
+
+export interface Change {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
+  /** After the change; for DELETED the last state, at the deletion's sequence. */
+  readonly entry: Entry
+  readonly previous: Entry | undefined
+}
+
+/** An index: the values under which an object of a collection is found. */
+export type IndexFunction = (object: KubeObject) => readonly string[]
+
+const labelPairs: IndexFunction = (object) => Object.entries(object.metadata.labels ?? {}).map(([key, value]) => `${key}=${value}`)
+const ownerUids: IndexFunction = (object) => (object.metadata.ownerReferences ?? []).map((owner) => owner.uid)
+const nodeName: IndexFunction = (object) => (object['spec']?.nodeName ? [object['spec'].nodeName as string] : [])
+
+/** `label` and `owner` for every collection, `node` for pods. */
+export const INDEXES: Readonly<Record<string, Readonly<Record<string, IndexFunction>>>> = {
+  '*': { label: labelPairs, owner: ownerUids },
+  '/pods': { node: nodeName }
+}
+
+export class Collection {
+  readonly ref: ResourceRef
+  readonly #byId = new Map<string, Entry>()
+  readonly #namespaces = new Map<string, Map<string, Entry>>()
+  readonly #indexes = new Map<string, { of: IndexFunction; postings: Map<string, Map<string, Entry>> }>()
+  readonly #sorted = new Map<string, readonly Entry[]>()
+  /** Sequence of the last change in this collection. */
+  sequence = 0
+
+  constructor(ref: ResourceRef) {
+    this.ref = ref
+    for (const [name, of] of Object.entries({ ...INDEXES['*'], ...INDEXES[resourceId(ref)] })) this.#indexes.set(name, { of, postings: new Map() })
+  }
+  get size(): number {
+    return this.#byId.size
+  }
+  get(namespace: string, name: string): Entry | undefined {
+    return this.#byId.get(objectId(namespace, name))
+  }
+  values(): IterableIterator<Entry> {
+    return this.#byId.values()
+  }
+  /** In the order lists show: by namespace, then name, as byte strings. Cached until the namespace changes. */
+  list(namespace?: string): readonly Entry[] {
+    const slot = namespace ?? '*'
+    const cached = this.#sorted.get(slot)
+    if (cached !== undefined) return cached
+    const source = namespace === undefined ? this.#byId : (this.#namespaces.get(namespace) ?? new Map<string, Entry>())
+    const sorted = [...source.values()].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
+    this.#sorted.set(slot, sorted)
+    return sorted
+  }
+  /** Objects under an index value, in no particular order. */
+  indexed(index: string, value: string): Iterable<Entry> {
+    return this.#indexes.get(index)?.postings.get(value)?.values() ?? []
+  }
+  put(entry: Entry): Entry | undefined {
+    const previous = this.#byId.get(entry.id)
+    if (previous !== undefined) this.#unindex(previous)
+    this.#byId.set(entry.id, entry)
+    let space = this.#namespaces.get(entry.key.namespace)
+    if (space === undefined) this.#namespaces.set(entry.key.namespace, (space = new Map()))
+    space.set(entry.id, entry)
+    for (const { of, postings } of this.#indexes.values())
+      for (const value of of(entry.object)) {
+        let posting = postings.get(value)
+        if (posting === undefined) postings.set(value, (posting = new Map()))
+        posting.set(entry.id, entry)
+      }
+    this.#touched(entry)
+    return previous
+  }
+  remove(entry: Entry): Entry | undefined {
+    const previous = this.#byId.get(entry.id)
+    if (previous === undefined) return undefined
+    this.#unindex(previous)
+    this.#byId.delete(entry.id)
+    const space = this.#namespaces.get(entry.key.namespace)
+    space?.delete(entry.id)
+    if (space?.size === 0) this.#namespaces.delete(entry.key.namespace)
+    this.#touched(entry)
+    return previous
+  }
+  #touched(entry: Entry): void {
+    this.sequence = entry.sequence
+    this.#sorted.delete('*')
+    this.#sorted.delete(entry.key.namespace)
+  }
+  #unindex(entry: Entry): void {
+    for (const { of, postings } of this.#indexes.values())
+      for (const value of of(entry.object)) {
+        const posting = postings.get(value)
+        posting?.delete(entry.id)
+        if (posting?.size === 0) postings.delete(value)
+      }
+  }
+}
+
+/** What readers (deciders, controllers, verbs) see: the state, without the means to change it. */
+export interface ObjectsView {
+  get(key: ObjectKey): Entry | undefined
+  collection(ref: ResourceRef): Collection
+}
+
+export class Objects implements ObjectsView {
+  sequence = 0
+  readonly #collections = new Map<string, Collection>()
+  /** Last sequence per subject, deleted objects included: what the next write must expect. */
+  readonly #heads = new Map<string, number>()
+
+  get(key: ObjectKey): Entry | undefined {
+    return this.#collections.get(resourceId(key))?.get(key.namespace, key.name)
+  }
+  collection(ref: ResourceRef): Collection {
+    const id = resourceId(ref)
+    let found = this.#collections.get(id)
+    if (found === undefined) this.#collections.set(id, (found = new Collection({ group: ref.group, resource: ref.resource })))
+    return found
+  }
+  collections(): IterableIterator<Collection> {
+    return this.#collections.values()
+  }
+  /** The sequence of the last event on the object's subject; 0 when it never had one. */
+  head(key: ObjectKey): number {
+    const entry = this.get(key)
+    if (entry !== undefined) return entry.sequence
+    return this.#heads.get(`${resourceId(key)}/${objectId(key.namespace, key.name)}`) ?? 0
+  }
+  /** Folds one event. `object`, when the caller has it parsed already (with resourceVersion), is not parsed again. */
+  apply(facts: Omit<Event, 'object'>, body: string, object?: KubeObject): Change | undefined {
+    if (facts.sequence <= this.sequence) return undefined
+    this.sequence = facts.sequence
+    const collection = this.collection(facts.key)
+    const entry = new Entry(facts, body, object)
+    const subject = `${resourceId(facts.key)}/${entry.id}`
+    if (facts.deleted) {
+      this.#heads.set(subject, facts.sequence)
+      const previous = collection.remove(entry)
+      return previous === undefined ? undefined : { type: 'DELETED', entry, previous }
+    }
+    this.#heads.delete(subject)
+    const previous = collection.put(entry)
+    return { type: previous === undefined ? 'ADDED' : 'MODIFIED', entry, previous }
+  }
+}
+

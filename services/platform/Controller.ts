@@ -1,0 +1,176 @@
+/**
+ * The controller loop, written once: changes mark keys dirty, each dirty key is decided on the present state,
+ * the decision's intents are submitted in order, and the key rests until the view has folded what it asked for.
+ *
+ * Level-triggered: a change only says which key to look at. Waiting for the fold is what other systems call
+ * expectations: between asking and seeing our own event nothing is asked twice.
+ */
+import type { ResourceRef } from '#events/Key.ts'
+import { resourceId } from '#events/Key.ts'
+import type { Cause, Intent, IntentResult, Intents } from '#events/Intent.ts'
+import type { Subscription } from '#events/Log.ts'
+import type { Change, Entry, ObjectsView } from '#projections/Objects.ts'
+import type { Clock, Timer } from './Clock.ts'
+import type { Views } from './View.ts'
+
+/** An intent as a decision states it: the loop adds id, source and cause. */
+export type Ask = Omit<Intent, 'id' | 'source' | 'cause'> & { readonly cause?: Cause }
+
+export interface Decision {
+  readonly asks: readonly Ask[]
+  /** Look at the key again after this long, whether or not something changes. */
+  readonly requeueAfterMs?: number
+}
+
+export interface DecideContext {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  /** In [0, 1): drawn once per decision, for jitter and choice. */
+  readonly random: number
+}
+
+export interface ControllerDefinition {
+  /** `deployment-controller` */
+  readonly name: string
+  readonly watches: readonly {
+    readonly ref: ResourceRef
+    /** The keys a change concerns. `previous` helps when a selector stops matching. */
+    keys(change: Change, view: ObjectsView): readonly string[]
+  }[]
+  /** Plain and synchronous: `decide.ts` of the controller's folder. */
+  decide(view: ObjectsView, key: string, context: DecideContext): Decision
+}
+
+export const NOTHING: Decision = { asks: [] }
+
+/** The cause an entry's latest event is for what follows from it. */
+export const causeOf = (entry: Entry): Cause => ({
+  eventId: entry.facts.id,
+  ref: `${entry.facts.stream}:${entry.sequence}`,
+  correlationId: entry.facts.correlationId
+})
+
+const FIRST_RETRY_MS = 10
+const LAST_RETRY_MS = 30_000
+/** Keys decided at the same time; the rest wait in order. */
+const PARALLEL = 16
+
+export interface ControllerReport {
+  readonly controller: string
+  readonly key: string
+  readonly error: unknown
+}
+
+export class Controller {
+  readonly #definition: ControllerDefinition
+  readonly #views: Views
+  readonly #intents: Intents
+  readonly #clock: Clock
+  readonly #onError: (report: ControllerReport) => void
+  /** Dirty keys in order; the value is the change that made it dirty, for the cause. */
+  readonly #dirty = new Map<string, Cause | undefined>()
+  readonly #busy = new Set<string>()
+  readonly #failures = new Map<string, number>()
+  readonly #timers = new Map<string, Timer>()
+  #subscriptions: Subscription[] = []
+  #running = false
+  #pumping = false
+
+  constructor(definition: ControllerDefinition, views: Views, intents: Intents, clock: Clock, onError: (report: ControllerReport) => void = () => {}) {
+    this.#definition = definition
+    this.#views = views
+    this.#intents = intents
+    this.#clock = clock
+    this.#onError = onError
+  }
+  /** Looks at everything there is, then at what changes. */
+  start(): void {
+    this.#running = true
+    for (const watch of this.#definition.watches) {
+      const view = this.#views.of(watch.ref)
+      for (const entry of this.#views.collection(watch.ref).list()) {
+        const change: Change = { type: 'ADDED', entry, previous: undefined }
+        for (const key of watch.keys(change, this.#views)) this.#mark(key, causeOf(entry))
+      }
+      const id = resourceId(watch.ref)
+      this.#subscriptions.push(
+        view.subscribe((change) => {
+          if (resourceId(change.entry.key) !== id) return
+          for (const key of watch.keys(change, this.#views)) this.#mark(key, causeOf(change.entry))
+        })
+      )
+    }
+  }
+  stop(): void {
+    this.#running = false
+    for (const subscription of this.#subscriptions) subscription.close()
+    for (const timer of this.#timers.values()) timer.cancel()
+    this.#subscriptions = []
+    this.#timers.clear()
+    this.#dirty.clear()
+  }
+  #mark(key: string, cause: Cause | undefined): void {
+    // The newest cause wins: it is the one whose state the decision will see.
+    this.#dirty.delete(key)
+    this.#dirty.set(key, cause)
+    this.#pump()
+  }
+  #pump(): void {
+    if (this.#pumping || !this.#running) return
+    this.#pumping = true
+    // A microtask later, so that a burst of changes in one fold is decided once.
+    queueMicrotask(() => {
+      this.#pumping = false
+      for (const [key, cause] of this.#dirty) {
+        if (!this.#running || this.#busy.size >= PARALLEL) return
+        if (this.#busy.has(key)) continue
+        this.#dirty.delete(key)
+        this.#busy.add(key)
+        void this.#handle(key, cause)
+      }
+    })
+  }
+  async #handle(key: string, cause: Cause | undefined): Promise<void> {
+    try {
+      const decision = this.#definition.decide(this.#views, key, { now: this.#clock.now(), random: this.#clock.random() })
+      for (const ask of decision.asks) await this.#submit(ask, cause)
+      this.#failures.delete(key)
+      if (decision.requeueAfterMs !== undefined) this.#later(key, decision.requeueAfterMs, cause)
+    } catch (error) {
+      if (this.#running) {
+        this.#onError({ controller: this.#definition.name, key, error })
+        const failures = (this.#failures.get(key) ?? 0) + 1
+        this.#failures.set(key, failures)
+        this.#later(key, Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16)), cause)
+      }
+    } finally {
+      this.#busy.delete(key)
+      this.#pump()
+    }
+  }
+  async #submit(ask: Ask, cause: Cause | undefined): Promise<void> {
+    const because = ask.cause ?? cause
+    const intent: Intent = { ...ask, id: this.#clock.uuid(), source: this.#definition.name, ...(because === undefined ? {} : { cause: because }) }
+    const result: IntentResult = await this.#intents.submit(intent)
+    if (result.ok) return this.#views.of(ask.ref).waitFor(result.sequence)
+    // Somebody else was faster: the newer state will be (or was) seen, and decided on.
+    const reason = result.status.reason
+    if (reason === 'Conflict' || (reason === 'NotFound' && ask.verb !== 'create') || (reason === 'AlreadyExists' && ask.verb === 'create')) throw new Outrun(result.status.message ?? reason)
+    throw new Error(result.status.message ?? 'refused')
+  }
+  #later(key: string, ms: number, cause: Cause | undefined): void {
+    this.#timers.get(key)?.cancel()
+    this.#timers.set(
+      key,
+      this.#clock.after(ms, () => {
+        this.#timers.delete(key)
+        this.#mark(key, cause)
+      })
+    )
+  }
+}
+
+/** The state moved on between deciding and writing: decide again, soon. */
+export class Outrun extends Error {
+  override readonly name = 'Outrun'
+}

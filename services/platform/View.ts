@@ -1,0 +1,149 @@
+/**
+ * A view keeps a stream folded: one follower per process and stream, fanned out in memory to everybody who
+ * watches. It also knows how far it is, so that a writer can wait for its own write.
+ */
+import { decodeFacts } from '#events/Event.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import type { ObjectKey, ResourceRef } from '#events/Key.ts'
+import type { Log, LogEntry, Subscription } from '#events/Log.ts'
+import type { StreamName } from '#events/Subject.ts'
+import { Objects, type Change, type Collection, type Entry, type ObjectsView } from '#projections/Objects.ts'
+import { Window } from '#projections/Window.ts'
+import type { Clock, Timer } from './Clock.ts'
+
+/** Enough for some minutes of a busy cluster; older watches are served from the log. */
+const WINDOW = 16_384
+
+/** A projection besides Objects that wants every event in order: history, causes, metrics. */
+export interface Fold {
+  apply(entry: LogEntry): void
+}
+
+export class ViewBehind extends Error {
+  override readonly name = 'ViewBehind'
+}
+
+export class View {
+  readonly stream: StreamName
+  readonly log: Log
+  readonly objects = new Objects()
+  readonly window = new Window(WINDOW)
+  readonly #clock: Clock
+  readonly #subscribers = new Set<(change: Change) => void>()
+  readonly #folds: Fold[] = []
+  /** Objects this process wrote and has parsed already, by sequence, until their events come back. */
+  readonly #own = new Map<number, KubeObject>()
+  #waiters: { sequence: number; resolve: () => void; reject: (error: Error) => void; timer: Timer }[] = []
+  #subscription: Subscription | undefined
+  #failed: Error | undefined
+  onFailed: (error: Error) => void = () => {}
+
+  constructor(stream: StreamName, log: Log, clock: Clock) {
+    this.stream = stream
+    this.log = log
+    this.#clock = clock
+  }
+  /** Before `start`: another projection to keep folded from the same follower. */
+  alsoFold(fold: Fold): void {
+    this.#folds.push(fold)
+  }
+  /** Resolves when everything in the stream at this moment is folded. */
+  async start(): Promise<void> {
+    const first = await this.log.firstSequence()
+    return new Promise((resolve, reject) => {
+      this.#subscription = this.log.follow({
+        from: first,
+        onEntries: (entries) => this.#fold(entries),
+        onCaughtUp: () => resolve(),
+        onFailed: (error) => {
+          this.#fail(error)
+          reject(error)
+        }
+      })
+    })
+  }
+  close(): void {
+    this.#subscription?.close()
+    this.#fail(new Error('the view was closed'))
+  }
+  /** Called after every change, in order, synchronously: do little in it. */
+  subscribe(onChange: (change: Change) => void): Subscription {
+    this.#subscribers.add(onChange)
+    return { close: () => this.#subscribers.delete(onChange) }
+  }
+  /** The writer's parsed object for a sequence it was just acknowledged: spares parsing the event when it comes back. */
+  offer(sequence: number, object: KubeObject): void {
+    if (sequence > this.objects.sequence) this.#own.set(sequence, object)
+  }
+  /** Resolves when `sequence` is folded; rejects with ViewBehind after `timeoutMs`. */
+  waitFor(sequence: number, timeoutMs = 10_000): Promise<void> {
+    if (this.objects.sequence >= sequence) return Promise.resolve()
+    if (this.#failed !== undefined) return Promise.reject(this.#failed)
+    return new Promise((resolve, reject) => {
+      const waiter = {
+        sequence,
+        resolve,
+        reject,
+        timer: this.#clock.after(timeoutMs, () => {
+          this.#waiters = this.#waiters.filter((other) => other !== waiter)
+          reject(new ViewBehind(`${this.stream} is folded up to ${this.objects.sequence}, not yet ${sequence}, after ${timeoutMs} ms`))
+        })
+      }
+      this.#waiters.push(waiter)
+    })
+  }
+  #fold(entries: readonly LogEntry[]): void {
+    for (const entry of entries) {
+      const facts = decodeFacts(this.stream, entry)
+      const own = this.#own.get(entry.sequence)
+      if (own !== undefined) this.#own.delete(entry.sequence)
+      const change = this.objects.apply(facts, entry.text, own)
+      for (const fold of this.#folds) fold.apply(entry)
+      if (change === undefined) continue
+      this.window.push(change)
+      for (const subscriber of this.#subscribers) subscriber(change)
+    }
+    if (this.#waiters.length === 0) return
+    const reached = this.objects.sequence
+    const due = this.#waiters.filter((waiter) => waiter.sequence <= reached)
+    if (due.length === 0) return
+    this.#waiters = this.#waiters.filter((waiter) => waiter.sequence > reached)
+    for (const waiter of due) {
+      waiter.timer.cancel()
+      waiter.resolve()
+    }
+  }
+  #fail(error: Error): void {
+    if (this.#failed !== undefined) return
+    this.#failed = error
+    for (const waiter of this.#waiters) {
+      waiter.timer.cancel()
+      waiter.reject(error)
+    }
+    this.#waiters = []
+    this.onFailed(error)
+  }
+}
+
+/** The views of a process as one: each kind is read from the stream it lives in. */
+export class Views implements ObjectsView {
+  readonly byStream: ReadonlyMap<StreamName, View>
+  readonly #streamOf: (ref: ResourceRef) => StreamName
+
+  constructor(views: readonly View[], streamOf: (ref: ResourceRef) => StreamName) {
+    this.byStream = new Map(views.map((view) => [view.stream, view]))
+    this.#streamOf = streamOf
+  }
+  of(ref: ResourceRef): View {
+    const stream = this.#streamOf(ref)
+    const view = this.byStream.get(stream)
+    if (view === undefined) throw new Error(`this process does not follow ${stream}, where ${ref.resource} live`)
+    return view
+  }
+  get(key: ObjectKey): Entry | undefined {
+    return this.of(key).objects.get(key)
+  }
+  collection(ref: ResourceRef): Collection {
+    return this.of(ref).objects.collection(ref)
+  }
+}
