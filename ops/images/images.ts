@@ -1,0 +1,62 @@
+/** The two images a fresh cluster needs, made on the spot: the pause image every pod has, and the demo's web server. */
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
+import type Docker from 'dockerode'
+import { staticBusybox } from '../setup/busybox.ts'
+import { buildImage, engineArchitecture, type ImageFile, type ImageSpec } from './image.ts'
+import { type Architecture, staticExecutable } from './pause/elf.ts'
+import { PAUSE_CODE } from './pause/pause.gen.ts'
+
+export const PAUSE_IMAGE = 'reckon/pause:1'
+export const DEMO_IMAGE = 'reckon/demo:1'
+
+const LABEL = { 'org.opencontainers.image.title': 'reckon' }
+
+export const pauseImage = (architecture: Architecture): ImageSpec => ({
+  tag: PAUSE_IMAGE,
+  files: [{ path: 'pause', content: staticExecutable(architecture, Buffer.from(PAUSE_CODE[architecture], 'base64')), mode: 0o755 }],
+  config: { Entrypoint: ['/pause'], Labels: LABEL }
+})
+
+/** A root file system around a static busybox: a shell, the usual tools, `httpd`. */
+export const demoImage = (busybox: Uint8Array, applets: readonly string[]): ImageSpec => ({
+  tag: DEMO_IMAGE,
+  files: [
+    { path: 'bin/busybox', content: busybox, mode: 0o755 },
+    ...applets.filter((name) => name !== 'busybox').map((name): ImageFile => ({ path: `bin/${name}`, link: 'busybox' })),
+    { path: 'etc/passwd', content: 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' },
+    { path: 'etc/group', content: 'root:x:0:\nnogroup:x:65534:\n' },
+    { path: 'etc/hosts', content: '127.0.0.1\tlocalhost\n' },
+    { path: 'etc/nsswitch.conf', content: 'hosts: files dns\n' },
+    { path: 'root', folder: true, mode: 0o700 },
+    { path: 'tmp', folder: true, mode: 0o1777 },
+    { path: 'www', folder: true },
+    { path: 'www/index.html', content: 'reckon demo\n' }
+  ],
+  config: { Env: ['PATH=/bin'], Cmd: ['/bin/httpd', '-f', '-p', '8080', '-h', '/www'], WorkingDir: '/', Labels: LABEL }
+})
+
+/** Builds the images that are missing, and only those. */
+export const ensureImages = async (docker: Docker, report: (line: string) => void): Promise<void> => {
+  if (!(await hasImage(docker, PAUSE_IMAGE))) {
+    report(`making the image ${PAUSE_IMAGE} (the process that holds a pod's namespaces)`)
+    await buildImage(docker, pauseImage(await engineArchitecture(docker)))
+  }
+  if (!(await hasImage(docker, DEMO_IMAGE))) {
+    const busybox = await staticBusybox(report)
+    report(`making the image ${DEMO_IMAGE} (a small web server) from ${busybox}`)
+    const { stdout } = await promisify(execFile)(busybox, ['--list'])
+    await buildImage(docker, demoImage(readFileSync(busybox), stdout.split('\n').filter((name) => name !== '')))
+  }
+}
+
+const hasImage = async (docker: Docker, tag: string): Promise<boolean> => {
+  try {
+    await docker.getImage(tag).inspect()
+    return true
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return false
+    throw error
+  }
+}

@@ -1,0 +1,115 @@
+/** Everything that goes through apt: installing on the machine, and fetching a package beside the project without touching it. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { CACHE, findProgram, type Report, run } from './project.ts'
+
+const DEBIAN_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
+const DEBIAN_MIRROR = 'http://deb.debian.org/debian'
+
+/** Installs Debian packages on the machine. `why` reads as "for what": it is printed. */
+export const installPackages = async (
+  packages: readonly string[],
+  why: string,
+  report: Report
+): Promise<void> => {
+  const list = packages.join(' ')
+  if (findProgram('apt-get') === undefined) throw new Error(`${list} missing (${why}), and there is no apt-get here: install them by hand`)
+  if (process.getuid?.() !== 0) throw new Error(`${list} missing (${why}): run this as root, or as root run: apt-get install ${list}`)
+  if (!hasPackageLists()) await updateLists(report)
+  report(`installing ${list} with apt-get: ${why}`)
+  const install = () =>
+    run('apt-get', ['install', '-y', '--no-install-recommends', '-o', 'Dpkg::Use-Pty=0', ...packages], { env: quiet() })
+  try {
+    await install()
+  } catch {
+    // The usual reason is a package list older than the mirror.
+    await updateLists(report)
+    await install()
+  }
+}
+
+const updateLists = async (report: Report): Promise<void> => {
+  report('reading the package lists (apt-get update)')
+  await run('apt-get', ['update', '-q'], { env: quiet() })
+}
+
+const quiet = (): NodeJS.ProcessEnv => ({ ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' })
+
+const hasPackageLists = (): boolean => {
+  try {
+    return readdirSync('/var/lib/apt/lists').some((file) => file.includes('_Packages'))
+  } catch {
+    return false
+  }
+}
+
+export interface DebianPackage {
+  readonly name: string
+  /** The folder it is unpacked into; it appears there whole or not at all. */
+  readonly into: string
+  /** Another suite than the machine's, `sid` for one; read with a private apt configuration. */
+  readonly suite?: string
+}
+
+/**
+ * Downloads a package and unpacks it into a folder, without installing it. The archive's signature is checked as
+ * always. Neither /etc/apt nor the machine's package lists change when a suite is named.
+ */
+export const downloadDebianPackage = async ({ name, into, suite }: DebianPackage): Promise<void> => {
+  for (const program of ['apt-get', 'dpkg']) if (findProgram(program) === undefined) throw new Error(`no ${program} on this machine`)
+  mkdirSync(CACHE, { recursive: true })
+  const work = mkdtempSync(join(CACHE, 'apt-'))
+  try {
+    const options = suite === undefined ? [] : await privateConfiguration(work, suite)
+    if (suite !== undefined || !hasPackageLists()) {
+      await run('apt-get', [...options, '-q', '-o', 'APT::Update::Error-Mode=any', 'update'], { env: quiet() })
+    }
+    await run('apt-get', [...options, '-q', '-o', 'APT::Sandbox::User=root', 'download', name], { cwd: work, env: quiet() })
+    const archive = readdirSync(work).find((file) => file.endsWith('.deb'))
+    if (archive === undefined) throw new Error(`apt-get download left no package file for ${name}`)
+    const unpacked = join(work, 'unpacked')
+    await run('dpkg', ['-x', join(work, archive), unpacked])
+    rmSync(into, { recursive: true, force: true })
+    mkdirSync(dirname(into), { recursive: true })
+    renameSync(unpacked, into)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+/** Options that make apt read only one suite of Debian, with lists and caches of its own under `work`. */
+const privateConfiguration = async (work: string, suite: string): Promise<string[]> => {
+  if (!existsSync(DEBIAN_KEYRING)) throw new Error(`no ${DEBIAN_KEYRING}: the packages' signature can't be checked`)
+  const sources = join(work, 'debian.sources')
+  writeFileSync(
+    sources,
+    `Types: deb\nURIs: ${await debianMirror()}\nSuites: ${suite}\nComponents: main\nSigned-By: ${DEBIAN_KEYRING}\n`
+  )
+  for (const folder of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(work, folder), { recursive: true })
+  const settings: Readonly<Record<string, string>> = {
+    'Dir::Etc::sourcelist': sources,
+    'Dir::Etc::sourceparts': '-',
+    'Dir::Etc::preferences': '-',
+    'Dir::Etc::preferencesparts': '-',
+    'Dir::State::lists': join(work, 'lists'),
+    'Dir::Cache': join(work, 'cache'),
+    'APT::Sandbox::User': 'root',
+    'Acquire::Languages': 'none'
+  }
+  return Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])
+}
+
+/** The mirror this machine takes Debian itself from, so that a local mirror is used for other suites too. */
+export const debianMirror = async (): Promise<string> => {
+  const codename = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'bookworm'
+  const targets = await run('apt-get', ['indextargets', '--format', '$(REPO_URI) $(RELEASE) $(COMPONENT)', 'Identifier: Packages'])
+  return mirrorAmong(targets, codename) ?? DEBIAN_MIRROR
+}
+
+/** The repository that carries a release's `main`, out of `apt-get indextargets` lines "URI suite component". */
+export const mirrorAmong = (targets: string, codename: string): string | undefined =>
+  targets
+    .split('\n')
+    .map((line) => line.trim().split(' '))
+    .find(([uri, suite, component]) => uri !== undefined && suite === codename && component === 'main' && !uri.includes('debian-security'))?.[0]
+    ?.replace(/\/$/, '')
