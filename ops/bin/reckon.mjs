@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+/** `npx reckon`: the command line. */
+import { runUnderNode24 } from './bootstrap.mjs'
+
+runUnderNode24('services/cli/main.ts', [...process.argv.slice(2)])

@@ -1,0 +1,159 @@
+/** A cluster's home folder: where its state lives, and the choices made once when it was created. */
+import { randomInt } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { homedir, hostname } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+
+export interface ClusterConfig {
+  readonly name: string
+  /** Five lowercase letters or digits, unique per home; in names of containers, chains and interfaces. */
+  readonly instance: string
+  readonly nodeName: string
+  readonly apiPort: number
+  readonly natsPort: number
+  /** The whole cluster's pods, a /16. */
+  readonly podCIDR: string
+  /** This machine's part of it, a /24. */
+  readonly nodePodCIDR: string
+  readonly serviceCIDR: string
+  readonly clusterDNS: string
+  readonly clusterDomain: string
+  /** First and last port, as upstream's --service-node-port-range. */
+  readonly nodePortRange: string
+  readonly bridge: string
+}
+
+/** $RECKON_HOME, or a folder of the user's. Absolute. */
+export const resolveHome = (env: NodeJS.ProcessEnv = process.env): string => {
+  const chosen = env['RECKON_HOME']
+  if (chosen !== undefined && chosen !== '') return resolve(chosen)
+  const data = env['XDG_DATA_HOME']
+  return join(data !== undefined && data !== '' ? data : join(env['HOME'] ?? homedir(), '.local/share'), 'reckon')
+}
+
+/** Makes a folder only its owner can enter. */
+export const privateFolder = (path: string): string => {
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  chmodSync(path, 0o700)
+  return path
+}
+
+/** Writes a file only its owner can read; it appears whole or not at all. */
+export const writeSecret = (path: string, content: string | Uint8Array): void => {
+  privateFolder(dirname(path))
+  const next = `${path}.${process.pid}.new`
+  writeFileSync(next, content, { mode: 0o600 })
+  renameSync(next, path)
+}
+
+export const configPath = (home: string): string => join(home, 'config.json')
+
+/** The configuration, or undefined for a home no cluster was created in. Throws when the file can't be read. */
+export const readConfig = (home: string): ClusterConfig | undefined => {
+  const path = configPath(home)
+  if (!existsSync(path)) return undefined
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as ClusterConfig
+  } catch (error) {
+    throw new Error(`${path} can't be read: ${(error as Error).message}. It names the cluster; restore it rather than delete it.`)
+  }
+}
+
+/** Reads the home's configuration, or chooses free ports and networks for a new cluster and writes it. */
+export const loadOrCreateConfig = async (home: string, report: (line: string) => void): Promise<ClusterConfig> => {
+  privateFolder(home)
+  const existing = readConfig(home)
+  if (existing !== undefined) return existing
+  const networks = chooseNetworks(readRoutes())
+  const instance = Array.from({ length: 5 }, () => 'abcdefghijklmnopqrstuvwxyz0123456789'[randomInt(36)]).join('')
+  const apiPort = await freePort(6443)
+  const config: ClusterConfig = {
+    name: 'reckon',
+    instance,
+    nodeName: nodeNameOf(hostname()),
+    apiPort,
+    natsPort: await freePort(4222),
+    ...networks,
+    clusterDomain: 'cluster.local',
+    bridge: `rk${instance}0`
+  }
+  writeSecret(configPath(home), `${JSON.stringify(config, null, 2)}\n`)
+  report(
+    `new cluster ${instance} in ${home}: API port ${apiPort}, pods ${config.podCIDR}, services ${config.serviceCIDR}, node ports ${config.nodePortRange}`
+  )
+  return config
+}
+
+/** A host name as a Kubernetes node name: lowercase, RFC 1123. */
+export const nodeNameOf = (host: string): string => {
+  const name = host.toLowerCase().replace(/[^a-z0-9.-]+/g, '-').replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '')
+  return name === '' ? 'node' : name.slice(0, 63).replace(/[^a-z0-9]+$/, '')
+}
+
+/** An IPv4 network as [address, mask], both as unsigned 32-bit numbers. */
+export type Route = readonly [address: number, mask: number]
+
+const CANDIDATES = 16
+
+/**
+ * The first set of networks no route of this machine touches. Clusters side by side differ in all of them, node ports
+ * included, since those are rules of the same machine.
+ */
+export const chooseNetworks = (
+  routes: readonly Route[]
+): Pick<ClusterConfig, 'podCIDR' | 'nodePodCIDR' | 'serviceCIDR' | 'clusterDNS' | 'nodePortRange'> => {
+  for (let index = 0; index < CANDIDATES; index++) {
+    const pods = 244 - index
+    const services = 96 + index
+    if ([pods, services].some((second) => routes.some((route) => overlaps(route, network16(second))))) continue
+    return {
+      podCIDR: `10.${pods}.0.0/16`,
+      nodePodCIDR: `10.${pods}.0.0/24`,
+      serviceCIDR: `10.${services}.0.0/16`,
+      clusterDNS: `10.${services}.0.10`,
+      // Downwards, below the machine's ephemeral ports, which begin at 32768.
+      nodePortRange: `${30000 - 2768 * (index % 8)}-${32767 - 2768 * (index % 8)}`
+    }
+  }
+  throw new Error('every network reckon knows to use (10.229.0.0/16 to 10.244.0.0/16) is routed on this machine already')
+}
+
+const network16 = (second: number): Route => [((10 << 24) | (second << 16)) >>> 0, 0xffff0000]
+
+/** The default route (mask 0) reaches everything and claims nothing. */
+const overlaps = ([address, mask]: Route, [other, otherMask]: Route): boolean => {
+  if (mask === 0) return false
+  const shared = (mask & otherMask) >>> 0
+  return ((address & shared) >>> 0) === ((other & shared) >>> 0)
+}
+
+/** Parses /proc/net/route: numbers are little-endian hexadecimal. */
+export const parseRoutes = (table: string): Route[] =>
+  table
+    .split('\n')
+    .slice(1)
+    .flatMap((line): Route[] => {
+      const fields = line.trim().split(/\s+/)
+      const address = fields[1]
+      const mask = fields[7]
+      return address === undefined || mask === undefined ? [] : [[littleEndian(address), littleEndian(mask)]]
+    })
+
+const littleEndian = (hex: string): number => Buffer.from(hex, 'hex').reduceRight((sum, byte) => sum * 256 + byte, 0)
+
+const readRoutes = (): Route[] => parseRoutes(readFileSync('/proc/net/route', 'utf8'))
+
+const PORTS_TRIED = 100
+
+const freePort = async (first: number): Promise<number> => {
+  for (let port = first; port < first + PORTS_TRIED; port++) if (await isFree(port)) return port
+  throw new Error(`no free port among ${first} to ${first + PORTS_TRIED - 1}`)
+}
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((done) => {
+    const probe = createServer()
+    probe.once('error', () => done(false))
+    probe.listen({ port, host: '::', exclusive: true }, () => probe.close(() => done(true)))
+  })

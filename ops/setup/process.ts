@@ -1,0 +1,58 @@
+/** Processes by identity: a pid alone may be another program's by the time it is used. */
+import { readFileSync, readlinkSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+
+export interface ProcessIdentity {
+  readonly pid: number
+  /** Clock ticks after boot at which the process started (proc(5), field 22). */
+  readonly startTime: string
+  readonly program: string
+}
+
+/** The identity of a live process; undefined for one that is gone or a zombie. */
+export const identify = (pid: number): ProcessIdentity | undefined => {
+  if (!Number.isInteger(pid) || pid <= 0) return undefined
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The program's name stands in brackets and may hold anything: fields are counted behind the last one.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    if (fields[0] === 'Z' || fields[0] === 'X') return undefined
+    return { pid, startTime: fields[19] ?? '', program: readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, '') }
+  } catch {
+    return undefined
+  }
+}
+
+export const isProcess = (known: ProcessIdentity): boolean => {
+  const now = identify(known.pid)
+  return now !== undefined && now.startTime === known.startTime
+}
+
+/** The arguments a process was started with; empty when it is gone. */
+export const argumentsOf = (pid: number): string[] => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
+  } catch {
+    return []
+  }
+}
+
+/** Asks a process to end and returns when it has; kills it after `limit` milliseconds. */
+export const stopProcess = async (known: ProcessIdentity, limit: number): Promise<void> => {
+  if (!signal(known, 'SIGTERM')) return
+  const deadline = Date.now() + limit
+  while (isProcess(known)) {
+    if (Date.now() > deadline && !signal(known, 'SIGKILL')) return
+    await wait(20)
+  }
+}
+
+const signal = (known: ProcessIdentity, name: NodeJS.Signals): boolean => {
+  if (!isProcess(known)) return false
+  try {
+    process.kill(known.pid, name)
+    return true
+  } catch {
+    return false
+  }
+}
