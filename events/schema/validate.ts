@@ -1,0 +1,204 @@
+/** Structural decoding of a request's JSON against a type: wrong types are errors, unknown fields and nulls are dropped. */
+import { badRequest, type Refusal } from '../Refusal.ts'
+import { Bad, goType, goTypeName, mismatch, scalar, zero } from './scalars.ts'
+import { typeNamed, type FieldSchema, type TypeSchema } from './Schema.ts'
+
+/** How unknown and duplicate fields are treated (the `fieldValidation` query parameter, KEP-2885). */
+export type FieldValidation = 'Strict' | 'Warn' | 'Ignore'
+
+export interface Decoded {
+  /** The object without unknown fields and nulls, in the order given; the input itself when nothing had to change. */
+  readonly value: unknown
+  /** `unknown field "spec.foo"`, at most 100; empty when the mode is Ignore. */
+  readonly unknownFields: string[]
+  /** Type faults in Go's words, in document order; the client is shown the first. */
+  readonly errors: string[]
+}
+
+interface State {
+  readonly collect: boolean
+  readonly unknown: string[]
+  readonly errors: string[]
+  /** Struct fields as strings, list indexes as numbers, map keys wrapped. */
+  readonly path: (string | number | { readonly key: string })[]
+}
+
+type Read = (value: unknown, state: State) => unknown
+
+/** As upstream: a hundred strict errors are enough. */
+const MOST_UNKNOWN = 100
+/** Types may be recursive (JSONSchemaProps), so the depth of a document is bounded. */
+const DEEPEST = 1000
+
+const compiled = new Map<string, Read>()
+
+/** `spec.containers[0].ports`, map keys like fields. */
+function pathText(path: State['path'], last?: string): string {
+  let text = ''
+  for (const segment of last === undefined ? path : [...path, last]) {
+    if (typeof segment === 'number') text += `[${segment}]`
+    else text += `${text === '' ? '' : '.'}${typeof segment === 'string' ? segment : segment.key}`
+  }
+  return text
+}
+
+function fail(bad: Bad, struct: string, state: State): void {
+  const { fault } = bad
+  if ('text' in fault) {
+    state.errors.push(fault.text)
+    return
+  }
+  // Go names struct fields only, without indexes or map keys.
+  const fields = state.path.filter((segment) => typeof segment === 'string').join('.')
+  const where = fields === '' ? 'Go value' : `Go struct field ${struct}.${fields}`
+  state.errors.push(`json: cannot unmarshal ${fault.mismatch} into ${where} of type ${fault.goType}`)
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Own property whatever the key is called (`__proto__` included). */
+function put(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === '__proto__') Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
+  else target[key] = value
+}
+
+function before(source: Record<string, unknown>, keys: readonly string[], count: number): Record<string, unknown> {
+  const copy: Record<string, unknown> = {}
+  for (let i = 0; i < count; i++) put(copy, keys[i] as string, source[keys[i] as string])
+  return copy
+}
+
+function readerOf(field: FieldSchema, struct: string): Read {
+  if (field.type === 'any') return (value) => value
+  if (field.type === 'object') return readerOfType(field.ref ?? '', struct)
+  if (field.type === 'array') return arrayReader(field, struct)
+  if (field.type === 'map') return mapReader(field, struct)
+  const read = scalar(field)
+  return (value, state) => {
+    const result = read(value)
+    if (!(result instanceof Bad)) return result
+    fail(result, struct, state)
+    return value
+  }
+}
+
+function arrayReader(field: FieldSchema, struct: string): Read {
+  const items = field.items ?? { type: 'any' }
+  const read = readerOf(items, struct)
+  const type = goType(field)
+  return (value, state) => {
+    if (!Array.isArray(value)) {
+      fail(mismatch(value, type), struct, state)
+      return value
+    }
+    let out: unknown[] | undefined
+    for (let i = 0; i < value.length; i++) {
+      const item: unknown = value[i]
+      state.path.push(i)
+      const result = item === null ? zero(items) : read(item, state)
+      state.path.pop()
+      if (result !== item && out === undefined) out = value.slice()
+      if (out !== undefined) out[i] = result
+    }
+    return out ?? value
+  }
+}
+
+function mapReader(field: FieldSchema, struct: string): Read {
+  const items = field.items ?? { type: 'any' }
+  const read = readerOf(items, struct)
+  const type = goType(field)
+  const nested = items.type === 'object' || items.type === 'array' || items.type === 'map'
+  return (value, state) => {
+    if (!isObject(value)) {
+      fail(mismatch(value, type), struct, state)
+      return value
+    }
+    const keys = Object.keys(value)
+    let out: Record<string, unknown> | undefined
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string
+      const item = value[key]
+      if (nested) state.path.push({ key })
+      const result = item === null ? zero(items) : read(item, state)
+      if (nested) state.path.pop()
+      if (result !== item && out === undefined) out = before(value, keys, i)
+      if (out !== undefined) put(out, key, result)
+    }
+    return out ?? value
+  }
+}
+
+function readerOfType(name: string, outer: string): Read {
+  const type = goTypeName(name)
+  let fields: Map<string, Read> | undefined
+  return (value, state) => {
+    if (!isObject(value)) {
+      fail(mismatch(value, type), outer, state)
+      return value
+    }
+    fields ??= fieldsOf(name)
+    return readFields(fields, value, state)
+  }
+}
+
+const fieldReaders = new Map<string, Map<string, Read>>()
+
+function fieldsOf(name: string): Map<string, Read> {
+  let readers = fieldReaders.get(name)
+  if (readers === undefined) {
+    const struct = name.slice(name.lastIndexOf('.') + 1)
+    readers = new Map(Object.entries(typeNamed(name).fields).map(([key, field]) => [key, readerOf(field, struct)]))
+    fieldReaders.set(name, readers)
+  }
+  return readers
+}
+
+function readFields(fields: Map<string, Read>, value: Record<string, unknown>, state: State): unknown {
+  if (state.path.length > DEEPEST) {
+    state.errors.push('exceeded max depth')
+    return value
+  }
+  const keys = Object.keys(value)
+  let out: Record<string, unknown> | undefined
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i] as string
+    const item = value[key]
+    const read = fields.get(key)
+    if (read === undefined) {
+      if (state.collect && state.unknown.length < MOST_UNKNOWN) state.unknown.push(`unknown field ${JSON.stringify(pathText(state.path, key))}`)
+      out ??= before(value, keys, i)
+    } else if (item === null || item === undefined) {
+      out ??= before(value, keys, i)
+    } else {
+      state.path.push(key)
+      const result = read(item, state)
+      state.path.pop()
+      if (result !== item && out === undefined) out = before(value, keys, i)
+      if (out !== undefined) out[key] = result
+    }
+  }
+  return out ?? value
+}
+
+/**
+ * Decodes parsed JSON as `type`. Nothing is checked beyond structure: required fields and values are the kind's business.
+ * Quantities written as numbers become strings, times become UTC, null list elements and map values become Go's zero value.
+ */
+export function decodeStrict(type: TypeSchema, value: unknown, mode: FieldValidation): Decoded {
+  let read = compiled.get(type.name)
+  if (read === undefined) {
+    read = readerOfType(type.name, '')
+    compiled.set(type.name, read)
+  }
+  const state: State = { collect: mode !== 'Ignore', unknown: [], errors: [], path: [] }
+  const result = read(value, state)
+  return { value: result, unknownFields: state.unknown, errors: state.errors }
+}
+
+/** 400 BadRequest for a body that can't be decoded: `Deployment in version "v1" cannot be handled as a Deployment: …`. */
+export const cannotDecode = (version: string, kind: string, why: string): Refusal =>
+  badRequest(`${kind} in version "${version}" cannot be handled as a ${kind}: ${why}`)
+
+/** `strict decoding error: unknown field "a", duplicate field "b"`, the reason of a Strict refusal. */
+export const strictDecodingError = (fields: readonly string[]): string => `strict decoding error: ${fields.join(', ')}`
