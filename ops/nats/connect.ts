@@ -1,0 +1,25 @@
+/** Connects to a cluster's nats-server as one of its users. */
+import { join } from 'node:path'
+import { connect, type ConnectionOptions, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node'
+import type { ClusterConfig } from '../home.ts'
+import { pkiFile } from '../pki/pki.ts'
+import { readSeed } from './credentials.ts'
+import { inboxPrefix } from './users.ts'
+
+/** The options for one user: TLS against the cluster's CA, its nkey, its own inbox; reconnects for ever. */
+export const natsOptions = (home: string, config: ClusterConfig, user: string): ConnectionOptions => ({
+  servers: `127.0.0.1:${config.natsPort}`,
+  name: user,
+  inboxPrefix: inboxPrefix(user),
+  authenticator: nkeyAuthenticator(readSeed(home, user)),
+  tls: { caFile: pkiFile(home, 'ca.crt') },
+  maxReconnectAttempts: -1,
+  reconnectTimeWait: 250,
+  // A component may start before its server does; it waits instead of failing.
+  waitOnFirstConnect: true,
+  ignoreAuthErrorAbort: true
+})
+
+export const connectNats = (home: string, config: ClusterConfig, user: string): Promise<NatsConnection> => connect(natsOptions(home, config, user))
+
+export const natsFolder = (home: string): string => join(home, 'nats')
