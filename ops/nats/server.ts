@@ -45,7 +45,7 @@ export const natsLogFile = (home: string): string => join(home, 'log/nats-server
 export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName] }: NatsServerOptions): Promise<NatsServer> => {
   for (const folder of ['nats/store', 'run', 'log']) privateFolder(join(home, folder))
   const text = renderNatsConf({
-    serverName: `reckon-${config.instance}`,
+    serverName: serverName(config),
     port: config.natsPort,
     storeDir: join(home, 'nats/store'),
     pidFile: pidFile(home),
@@ -59,7 +59,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
   if (running !== undefined) {
     // HUP makes it read its users and certificates again; connections stay.
     if (changed) process.kill(running.pid, 'SIGHUP')
-    await answers(config.natsPort, () => isProcess(running), home)
+    await answers(config, () => isProcess(running), home)
     return handle(running, true)
   }
   report(`starting nats-server on 127.0.0.1:${config.natsPort} (log in ${natsLogFile(home)})`)
@@ -71,7 +71,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
   child.on('error', (error) => (failure = error.message))
   child.on('exit', (code, signal) => (failure ??= `ended with ${code ?? signal}`))
   child.unref()
-  await answers(config.natsPort, () => failure === undefined, home)
+  await answers(config, () => failure === undefined, home)
   const identity = child.pid === undefined ? undefined : identify(child.pid)
   if (identity === undefined) throw new Error(`nats-server ${failure ?? 'is gone'}; the end of its log:\n  ${logTail(home)}`)
   writeSecret(pidFile(home), `${identity.pid}\n`)
@@ -104,28 +104,30 @@ const goneBy = async (identity: ProcessIdentity): Promise<void> => {
   while (isProcess(identity)) await wait(250, undefined, { ref: false })
 }
 
-const answers = async (port: number, alive: () => boolean, home: string): Promise<void> => {
+const answers = async (config: ClusterConfig, alive: () => boolean, home: string): Promise<void> => {
   const deadline = Date.now() + START_LIMIT_MS
-  while (!(await greets(port))) {
+  while ((await greeting(config.natsPort)) !== serverName(config)) {
     if (!alive()) throw new Error(`nats-server did not start; the end of its log:\n  ${logTail(home)}`)
-    if (Date.now() > deadline) throw new Error(`nats-server does not answer on 127.0.0.1:${port}; the end of its log:\n  ${logTail(home)}`)
+    if (Date.now() > deadline) throw new Error(`nats-server does not answer on 127.0.0.1:${config.natsPort}; the end of its log:\n  ${logTail(home)}`)
     await wait(20)
   }
-  if (!alive()) throw new Error(`another program has port ${port}; the end of nats-server's log:\n  ${logTail(home)}`)
 }
 
-/** True when something on the port speaks first as a NATS server does. */
-const greets = (port: number): Promise<boolean> =>
+/** Tells our server from another one that has the port. */
+const serverName = (config: ClusterConfig): string => `reckon-${config.instance}`
+
+/** The server_name of the nats-server that listens on a port; a NATS server speaks first. */
+const greeting = (port: number): Promise<string | undefined> =>
   new Promise((done) => {
     const socket = createConnection({ port, host: '127.0.0.1', timeout: 1000 })
-    const finish = (answer: boolean): void => {
+    const finish = (answer?: string): void => {
       socket.destroy()
       done(answer)
     }
-    socket.once('data', (data) => finish(data.toString('latin1').startsWith('INFO ')))
-    socket.once('error', () => finish(false))
-    socket.once('timeout', () => finish(false))
-    socket.once('close', () => done(false))
+    socket.once('data', (data) => finish(/^INFO .*"server_name":"([^"]*)"/.exec(data.toString('latin1'))?.[1]))
+    socket.once('error', () => finish())
+    socket.once('timeout', () => finish())
+    socket.once('close', () => finish())
   })
 
 const logTail = (home: string): string => {
