@@ -71,6 +71,8 @@ export type IntentResult =
       readonly object: KubeObject
       /** Sequence of the last event the intent made in its stream; of the object's present event when nothing changed. */
       readonly sequence: number
+      /** The object's JSON, when it is at hand: saves serializing it again. */
+      readonly text?: string
       readonly warnings?: readonly string[]
     }
   | { readonly ok: false; readonly status: Status }

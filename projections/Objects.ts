@@ -54,10 +54,15 @@ const labelPairs: IndexFunction = (object) => Object.entries(object.metadata.lab
 const ownerUids: IndexFunction = (object) => (object.metadata.ownerReferences ?? []).map((owner) => owner.uid)
 const nodeName: IndexFunction = (object) => (object['spec']?.nodeName ? [object['spec'].nodeName as string] : [])
 
-/** `label` and `owner` for every collection, `node` for pods. */
+const clusterIPs: IndexFunction = (object) => ((object['spec']?.clusterIPs ?? []) as string[]).filter((ip) => ip !== 'None' && ip !== '')
+const nodePorts: IndexFunction = (object) =>
+  ((object['spec']?.ports ?? []) as { nodePort?: number; protocol?: string }[]).filter((port) => port.nodePort).map((port) => `${port.protocol ?? 'TCP'}/${port.nodePort}`)
+
+/** `label` and `owner` for every collection; `node` for pods; what must be unique for services. */
 export const INDEXES: Readonly<Record<string, Readonly<Record<string, IndexFunction>>>> = {
   '*': { label: labelPairs, owner: ownerUids },
-  '/pods': { node: nodeName }
+  '/pods': { node: nodeName },
+  '/services': { clusterIP: clusterIPs, nodePort: nodePorts }
 }
 
 export class Collection {

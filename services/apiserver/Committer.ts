@@ -1,0 +1,151 @@
+/**
+ * Group commit: decided events that wait while an append is in flight are stored together, as one atomic batch.
+ *
+ * The server syncs once per append, however many events it holds; one by one a stream takes some thousand events a
+ * second, in batches some ten thousand. A batch has a fixed cost, so a short queue goes one by one, in parallel.
+ */
+import { encodeEvent, type NewEvent } from '#events/Event.ts'
+import { AppendUncertain, type Append, type AppendResult, type Log } from '#events/Log.ts'
+import { subjectOf } from '#events/Subject.ts'
+import { sleep, type Clock } from '../platform/Clock.ts'
+
+/** Measured: below this a batch's fixed cost exceeds the syncs it saves. */
+const WORTH_A_BATCH = 8
+/** The server takes 1,000; half keeps the latency of those inside low. */
+const LARGEST_BATCH = 500
+/** Single appends in flight at once. */
+const PARALLEL = 8
+/** An append without an acknowledgement is looked up in the log this often before giving up. */
+const LOOKUPS = 5
+const LOOKUP_PAUSE_MS = 500
+
+export type Outcome =
+  | { readonly ok: true; readonly last: number; readonly bodies: readonly string[] }
+  | { readonly ok: false; readonly lastSequence?: number }
+
+/** Whether the events are in the log could not be found out. */
+export class Unresolved extends Error {
+  override readonly name = 'Unresolved'
+}
+
+interface Waiting {
+  readonly appends: readonly Append[]
+  readonly ids: readonly string[]
+  readonly resolve: (outcome: Outcome) => void
+  readonly reject: (error: unknown) => void
+}
+
+export class Committer {
+  readonly #log: Log
+  readonly #clock: Clock
+  #queue: Waiting[] = []
+  #inFlight = 0
+  #batching = false
+  #scheduled = false
+
+  constructor(log: Log, clock: Clock) {
+    this.#log = log
+    this.#clock = clock
+  }
+  /** Stores the events of one decision, all or none. */
+  commit(events: readonly NewEvent[]): Promise<Outcome> {
+    const appends = events.map((event): Append => ({ subject: subjectOf(event.stream, event.key), ...encodeEvent(event), expected: event.expected }))
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ appends, ids: events.map(({ id }) => id), resolve, reject })
+      if (this.#scheduled) return
+      // A microtask later: intents that were decided in the same turn travel together.
+      this.#scheduled = true
+      queueMicrotask(() => {
+        this.#scheduled = false
+        this.#pump()
+      })
+    })
+  }
+  #pump(): void {
+    if (this.#batching) return
+    if (this.#queue.length >= WORTH_A_BATCH) {
+      const group: Waiting[] = []
+      let size = 0
+      while (this.#queue.length > 0 && size + (this.#queue[0] as Waiting).appends.length <= LARGEST_BATCH) {
+        const next = this.#queue.shift() as Waiting
+        group.push(next)
+        size += next.appends.length
+      }
+      this.#batching = true
+      void this.#storeGroup(group).finally(() => {
+        this.#batching = false
+        this.#pump()
+      })
+      return
+    }
+    while (this.#queue.length > 0 && this.#inFlight < PARALLEL) {
+      const next = this.#queue.shift() as Waiting
+      this.#inFlight += 1
+      void this.#storeOne(next).finally(() => {
+        this.#inFlight -= 1
+        this.#pump()
+      })
+    }
+  }
+  async #storeGroup(group: readonly Waiting[]): Promise<void> {
+    const appends = group.flatMap((waiting) => waiting.appends)
+    let result: AppendResult
+    try {
+      result = await this.#log.append(appends)
+    } catch {
+      // Each finds out for itself what became of it, or why it alone is refused.
+      await Promise.all(group.map((waiting) => this.#storeOne(waiting, true)))
+      return
+    }
+    if (!result.ok) {
+      // One stale expectation refuses the batch; alone, only the stale one fails.
+      await Promise.all(group.map((waiting) => this.#storeOne(waiting)))
+      return
+    }
+    let sequence = result.first - 1
+    for (const waiting of group) {
+      sequence += waiting.appends.length
+      waiting.resolve({ ok: true, last: sequence, bodies: waiting.appends.map(({ text }) => text) })
+    }
+  }
+  async #storeOne(waiting: Waiting, uncertain = false): Promise<void> {
+    try {
+      waiting.resolve(await this.#resolved(waiting, uncertain))
+    } catch (error) {
+      waiting.reject(error)
+    }
+  }
+  async #resolved(waiting: Waiting, uncertain: boolean): Promise<Outcome> {
+    for (let tries = 0; tries < LOOKUPS; tries++) {
+      if (uncertain) {
+        const stored = await this.#lookUp(waiting).catch(() => 'unknown' as const)
+        if (typeof stored === 'number') return this.#stored(waiting, stored)
+        if (stored === 'unknown') {
+          await sleep(this.#clock, LOOKUP_PAUSE_MS)
+          continue
+        }
+      }
+      try {
+        const result = await this.#log.append(waiting.appends)
+        if (result.ok) return this.#stored(waiting, result.last)
+        if (!uncertain) return { ok: false, ...(result.lastSequence === undefined ? {} : { lastSequence: result.lastSequence }) }
+        // A conflict after a lost acknowledgement may be with ourselves: the log tells whose event it is.
+        const stored = await this.#lookUp(waiting)
+        return typeof stored === 'number' ? this.#stored(waiting, stored) : { ok: false, ...(result.lastSequence === undefined ? {} : { lastSequence: result.lastSequence }) }
+      } catch (error) {
+        if (!(error instanceof AppendUncertain)) throw error
+        uncertain = true
+      }
+    }
+    throw new Unresolved('the log gave no acknowledgement')
+  }
+  /** The sequence of the decision's last event if it is in the log, undefined if it is not. */
+  async #lookUp(waiting: Waiting): Promise<number | undefined> {
+    const last = waiting.appends.at(-1) as Append
+    const entry = await this.#log.lastOn(last.subject)
+    return entry !== undefined && entry.headers['ce-id'] === waiting.ids.at(-1) ? entry.sequence : undefined
+  }
+  #stored(waiting: Waiting, last: number): Outcome {
+    return { ok: true, last, bodies: waiting.appends.map(({ text }) => text) }
+  }
+}

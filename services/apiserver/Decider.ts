@@ -1,0 +1,142 @@
+/**
+ * The decider's shell: takes intents from both doors, decides on the newest state, appends, and answers when this
+ * process has folded the write (read your writes).
+ *
+ * Writes to one object are decided one after another; writes to different objects are decided at once and stored
+ * together (see Committer). Another API server's write shows as a conflict of the expectation: fold up to it, decide again.
+ */
+import { bodyOf, stamp } from '#events/Event.ts'
+import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
+import { keyId, type ObjectKey } from '#events/Key.ts'
+import { conflict, Refusal, timedOut, tooManyRequests, type Status } from '#events/Refusal.ts'
+import { kindOf } from '#events/scheme.ts'
+import type { Clock } from '../platform/Clock.ts'
+import type { Views } from '../platform/View.ts'
+import { Committer, Unresolved } from './Committer.ts'
+import { decide, type Decided, type Settings } from './decide.ts'
+
+export interface Decider {
+  /** Resolves with the decision, refusals included; rejects only when the outcome is unknown. */
+  submit(intent: Intent, user: UserInfo): Promise<IntentResult>
+}
+
+export interface DeciderOptions {
+  readonly views: Views
+  readonly clock: Clock
+  readonly settings: Settings
+  /** Told of every refusal, for the audit trail. */
+  readonly onRefused?: (intent: Intent, user: UserInfo, status: Status) => void
+}
+
+/** Times a decision is made again because somebody else wrote first. */
+const TRIES = 12
+/** Intents waiting or in flight; more are told to come back. */
+const LIMIT = 20_000
+/** Recent results, by intent id: a repeated delivery gets the same answer. */
+const REMEMBERED = 20_000
+
+export class ApiDecider implements Decider {
+  readonly #options: DeciderOptions
+  readonly #committers: ReadonlyMap<string, Committer>
+  readonly #inFlight = new Map<string, Promise<unknown>>()
+  readonly #reserved = new Set<string>()
+  readonly #recent = new Map<string, Promise<IntentResult>>()
+  #waiting = 0
+
+  constructor(options: DeciderOptions) {
+    this.#options = options
+    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock)]))
+  }
+  submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
+    const known = this.#recent.get(intent.id)
+    if (known !== undefined) return known
+    const result = this.#submit(intent, user)
+    this.#recent.set(intent.id, result)
+    if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value as string)
+    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log.
+    result.catch(() => this.#recent.delete(intent.id))
+    return result
+  }
+  async #submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
+    if (this.#waiting >= LIMIT) return { ok: false, status: tooManyRequests('the server has too many writes waiting; try again', 1).status }
+    this.#waiting += 1
+    try {
+      return await this.#serially(intent, user)
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      this.#options.onRefused?.(intent, user, error.status)
+      return { ok: false, status: error.status }
+    } finally {
+      this.#waiting -= 1
+    }
+  }
+  /** One write of an object at a time: the next is decided on what this one leaves. */
+  async #serially(intent: Intent, user: UserInfo): Promise<IntentResult> {
+    if (intent.name === '') return this.#attempt(intent, user)
+    const id = keyId({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+    const before = this.#inFlight.get(id)
+    const mine = (before ?? Promise.resolve()).then(
+      () => this.#attempt(intent, user),
+      () => this.#attempt(intent, user)
+    )
+    this.#inFlight.set(id, mine)
+    try {
+      return await mine
+    } finally {
+      if (this.#inFlight.get(id) === mine) this.#inFlight.delete(id)
+    }
+  }
+  async #attempt(intent: Intent, user: UserInfo): Promise<IntentResult> {
+    const { views } = this.#options
+    for (let tries = 1; ; tries++) {
+      const decided = this.#decide(intent, user)
+      if (decided.events.length === 0) return this.#unchanged(intent, decided)
+      const view = views.of(intent.ref)
+      for (const name of decided.reserves ?? []) this.#reserved.add(name)
+      try {
+        const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events)
+        if (outcome.ok) {
+          const last = decided.events.at(-1) as Decided['events'][number]
+          const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
+          const object = { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(outcome.last) } }
+          if (!last.deleted) view.offer(outcome.last, object)
+          await view.waitFor(outcome.last)
+          return { ...this.#answer(decided, object, text), sequence: outcome.last }
+        }
+        if (tries >= TRIES) throw conflict(intent.ref, intent.name)
+        // Somebody else wrote the object: what they wrote will be here in a moment.
+        if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
+        else await view.waitFor(await view.log.lastSequence())
+      } catch (error) {
+        if (error instanceof Unresolved) throw timedOut('the log did not acknowledge the write in time, and whether it is stored can not be told yet; try again')
+        throw error
+      } finally {
+        for (const name of decided.reserves ?? []) this.#reserved.delete(name)
+      }
+    }
+  }
+  #decide(intent: Intent, user: UserInfo): Decided {
+    const { views, clock, settings } = this.#options
+    return decide(intent, {
+      view: views,
+      head: (key: ObjectKey) => views.of(key).objects.head(key),
+      user,
+      now: clock.now(),
+      random: () => clock.random(),
+      uuid: () => clock.uuid(),
+      reserved: this.#reserved,
+      settings
+    })
+  }
+  #unchanged(intent: Intent, decided: Decided): IntentResult {
+    const sequence = decided.entry?.sequence ?? 0
+    if (decided.entry !== undefined) return { ...this.#answer(decided, decided.entry.object, decided.entry.text), sequence }
+    return { ...this.#answer(decided, decided.object, undefined), sequence: kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
+  }
+  #answer(decided: Decided, object: Decided['object'], text: string | undefined): { ok: true; code: number; object: Decided['object']; text?: string; warnings?: readonly string[] } {
+    const warnings = decided.warnings.length === 0 ? {} : { warnings: decided.warnings }
+    if (decided.status !== undefined) return { ok: true, code: decided.code, object: decided.status as unknown as Decided['object'], ...warnings }
+    if (decided.present !== undefined) return { ok: true, code: decided.code, object: decided.present(object), ...warnings }
+    return { ok: true, code: decided.code, object, ...(text === undefined ? {} : { text }), ...warnings }
+  }
+}

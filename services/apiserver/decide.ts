@@ -1,0 +1,104 @@
+/**
+ * The decider: what one intent becomes, given the state, the user and the time. Plain and synchronous.
+ *
+ * Steps, in this order for every verb and both doors: know the kind, authorize, decode, prepare, default, admit,
+ * validate, decide. A refusal is thrown as `Refusal`; nothing else is ever thrown for bad input.
+ */
+import type { NewEvent } from '#events/Event.ts'
+import type { Intent, UserInfo } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { ObjectKey } from '#events/Key.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { forbidden, methodNotAllowed, noSuchPath, type Status } from '#events/Refusal.ts'
+import { kindOf } from '#events/scheme.ts'
+import type { Entry, ObjectsView } from '#projections/Objects.ts'
+import { authorize } from '#projections/Rbac.ts'
+import { deniedMessage } from './request/denied.ts'
+import { decideBinding } from './subresources/binding.ts'
+import { decideEviction } from './subresources/eviction.ts'
+import { decideScale } from './subresources/scale.ts'
+import { decideCreate } from './verbs/create.ts'
+import { decideDelete } from './verbs/delete.ts'
+import { decidePatch } from './verbs/patch.ts'
+import { decideUpdate } from './verbs/update.ts'
+
+export interface Settings {
+  /** `10.96.0.0/16` */
+  readonly serviceCIDR: string
+  /** Inclusive. */
+  readonly nodePorts: readonly [number, number]
+}
+
+/** What a decision may know besides the intent. */
+export interface DecideContext {
+  readonly view: ObjectsView
+  /** Sequence of the last event on an object's subject, 0 when there is none. */
+  head(key: ObjectKey): number
+  readonly user: UserInfo
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  random(): number
+  uuid(): string
+  /** Cluster IPs and node ports that decisions in flight hold: not yet in the view. */
+  readonly reserved: ReadonlySet<string>
+  readonly settings: Settings
+}
+
+export interface Decided {
+  /** Stored together or not at all; empty when the intent changes nothing (or is a dry run). */
+  readonly events: readonly NewEvent[]
+  readonly code: 200 | 201
+  /** What the client gets: without resourceVersion when an event makes it, as it is in the view otherwise. */
+  readonly object: KubeObject
+  /** The object as it stands, when nothing changes. */
+  readonly entry?: Entry
+  /** Answered instead of the object: a finished delete. */
+  readonly status?: Status
+  readonly warnings: readonly string[]
+  /** Names in `DecideContext.reserved` to hold until the events are folded. */
+  readonly reserves?: readonly string[]
+  /** The answer is a view of the object: the Scale of a deployment. */
+  readonly present?: (object: KubeObject) => KubeObject
+}
+
+export const decide = (intent: Intent, context: DecideContext): Decided => {
+  const kind = kindOf(intent.ref)
+  if (kind === undefined || kind.version !== intent.version) throw noSuchPath()
+  if (kind.namespaced !== (intent.namespace !== '')) throw noSuchPath()
+  const subresource = intent.subresource ?? ''
+  const offered = subresource === '' ? (kind.verbs as readonly string[]) : kind.subresources?.find(({ name }) => name === subresource)?.verbs
+  if (offered === undefined) throw noSuchPath()
+  if (!offered.includes(intent.verb)) throw methodNotAllowed()
+  authorizeIntent(kind, intent, context)
+  switch (subresource) {
+    case 'binding':
+      return decideBinding(kind, intent, context)
+    case 'eviction':
+      return decideEviction(kind, intent, context)
+    case 'scale':
+      return decideScale(kind, intent, context)
+  }
+  switch (intent.verb) {
+    case 'create':
+      return decideCreate(kind, intent, context)
+    case 'update':
+      return decideUpdate(kind, intent, context)
+    case 'patch':
+      return decidePatch(kind, intent, context)
+    case 'delete':
+      return decideDelete(kind, intent, context)
+  }
+}
+
+const authorizeIntent = (kind: Kind, intent: Intent, context: DecideContext): void => {
+  const attributes = {
+    verb: intent.verb,
+    group: kind.group,
+    resource: kind.resource,
+    subresource: intent.subresource ?? '',
+    namespace: intent.namespace,
+    name: intent.name
+  }
+  const { allowed } = authorize(context.view, context.user, attributes)
+  if (!allowed) throw forbidden(intent.ref, intent.name, deniedMessage(context.user, attributes))
+}

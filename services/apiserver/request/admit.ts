@@ -1,0 +1,56 @@
+/**
+ * Admission: what the cluster's state has to say about a write. Changes the object in place; returns what the write
+ * reserves (cluster IPs, node ports) until it is folded.
+ */
+import { admitPod, serviceAccountVolume } from '#events/core/pod/admit.ts'
+import type { Intent } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { forbidden, notFound } from '#events/Refusal.ts'
+import { checkEscalation } from '#projections/Rbac.ts'
+import type { DecideContext } from '../decide.ts'
+import { allocateService } from './allocate.ts'
+
+const NAMESPACES = { group: '', resource: 'namespaces' }
+
+export const admitCreate = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): readonly string[] => {
+  if (kind.namespaced) namespaceLifecycle(kind, intent, object, context)
+  if (kind.group === 'rbac.authorization.k8s.io') checkEscalation(context.view, context.user, kind, object)
+  if (kind.group !== '') return []
+  if (kind.resource === 'pods') admitNewPod(kind, intent, object, context)
+  if (kind.resource === 'services') return allocateService(object, undefined, context)
+  return []
+}
+
+export const admitUpdate = (kind: Kind, intent: Intent, object: KubeObject, old: KubeObject, context: DecideContext): readonly string[] => {
+  if ((intent.subresource ?? '') !== '') return []
+  if (kind.group === 'rbac.authorization.k8s.io') checkEscalation(context.view, context.user, kind, object)
+  if (kind.group === '' && kind.resource === 'services') return allocateService(object, old, context)
+  return []
+}
+
+const namespaceLifecycle = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
+  // Leases of nodes and notices about deleted namespaces must not depend on the namespace's state.
+  const namespace = context.view.get({ ...NAMESPACES, namespace: '', name: intent.namespace })
+  if (namespace === undefined) {
+    throw notFound(NAMESPACES, intent.namespace)
+  }
+  if (namespace.object.metadata.deletionTimestamp !== undefined && kind.stream === 'EVENTS')
+    throw forbidden(kind, object.metadata.name ?? '', `unable to create new content in namespace ${intent.namespace} because it is being terminated`, [
+      { reason: 'NamespaceTerminating', message: `namespace ${intent.namespace} is being terminated`, field: 'metadata.namespace' }
+    ])
+}
+
+/** Pods run as a service account: it must exist, and its token is mounted unless the pod or the account says no. */
+const admitNewPod = (kind: Kind, intent: Intent, pod: KubeObject, context: DecideContext): void => {
+  admitPod(pod)
+  const spec = pod['spec'] as Record<string, unknown> & { serviceAccountName?: string; serviceAccount?: string; automountServiceAccountToken?: boolean }
+  const name = (spec.serviceAccountName ??= 'default')
+  spec.serviceAccount = name
+  const account = context.view.get({ group: '', resource: 'serviceaccounts', namespace: intent.namespace, name })
+  if (account === undefined)
+    throw forbidden(kind, pod.metadata.name ?? '', `error looking up service account ${intent.namespace}/${name}: serviceaccount "${name}" not found`)
+  if ((spec.automountServiceAccountToken ?? account.object['automountServiceAccountToken']) !== false) serviceAccountVolume(pod, suffix(context))
+}
+
+const suffix = (context: DecideContext): string => context.uuid().replaceAll('-', '').slice(0, 5)

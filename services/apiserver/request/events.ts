@@ -1,0 +1,40 @@
+/** From a decided change to its event: the facts that say who, when and why. */
+import type { NewEvent } from '#events/Event.ts'
+import type { Intent } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import type { DecideContext } from '../decide.ts'
+
+export const seconds = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
+
+const PAST: Readonly<Record<string, string>> = { create: 'created', update: 'updated', patch: 'updated', delete: 'deleted' }
+
+interface Outcome {
+  readonly before: KubeObject | undefined
+  readonly after: KubeObject
+  readonly deleted: boolean
+  readonly expected: number
+}
+
+export const eventFor = (kind: Kind, intent: Intent, context: DecideContext, { before, after, deleted, expected }: Outcome): NewEvent => {
+  const subresource = intent.subresource ?? ''
+  const fallback = deleted ? 'deleted' : before === undefined ? 'created' : subresource === 'status' ? 'status-updated' : (PAST[intent.verb] ?? 'updated')
+  const type = kind.eventType?.({ before, after, deleted, subresource }) ?? `reckon.${kind.singular}.${fallback}.v1`
+  return {
+    stream: kind.stream,
+    key: { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: after.metadata.name as string },
+    id: intent.id,
+    type,
+    source: intent.source,
+    time: new Date(context.now).toISOString(),
+    user: context.user.username,
+    correlationId: intent.cause?.correlationId ?? intent.id,
+    verb: subresource === '' ? intent.verb : `${intent.verb}/${subresource}`,
+    deleted,
+    object: after,
+    expected,
+    ...(intent.cause === undefined ? {} : { causationId: intent.cause.eventId, causationRef: intent.cause.ref }),
+    ...(intent.command === undefined ? {} : { command: intent.command }),
+    ...(intent.reasons === undefined ? {} : { reasons: intent.reasons })
+  }
+}

@@ -1,0 +1,46 @@
+/** deployments/scale, replicasets/scale: the replica count alone, as autoscaling/v1 Scale. */
+import type { Intent } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { badRequest, conflict, invalid, methodNotAllowed } from '#events/Refusal.ts'
+import type { DecideContext, Decided } from '../decide.ts'
+import { patchValue } from '../verbs/patch.ts'
+import { existing, replaceObject } from '../verbs/update.ts'
+
+const at = (object: KubeObject, path: string): unknown => path.replace(/^\./, '').split('.').reduce<unknown>((value, field) => (value as Record<string, unknown> | undefined)?.[field], object)
+
+/** The Scale of an object, as GET shows it. */
+export const scaleOf = (kind: Kind, object: KubeObject): KubeObject => {
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata
+  const scale = kind.scale as NonNullable<Kind['scale']>
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: JSON.parse(JSON.stringify({ name, namespace, uid, resourceVersion, creationTimestamp })),
+    spec: { replicas: at(object, scale.specReplicas) ?? 0 },
+    status: { replicas: at(object, scale.statusReplicas) ?? 0, selector: scale.selector(object) }
+  }
+}
+
+export const decideScale = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+  if (kind.scale === undefined) throw methodNotAllowed()
+  const entry = existing(kind, intent, context)
+  const present = scaleOf(kind, entry.object)
+  const scale = (intent.verb === 'patch' ? patchValue(kind, present, intent) : intent.object) as KubeObject | undefined
+  if (scale === undefined || typeof scale !== 'object') throw badRequest('Scale in version "v1" cannot be handled as a Scale: the body is not a JSON object')
+  if ((scale.kind ?? 'Scale') !== 'Scale') throw badRequest(`${scale.kind} cannot be handled as a Scale`)
+  const given = scale.metadata?.resourceVersion
+  if (given !== undefined && given !== '' && given !== present.metadata.resourceVersion) throw conflict(kind, intent.name)
+  const replicas: unknown = scale['spec']?.replicas ?? 0
+  if (typeof replicas !== 'number' || !Number.isInteger(replicas)) throw badRequest('Scale in version "v1" cannot be handled as a Scale: spec.replicas: must be an integer')
+  if (replicas < 0) throw invalid('autoscaling', 'Scale', intent.name, [{ type: 'Invalid', field: 'spec.replicas', value: replicas, detail: 'must be greater than or equal to 0' }])
+  const object = structuredClone(entry.object)
+  delete object.metadata.resourceVersion
+  const path = kind.scale.specReplicas.replace(/^\./, '').split('.')
+  const last = path.pop() as string
+  ;(path.reduce<unknown>((value, field) => (value as Record<string, unknown>)[field], object) as Record<string, unknown>)[last] = replicas
+  // Stored as a change of the object itself, so that generation, checks and history are the ordinary ones.
+  const { subresource: _, ...whole } = intent
+  const decided = replaceObject(kind, whole, object, entry, context, [])
+  return { ...decided, events: decided.events.map((event) => ({ ...event, verb: `${intent.verb}/scale` })), present: (after) => scaleOf(kind, after) }
+}

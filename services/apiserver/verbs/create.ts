@@ -1,0 +1,68 @@
+/** create: a new object, from what a client sent to the event that makes it exist. */
+import type { Intent } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { validateObjectMeta } from '#events/meta/ObjectMeta.ts'
+import { alreadyExists, badRequest, invalid } from '#events/Refusal.ts'
+import type { DecideContext, Decided } from '../decide.ts'
+import { admitCreate } from '../request/admit.ts'
+import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
+import { eventFor, seconds } from '../request/events.ts'
+import { trackUpdate } from '../patch/managed-fields.ts'
+
+/** Upstream's alphabet: no vowels, no look-alikes. */
+const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789'
+const SUFFIX = 5
+const LONGEST_BASE = 63 - SUFFIX
+
+const generatedName = (base: string, random: () => number): string => {
+  let suffix = ''
+  for (let n = 0; n < SUFFIX; n++) suffix += ALPHABET[Math.floor(random() * ALPHABET.length)]
+  return `${base.slice(0, LONGEST_BASE)}${suffix}`
+}
+
+/** Metadata only the server may set. */
+export const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
+  const meta = object.metadata
+  if ((meta.resourceVersion ?? '') !== '') throw badRequest('resourceVersion should not be set on objects to be created')
+  if (kind.namespaced) {
+    if ((meta.namespace ?? '') !== '' && meta.namespace !== intent.namespace)
+      throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+    meta.namespace = intent.namespace
+  } else delete meta.namespace
+  if (intent.name !== '') {
+    if ((meta.name ?? '') !== '' && meta.name !== intent.name) throw badRequest(`the name of the object (${meta.name}) does not match the name on the URL (${intent.name})`)
+    meta.name = intent.name
+  }
+  if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '') meta.name = generatedName(meta.generateName as string, context.random)
+  meta.uid = context.uuid()
+  meta.creationTimestamp = seconds(context.now)
+  delete meta.resourceVersion
+  delete meta.deletionTimestamp
+  delete meta.deletionGracePeriodSeconds
+  delete meta['selfLink' as never]
+  if (kind.hasGeneration === true) meta.generation = 1
+  else delete meta.generation
+}
+
+export const decideCreate = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+  const { object, warnings } = decodeObject(kind, intent.object, intent.options?.fieldValidation)
+  return createObject(kind, intent, object, context, warnings)
+}
+
+/** Also the end of a server-side apply that finds nothing: `managed` says the field owners are set already. */
+export const createObject = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext, warnings: readonly string[], managed = false): Decided => {
+  withSystemMetadata(kind, intent, object, context)
+  kind.prepareForCreate?.(object, { now: seconds(context.now) })
+  if (!managed) delete object.metadata.managedFields
+  kind.default?.(object)
+  const reserves = admitCreate(kind, intent, object, context)
+  const faults = [...validateObjectMeta(kind, object), ...(kind.validate?.(object) ?? [])]
+  if (faults.length > 0) throw invalid(kind.group, kind.kind, object.metadata.name ?? '', faults)
+  const key = { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: object.metadata.name as string }
+  if (context.view.get(key) !== undefined) throw alreadyExists(kind, key.name)
+  if (!managed)
+    trackUpdate({ type: typeOf(kind), before: undefined, after: object, manager: intent.options?.fieldManager ?? intent.source, apiVersion: apiVersionOf(kind), time: seconds(context.now) })
+  if (intent.options?.dryRun === true) return { events: [], code: 201, object, warnings }
+  return { events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false, expected: context.head(key) })], code: 201, object, warnings, reserves }
+}

@@ -1,0 +1,70 @@
+/** delete: at once, after a grace period, or after the finalizers; the propagation policy becomes finalizers. */
+import type { Intent } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { conflict, forbidden, type Status } from '#events/Refusal.ts'
+import type { Entry } from '#projections/Objects.ts'
+import type { DecideContext, Decided } from '../decide.ts'
+import { eventFor, seconds } from '../request/events.ts'
+import { existing, goes } from './update.ts'
+
+const PROTECTED = new Set(['default', 'kube-system', 'kube-public'])
+
+export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+  const entry = existing(kind, intent, context)
+  const old = entry.object
+  const options = intent.deleteOptions ?? {}
+  const { uid, resourceVersion } = options.preconditions ?? {}
+  if (uid !== undefined && uid !== '' && uid !== old.metadata.uid)
+    throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
+  if (resourceVersion !== undefined && resourceVersion !== '' && resourceVersion !== old.metadata.resourceVersion)
+    throw conflict(kind, intent.name, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${old.metadata.resourceVersion}`)
+  const namespaces = kind.group === '' && kind.resource === 'namespaces'
+  if (namespaces && PROTECTED.has(intent.name)) throw forbidden(kind, intent.name, 'this namespace may not be deleted')
+
+  const object = structuredClone(old)
+  delete object.metadata.resourceVersion
+  const grace = gracePeriod(kind, old, options.gracePeriodSeconds)
+  const finalizers = new Set(object.metadata.finalizers ?? [])
+  if (options.propagationPolicy === 'Foreground') finalizers.add('foregroundDeletion').delete('orphan')
+  if (options.propagationPolicy === 'Orphan') finalizers.add('orphan').delete('foregroundDeletion')
+  if (finalizers.size > 0) object.metadata.finalizers = [...finalizers]
+  if (old.metadata.deletionTimestamp === undefined) {
+    object.metadata.deletionTimestamp = seconds(context.now + grace * 1000)
+    object.metadata.deletionGracePeriodSeconds = grace
+    if (kind.hasGeneration === true) object.metadata.generation = (old.metadata.generation ?? 1) + 1
+    if (namespaces) object['status'] = { ...old['status'], phase: 'Terminating' }
+  } else if (grace < (old.metadata.deletionGracePeriodSeconds ?? 0)) {
+    // A shorter period than the one running counts; a longer one comes too late.
+    object.metadata.deletionTimestamp = seconds(Math.min(context.now + grace * 1000, Date.parse(old.metadata.deletionTimestamp)))
+    object.metadata.deletionGracePeriodSeconds = grace
+  } else if (!goes(kind, object) && equalFinalizers(object, old)) return { events: [], code: 200, object: old, entry, warnings: [] }
+  const gone = goes(kind, object)
+  const answer = gone ? { status: success(kind, intent, old) } : {}
+  if (intent.options?.dryRun === true) return { events: [], code: 200, object, warnings: [], ...answer }
+  // A finished delete keeps the object as it last was: that is what watchers and readers of the past want to see.
+  const after = gone && old.metadata.deletionTimestamp === undefined && grace === 0 ? withoutVersion(old) : object
+  return { events: [eventFor(kind, intent, context, { before: old, after, deleted: gone, expected: (entry as Entry).sequence })], code: 200, object: after, warnings: [], ...answer }
+}
+
+const gracePeriod = (kind: Kind, object: KubeObject, asked: number | undefined): number => {
+  const standard = kind.gracePeriodSeconds?.(object) ?? 0
+  if (kind.gracePeriodSeconds === undefined || standard === 0) return 0
+  return asked === undefined || asked < 0 ? standard : asked
+}
+
+const equalFinalizers = (left: KubeObject, right: KubeObject): boolean =>
+  (left.metadata.finalizers ?? []).join('\n') === (right.metadata.finalizers ?? []).join('\n')
+
+const withoutVersion = (object: KubeObject): KubeObject => {
+  const { resourceVersion: _, ...metadata } = object.metadata
+  return { ...object, metadata }
+}
+
+const success = (kind: Kind, intent: Intent, object: KubeObject): Status => ({
+  kind: 'Status',
+  apiVersion: 'v1',
+  metadata: {},
+  status: 'Success',
+  details: { name: intent.name, ...(kind.group === '' ? {} : { group: kind.group }), kind: kind.resource, uid: object.metadata.uid as string }
+})

@@ -1,0 +1,78 @@
+/** patch: the four patch types, each computed on the present object, then stored as an update (apply may create). */
+import type { Intent } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { badRequest, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
+import type { DecideContext, Decided } from '../decide.ts'
+import { applyPatch } from '../patch/apply.ts'
+import { applyJsonPatch } from '../patch/json.ts'
+import { applyMergePatch } from '../patch/merge.ts'
+import { applyStrategicMergePatch } from '../patch/strategic.ts'
+import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
+import { seconds } from '../request/events.ts'
+import { createObject } from './create.ts'
+import { existing, replaceObject } from './update.ts'
+
+const PATCH_TYPES = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml'] as const
+
+export const decidePatch = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+  if (intent.patch?.type === 'application/apply-patch+yaml') return decideApply(kind, intent, context)
+  const entry = existing(kind, intent, context)
+  const patched = patchValue(kind, entry.object, intent)
+  const { object, warnings } = decodeObject(kind, patched, intent.options?.fieldValidation)
+  // Only a resourceVersion the patch itself brought is a lock; the present one rides along in the object.
+  if (object.metadata.resourceVersion === entry.object.metadata.resourceVersion) delete object.metadata.resourceVersion
+  return replaceObject(kind, intent, object, entry, context, warnings)
+}
+
+/** The patched document; shared with the scale subresource, whose document is a Scale. */
+export const patchValue = (kind: Kind, document: KubeObject, intent: Intent): unknown => {
+  const { type, body } = intent.patch ?? {}
+  switch (type) {
+    case 'application/json-patch+json': {
+      const patched = applyJsonPatch(document, body)
+      if ('refused' in patched) throw new Refusal(patched.refused.code, patched.refused.code === 400 ? 'BadRequest' : 'Invalid', patched.refused.message)
+      return patched.ok
+    }
+    case 'application/merge-patch+json':
+      return applyMergePatch(document, patchObject(body))
+    case 'application/strategic-merge-patch+json':
+      return applyStrategicMergePatch(typeOf(kind), document, patchObject(body))
+    default:
+      throw unsupportedMediaType(PATCH_TYPES)
+  }
+}
+
+const patchObject = (body: unknown): Record<string, unknown> => {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw badRequest('error decoding patch: the patch must be a JSON object')
+  return body as Record<string, unknown>
+}
+
+const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+  if ((intent.options?.fieldManager ?? '') === '') throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch')
+  const applied = patchObject(intent.patch?.body) as unknown as KubeObject
+  if ((applied.apiVersion ?? '') === '' || (applied.kind ?? '') === '') throw badRequest('apply patch must set apiVersion and kind')
+  const { object: wanted, warnings } = decodeObject(kind, applied, intent.options?.fieldValidation)
+  const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+  if (entry === undefined && (intent.subresource ?? '') !== '') throw notFound(kind, intent.name)
+  if (entry === undefined && (wanted.metadata.uid ?? '') !== '') throw notFound(kind, intent.name)
+  wanted.metadata.name ??= intent.name
+  const result = applyPatch({
+    type: typeOf(kind),
+    live: entry?.object,
+    applied: wanted,
+    manager: intent.options?.fieldManager as string,
+    force: intent.options?.force === true,
+    apiVersion: apiVersionOf(kind),
+    time: seconds(context.now),
+    ...((intent.subresource ?? '') === '' ? {} : { subresource: intent.subresource as string })
+  })
+  if ('conflicts' in result) {
+    const count = result.conflicts.length
+    throw new Refusal(409, 'Conflict', result.message ?? `Apply failed with ${count} conflict${count === 1 ? '' : 's'}`, { causes: result.conflicts })
+  }
+  const object = result.object as KubeObject
+  if (entry === undefined) return createObject(kind, intent, object, context, warnings, true)
+  if (object.metadata.resourceVersion === entry.object.metadata.resourceVersion) delete object.metadata.resourceVersion
+  return replaceObject(kind, intent, object, entry, context, warnings, true)
+}

@@ -1,0 +1,110 @@
+/** update: the whole object (or one half of it, through a subresource) replaced, under an optimistic lock. */
+import type { Intent } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { validateObjectMeta, validateObjectMetaUpdate } from '#events/meta/ObjectMeta.ts'
+import { badRequest, conflict, invalid, notFound } from '#events/Refusal.ts'
+import type { Entry } from '#projections/Objects.ts'
+import type { DecideContext, Decided } from '../decide.ts'
+import { admitUpdate } from '../request/admit.ts'
+import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
+import { eventFor, seconds } from '../request/events.ts'
+import { trackUpdate } from '../patch/managed-fields.ts'
+import { equalJson } from './equal.ts'
+
+export const existing = (kind: Kind, intent: Intent, context: DecideContext): Entry => {
+  const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+  if (entry === undefined) throw notFound(kind, intent.name)
+  return entry
+}
+
+export const decideUpdate = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+  const { object, warnings } = decodeObject(kind, intent.object, intent.options?.fieldValidation)
+  if ((object.metadata.name ?? '') !== '' && object.metadata.name !== intent.name)
+    throw badRequest(`the name of the object (${object.metadata.name}) does not match the name on the URL (${intent.name})`)
+  if (kind.namespaced && (object.metadata.namespace ?? '') !== '' && object.metadata.namespace !== intent.namespace)
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  return replaceObject(kind, intent, object, existing(kind, intent, context), context, warnings)
+}
+
+/** The common end of update, patch and apply. `managed`: the field owners in the object are right already. */
+export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, entry: Entry, context: DecideContext, warnings: readonly string[], managed = false): Decided => {
+  const old = entry.object
+  const subresource = intent.subresource ?? ''
+  const meta = object.metadata
+  if ((meta.resourceVersion ?? '') !== '' && meta.resourceVersion !== '0' && meta.resourceVersion !== String(entry.sequence)) throw conflict(kind, intent.name)
+  if ((meta.uid ?? '') !== '' && meta.uid !== old.metadata.uid)
+    throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${old.metadata.uid}`)
+  carryMetadata(object, old, kind, intent)
+  kind.prepareForUpdate?.(object, old, subresource, { now: seconds(context.now) })
+  if (subresource !== '') {
+    // A subresource writes its own half; metadata stays the main resource's business (its field owners aside).
+    const managedFields = object.metadata.managedFields
+    object.metadata = { ...old.metadata, ...(managedFields === undefined ? {} : { managedFields }) }
+  }
+  kind.default?.(object)
+  const reserves = admitUpdate(kind, intent, object, old, context)
+  if (kind.hasGeneration === true && subresource === '') object.metadata.generation = (old.metadata.generation ?? 1) + (specChanged(object, old) ? 1 : 0)
+  const faults = [
+    ...validateObjectMeta(kind, object),
+    ...validateObjectMetaUpdate(object, old),
+    ...(kind.validate?.(object) ?? []),
+    ...(kind.validateUpdate?.(object, old, subresource) ?? [])
+  ]
+  if (faults.length > 0) throw invalid(kind.group, kind.kind, intent.name, faults)
+  object.metadata.resourceVersion = old.metadata.resourceVersion as string
+  if (unchanged(object, old, managed)) return { events: [], code: 200, object: old, entry, warnings }
+  if (!managed)
+    trackUpdate({
+      type: typeOf(kind),
+      before: old,
+      after: object,
+      manager: intent.options?.fieldManager ?? intent.source,
+      apiVersion: apiVersionOf(kind),
+      time: seconds(context.now),
+      ...(subresource === '' ? {} : { subresource })
+    })
+  delete object.metadata.resourceVersion
+  if (intent.options?.dryRun === true) return { events: [], code: 200, object, warnings }
+  // The last finalizer of an object that was asked to go is what it was waiting for.
+  const gone = goes(kind, object)
+  return { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone, expected: entry.sequence })], code: 200, object, warnings, reserves }
+}
+
+/** What a client can't change rides over from the present object. */
+const carryMetadata = (object: KubeObject, old: KubeObject, kind: Kind, intent: Intent): void => {
+  const meta = object.metadata
+  const before = old.metadata
+  meta.name = intent.name
+  if (kind.namespaced) meta.namespace = intent.namespace
+  for (const field of ['uid', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'generation', 'generateName'] as const) {
+    if (before[field] === undefined) delete meta[field]
+    else (meta as Record<string, unknown>)[field] = before[field]
+  }
+  if (meta.managedFields === undefined && before.managedFields !== undefined) meta.managedFields = before.managedFields
+}
+
+/** Everything outside metadata and status counts as spec: ConfigMaps have `data` there, but keep no generation. */
+const specChanged = (object: KubeObject, old: KubeObject): boolean => {
+  for (const field of new Set([...Object.keys(object), ...Object.keys(old)]))
+    if (field !== 'metadata' && field !== 'status' && field !== 'kind' && field !== 'apiVersion' && !equalJson(object[field], old[field])) return true
+  return false
+}
+
+const unchanged = (object: KubeObject, old: KubeObject, managed: boolean): boolean => {
+  if (managed && !equalJson(withoutTimes(object.metadata.managedFields), withoutTimes(old.metadata.managedFields))) return false
+  const strip = ({ metadata, ...rest }: KubeObject): unknown => {
+    const { managedFields: _, ...meta } = metadata
+    return { ...rest, metadata: meta }
+  }
+  return equalJson(strip(object), strip(old))
+}
+
+const withoutTimes = (fields: KubeObject['metadata']['managedFields']): unknown => fields?.map(({ time: _, ...entry }) => entry)
+
+/** True when nothing keeps an object that is being deleted: no finalizer, and for pods and namespaces nothing of theirs left. */
+export const goes = (kind: Kind, object: KubeObject): boolean =>
+  object.metadata.deletionTimestamp !== undefined &&
+  (object.metadata.finalizers?.length ?? 0) === 0 &&
+  (object.metadata.deletionGracePeriodSeconds ?? 0) === 0 &&
+  !(kind.resource === 'namespaces' && kind.group === '' && ((object['spec']?.finalizers as string[] | undefined)?.length ?? 0) > 0)
