@@ -19,6 +19,17 @@ export const pauseImage = (architecture: Architecture): ImageSpec => ({
   config: { Entrypoint: ['/pause'], Labels: LABEL }
 })
 
+/** The page of a mounted ConfigMap, with the pod's name in the place of @POD@. */
+const INDEX = `#!/bin/sh
+echo 'Content-Type: text/html; charset=utf-8'
+echo
+if [ -r /config/index.html ]; then
+  sed "s/@POD@/$(hostname)/g" /config/index.html
+else
+  echo "reckon demo on $(hostname)"
+fi
+`
+
 /** A root file system around a static busybox: a shell, the usual tools, `httpd`. */
 export const demoImage = (busybox: Uint8Array, applets: readonly string[]): ImageSpec => ({
   tag: DEMO_IMAGE,
@@ -31,8 +42,8 @@ export const demoImage = (busybox: Uint8Array, applets: readonly string[]): Imag
     { path: 'etc/nsswitch.conf', content: 'hosts: files dns\n' },
     { path: 'root', folder: true, mode: 0o700 },
     { path: 'tmp', folder: true, mode: 0o1777 },
-    { path: 'www', folder: true },
-    { path: 'www/index.html', content: 'reckon demo\n' }
+    // httpd runs it for `/` when the folder it serves has no index.html.
+    { path: 'www/cgi-bin/index.cgi', content: INDEX, mode: 0o755 }
   ],
   config: { Env: ['PATH=/bin'], Cmd: ['/bin/httpd', '-f', '-p', '8080', '-h', '/www'], WorkingDir: '/', Labels: LABEL }
 })
