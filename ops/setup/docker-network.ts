@@ -1,6 +1,6 @@
 /** What a Docker Engine adds to the machine's network (docker0, its chains, forwarding), so that it can be taken away again. */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { findProgram, run } from './project.ts'
 
 export interface NetworkBefore {
@@ -28,7 +28,8 @@ export const restoreNetwork = async (before: NetworkBefore): Promise<void> => {
   if (before.forwarding === '0') writeFileSync(FORWARDING, '0\n')
 }
 
-const hasBridge = (): boolean => existsSync(`/sys/class/net/${BRIDGE}`)
+/** From /proc, which always shows our own network namespace; a mounted /sys may be another's. */
+const hasBridge = (): boolean => new RegExp(`^ *${BRIDGE}:`, 'm').test(readFileSync('/proc/net/dev', 'utf8'))
 
 const savedRules = async (): Promise<string> => {
   const program = findProgram('iptables-save')
