@@ -1,0 +1,66 @@
+/** A plain-http server of discovery and OpenAPI documents that records every body it is sent: enough for kubectl's client side. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { aggregated, apiGroup, apiGroupList, apiResourceList, apiVersions, type DiscoveryKind } from '#services/apiserver/discovery/documents.ts'
+import { aggregatedVersion, discoveryContentType } from '#services/apiserver/discovery/negotiate.ts'
+import { decodeProtobuf, PROTOBUF_CONTENT_TYPE } from '#services/apiserver/protobuf/decode.ts'
+
+export interface Recorded {
+  readonly method: string
+  readonly path: string
+  readonly contentType: string
+  readonly body: Buffer
+}
+
+export interface SchemaServer {
+  readonly url: string
+  readonly requests: Recorded[]
+  close(): Promise<void>
+}
+
+type Answer = (request: IncomingMessage, path: string, response: ServerResponse) => boolean
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks)
+}
+
+function json(response: ServerResponse, code: number, value: unknown, contentType = 'application/json'): void {
+  response.writeHead(code, { 'Content-Type': contentType })
+  response.end(JSON.stringify(value))
+}
+
+const missing = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', reason: 'NotFound', code: 404, message: 'not found', details: {} }
+
+/** Serves `kinds` on a free port of the loopback interface; `openapi` answers the paths it knows. */
+export async function serveSchema(kinds: readonly DiscoveryKind[], openapi: Answer): Promise<SchemaServer> {
+  const requests: Recorded[] = []
+  const server = createServer(async (request, response) => {
+    const path = (request.url ?? '').split('?')[0] ?? ''
+    const body = await bodyOf(request)
+    const contentType = request.headers['content-type'] ?? ''
+    requests.push({ method: request.method ?? '', path: request.url ?? '', contentType, body })
+    const version = aggregatedVersion(request.headers.accept)
+    const parts = path.split('/').filter((part) => part !== '')
+    if (openapi(request, path, response)) return
+    if (path === '/version') json(response, 200, { major: '1', minor: '33', gitVersion: 'v1.33.0' })
+    else if (path === '/api') json(response, 200, version === undefined ? apiVersions('127.0.0.1') : aggregated(kinds, version, 'core'), discoveryContentType(version))
+    else if (path === '/apis') json(response, 200, version === undefined ? apiGroupList(kinds) : aggregated(kinds, version, 'apis'), discoveryContentType(version))
+    else if (request.method === 'GET' && path === '/api/v1') json(response, 200, apiResourceList(kinds, '', 'v1'))
+    else if (request.method === 'GET' && parts[0] === 'apis' && parts.length === 2) json(response, 200, apiGroup(kinds, parts[1] ?? ''))
+    else if (request.method === 'GET' && parts[0] === 'apis' && parts.length === 3) json(response, 200, apiResourceList(kinds, parts[1] ?? '', parts[2] ?? '') ?? missing)
+    else if (request.method === 'POST') json(response, 201, contentType === PROTOBUF_CONTENT_TYPE ? decodeProtobuf(body).object : JSON.parse(body.toString()))
+    else json(response, 404, missing)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections()
+        server.close(() => resolve())
+      })
+  }
+}
