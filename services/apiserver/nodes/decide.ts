@@ -1,0 +1,242 @@
+/**
+ * What the API server tells agents and makes of what they tell it: pods to bindings, reports and pulses to intents.
+ * Plain functions of the state and the message.
+ */
+import type { Binding, NoticeReport, PodReport, Pulse } from '#events/node/messages.ts'
+import type { Intent } from '#events/Intent.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import type { Entry, ObjectsView } from '#projections/Objects.ts'
+
+type Draft = Omit<Intent, 'id' | 'source'>
+
+const PODS = { group: '', resource: 'pods' }
+const NODES = { group: '', resource: 'nodes' }
+const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
+const EVENTS = { group: '', resource: 'events' }
+export const LEASE_NAMESPACE = 'kube-node-lease'
+const LEASE_SECONDS = 40
+
+interface EnvSource {
+  readonly configMapRef?: { readonly name: string }
+  readonly secretRef?: { readonly name: string }
+}
+interface EnvVar {
+  readonly valueFrom?: { readonly configMapKeyRef?: { readonly name: string }; readonly secretKeyRef?: { readonly name: string } }
+}
+interface ContainerLike {
+  readonly env?: readonly EnvVar[]
+  readonly envFrom?: readonly EnvSource[]
+}
+interface VolumeLike {
+  readonly configMap?: { readonly name?: string }
+  readonly secret?: { readonly secretName?: string }
+  readonly projected?: { readonly sources?: readonly { readonly configMap?: { readonly name?: string }; readonly secret?: { readonly name?: string }; readonly serviceAccountToken?: unknown }[] }
+}
+
+export interface References {
+  readonly configMaps: ReadonlySet<string>
+  readonly secrets: ReadonlySet<string>
+  readonly token: boolean
+}
+
+/** The ConfigMaps and Secrets a pod's volumes, environment and pull secrets name. */
+export const referencesOf = (pod: KubeObject): References => {
+  const configMaps = new Set<string>()
+  const secrets = new Set<string>()
+  let token = false
+  const add = (set: Set<string>, name: string | undefined): void => void (name !== undefined && name !== '' && set.add(name))
+  const spec = pod['spec'] as { containers?: ContainerLike[]; initContainers?: ContainerLike[]; volumes?: VolumeLike[]; imagePullSecrets?: { name: string }[] }
+  for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) {
+    for (const { valueFrom } of container.env ?? []) {
+      add(configMaps, valueFrom?.configMapKeyRef?.name)
+      add(secrets, valueFrom?.secretKeyRef?.name)
+    }
+    for (const source of container.envFrom ?? []) {
+      add(configMaps, source.configMapRef?.name)
+      add(secrets, source.secretRef?.name)
+    }
+  }
+  for (const volume of spec.volumes ?? []) {
+    add(configMaps, volume.configMap?.name)
+    add(secrets, volume.secret?.secretName)
+    for (const source of volume.projected?.sources ?? []) {
+      add(configMaps, source.configMap?.name)
+      add(secrets, source.secret?.name)
+      if (source.serviceAccountToken !== undefined) token = true
+    }
+  }
+  for (const { name } of spec.imagePullSecrets ?? []) add(secrets, name)
+  return { configMaps, secrets, token }
+}
+
+export interface BindingExtras {
+  readonly clusterCA: string
+  readonly serviceAccountToken?: Binding['serviceAccountToken']
+  /** The environment the pod was first bound with: it does not change while the pod lives. */
+  readonly serviceEnv?: Binding['serviceEnv']
+}
+
+/** The binding of a pod that has a node; its status is left out, being the agent's own word. */
+export const bindingOf = (view: ObjectsView, entry: Entry, extras: BindingExtras): Binding => {
+  const { status: _, ...pod } = entry.object
+  const { managedFields: __, resourceVersion: ___, ...metadata } = pod.metadata
+  const namespace = entry.key.namespace
+  const references = referencesOf(entry.object)
+  const configMaps: Record<string, Binding['configMaps'][string]> = {}
+  const secrets: Record<string, Binding['secrets'][string]> = {}
+  for (const name of references.configMaps) {
+    const found = view.get({ group: '', resource: 'configmaps', namespace, name })?.object
+    if (found !== undefined) configMaps[name] = JSON.parse(JSON.stringify({ data: found['data'], binaryData: found['binaryData'] })) as Binding['configMaps'][string]
+  }
+  for (const name of references.secrets) {
+    const found = view.get({ group: '', resource: 'secrets', namespace, name })?.object
+    if (found !== undefined) secrets[name] = { type: (found['type'] as string | undefined) ?? 'Opaque', data: (found['data'] as Record<string, string> | undefined) ?? {} }
+  }
+  return {
+    pod: { ...pod, metadata } as unknown as Binding['pod'],
+    configMaps,
+    secrets,
+    ...(references.token && extras.serviceAccountToken !== undefined ? { serviceAccountToken: extras.serviceAccountToken } : {}),
+    clusterCA: extras.clusterCA,
+    serviceEnv: extras.serviceEnv ?? serviceEnv(view, namespace, (entry.object['spec'] as { enableServiceLinks?: boolean }).enableServiceLinks !== false),
+    cause: { eventId: entry.facts.id, ref: `${entry.facts.stream}:${entry.sequence}`, correlationId: entry.facts.correlationId }
+  }
+}
+
+interface ServiceSpec {
+  readonly clusterIP?: string
+  readonly ports?: readonly { readonly name?: string; readonly port: number; readonly protocol?: string }[]
+}
+
+/** The variables of docker links, as upstream's `envvars` makes them; `kubernetes` is always among them. */
+export const serviceEnv = (view: ObjectsView, namespace: string, links: boolean): Record<string, string> => {
+  const env: Record<string, string> = {}
+  const services = view.collection({ group: '', resource: 'services' })
+  const entries = links && namespace !== 'default' ? [...services.list(namespace)] : links ? [...services.list('default')] : []
+  const kubernetes = services.get('default', 'kubernetes')
+  if (kubernetes !== undefined && !entries.some(({ id }) => id === kubernetes.id)) entries.unshift(kubernetes)
+  for (const { key, object } of entries) {
+    const { clusterIP, ports = [] } = object['spec'] as ServiceSpec
+    const first = ports[0]
+    if (clusterIP === undefined || clusterIP === '' || clusterIP === 'None' || first === undefined) continue
+    const name = key.name.toUpperCase().replaceAll('-', '_')
+    env[`${name}_SERVICE_HOST`] = clusterIP
+    env[`${name}_SERVICE_PORT`] = String(first.port)
+    for (const port of ports) if (port.name !== undefined && port.name !== '') env[`${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll('-', '_')}`] = String(port.port)
+    const url = (port: { port: number; protocol?: string }): string => `${(port.protocol ?? 'TCP').toLowerCase()}://${clusterIP}:${port.port}`
+    env[`${name}_PORT`] = url(first)
+    for (const port of ports) {
+      const prefix = `${name}_PORT_${port.port}_${(port.protocol ?? 'TCP').toUpperCase()}`
+      env[prefix] = url(port)
+      env[`${prefix}_PROTO`] = (port.protocol ?? 'TCP').toLowerCase()
+      env[`${prefix}_PORT`] = String(port.port)
+      env[`${prefix}_ADDR`] = clusterIP
+    }
+  }
+  return env
+}
+
+/** A pod report as an intent, or undefined when it is about a pod that is not this node's, or no longer there. */
+export const intentOfPodReport = (view: ObjectsView, node: string, namespace: string, name: string, report: PodReport): Draft | undefined => {
+  const entry = view.get({ ...PODS, namespace, name })
+  if (entry === undefined || entry.object.metadata.uid !== report.uid || entry.object['spec']?.nodeName !== node) return undefined
+  const base = { ref: PODS, version: 'v1', namespace, name, cause: report.cause, options: { fieldManager: 'kubelet' } } as const
+  if (report.terminated === true && entry.object.metadata.deletionTimestamp !== undefined)
+    return { ...base, verb: 'delete', deleteOptions: { gracePeriodSeconds: 0, preconditions: { uid: report.uid } } }
+  const old = (entry.object['status'] ?? {}) as Record<string, unknown> & { conditions?: { type: string }[] }
+  const status = report.status as Record<string, unknown> & { conditions?: { type: string }[] }
+  const reported = new Set((status.conditions ?? []).map(({ type }) => type))
+  const kept = (old.conditions ?? []).filter(({ type }) => !reported.has(type))
+  const object: KubeObject = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, uid: report.uid },
+    status: { ...status, ...(old['qosClass'] === undefined ? {} : { qosClass: old['qosClass'] }), ...(old['nominatedNodeName'] === undefined ? {} : { nominatedNodeName: old['nominatedNodeName'] }), conditions: [...(status.conditions ?? []), ...kept] }
+  }
+  return { ...base, verb: 'update', subresource: 'status', object }
+}
+
+interface Condition {
+  readonly type: string
+  readonly status: string
+  readonly reason?: string
+  readonly message?: string
+  readonly lastHeartbeatTime?: string
+  readonly lastTransitionTime?: string
+}
+
+/** A pulse as intents: the Node made or brought up to date, its Lease renewed. `now`: RFC 3339, seconds. */
+export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): readonly Draft[] => {
+  const drafts: Draft[] = []
+  const entry = view.get({ ...NODES, namespace: '', name: pulse.node })
+  const status = (old: readonly Condition[]): Record<string, unknown> => ({
+    capacity: pulse.capacity,
+    allocatable: pulse.allocatable,
+    addresses: pulse.addresses,
+    nodeInfo: pulse.nodeInfo,
+    daemonEndpoints: { kubeletEndpoint: { Port: 0 } },
+    ...(pulse.images === undefined ? {} : { images: pulse.images }),
+    conditions: pulse.conditions.map((condition) => {
+      const before = old.find(({ type }) => type === condition.type)
+      const same = before?.status === condition.status
+      // The heartbeat itself is the Lease's: a time that moved on every pulse would make every pulse an event (KEP-589).
+      return { type: condition.type, status: condition.status, lastHeartbeatTime: same ? before?.lastHeartbeatTime : now, lastTransitionTime: same ? before?.lastTransitionTime : now, reason: condition.reason, message: condition.message }
+    })
+  })
+  const node = { ref: NODES, version: 'v1', namespace: '', name: pulse.node, options: { fieldManager: 'kubelet' } } as const
+  if (entry === undefined) {
+    drafts.push({ ...node, verb: 'create', object: { apiVersion: 'v1', kind: 'Node', metadata: { name: pulse.node, labels: { ...pulse.labels } }, spec: { podCIDR: pulse.podCIDR, podCIDRs: [pulse.podCIDR] } } })
+  }
+  const old = (entry?.object['status'] ?? {}) as Record<string, unknown> & { conditions?: Condition[] }
+  const next = status(old.conditions ?? [])
+  const kept = (old.conditions ?? []).filter(({ type }) => !pulse.conditions.some((condition) => condition.type === type))
+  drafts.push({ ...node, verb: 'update', subresource: 'status', object: { apiVersion: 'v1', kind: 'Node', metadata: { name: pulse.node }, status: { ...next, conditions: [...(next['conditions'] as Condition[]), ...kept] } } })
+  const lease = { ref: LEASES, version: 'v1', namespace: LEASE_NAMESPACE, name: pulse.node, options: { fieldManager: 'kubelet' } } as const
+  const spec = { holderIdentity: pulse.node, leaseDurationSeconds: LEASE_SECONDS, renewTime: pulse.time }
+  const held = view.get({ ...LEASES, namespace: LEASE_NAMESPACE, name: pulse.node })
+  const owner = entry === undefined ? [] : [{ apiVersion: 'v1', kind: 'Node', name: pulse.node, uid: entry.object.metadata.uid as string }]
+  drafts.push({
+    ...lease,
+    verb: held === undefined ? 'create' : 'update',
+    object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: pulse.node, namespace: LEASE_NAMESPACE, ...(owner.length === 0 ? {} : { ownerReferences: owner }) }, spec }
+  })
+  return drafts
+}
+
+/** FNV-1a, 32 bit, in hex: a short name for what makes two notices the same. */
+const hash = (text: string): string => {
+  let value = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193) >>> 0
+  return value.toString(16).padStart(8, '0')
+}
+
+/** A notice as a core/v1 Event: made once, then counted. */
+export const intentOfNotice = (view: ObjectsView, node: string, notice: NoticeReport): Draft => {
+  const { involvedObject, type, reason, message } = notice
+  const namespace = involvedObject.namespace === '' ? 'default' : involvedObject.namespace
+  const name = `${involvedObject.name.slice(0, 200)}.${hash([involvedObject.uid, involvedObject.fieldPath ?? '', type, reason, message, node].join('\n'))}`
+  const time = `${notice.time.slice(0, 19)}Z`
+  const base = { ref: EVENTS, version: 'v1', namespace, name, options: { fieldManager: 'kubelet' }, ...(notice.cause === undefined ? {} : { cause: notice.cause }) } as const
+  const known = view.get({ ...EVENTS, namespace, name })
+  if (known !== undefined)
+    return { ...base, verb: 'patch', patch: { type: 'application/merge-patch+json', body: { count: ((known.object['count'] as number | undefined) ?? 1) + 1, lastTimestamp: time } } }
+  return {
+    ...base,
+    verb: 'create',
+    object: {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name, namespace },
+      involvedObject,
+      reason,
+      message,
+      type,
+      source: { component: 'kubelet', host: node },
+      reportingComponent: 'kubelet',
+      reportingInstance: node,
+      firstTimestamp: time,
+      lastTimestamp: time,
+      count: 1
+    }
+  }
+}
