@@ -51,7 +51,7 @@ export const ensureNatsServer = async (report: Report, env: NodeJS.ProcessEnv = 
   ] as const) {
     report(`fetching nats-server, the log's server: ${name}, into ${relativeToProject(dirname(cached))}`)
     try {
-      await fetchTo(cached)
+      await fetchTo(cached, report)
       const version = await natsVersion(cached)
       if (version === undefined) throw new Error('the program does not run on this machine')
       if (!atLeast(version, MINIMUM_NATS_VERSION)) throw new Error(tooOld(cached, version))
@@ -94,9 +94,9 @@ export const atLeast = (version: string, minimum: string): boolean => {
   return true
 }
 
-const fetchDebian = async (target: string): Promise<void> => {
+const fetchDebian = async (target: string, report: Report): Promise<void> => {
   const unpacked = join(CACHE, 'nats-server-debian')
-  await downloadDebianPackage({ name: 'nats-server', into: unpacked, suite: 'sid' })
+  await downloadDebianPackage({ name: 'nats-server', into: unpacked, suite: 'sid', report })
   const program = ['usr/sbin', 'usr/bin'].map((folder) => join(unpacked, folder, 'nats-server')).find((path) => existsSync(path))
   if (program === undefined) throw new Error('the package holds no nats-server')
   putInPlace(program, target)

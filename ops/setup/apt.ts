@@ -49,20 +49,21 @@ export interface DebianPackage {
   readonly into: string
   /** Another suite than the machine's, `sid` for one; read with a private apt configuration. */
   readonly suite?: string
+  readonly report?: Report
 }
 
 /**
  * Downloads a package and unpacks it into a folder, without installing it. The archive's signature is checked as
  * always. Neither /etc/apt nor the machine's package lists change when a suite is named.
  */
-export const downloadDebianPackage = async ({ name, into, suite }: DebianPackage): Promise<void> => {
+export const downloadDebianPackage = async ({ name, into, suite, report }: DebianPackage): Promise<void> => {
   for (const program of ['apt-get', 'dpkg']) if (findProgram(program) === undefined) throw new Error(`no ${program} on this machine`)
   mkdirSync(CACHE, { recursive: true })
   const work = mkdtempSync(join(CACHE, 'apt-'))
   try {
     const options = suite === undefined ? [] : await privateConfiguration(work, suite)
     if (suite !== undefined || !hasPackageLists()) {
-      await run('apt-get', [...options, '-q', '-o', 'APT::Update::Error-Mode=any', 'update'], { env: quiet() })
+      await readLists(options, report)
     }
     await run('apt-get', [...options, '-q', '-o', 'APT::Sandbox::User=root', 'download', name], { cwd: work, env: quiet() })
     const archive = readdirSync(work).find((file) => file.endsWith('.deb'))
@@ -74,6 +75,22 @@ export const downloadDebianPackage = async ({ name, into, suite }: DebianPackage
     renameSync(unpacked, into)
   } finally {
     rmSync(work, { recursive: true, force: true })
+  }
+}
+
+/**
+ * A mirror that was frozen serves lists past their own date. They are still signed by Debian, and what is fetched is
+ * checked for its version afterwards, so they are used, and it is said.
+ */
+const readLists = async (options: readonly string[], report: Report | undefined): Promise<void> => {
+  const update = (...more: string[]) =>
+    run('apt-get', [...options, ...more, '-q', '-o', 'APT::Update::Error-Mode=any', 'update'], { env: quiet() })
+  try {
+    await update()
+  } catch (error) {
+    if (!/Release file for \S+ is expired/.test((error as Error).message)) throw error
+    report?.("the mirror's package list is older than its own date; its signature is good, so it is used")
+    await update('-o', 'Acquire::Check-Valid-Until=false')
   }
 }
 

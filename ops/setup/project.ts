@@ -1,7 +1,7 @@
 /** Where this checkout stands, and the two helpers every installer shares: finding and running programs. */
 import { execFile } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { basename, delimiter, join } from 'node:path'
 
 export const PROJECT = join(import.meta.dirname, '../..')
 /** Downloads kept beside the project; safe to delete. */
@@ -34,6 +34,6 @@ export const run = (
     execFile(command, args, { ...options, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
       if (error === null) return resolve(stdout)
       const tail = `${stdout}\n${stderr}`.trim().split('\n').slice(-8).join('\n  ')
-      reject(new Error(`${command} ${args.slice(0, 3).join(' ')} failed: ${tail === '' ? error.message : `\n  ${tail}`}`))
+      reject(new Error(`${[basename(command), args.find((word) => /^[a-z-]+$/.test(word) && !word.startsWith('-'))].join(' ').trim()} failed: ${tail === '' ? error.message : `\n  ${tail}`}`))
     })
   })
