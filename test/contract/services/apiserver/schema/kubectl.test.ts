@@ -1,0 +1,130 @@
+/** Real kubectl binaries against the discovery and OpenAPI documents; those not installed are left out. */
+import { execFile, execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { OpenApi } from '#services/apiserver/openapi/OpenApi.ts'
+import { builtInKinds } from '#test/unit/services/apiserver/discovery/kinds.ts'
+import { serveSchema, type SchemaServer } from './server.ts'
+
+/** RECKON_TEST_KUBECTL: binaries to try, colon-separated; otherwise those of a Google Cloud SDK and the one in PATH. */
+function binaries(): string[] {
+  const given = process.env['RECKON_TEST_KUBECTL']
+  if (given !== undefined) return given.split(':')
+  const sdk = '/usr/lib/google-cloud-sdk/bin'
+  const found = ['1.27', '1.28', '1.29', '1.30', '1.31', '1.32', '1.33'].map((version) => join(sdk, `kubectl.${version}`)).filter((file) => existsSync(file))
+  try {
+    found.push(execFileSync('sh', ['-c', 'command -v kubectl'], { encoding: 'utf8' }).trim())
+  } catch {
+    // No kubectl in PATH: the others will do.
+  }
+  return [...new Set(found)]
+}
+
+const openapi = new OpenApi(builtInKinds, 'v1.33.0')
+const folder = mkdtempSync(join(tmpdir(), 'reckon-kubectl-'))
+const manifest = join(folder, 'web.yaml')
+writeFileSync(manifest, 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: c, image: i}]}\n')
+const unknown = join(folder, 'unknown.yaml')
+writeFileSync(unknown, 'apiVersion: example.com/v1\nkind: Nope\nmetadata: {name: a}\n')
+
+let server: SchemaServer
+let caches = 0
+
+interface Outcome {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const start = async (): Promise<void> => {
+  server = await serveSchema(builtInKinds, (request, path, response) => {
+    const answer = openapi.answer({
+      path,
+      hash: new URL(request.url ?? '', 'http://localhost').searchParams.get('hash') ?? undefined,
+      accept: request.headers.accept,
+      acceptEncoding: request.headers['accept-encoding'] as string | undefined,
+      ifNoneMatch: request.headers['if-none-match']
+    })
+    if (answer === undefined) return false
+    response.writeHead(answer.code, answer.headers)
+    response.end(answer.body)
+    return true
+  })
+}
+
+function kubectlWith(binary: string): (...args: string[]) => Promise<Outcome> {
+  const cache = join(folder, `cache-${caches++}`)
+  return (...args) =>
+    new Promise((resolve) => {
+      execFile(binary, ['--server', server.url, '--cache-dir', cache, '--kubeconfig', '/dev/null', ...args], (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr })
+      })
+    })
+}
+
+for (const binary of binaries()) {
+  const test = suite(binary)
+  const kubectl = kubectlWith(binary)
+  test.before(start)
+  test.after(() => server.close())
+
+  test('lists resources', async () => {
+    const { code, stdout, stderr } = await kubectl('api-resources')
+    assert.is(code, 0, stderr)
+    assert.match(stdout, /^pods +po +v1 +true +Pod$/m)
+    assert.match(stdout, /^deployments +deploy +apps\/v1 +true +Deployment$/m)
+    assert.match(stdout, /^horizontalpodautoscalers +hpa +autoscaling\/v2 +true +HorizontalPodAutoscaler$/m)
+    const versions = await kubectl('api-versions')
+    assert.ok(versions.stdout.includes('autoscaling/v1\nautoscaling/v2\n'), versions.stdout)
+  })
+
+  test('explains fields', async () => {
+    // Up to 1.28 explain reads OpenAPI v2 unless told otherwise.
+    const minor = Number(/Minor:"(\d+)"|v1\.(\d+)\./.exec((await kubectl('version', '--client')).stdout)?.slice(1).find((each) => each !== undefined))
+    const env = minor < 27 ? [] : ['--output=plaintext']
+    const strategy = await kubectl('explain', 'deployment.spec.strategy', ...env)
+    assert.is(strategy.code, 0, strategy.stderr)
+    assert.match(strategy.stdout, /rollingUpdate\s+<RollingUpdateDeployment>/)
+    assert.match(strategy.stdout, /DESCRIPTION:\s+\S/)
+    const pod = await kubectl('explain', 'pod', '--recursive', ...env)
+    assert.is(pod.code, 0, pod.stderr)
+    assert.match(pod.stdout, /containers\t<\[\]Container> -required-/)
+    assert.match(pod.stdout, /limits\t<map\[string\]Quantity>/)
+    assert.match(pod.stdout, /targetPort|containerPort\t<integer> -required-/)
+    const port = await kubectl('explain', 'service.spec.ports.targetPort', ...env)
+    assert.match(port.stdout, /IntOrString/)
+  })
+
+  test('validates a manifest on the client and creates it', async () => {
+    const dry = await kubectl('create', '-f', manifest, '--dry-run=client')
+    assert.is(dry.code, 0, dry.stderr)
+    assert.is(dry.stdout, 'deployment.apps/web created (dry run)\n')
+    server.requests.length = 0
+    const created = await kubectl('create', '-f', manifest)
+    assert.is(created.code, 0, created.stderr)
+    const post = server.requests.find((request) => request.method === 'POST')
+    // With fieldValidation found in the schema the server is trusted to validate.
+    assert.match(post?.path ?? '', 'fieldValidation=Strict')
+  })
+
+  test('applies, on the client and on the server', async () => {
+    const applied = await kubectl('apply', '-f', manifest)
+    assert.is(applied.code, 0, applied.stderr)
+    assert.is(applied.stdout, 'deployment.apps/web created\n')
+    const dry = await kubectl('apply', '-f', manifest, '--dry-run=server')
+    assert.is(dry.code, 0, dry.stderr)
+  })
+
+  test('says so when a kind is unknown', async () => {
+    const { code, stderr } = await kubectl('create', '-f', unknown)
+    assert.is(code, 1)
+    assert.match(stderr, 'no matches for kind "Nope" in version "example.com/v1"')
+  })
+
+  test.run()
+}
+
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
