@@ -1,5 +1,4 @@
 /** Connects to a cluster's nats-server as one of its users. */
-import { join } from 'node:path'
 import { connect, type ConnectionOptions, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node'
 import type { ClusterConfig } from '../home.ts'
 import { pkiFile } from '../pki/pki.ts'
@@ -21,5 +20,3 @@ export const natsOptions = (home: string, config: ClusterConfig, user: string): 
 })
 
 export const connectNats = (home: string, config: ClusterConfig, user: string): Promise<NatsConnection> => connect(natsOptions(home, config, user))
-
-export const natsFolder = (home: string): string => join(home, 'nats')

@@ -83,7 +83,8 @@ const startDocker = async (home: string, report: Report): Promise<void> => {
   const log = join(privateFolder(join(home, 'log')), 'dockerd.log')
   report(`starting Docker Engine (dockerd, log in ${log})`)
   removeStalePidFiles()
-  const network = await captureNetwork()
+  // After our own daemon was killed its rules are still there: what was before it is what it wrote down.
+  const network = readStarted()?.network ?? (await captureNetwork())
   const output = openSync(log, 'a', 0o600)
   const daemon = spawn(dockerd, [], { detached: true, stdio: ['ignore', output, output] })
   closeSync(output)
@@ -122,10 +123,12 @@ const removeStalePidFiles = (): void => {
   }
 }
 
+const readStarted = (): Started | undefined =>
+  existsSync(STARTED) ? (JSON.parse(readFileSync(STARTED, 'utf8')) as Started) : undefined
+
 const startedByUs = (): Started | undefined => {
-  if (!existsSync(STARTED)) return undefined
-  const started = JSON.parse(readFileSync(STARTED, 'utf8')) as Started
-  return isProcess(started.daemon) ? started : undefined
+  const started = readStarted()
+  return started !== undefined && isProcess(started.daemon) ? started : undefined
 }
 
 const claimOf = (home: string): string => join(CLAIMS, createHash('sha256').update(home).digest('hex').slice(0, 16))
