@@ -60,9 +60,12 @@ const apiserver = user(
     'node.>',
     'stream.>',
     '$JS.API.STREAM.NAMES',
+    // Reports are worked off one by one and acknowledged: a durable consumer remembers how far.
+    '$JS.API.CONSUMER.DURABLE.CREATE.REPORTS.>',
+    '$JS.ACK.REPORTS.>',
     ...STREAMS.flatMap((stream) => [`$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`, ...reads(stream)])
   ],
-  { subscribe: ['intent.>', 'stream.>'], responds: true }
+  { subscribe: ['intent.>', 'pulse.node.*', 'stream.>'], responds: true }
 )
 
 /** A component of the control plane: sees every object, asks for changes. */

@@ -172,6 +172,21 @@ permissions('an agent sees its own bindings and reports for its own node', async
   await refuses(connection, ['report.n2.pod.default.b', 'pulse.node.n2', 'intent.node-n2', 'stream.n2.x', 'node.n1.logs'])
 })
 
+permissions('the API server works off reports and hears pulses', async () => {
+  const pulses: string[] = []
+  apiserver.subscribe('pulse.node.*', { callback: (_, message) => void pulses.push(message.subject) })
+  await apiserver.flush()
+  const js = jetstream(await as('node-n2'))
+  await js.publish('report.n2.pod.default.b', '{}')
+  await js.publish('pulse.node.n2', '{}')
+  await jsm.consumers.add('REPORTS', { durable_name: 'apiserver', ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.All })
+  const consumer = await jetstream(apiserver).consumers.get('REPORTS', 'apiserver')
+  const first = await consumer.next({ expires: 2000 })
+  assert.ok(await first?.ackAck())
+  await apiserver.flush()
+  assert.equal(pulses, ['pulse.node.n2'])
+})
+
 permissions('the API server calls an agent, which answers', async () => {
   const connection = await as('node-n1')
   connection.subscribe('node.n1.>', { callback: (_, message) => void message.respond('here') })
