@@ -93,20 +93,25 @@ export class JetStreamLog implements Log {
   }
   async get(sequence: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
-    return entryOf(await orNothing(jsm.direct.getMessage(this.stream, { seq: sequence })))
+    return entryOf(await orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence })))
   }
   async lastOn(subject: string, upTo?: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
-    if (upTo === undefined) return entryOf(await orNothing(jsm.direct.getMessage(this.stream, { last_by_subj: subject })))
-    const found = await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo })
-    for await (const message of found) return entryOf(message)
-    return undefined
+    if (upTo === undefined) return entryOf(await orNothing(() => jsm.direct.getMessage(this.stream, { last_by_subj: subject })))
+    return entryOf(
+      await orNothing(async () => {
+        for await (const message of await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo })) return message
+        return null
+      })
+    )
   }
   async lastSequence(): Promise<number> {
-    return (await (await this.#jsm()).streams.info(this.stream)).state.last_seq
+    const jsm = await this.#jsm()
+    return (await again(() => jsm.streams.info(this.stream))).state.last_seq
   }
   async firstSequence(): Promise<number> {
-    return Math.max(1, (await (await this.#jsm()).streams.info(this.stream)).state.first_seq)
+    const jsm = await this.#jsm()
+    return Math.max(1, (await again(() => jsm.streams.info(this.stream))).state.first_seq)
   }
 }
 
@@ -115,9 +120,20 @@ export class LogRefused extends Error {
   override readonly name = 'LogRefused'
 }
 
-const orNothing = async <Found>(found: Promise<Found | null>): Promise<Found | null> => {
+/** A question asked while the connection is being made again gets no answer; asked again, it does. */
+const READ_TRIES = 4
+const again = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
+  for (let tries = 1; ; tries++)
+    try {
+      return await ask()
+    } catch (error) {
+      if (tries >= READ_TRIES || !(error instanceof Error && /timeout|no responders|disconnect/i.test(`${error.name} ${error.message}`))) throw error
+    }
+}
+
+const orNothing = async <Found>(ask: () => Promise<Found | null>): Promise<Found | null> => {
   try {
-    return await found
+    return await again(ask)
   } catch (error) {
     if (error instanceof Error && /not found|404/i.test(error.message)) return null
     throw error

@@ -1,0 +1,157 @@
+/** The log's contract, held by both twins: memory and JetStream on a real nats-server. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { AppendUncertain, type Append, type Log, type LogEntry } from '#events/Log.ts'
+import { systemClock } from '#services/platform/Clock.ts'
+import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { MemoryLog } from '#services/platform/MemoryLog.ts'
+import { startNats, type TestNats } from '../support/nats.ts'
+
+const append = (name: string, text: string, expected?: number): Append => ({
+  subject: `ev.core.configmaps.default.${name}`,
+  headers: { 'ce-id': `${name}-${text}` },
+  text,
+  ...(expected === undefined ? {} : { expected })
+})
+
+/** Collects what a follower gets until `count` entries came. */
+const collect = (log: Log, from: number, count: number): Promise<LogEntry[]> =>
+  new Promise((resolve, reject) => {
+    const found: LogEntry[] = []
+    const subscription = log.follow({
+      from,
+      onEntries: (entries) => {
+        found.push(...entries)
+        if (found.length < count) return
+        subscription.close()
+        resolve(found)
+      },
+      onFailed: reject
+    })
+  })
+
+const contract = (name: string, open: () => Promise<Log>, close: () => Promise<void>): void => {
+  const log = suite(`the log's contract: ${name}`)
+  let it: Log
+  log.before(async () => {
+    it = await open()
+  })
+  log.after(close)
+
+  log('gives one total order of sequences, from 1', async () => {
+    assert.equal(await it.append([append('a', '1', 0)]), { ok: true, first: 1, last: 1 })
+    assert.equal(await it.append([append('b', '1', 0)]), { ok: true, first: 2, last: 2 })
+    assert.is(await it.lastSequence(), 2)
+    assert.is(await it.firstSequence(), 1)
+  })
+  log('refuses a stale expectation and tells the sequence there is', async () => {
+    assert.equal(await it.append([append('a', '2', 0)]), { ok: false, conflict: true, lastSequence: 1 })
+    assert.is(await it.lastSequence(), 2)
+  })
+  log('stores a batch as a whole', async () => {
+    assert.equal(await it.append([append('a', '2', 1), append('b', '2', 2), append('c', '1', 0)]), { ok: true, first: 3, last: 5 })
+    assert.is((await it.get(4))?.text, '2')
+  })
+  log('stores nothing of a batch with one stale expectation, wherever it stands', async () => {
+    for (const stale of [0, 1, 2]) {
+      const appends = ['a', 'b', 'c'].map((subject, at) => append(subject, '9', at === stale ? 777 : { a: 3, b: 4, c: 5 }[subject]))
+      const result = await it.append(appends)
+      assert.is(result.ok, false)
+    }
+    assert.is(await it.lastSequence(), 5)
+  })
+  log('reads one entry, the last on a subject, and the last up to a sequence', async () => {
+    const entry = (await it.get(1)) as LogEntry
+    assert.is(entry.subject, 'ev.core.configmaps.default.a')
+    assert.is(entry.headers['ce-id'], 'a-1')
+    assert.ok(Math.abs(entry.time - Date.now()) < 60_000)
+    assert.is((await it.lastOn('ev.core.configmaps.default.a'))?.sequence, 3)
+    assert.is((await it.lastOn('ev.core.configmaps.default.a', 2))?.sequence, 1)
+    assert.is(await it.lastOn('ev.core.configmaps.default.nobody'), undefined)
+    assert.is(await it.get(999), undefined)
+  })
+  log('delivers everything from a sequence, in order, then what comes', async () => {
+    const live = collect(it, 2, 6)
+    await it.append([append('d', 'ünïcode ✓', 0)])
+    await it.append([append('d', '2', 6)])
+    const entries = await live
+    assert.equal(entries.map(({ sequence }) => sequence), [2, 3, 4, 5, 6, 7])
+    assert.is(entries[4]?.text, 'ünïcode ✓')
+  })
+  log('says when what was there at the start is delivered, also when that is nothing', async () => {
+    const reached = await new Promise<number>((resolve, reject) => {
+      let seen = 0
+      const subscription = it.follow({
+        from: 1,
+        onEntries: (entries) => void (seen += entries.length),
+        onCaughtUp: (last) => {
+          subscription.close()
+          assert.is(seen, last)
+          resolve(last)
+        },
+        onFailed: reject
+      })
+    })
+    assert.is(reached, await it.lastSequence())
+    await new Promise<void>((resolve, reject) => {
+      const subscription = it.follow({ from: reached + 1, onEntries: () => {}, onCaughtUp: () => (subscription.close(), resolve()), onFailed: reject })
+    })
+  })
+  log('lets exactly one of several racing writers win', async () => {
+    const results = await Promise.all(Array.from({ length: 8 }, (_, n) => it.append([append('race', String(n), 0)])))
+    assert.is(results.filter(({ ok }) => ok).length, 1)
+  })
+  log.run()
+}
+
+contract('memory', async () => new MemoryLog('EVENTS', systemClock), async () => {})
+
+let nats: TestNats
+contract(
+  'JetStream',
+  async () => {
+    nats = await startNats()
+    return new JetStreamLog(await nats.as('apiserver'), 'EVENTS')
+  },
+  () => nats.stop()
+)
+
+const crash = suite('JetStream: the server is killed')
+crash('a follower goes on without a gap, and what was acknowledged is there', async () => {
+  const own = await startNats()
+  try {
+    const log = new JetStreamLog(await own.as('apiserver'), 'EVENTS')
+    const seen: number[] = []
+    let failed: Error | undefined
+    const all = new Promise<void>((resolve) => {
+      log.follow({
+        from: 1,
+        onEntries: (entries) => {
+          for (const { sequence } of entries) seen.push(sequence)
+          if (seen.length >= 60) resolve()
+        },
+        onFailed: (error) => (failed = error)
+      })
+    })
+    for (let n = 0; n < 30; n++) await log.append([append(`k${n}`, 'x', 0)])
+    process.kill(own.server().pid, 'SIGKILL')
+    await own.server().exited
+    await log.append([append('lost', 'x', 0)]).then(
+      () => assert.unreachable('nothing can be acknowledged by a dead server'),
+      (error: unknown) => assert.instance(error, AppendUncertain)
+    )
+    await own.restart()
+    const last = (await log.lastOn('ev.core.configmaps.default.k29'))?.sequence
+    assert.is(last, 30)
+    for (let n = 30; n < 60; n++) {
+      const result = await log.append([append(`k${n}`, 'x', 0)])
+      assert.ok(result.ok)
+    }
+    await all
+    assert.equal(seen.slice(0, 60), Array.from({ length: 60 }, (_, n) => n + 1))
+    assert.is(failed, undefined)
+  } finally {
+    await own.stop()
+  }
+})
+crash.run()
