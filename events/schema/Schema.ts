@@ -66,9 +66,12 @@ export function typeNamed(name: string): TypeSchema {
   return type
 }
 
+/** Kinds every group version has: a client may name any of them in `apiVersion`. */
+const EVERYWHERE = new Set(['DeleteOptions', 'Status'])
+
 /** The type of a kind (`group` is `''` for core), or undefined when the kind is not built in. */
 export function typeOfKind(group: string, version: string, kind: string): TypeSchema | undefined {
-  const name = kindTypes.get(`${group}/${version}/${kind}`)
+  const name = kindTypes.get(`${group}/${version}/${kind}`) ?? (EVERYWHERE.has(kind) ? kindTypes.get(`/v1/${kind}`) : undefined)
   return name === undefined ? undefined : types.get(name)
 }
 

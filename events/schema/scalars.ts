@@ -1,4 +1,5 @@
 /** Reading of single JSON values as Go's decoder would: the wire forms of numbers, quantities, times and bytes. */
+import { formatQuantity, parseQuantity, QUANTITY_MESSAGE } from '../meta/Quantity.ts'
 import type { FieldSchema } from './Schema.ts'
 
 /** What is wrong with a value: `mismatch` is put in its place among the struct fields, `text` stands alone. */
@@ -59,23 +60,24 @@ function integer(value: unknown, format: string): unknown {
   return new Bad({ mismatch: `number ${value}`, goType: format })
 }
 
-const quantityForm = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$/
-const quantityShape = /^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$/
+const QUANTITY_SHAPE = /^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$/
 
-/** A quantity may be written as a number; it is kept as a string. */
+/** Canonical forms already worked out; the same few amounts come again and again. */
+const canonical = new Map<string, string>()
+const MOST_CANONICAL = 4096
+
+/** A quantity may be written as a number; it is kept as a string in canonical form (`1000m` is `1`). */
 function quantity(value: unknown): unknown {
-  if (typeof value === 'string') {
-    if (quantityForm.test(value)) return value
-    const trimmed = value.trim()
-    if (quantityForm.test(trimmed)) return trimmed
-    return new Bad({
-      text: quantityShape.test(trimmed)
-        ? "unable to parse quantity's suffix"
-        : "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-    })
-  }
-  if (typeof value === 'number') return String(value).replace('e+', 'e')
-  return new Bad({ text: "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'" })
+  if (typeof value !== 'string' && typeof value !== 'number') return new Bad({ text: QUANTITY_MESSAGE })
+  const text = typeof value === 'string' ? value.trim() : String(value).replace('e+', 'e')
+  const known = canonical.get(text)
+  if (known !== undefined) return known
+  const parsed = parseQuantity(text)
+  if (parsed === undefined) return new Bad({ text: QUANTITY_SHAPE.test(text) ? "unable to parse quantity's suffix" : QUANTITY_MESSAGE })
+  const form = formatQuantity(parsed)
+  if (canonical.size >= MOST_CANONICAL) canonical.clear()
+  canonical.set(text, form)
+  return form
 }
 
 const wholeSeconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/
@@ -108,7 +110,7 @@ function bytes(value: unknown): unknown {
   return new Bad({ text: `illegal base64 data at input byte ${illegal === -1 ? joined.length - (joined.length % 4) : illegal}` })
 }
 
-/** Reads one scalar: the value to keep (the same one when nothing changes), or {@link Bad}. */
+/** Reads one scalar: the value to keep, or {@link Bad}. */
 export function scalar(field: FieldSchema): (value: unknown) => unknown {
   switch (field.type) {
     case 'string':

@@ -1,4 +1,4 @@
-/** Structural decoding of a request's JSON against a type: wrong types are errors, unknown fields and nulls are dropped. */
+/** Structural decoding of a request's JSON into a fresh object of a type: wrong types are errors, unknown fields and nulls are dropped. */
 import { badRequest, type Refusal } from '../Refusal.ts'
 import { Bad, goType, goTypeName, mismatch, scalar, zero } from './scalars.ts'
 import { typeNamed, type FieldSchema, type TypeSchema } from './Schema.ts'
@@ -7,7 +7,7 @@ import { typeNamed, type FieldSchema, type TypeSchema } from './Schema.ts'
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore'
 
 export interface Decoded {
-  /** The object without unknown fields and nulls, in the order given; the input itself when nothing had to change. */
+  /** The object without unknown fields and nulls, in the order given: a deep copy that shares nothing with the input. */
   readonly value: unknown
   /** `unknown field "spec.foo"`, at most 100; empty when the mode is Ignore. */
   readonly unknownFields: string[]
@@ -62,14 +62,25 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
   else target[key] = value
 }
 
-function before(source: Record<string, unknown>, keys: readonly string[], count: number): Record<string, unknown> {
-  const copy: Record<string, unknown> = {}
-  for (let i = 0; i < count; i++) put(copy, keys[i] as string, source[keys[i] as string])
-  return copy
+/** Copies free JSON, whose shape no type describes. */
+function copy(value: unknown, state: State, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (depth > DEEPEST) {
+    tooDeep(state)
+    return null
+  }
+  if (Array.isArray(value)) return value.map((item) => copy(item, state, depth + 1))
+  const out: Record<string, unknown> = {}
+  for (const key of Object.keys(value)) put(out, key, copy((value as Record<string, unknown>)[key], state, depth + 1))
+  return out
+}
+
+function tooDeep(state: State): void {
+  if (!state.errors.includes('exceeded max depth')) state.errors.push('exceeded max depth')
 }
 
 function readerOf(field: FieldSchema, struct: string): Read {
-  if (field.type === 'any') return (value) => value
+  if (field.type === 'any') return (value, state) => copy(value, state, state.path.length)
   if (field.type === 'object') return readerOfType(field.ref ?? '', struct)
   if (field.type === 'array') return arrayReader(field, struct)
   if (field.type === 'map') return mapReader(field, struct)
@@ -91,16 +102,14 @@ function arrayReader(field: FieldSchema, struct: string): Read {
       fail(mismatch(value, type), struct, state)
       return value
     }
-    let out: unknown[] | undefined
+    const out: unknown[] = []
     for (let i = 0; i < value.length; i++) {
       const item: unknown = value[i]
       state.path.push(i)
-      const result = item === null ? zero(items) : read(item, state)
+      out.push(item === null ? zero(items) : read(item, state))
       state.path.pop()
-      if (result !== item && out === undefined) out = value.slice()
-      if (out !== undefined) out[i] = result
     }
-    return out ?? value
+    return out
   }
 }
 
@@ -114,18 +123,14 @@ function mapReader(field: FieldSchema, struct: string): Read {
       fail(mismatch(value, type), struct, state)
       return value
     }
-    const keys = Object.keys(value)
-    let out: Record<string, unknown> | undefined
-    for (let i = 0; i < keys.length; i++) {
-      const key = keys[i] as string
+    const out: Record<string, unknown> = {}
+    for (const key of Object.keys(value)) {
       const item = value[key]
       if (nested) state.path.push({ key })
-      const result = item === null ? zero(items) : read(item, state)
+      put(out, key, item === null ? zero(items) : read(item, state))
       if (nested) state.path.pop()
-      if (result !== item && out === undefined) out = before(value, keys, i)
-      if (out !== undefined) put(out, key, result)
     }
-    return out ?? value
+    return out
   }
 }
 
@@ -155,35 +160,28 @@ function fieldsOf(name: string): Map<string, Read> {
 }
 
 function readFields(fields: Map<string, Read>, value: Record<string, unknown>, state: State): unknown {
+  const out: Record<string, unknown> = {}
   if (state.path.length > DEEPEST) {
-    state.errors.push('exceeded max depth')
-    return value
+    tooDeep(state)
+    return out
   }
-  const keys = Object.keys(value)
-  let out: Record<string, unknown> | undefined
-  for (let i = 0; i < keys.length; i++) {
-    const key = keys[i] as string
+  for (const key of Object.keys(value)) {
     const item = value[key]
     const read = fields.get(key)
     if (read === undefined) {
       if (state.collect && state.unknown.length < MOST_UNKNOWN) state.unknown.push(`unknown field ${JSON.stringify(pathText(state.path, key))}`)
-      out ??= before(value, keys, i)
-    } else if (item === null || item === undefined) {
-      out ??= before(value, keys, i)
-    } else {
+    } else if (item !== null && item !== undefined) {
       state.path.push(key)
-      const result = read(item, state)
+      out[key] = read(item, state)
       state.path.pop()
-      if (result !== item && out === undefined) out = before(value, keys, i)
-      if (out !== undefined) out[key] = result
     }
   }
-  return out ?? value
+  return out
 }
 
 /**
  * Decodes parsed JSON as `type`. Nothing is checked beyond structure: required fields and values are the kind's business.
- * Quantities written as numbers become strings, times become UTC, null list elements and map values become Go's zero value.
+ * Quantities take their canonical form, times become UTC, null list elements and map values become Go's zero value.
  */
 export function decodeStrict(type: TypeSchema, value: unknown, mode: FieldValidation): Decoded {
   let read = compiled.get(type.name)

@@ -25,10 +25,13 @@ const web = (container: Record<string, unknown>): unknown => ({
 
 const decode = suite('decodeStrict')
 
-decode('answers the very same object when nothing has to change', () => {
+decode('answers an equal object that shares nothing with what was given', () => {
   const given = web({ name: 'd', ports: [{ containerPort: 80 }], resources: { limits: { cpu: '1', memory: '1Gi' } } })
   const result = decodeStrict(deployment, given, 'Strict')
-  assert.is(result.value, given)
+  assert.equal(result.value, given)
+  const parts = (value: unknown): unknown[] => (typeof value === 'object' && value !== null ? [value, ...Object.values(value).flatMap(parts)] : [])
+  const theirs = new Set(parts(given))
+  assert.equal(parts(result.value).filter((part) => theirs.has(part)), [])
   assert.equal(result.unknownFields, [])
   assert.equal(result.errors, [])
 })
@@ -84,7 +87,7 @@ decode('reads quantities, ports, times and bytes in every form Go does', () => {
     return result.value
   }
   const limits = (given: unknown): unknown => ({ spec: { containers: [{ resources: { limits: given } }] } })
-  assert.equal(value(pod, limits({ cpu: 1, memory: 0.5, x: '100m' })), limits({ cpu: '1', memory: '0.5', x: '100m' }))
+  assert.equal(value(pod, limits({ cpu: 1, memory: 0.5, x: '1000m', y: '0.5Gi' })), limits({ cpu: '1', memory: '500m', x: '1', y: '512Mi' }))
   const ports = { spec: { ports: [{ port: 80, targetPort: 'http' }, { port: 81, targetPort: 8080 }] } }
   assert.equal(value(service, ports), ports)
   assert.equal(value(pod, { metadata: { creationTimestamp: '2026-01-02T03:04:05.5+02:00' } }), { metadata: { creationTimestamp: '2026-01-02T01:04:05Z' } })
@@ -118,6 +121,9 @@ decode('bounds unknown fields and depth', () => {
   const definition = kind('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition')
   const result = decodeStrict(definition, { spec: { versions: [{ schema: { openAPIV3Schema: schema } }] } }, 'Strict')
   assert.equal(result.errors, ['exceeded max depth'])
+  const revision = kind('apps', 'v1', 'ControllerRevision')
+  assert.equal(decodeStrict(revision, { data: schema }, 'Strict').errors, ['exceeded max depth'])
+  assert.equal(decodeStrict(revision, { data: { spec: { a: [null, { b: null }] } } }, 'Strict').value, { data: { spec: { a: [null, { b: null }] } } })
 })
 
 decode.run()
