@@ -1,6 +1,6 @@
 /** Real kubectl binaries against the discovery and OpenAPI documents; those not installed are left out. */
 import { execFile, execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -27,6 +27,8 @@ const openapi = new OpenApi(builtInKinds, 'v1.33.0')
 const folder = mkdtempSync(join(tmpdir(), 'reckon-kubectl-'))
 const manifest = join(folder, 'web.yaml')
 writeFileSync(manifest, 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: c, image: i}]}\n')
+const changed = join(folder, 'changed.yaml')
+writeFileSync(changed, readFileSync(manifest, 'utf8').replace('image: i', 'image: j'))
 const unknown = join(folder, 'unknown.yaml')
 writeFileSync(unknown, 'apiVersion: example.com/v1\nkind: Nope\nmetadata: {name: a}\n')
 
@@ -93,7 +95,7 @@ for (const binary of binaries()) {
     assert.is(pod.code, 0, pod.stderr)
     assert.match(pod.stdout, /containers\t<\[\]Container> -required-/)
     assert.match(pod.stdout, /limits\t<map\[string\]Quantity>/)
-    assert.match(pod.stdout, /targetPort|containerPort\t<integer> -required-/)
+    assert.match(pod.stdout, /containerPort\t<integer> -required-/)
     const port = await kubectl('explain', 'service.spec.ports.targetPort', ...env)
     assert.match(port.stdout, /IntOrString/)
   })
@@ -103,7 +105,7 @@ for (const binary of binaries()) {
     assert.is(dry.code, 0, dry.stderr)
     assert.is(dry.stdout, 'deployment.apps/web created (dry run)\n')
     server.requests.length = 0
-    const created = await kubectl('create', '-f', manifest)
+    const created = await kubectl('create', '-f', manifest, '-n', 'other')
     assert.is(created.code, 0, created.stderr)
     const post = server.requests.find((request) => request.method === 'POST')
     // With fieldValidation found in the schema the server is trusted to validate.
@@ -116,6 +118,30 @@ for (const binary of binaries()) {
     assert.is(applied.stdout, 'deployment.apps/web created\n')
     const dry = await kubectl('apply', '-f', manifest, '--dry-run=server')
     assert.is(dry.code, 0, dry.stderr)
+  })
+
+  test('computes a patch for what exists', async () => {
+    server.requests.length = 0
+    const applied = await kubectl('apply', '-f', changed)
+    assert.is(applied.code, 0, applied.stderr)
+    const patch = server.requests.find((request) => request.method === 'PATCH')
+    assert.is(patch?.contentType, 'application/strategic-merge-patch+json')
+    // The container is found by its merge key and only the change is sent.
+    assert.match(patch?.body.toString() ?? '', '"containers":[{"image":"j","name":"c"}]')
+    const serverSide = await kubectl('apply', '--server-side', '-f', changed)
+    assert.is(serverSide.code, 0, serverSide.stderr)
+  })
+
+  test('sends generated objects in a form the server reads', async () => {
+    server.requests.length = 0
+    const made = await kubectl('create', 'deployment', 'made', '--image=nginx', '--replicas=2', '-o', 'json')
+    assert.is(made.code, 0, made.stderr)
+    assert.is((JSON.parse(made.stdout) as { spec: { replicas: number } }).spec.replicas, 2)
+    const post = server.requests.find((request) => request.method === 'POST')
+    const minor = Number(/1\.(\d+)/.exec(binary)?.[1])
+    if (minor >= 32) assert.is(post?.contentType, 'application/vnd.kubernetes.protobuf')
+    const review = await kubectl('auth', 'can-i', 'get', 'pods')
+    assert.is(review.stdout, 'no\n')
   })
 
   test('says so when a kind is unknown', async () => {

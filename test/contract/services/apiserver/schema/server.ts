@@ -1,4 +1,4 @@
-/** A plain-http server of discovery and OpenAPI documents that records every body it is sent: enough for kubectl's client side. */
+/** A plain-http server of discovery and OpenAPI documents that keeps what is posted and records every body: enough for kubectl's client side. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { aggregated, apiGroup, apiGroupList, apiResourceList, apiVersions, type DiscoveryKind } from '#services/apiserver/discovery/documents.ts'
@@ -36,6 +36,7 @@ const missing = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failu
 /** Serves `kinds` on a free port of the loopback interface; `openapi` answers the paths it knows. */
 export async function serveSchema(kinds: readonly DiscoveryKind[], openapi: Answer): Promise<SchemaServer> {
   const requests: Recorded[] = []
+  const objects = new Map<string, Record<string, unknown>>()
   const server = createServer(async (request, response) => {
     const path = (request.url ?? '').split('?')[0] ?? ''
     const body = await bodyOf(request)
@@ -50,7 +51,12 @@ export async function serveSchema(kinds: readonly DiscoveryKind[], openapi: Answ
     else if (request.method === 'GET' && path === '/api/v1') json(response, 200, apiResourceList(kinds, '', 'v1'))
     else if (request.method === 'GET' && parts[0] === 'apis' && parts.length === 2) json(response, 200, apiGroup(kinds, parts[1] ?? ''))
     else if (request.method === 'GET' && parts[0] === 'apis' && parts.length === 3) json(response, 200, apiResourceList(kinds, parts[1] ?? '', parts[2] ?? '') ?? missing)
-    else if (request.method === 'POST') json(response, 201, contentType === PROTOBUF_CONTENT_TYPE ? decodeProtobuf(body).object : JSON.parse(body.toString()))
+    else if (request.method === 'POST') {
+      const object = contentType === PROTOBUF_CONTENT_TYPE ? decodeProtobuf(body).object : (JSON.parse(body.toString()) as Record<string, unknown>)
+      const name = (object['metadata'] as { name?: string } | undefined)?.name
+      if (request.url?.includes('dryRun') !== true && name !== undefined) objects.set(`${path}/${name}`, object)
+      json(response, 201, object)
+    } else if (objects.has(path)) json(response, 200, objects.get(path))
     else json(response, 404, missing)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
