@@ -25,6 +25,8 @@ export class ViewBehind extends Error {
 
 export class View {
   readonly stream: StreamName
+  /** Tells views of parts of one stream apart; the stream's name otherwise. */
+  readonly name: string
   readonly log: Log
   readonly objects = new Objects()
   readonly window = new Window(WINDOW)
@@ -38,8 +40,9 @@ export class View {
   #failed: Error | undefined
   onFailed: (error: Error) => void = () => {}
 
-  constructor(stream: StreamName, log: Log, clock: Clock) {
+  constructor(stream: StreamName, log: Log, clock: Clock, name: string = stream) {
     this.stream = stream
+    this.name = name
     this.log = log
     this.#clock = clock
   }
@@ -125,19 +128,20 @@ export class View {
   }
 }
 
-/** The views of a process as one: each kind is read from the stream it lives in. */
+/** The views of a process as one: each kind is read from the stream (or the part of one) it lives in. */
 export class Views implements ObjectsView {
-  readonly byStream: ReadonlyMap<StreamName, View>
-  readonly #streamOf: (ref: ResourceRef) => StreamName
+  /** By name: the stream's, unless a view follows only a part of one. */
+  readonly byStream: ReadonlyMap<string, View>
+  readonly #nameOf: (ref: ResourceRef) => string
 
-  constructor(views: readonly View[], streamOf: (ref: ResourceRef) => StreamName) {
-    this.byStream = new Map(views.map((view) => [view.stream, view]))
-    this.#streamOf = streamOf
+  constructor(views: readonly View[], nameOf: (ref: ResourceRef) => string) {
+    this.byStream = new Map(views.map((view) => [view.name, view]))
+    this.#nameOf = nameOf
   }
   of(ref: ResourceRef): View {
-    const stream = this.#streamOf(ref)
-    const view = this.byStream.get(stream)
-    if (view === undefined) throw new Error(`this process does not follow ${stream}, where ${ref.resource} live`)
+    const name = this.#nameOf(ref)
+    const view = this.byStream.get(name)
+    if (view === undefined) throw new Error(`this process does not follow ${name}, where ${ref.resource} live`)
     return view
   }
   get(key: ObjectKey): Entry | undefined {

@@ -1,0 +1,125 @@
+/**
+ * What every cluster has from its first moment: the system namespaces, the RBAC defaults, the `kubernetes` and
+ * `kube-dns` Services. Asked for as intents on every start; what is there already is left as it is, except the
+ * addresses, which are this machine's to know.
+ */
+import { bootstrapRbac } from '#events/rbac/bootstrap.ts'
+import type { Intent, UserInfo } from '#events/Intent.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { kindNamed } from '#events/scheme.ts'
+import type { Clock } from '../platform/Clock.ts'
+import type { Views } from '../platform/View.ts'
+import type { Decider } from './Decider.ts'
+import { equalJson } from './verbs/equal.ts'
+
+export interface BootstrapOptions {
+  readonly views: Views
+  readonly decider: Decider
+  readonly clock: Clock
+  /** Where pods reach this API server: an address of the node, and the port it listens on. */
+  readonly apiAddress: string
+  readonly apiPort: number
+  readonly kubernetesIP: string
+  readonly dnsIP: string
+  readonly dnsAddress: string
+  readonly dnsPort: number
+}
+
+const APISERVER: UserInfo = { username: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }
+const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
+
+export const bootstrap = async (options: BootstrapOptions): Promise<void> => {
+  for (const name of NAMESPACES) await ensure(options, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+  for (const object of bootstrapRbac()) await ensure(options, object)
+  for (const object of services(options)) await ensure(options, object, true)
+}
+
+const services = (options: BootstrapOptions): KubeObject[] => {
+  const { apiAddress, apiPort, kubernetesIP, dnsIP, dnsAddress, dnsPort } = options
+  const api = { name: 'https', port: apiPort, protocol: 'TCP' }
+  const dns = [
+    { name: 'dns', port: dnsPort, protocol: 'UDP' },
+    { name: 'dns-tcp', port: dnsPort, protocol: 'TCP' }
+  ]
+  // No selector: nobody but this start knows the addresses, so no controller makes these slices.
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'kubernetes', namespace: 'default', labels: { component: 'apiserver', provider: 'kubernetes' } },
+      spec: { clusterIP: kubernetesIP, ports: [{ name: 'https', port: 443, protocol: 'TCP', targetPort: apiPort }] }
+    },
+    endpoints('kubernetes', 'default', apiAddress, [api]),
+    slice('kubernetes', 'default', apiAddress, [api]),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'kube-dns', namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns', 'kubernetes.io/cluster-service': 'true', 'kubernetes.io/name': 'CoreDNS' } },
+      spec: {
+        clusterIP: dnsIP,
+        ports: [
+          { name: 'dns', port: 53, protocol: 'UDP', targetPort: dnsPort },
+          { name: 'dns-tcp', port: 53, protocol: 'TCP', targetPort: dnsPort }
+        ]
+      }
+    },
+    endpoints('kube-dns', 'kube-system', dnsAddress, dns),
+    slice('kube-dns', 'kube-system', dnsAddress, dns)
+  ]
+}
+
+interface Port {
+  readonly name: string
+  readonly port: number
+  readonly protocol: string
+}
+
+const endpoints = (name: string, namespace: string, ip: string, ports: readonly Port[]): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Endpoints',
+  metadata: { name, namespace, labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' } },
+  subsets: [{ addresses: [{ ip }], ports }]
+})
+
+const slice = (name: string, namespace: string, ip: string, ports: readonly Port[]): KubeObject => ({
+  apiVersion: 'discovery.k8s.io/v1',
+  kind: 'EndpointSlice',
+  metadata: { name, namespace, labels: { 'kubernetes.io/service-name': name } },
+  addressType: 'IPv4',
+  endpoints: [{ addresses: [ip], conditions: { ready: true, serving: true, terminating: false } }],
+  ports
+})
+
+/** Creates what is missing; with `renew`, brings what differs in the named fields up to date. */
+const ensure = async ({ views, decider, clock }: BootstrapOptions, object: KubeObject, renew = false): Promise<void> => {
+  const [group = '', version = ''] = object.apiVersion.includes('/') ? object.apiVersion.split('/') : ['', object.apiVersion]
+  const kind = kindNamed(group, version, object.kind)
+  if (kind === undefined) throw new Error(`the bootstrap names an unknown kind: ${object.apiVersion} ${object.kind}`)
+  const base = {
+    id: `bootstrap-${clock.uuid()}`,
+    ref: { group: kind.group, resource: kind.resource },
+    version: kind.version,
+    namespace: object.metadata.namespace ?? '',
+    name: object.metadata.name as string,
+    source: 'apiserver',
+    options: { fieldManager: 'apiserver' }
+  } satisfies Partial<Intent>
+  const present = views.get({ ...base.ref, namespace: base.namespace, name: base.name })
+  let intent: Intent
+  if (present === undefined) intent = { ...base, verb: 'create', object }
+  else {
+    const { apiVersion: _, kind: __, metadata: ___, ...fields } = object
+    if (!renew || covers(present.object, fields)) return
+    intent = { ...base, verb: 'patch', patch: { type: 'application/merge-patch+json', body: fields } }
+  }
+  const result = await decider.submit(intent, APISERVER)
+  if (!result.ok && result.status.reason !== 'AlreadyExists') throw new Error(`the bootstrap could not make ${object.kind} ${base.name}: ${result.status.message}`)
+}
+
+/** True when every field given has that value already (defaults in the stored object do not count). */
+const covers = (stored: unknown, wanted: unknown): boolean => {
+  if (Array.isArray(wanted)) return Array.isArray(stored) && stored.length === wanted.length && wanted.every((item, at) => covers(stored[at], item))
+  if (typeof wanted === 'object' && wanted !== null)
+    return typeof stored === 'object' && stored !== null && Object.entries(wanted).every(([field, value]) => covers((stored as Record<string, unknown>)[field], value))
+  return equalJson(stored, wanted)
+}
