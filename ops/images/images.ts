@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import type Docker from 'dockerode'
 import { staticBusybox } from '../setup/busybox.ts'
-import { buildImage, engineArchitecture, type ImageFile, type ImageSpec } from './image.ts'
+import { buildImage, engineArchitecture, imageArchive, type ImageFile, type ImageSpec } from './image.ts'
 import { type Architecture, staticExecutable } from './pause/elf.ts'
 import { PAUSE_CODE } from './pause/pause.gen.ts'
 
@@ -48,26 +48,30 @@ export const demoImage = (busybox: Uint8Array, applets: readonly string[]): Imag
   config: { Env: ['PATH=/bin'], Cmd: ['/bin/httpd', '-f', '-p', '8080', '-h', '/www'], WorkingDir: '/', Labels: LABEL }
 })
 
-/** Builds the images that are missing, and only those. */
+/** Builds the images that are missing or made from other content than this version's, and only those. */
 export const ensureImages = async (docker: Docker, report: (line: string) => void): Promise<void> => {
-  if (!(await hasImage(docker, PAUSE_IMAGE))) {
-    report(`making the image ${PAUSE_IMAGE} (the process that holds a pod's namespaces)`)
-    await buildImage(docker, pauseImage(await engineArchitecture(docker)))
+  const architecture = await engineArchitecture(docker)
+  const ensure = async (spec: ImageSpec, what: string): Promise<void> => {
+    const digest = (await imageArchive(architecture, spec)).id
+    if ((await digestOf(docker, spec.tag)) === digest) return
+    report(`making the image ${spec.tag} (${what})`)
+    await buildImage(docker, { ...spec, config: { ...spec.config, Labels: { ...LABEL, [DIGEST]: digest } } })
   }
-  if (!(await hasImage(docker, DEMO_IMAGE))) {
-    const busybox = await staticBusybox(report)
-    report(`making the image ${DEMO_IMAGE} (a small web server) from ${busybox}`)
-    const { stdout } = await promisify(execFile)(busybox, ['--list'])
-    await buildImage(docker, demoImage(readFileSync(busybox), stdout.split('\n').filter((name) => name !== '')))
-  }
+  await ensure(pauseImage(architecture), "the process that holds a pod's namespaces")
+  const busybox = await staticBusybox(report)
+  const { stdout } = await promisify(execFile)(busybox, ['--list'])
+  await ensure(demoImage(readFileSync(busybox), stdout.split('\n').filter((name) => name !== '')), `a small web server, from ${busybox}`)
 }
 
-const hasImage = async (docker: Docker, tag: string): Promise<boolean> => {
+/** A label, since an Engine may number images by other things than their content. */
+const DIGEST = 'reckon.content'
+
+/** What the Engine's image of this tag was made from; undefined when there is none, or another's. */
+const digestOf = async (docker: Docker, tag: string): Promise<string | undefined> => {
   try {
-    await docker.getImage(tag).inspect()
-    return true
+    return (await docker.getImage(tag).inspect()).Config.Labels?.[DIGEST]
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return false
+    if ((error as { statusCode?: number }).statusCode === 404) return undefined
     throw error
   }
 }

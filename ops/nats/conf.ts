@@ -6,6 +6,7 @@ export interface NatsConf {
   readonly port: number
   readonly storeDir: string
   readonly pidFile: string
+  readonly logFile: string
   readonly certificateFile: string
   readonly keyFile: string
   readonly users: readonly (NatsUser & { readonly publicKey: string })[]
@@ -15,6 +16,9 @@ export const renderNatsConf = (conf: NatsConf): string => `# Written by reckon a
 server_name: ${quote(conf.serverName)}
 listen: "127.0.0.1:${conf.port}"
 pid_file: ${quote(conf.pidFile)}
+log_file: ${quote(conf.logFile)}
+logfile_size_limit: 16MB
+logfile_max_num: 4
 max_payload: 8MB
 # What one slow reader may hold back before it is cut off.
 max_pending: 64MB

@@ -49,6 +49,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
     port: config.natsPort,
     storeDir: join(home, 'nats/store'),
     pidFile: pidFile(home),
+    logFile: natsLogFile(home),
     certificateFile: pkiFile(home, 'nats.crt'),
     keyFile: pkiFile(home, 'nats.key'),
     users: natsUsers(nodes).map((user) => ({ ...user, publicKey: ensureCredentials(home, user.name) }))
@@ -64,6 +65,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
   }
   report(`starting nats-server on 127.0.0.1:${config.natsPort} (log in ${natsLogFile(home)})`)
   rmSync(pidFile(home), { force: true })
+  // The server writes its own log and rotates it; what it says before it has one goes to the same place.
   const output = openSync(natsLogFile(home), 'a', 0o600)
   const child = spawn(binary, ['--config', confFile(home)], { detached: true, stdio: ['ignore', output, output] })
   closeSync(output)

@@ -41,6 +41,7 @@ nats('the file quotes what it is given and names no secret', () => {
     port: 4222,
     storeDir: '/s',
     pidFile: '/p',
+    logFile: '/l',
     certificateFile: '/c',
     keyFile: '/k',
     users: users.map((user) => ({ ...user, publicKey: 'UABC' }))
