@@ -67,6 +67,26 @@ function kubectlWith(binary: string): (...args: string[]) => Promise<Outcome> {
     })
 }
 
+/** What every client does first; runs where no kubectl is installed, too. */
+const plain = suite('over http')
+plain.before(start)
+plain.after(() => server.close())
+
+plain('leads from discovery to a document', async () => {
+  const accept = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
+  const discovery = await fetch(`${server.url}/apis`, { headers: { Accept: accept } })
+  assert.is(discovery.headers.get('content-type'), accept)
+  assert.is(((await discovery.json()) as { kind: string }).kind, 'APIGroupDiscoveryList')
+  const index = (await (await fetch(`${server.url}/openapi/v3`)).json()) as { paths: Record<string, { serverRelativeURL: string }> }
+  const document = await fetch(`${server.url}${index.paths['apis/apps/v1']?.serverRelativeURL}`)
+  assert.is(document.headers.get('cache-control'), 'public, immutable')
+  assert.is(((await document.json()) as { openapi: string }).openapi, '3.0.0')
+  const stale = await fetch(`${server.url}/openapi/v3/apis/apps/v1?hash=OLD`)
+  assert.is(stale.redirected, true)
+})
+
+plain.run()
+
 for (const binary of binaries()) {
   const test = suite(binary)
   const kubectl = kubectlWith(binary)
