@@ -1,0 +1,57 @@
+/** What Deployment and ReplicaSet share: a selector, a pod template, and how both read in a table. */
+import type { Container, PodTemplateSpec } from 'kubernetes-types/core/v1'
+import type { Column } from '../Kind.ts'
+import type { KubeObject } from '../KubeObject.ts'
+import { defaultPodSpec } from '../core/pod/default.ts'
+import { validatePodSpec } from '../core/pod/validate.ts'
+import { badValue, forbiddenField, required, unsupported } from '../meta/faults.ts'
+import { formatLabelSelector, formatSelector, matches, selectorOf, validateLabels, validateLabelSelector } from '../meta/LabelSelector.ts'
+import { validateAnnotations } from '../meta/ObjectMeta.ts'
+import { text } from '../meta/Table.ts'
+import type { FieldError } from '../Refusal.ts'
+
+export const defaultTemplate = (spec: { template?: PodTemplateSpec }): void => {
+  const template = (spec.template ??= {})
+  template.metadata ??= {}
+  if (template.spec !== undefined) defaultPodSpec(template.spec)
+}
+
+export const validateSelectorAndTemplate = (object: KubeObject, errors: FieldError[]): void => {
+  const { selector, template } = object['spec'] ?? {}
+  if (selector === undefined) errors.push(required('spec.selector'))
+  else {
+    validateLabelSelector(selector, 'spec.selector', errors)
+    if (selectorOf(selector).length === 0) errors.push(badValue('spec.selector', selector, `empty selector is invalid for ${object.kind === 'Deployment' ? 'deployment' : 'replicaset'}`))
+  }
+  if (template === undefined) {
+    errors.push(required('spec.template'))
+    return
+  }
+  const labels = template.metadata?.labels
+  if (selector !== undefined && !matches(selectorOf(selector), labels)) errors.push(badValue('spec.template.metadata.labels', labels ?? {}, '`selector` does not match template `labels`'))
+  validateLabels(labels, 'spec.template.metadata.labels', errors)
+  validateAnnotations(template.metadata?.annotations, 'spec.template.metadata.annotations', errors)
+  const pod = template.spec
+  errors.push(...validatePodSpec(pod ?? {}, 'spec.template.spec'))
+  if (pod?.restartPolicy && pod.restartPolicy !== 'Always' && (pod.restartPolicy === 'Never' || pod.restartPolicy === 'OnFailure'))
+    errors.push(unsupported('spec.template.spec.restartPolicy', pod.restartPolicy, ['Always']))
+  if (pod?.activeDeadlineSeconds !== undefined) errors.push(forbiddenField('spec.template.spec.activeDeadlineSeconds', 'activeDeadlineSeconds in ReplicaSet is not Supported'))
+}
+
+export const TEMPLATE_COLUMNS: readonly Column[] = [
+  { ...text('Containers', 'Names of each container in the template.'), priority: 1 },
+  { ...text('Images', 'Images referenced by each container in the template.'), priority: 1 },
+  { ...text('Selector', 'Label selector of the pods it owns.'), priority: 1 }
+]
+
+export const templateCells = (object: KubeObject): string[] => {
+  const containers: Container[] = object['spec']?.template?.spec?.containers ?? []
+  return [containers.map(({ name }) => name).join(','), containers.map(({ image }) => image ?? '').join(','), formatLabelSelector(object['spec']?.selector)]
+}
+
+/** For the scale subresource. */
+export const SCALING = {
+  specReplicas: '.spec.replicas',
+  statusReplicas: '.status.replicas',
+  selector: (object: KubeObject): string => formatSelector(selectorOf(object['spec']?.selector))
+} as const

@@ -1,0 +1,19 @@
+/** ServiceAccount: an identity for pods. */
+import type { Kind } from '../Kind.ts'
+import { age, AGE, integer, NAME } from '../meta/Table.ts'
+import { ALL_VERBS } from '../meta/verbs.ts'
+
+export const ServiceAccount: Kind = {
+  group: '',
+  version: 'v1',
+  kind: 'ServiceAccount',
+  resource: 'serviceaccounts',
+  singular: 'serviceaccount',
+  namespaced: true,
+  shortNames: ['sa'],
+  verbs: ALL_VERBS,
+  subresources: [{ name: 'token', group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest', verbs: ['create'] }],
+  stream: 'EVENTS',
+  columns: [NAME, integer('Secrets', 'The secrets pods of this account may use.'), AGE],
+  row: (account, now) => [account.metadata.name ?? '', (account['secrets'] ?? []).length, age(account, now)]
+}

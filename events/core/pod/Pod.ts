@@ -1,0 +1,63 @@
+/** Pod: containers that live and die together on one node. */
+import type { PodSpec } from 'kubernetes-types/core/v1'
+import type { Kind } from '../../Kind.ts'
+import type { KubeObject } from '../../KubeObject.ts'
+import { keepOtherHalf } from '../../meta/halves.ts'
+import { ALL_VERBS, STATUS } from '../../meta/verbs.ts'
+import { defaultPod } from './default.ts'
+import { podEventType } from './facts.ts'
+import { COLUMNS, podRow, podRowConditions } from './table.ts'
+import { validatePodSpec } from './validate.ts'
+import { validatePodUpdate } from './validateUpdate.ts'
+
+const specField =
+  (name: keyof PodSpec) =>
+  (pod: KubeObject): string =>
+    String((pod['spec'] as PodSpec | undefined)?.[name] ?? '')
+
+export const Pod: Kind = {
+  group: '',
+  version: 'v1',
+  kind: 'Pod',
+  resource: 'pods',
+  singular: 'pod',
+  namespaced: true,
+  shortNames: ['po'],
+  categories: ['all'],
+  verbs: ALL_VERBS,
+  subresources: [
+    { name: 'attach', kind: 'PodAttachOptions', verbs: ['create', 'get'] },
+    { name: 'binding', kind: 'Binding', verbs: ['create'] },
+    { name: 'eviction', group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] },
+    { name: 'exec', kind: 'PodExecOptions', verbs: ['create', 'get'] },
+    { name: 'log', verbs: ['get'] },
+    STATUS
+  ],
+  stream: 'EVENTS',
+  hasStatus: true,
+  hasGeneration: true,
+  default: defaultPod,
+  prepareForCreate(pod) {
+    // qosClass follows from the defaulted resources, so defaulting sets it.
+    pod['status'] = { phase: 'Pending' }
+  },
+  prepareForUpdate: keepOtherHalf,
+  validate: (pod) => validatePodSpec(pod['spec'] ?? {}, 'spec'),
+  validateUpdate: validatePodUpdate,
+  fields: {
+    'spec.nodeName': specField('nodeName'),
+    'spec.restartPolicy': specField('restartPolicy'),
+    'spec.schedulerName': specField('schedulerName'),
+    'spec.serviceAccountName': specField('serviceAccountName'),
+    'spec.hostNetwork': (pod) => String(pod['spec']?.hostNetwork ?? false),
+    'status.phase': (pod) => pod['status']?.phase ?? '',
+    'status.podIP': (pod) => pod['status']?.podIP ?? '',
+    'status.podIPs': (pod) => pod['status']?.podIP ?? '',
+    'status.nominatedNodeName': (pod) => pod['status']?.nominatedNodeName ?? ''
+  },
+  gracePeriodSeconds: (pod) => pod['spec']?.terminationGracePeriodSeconds ?? 30,
+  columns: COLUMNS,
+  row: podRow,
+  rowConditions: podRowConditions,
+  eventType: podEventType
+}

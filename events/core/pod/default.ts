@@ -1,0 +1,121 @@
+/** The defaults of a pod's spec, shared by pods and pod templates. */
+import type { Container, ContainerPort, EnvVar, Lifecycle, PodSpec, Probe, ResourceRequirements, Volume } from 'kubernetes-types/core/v1'
+import type { KubeObject } from '../../KubeObject.ts'
+import { canonicalQuantity } from '../../meta/Quantity.ts'
+import { qosClassOf } from './qos.ts'
+
+/** 0644: how files of a volume are made. */
+const FILE_MODE = 420
+
+/** `:latest` and untagged images are pulled every time. A digest pins an image, so it is not. */
+const pullPolicyOf = (image: string): 'Always' | 'IfNotPresent' => {
+  if (image.includes('@')) return 'IfNotPresent'
+  const tag = /:([^:/]*)$/.exec(image)?.[1]
+  return tag === undefined || tag === 'latest' ? 'Always' : 'IfNotPresent'
+}
+
+const defaultHttpGet = (action: { path?: string; scheme?: string } | undefined): void => {
+  if (action === undefined) return
+  action.path ||= '/'
+  action.scheme ||= 'HTTP'
+}
+
+const defaultProbe = (probe: Probe | undefined): void => {
+  if (probe === undefined) return
+  probe.timeoutSeconds ||= 1
+  probe.periodSeconds ||= 10
+  probe.successThreshold ||= 1
+  probe.failureThreshold ||= 3
+  defaultHttpGet(probe.httpGet)
+  const grpc = (probe as { grpc?: { service?: string } }).grpc
+  if (grpc !== undefined) grpc.service ??= ''
+}
+
+const defaultLifecycle = (lifecycle: Lifecycle | undefined): void => {
+  defaultHttpGet(lifecycle?.postStart?.httpGet)
+  defaultHttpGet(lifecycle?.preStop?.httpGet)
+}
+
+const canonical = (amounts: Record<string, string> | undefined): void => {
+  for (const name in amounts) amounts[name] = canonicalQuantity(amounts[name] as string)
+}
+
+const defaultResources = (resources: ResourceRequirements): void => {
+  canonical(resources.limits as Record<string, string> | undefined)
+  canonical(resources.requests as Record<string, string> | undefined)
+  for (const name in resources.limits) {
+    resources.requests ??= {}
+    resources.requests[name] ??= resources.limits[name] as string
+  }
+}
+
+const defaultEnv = (env: readonly EnvVar[] | undefined): void => {
+  for (const { valueFrom } of env ?? []) {
+    if (valueFrom?.fieldRef !== undefined) valueFrom.fieldRef.apiVersion ||= 'v1'
+    if (valueFrom?.resourceFieldRef !== undefined) valueFrom.resourceFieldRef.divisor ??= '0'
+  }
+}
+
+const defaultContainer = (container: Container, hostNetwork: boolean): void => {
+  container.imagePullPolicy ||= pullPolicyOf(container.image ?? '')
+  container.terminationMessagePath ||= '/dev/termination-log'
+  container.terminationMessagePolicy ||= 'File'
+  defaultResources((container.resources ??= {}))
+  for (const port of container.ports ?? []) {
+    const loose: Partial<ContainerPort> = port
+    loose.protocol ||= 'TCP'
+    if (hostNetwork) loose.hostPort ||= port.containerPort
+  }
+  defaultEnv(container.env)
+  defaultProbe(container.livenessProbe)
+  defaultProbe(container.readinessProbe)
+  defaultProbe(container.startupProbe)
+  defaultLifecycle(container.lifecycle)
+}
+
+const fieldRefs = (items: readonly { fieldRef?: { apiVersion?: string }; resourceFieldRef?: { divisor?: string } }[] | undefined): void => {
+  for (const item of items ?? []) {
+    if (item.fieldRef !== undefined) item.fieldRef.apiVersion ||= 'v1'
+    if (item.resourceFieldRef !== undefined) item.resourceFieldRef.divisor ??= '0'
+  }
+}
+
+const defaultVolume = (volume: Volume): void => {
+  if (volume.configMap !== undefined) volume.configMap.defaultMode ??= FILE_MODE
+  else if (volume.secret !== undefined) volume.secret.defaultMode ??= FILE_MODE
+  else if (volume.projected !== undefined) {
+    volume.projected.defaultMode ??= FILE_MODE
+    for (const source of volume.projected.sources ?? []) {
+      if (source.serviceAccountToken !== undefined) source.serviceAccountToken.expirationSeconds ??= 3600
+      fieldRefs(source.downwardAPI?.items)
+    }
+  } else if (volume.downwardAPI !== undefined) {
+    volume.downwardAPI.defaultMode ??= FILE_MODE
+    fieldRefs(volume.downwardAPI.items)
+  } else if (volume.hostPath !== undefined) volume.hostPath.type ??= ''
+  else if (Object.keys(volume).length === 1 && volume.name !== undefined) volume.emptyDir = {}
+}
+
+export const defaultPodSpec = (spec: PodSpec): void => {
+  spec.restartPolicy ||= 'Always'
+  spec.dnsPolicy ||= 'ClusterFirst'
+  spec.schedulerName ||= 'default-scheduler'
+  spec.terminationGracePeriodSeconds ??= 30
+  spec.securityContext ??= {}
+  // The older name of the field is kept in step, as clients of either read it.
+  if (spec.serviceAccountName) spec.serviceAccount = spec.serviceAccountName
+  else if (spec.serviceAccount) spec.serviceAccountName = spec.serviceAccount
+  const hostNetwork = spec.hostNetwork === true
+  for (const container of spec.containers ?? []) defaultContainer(container, hostNetwork)
+  for (const container of spec.initContainers ?? []) defaultContainer(container, hostNetwork)
+  for (const volume of spec.volumes ?? []) defaultVolume(volume)
+}
+
+export const defaultPod = (pod: KubeObject): void => {
+  const spec: PodSpec = (pod['spec'] ??= {})
+  defaultPodSpec(spec)
+  spec.enableServiceLinks ??= true
+  const status = (pod['status'] ??= {})
+  status.phase ||= 'Pending'
+  status.qosClass ||= qosClassOf(spec)
+}

@@ -1,0 +1,18 @@
+/** Keeping the spec and status halves of an object apart: a spec write leaves the status alone, a status write the spec. */
+import type { KubeObject } from '../KubeObject.ts'
+
+const carry = (object: KubeObject, old: KubeObject, half: 'spec' | 'status'): void => {
+  if (old[half] === undefined) delete object[half]
+  else object[half] = old[half]
+}
+
+/** For `prepareForUpdate` of kinds with no more to it. */
+export const keepOtherHalf = (object: KubeObject, old: KubeObject, subresource: string): void => carry(object, old, subresource === 'status' ? 'spec' : 'status')
+
+/** For kinds whose status writes may not touch labels either (apps/v1). */
+export const keepOtherHalfAndLabels = (object: KubeObject, old: KubeObject, subresource: string): void => {
+  keepOtherHalf(object, old, subresource)
+  if (subresource !== 'status') return
+  if (old.metadata.labels === undefined) delete object.metadata.labels
+  else object.metadata.labels = old.metadata.labels
+}
