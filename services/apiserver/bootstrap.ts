@@ -10,7 +10,7 @@ import { kindNamed } from '#events/scheme.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
 import type { Decider } from './Decider.ts'
-import { equalJson } from './verbs/equal.ts'
+import { same } from '#events/meta/faults.ts'
 
 export interface BootstrapOptions {
   readonly views: Views
@@ -121,5 +121,5 @@ const covers = (stored: unknown, wanted: unknown): boolean => {
   if (Array.isArray(wanted)) return Array.isArray(stored) && stored.length === wanted.length && wanted.every((item, at) => covers(stored[at], item))
   if (typeof wanted === 'object' && wanted !== null)
     return typeof stored === 'object' && stored !== null && Object.entries(wanted).every(([field, value]) => covers((stored as Record<string, unknown>)[field], value))
-  return equalJson(stored, wanted)
+  return same(stored, wanted)
 }

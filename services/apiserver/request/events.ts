@@ -3,11 +3,10 @@ import type { NewEvent } from '#events/Event.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { eventTypeOf } from '#events/meta/eventType.ts'
 import type { DecideContext } from '../decide.ts'
 
 export const seconds = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
-
-const PAST: Readonly<Record<string, string>> = { create: 'created', update: 'updated', patch: 'updated', delete: 'deleted' }
 
 interface Outcome {
   readonly before: KubeObject | undefined
@@ -18,13 +17,11 @@ interface Outcome {
 
 export const eventFor = (kind: Kind, intent: Intent, context: DecideContext, { before, after, deleted, expected }: Outcome): NewEvent => {
   const subresource = intent.subresource ?? ''
-  const fallback = deleted ? 'deleted' : before === undefined ? 'created' : subresource === 'status' ? 'status-updated' : (PAST[intent.verb] ?? 'updated')
-  const type = kind.eventType?.({ before, after, deleted, subresource }) ?? `reckon.${kind.singular}.${fallback}.v1`
   return {
     stream: kind.stream,
     key: { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: after.metadata.name as string },
     id: intent.id,
-    type,
+    type: eventTypeOf(kind, { before, after, deleted, subresource }),
     source: intent.source,
     time: new Date(context.now).toISOString(),
     user: context.user.username,

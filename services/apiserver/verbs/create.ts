@@ -2,7 +2,7 @@
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { validateObjectMeta } from '#events/meta/ObjectMeta.ts'
+import { validateMeta } from '#events/meta/ObjectMeta.ts'
 import { alreadyExists, badRequest, invalid } from '#events/Refusal.ts'
 import type { DecideContext, Decided } from '../decide.ts'
 import { admitCreate } from '../request/admit.ts'
@@ -57,7 +57,7 @@ export const createObject = (kind: Kind, intent: Intent, object: KubeObject, con
   if (!managed) delete object.metadata.managedFields
   kind.default?.(object)
   const reserves = admitCreate(kind, intent, object, context)
-  const faults = [...validateObjectMeta(kind, object), ...(kind.validate?.(object) ?? [])]
+  const faults = [...validateMeta(kind, object), ...(kind.validate?.(object) ?? [])]
   if (faults.length > 0) throw invalid(kind.group, kind.kind, object.metadata.name ?? '', faults)
   const key = { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: object.metadata.name as string }
   if (context.view.get(key) !== undefined) throw alreadyExists(kind, key.name)

@@ -2,7 +2,7 @@
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { validateObjectMeta, validateObjectMetaUpdate } from '#events/meta/ObjectMeta.ts'
+import { validateMeta, validateMetaUpdate } from '#events/meta/ObjectMeta.ts'
 import { badRequest, conflict, invalid, notFound } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import type { DecideContext, Decided } from '../decide.ts'
@@ -10,7 +10,7 @@ import { admitUpdate } from '../request/admit.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
-import { equalJson } from './equal.ts'
+import { same } from '#events/meta/faults.ts'
 
 export const existing = (kind: Kind, intent: Intent, context: DecideContext): Entry => {
   const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
@@ -46,8 +46,8 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   const reserves = admitUpdate(kind, intent, object, old, context)
   if (kind.hasGeneration === true && subresource === '') object.metadata.generation = (old.metadata.generation ?? 1) + (specChanged(object, old) ? 1 : 0)
   const faults = [
-    ...validateObjectMeta(kind, object),
-    ...validateObjectMetaUpdate(object, old),
+    ...validateMeta(kind, object),
+    ...validateMetaUpdate(object, old),
     ...(kind.validate?.(object) ?? []),
     ...(kind.validateUpdate?.(object, old, subresource) ?? [])
   ]
@@ -87,17 +87,17 @@ const carryMetadata = (object: KubeObject, old: KubeObject, kind: Kind, intent: 
 /** Everything outside metadata and status counts as spec: ConfigMaps have `data` there, but keep no generation. */
 const specChanged = (object: KubeObject, old: KubeObject): boolean => {
   for (const field of new Set([...Object.keys(object), ...Object.keys(old)]))
-    if (field !== 'metadata' && field !== 'status' && field !== 'kind' && field !== 'apiVersion' && !equalJson(object[field], old[field])) return true
+    if (field !== 'metadata' && field !== 'status' && field !== 'kind' && field !== 'apiVersion' && !same(object[field], old[field])) return true
   return false
 }
 
 const unchanged = (object: KubeObject, old: KubeObject, managed: boolean): boolean => {
-  if (managed && !equalJson(withoutTimes(object.metadata.managedFields), withoutTimes(old.metadata.managedFields))) return false
+  if (managed && !same(withoutTimes(object.metadata.managedFields), withoutTimes(old.metadata.managedFields))) return false
   const strip = ({ metadata, ...rest }: KubeObject): unknown => {
     const { managedFields: _, ...meta } = metadata
     return { ...rest, metadata: meta }
   }
-  return equalJson(strip(object), strip(old))
+  return same(strip(object), strip(old))
 }
 
 const withoutTimes = (fields: KubeObject['metadata']['managedFields']): unknown => fields?.map(({ time: _, ...entry }) => entry)

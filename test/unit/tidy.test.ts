@@ -1,0 +1,113 @@
+/** The tree itself: who may import whom, what the pure part may not reach for, and that every module introduces itself. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative, resolve, dirname } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+const TOPS = ['events', 'projections', 'services', 'ops', 'test'] as const
+type Top = (typeof TOPS)[number]
+
+const files = (folder: string): string[] =>
+  readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+    .filter((path) => !path.includes('/generated/'))
+
+const ALL = TOPS.flatMap(files)
+const text = new Map(ALL.map((path) => [path, readFileSync(join(ROOT, path), 'utf8')]))
+
+/** The specifiers a module imports; type-only ones count too: knowledge is knowledge. */
+const importsOf = (path: string): string[] =>
+  [...(text.get(path) as string).matchAll(/(?:^|\n)\s*(?:import|export)\b[^'"\n]*?(?:\{[^}]*\}[^'"\n]*?)?from\s*['"]([^'"]+)['"]|import\(['"]([^'"]+)['"]\)|(?:^|\n)import\s+['"]([^'"]+)['"]/g)].map(
+    (match) => match[1] ?? match[2] ?? match[3] ?? ''
+  )
+
+/** The project file an import leads to, or undefined for a package or a Node module. */
+const targetOf = (path: string, specifier: string): string | undefined => {
+  if (specifier.startsWith('#')) return specifier.slice(1)
+  if (specifier.startsWith('.')) return relative(ROOT, resolve(ROOT, dirname(path), specifier))
+  return undefined
+}
+
+const topOf = (path: string): Top => path.split('/')[0] as Top
+
+/** events ← projections ← services ← ops; tests see everything. */
+const MAY_SEE: Readonly<Record<Top, readonly Top[]>> = {
+  events: ['events'],
+  projections: ['events', 'projections'],
+  services: ['events', 'projections', 'services'],
+  ops: ['events', 'projections', 'services', 'ops'],
+  test: TOPS
+}
+
+const isPure = (path: string): boolean =>
+  topOf(path) === 'events' ||
+  topOf(path) === 'projections' ||
+  /^services\/.*\/(decide|render|answer|explain)\.ts$/.test(path) ||
+  /^services\/scheduler\/(filters|scores)\//.test(path) ||
+  /^services\/apiserver\/(verbs\/(create|update|patch|delete)|patch\/.*|request\/(admit|allocate|decode|events|denied))\.ts$/.test(path)
+
+const tidy = suite('the tree')
+
+tidy('has files in every part', () => {
+  for (const top of TOPS) assert.ok(files(top).length > 3, `${top}/ is (nearly) empty: the walk is broken`)
+})
+
+tidy('keeps the arrow of knowledge', () => {
+  const wrong: string[] = []
+  for (const path of ALL)
+    for (const specifier of importsOf(path)) {
+      const target = targetOf(path, specifier)
+      if (target !== undefined && !MAY_SEE[topOf(path)].includes(topOf(target))) wrong.push(`${path} imports ${target}`)
+    }
+  assert.equal(wrong, [], 'events ← projections ← services ← ops: a lower layer that knows a higher one can no longer be tested or replayed alone')
+})
+
+tidy('keeps services apart', () => {
+  const wrong: string[] = []
+  for (const path of files('services'))
+    for (const specifier of importsOf(path)) {
+      const target = targetOf(path, specifier)
+      if (target === undefined || topOf(target) !== 'services') continue
+      const [, own] = path.split('/')
+      const [, other] = target.split('/')
+      if (own === other || other === 'platform') continue
+      // The agent owns the pod network's port; the network implements it.
+      if (own === 'network' && target.startsWith('services/kubelet/PodNetwork')) continue
+      wrong.push(`${path} imports ${target}`)
+    }
+  assert.equal(wrong, [], 'a service talks to another through the log or a port in platform/, never by import: that is what lets each run alone')
+})
+
+tidy('keeps the pure part pure', () => {
+  const wrong: string[] = []
+  for (const path of ALL.filter(isPure)) {
+    for (const specifier of importsOf(path)) {
+      if (specifier.startsWith('node:') || /^(effect|@effect|@nats-io|dockerode|execa)/.test(specifier)) wrong.push(`${path} imports ${specifier}`)
+    }
+    const code = (text.get(path) as string).replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '')
+    for (const [banned, why] of [
+      [/\bDate\.now\(|new Date\(\)/, 'reads the clock'],
+      [/\bMath\.random\(/, 'rolls dice'],
+      [/\bprocess\.(?!stdout)/, 'looks at its process'],
+      [/\bset(Timeout|Interval|Immediate)\(/, 'waits'],
+      [/\bawait\b|\basync\b/, 'is asynchronous'],
+      [/\bfetch\(/, 'talks to the network']
+    ] as const)
+      if (banned.test(code)) wrong.push(`${path} ${why}`)
+  }
+  assert.equal(wrong, [], 'a fold or a decision that depends on more than its arguments can not be replayed')
+})
+
+tidy('introduces every module in a sentence', () => {
+  const silent = ALL.filter((path) => topOf(path) !== 'test' && !/^(#![^\n]*\n)?\/\*\*/.test(text.get(path) as string))
+  assert.equal(silent, [], 'each module opens with one sentence on its role')
+})
+
+tidy('leaves nothing for later in the code', () => {
+  const open = ALL.filter((path) => path !== 'test/unit/tidy.test.ts' && /\b(TODO|FIXME|XXX)\b/.test(text.get(path) as string))
+  assert.equal(open, [])
+})
+
+tidy.run()
