@@ -1,8 +1,8 @@
 /** A plain-http server of discovery and OpenAPI documents that keeps what is posted and records every body: enough for kubectl's client side. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { aggregated, apiGroup, apiGroupList, apiResourceList, apiVersions, type DiscoveryKind } from '#services/apiserver/discovery/documents.ts'
-import { aggregatedVersion, discoveryContentType } from '#services/apiserver/discovery/negotiate.ts'
+import { Discovery } from '#services/apiserver/discovery/Discovery.ts'
+import type { DiscoveryKind } from '#services/apiserver/discovery/documents.ts'
 import { decodeProtobuf, PROTOBUF_CONTENT_TYPE } from '#services/apiserver/protobuf/decode.ts'
 
 export interface Recorded {
@@ -36,21 +36,19 @@ const missing = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failu
 /** Serves `kinds` on a free port of the loopback interface; `openapi` answers the paths it knows. */
 export async function serveSchema(kinds: readonly DiscoveryKind[], openapi: Answer): Promise<SchemaServer> {
   const requests: Recorded[] = []
+  const discovery = new Discovery(kinds, '127.0.0.1')
   const objects = new Map<string, Record<string, unknown>>()
   const server = createServer(async (request, response) => {
     const path = (request.url ?? '').split('?')[0] ?? ''
     const body = await bodyOf(request)
     const contentType = request.headers['content-type'] ?? ''
     requests.push({ method: request.method ?? '', path: request.url ?? '', contentType, body })
-    const version = aggregatedVersion(request.headers.accept)
-    const parts = path.split('/').filter((part) => part !== '')
     if (openapi(request, path, response)) return
-    if (path === '/version') json(response, 200, { major: '1', minor: '33', gitVersion: 'v1.33.0' })
-    else if (path === '/api') json(response, 200, version === undefined ? apiVersions('127.0.0.1') : aggregated(kinds, version, 'core'), discoveryContentType(version))
-    else if (path === '/apis') json(response, 200, version === undefined ? apiGroupList(kinds) : aggregated(kinds, version, 'apis'), discoveryContentType(version))
-    else if (request.method === 'GET' && path === '/api/v1') json(response, 200, apiResourceList(kinds, '', 'v1'))
-    else if (request.method === 'GET' && parts[0] === 'apis' && parts.length === 2) json(response, 200, apiGroup(kinds, parts[1] ?? ''))
-    else if (request.method === 'GET' && parts[0] === 'apis' && parts.length === 3) json(response, 200, apiResourceList(kinds, parts[1] ?? '', parts[2] ?? '') ?? missing)
+    const found = request.method === 'GET' ? discovery.answer({ path, accept: request.headers.accept, ifNoneMatch: request.headers['if-none-match'] }) : undefined
+    if (found !== undefined) {
+      response.writeHead(found.code, found.headers)
+      response.end(found.body)
+    } else if (path === '/version') json(response, 200, { major: '1', minor: '33', gitVersion: 'v1.33.0' })
     else if (request.method === 'POST') {
       const object = contentType === PROTOBUF_CONTENT_TYPE ? decodeProtobuf(body).object : (JSON.parse(body.toString()) as Record<string, unknown>)
       const name = (object['metadata'] as { name?: string } | undefined)?.name

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Discovery } from '#services/apiserver/discovery/Discovery.ts'
 import { aggregated, apiGroup, apiGroupList, apiResourceList, compareVersions, groupsOf, versionsOf, type DiscoveryKind } from '#services/apiserver/discovery/documents.ts'
 import { aggregatedVersion, discoveryContentType } from '#services/apiserver/discovery/negotiate.ts'
 
@@ -123,6 +124,26 @@ discovery('honours the version in Accept', () => {
   assert.is(aggregatedVersion(undefined), undefined)
   assert.is(discoveryContentType('v2'), v2)
   assert.is(discoveryContentType(undefined), 'application/json')
+})
+
+discovery('serves each form at its path, and 304 to who has it', () => {
+  const server = new Discovery(kinds, '10.0.0.1:6443')
+  const at = (path: string, accept?: string): any => {
+    const answer = server.answer({ path, accept })
+    return answer === undefined ? undefined : JSON.parse(Buffer.from(answer.body).toString())
+  }
+  const v2 = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
+  assert.equal(at('/api').serverAddressByClientCIDRs, [{ clientCIDR: '0.0.0.0/0', serverAddress: '10.0.0.1:6443' }])
+  assert.is(at('/api', v2).kind, 'APIGroupDiscoveryList')
+  assert.is(at('/apis/').kind, 'APIGroupList')
+  assert.is(at('/apis/apps').kind, 'APIGroup')
+  assert.is(at('/apis/apps/v1', v2).groupVersion, 'apps/v1')
+  assert.is(at('/api/v1').groupVersion, 'v1')
+  for (const path of ['/', '/api/v2', '/apis/nope', '/apis/apps/v9', '/api/v1/pods', '/apis/apps/v1/deployments', '/version']) assert.is(at(path), undefined, path)
+  const first = server.answer({ path: '/apis', accept: v2 })
+  assert.is(first?.headers['Content-Type'], v2)
+  assert.is(server.answer({ path: '/apis', accept: v2, ifNoneMatch: first?.headers['ETag'] })?.code, 304)
+  assert.is(server.answer({ path: '/apis', ifNoneMatch: first?.headers['ETag'] })?.code, 200)
 })
 
 discovery.run()
