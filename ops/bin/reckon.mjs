@@ -2,4 +2,4 @@
 /** `npx reckon`: the command line. */
 import { runUnderNode24 } from './bootstrap.mjs'
 
-runUnderNode24('services/cli/main.ts', [...process.argv.slice(2)])
+runUnderNode24('ops/main.ts', [...process.argv.slice(2)])
