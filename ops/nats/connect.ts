@@ -19,4 +19,6 @@ export const natsOptions = (home: string, config: ClusterConfig, user: string): 
   ignoreAuthErrorAbort: true
 })
 
-export const connectNats = (home: string, config: ClusterConfig, user: string): Promise<NatsConnection> => connect(natsOptions(home, config, user))
+/** `more` overrides: a command line, for one, sets waitOnFirstConnect to false so as to fail at once when no server is there. */
+export const connectNats = (home: string, config: ClusterConfig, user: string, more: ConnectionOptions = {}): Promise<NatsConnection> =>
+  connect({ ...natsOptions(home, config, user), ...more })
