@@ -2,7 +2,7 @@
  * Admission: what the cluster's state has to say about a write. Changes the object in place; returns what the write
  * reserves (cluster IPs, node ports) until it is folded.
  */
-import { admitPod, serviceAccountVolume } from '#events/core/pod/admit.ts'
+import { addTokenVolume, admitPod } from '#events/core/pod/admit.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -10,6 +10,7 @@ import { forbidden, notFound } from '#events/Refusal.ts'
 import { checkEscalation } from '#projections/Rbac.ts'
 import type { DecideContext } from '../decide.ts'
 import { allocateService } from './allocate.ts'
+import { generatedSuffix } from './names.ts'
 
 const NAMESPACES = { group: '', resource: 'namespaces' }
 
@@ -44,13 +45,13 @@ const namespaceLifecycle = (kind: Kind, intent: Intent, object: KubeObject, cont
 /** Pods run as a service account: it must exist, and its token is mounted unless the pod or the account says no. */
 const admitNewPod = (kind: Kind, intent: Intent, pod: KubeObject, context: DecideContext): void => {
   admitPod(pod)
-  const spec = pod['spec'] as Record<string, unknown> & { serviceAccountName?: string; serviceAccount?: string; automountServiceAccountToken?: boolean }
+  const spec = pod['spec'] as { serviceAccountName?: string; serviceAccount?: string }
   const name = (spec.serviceAccountName ??= 'default')
   spec.serviceAccount = name
   const account = context.view.get({ group: '', resource: 'serviceaccounts', namespace: intent.namespace, name })
   if (account === undefined)
     throw forbidden(kind, pod.metadata.name ?? '', `error looking up service account ${intent.namespace}/${name}: serviceaccount "${name}" not found`)
-  if ((spec.automountServiceAccountToken ?? account.object['automountServiceAccountToken']) !== false) serviceAccountVolume(pod, suffix(context))
+  addTokenVolume(pod, suffix(context), account.object)
 }
 
-const suffix = (context: DecideContext): string => context.uuid().replaceAll('-', '').slice(0, 5)
+const suffix = (context: DecideContext): string => generatedSuffix(context.random)

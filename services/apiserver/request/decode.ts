@@ -37,7 +37,7 @@ export const decodeObject = (kind: Kind, value: unknown, validation: NonNullable
     throw badRequest(`the API version in the data (${given.apiVersion}) does not match the expected API version (${apiVersion})`)
   const mode = validation ?? 'Warn'
   const decoded = decodeStrict(typeOf(kind), value, mode)
-  if (decoded.errors.length > 0) throw badRequest(`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: ${decoded.errors.join(', ')}`)
+  if (decoded.errors.length > 0) throw badRequest(`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: ${decoded.errors[0]}`)
   if (mode === 'Strict' && decoded.unknownFields.length > 0)
     throw badRequest(`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${decoded.unknownFields.join(', ')}`)
   const object = decoded.value as KubeObject

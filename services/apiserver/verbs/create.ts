@@ -8,18 +8,8 @@ import type { DecideContext, Decided } from '../decide.ts'
 import { admitCreate } from '../request/admit.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
+import { generatedName } from '../request/names.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
-
-/** Upstream's alphabet: no vowels, no look-alikes. */
-const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789'
-const SUFFIX = 5
-const LONGEST_BASE = 63 - SUFFIX
-
-const generatedName = (base: string, random: () => number): string => {
-  let suffix = ''
-  for (let n = 0; n < SUFFIX; n++) suffix += ALPHABET[Math.floor(random() * ALPHABET.length)]
-  return `${base.slice(0, LONGEST_BASE)}${suffix}`
-}
 
 /** Metadata only the server may set. */
 export const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
