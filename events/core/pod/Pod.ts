@@ -55,7 +55,9 @@ export const Pod: Kind = {
     'status.podIPs': (pod) => pod['status']?.podIP ?? '',
     'status.nominatedNodeName': (pod) => pod['status']?.nominatedNodeName ?? ''
   },
-  gracePeriodSeconds: (pod) => pod['spec']?.terminationGracePeriodSeconds ?? 30,
+  // Nothing runs of a pod that has no node, or is done: there is nobody to give time to.
+  gracePeriodSeconds: (pod) =>
+    (pod['spec']?.nodeName ?? '') === '' || pod['status']?.phase === 'Succeeded' || pod['status']?.phase === 'Failed' ? 0 : (pod['spec']?.terminationGracePeriodSeconds ?? 30),
   columns: COLUMNS,
   row: podRow,
   rowConditions: podRowConditions,
