@@ -44,7 +44,7 @@ images('pause reaps what others leave behind', async () => {
   await exec(guest, ['sh', '-c', '(sleep 0.2 & true &) ; sleep 0.6'])
   const processes = await exec(guest, ['ps', '-o', 'pid,stat,args'])
   assert.not.match(processes, / Z/)
-  assert.match(processes, '/pause')
+  assert.match(processes, '/pause', processes)
   await guest.remove({ force: true })
   made.splice(made.indexOf(guest), 1)
 })
