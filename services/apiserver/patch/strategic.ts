@@ -1,0 +1,121 @@
+/**
+ * Strategic merge patch: a merge patch that knows which lists are keyed (`patchMergeKey`) and takes directives
+ * (`$patch`, `$retainKeys`, `$setElementOrder/…`, `$deleteFromPrimitiveList/…`), as kubectl computes it.
+ */
+import { badRequest } from '#events/Refusal.ts'
+import { fieldOf, typeNamed, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
+import { applyMergePatch } from './merge.ts'
+
+type Json = Record<string, unknown>
+
+const DIRECTIVE = '$patch'
+const RETAIN = '$retainKeys'
+const ORDER = '$setElementOrder/'
+const DELETE_PRIMITIVES = '$deleteFromPrimitiveList/'
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The patched document; the given one is not touched. */
+export const applyStrategicMergePatch = (type: TypeSchema, original: unknown, patch: Json): unknown => mergeObject(type, isObject(original) ? original : {}, patch)
+
+const childType = (field: FieldSchema | undefined): TypeSchema | undefined => (field?.type === 'object' && field.ref !== undefined ? typeNamed(field.ref) : undefined)
+
+const mergeObject = (type: TypeSchema | undefined, original: Json, patch: Json): Json => {
+  const directive = patch[DIRECTIVE]
+  if (directive !== undefined) {
+    if (directive === 'replace') return withoutDirectives(patch)
+    if (directive === 'delete') return {}
+    if (directive !== 'merge') throw badRequest(`error when patching: unknown patch type [${String(directive)}]`)
+  }
+  const merged: Json = { ...original }
+  const retain = patch[RETAIN]
+  if (retain !== undefined) {
+    if (!Array.isArray(retain)) throw badRequest('error when patching: the value of $retainKeys must be a list')
+    for (const key of Object.keys(merged)) if (!retain.includes(key)) delete merged[key]
+  }
+  for (const [key, value] of Object.entries(patch)) {
+    if (key === DIRECTIVE || key === RETAIN || key === '__proto__' || key.startsWith(ORDER)) continue
+    if (key.startsWith(DELETE_PRIMITIVES)) {
+      const name = key.slice(DELETE_PRIMITIVES.length)
+      if (!Array.isArray(value)) throw badRequest(`error when patching: the value of ${key} must be a list`)
+      if (Array.isArray(merged[name])) merged[name] = (merged[name] as unknown[]).filter((item) => !value.includes(item))
+      continue
+    }
+    if (value === null) {
+      delete merged[key]
+      continue
+    }
+    const field = type === undefined ? undefined : fieldOf(type, key)
+    merged[key] = mergeValue(field, merged[key], value, patch[`${ORDER}${key}`], key)
+  }
+  // An order may come alone: nothing in the list changed but its order.
+  for (const key of Object.keys(patch)) {
+    if (!key.startsWith(ORDER)) continue
+    const name = key.slice(ORDER.length)
+    const field = type === undefined ? undefined : fieldOf(type, name)
+    if (patch[name] === undefined && Array.isArray(merged[name]) && field?.patchStrategy?.includes('merge')) merged[name] = ordered(merged[name] as unknown[], patch[key], field.patchMergeKey)
+  }
+  return merged
+}
+
+const mergeValue = (field: FieldSchema | undefined, original: unknown, value: unknown, order: unknown, name: string): unknown => {
+  if (Array.isArray(value)) {
+    if (field?.type !== 'array' || field.patchStrategy?.includes('merge') !== true) return structuredClone(value)
+    const present = Array.isArray(original) ? original : []
+    const merged = field.patchMergeKey === undefined ? mergePrimitives(present, value) : mergeList(field, field.patchMergeKey, present, value, name)
+    return order === undefined ? merged : ordered(merged, order, field.patchMergeKey)
+  }
+  if (!isObject(value)) return value
+  if (field?.type === 'object') return mergeObject(childType(field), isObject(original) ? original : {}, value)
+  if (field?.type === 'map' || field?.type === 'any' || field === undefined) {
+    if (value[DIRECTIVE] === 'replace') return withoutDirectives(value)
+    return applyMergePatch(original, value)
+  }
+  return structuredClone(value)
+}
+
+const mergePrimitives = (present: readonly unknown[], added: readonly unknown[]): unknown[] => [...present, ...added.filter((item) => !present.includes(item))]
+
+const mergeList = (field: FieldSchema, key: string, present: readonly unknown[], patch: readonly unknown[], name: string): unknown[] => {
+  const type = childType(field.items)
+  if (patch.some((item) => isObject(item) && item[DIRECTIVE] === 'replace'))
+    return patch.filter((item) => isObject(item) && !(DIRECTIVE in item && Object.keys(item).length === 1)).map((item) => withoutDirectives(item as Json))
+  let merged = [...present]
+  for (const item of patch) {
+    if (!isObject(item)) throw badRequest(`error when patching: an item of ${name} is not an object`)
+    const value = item[key]
+    if (value === undefined) throw badRequest(`error when patching: map: map[${Object.keys(item).join(' ')}] does not contain declared merge key: ${key}`)
+    if (item[DIRECTIVE] === 'delete') {
+      merged = merged.filter((other) => !isObject(other) || other[key] !== value)
+      continue
+    }
+    const at = merged.findIndex((other) => isObject(other) && other[key] === value)
+    if (at < 0) merged.push(mergeObject(type, {}, item))
+    else merged[at] = mergeObject(type, merged[at] as Json, item)
+  }
+  return merged
+}
+
+/**
+ * The list in the order the patch's author saw: items it names in that order; items it does not know (the server's own)
+ * keep their place after the item they followed.
+ */
+const ordered = (list: readonly unknown[], order: unknown, key: string | undefined): unknown[] => {
+  if (!Array.isArray(order)) throw badRequest(`error when patching: the value of ${ORDER} must be a list`)
+  const idOf = (item: unknown): unknown => (key === undefined ? item : isObject(item) ? item[key] : undefined)
+  const places = new Map(order.map((item, at) => [idOf(item), at]))
+  const known = list.filter((item) => places.has(idOf(item))).toSorted((a, b) => (places.get(idOf(a)) as number) - (places.get(idOf(b)) as number))
+  const result: unknown[] = []
+  let next = 0
+  // Walk the present order: unknown items stay where they are relative to how many known ones precede them.
+  for (const item of list) {
+    if (places.has(idOf(item))) result.push(known[next++])
+    else result.push(item)
+  }
+  return result
+}
+
+const withoutDirectives = (value: Json): Json => {
+  const { [DIRECTIVE]: _, ...rest } = value
+  return structuredClone(rest)
+}
