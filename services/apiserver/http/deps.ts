@@ -1,0 +1,22 @@
+/** What the HTTP side needs of the rest of the API server. */
+import type { History } from '#projections/History.ts'
+import type { StreamName } from '#events/Subject.ts'
+import type { Clock } from '../../platform/Clock.ts'
+import type { NodeCalls } from '../../platform/NodeLink.ts'
+import type { Views } from '../../platform/View.ts'
+import type { Decider } from '../Decider.ts'
+import type { Tokens } from '../nodes/Tokens.ts'
+
+export interface ApiDeps {
+  readonly decider: Decider
+  readonly views: Views
+  readonly histories: ReadonlyMap<StreamName, History>
+  readonly nodeCalls: NodeCalls
+  readonly clock: Clock
+  readonly tokens: Tokens
+  /** SPKI, PEM. */
+  readonly serviceAccountPublicKey: string
+  /** `host:port`, as clients reach it. */
+  readonly address: string
+  readonly onError: (error: unknown) => void
+}

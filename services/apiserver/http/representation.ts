@@ -1,0 +1,62 @@
+/** How an object is shown: as it is, as a table row, or as metadata alone; chosen by the Accept header. */
+import type { Column, Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { AGE, age, NAME } from '#events/meta/Table.ts'
+import { apiVersionOf } from '../request/decode.ts'
+
+export type Form = 'object' | 'table' | 'metadata'
+
+export interface Representation {
+  readonly form: Form
+  /** What a table row carries along. */
+  readonly include: 'Metadata' | 'Object' | 'None'
+}
+
+/** The forms a client can read, best first; `undefined` when it reads none of ours. */
+export const representationOf = (accept: string | undefined, query: URLSearchParams): Representation | undefined => {
+  const include = query.get('includeObject')
+  const including = include === 'Object' || include === 'None' ? include : 'Metadata'
+  for (const clause of (accept ?? '*/*').split(',')) {
+    const [media, ...parameters] = clause.trim().split(';')
+    if (media !== 'application/json' && media !== '*/*' && media !== 'application/*' && media !== '') continue
+    const as = parameters.map((parameter) => parameter.trim()).find((parameter) => parameter.startsWith('as='))?.slice(3)
+    if (as === undefined) return { form: 'object', include: including }
+    if (as === 'Table') return { form: 'table', include: including }
+    if (as === 'PartialObjectMetadata' || as === 'PartialObjectMetadataList') return { form: 'metadata', include: including }
+  }
+  return undefined
+}
+
+const PLAIN: readonly Column[] = [NAME, AGE]
+
+export const columnDefinitions = (kind: Kind): unknown[] =>
+  (kind.columns ?? PLAIN).map(({ name, type, format, priority, description }) => ({ name, type, format: format ?? (name === 'Name' ? 'name' : ''), description: description ?? '', priority: priority ?? 0 }))
+
+const partialMetadata = (object: KubeObject): unknown => ({ kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata })
+
+/** A table row as JSON text. `now`: milliseconds; ages are relative to it. */
+export const rowText = (kind: Kind, entry: { readonly object: KubeObject; readonly text: string }, include: Representation['include'], now: number): string => {
+  const { object } = entry
+  const cells = JSON.stringify(kind.row === undefined ? [object.metadata.name, age(object, now)] : kind.row(object, now))
+  const conditions = kind.rowConditions?.(object)
+  const carried = include === 'Object' ? entry.text : include === 'None' ? undefined : JSON.stringify(partialMetadata(object))
+  return `{"cells":${cells}${conditions === undefined ? '' : `,"conditions":${JSON.stringify(conditions)}`}${carried === undefined ? '' : `,"object":${carried}`}}`
+}
+
+export const tableText = (kind: Kind, rows: readonly string[], metadata: unknown, withColumns = true): string =>
+  `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":${JSON.stringify(metadata)},"columnDefinitions":${withColumns ? JSON.stringify(columnDefinitions(kind)) : '[]'},"rows":[${rows.join(',')}]}\n`
+
+/** One object in a form. */
+export const objectText = (kind: Kind, entry: { readonly object: KubeObject; readonly text: string }, { form, include }: Representation, now: number): string => {
+  if (form === 'object') return `${entry.text}\n`
+  if (form === 'metadata') return `${JSON.stringify(partialMetadata(entry.object))}\n`
+  return tableText(kind, [rowText(kind, entry, include, now)], { resourceVersion: entry.object.metadata.resourceVersion ?? '' })
+}
+
+/** A list in a form, put together from the entries' own texts. */
+export const listText = (kind: Kind, entries: readonly { readonly object: KubeObject; readonly text: string }[], metadata: unknown, { form, include }: Representation, now: number, firstPage = true): string => {
+  if (form === 'table') return tableText(kind, entries.map((entry) => rowText(kind, entry, include, now)), metadata, firstPage)
+  if (form === 'metadata')
+    return `${JSON.stringify({ kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata, items: entries.map(({ object }) => partialMetadata(object)) })}\n`
+  return `{"kind":"${kind.kind}List","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(metadata)},"items":[${entries.map(({ text }) => text).join(',')}]}\n`
+}

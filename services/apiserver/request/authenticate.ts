@@ -1,0 +1,96 @@
+/** Who is asking: a client certificate of the cluster's CA, or a service account's token. Nobody is anonymous. */
+import { importSPKI, jwtVerify, type CryptoKey } from 'jose'
+import { createPublicKey } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { TLSSocket } from 'node:tls'
+import type { UserInfo } from '#events/Intent.ts'
+import { forbidden, unauthorized } from '#events/Refusal.ts'
+import { authorize } from '#projections/Rbac.ts'
+import type { ObjectsView } from '#projections/Objects.ts'
+import { ISSUER } from '../nodes/Tokens.ts'
+
+const AUTHENTICATED = 'system:authenticated'
+
+interface Claims {
+  readonly 'kubernetes.io'?: { readonly namespace?: string; readonly serviceaccount?: { readonly name?: string; readonly uid?: string }; readonly pod?: { readonly name?: string; readonly uid?: string } }
+}
+
+export class Authenticator {
+  readonly #pem: string
+  readonly #algorithm: string
+  readonly #view: ObjectsView
+  /** A connection's certificate does not change: asked once. */
+  readonly #certificates = new WeakMap<TLSSocket, UserInfo | null>()
+  #key: Promise<CryptoKey> | undefined
+
+  constructor(serviceAccountPublicKey: string, view: ObjectsView) {
+    const key = createPublicKey(serviceAccountPublicKey)
+    this.#algorithm = key.asymmetricKeyType === 'rsa' ? 'RS256' : 'ES256'
+    this.#pem = key.export({ type: 'spki', format: 'pem' }) as string
+    this.#view = view
+  }
+  /** Throws 401 for who is unknown, 403 for who may not impersonate. Synchronous for certificates, the common case. */
+  authenticate(request: IncomingMessage): UserInfo | Promise<UserInfo> {
+    const token = bearerOf(request.headers.authorization)
+    if (token !== undefined) return this.#byToken(token).then((user) => this.#impersonated(user, request))
+    const user = this.#byCertificate(request.socket as TLSSocket)
+    if (user === undefined) throw unauthorized()
+    return this.#impersonated(user, request)
+  }
+  #byCertificate(socket: TLSSocket): UserInfo | undefined {
+    const known = this.#certificates.get(socket)
+    if (known !== undefined) return known ?? undefined
+    let user: UserInfo | null = null
+    if (socket.authorized) {
+      const { subject } = socket.getPeerCertificate()
+      const name = one(subject?.CN)
+      if (name !== undefined && name !== '') user = { username: name, groups: [...many(subject.O), AUTHENTICATED] }
+    }
+    this.#certificates.set(socket, user)
+    return user ?? undefined
+  }
+  async #byToken(token: string): Promise<UserInfo> {
+    return (await this.review(token)) ?? Promise.reject(unauthorized())
+  }
+  /** The user of a token, or undefined when it is not good: expired, forged, or of an account or pod that is gone. */
+  async review(token: string, audiences: readonly string[] = [ISSUER]): Promise<UserInfo | undefined> {
+    try {
+      this.#key ??= importSPKI(this.#pem, this.#algorithm)
+      const { payload } = await jwtVerify<Claims>(token, await this.#key, { issuer: ISSUER, audience: [...audiences], algorithms: [this.#algorithm] })
+      const { namespace = '', serviceaccount, pod } = payload['kubernetes.io'] ?? {}
+      const name = serviceaccount?.name ?? ''
+      const account = this.#view.get({ group: '', resource: 'serviceaccounts', namespace, name })
+      if (account === undefined || account.object.metadata.uid !== serviceaccount?.uid) return undefined
+      if (pod?.name !== undefined && this.#view.get({ group: '', resource: 'pods', namespace, name: pod.name })?.object.metadata.uid !== pod.uid) return undefined
+      return {
+        username: `system:serviceaccount:${namespace}:${name}`,
+        uid: serviceaccount?.uid as string,
+        groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, AUTHENTICATED],
+        ...(pod?.name === undefined ? {} : { extra: { 'authentication.kubernetes.io/pod-name': [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid ?? ''] } })
+      }
+    } catch {
+      return undefined
+    }
+  }
+  #impersonated(user: UserInfo, request: IncomingMessage): UserInfo {
+    const as = one(request.headers['impersonate-user'])
+    const groups = (request.headersDistinct['impersonate-group'] ?? []).flatMap((group) => group)
+    if (as === undefined) {
+      if (groups.length > 0) throw forbidden({ group: '', resource: 'groups' }, '', 'requested groups without impersonating a user')
+      return user
+    }
+    this.#mayImpersonate(user, as.startsWith('system:serviceaccount:') ? 'serviceaccounts' : 'users', as)
+    for (const group of groups) this.#mayImpersonate(user, 'groups', group)
+    const own = as.startsWith('system:serviceaccount:') && groups.length === 0 ? ['system:serviceaccounts', `system:serviceaccounts:${as.split(':')[2] ?? ''}`] : []
+    return { username: as, groups: [...new Set([...groups, ...own, AUTHENTICATED])] }
+  }
+  #mayImpersonate(user: UserInfo, resource: string, who: string): void {
+    const [, , namespace = '', name = ''] = resource === 'serviceaccounts' ? who.split(':') : ['', '', '', who]
+    const { allowed } = authorize(this.#view, user, { verb: 'impersonate', group: '', resource, subresource: '', namespace, name })
+    if (!allowed) throw forbidden({ group: '', resource }, who, `User "${user.username}" cannot impersonate resource "${resource}" in API group "" at the cluster scope`)
+  }
+}
+
+const bearerOf = (header: string | undefined): string | undefined => (header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1])
+const one = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)
+const many = (value: unknown): string[] => (value === undefined ? [] : Array.isArray(value) ? (value as string[]) : [String(value)])

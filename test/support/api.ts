@@ -1,0 +1,67 @@
+/** An API server's write path in memory: the decider on memory logs, with the system objects made. */
+import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { kindNamed, streamOf } from '#events/scheme.ts'
+import { bootstrap } from '#services/apiserver/bootstrap.ts'
+import { ApiDecider } from '#services/apiserver/Decider.ts'
+import { systemClock, type Clock } from '#services/platform/Clock.ts'
+import { MemoryLog } from '#services/platform/MemoryLog.ts'
+import { View, Views } from '#services/platform/View.ts'
+
+export const ADMIN: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
+
+export interface TestApi {
+  readonly logs: { readonly EVENTS: MemoryLog; readonly NOTICES: MemoryLog; readonly PULSE: MemoryLog }
+  readonly views: Views
+  readonly decider: ApiDecider
+  /** Submits as a user (the administrator by default). */
+  submit(intent: Partial<Intent> & Pick<Intent, 'verb' | 'ref'>, user?: UserInfo): Promise<IntentResult>
+  create(object: KubeObject, more?: Partial<Intent>, user?: UserInfo): Promise<IntentResult>
+  get(object: { readonly kind: string; readonly apiVersion: string; readonly name: string; readonly namespace?: string }): KubeObject | undefined
+}
+
+export const kindFor = (apiVersion: string, kind: string): NonNullable<ReturnType<typeof kindNamed>> => {
+  const [group, version] = apiVersion.includes('/') ? (apiVersion.split('/') as [string, string]) : ['', apiVersion]
+  const found = kindNamed(group, version, kind)
+  if (found === undefined) throw new Error(`no kind ${kind} in ${apiVersion}`)
+  return found
+}
+
+export const startTestApi = async (clock: Clock = systemClock): Promise<TestApi> => {
+  const logs = { EVENTS: new MemoryLog('EVENTS', clock), NOTICES: new MemoryLog('NOTICES', clock), PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true }) }
+  const list = [new View('EVENTS', logs.EVENTS, clock), new View('NOTICES', logs.NOTICES, clock), new View('PULSE', logs.PULSE, clock)]
+  for (const view of list) await view.start()
+  const views = new Views(list, streamOf)
+  const decider = new ApiDecider({ views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
+  await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+  const submit: TestApi['submit'] = (intent, user = ADMIN) => decider.submit({ id: clock.uuid(), version: 'v1', namespace: '', name: '', source: 'test', ...intent }, user)
+  const create: TestApi['create'] = (object, more = {}, user = ADMIN) => {
+    const kind = kindFor(object.apiVersion, object.kind)
+    const namespace = kind.namespaced ? (object.metadata.namespace ?? 'default') : ''
+    return submit({ verb: 'create', ref: { group: kind.group, resource: kind.resource }, version: kind.version, namespace, name: object.metadata.name ?? '', object, ...more }, user)
+  }
+  await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } })
+  return {
+    logs,
+    views,
+    decider,
+    submit,
+    create,
+    get: ({ kind, apiVersion, name, namespace }) => {
+      const { group, resource, namespaced } = kindFor(apiVersion, kind)
+      return views.get({ group, resource, namespace: namespaced ? (namespace ?? 'default') : '', name })?.object
+    }
+  }
+}
+
+/** The object of a positive answer; fails the test with the refusal's message otherwise. */
+export const accepted = (result: IntentResult): KubeObject => {
+  if (!result.ok) throw new Error(`refused: ${result.status.code} ${result.status.reason}: ${result.status.message}`)
+  return result.object
+}
+
+/** `409 Conflict: message` of a refusal; fails the test when there was none. */
+export const refused = (result: IntentResult): string => {
+  if (result.ok) throw new Error(`accepted, but should be refused: ${JSON.stringify(result.object)}`)
+  return `${result.status.code} ${result.status.reason}: ${result.status.message}`
+}

@@ -1,0 +1,211 @@
+/** The decider, given a cluster's state, when an intent comes, then an event or a refusal in Kubernetes' words. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { accepted, refused, startTestApi, type TestApi } from '../../../support/api.ts'
+
+const CONFIGMAPS = { group: '', resource: 'configmaps' }
+const PODS = { group: '', resource: 'pods' }
+const DEPLOYMENTS = { group: 'apps', resource: 'deployments' }
+const SERVICES = { group: '', resource: 'services' }
+const NAMESPACES = { group: '', resource: 'namespaces' }
+
+const configMap = (name: string, data: Record<string, string> = { key: 'value' }): KubeObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data })
+const pod = (name: string, spec: Record<string, unknown> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: { app: 'web' } }, spec: { containers: [{ name: 'web', image: 'web:1' }], ...spec } })
+const deployment = (name: string, replicas = 3): KubeObject => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name },
+  spec: { replicas, selector: { matchLabels: { app: name } }, template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'web', image: 'web:1' }] } } }
+})
+
+const create = suite('create')
+let api: TestApi
+create.before(async () => {
+  api = await startTestApi()
+})
+
+create('stores the object with what only the server knows', async () => {
+  const object = accepted(await api.create(configMap('a')))
+  assert.match(object.metadata.uid ?? '', /^[0-9a-f-]{36}$/)
+  assert.match(object.metadata.creationTimestamp ?? '', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+  assert.is(object.metadata.namespace, 'default')
+  assert.is(object.metadata.resourceVersion, String(await api.logs.EVENTS.lastSequence()))
+  assert.equal(api.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'a' }), object)
+})
+create('records who, what and the command in the event', async () => {
+  accepted(await api.create(configMap('facts'), { id: 'intent-1', source: 'kubectl', command: 'kubectl create' }))
+  const entry = await api.logs.EVENTS.lastOn('ev.core.configmaps.default.facts')
+  assert.is(entry?.headers['ce-id'], 'intent-1')
+  assert.is(entry?.headers['ce-type'], 'reckon.configmap.created.v1')
+  assert.is(entry?.headers['ce-authid'], 'kubernetes-admin')
+  assert.is(entry?.headers['reckon-command'], 'kubectl create')
+  assert.is(entry?.headers['ce-correlationid'], 'intent-1')
+  assert.not.ok(entry?.text.includes('resourceVersion'))
+})
+create('refuses a second object of the name', async () => {
+  assert.is(refused(await api.create(configMap('a'))), '409 AlreadyExists: configmaps "a" already exists')
+})
+create('refuses a bad name, a missing namespace, a wrong kind and an unknown field when strict', async () => {
+  assert.match(refused(await api.create(configMap('Bad_Name'))), /^422 Invalid: ConfigMap "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of/)
+  assert.is(refused(await api.create(configMap('x'), { namespace: 'nowhere' })), '404 NotFound: namespaces "nowhere" not found')
+  assert.match(refused(await api.create({ ...pod('x'), kind: 'Pod' }, { ref: CONFIGMAPS })), /^400 BadRequest/)
+  assert.is(
+    refused(await api.create({ ...configMap('x'), dataa: {} }, { options: { fieldValidation: 'Strict' } })),
+    '400 BadRequest: ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "dataa"'
+  )
+})
+create('warns of unknown fields when asked to', async () => {
+  const result = await api.create({ ...configMap('warned'), dataa: {} }, { options: { fieldValidation: 'Warn' } })
+  assert.ok(result.ok)
+  assert.equal(result.warnings, ['unknown field "dataa"'])
+})
+create('stores nothing in a dry run', async () => {
+  const before = await api.logs.EVENTS.lastSequence()
+  const object = accepted(await api.create(configMap('dry'), { options: { dryRun: true } }))
+  assert.is(object.metadata.name, 'dry')
+  assert.is(await api.logs.EVENTS.lastSequence(), before)
+})
+create('generates names', async () => {
+  const { name: _, ...metadata } = pod('x').metadata
+  const object = accepted(await api.create({ ...pod('x'), metadata: { ...metadata, generateName: 'web-' } }))
+  assert.match(object.metadata.name ?? '', /^web-[bcdfghjklmnpqrstvwxz2456789]{5}$/)
+})
+create('decides an intent that is delivered twice once', async () => {
+  const [first, second] = await Promise.all([api.create(configMap('twice'), { id: 'same' }), api.create(configMap('twice'), { id: 'same' })])
+  assert.equal(first, second)
+  assert.ok(first.ok)
+})
+create('gives a service an address and a node port, each once', async () => {
+  const service = (name: string, spec: Record<string, unknown> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { type: 'NodePort', selector: { app: 'web' }, ports: [{ port: 80 }], ...spec } })
+  const made = await Promise.all(Array.from({ length: 40 }, (_, n) => api.create(service(`s${n}`))))
+  const specs = made.map((result) => accepted(result)['spec'] as { clusterIP: string; ports: { nodePort: number }[] })
+  assert.is(new Set(specs.map(({ clusterIP }) => clusterIP)).size, 40)
+  assert.is(new Set(specs.map(({ ports }) => ports[0]?.nodePort)).size, 40)
+  assert.match(refused(await api.create(service('taken', { clusterIP: specs[0]?.clusterIP }))), /provided IP is already allocated/)
+  assert.match(refused(await api.create(service('port', { ports: [{ port: 80, nodePort: 80 }] }))), /provided port is not in the valid range. The range of valid ports is 30000-32767/)
+})
+create('mounts the service account token, and refuses an account that is not there', async () => {
+  const object = accepted(await api.create(pod('tokened')))
+  assert.ok((object['spec'].volumes as { name: string }[]).some(({ name }) => name.startsWith('kube-api-access-')))
+  assert.match(refused(await api.create(pod('nobody', { serviceAccountName: 'ghost' }))), /error looking up service account default\/ghost: serviceaccount "ghost" not found/)
+})
+create('refuses what no rule allows', async () => {
+  assert.is(
+    refused(await api.create(configMap('mine'), {}, { username: 'bob', groups: ['system:authenticated'] })),
+    '403 Forbidden: configmaps "mine" is forbidden: User "bob" cannot create resource "configmaps" in API group "" in the namespace "default"'
+  )
+})
+create.run()
+
+const change = suite('update, patch and delete')
+change.before(async () => {
+  api = await startTestApi()
+  accepted(await api.create(configMap('a')))
+  accepted(await api.create(deployment('web')))
+})
+const patch = (ref: typeof PODS, name: string, type: string, body: unknown, more: Record<string, unknown> = {}) =>
+  api.submit({ verb: 'patch', ref, namespace: 'default', name, patch: { type: type as 'application/merge-patch+json', body }, ...more })
+
+change('bumps the generation when the spec changes, and only then', async () => {
+  const scaled = accepted(await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { spec: { replicas: 5 } }))
+  assert.is(scaled.metadata.generation, 2)
+  const labelled = accepted(await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { metadata: { labels: { a: 'b' } } }))
+  assert.is(labelled.metadata.generation, 2)
+})
+change('makes no event of a write that changes nothing', async () => {
+  const before = await api.logs.EVENTS.lastSequence()
+  const result = await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { spec: { replicas: 5 } })
+  assert.ok(result.ok)
+  assert.is(await api.logs.EVENTS.lastSequence(), before)
+})
+change('refuses a stale resourceVersion', async () => {
+  assert.is(
+    refused(await api.submit({ verb: 'update', ref: CONFIGMAPS, namespace: 'default', name: 'a', object: { ...configMap('a', { key: 'new' }), metadata: { name: 'a', resourceVersion: '1' } } })),
+    '409 Conflict: Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes to the latest version and try again'
+  )
+})
+change('patches strategically: containers by name', async () => {
+  const object = accepted(await patch(DEPLOYMENTS, 'web', 'application/strategic-merge-patch+json', { spec: { template: { spec: { containers: [{ name: 'web', image: 'web:2' }, { name: 'side', image: 'side:1' }] } } } }))
+  const containers = object['spec'].template.spec.containers as { name: string; image: string; imagePullPolicy: string }[]
+  assert.equal(containers.map(({ name, image }) => `${name}=${image}`), ['web=web:2', 'side=side:1'])
+  assert.is(containers[1]?.imagePullPolicy, 'IfNotPresent')
+})
+change('patches by JSON patch, and refuses a failed test', async () => {
+  const object = accepted(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', [{ op: 'replace', path: '/spec/replicas', value: 1 }]))
+  assert.is(object['spec'].replicas, 1)
+  assert.match(refused(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', [{ op: 'test', path: '/spec/replicas', value: 9 }])), /^422 Invalid/)
+  assert.match(refused(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', { not: 'an array' })), /^400 BadRequest/)
+})
+change('refuses changes of what may not change', async () => {
+  assert.match(refused(await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { spec: { selector: { matchLabels: { app: 'other' } } } })), /^422 Invalid: Deployment.apps "web" is invalid: .*field is immutable/)
+})
+change('decides concurrent patches of one object one after another: none is lost', async () => {
+  const results = await Promise.all(Array.from({ length: 50 }, (_, n) => patch(CONFIGMAPS, 'a', 'application/merge-patch+json', { data: { [`k${n}`]: 'x' } })))
+  for (const result of results) accepted(result)
+  assert.is(Object.keys(api.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'a' })?.['data']).length, 51)
+})
+change('applies server side: owns fields, refuses others, drops what is left out', async () => {
+  const apply = (manager: string, body: unknown, force = false) => patch(CONFIGMAPS, 'applied', 'application/apply-patch+yaml', body, { options: { fieldManager: manager, force } })
+  const created = await apply('one', { ...configMap('applied', { a: '1', b: '1' }) })
+  assert.is(created.ok && created.code, 201)
+  assert.match(refused(await apply('two', configMap('applied', { a: '2' }))), /^409 Conflict: Apply failed with 1 conflict: conflict with "one": .data.a$/)
+  accepted(await apply('two', configMap('applied', { a: '2', c: '2' }), true))
+  const after = accepted(await apply('one', configMap('applied', {})))
+  assert.equal(after['data'], { a: '2', c: '2' })
+  const again = await apply('two', configMap('applied', { a: '2', c: '2' }))
+  assert.is(again.ok && again.object.metadata.resourceVersion, after.metadata.resourceVersion)
+})
+change('deletes at once what nothing holds, and keeps the last state in the log', async () => {
+  accepted(await api.create(configMap('gone', { last: 'words' })))
+  const result = accepted(await api.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'gone' }))
+  assert.is(result.kind, 'Status')
+  const entry = await api.logs.EVENTS.lastOn('ev.core.configmaps.default.gone')
+  assert.is(entry?.headers['reckon-deleted'], 'true')
+  assert.match(entry?.text ?? '', /last/)
+  assert.is(refused(await api.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'gone' })), '404 NotFound: configmaps "gone" not found')
+  accepted(await api.create(configMap('gone')))
+})
+change('waits for finalizers', async () => {
+  accepted(await api.create({ ...configMap('held'), metadata: { name: 'held', finalizers: ['example.com/hold'] } }))
+  const waiting = accepted(await api.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'held' }))
+  assert.ok(waiting.metadata.deletionTimestamp)
+  accepted(await patch(CONFIGMAPS, 'held', 'application/merge-patch+json', { metadata: { finalizers: null } }))
+  assert.is(api.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'held' }), undefined)
+})
+change('gives a running pod its grace period, and a pod without a node none', async () => {
+  accepted(await api.create(pod('p')))
+  accepted(await api.submit({ verb: 'create', ref: PODS, namespace: 'default', name: 'p', subresource: 'binding', object: { apiVersion: 'v1', kind: 'Binding', metadata: { name: 'p' }, target: { kind: 'Node', name: 'n1' } } as unknown as KubeObject }))
+  assert.match(
+    refused(await api.submit({ verb: 'create', ref: PODS, namespace: 'default', name: 'p', subresource: 'binding', object: { apiVersion: 'v1', kind: 'Binding', metadata: { name: 'p' }, target: { kind: 'Node', name: 'n2' } } as unknown as KubeObject })),
+    /^409 Conflict: .*already assigned to node "n1"/
+  )
+  const deleting = accepted(await api.submit({ verb: 'delete', ref: PODS, namespace: 'default', name: 'p' }))
+  assert.is(deleting.metadata.deletionGracePeriodSeconds, 30)
+  accepted(await api.submit({ verb: 'delete', ref: PODS, namespace: 'default', name: 'p', deleteOptions: { gracePeriodSeconds: 0 } }))
+  assert.is(api.get({ apiVersion: 'v1', kind: 'Pod', name: 'p' }), undefined)
+  accepted(await api.create(pod('q')))
+  accepted(await api.submit({ verb: 'delete', ref: PODS, namespace: 'default', name: 'q' }))
+  assert.is(api.get({ apiVersion: 'v1', kind: 'Pod', name: 'q' }), undefined)
+})
+change('scales through the scale subresource', async () => {
+  const scale = accepted(await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { spec: { replicas: 7 } }, { subresource: 'scale' }))
+  assert.is(scale.kind, 'Scale')
+  assert.is(api.get({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' })?.['spec'].replicas, 7)
+})
+change('keeps namespaces until they are finalized, and refuses new content meanwhile', async () => {
+  accepted(await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } }))
+  assert.match(refused(await api.submit({ verb: 'delete', ref: NAMESPACES, name: 'default' })), /^403 Forbidden: namespaces "default" is forbidden: this namespace may not be deleted/)
+  const terminating = accepted(await api.submit({ verb: 'delete', ref: NAMESPACES, name: 'team' }))
+  assert.is(terminating['status'].phase, 'Terminating')
+  assert.match(refused(await api.create({ ...configMap('late'), metadata: { name: 'late', namespace: 'team' } })), /being terminated/)
+  accepted(await api.submit({ verb: 'update', ref: NAMESPACES, name: 'team', subresource: 'finalize', object: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' }, spec: { finalizers: [] } } as unknown as KubeObject }))
+  assert.is(api.get({ apiVersion: 'v1', kind: 'Namespace', name: 'team' }), undefined)
+})
+change('keeps services addresses over updates', async () => {
+  const made = accepted(await api.create({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'svc' }, spec: { selector: { app: 'web' }, ports: [{ port: 80 }] } }))
+  const updated = accepted(await api.submit({ verb: 'update', ref: SERVICES, namespace: 'default', name: 'svc', object: { apiVersion: 'v1', kind: 'Service', metadata: { name: 'svc' }, spec: { selector: { app: 'web' }, ports: [{ port: 81 }] } } }))
+  assert.is(updated['spec'].clusterIP, made['spec'].clusterIP)
+  assert.is(updated['spec'].ports[0].port, 81)
+})
+change.run()
