@@ -58,7 +58,8 @@ export const setOf = (field: FieldSchema | undefined, value: unknown): FieldSet 
   if (shape.by === 'whole') return LEAF
   if (shape.by === 'fields' || shape.by === 'entries') {
     if (!isObject(value)) return LEAF
-    const set: Record<string, FieldSet> = shape.by === 'entries' && !isEmptyObject(value) ? { '.': LEAF } : {}
+    // An empty object owns itself and nothing below: a leaf would own what others put there.
+    const set: Record<string, FieldSet> = shape.by === 'entries' || isEmptyObject(value) ? { '.': LEAF } : {}
     for (const key in value) if (value[key] !== undefined) set[`f:${key}`] = setOf(shape.by === 'fields' ? fieldOf(shape.type, key) : shape.items, value[key])
     return set
   }

@@ -1,0 +1,134 @@
+/** Who may do what: RBAC evaluated on the folded roles and bindings. Plain functions of the view. */
+import type { UserInfo } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { forbidden } from '#events/Refusal.ts'
+import type { ObjectsView } from './Objects.ts'
+
+const GROUP = 'rbac.authorization.k8s.io'
+const ref = (resource: string): { group: string; resource: string } => ({ group: GROUP, resource })
+/** Members may do everything, whatever the roles say: otherwise nobody could repair them. */
+const SUPERUSERS = 'system:masters'
+
+export interface Attributes {
+  readonly verb: string
+  readonly group: string
+  readonly resource: string
+  readonly subresource: string
+  /** '' for cluster scope. */
+  readonly namespace: string
+  readonly name: string
+  /** Set for non-resource requests. */
+  readonly path?: string
+}
+
+export interface Rule {
+  readonly verbs: readonly string[]
+  readonly apiGroups?: readonly string[]
+  readonly resources?: readonly string[]
+  readonly resourceNames?: readonly string[]
+  readonly nonResourceURLs?: readonly string[]
+}
+
+interface Subject {
+  readonly kind: string
+  readonly name: string
+  readonly namespace?: string
+}
+
+interface RoleRef {
+  readonly kind: string
+  readonly name: string
+}
+
+const appliesTo = (subject: Subject, user: UserInfo): boolean => {
+  if (subject.kind === 'User') return subject.name === user.username
+  if (subject.kind === 'Group') return user.groups.includes(subject.name)
+  return subject.kind === 'ServiceAccount' && user.username === `system:serviceaccount:${subject.namespace ?? ''}:${subject.name}`
+}
+
+const has = (list: readonly string[] | undefined, value: string): boolean => list?.some((item) => item === '*' || item === value) === true
+
+const allows = (rule: Rule, { verb, group, resource, subresource, name, path }: Attributes): boolean => {
+  if (!has(rule.verbs, verb)) return false
+  if (path !== undefined) return rule.nonResourceURLs?.some((url) => url === '*' || url === path || (url.endsWith('*') && path.startsWith(url.slice(0, -1)))) === true
+  if (!has(rule.apiGroups, group)) return false
+  const whole = subresource === '' ? resource : `${resource}/${subresource}`
+  const named = rule.resources?.some((item) => item === '*' || item === whole || (subresource !== '' && item === `*/${subresource}`)) === true
+  return named && ((rule.resourceNames?.length ?? 0) === 0 || rule.resourceNames?.includes(name) === true)
+}
+
+const rulesOf = (view: ObjectsView, roleRef: RoleRef, namespace: string): readonly Rule[] => {
+  const role = roleRef.kind === 'ClusterRole' ? view.get({ ...ref('clusterroles'), namespace: '', name: roleRef.name }) : view.get({ ...ref('roles'), namespace, name: roleRef.name })
+  return (role?.object['rules'] ?? []) as readonly Rule[]
+}
+
+const grantsOf = function* (view: ObjectsView, user: UserInfo, namespace: string): Generator<{ readonly rules: readonly Rule[]; readonly binding: KubeObject }> {
+  for (const { object } of view.collection(ref('clusterrolebindings')).values())
+    if (((object['subjects'] ?? []) as Subject[]).some((subject) => appliesTo(subject, user))) yield { rules: rulesOf(view, object['roleRef'] as RoleRef, ''), binding: object }
+  if (namespace === '') return
+  for (const { object } of view.collection(ref('rolebindings')).list(namespace))
+    if (((object['subjects'] ?? []) as Subject[]).some((subject) => appliesTo(subject, user))) yield { rules: rulesOf(view, object['roleRef'] as RoleRef, namespace), binding: object }
+}
+
+export const authorize = (view: ObjectsView, user: UserInfo, attributes: Attributes): { readonly allowed: boolean; readonly reason: string } => {
+  if (user.groups.includes(SUPERUSERS)) return { allowed: true, reason: '' }
+  for (const { rules, binding } of grantsOf(view, user, attributes.namespace))
+    if (rules.some((rule) => allows(rule, attributes)))
+      return { allowed: true, reason: `RBAC: allowed by ${binding.kind} "${binding.metadata.namespace === undefined ? '' : `${binding.metadata.namespace}/`}${binding.metadata.name}" of ${(binding['roleRef'] as RoleRef).kind} "${(binding['roleRef'] as RoleRef).name}"` }
+  return { allowed: false, reason: '' }
+}
+
+/** What `kubectl auth can-i --list` shows. */
+export const rulesFor = (view: ObjectsView, user: UserInfo, namespace: string): { readonly resourceRules: readonly Rule[]; readonly nonResourceRules: readonly Rule[] } => {
+  const rules: Rule[] = user.groups.includes(SUPERUSERS)
+    ? [
+        { verbs: ['*'], apiGroups: ['*'], resources: ['*'] },
+        { verbs: ['*'], nonResourceURLs: ['*'] }
+      ]
+    : [...grantsOf(view, user, namespace)].flatMap((grant) => grant.rules)
+  return { resourceRules: rules.filter(({ nonResourceURLs }) => nonResourceURLs === undefined), nonResourceRules: rules.filter(({ nonResourceURLs }) => nonResourceURLs !== undefined) }
+}
+
+/** True when every single permission of `rule` is granted by some rule of `owned`. */
+const covered = (owned: readonly Rule[], rule: Rule): boolean => {
+  if (rule.nonResourceURLs !== undefined)
+    return rule.nonResourceURLs.every((path) => rule.verbs.every((verb) => owned.some((own) => has(own.verbs, verb) && own.nonResourceURLs?.some((url) => url === '*' || url === path || (url.endsWith('*') && path.startsWith(url.slice(0, -1)))))))
+  return (rule.apiGroups ?? []).every((group) =>
+    (rule.resources ?? []).every((resource) =>
+      rule.verbs.every((verb) =>
+        ((rule.resourceNames?.length ?? 0) === 0 ? [undefined] : (rule.resourceNames as readonly (string | undefined)[])).every((name) =>
+          owned.some(
+            (own) =>
+              has(own.verbs, verb) &&
+              has(own.apiGroups, group) &&
+              (has(own.resources, resource) || own.resources?.includes(`*/${resource.split('/')[1] ?? ''}`) === true) &&
+              ((own.resourceNames?.length ?? 0) === 0 || (name !== undefined && own.resourceNames?.includes(name) === true))
+          )
+        )
+      )
+    )
+  )
+}
+
+/**
+ * Nobody may give away what they do not have: writing a role needs its permissions (or `escalate`), writing a binding
+ * needs those of the role it names (or `bind`). Throws 403.
+ */
+export const checkEscalation = (view: ObjectsView, user: UserInfo, kind: Pick<Kind, 'group' | 'resource' | 'kind'>, object: KubeObject): void => {
+  if (user.groups.includes(SUPERUSERS)) return
+  const namespace = object.metadata.namespace ?? ''
+  const name = object.metadata.name ?? ''
+  const isRole = kind.kind === 'Role' || kind.kind === 'ClusterRole'
+  const roleRef = object['roleRef'] as RoleRef | undefined
+  const attributes = isRole
+    ? { verb: 'escalate', group: GROUP, resource: kind.resource, subresource: '', namespace, name }
+    : { verb: 'bind', group: GROUP, resource: roleRef?.kind === 'ClusterRole' ? 'clusterroles' : 'roles', subresource: '', namespace, name: roleRef?.name ?? '' }
+  if (authorize(view, user, attributes).allowed) return
+  const asked = isRole ? ((object['rules'] ?? []) as readonly Rule[]) : roleRef === undefined ? [] : rulesOf(view, roleRef, namespace)
+  const owned = [...grantsOf(view, user, namespace)].flatMap((grant) => grant.rules)
+  const missing = asked.filter((rule) => !covered(owned, rule))
+  if (missing.length === 0) return
+  const listed = missing.map((rule) => `{${rule.nonResourceURLs === undefined ? `APIGroups:${JSON.stringify(rule.apiGroups ?? [])}, Resources:${JSON.stringify(rule.resources ?? [])}` : `NonResourceURLs:${JSON.stringify(rule.nonResourceURLs)}`}, Verbs:${JSON.stringify(rule.verbs)}}`)
+  throw forbidden(kind, name, `user ${JSON.stringify(user.username)} (groups=${JSON.stringify(user.groups)}) is attempting to grant RBAC permissions not currently held:\n${listed.join('\n')}`)
+}
