@@ -5,6 +5,7 @@
 import type { Binding, NoticeReport, PodReport, Pulse } from '#events/node/messages.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
 
 type Draft = Omit<Intent, 'id' | 'source'>
@@ -12,7 +13,6 @@ type Draft = Omit<Intent, 'id' | 'source'>
 const PODS = { group: '', resource: 'pods' }
 const NODES = { group: '', resource: 'nodes' }
 const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
-const EVENTS = { group: '', resource: 'events' }
 export const LEASE_NAMESPACE = 'kube-node-lease'
 const LEASE_SECONDS = 40
 
@@ -203,40 +203,9 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
   return drafts
 }
 
-/** FNV-1a, 32 bit, in hex: a short name for what makes two notices the same. */
-const hash = (text: string): string => {
-  let value = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193) >>> 0
-  return value.toString(16).padStart(8, '0')
-}
-
 /** A notice as a core/v1 Event: made once, then counted. */
-export const intentOfNotice = (view: ObjectsView, node: string, notice: NoticeReport): Draft => {
-  const { involvedObject, type, reason, message } = notice
-  const namespace = involvedObject.namespace === '' ? 'default' : involvedObject.namespace
-  const name = `${involvedObject.name.slice(0, 200)}.${hash([involvedObject.uid, involvedObject.fieldPath ?? '', type, reason, message, node].join('\n'))}`
-  const time = `${notice.time.slice(0, 19)}Z`
-  const base = { ref: EVENTS, version: 'v1', namespace, name, options: { fieldManager: 'kubelet' }, ...(notice.cause === undefined ? {} : { cause: notice.cause }) } as const
-  const known = view.get({ ...EVENTS, namespace, name })
-  if (known !== undefined)
-    return { ...base, verb: 'patch', patch: { type: 'application/merge-patch+json', body: { count: ((known.object['count'] as number | undefined) ?? 1) + 1, lastTimestamp: time } } }
-  return {
-    ...base,
-    verb: 'create',
-    object: {
-      apiVersion: 'v1',
-      kind: 'Event',
-      metadata: { name, namespace },
-      involvedObject,
-      reason,
-      message,
-      type,
-      source: { component: 'kubelet', host: node },
-      reportingComponent: 'kubelet',
-      reportingInstance: node,
-      firstTimestamp: time,
-      lastTimestamp: time,
-      count: 1
-    }
-  }
+export const intentOfNotice = (view: ObjectsView, node: string, { involvedObject, type, reason, message, time, cause }: NoticeReport): Draft => {
+  const { kind, apiVersion, name, namespace, uid, fieldPath } = involvedObject
+  const about = { kind, apiVersion, metadata: { name, namespace, uid }, ...(fieldPath === undefined ? {} : { fieldPath }) }
+  return { ...noticeDraft(view, { about, type, reason, message, component: 'kubelet', host: node, time: `${time.slice(0, 19)}Z` }), ...(cause === undefined ? {} : { cause }) }
 }
