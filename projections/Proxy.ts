@@ -1,0 +1,119 @@
+/**
+ * What a node's proxy must do for a Service: each of its ports with the endpoints new connections may go to.
+ * A plain function of the Service, its EndpointSlices and the node's name.
+ */
+import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
+import type { EndpointSlice } from 'kubernetes-types/discovery/v1'
+import type { KubeObject } from '#events/KubeObject.ts'
+import type { ResourceRef } from '#events/Key.ts'
+import { isIPv4 } from '#events/meta/names.ts'
+
+export const SERVICES: ResourceRef = { group: '', resource: 'services' }
+export const ENDPOINT_SLICES: ResourceRef = { group: 'discovery.k8s.io', resource: 'endpointslices' }
+
+/** The label that ties a slice to its Service. */
+export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
+/** Services with this label are another proxy's. */
+const PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name'
+const DEFAULT_AFFINITY_SECONDS = 10_800
+
+export interface ProxyEndpoint {
+  readonly ip: string
+  readonly port: number
+}
+
+export interface ProxyPort {
+  /** `default/web:http`, or `default/web` for a port without a name. With the protocol it is unique. */
+  readonly id: string
+  readonly protocol: 'tcp' | 'udp'
+  readonly clusterIP: string
+  readonly port: number
+  /** 0: none. */
+  readonly nodePort: number
+  /** spec.externalIPs and the load balancer's addresses. */
+  readonly externalIPs: readonly string[]
+  /** Seconds a client stays with its endpoint; 0: no affinity. */
+  readonly affinitySeconds: number
+  /** internalTrafficPolicy: Local */
+  readonly internalLocal: boolean
+  /** externalTrafficPolicy: Local */
+  readonly externalLocal: boolean
+  /** Ready endpoints anywhere; when none is ready, those that still serve while terminating (KEP-1669). */
+  readonly cluster: readonly ProxyEndpoint[]
+  /** The same choice among the endpoints on this node. */
+  readonly local: readonly ProxyEndpoint[]
+}
+
+interface Candidate extends ProxyEndpoint {
+  readonly ready: boolean
+  readonly serving: boolean
+  readonly terminating: boolean
+  readonly here: boolean
+}
+
+/** The Service a slice belongs to, as `namespace/name`. */
+export const serviceOfSlice = (slice: KubeObject): string | undefined => {
+  const name = slice.metadata.labels?.[SERVICE_NAME_LABEL]
+  return name === undefined ? undefined : `${slice.metadata.namespace ?? ''}/${name}`
+}
+
+/** A Service's ports for this node; none when it is not ours to proxy (headless, ExternalName, another proxy's, IPv6). */
+export const proxyPorts = (service: KubeObject, slices: Iterable<KubeObject>, nodeName: string): readonly ProxyPort[] => {
+  const spec = (service['spec'] ?? {}) as ServiceSpec
+  const clusterIP = [spec.clusterIP, ...(spec.clusterIPs ?? [])].find((ip) => ip !== undefined && isIPv4(ip))
+  if (clusterIP === undefined || spec.type === 'ExternalName' || service.metadata.labels?.[PROXY_NAME_LABEL] !== undefined) return []
+  const balancers = ((service['status']?.loadBalancer?.ingress ?? []) as { ip?: string }[]).map(({ ip }) => ip ?? '')
+  const externalIPs = [...new Set([...(spec.externalIPs ?? []), ...balancers])].filter(isIPv4).sort()
+  const own = [...slices] as unknown as EndpointSlice[]
+  return (spec.ports ?? [])
+    .filter(({ protocol }) => protocol !== 'SCTP')
+    .map((port) => {
+      const candidates = candidatesOf(port, own, nodeName)
+      return {
+        id: `${service.metadata.namespace}/${service.metadata.name}${port.name ? `:${port.name}` : ''}`,
+        protocol: port.protocol === 'UDP' ? 'udp' : 'tcp',
+        clusterIP,
+        port: port.port,
+        nodePort: spec.type === 'NodePort' || spec.type === 'LoadBalancer' ? (port.nodePort ?? 0) : 0,
+        externalIPs,
+        affinitySeconds: spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS) : 0,
+        internalLocal: spec.internalTrafficPolicy === 'Local',
+        externalLocal: spec.externalTrafficPolicy === 'Local',
+        cluster: usable(candidates),
+        local: usable(candidates.filter(({ here }) => here))
+      }
+    })
+}
+
+const candidatesOf = (port: ServicePort, slices: readonly EndpointSlice[], nodeName: string): readonly Candidate[] => {
+  const found = new Map<string, Candidate>()
+  for (const slice of slices) {
+    if (slice.addressType !== 'IPv4') continue
+    const target = (slice.ports ?? []).find((other) => (other.name ?? '') === (port.name ?? '') && (other.protocol ?? 'TCP') === (port.protocol ?? 'TCP'))
+    if (target?.port === undefined || target.port === null) continue
+    for (const endpoint of slice.endpoints ?? []) {
+      const ip = endpoint.addresses[0]
+      if (ip === undefined || !isIPv4(ip)) continue
+      const { ready, serving, terminating } = endpoint.conditions ?? {}
+      const candidate = {
+        ip,
+        port: target.port,
+        // Unknown counts as ready, and serving follows ready (discovery.k8s.io/v1 EndpointConditions).
+        ready: ready ?? true,
+        serving: serving ?? ready ?? true,
+        terminating: terminating ?? false,
+        here: endpoint.nodeName === nodeName
+      }
+      // During a move an address can be in two slices: the better news wins.
+      const id = `${ip}:${target.port}`
+      if (!(found.get(id)?.ready ?? false)) found.set(id, candidate)
+    }
+  }
+  return [...found.values()]
+}
+
+const usable = (candidates: readonly Candidate[]): readonly ProxyEndpoint[] => {
+  const ready = candidates.filter((candidate) => candidate.ready)
+  const chosen = ready.length > 0 ? ready : candidates.filter(({ serving, terminating }) => serving && terminating)
+  return chosen.map(({ ip, port }) => ({ ip, port })).sort((a, b) => (a.ip < b.ip ? -1 : a.ip > b.ip ? 1 : a.port - b.port))
+}
