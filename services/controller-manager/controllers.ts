@@ -1,0 +1,39 @@
+/** The controllers a controller manager runs. Each acts under an identity of its own, which may do its job only. */
+import type { UserInfo } from '#events/Intent.ts'
+import type { ControllerDefinition } from '../platform/Controller.ts'
+import { deployment } from './deployment/controller.ts'
+import { endpoint } from './endpoint/controller.ts'
+import { endpointslice } from './endpointslice/controller.ts'
+import { garbageCollector } from './garbage-collector/controller.ts'
+import { namespace } from './namespace/controller.ts'
+import { nodeLifecycle } from './node-lifecycle/controller.ts'
+import { podGc } from './pod-gc/controller.ts'
+import { replicaset } from './replicaset/controller.ts'
+import { rootCaCertPublisher } from './root-ca-cert-publisher/controller.ts'
+import { serviceaccount } from './serviceaccount/controller.ts'
+
+export interface ControllersConfig {
+  /** The cluster's CA certificate, PEM. */
+  readonly clusterCA: string
+}
+
+export const controllers = ({ clusterCA }: ControllersConfig): readonly ControllerDefinition[] => [
+  serviceaccount,
+  rootCaCertPublisher(clusterCA),
+  deployment,
+  replicaset,
+  endpoint,
+  endpointslice,
+  garbageCollector,
+  namespace,
+  nodeLifecycle,
+  podGc
+]
+
+/** `system:serviceaccount:kube-system:deployment-controller` */
+export const userNameOf = (controller: string): string => `system:serviceaccount:kube-system:${controller}`
+
+export const userOf = (controller: string): UserInfo => ({
+  username: userNameOf(controller),
+  groups: ['system:serviceaccounts', 'system:serviceaccounts:kube-system', 'system:authenticated']
+})

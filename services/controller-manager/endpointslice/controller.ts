@@ -1,0 +1,21 @@
+/** The EndpointSlice controller: looks at a Service when it, its slices or a pod it selects changes. */
+import { objectId } from '#events/Key.ts'
+import type { ControllerDefinition } from '../../platform/Controller.ts'
+import { decide, NAME, SERVICE_NAME, SLICES } from './decide.ts'
+import { SERVICES, servicesOf } from './endpoints.ts'
+
+export const endpointslice: ControllerDefinition = {
+  name: NAME,
+  watches: [
+    { ref: SERVICES, keys: ({ entry }) => [entry.id] },
+    { ref: { group: '', resource: 'pods' }, keys: ({ entry, previous }, view) => servicesOf(view, [entry.object, previous?.object], entry.key.namespace) },
+    {
+      ref: SLICES,
+      keys: ({ entry }) => {
+        const service = entry.object.metadata.labels?.[SERVICE_NAME]
+        return service === undefined ? [] : [objectId(entry.key.namespace, service)]
+      }
+    }
+  ],
+  decide
+}

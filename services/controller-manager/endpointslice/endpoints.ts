@@ -1,0 +1,99 @@
+/** From a Service and its pods to addresses: what EndpointSlices and Endpoints both say, each in its form. Plain functions. */
+import type { KubeObject } from '#events/KubeObject.ts'
+import { matches, selectorOfMap } from '#events/meta/LabelSelector.ts'
+import type { ObjectsView } from '#projections/Objects.ts'
+import { isReady, isTerminating } from '../pods.ts'
+
+const PODS = { group: '', resource: 'pods' }
+export const SERVICES = { group: '', resource: 'services' }
+
+export interface ServicePort {
+  readonly name?: string
+  readonly port: number
+  readonly protocol?: string
+  readonly targetPort?: number | string
+  readonly appProtocol?: string
+}
+
+export interface Address {
+  readonly ip: string
+  readonly pod: KubeObject
+  readonly nodeName: string
+  readonly hostname?: string
+  readonly ready: boolean
+  readonly serving: boolean
+  readonly terminating: boolean
+}
+
+/** Ports by where they lead: pods that name a port differently form groups of their own. */
+export interface Group {
+  readonly ports: readonly { readonly name: string; readonly port: number; readonly protocol: string; readonly appProtocol?: string }[]
+  readonly addresses: readonly Address[]
+}
+
+export interface ServiceSpec {
+  readonly selector?: Readonly<Record<string, string>>
+  readonly ports?: readonly ServicePort[]
+  readonly type?: string
+  readonly clusterIP?: string
+  readonly publishNotReadyAddresses?: boolean
+}
+
+/** The services that select a pod. */
+export const servicesOf = (view: ObjectsView, pods: readonly (KubeObject | undefined)[], namespace: string): string[] =>
+  view
+    .collection(SERVICES)
+    .list(namespace)
+    .filter(({ object }) => {
+      const { selector } = object['spec'] as ServiceSpec
+      if (selector === undefined || Object.keys(selector).length === 0) return false
+      const wanted = selectorOfMap(selector)
+      return pods.some((pod) => pod !== undefined && matches(wanted, pod.metadata.labels))
+    })
+    .map(({ id }) => id)
+
+const portNumber = (pod: KubeObject, { targetPort, port, protocol = 'TCP' }: ServicePort): number | undefined => {
+  if (targetPort === undefined || targetPort === 0 || targetPort === '') return port
+  if (typeof targetPort === 'number') return targetPort
+  for (const container of pod['spec'].containers as { ports?: { name?: string; containerPort: number; protocol?: string }[] }[])
+    for (const named of container.ports ?? []) if (named.name === targetPort && (named.protocol ?? 'TCP') === protocol) return named.containerPort
+  return undefined
+}
+
+export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group[] => {
+  const spec = service['spec'] as ServiceSpec
+  const selector = selectorOfMap(spec.selector)
+  const first = Object.entries(spec.selector ?? {})[0]
+  if (first === undefined) return []
+  const groups = new Map<string, { ports: Group['ports']; addresses: Address[] }>()
+  const candidates = [...view.collection(PODS).indexed('label', `${first[0]}=${first[1]}`)]
+    .filter(({ key }) => key.namespace === service.metadata.namespace)
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+  for (const { object: pod } of candidates) {
+    const { podIP, phase } = (pod['status'] ?? {}) as { podIP?: string; phase?: string }
+    if (!matches(selector, pod.metadata.labels) || podIP === undefined || podIP === '' || phase === 'Succeeded' || phase === 'Failed') continue
+    const ports: Group['ports'][number][] = []
+    for (const port of spec.ports ?? []) {
+      const number = portNumber(pod, port)
+      if (number !== undefined) ports.push({ name: port.name ?? '', port: number, protocol: port.protocol ?? 'TCP', ...(port.appProtocol === undefined ? {} : { appProtocol: port.appProtocol }) })
+    }
+    const key = JSON.stringify(ports)
+    let group = groups.get(key)
+    if (group === undefined) groups.set(key, (group = { ports, addresses: [] }))
+    const terminating = isTerminating(pod)
+    const serving = isReady(pod)
+    const { hostname, subdomain, nodeName } = pod['spec'] as { hostname?: string; subdomain?: string; nodeName?: string }
+    group.addresses.push({
+      ip: podIP,
+      pod,
+      nodeName: nodeName ?? '',
+      ready: spec.publishNotReadyAddresses === true || (serving && !terminating),
+      serving,
+      terminating,
+      ...(hostname !== undefined && subdomain === service.metadata.name ? { hostname } : {})
+    })
+  }
+  return [...groups.values()]
+}
+
+export const targetRef = (pod: KubeObject): Record<string, unknown> => ({ kind: 'Pod', namespace: pod.metadata.namespace, name: pod.metadata.name, uid: pod.metadata.uid })

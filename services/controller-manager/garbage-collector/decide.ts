@@ -1,0 +1,67 @@
+/**
+ * The garbage collector's decision about one object: it goes when all its owners are gone, and an owner that goes in the
+ * foreground or leaves orphans waits for its dependents to be dealt with.
+ */
+import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
+import { KINDS, kindNamed } from '#events/scheme.ts'
+import type { ObjectsView } from '#projections/Objects.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/Controller.ts'
+import { merge, remove } from '../asks.ts'
+
+export const NAME = 'generic-garbage-collector'
+const BATCH = 200
+
+/** `key`: `group/resource/namespace/name`. */
+export const decide = (view: ObjectsView, key: string, _context: DecideContext): Decision => {
+  const [group = '', resource = '', namespace = '', name = ''] = key.split('/')
+  const object = view.get({ group, resource, namespace, name })?.object
+  if (object === undefined) return NOTHING
+  const asks: Ask[] = []
+  const finalizers = object.metadata.finalizers ?? []
+  if (object.metadata.deletionTimestamp !== undefined) {
+    if (finalizers.includes('orphan')) asks.push(...orphan(view, object))
+    else if (finalizers.includes('foregroundDeletion')) asks.push(...foreground(view, object))
+    return asks.length === 0 ? NOTHING : { asks }
+  }
+  const owners = object.metadata.ownerReferences ?? []
+  if (owners.length === 0) return NOTHING
+  const states = owners.map((owner) => ({ owner, state: stateOf(view, owner, namespace) }))
+  if (states.every(({ state }) => state === 'gone')) return { asks: [remove(object, { propagationPolicy: 'Background' })] }
+  const gone = states.filter(({ state }) => state === 'gone')
+  if (gone.length > 0) return { asks: [merge(object, { metadata: { uid: object.metadata.uid, ownerReferences: owners.filter((owner) => !gone.some((dead) => dead.owner.uid === owner.uid)) } })] }
+  // All that is left goes in the foreground: so does this.
+  if (states.every(({ state }) => state === 'foreground')) return { asks: [remove(object, { propagationPolicy: 'Foreground' })] }
+  return NOTHING
+}
+
+const stateOf = (view: ObjectsView, owner: OwnerReference, namespace: string): 'present' | 'foreground' | 'gone' | 'unknown' => {
+  const [group = '', version] = owner.apiVersion.includes('/') ? owner.apiVersion.split('/') : ['', owner.apiVersion]
+  const kind = kindNamed(group, version, owner.kind)
+  // An owner of a kind that is not served here is nobody's to judge.
+  if (kind === undefined) return 'unknown'
+  const found = view.get({ group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name: owner.name })?.object
+  if (found === undefined || found.metadata.uid !== owner.uid) return 'gone'
+  return found.metadata.deletionTimestamp !== undefined && found.metadata.finalizers?.includes('foregroundDeletion') === true ? 'foreground' : 'present'
+}
+
+export const dependentsOf = (view: ObjectsView, uid: string): KubeObject[] => KINDS.flatMap((kind) => [...view.collection(kind).indexed('owner', uid)].map(({ object }) => object))
+
+const without = (object: KubeObject, finalizer: string): Ask => merge(object, { metadata: { uid: object.metadata.uid, finalizers: (object.metadata.finalizers ?? []).filter((item) => item !== finalizer) } })
+
+const orphan = (view: ObjectsView, owner: KubeObject): Ask[] => {
+  const uid = owner.metadata.uid as string
+  const dependents = dependentsOf(view, uid)
+  if (dependents.length === 0) return [without(owner, 'orphan')]
+  return dependents.slice(0, BATCH).map((object) => merge(object, { metadata: { uid: object.metadata.uid, ownerReferences: object.metadata.ownerReferences?.filter((reference) => reference.uid !== uid) ?? null } }))
+}
+
+const foreground = (view: ObjectsView, owner: KubeObject): Ask[] => {
+  const uid = owner.metadata.uid as string
+  const dependents = dependentsOf(view, uid)
+  const blocking = dependents.filter((object) => object.metadata.ownerReferences?.some((reference) => reference.uid === uid && reference.blockOwnerDeletion === true))
+  if (blocking.length === 0) return [without(owner, 'foregroundDeletion')]
+  return dependents
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .slice(0, BATCH)
+    .map((object) => remove(object, { propagationPolicy: 'Foreground' }))
+}

@@ -1,0 +1,12 @@
+/** The CA publisher: looks at a namespace when it or its CA ConfigMap changes. */
+import type { ControllerDefinition } from '../../platform/Controller.ts'
+import { CONFIGMAP, CONFIGMAPS, decide, NAME } from './decide.ts'
+
+export const rootCaCertPublisher = (ca: string): ControllerDefinition => ({
+  name: NAME,
+  watches: [
+    { ref: { group: '', resource: 'namespaces' }, keys: ({ entry }) => [entry.key.name] },
+    { ref: CONFIGMAPS, keys: ({ entry }) => (entry.key.name === CONFIGMAP ? [entry.key.namespace] : []) }
+  ],
+  decide: (view, key) => decide(view, key, ca)
+})

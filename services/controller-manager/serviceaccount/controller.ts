@@ -1,0 +1,12 @@
+/** The service account controller: looks at a namespace when it or an account in it changes. */
+import type { ControllerDefinition } from '../../platform/Controller.ts'
+import { ACCOUNTS, decide, NAME } from './decide.ts'
+
+export const serviceaccount: ControllerDefinition = {
+  name: NAME,
+  watches: [
+    { ref: { group: '', resource: 'namespaces' }, keys: ({ entry }) => [entry.key.name] },
+    { ref: ACCOUNTS, keys: ({ entry, type }) => (type === 'DELETED' ? [entry.key.namespace] : []) }
+  ],
+  decide
+}
