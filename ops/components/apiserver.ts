@@ -1,0 +1,104 @@
+/** The API server as a scoped resource: views, decider, both doors, and the agents' side. */
+import { createPublicKey } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import * as Effect from 'effect/Effect'
+import type * as Scope from 'effect/Scope'
+import { jetstreamManager } from '@nats-io/jetstream'
+import type { StreamName } from '#events/Subject.ts'
+import { ensureStreams } from '#ops/nats/streams.ts'
+import { firstServiceAddress, pkiFile } from '#ops/pki/pki.ts'
+import { History } from '#projections/History.ts'
+import { Audit } from '#services/apiserver/Audit.ts'
+import { bootstrap } from '#services/apiserver/bootstrap.ts'
+import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
+import { serveIntents } from '#services/apiserver/door/door.ts'
+import { ApiServer } from '#services/apiserver/http/ApiServer.ts'
+import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
+import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
+import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
+import { systemClock } from '#services/platform/Clock.ts'
+import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
+import type { Views } from '#services/platform/View.ts'
+import { bridgeAddress, DNS_PORT } from './addresses.ts'
+import { connection, wholeViews, type Place } from './connection.ts'
+
+export interface RunningApiServer {
+  readonly views: Views
+  readonly decider: Decider
+}
+
+const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<Value, Error> =>
+  Effect.tryPromise({ try: run, catch: (cause) => new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }) })
+
+export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { home, config } = place
+    const warn = (error: unknown): void => place.warn('apiserver', error)
+    const nats = yield* connection(place, 'apiserver')
+    yield* attempt('the streams', async () => ensureStreams(await jetstreamManager(nats, { checkAPI: false })))
+    const histories = new Map<StreamName, History>((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new History(stream)]))
+    const views = yield* wholeViews(place, 'apiserver', nats, (stream) => [histories.get(stream) as History])
+    const audit = new Audit(nats, systemClock)
+    const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
+    const decider = new ApiDecider({
+      views,
+      clock: systemClock,
+      settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high] },
+      onRefused: (intent, user, status) => audit.refused(intent, user, status)
+    })
+    yield* attempt('the objects every cluster has', () =>
+      bootstrap({
+        views,
+        decider,
+        clock: systemClock,
+        apiAddress: bridgeAddress(config),
+        apiPort: config.apiPort,
+        kubernetesIP: firstServiceAddress(config.serviceCIDR),
+        dnsIP: config.clusterDNS,
+        dnsAddress: bridgeAddress(config),
+        dnsPort: DNS_PORT
+      })
+    )
+    const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
+    const tokens = new Tokens(read('sa.key'), systemClock)
+    yield* Effect.acquireRelease(
+      attempt('bindings', async () => {
+        const publisher = new BindingPublisher({ views, connection: nats, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
+        await publisher.start()
+        return publisher
+      }),
+      (publisher) => Effect.sync(() => publisher.stop())
+    )
+    yield* Effect.acquireRelease(
+      attempt('reports', async () => {
+        const ingest = new ReportIngest({ views, decider, connection: nats, clock: systemClock, onError: warn })
+        await ingest.start()
+        return ingest
+      }),
+      (ingest) => Effect.promise(() => ingest.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => serveIntents(nats, decider, warn)),
+      (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      attempt(`the API server on port ${config.apiPort}`, async () => {
+        const server = new ApiServer({
+          decider,
+          views,
+          histories,
+          nodeCalls: new NatsNodeCalls(nats),
+          clock: systemClock,
+          tokens,
+          serviceAccountPublicKey: createPublicKey(read('sa.key')).export({ type: 'spki', format: 'pem' }) as string,
+          address: `127.0.0.1:${config.apiPort}`,
+          onError: warn
+        })
+        await server.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)
+        return server
+      }),
+      (server) => Effect.promise(() => server.close())
+    )
+    return { views, decider }
+  })
