@@ -1,0 +1,233 @@
+/**
+ * The cluster's names, answered: a plain function of the Services and their slices, after the Kubernetes DNS
+ * specification 1.1.0. Names compare without case (RFC 4343); answers carry the name as it was asked.
+ */
+import type { Answer, Question } from 'dns-packet'
+import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
+import type { EndpointSlice } from 'kubernetes-types/discovery/v1'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { isIPv4 } from '#events/meta/names.ts'
+import type { DnsView } from './DnsView.ts'
+
+export interface DnsConfig {
+  /** `cluster.local`, without a dot at the end. */
+  readonly domain: string
+  /** The address pods ask: kube-system/kube-dns. */
+  readonly clusterDNS: string
+  /** Networks whose reverse names are ours: services and pods. */
+  readonly reverse: readonly string[]
+  /** Of the SOA record: grows with every change. */
+  readonly serial: number
+}
+
+/** `forward`: not a name of the cluster. */
+export type Reply =
+  | { readonly kind: 'forward' }
+  | {
+      readonly kind: 'answer'
+      readonly code: 'NOERROR' | 'NXDOMAIN'
+      readonly answers: readonly Answer[]
+      readonly authorities: readonly Answer[]
+      readonly additionals: readonly Answer[]
+      /** A CNAME outside the cluster, whose addresses the client will want as well. */
+      readonly chase?: string
+    }
+
+/** Seconds. Short, since endpoints come and go. */
+export const TTL = 5
+const CNAMES_FOLLOWED = 8
+
+interface Found {
+  readonly records: readonly Answer[]
+  readonly additionals?: readonly Answer[]
+  readonly cname?: string
+}
+
+export const answer = (view: DnsView, question: Question, config: DnsConfig): Reply => {
+  const name = question.name.replace(/\.$/, '').toLowerCase()
+  const domain = config.domain.toLowerCase()
+  if (name === domain || name.endsWith(`.${domain}`)) {
+    const labels = name === domain ? [] : name.slice(0, -domain.length - 1).split('.')
+    return reply(follow(view, labels, question, config), domain, config)
+  }
+  const ip = addressOf(name)
+  if (ip === undefined || !config.reverse.some((network) => within(ip, network))) return { kind: 'forward' }
+  const names = reverseNames(view, ip, config)
+  return reply(
+    names.length === 0 ? undefined : { records: wants(question, 'PTR') ? names.map((data) => ({ type: 'PTR', name: question.name, ttl: TTL, data }) as const) : [] },
+    name,
+    config
+  )
+}
+
+/** Within the cluster, a CNAME is answered with what it leads to. */
+const follow = (view: DnsView, labels: readonly string[], question: Question, config: DnsConfig): Found | undefined => {
+  const first = lookUp(view, labels, question, config)
+  let found = first
+  const records = [...(first?.records ?? [])]
+  for (let step = 0; found?.cname !== undefined && step < CNAMES_FOLLOWED; step++) {
+    const target = found.cname.toLowerCase()
+    if (!target.endsWith(`.${config.domain.toLowerCase()}`)) return { records, cname: found.cname }
+    found = lookUp(view, target.slice(0, -config.domain.length - 1).split('.'), { ...question, name: found.cname }, config)
+    records.push(...(found?.records ?? []))
+  }
+  return first === undefined ? undefined : { records, additionals: found?.additionals ?? [] }
+}
+
+const reply = (found: Found | undefined, zone: string, config: DnsConfig): Reply => ({
+  kind: 'answer',
+  code: found === undefined ? 'NXDOMAIN' : 'NOERROR',
+  answers: found?.records ?? [],
+  authorities: found === undefined || found.records.length === 0 ? [soa(zone.endsWith('.in-addr.arpa') ? zone : config.domain, config)] : [],
+  additionals: found?.additionals ?? [],
+  ...(found?.cname === undefined ? {} : { chase: found.cname })
+})
+
+const soa = (zone: string, config: DnsConfig): Answer => ({
+  type: 'SOA',
+  name: zone,
+  ttl: TTL,
+  data: { mname: `ns.dns.${config.domain}`, rname: `hostmaster.${config.domain}`, serial: config.serial % 2 ** 32, refresh: 7200, retry: 1800, expire: 86400, minimum: TTL }
+})
+
+const NOTHING: Found = { records: [] }
+const wants = ({ type }: Question, kind: string): boolean => type === kind || (type as string) === 'ANY'
+const a = (name: string, ip: string): Answer => ({ type: 'A', name, ttl: TTL, data: ip })
+
+/** Undefined: there is no such name. Without records: the name is there, but nothing of this type. */
+const lookUp = (view: DnsView, labels: readonly string[], question: Question, config: DnsConfig): Found | undefined => {
+  const kind = labels.at(-1)
+  const namespace = labels.at(-2)
+  const path = labels.join('.')
+  if (path === '') return apex(question, config)
+  if (path === 'dns-version') return { records: wants(question, 'TXT') ? [{ type: 'TXT', name: question.name, ttl: TTL, data: '1.1.0' }] : [] }
+  if (path === 'ns.dns') return { records: wants(question, 'A') ? [a(question.name, config.clusterDNS)] : [] }
+  if (path === 'dns') return NOTHING
+  if (kind === 'pod') return pod(view, labels, question)
+  if (kind !== 'svc') return undefined
+  if (namespace === undefined) return NOTHING
+  const name = labels.at(-3)
+  if (name === undefined) return view.hasNamespace(namespace) ? NOTHING : undefined
+  const service = view.service(namespace, name)
+  if (service === undefined) return undefined
+  return ofService(view, service, labels.slice(0, -3), question, config)
+}
+
+const apex = (question: Question, config: DnsConfig): Found => {
+  if (wants(question, 'SOA')) return { records: [{ ...soa(config.domain, config), name: question.name } as Answer] }
+  if (wants(question, 'NS')) return { records: [{ type: 'NS', name: question.name, ttl: TTL, data: `ns.dns.${config.domain}` }], additionals: [a(`ns.dns.${config.domain}`, config.clusterDNS)] }
+  return NOTHING
+}
+
+/** `10-244-0-7.default.pod`: the address is in the name, so it needs no pod to be there. */
+const pod = (view: DnsView, labels: readonly string[], question: Question): Found | undefined => {
+  if (labels.length === 1) return NOTHING
+  if (!view.hasNamespace(labels.at(-2) as string)) return undefined
+  if (labels.length === 2) return NOTHING
+  const ip = (labels[0] as string).replaceAll('-', '.')
+  if (labels.length !== 3 || !isIPv4(ip)) return undefined
+  return { records: wants(question, 'A') ? [a(question.name, ip)] : [] }
+}
+
+interface Target {
+  readonly hostname: string
+  readonly ip: string
+  readonly ports: readonly { readonly name: string; readonly protocol: string; readonly port: number }[]
+}
+
+/** What a name in front of the Service's own refers to: `rest` is empty for the Service itself. */
+const ofService = (view: DnsView, service: KubeObject, rest: readonly string[], question: Question, config: DnsConfig): Found | undefined => {
+  const spec = (service['spec'] ?? {}) as ServiceSpec
+  const full = `${service.metadata.name}.${service.metadata.namespace}.svc.${config.domain}`
+  if (spec.type === 'ExternalName') {
+    if (rest.length > 0) return undefined
+    const target = (spec.externalName ?? '').replace(/\.$/, '')
+    return { records: [{ type: 'CNAME', name: question.name, ttl: TTL, data: target }], ...(question.type === 'CNAME' ? {} : { cname: target }) }
+  }
+  const headless = spec.clusterIP === 'None'
+  const targets = headless || rest.length === 1 ? targetsOf(view, service, spec.publishNotReadyAddresses === true) : []
+  if (headless && targets.length === 0) return undefined
+  if (rest.length === 0) {
+    if (wants(question, 'SRV')) return srv(question.name, full, spec, targets, () => true, headless)
+    const ips = headless ? [...new Set(targets.map(({ ip }) => ip))] : (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isIPv4)
+    return { records: wants(question, 'A') ? ips.map((ip) => a(question.name, ip)) : [] }
+  }
+  if (rest.length === 1) {
+    const [label] = rest as [string]
+    // `_tcp.web.default.svc`: a step on the way to `_http._tcp…`.
+    if (label === '_tcp' || label === '_udp') return hasPort(spec, targets, headless, (port) => port.protocol.toLowerCase() === label.slice(1)) ? NOTHING : undefined
+    const own = targets.filter(({ hostname, ip }) => hostname === label || ip.replaceAll('.', '-') === label)
+    if (own.length === 0) return undefined
+    return { records: wants(question, 'A') ? [...new Set(own.map(({ ip }) => ip))].map((ip) => a(question.name, ip)) : [] }
+  }
+  const [portLabel, protocolLabel] = rest as [string, string]
+  if (rest.length !== 2 || !portLabel.startsWith('_') || !protocolLabel.startsWith('_')) return undefined
+  const wanted = (port: { name: string; protocol: string }): boolean => `_${port.name}` === portLabel && `_${port.protocol.toLowerCase()}` === protocolLabel
+  if (!hasPort(spec, targets, headless, wanted)) return undefined
+  return wants(question, 'SRV') ? srv(question.name, full, spec, targets, wanted, headless) : NOTHING
+}
+
+type PortTest = (port: { name: string; protocol: string }) => boolean
+
+const named = (ports: readonly ServicePort[] | undefined): { name: string; protocol: string; port: number }[] =>
+  (ports ?? []).map(({ name, protocol, port }) => ({ name: name ?? '', protocol: protocol ?? 'TCP', port }))
+
+const hasPort = (spec: ServiceSpec, targets: readonly Target[], headless: boolean, test: PortTest): boolean =>
+  headless ? targets.some(({ ports }) => ports.some(test)) : named(spec.ports).some(test)
+
+/** One record per port of the Service, or per port and endpoint when it is headless; with the addresses of the targets. */
+const srv = (asked: string, full: string, spec: ServiceSpec, targets: readonly Target[], test: PortTest, headless: boolean): Found => {
+  const record = (target: string, port: number): Answer => ({ type: 'SRV', name: asked, ttl: TTL, data: { priority: 0, weight: 100, port, target } })
+  if (!headless) {
+    const records = named(spec.ports).filter(test).map(({ port }) => record(full, port))
+    return { records, additionals: records.length === 0 ? [] : (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isIPv4).map((ip) => a(full, ip)) }
+  }
+  const chosen = targets.map((target) => ({ ...target, ports: target.ports.filter(test) })).filter(({ ports }) => ports.length > 0)
+  return {
+    records: chosen.flatMap(({ hostname, ports }) => ports.map(({ port }) => record(`${hostname}.${full}`, port))),
+    additionals: chosen.map(({ hostname, ip }) => a(`${hostname}.${full}`, ip))
+  }
+}
+
+/** Ready endpoints; an endpoint without a host name is known by its address with dashes. */
+const targetsOf = (view: DnsView, service: KubeObject, unready: boolean): readonly Target[] => {
+  const found = new Map<string, Target>()
+  for (const object of view.slices(service.metadata.namespace ?? '', service.metadata.name ?? '')) {
+    const slice = object as unknown as EndpointSlice
+    if (slice.addressType !== 'IPv4') continue
+    const ports = (slice.ports ?? []).flatMap(({ name, protocol, port }) => (port === undefined || port === null ? [] : [{ name: name ?? '', protocol: protocol ?? 'TCP', port }]))
+    for (const { addresses, conditions, hostname } of slice.endpoints ?? []) {
+      if (!unready && conditions?.ready === false) continue
+      for (const ip of addresses) found.set(`${hostname ?? ''}/${ip}/${ports.map(({ name, port }) => `${name}:${port}`).join()}`, { hostname: hostname || ip.replaceAll('.', '-'), ip, ports })
+    }
+  }
+  return [...found.values()]
+}
+
+const reverseNames = (view: DnsView, ip: string, config: DnsConfig): readonly string[] => {
+  const service = view.serviceByIP(ip)
+  if (service !== undefined) return [`${service.metadata.name}.${service.metadata.namespace}.svc.${config.domain}`]
+  const names = new Set<string>()
+  for (const object of view.slicesByIP(ip)) {
+    const name = object.metadata.labels?.['kubernetes.io/service-name']
+    const namespace = object.metadata.namespace ?? ''
+    if (name === undefined || view.service(namespace, name) === undefined) continue
+    for (const endpoint of (object as unknown as EndpointSlice).endpoints ?? [])
+      if (endpoint.addresses.includes(ip) && endpoint.conditions?.ready !== false) names.add(`${endpoint.hostname || ip.replaceAll('.', '-')}.${name}.${namespace}.svc.${config.domain}`)
+  }
+  return [...names].sort()
+}
+
+/** `7.0.244.10.in-addr.arpa` → `10.244.0.7`. */
+const addressOf = (name: string): string | undefined => {
+  const [, reversed] = /^((?:\d{1,3}\.){3}\d{1,3})\.in-addr\.arpa$/.exec(name) ?? []
+  const ip = reversed?.split('.').reverse().join('.')
+  return ip !== undefined && isIPv4(ip) ? ip : undefined
+}
+
+const toNumber = (ip: string): number => ip.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
+const within = (ip: string, network: string): boolean => {
+  const [base = '', length = '32'] = network.split('/')
+  const size = 2 ** (32 - Number(length))
+  return Math.floor(toNumber(ip) / size) === Math.floor(toNumber(base) / size)
+}
