@@ -61,6 +61,7 @@ export const EXPECTED_HEADER = 'Nats-Expected-Last-Subject-Sequence'
 /** Header values are ASCII; anything else travels percent-encoded. */
 const ascii = (text: string): string => encodeURI(text).replaceAll('%20', ' ')
 const fromAscii = (text: string): string => {
+  if (!text.includes('%')) return text
   try {
     return decodeURI(text)
   } catch {

@@ -101,6 +101,20 @@ export class Collection {
   indexed(index: string, value: string): Iterable<Entry> {
     return this.#indexes.get(index)?.postings.get(value)?.values() ?? []
   }
+  /** Replaying a long log, only the last version of an object is worth parsing: until `index`, none is. */
+  load(entry: Entry): void {
+    this.#byId.set(entry.id, entry)
+  }
+  unload(entry: Entry): void {
+    this.#byId.delete(entry.id)
+  }
+  /** Makes what was loaded searchable. */
+  index(): void {
+    const loaded = [...this.#byId.values()]
+    this.#byId.clear()
+    for (const entry of loaded) this.put(entry)
+    this.#sorted.clear()
+  }
   put(entry: Entry): Entry | undefined {
     const previous = this.#byId.get(entry.id)
     if (previous !== undefined) this.#unindex(previous)
@@ -129,7 +143,7 @@ export class Collection {
     return previous
   }
   #touched(entry: Entry): void {
-    this.sequence = entry.sequence
+    this.sequence = Math.max(this.sequence, entry.sequence)
     this.#sorted.delete('*')
     this.#sorted.delete(entry.key.namespace)
   }
@@ -154,6 +168,7 @@ export class Objects implements ObjectsView {
   readonly #collections = new Map<string, Collection>()
   /** Last sequence per subject, deleted objects included: what the next write must expect. */
   readonly #heads = new Map<string, number>()
+  #loading = false
 
   get(key: ObjectKey): Entry | undefined {
     return this.#collections.get(resourceId(key))?.get(key.namespace, key.name)
@@ -173,6 +188,14 @@ export class Objects implements ObjectsView {
     if (entry !== undefined) return entry.sequence
     return this.#heads.get(`${resourceId(key)}/${objectId(key.namespace, key.name)}`) ?? 0
   }
+  /** From here to `endLoad` events are only collected: nobody may look. */
+  beginLoad(): void {
+    this.#loading = true
+  }
+  endLoad(): void {
+    this.#loading = false
+    for (const collection of this.#collections.values()) collection.index()
+  }
   /** Folds one event. `object`, when the caller has it parsed already (with resourceVersion), is not parsed again. */
   apply(facts: Omit<Event, 'object'>, body: string, object?: KubeObject): Change | undefined {
     if (facts.sequence <= this.sequence) return undefined
@@ -180,6 +203,17 @@ export class Objects implements ObjectsView {
     const collection = this.collection(facts.key)
     const entry = new Entry(facts, body, object)
     const subject = `${resourceId(facts.key)}/${entry.id}`
+    if (this.#loading) {
+      collection.sequence = facts.sequence
+      if (facts.deleted) {
+        this.#heads.set(subject, facts.sequence)
+        collection.unload(entry)
+      } else {
+        this.#heads.delete(subject)
+        collection.load(entry)
+      }
+      return undefined
+    }
     if (facts.deleted) {
       this.#heads.set(subject, facts.sequence)
       const previous = collection.remove(entry)

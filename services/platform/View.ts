@@ -53,11 +53,17 @@ export class View {
   /** Resolves when everything in the stream at this moment is folded. */
   async start(): Promise<void> {
     const first = await this.log.firstSequence()
+    this.objects.beginLoad()
     return new Promise((resolve, reject) => {
       this.#subscription = this.log.follow({
         from: first,
         onEntries: (entries) => this.#fold(entries),
-        onCaughtUp: () => resolve(),
+        onCaughtUp: (last) => {
+          this.objects.endLoad()
+          // What was replayed is not in the window: watches that start before it are answered from the log.
+          this.window.reset(Math.max(last, this.objects.sequence))
+          resolve()
+        },
         onFailed: (error) => {
           this.#fail(error)
           reject(error)
