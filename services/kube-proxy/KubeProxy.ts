@@ -37,7 +37,7 @@ export interface KubeProxyOptions {
   readonly onError?: (error: unknown) => void
 }
 
-/** Changes are gathered at least this long; when applying is slow, twice as long as it took, up to the second figure. */
+/** Changes are gathered at least this long; when applying is slow, as long as it took, up to the second figure. */
 const GATHER_MS = 30
 const GATHER_MAX_MS = 1_000
 const CHECK_MS = 60_000
@@ -126,7 +126,7 @@ export class KubeProxy {
       const id = entry.key.resource === SERVICES.resource ? entry.id : serviceOfSlice(entry.object)
       if (id !== undefined) this.#dirty.add(id)
     }
-    if (this.#dirty.size > 0) this.#arm(Math.min(Math.max(GATHER_MS, 2 * this.#lastMs), GATHER_MAX_MS))
+    if (this.#dirty.size > 0) this.#arm(Math.min(Math.max(GATHER_MS, this.#lastMs), GATHER_MAX_MS))
   }
   #arm(ms: number): void {
     if (!this.#running || this.#timer !== undefined) return
