@@ -1,0 +1,183 @@
+/** What a pod's containers find on disk: volumes, hosts and resolv.conf, and where they leave a last message. */
+import { execFile } from 'node:child_process'
+import { chmod, chown, mkdir, open, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Container, Volume, VolumeMount } from 'kubernetes-types/core/v1'
+import { wholeValue } from '#events/meta/Quantity.ts'
+import type { Binding } from '#events/node/messages.ts'
+import type { Clock } from '../../platform/Clock.ts'
+import { expand, type PodFacts } from '../container/env.ts'
+import { hostsFile, resolvConf, type DnsSettings } from '../container/resolv.ts'
+import type { Mount } from '../Runtime.ts'
+import { writeAtomically } from './atomic.ts'
+import { isSecretVolume, MountError, volumeFiles } from './content.ts'
+
+export interface PodFiles {
+  /** Sets the pod's volumes up, or brings their files up to date. Rejects with a MountError that names the volume. */
+  prepare(binding: Binding, facts: PodFacts): Promise<void>
+  /** A container's mounts. `env` resolves subPathExpr. Rejects with a MountError. */
+  mounts(binding: Binding, container: Container, attempt: number, facts: PodFacts, env: ReadonlyMap<string, string>): Promise<readonly Mount[]>
+  /** '' when the container left none. */
+  terminationMessage(podUid: string, container: string, attempt: number): Promise<string>
+  remove(podUid: string): Promise<void>
+  removeAll(): Promise<void>
+}
+
+/** A pod without files: for the simulated runtime. Missing ConfigMaps and Secrets fail as they do on disk. */
+export const noFiles: PodFiles = {
+  prepare: async (binding, facts) => {
+    for (const volume of binding.pod.spec?.volumes ?? []) named(volume, () => volumeFiles(binding, volume, facts))
+  },
+  mounts: async () => [],
+  terminationMessage: async () => '',
+  remove: async () => {},
+  removeAll: async () => {}
+}
+
+const named = <Result>(volume: Volume, work: () => Result): Result => {
+  try {
+    return work()
+  } catch (error) {
+    throw new MountError(`MountVolume.SetUp failed for volume "${volume.name}" : ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+const MESSAGE_BYTES = 4096
+const shell = promisify(execFile)
+const isMounted = async (path: string): Promise<boolean> => (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').some((line) => line.split(' ')[4] === path)
+const mountTmpfs = async (path: string, options: string): Promise<void> => {
+  await mkdir(path, { recursive: true })
+  if (!(await isMounted(path))) await shell('mount', ['-t', 'tmpfs', '-o', `nosuid,nodev,${options}`, 'tmpfs', path])
+}
+
+export class DiskPodFiles implements PodFiles {
+  readonly #pods: string
+  readonly #memory: string
+  readonly #clock: Clock
+  readonly #dns: () => DnsSettings
+
+  /** `folder`: `$RECKON_HOME/kubelet`, absolute. */
+  constructor(folder: string, clock: Clock, dns: () => DnsSettings) {
+    this.#pods = join(folder, 'pods')
+    this.#memory = join(folder, 'memory')
+    this.#clock = clock
+    this.#dns = dns
+  }
+  async prepare(binding: Binding, facts: PodFacts): Promise<void> {
+    for (const volume of binding.pod.spec?.volumes ?? []) {
+      try {
+        await this.#setUp(binding, volume, facts)
+      } catch (error) {
+        throw new MountError(`MountVolume.SetUp failed for volume "${volume.name}" : ${error instanceof Error ? error.message : String(error)}`)
+      }
+    }
+  }
+  async #setUp(binding: Binding, volume: Volume, facts: PodFacts): Promise<void> {
+    const group = binding.pod.spec?.securityContext?.fsGroup
+    const files = volumeFiles(binding, volume, facts)
+    const path = this.#path(binding, volume)
+    if (files !== undefined) {
+      // One tmpfs for the node's secrets: they never reach a disk, and a pod costs no mount.
+      if (isSecretVolume(volume)) await mountTmpfs(this.#memory, 'noexec,mode=0700')
+      await writeAtomically(path, files, this.#clock.uuid(), group)
+    } else if (volume.emptyDir !== undefined) {
+      if (volume.emptyDir.medium === 'Memory') {
+        const limit = wholeValue(volume.emptyDir.sizeLimit)
+        await mountTmpfs(path, `mode=0777${limit === 0 ? '' : `,size=${limit}`}`)
+      } else await mkdir(path, { recursive: true })
+      if (group !== undefined) await chown(path, 0, group)
+      await chmod(path, group === undefined ? 0o777 : 0o2777)
+    } else if (volume.hostPath !== undefined) await hostPath(volume.hostPath.path, volume.hostPath.type ?? '')
+    else throw new MountError('this kind of volume is not supported on this node')
+  }
+  #path(binding: Binding, volume: Volume): string {
+    if (volume.hostPath !== undefined) return volume.hostPath.path
+    const uid = binding.pod.metadata?.uid as string
+    return isSecretVolume(volume) ? join(this.#memory, uid, volume.name) : join(this.#pods, uid, 'volumes', volume.name)
+  }
+  async mounts(binding: Binding, container: Container, attempt: number, facts: PodFacts, env: ReadonlyMap<string, string>): Promise<readonly Mount[]> {
+    const { pod } = binding
+    const folder = join(this.#pods, pod.metadata?.uid as string)
+    const mounts: Mount[] = []
+    for (const mount of container.volumeMounts ?? []) {
+      const volume = (pod.spec?.volumes ?? []).find(({ name }) => name === mount.name)
+      if (volume === undefined) throw new MountError(`volume "${mount.name}" of container ${container.name} is not among the pod's volumes`)
+      const source = await subPath(this.#path(binding, volume), mount, env)
+      // The files of these volumes are the kubelet's; a container that could write them would only lose its changes.
+      const ours = volume.configMap !== undefined || volume.secret !== undefined || volume.projected !== undefined || volume.downwardAPI !== undefined
+      mounts.push({ source, target: mount.mountPath, readOnly: mount.readOnly === true || ours })
+    }
+    const taken = new Set(mounts.map(({ target }) => target))
+    const own = join(folder, 'containers', container.name, String(attempt))
+    await mkdir(own, { recursive: true })
+    const message = join(own, 'termination-log')
+    await writeFile(message, '')
+    await chmod(message, 0o666)
+    mounts.push({ source: message, target: container.terminationMessagePath ?? '/dev/termination-log', readOnly: false })
+    const dns = this.#dns()
+    const resolv = join(folder, 'resolv.conf')
+    await writeFile(resolv, resolvConf(pod, dns), { mode: 0o644 })
+    if (!taken.has('/etc/resolv.conf')) mounts.push({ source: resolv, target: '/etc/resolv.conf', readOnly: false })
+    if (!taken.has('/etc/hosts') && pod.spec?.hostNetwork !== true) {
+      const hosts = join(folder, 'etc-hosts')
+      await writeFile(hosts, hostsFile(pod, facts.podIP, dns.clusterDomain), { mode: 0o644 })
+      mounts.push({ source: hosts, target: '/etc/hosts', readOnly: false })
+    }
+    return mounts
+  }
+  async terminationMessage(podUid: string, container: string, attempt: number): Promise<string> {
+    try {
+      const file = await open(join(this.#pods, podUid, 'containers', container, String(attempt), 'termination-log'))
+      try {
+        const buffer = Buffer.alloc(MESSAGE_BYTES)
+        const { bytesRead } = await file.read(buffer, 0, MESSAGE_BYTES, 0)
+        return buffer.toString('utf8', 0, bytesRead)
+      } finally {
+        await file.close()
+      }
+    } catch {
+      return ''
+    }
+  }
+  async remove(podUid: string): Promise<void> {
+    await unmountBelow(join(this.#pods, podUid))
+    await rm(join(this.#pods, podUid), { recursive: true, force: true })
+    await rm(join(this.#memory, podUid), { recursive: true, force: true })
+  }
+  async removeAll(): Promise<void> {
+    await unmountBelow(this.#pods)
+    await rm(this.#pods, { recursive: true, force: true })
+    await unmountBelow(this.#memory)
+    await rm(this.#memory, { recursive: true, force: true })
+  }
+}
+
+/** The folder's own mount included. */
+const unmountBelow = async (folder: string): Promise<void> => {
+  const points = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '')
+  for (const point of points.filter((path) => path === folder || path.startsWith(`${folder}/`)).reverse()) await shell('umount', ['-l', point])
+}
+
+const subPath = async (root: string, mount: VolumeMount, env: ReadonlyMap<string, string>): Promise<string> => {
+  const path = mount.subPathExpr === undefined ? mount.subPath : expand(mount.subPathExpr, env)
+  if (path === undefined || path === '') return root
+  const target = join(root, path)
+  if (path.startsWith('/') || path.split('/').includes('..')) throw new MountError(`subPath "${path}" must stay inside the volume`)
+  await stat(target).catch(() => mkdir(target, { recursive: true }))
+  const real = await realpath(target)
+  // A link a container left in a shared volume must not lead out of it.
+  if (real !== root && !real.startsWith(`${await realpath(root)}/`)) throw new MountError(`subPath "${path}" leads out of the volume`)
+  return real
+}
+
+const hostPath = async (path: string, type: string): Promise<void> => {
+  const found = await stat(path).catch(() => undefined)
+  if (type === 'DirectoryOrCreate' && found === undefined) await mkdir(path, { recursive: true, mode: 0o755 })
+  else if (type === 'FileOrCreate' && found === undefined) await writeFile(path, '', { mode: 0o644, flag: 'wx' })
+  else if ((type === 'Directory' || type === 'DirectoryOrCreate') && found?.isDirectory() === false) throw new MountError(`hostPath type check failed: ${path} is not a directory`)
+  else if ((type === 'File' || type === 'FileOrCreate') && found?.isFile() === false) throw new MountError(`hostPath type check failed: ${path} is not a file`)
+  else if (type === 'Socket' && found?.isSocket() !== true) throw new MountError(`hostPath type check failed: ${path} is not a socket file`)
+  else if (found === undefined && type === '') await mkdir(path, { recursive: true, mode: 0o755 })
+  else if (found === undefined) throw new MountError(`hostPath type check failed: ${path} is not a ${type === 'Directory' ? 'directory' : type === 'File' ? 'file' : type}`)
+}
