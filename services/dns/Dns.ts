@@ -137,7 +137,7 @@ export class Dns {
     if (this.#forwarded >= FORWARDED_MAX) return undefined
     this.#forwarded++
     try {
-      return await ask(await this.#servers(), query, transport)
+      return await ask(await this.#servers(), query, transport, this.#options.clock)
     } finally {
       this.#forwarded--
     }

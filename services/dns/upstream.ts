@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import type { Clock } from '#services/platform/Clock.ts'
 
 export interface Server {
   readonly address: string
@@ -24,12 +25,13 @@ export const nameServers = (resolvConf: string, own: readonly string[]): Server[
 export const readNameServers = async (own: readonly string[], path = '/etc/resolv.conf'): Promise<Server[]> => nameServers(await readFile(path, 'utf8').catch(() => ''), own)
 
 /** The first reply; undefined when no server gave one in time. */
-export const ask = async (servers: readonly Server[], query: Buffer, transport: 'udp' | 'tcp'): Promise<Buffer | undefined> => {
+export const ask = async (servers: readonly Server[], query: Buffer, transport: 'udp' | 'tcp', clock: Clock): Promise<Buffer | undefined> => {
   for (const server of servers) {
     // A fresh id and a fresh port for each question: both must be guessed to forge a reply (RFC 5452).
+    // Not the clock's chance, which may be foreseen.
     const question = Buffer.from(query)
     question.writeUInt16BE(randomInt(65_536), 0)
-    const reply = await (transport === 'udp' ? askUdp(server, question) : askTcp(server, question))
+    const reply = await (transport === 'udp' ? askUdp(server, question, clock) : askTcp(server, question, clock))
     if (reply === undefined) continue
     const own = Buffer.from(reply)
     own.writeUInt16BE(query.readUInt16BE(0), 0)
@@ -47,33 +49,33 @@ const belongs = (question: Buffer, reply: Buffer): boolean => {
   return reply.readUInt16BE(4) === 0 || shown(reply) === shown(question)
 }
 
-const askUdp = ({ address, port }: Server, question: Buffer): Promise<Buffer | undefined> =>
+const askUdp = ({ address, port }: Server, question: Buffer, clock: Clock): Promise<Buffer | undefined> =>
   new Promise((resolve) => {
     const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
     const done = (reply?: Buffer): void => {
-      clearTimeout(timer)
+      timer.cancel()
       socket.removeAllListeners()
       socket.on('error', () => {})
       socket.close()
       resolve(reply)
     }
-    const timer = setTimeout(done, TIMEOUT_MS)
+    const timer = clock.after(TIMEOUT_MS, () => done())
     socket.on('error', () => done())
     socket.on('message', (reply) => belongs(question, reply) && done(reply))
     // Connected: the kernel drops what comes from anybody else, and tells when nobody listens there.
     socket.connect(port, address, () => socket.send(question))
   })
 
-const askTcp = ({ address, port }: Server, question: Buffer): Promise<Buffer | undefined> =>
+const askTcp = ({ address, port }: Server, question: Buffer, clock: Clock): Promise<Buffer | undefined> =>
   new Promise((resolve) => {
     const socket = connect({ host: address, port })
     let received = Buffer.alloc(0)
     const done = (reply?: Buffer): void => {
-      clearTimeout(timer)
+      timer.cancel()
       socket.destroy()
       resolve(reply)
     }
-    const timer = setTimeout(done, TIMEOUT_MS)
+    const timer = clock.after(TIMEOUT_MS, () => done())
     socket.on('error', () => done())
     socket.on('close', () => done())
     socket.on('connect', () => socket.write(framed(question)))

@@ -117,7 +117,17 @@ services('what the kernel holds is what was decided', async () => {
     for (const [id, rules] of wanted) assert.equal(kernel.get(id.split(' ')[1]!)?.toSorted(), [...rules].sort(), id)
   }
 })
-services('an endpoint that goes gets no new connection, and UDP clients move on', async () => {
+services('an endpoint that goes gets no new connection, and a UDP client that keeps its port moves on', async () => {
+  const from = podNetns(pods[3]!.pid)
+  source.put(sliceOf([pods[0]!.ip]))
+  await proxy.settled()
+  assert.equal(names(await lab.probe(from, 'udp', VIP, 80, 1, 5353)), ['p0'])
+  source.put(sliceOf([pods[1]!.ip]))
+  await proxy.settled()
+  assert.equal(names(await lab.probe(from, 'udp', VIP, 80, 1, 5353)), ['p1'])
+  source.put(sliceOf([]))
+  await proxy.settled()
+  assert.equal(names(await lab.probe(from, 'udp', VIP, 80, 1, 5353)), ['ECONNREFUSED'])
   source.put(sliceOf([pods[1]!.ip]))
   await proxy.settled()
   for (const mode of ['tcp', 'udp'] as const) assert.equal(names(await lab.probe(podNetns(pods[3]!.pid), mode, VIP, 80, 12)), ['p1'], mode)

@@ -68,8 +68,8 @@ export class NodeLab {
     ])
     return child.pid as number
   }
-  async probe(netns: string, mode: 'tcp' | 'udp', host: string, port: number, count: number): Promise<Probe> {
-    const { stdout } = await execa('nsenter', [`--net=${netns}`, process.execPath, PROBE, mode, host, String(port), String(count)])
+  async probe(netns: string, mode: 'tcp' | 'udp', host: string, port: number, count: number, localPort = 0): Promise<Probe> {
+    const { stdout } = await execa('nsenter', [`--net=${netns}`, process.execPath, PROBE, mode, host, String(port), String(count), String(localPort)])
     return JSON.parse(stdout) as Probe
   }
   async remove(): Promise<void> {

@@ -1,11 +1,11 @@
-/** A program for tests inside network namespaces: `serve NAME PORT`, `tcp HOST PORT COUNT`, `udp HOST PORT COUNT`, `dns`. */
+/** A program for tests inside network namespaces: `serve NAME PORT`, `tcp HOST PORT COUNT`, `udp HOST PORT COUNT [LOCALPORT]`, `dns`. */
 import { createSocket } from 'node:dgram'
 import { connect, createServer } from 'node:net'
 import { systemClock } from '#services/platform/Clock.ts'
 import { Dns } from '#services/dns/Dns.ts'
 import { service, ServiceSource, slice } from './services.ts'
 
-const [mode, ...args] = process.argv.slice(2) as [string, string, string, string]
+const [mode, ...args] = process.argv.slice(2) as [string, string, string, string, string?]
 const PATIENCE_MS = 1_500
 
 /** Answers every connection and datagram with its name and the source it sees. */
@@ -33,7 +33,8 @@ const overTcp = (host: string, port: number): Promise<string> =>
     socket.on('end', () => resolve(text))
   })
 
-const overUdp = (host: string, port: number): Promise<string> =>
+/** From the same local port it is the same flow to the kernel. */
+const overUdp = (host: string, port: number, localPort = 0): Promise<string> =>
   new Promise((resolve) => {
     const socket = createSocket('udp4')
     const done = (text: string): void => {
@@ -44,7 +45,7 @@ const overUdp = (host: string, port: number): Promise<string> =>
     const timer = setTimeout(() => done('timeout'), PATIENCE_MS)
     socket.on('message', (bytes) => done(bytes.toString()))
     socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? 'error'))
-    socket.connect(port, host, () => socket.send('?'))
+    socket.bind(localPort, () => socket.connect(port, host, () => socket.send('?')))
   })
 
 const repeat = async (count: number, once: () => Promise<string>): Promise<void> => {
@@ -68,4 +69,4 @@ const serveDns = async (address: string, port: number): Promise<void> => {
 
 if (mode === 'serve') serve(args[0], Number(args[1]))
 else if (mode === 'dns') await serveDns(args[0], Number(args[1]))
-else await repeat(Number(args[2]), () => (mode === 'tcp' ? overTcp : overUdp)(args[0], Number(args[1])))
+else await repeat(Number(args[2]), () => (mode === 'tcp' ? overTcp(args[0], Number(args[1])) : overUdp(args[0], Number(args[1]), Number(args[3] ?? 0))))
