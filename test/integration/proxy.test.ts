@@ -108,6 +108,25 @@ services('a Service without endpoints refuses at once, everywhere', async () => 
     assert.ok(probe.ms < 1_000)
   }
 })
+services('a client with affinity stays with its endpoint', async () => {
+  source.put(
+    service('sticky', '10.98.0.22', [{ port: 80 }], { sessionAffinity: 'ClientIP' }),
+    slice('sticky', pods.slice(0, 3).map(({ ip }) => ({ ip })), [{ port: 8080 }])
+  )
+  await proxy.settled()
+  assert.is(names(await lab.probe(podNetns(pods[3]!.pid), 'tcp', '10.98.0.22', 80, 20)).length, 1)
+})
+services('externalTrafficPolicy Local: from outside only this node\'s endpoints, and the client\'s own address', async () => {
+  source.put(
+    service('near', '10.98.0.23', [{ port: 80, nodePort: 30082 }], { externalTrafficPolicy: 'Local' }),
+    slice('near', [{ ip: pods[0]!.ip, node: 'n1' }, { ip: pods[1]!.ip, node: 'n2' }], [{ port: 8080 }])
+  )
+  await proxy.settled()
+  const probe = await lab.probe(outside, 'tcp', lab.nodeIP, 30082, 20)
+  assert.equal(names(probe), ['p0'])
+  assert.equal(sources(probe), ['198.18.0.1'])
+  assert.equal(names(await lab.probe(podNetns(pods[3]!.pid), 'tcp', '10.98.0.23', 80, 20)), ['p0', 'p1'])
+})
 services('what the kernel holds is what was decided', async () => {
   for (const table of ['nat', 'filter'] as const) {
     const kernel = parseSave(await iptables.save(table))
