@@ -94,14 +94,17 @@ export const latest = (observed: readonly Observed[]): ReadonlyMap<string, { rea
 /** An ended container's exit code; 128 when it could not be started, as with upstream's other runtimes. */
 export const exitCodeOf = (one: Observed): number => (one.startError !== undefined && one.startError !== '' ? 128 : (one.exitCode ?? 0))
 
-/** Whether an ended container runs again by the pod's policy. A changed image always does. */
+/** Whether its image changed since it was made. A pod that never restarts keeps what it began with. */
+export const isChanged = (pod: Pod, container: Container, one: Observed): boolean => pod.spec?.restartPolicy !== 'Never' && one.identity.specHash !== specHash(container)
+
+/** Whether an ended container runs again by the pod's policy. A changed one does. */
 export const runsAgain = (pod: Pod, container: Container, one: Observed): boolean => {
-  if (one.identity.specHash !== specHash(container)) return true
+  if (isChanged(pod, container, one)) return true
   const policy = isSidecar(container) ? 'Always' : (pod.spec?.restartPolicy ?? 'Always')
   return policy === 'Always' || (policy === 'OnFailure' && exitCodeOf(one) !== 0)
 }
 
-/** The containers a pod's sandbox waits for: past its deadline none may run. */
+/** Past its activeDeadlineSeconds no container of a pod may run. */
 export const isPastDeadline = ({ pod, now, observed, firstSeen }: PodView): boolean => {
   const seconds = pod.spec?.activeDeadlineSeconds
   return seconds !== undefined && now >= podStart(observed, firstSeen) + seconds * 1000

@@ -5,7 +5,7 @@
  */
 import type { Container, PodStatus } from 'kubernetes-types/core/v1'
 import type { Observed } from './Runtime.ts'
-import { isPastDeadline, isSidecar, latest, restartOf, runsAgain, specHash, type PodView } from './PodView.ts'
+import { isChanged, isPastDeadline, isSidecar, latest, restartOf, runsAgain, type PodView } from './PodView.ts'
 import { incompleteInit, isTerminal, isTerminating, statusOf } from './status.ts'
 
 export type Action =
@@ -89,7 +89,7 @@ const startContainer = (decision: Decision, container: Container, sandbox: Obser
     if (decision.mayTry(name)) decision.actions.push({ type: 'start-container', name, sandbox, attempt: now?.identity.attempt ?? 0, backOff: now?.identity.backOff ?? 0 })
     return
   }
-  const changed = now.identity.specHash !== specHash(container)
+  const changed = isChanged(view.pod, container, now)
   const restart = changed || now.identity.sandbox !== sandbox.identity.sandbox ? { at: 0, level: 0 } : restartOf(now)
   if (restart.at > view.now) return decision.wake(restart.at)
   if (decision.mayTry(name)) decision.actions.push({ type: 'start-container', name, sandbox, attempt: now.identity.attempt + 1, backOff: restart.level })
@@ -101,7 +101,7 @@ const keep = (decision: Decision, container: Container, now: Observed, sandbox: 
   const grace = view.pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S
   const failed = view.probes.get(now.id)?.failed
   if (now.identity.sandbox !== sandbox.identity.sandbox) decision.stop(now, grace, `Stopping container ${container.name}`)
-  else if (now.identity.specHash !== specHash(container)) decision.stop(now, grace, `Container ${container.name} definition changed, will be restarted`)
+  else if (isChanged(view.pod, container, now)) decision.stop(now, grace, `Container ${container.name} definition changed, will be restarted`)
   else if (failed !== undefined) {
     const probe = failed === 'liveness' ? container.livenessProbe : container.startupProbe
     decision.stop(now, probe?.terminationGracePeriodSeconds ?? grace, `Container ${container.name} failed ${failed} probe, will be restarted`, 'probe')

@@ -1,7 +1,7 @@
 /** A pod's status as its node sees it: phase, conditions and container statuses, from what was observed. */
 import type { Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus } from 'kubernetes-types/core/v1'
 import type { Observed } from './Runtime.ts'
-import { exitCodeOf, isPastDeadline, isSidecar, latest, podStart, restartOf, runsAgain, type PodView } from './PodView.ts'
+import { exitCodeOf, isChanged, isPastDeadline, isSidecar, latest, podStart, restartOf, runsAgain, type PodView } from './PodView.ts'
 import { qosClass } from './container/resources.ts'
 import { goDuration, timestamp } from './time.ts'
 
@@ -94,7 +94,7 @@ export const incompleteInit = (view: PodView, byName: ByName): string[] => {
     .map(({ name }) => name)
 }
 
-const phaseOf = (view: PodView, init: readonly ContainerStatus[], apps: readonly ContainerStatus[], pendingInit: boolean): string => {
+const phaseOf = (view: PodView, byName: ByName, init: readonly ContainerStatus[], apps: readonly ContainerStatus[], pendingInit: boolean): string => {
   if (isTerminal(view.previous)) return view.previous?.phase as string
   const policy = view.pod.spec?.restartPolicy ?? 'Always'
   const initContainers = view.pod.spec?.initContainers ?? []
@@ -109,11 +109,14 @@ const phaseOf = (view: PodView, init: readonly ContainerStatus[], apps: readonly
   if (failedInit && policy === 'Never') return 'Failed'
   if (pendingInit) return 'Pending'
   let [waiting, running, stopped, succeeded] = [0, 0, 0, 0]
-  for (const { state, lastState } of apps) {
+  for (const { name, state, lastState } of apps) {
     if (state?.running !== undefined) running++
     else if (state?.terminated !== undefined) {
       stopped++
-      if (state.terminated.exitCode === 0) succeeded++
+      const container = view.pod.spec?.containers.find((one) => one.name === name) as Container
+      const now = byName.get(name)?.now
+      // One that was stopped to be replaced has not done its work, whatever its exit code.
+      if (state.terminated.exitCode === 0 && (now === undefined || !isChanged(view.pod, container, now))) succeeded++
     } else if (lastState?.terminated !== undefined) stopped++
     else waiting++
   }
@@ -180,7 +183,7 @@ export const statusOf = (view: PodView): PodStatus => {
   const incomplete = incompleteInit(view, byName)
   const init = initContainers.map((container) => containerStatus(view, container, byName, incomplete[0] !== container.name && incomplete.includes(container.name), true))
   const apps = containers.map((container) => containerStatus(view, container, byName, incomplete.length > 0, false))
-  const phase = phaseOf(view, init, apps, incomplete.length > 0)
+  const phase = phaseOf(view, byName, init, apps, incomplete.length > 0)
   const ip = pod.spec?.hostNetwork === true ? view.hostIP : (view.ip ?? previous?.podIP)
   const generation = pod.metadata?.generation
   const deadline = phase === 'Failed' && isPastDeadline(view) && !isTerminating(view)
