@@ -20,6 +20,9 @@ export interface Place {
   readonly fatal: (component: string, error: unknown) => void
 }
 
+/** PULSE holds the agents' pulses as well, which are no objects. */
+const LEASES = 'pulse.object.>'
+
 const DRAIN_MS = '3 seconds'
 
 /** Connected as one of the cluster's users; drained when the scope closes. */
@@ -56,7 +59,7 @@ export const wholeViews = (
   Effect.gen(function* () {
     const views: View[] = []
     for (const stream of ['EVENTS', 'NOTICES', 'PULSE'] as const) {
-      const view = new View(stream, new JetStreamLog(nats, stream, { gapless: stream !== 'PULSE' }), systemClock)
+      const view = new View(stream, new JetStreamLog(nats, stream, stream === 'PULSE' ? { gapless: false, filter: LEASES } : {}), systemClock)
       for (const fold of folds(stream)) view.alsoFold(fold)
       views.push(yield* started(place, component, view))
     }

@@ -66,8 +66,9 @@ const http = ({ scheme = 'HTTP', host, port, path = '/', httpHeaders = [] }: HTT
     const headers = { 'user-agent': 'kube-probe/1.36', accept: '*/*', connection: 'close', ...Object.fromEntries(httpHeaders.map(({ name, value }) => [name.toLowerCase(), value])) }
     const fail = (message: string): void => resolve({ ok: false, message: `Get "${url}": ${message}` })
     try {
-      // What a probe asks is whether the server answers, not who it is: as upstream, no certificate check.
-      const call = (scheme.toUpperCase() === 'HTTPS' ? httpsRequest : httpRequest)(url, { headers, agent: false, ...(scheme.toUpperCase() === 'HTTPS' ? { rejectUnauthorized: false } : {}) })
+      // What a probe asks is whether the server answers, not who it is or how strictly: as upstream, no certificate check,
+      // and lines that end in a bare line feed will do.
+      const call = (scheme.toUpperCase() === 'HTTPS' ? httpsRequest : httpRequest)(url, { headers, agent: false, insecureHTTPParser: true, ...(scheme.toUpperCase() === 'HTTPS' ? { rejectUnauthorized: false } : {}) })
       const timer = setTimeout(() => {
         fail('context deadline exceeded (Client.Timeout exceeded while awaiting headers)')
         call.destroy()

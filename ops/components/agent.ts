@@ -1,0 +1,157 @@
+/** A node's components as scoped resources: pod network and kubelet, kube-proxy, DNS. Their end disturbs no container. */
+import { readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
+import * as Effect from 'effect/Effect'
+import type * as Scope from 'effect/Scope'
+import { privateFolder } from '#ops/home.ts'
+import { PAUSE_IMAGE } from '#ops/images/images.ts'
+import { Dns } from '#services/dns/Dns.ts'
+import { chainHash } from '#services/kube-proxy/chainHash.ts'
+import { KubeProxy } from '#services/kube-proxy/KubeProxy.ts'
+import { Agent } from '#services/kubelet/Agent.ts'
+import { LocalNodeCalls } from '#services/kubelet/LocalNodeCalls.ts'
+import { machineFacts } from '#services/kubelet/machine.ts'
+import { NatsLink } from '#services/kubelet/NatsLink.ts'
+import { NetworkProber } from '#services/kubelet/probes/Prober.ts'
+import { DiskPodFiles } from '#services/kubelet/volumes/PodFiles.ts'
+import { BridgeNetwork } from '#services/network/BridgeNetwork.ts'
+import { systemClock } from '#services/platform/Clock.ts'
+import { HostConntrack } from '#services/platform/Conntrack.ts'
+import { DockerRuntime } from '#services/platform/Docker.ts'
+import { HostIptables } from '#services/platform/Iptables.ts'
+import { serveNodeCalls } from '#services/platform/node-calls/serve.ts'
+import { encodeToken } from '#events/Subject.ts'
+import { bridgeAddress, DNS_PORT } from './addresses.ts'
+import { connection, endpointViews, type Place } from './connection.ts'
+
+export const DOCKER_SOCKET = '/var/run/docker.sock'
+
+const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<Value, Error> =>
+  Effect.tryPromise({ try: run, catch: (cause) => new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }) })
+
+/** The node's address for others: the first that is not a loopback's or a bridge's of ours. */
+export const nodeAddress = (place: Pick<Place, 'config'>): string => {
+  for (const [name, addresses] of Object.entries(networkInterfaces()))
+    if (!/^(lo|docker|br-|veth|rk)/.test(name)) for (const { family, address, internal } of addresses ?? []) if (family === 'IPv4' && !internal) return address
+  return bridgeAddress(place.config)
+}
+
+export const bridgeNetwork = ({ home, config, warn }: Pick<Place, 'home' | 'config' | 'warn'>): BridgeNetwork =>
+  new BridgeNetwork({
+    instance: config.instance,
+    nodePodCIDR: config.nodePodCIDR,
+    podCIDR: config.podCIDR,
+    serviceCIDR: config.serviceCIDR,
+    folder: join(home, 'network'),
+    iptables: new HostIptables(),
+    onWarning: (message) => warn('network', new Error(message))
+  })
+
+const resolvConf = (): string => {
+  try {
+    return readFileSync('/etc/resolv.conf', 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** The kubelet, not started; `link` is where it hears what to run. */
+export const makeKubelet = async (place: Place, network: BridgeNetwork, link: ConstructorParameters<typeof Agent>[0]['link']): Promise<{ agent: Agent; runtime: DockerRuntime }> => {
+  const { home, config, warn } = place
+  const folder = privateFolder(join(home, 'kubelet'))
+  const runtime = new DockerRuntime({ instance: config.instance, node: config.nodeName, socketPath: DOCKER_SOCKET })
+  const agent = new Agent({
+    node: config.nodeName,
+    hostIP: nodeAddress(place),
+    podCIDR: config.nodePodCIDR,
+    pauseImage: PAUSE_IMAGE,
+    link,
+    runtime,
+    network,
+    files: new DiskPodFiles(folder, systemClock, () => ({ clusterDNS: [config.clusterDNS], clusterDomain: config.clusterDomain, node: resolvConf() })),
+    prober: new NetworkProber(runtime),
+    machine: await machineFacts(folder),
+    clock: systemClock,
+    onError: (error) => warn('kubelet', error)
+  })
+  return { agent, runtime }
+}
+
+const kubelet = (place: Place, network: BridgeNetwork): Effect.Effect<void, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { nodeName } = place.config
+    const nats = yield* connection(place, `node-${encodeToken(nodeName)}`)
+    const { agent, runtime } = yield* attempt('the kubelet', () => makeKubelet(place, network, new NatsLink(nats, nodeName)))
+    yield* Effect.acquireRelease(
+      Effect.sync(() => serveNodeCalls(nats, nodeName, new LocalNodeCalls(agent, runtime), (error) => place.warn('kubelet', error))),
+      (calls) => Effect.sync(() => calls.close())
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        // Waiting for Docker or the link is the agent's own business: the process starts meanwhile.
+        agent.start().catch((error: unknown) => place.warn('kubelet', error))
+        return agent
+      }),
+      (running) => Effect.sync(() => running.stop())
+    )
+  })
+
+const kubeProxy = (place: Place): Effect.Effect<void, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { config } = place
+    const user = `kube-proxy-${encodeToken(config.nodeName)}`
+    const nats = yield* connection(place, user)
+    const source = yield* endpointViews(place, 'kube-proxy', user, nats)
+    yield* Effect.acquireRelease(
+      attempt('kube-proxy', async () => {
+        const proxy = new KubeProxy({
+          source,
+          clock: systemClock,
+          iptables: new HostIptables(),
+          conntrack: new HostConntrack(),
+          config: { instance: config.instance, nodeName: config.nodeName, clusterCIDR: config.podCIDR, masqueradeMark: MARK, hash: chainHash },
+          onError: (error) => place.warn('kube-proxy', error)
+        })
+        await proxy.start()
+        return proxy
+      }),
+      (proxy) => Effect.promise(() => proxy.stop())
+    )
+  })
+
+/** Upstream's masquerade bit: the clusters of a machine may share it, it only says "masquerade". */
+const MARK = 0x4000
+
+const dns = (place: Place): Effect.Effect<void, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { config } = place
+    const user = `dns-${encodeToken(config.nodeName)}`
+    const nats = yield* connection(place, user)
+    const source = yield* endpointViews(place, 'dns', user, nats)
+    yield* Effect.acquireRelease(
+      attempt('dns', async () => {
+        const server = new Dns({
+          source,
+          clock: systemClock,
+          address: bridgeAddress(config),
+          port: DNS_PORT,
+          config: { domain: config.clusterDomain, clusterDNS: config.clusterDNS, reverse: [config.serviceCIDR, config.podCIDR] },
+          onError: (error) => place.warn('dns', error)
+        })
+        await server.start()
+        return server
+      }),
+      (server) => Effect.promise(() => server.stop())
+    )
+  })
+
+export const agent = (place: Place, components: readonly string[]): Effect.Effect<void, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const network = bridgeNetwork(place)
+    // The bridge is where pods, and their DNS, live: it comes first, whoever of the three is to run here.
+    yield* attempt('the pod network', () => network.start())
+    if (components.includes('kube-proxy')) yield* kubeProxy(place)
+    if (components.includes('dns')) yield* dns(place)
+    if (components.includes('kubelet')) yield* kubelet(place, network)
+  })

@@ -1,0 +1,25 @@
+/** Taking a node's traces off the machine: containers, interfaces, rules, mounts. The history stays. */
+import { MemoryLink } from '#services/kubelet/MemoryLink.ts'
+import { removeProxyRules } from '#services/kube-proxy/KubeProxy.ts'
+import { HostIptables } from '#services/platform/Iptables.ts'
+import type { ClusterConfig } from '#ops/home.ts'
+import { dockerAnswers } from '#ops/setup/docker-engine.ts'
+import { findProgram } from '#ops/setup/project.ts'
+import { bridgeNetwork, makeKubelet } from './agent.ts'
+import type { Place } from './connection.ts'
+
+export const removeNode = async (home: string, config: ClusterConfig, report: (line: string) => void): Promise<void> => {
+  const warn = (component: string, error: unknown): void => report(`${component}: ${error instanceof Error ? error.message : String(error)}`)
+  const place: Place = { home, config, warn, fatal: warn }
+  const network = bridgeNetwork(place)
+  if (await dockerAnswers()) {
+    report('removing its containers')
+    const { agent } = await makeKubelet(place, network, new MemoryLink())
+    agent.stop()
+    await agent.removeEverything()
+  }
+  if (findProgram('iptables-save') === undefined) return
+  report('removing its interfaces and rules')
+  await removeProxyRules(new HostIptables(), config.instance)
+  await network.removeEverything()
+}
