@@ -193,6 +193,37 @@ kubelet('liveness failures restart; readiness decides Ready', async () => {
   assert.ok(lab.link.notices.some(({ reason, message }) => reason === 'Killing' && message === 'Container main failed liveness probe, will be restarted'))
 })
 
+kubelet('an HTTP probe takes the answer of a CGI program for one', async () => {
+  lab.link.bind(
+    bindingOf('page', {
+      hostNetwork: true,
+      containers: [
+        sleeper('main', {
+          command: ['/bin/sh', '-c', 'printf "HTTP/1.1 200 OK\\r\\nContent-Type: text/html\\n\\nhello\\n" > /tmp/answer; while true; do nc -l -p 18473 < /tmp/answer > /dev/null; done'],
+          readinessProbe: { httpGet: { path: '/', port: 18473 as never, host: '127.0.0.1' }, periodSeconds: 1 }
+        })
+      ]
+    })
+  )
+  const status = await lab.running('page')
+  assert.is(status.podIP, '127.0.0.1')
+})
+
+kubelet('pods with secrets start side by side', async () => {
+  const names = ['s1', 's2', 's3', 's4']
+  for (const name of names)
+    lab.link.bind(
+      bindingOf(
+        name,
+        { containers: [sleeper('main', { volumeMounts: [{ name: 'secret', mountPath: '/secret' }] })], volumes: [{ name: 'secret', secret: { secretName: 'secret' } }] },
+        { secrets: { secret: { type: 'Opaque', data: { password: btoa('hidden') } } } }
+      )
+    )
+  for (const name of names) await lab.running(name)
+  for (const name of names) assert.is((await exec(name, 'cat', '/secret/password')).output, 'hidden')
+  assert.equal(lab.link.notices.filter(({ reason }) => reason === 'FailedMount'), [])
+})
+
 kubelet('a pod whose binding vanished is stopped and removed', async () => {
   lab.link.unbind('default', 'probed')
   for (let tries = 0; tries < 200 && (await lab.runtime.list('uid-probed')).length > 0; tries++) await new Promise((resolve) => setTimeout(resolve, 50))

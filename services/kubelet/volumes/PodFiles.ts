@@ -56,6 +56,7 @@ export class DiskPodFiles implements PodFiles {
   readonly #memory: string
   readonly #clock: Clock
   readonly #dns: () => DnsSettings
+  #mounted: Promise<void> | undefined
 
   /** `folder`: `$RECKON_HOME/kubelet`, absolute. */
   constructor(folder: string, clock: Clock, dns: () => DnsSettings) {
@@ -79,7 +80,7 @@ export class DiskPodFiles implements PodFiles {
     const path = this.#path(binding, volume)
     if (files !== undefined) {
       // One tmpfs for the node's secrets: they never reach a disk, and a pod costs no mount.
-      if (isSecretVolume(volume)) await mountTmpfs(this.#memory, 'noexec,mode=0700')
+      if (isSecretVolume(volume)) await this.#mountMemory()
       await writeAtomically(path, files, this.#clock.uuid(), group)
     } else if (volume.emptyDir !== undefined) {
       if (volume.emptyDir.medium === 'Memory') {
@@ -90,6 +91,14 @@ export class DiskPodFiles implements PodFiles {
       await chmod(path, group === undefined ? 0o777 : 0o2777)
     } else if (volume.hostPath !== undefined) await hostPath(volume.hostPath.path, volume.hostPath.type ?? '')
     else throw new MountError('this kind of volume is not supported on this node')
+  }
+  /** Once: a second mount over the first would hide what pods have there. */
+  #mountMemory(): Promise<void> {
+    this.#mounted ??= mountTmpfs(this.#memory, 'noexec,mode=0700').catch((error: unknown) => {
+      this.#mounted = undefined
+      throw error
+    })
+    return this.#mounted
   }
   #path(binding: Binding, volume: Volume): string {
     if (volume.hostPath !== undefined) return volume.hostPath.path
@@ -150,6 +159,7 @@ export class DiskPodFiles implements PodFiles {
     await rm(this.#pods, { recursive: true, force: true })
     await unmountBelow(this.#memory)
     await rm(this.#memory, { recursive: true, force: true })
+    this.#mounted = undefined
   }
 }
 
