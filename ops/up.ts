@@ -211,6 +211,8 @@ const streams = async (home: string, config: ClusterConfig): Promise<ClusterStat
 }
 
 const main = async (): Promise<void> => {
+  // A reader that has seen enough (`npm start | head`) is no reason to stop half way.
+  process.stdout.on('error', () => {})
   const [command, ...rest] = process.argv.slice(2)
   const report = (line: string): void => void process.stdout.write(`${line}\n`)
   const home = resolveHome()

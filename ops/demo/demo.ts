@@ -17,7 +17,9 @@ const MANIFESTS = join(import.meta.dirname, 'manifests')
 const LIMIT_MS = 120_000
 
 export const runDemo = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
-  await apply(home, config, report)
+  // What a person made of the demo since then is theirs.
+  const present = await ask(home, config, '/apis/apps/v1/namespaces/default/deployments/web')
+  if (present.status === 404) await apply(home, config, report)
   await ready(home, config, report)
   const { spec } = JSON.parse((await ask(home, config, '/api/v1/namespaces/default/services/web')).body) as { spec: { clusterIP: string; ports: { nodePort: number }[] } }
   for (const [what, url] of [
@@ -39,7 +41,6 @@ const apply = async (home: string, config: ClusterConfig, report: Report): Promi
         const [group, version] = object.apiVersion.includes('/') ? (object.apiVersion.split('/') as [string, string]) : ['', object.apiVersion]
         const kind = kindNamed(group, version, object.kind)
         if (kind === undefined) throw new Error(`${file}: no kind ${object.kind} in ${object.apiVersion}`)
-        // The namespace's service account is made by a controller, a moment after the namespace: pods need it.
         const name = object.metadata.name as string
         const result = await intents.submit({
           id: systemClock.uuid(),
@@ -71,7 +72,8 @@ const ready = async (home: string, config: ClusterConfig, report: Report): Promi
     const wanted = deployment?.spec.replicas ?? 0
     const line = `deployment web: ${available} of ${wanted} replicas available`
     if (line !== said) report((said = line))
-    if (deployment !== undefined && wanted > 0 && available >= wanted && deployment.status?.updatedReplicas === wanted && deployment.status.observedGeneration === deployment.metadata.generation) return
+    if (deployment !== undefined && wanted === 0) throw new Error('the deployment web is scaled to 0: kubectl scale deployment web --replicas=3')
+    if (deployment !== undefined && available >= wanted && deployment.status?.updatedReplicas === wanted && deployment.status.observedGeneration === deployment.metadata.generation) return
     if (Date.now() > deadline) throw new Error(`the demo's deployment is not available after ${LIMIT_MS / 1000} s; see: npx reckon get pods, npx reckon why deployment/web`)
     await wait(200)
   }
