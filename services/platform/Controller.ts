@@ -154,7 +154,9 @@ export class Controller {
     const result: IntentResult = await this.#intents.submit(intent)
     if (result.ok) return this.#views.of(ask.ref).waitFor(result.sequence)
     // Somebody else was faster: the newer state will be (or was) seen, and decided on.
-    const reason = result.status.reason
+    const { reason } = result.status
+    // Nothing new is wanted where everything goes.
+    if (result.status.details?.causes?.some((detail) => detail.reason === 'NamespaceTerminating') === true) return
     if (reason === 'Conflict' || (reason === 'NotFound' && ask.verb !== 'create') || (reason === 'AlreadyExists' && ask.verb === 'create')) throw new Outrun(result.status.message ?? reason)
     throw new Error(result.status.message ?? 'refused')
   }
