@@ -193,6 +193,43 @@ kubelet('liveness failures restart; readiness decides Ready', async () => {
   assert.ok(lab.link.notices.some(({ reason, message }) => reason === 'Killing' && message === 'Container main failed liveness probe, will be restarted'))
 })
 
+kubelet('exec: input until it is closed, a terminal with its size; attach: the output of the program', async () => {
+  const cat = await lab.calls.exec('n', ref('probed'), { command: ['cat'], stdin: true, stdout: true, stderr: true, tty: false })
+  let output = ''
+  const ended = new Promise<unknown>((resolve) => cat.start({ onOutput: async (_, data) => void (output += Buffer.from(data).toString()), onExit: resolve }))
+  await cat.write(Buffer.from('to and fro'))
+  await cat.closeStdin()
+  assert.equal(await ended, { code: 0 })
+  assert.is(output, 'to and fro')
+
+  const tty = await lab.calls.exec('n', ref('probed'), { command: ['sh', '-c', 'read x; stty size; exit 5'], stdin: true, stdout: true, stderr: false, tty: true })
+  let screen = ''
+  const closed = new Promise<unknown>((resolve) => tty.start({ onOutput: async (_, data) => void (screen += Buffer.from(data).toString()), onExit: resolve }))
+  await tty.resize(121, 33)
+  await tty.write(Buffer.from('\n'))
+  assert.equal(await closed, { code: 5 })
+  assert.match(screen, /33 121/)
+
+  lab.link.bind(bindingOf('ticks', { containers: [sleeper('main', { command: ['sh', '-c', 'while true; do echo tick; sleep 0.1; done'] })] }))
+  await lab.running('ticks')
+  const attached = await lab.calls.attach('n', ref('ticks'), { stdin: false, stdout: true, stderr: true, tty: false })
+  await new Promise<void>((resolve) => attached.start({ onOutput: async (_, data) => (Buffer.from(data).toString() === 'tick\n' ? resolve() : undefined), onExit: () => {} }))
+  attached.close()
+})
+
+kubelet('an image that cannot be pulled', async () => {
+  lab.link.bind(bindingOf('pull', { containers: [sleeper('main', { image: '127.0.0.1:1/none:1' })] }))
+  await lab.link.until(() => lab.status('pull')?.containerStatuses?.[0]?.state?.waiting?.reason === 'ErrImagePull')
+  const status = await lab.link.until(() => lab.status('pull')?.containerStatuses?.[0]?.state?.waiting?.reason === 'ImagePullBackOff' && lab.status('pull'))
+  assert.match(status.containerStatuses?.[0]?.state?.waiting?.message ?? '', /^Back-off pulling image "127\.0\.0\.1:1\/none:1": ErrImagePull: .*connection refused/)
+})
+
+kubelet('too much memory is OOMKilled', async () => {
+  lab.link.bind(bindingOf('hungry', { restartPolicy: 'Never', containers: [sleeper('main', { command: ['sh', '-c', 'tail /dev/zero'], resources: { limits: { memory: '16Mi' } as never } })] }))
+  const status = await lab.link.until(() => lab.status('hungry')?.phase === 'Failed' && lab.status('hungry'))
+  assert.is(status.containerStatuses?.[0]?.state?.terminated?.reason, 'OOMKilled')
+})
+
 kubelet('an HTTP probe takes the answer of a CGI program for one', async () => {
   lab.link.bind(
     bindingOf('page', {
