@@ -3,7 +3,7 @@ import type { Container } from 'kubernetes-types/core/v1'
 import type { Binding } from '#events/node/messages.ts'
 import type { Clock } from '../platform/Clock.ts'
 import { isImageName, pullCredentials, pullPolicy } from './container/image.ts'
-import { RuntimeError, type Image, type Runtime } from './Runtime.ts'
+import { RuntimeError, type Image, type Runtime } from '../platform/Runtime.ts'
 
 /** Stops a container's start; the API shows `reason` and `message` until `retryAt` and beyond. */
 export class StartFault extends Error {

@@ -3,7 +3,7 @@ import { badRequest, notFound, Refusal } from '#events/Refusal.ts'
 import type { ContainerRef, ExecOptions, ExecSession, LogOptions, NodeCalls } from '../platform/NodeLink.ts'
 import type { Agent } from './Agent.ts'
 import type { PodWorker } from './PodWorker.ts'
-import { RuntimeError, type Observed, type Runtime } from './Runtime.ts'
+import { RuntimeError, type Observed, type Runtime } from '../platform/Runtime.ts'
 
 const PODS = { group: '', resource: 'pods' }
 

@@ -1,6 +1,6 @@
 /** What the kubelet knows of one pod when it decides. */
 import type { Container, Pod, PodStatus } from 'kubernetes-types/core/v1'
-import type { Observed } from './Runtime.ts'
+import type { Observed } from '../platform/Runtime.ts'
 
 /** Why something can't be done now, as the API shows it. */
 export interface Fault {

@@ -8,7 +8,7 @@ import { perform, type Tools } from './perform.ts'
 import type { Busy, Fault } from './PodView.ts'
 import { Probes } from './probes/Probes.ts'
 import { latest } from './PodView.ts'
-import type { Observed } from './Runtime.ts'
+import type { Observed } from '../platform/Runtime.ts'
 import { containersOf } from './status.ts'
 
 export interface PodWorkerOptions {

@@ -1,7 +1,7 @@
 /** The heartbeat's content. Plain. */
 import type { Pulse } from '#events/node/messages.ts'
 import type { MachineFacts } from './machine.ts'
-import type { RuntimeInfo } from './Runtime.ts'
+import type { RuntimeInfo } from '../platform/Runtime.ts'
 
 export const KUBELET_VERSION = 'v1.36.0+reckon'
 const MAX_PODS = 110

@@ -1,6 +1,6 @@
 /** A pod's status as its node sees it: phase, conditions and container statuses, from what was observed. */
 import type { Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus } from 'kubernetes-types/core/v1'
-import type { Observed } from './Runtime.ts'
+import type { Observed } from '../platform/Runtime.ts'
 import { exitCodeOf, isChanged, isPastDeadline, isSidecar, latest, podStart, restartOf, runsAgain, type PodView } from './PodView.ts'
 import { qosClass } from './container/resources.ts'
 import { goDuration, timestamp } from './time.ts'

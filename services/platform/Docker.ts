@@ -2,7 +2,7 @@
 import Docker from 'dockerode'
 import type { Duplex, Readable } from 'node:stream'
 import type { Subscription } from '#events/Log.ts'
-import { RuntimeError, type ContainerSpec, type Image, type Observed, type RegistryAuth, type Runtime, type RuntimeEvent, type RuntimeInfo, type SandboxSpec } from '../kubelet/Runtime.ts'
+import { RuntimeError, type ContainerSpec, type Image, type Observed, type RegistryAuth, type Runtime, type RuntimeEvent, type RuntimeInfo, type SandboxSpec } from './Runtime.ts'
 import { identityOf, INSTANCE, NODE, POD_UID, type Owner } from './docker/labels.ts'
 import { containerOptions, sandboxOptions } from './docker/options.ts'
 import { pieces, sessionOf } from './docker/streams.ts'

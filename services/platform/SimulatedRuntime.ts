@@ -3,8 +3,7 @@
  * container does is a script; without one it runs until it is stopped.
  */
 import type { Subscription } from '#events/Log.ts'
-import { RuntimeError, type ContainerSpec, type Identity, type Image, type Observed, type RegistryAuth, type Runtime, type RuntimeEvent, type RuntimeInfo, type SandboxSpec } from '../kubelet/Runtime.ts'
-import type { ProbeAction, ProbeOutcome, Prober, ProbeTarget } from '../kubelet/probes/Prober.ts'
+import { RuntimeError, type ContainerSpec, type Identity, type Image, type Observed, type RegistryAuth, type Runtime, type RuntimeEvent, type RuntimeInfo, type SandboxSpec } from './Runtime.ts'
 import { sleep, type Clock, type Timer } from './Clock.ts'
 import type { ExecOptions, ExecSession, LogOptions } from './NodeLink.ts'
 
@@ -232,18 +231,6 @@ export class SimulatedRuntime implements Runtime {
     if (one?.state !== 'running') return false
     const age = this.#options.clock.now() - (one.startedAt ?? 0)
     return age >= (one.script.readyAfterMs ?? 0) && age < (one.script.failsAfterMs ?? Number.POSITIVE_INFINITY)
-  }
-}
-
-/** Probes of every kind, answered by the container's script. */
-export class SimulatedProber implements Prober {
-  readonly #runtime: SimulatedRuntime
-
-  constructor(runtime: SimulatedRuntime) {
-    this.#runtime = runtime
-  }
-  async probe(_action: ProbeAction, { containerId }: ProbeTarget): Promise<ProbeOutcome> {
-    return this.#runtime.answers(containerId) ? { ok: true, message: '' } : { ok: false, message: 'simulated failure' }
   }
 }
 

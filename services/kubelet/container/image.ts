@@ -1,7 +1,7 @@
 /** Image names and the credentials to pull them with. */
 import type { Container } from 'kubernetes-types/core/v1'
 import type { Binding } from '#events/node/messages.ts'
-import type { RegistryAuth } from '../Runtime.ts'
+import type { RegistryAuth } from '../../platform/Runtime.ts'
 
 const DOMAIN = '(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?/)?'
 const PATH = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*)*'

@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
 import type { Container, ExecAction, HTTPGetAction, TCPSocketAction } from 'kubernetes-types/core/v1'
-import { run, type Runtime } from '../Runtime.ts'
+import { run, type Runtime } from '../../platform/Runtime.ts'
 
 export interface ProbeTarget {
   readonly containerId: string

@@ -2,7 +2,7 @@
 import type { Container, Probe } from 'kubernetes-types/core/v1'
 import type { Clock, Timer } from '../../platform/Clock.ts'
 import type { ProbeState } from '../PodView.ts'
-import type { Observed } from '../Runtime.ts'
+import type { Observed } from '../../platform/Runtime.ts'
 import type { Prober, ProbeAction, ProbeTarget } from './Prober.ts'
 
 type Kind = 'startup' | 'readiness' | 'liveness'

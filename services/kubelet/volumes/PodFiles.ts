@@ -9,7 +9,7 @@ import type { Binding } from '#events/node/messages.ts'
 import type { Clock } from '../../platform/Clock.ts'
 import { expand, type PodFacts } from '../container/env.ts'
 import { hostsFile, resolvConf, type DnsSettings } from '../container/resolv.ts'
-import type { Mount } from '../Runtime.ts'
+import type { Mount } from '../../platform/Runtime.ts'
 import { writeAtomically } from './atomic.ts'
 import { isSecretVolume, MountError, volumeFiles } from './content.ts'
 

@@ -1,5 +1,5 @@
 /** A container's identity as Docker labels, and back. */
-import type { Identity } from '../../kubelet/Runtime.ts'
+import type { Identity } from '../Runtime.ts'
 
 export interface Owner {
   /** The cluster's instance id. */

@@ -1,6 +1,6 @@
 /** Kubelet specs as Docker Engine's create options. */
 import type { ContainerCreateOptions } from 'dockerode'
-import type { ContainerSpec, SandboxSpec } from '../../kubelet/Runtime.ts'
+import type { ContainerSpec, SandboxSpec } from '../Runtime.ts'
 import { containerName, labelsOf, type Owner } from './labels.ts'
 
 const CPU_PERIOD_US = 100_000

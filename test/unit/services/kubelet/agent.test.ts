@@ -8,7 +8,8 @@ import { MemoryLink } from '#services/kubelet/MemoryLink.ts'
 import { SimulatedPodNetwork } from '#services/kubelet/PodNetwork.ts'
 import { noFiles } from '#services/kubelet/volumes/PodFiles.ts'
 import type { Clock } from '#services/platform/Clock.ts'
-import { SimulatedProber, SimulatedRuntime, type SimulatedRuntimeOptions } from '#services/platform/SimulatedRuntime.ts'
+import { SimulatedProber } from '#services/kubelet/probes/SimulatedProber.ts'
+import { SimulatedRuntime, type SimulatedRuntimeOptions } from '#services/platform/SimulatedRuntime.ts'
 
 class ManualClock implements Clock {
   #now = Date.parse('2026-01-01T00:00:00Z')

@@ -4,7 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decide, type Action } from '#services/kubelet/decide.ts'
 import { specHash, type Busy, type Fault, type PodView, type ProbeState } from '#services/kubelet/PodView.ts'
-import type { Observed } from '#services/kubelet/Runtime.ts'
+import type { Observed } from '#services/platform/Runtime.ts'
 
 const NOW = Date.parse('2026-01-01T00:10:00Z')
 const main: Container = { name: 'main', image: 'web:1' }

@@ -1,10 +1,10 @@
 /**
- * The container runtime as a port. Twins: Docker Engine (services/platform/Docker.ts) and the simulated one
- * (services/platform/SimulatedRuntime.ts). Both see only containers of their own cluster and node; nothing else on the
+ * The container runtime as a port. Twins: Docker Engine (Docker.ts) and the simulated one
+ * (SimulatedRuntime.ts). Both see only containers of their own cluster and node; nothing else on the
  * machine is touched, looked at or counted. Nothing restarts by itself: restarting is the kubelet's.
  */
 import type { Subscription } from '#events/Log.ts'
-import type { ExecOptions, ExecSession, LogOptions } from '../platform/NodeLink.ts'
+import type { ExecOptions, ExecSession, LogOptions } from './NodeLink.ts'
 
 /** What a container is, written into its labels: all an agent needs to know again after its own death. */
 export interface Identity {
