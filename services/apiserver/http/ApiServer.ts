@@ -280,7 +280,7 @@ export class ApiServer {
     if (seconds < 600) throw new Refusal(422, 'Invalid', 'TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: ' + String(seconds) + ': may not specify a duration less than 10 minutes', {})
     const { token, expiresAt } = await this.#deps.tokens.issue(
       { namespace: path.namespace, name: path.name, uid: account.object.metadata.uid as string },
-      { ...(spec.audiences === undefined ? {} : { audiences: spec.audiences }), seconds }
+      { ...(Array.isArray(spec.audiences) ? { audiences: spec.audiences } : {}), seconds }
     )
     sendJson(request, response, 201, { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', metadata: { name: path.name, namespace: path.namespace, creationTimestamp: null }, spec: { ...spec, expirationSeconds: seconds }, status: { token, expirationTimestamp: expiresAt } })
   }
