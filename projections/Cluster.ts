@@ -1,7 +1,10 @@
 /** The scheduler's view: what each node offers and what is requested of it, kept up to date change by change. */
-import type { KubeObject } from '#events/KubeObject.ts'
+import { controllerOf, type KubeObject } from '#events/KubeObject.ts'
+import type { Labels } from '#events/meta/LabelSelector.ts'
 import { milliValue, wholeValue } from '#events/meta/Quantity.ts'
+import { same } from '#events/meta/faults.ts'
 import type { Change } from './Objects.ts'
+import { affinityOf, type PodAffinity } from './PodAffinity.ts'
 
 /** CPU in millicores; everything else in whole units (bytes, counts). */
 export type Resources = Readonly<Record<string, number>>
@@ -12,32 +15,67 @@ export interface Taint {
   readonly effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
 }
 
+/**
+ * What a change may do for pods that fitted nowhere: `room` may help any of them, `company` (a pod came or looks
+ * different) only those whose place depends on other pods.
+ */
+export type Help = 'none' | 'room' | 'company'
+
+/** A pod that is on a node, or assumed to be. */
 export interface PodInfo {
   readonly id: string
   readonly uid: string
+  readonly namespace: string
+  readonly labels: Labels
+  readonly terminating: boolean
   readonly requests: Resources
+  /** What it is taken to use when it asks for nothing: keeps such pods from piling up on one node. */
+  readonly usual: Usual
   /** `TCP/0.0.0.0/80` of host ports. */
   readonly ports: readonly string[]
+  /** The uid of its controller. */
   readonly owner: string | undefined
+  readonly affinity: PodAffinity | undefined
 }
 
+export interface Usual {
+  /** Millicores. */
+  readonly cpu: number
+  /** Bytes. */
+  readonly memory: number
+}
+
+/** One object per node, changed in place, so that lists of nodes stay valid. */
 export interface NodeInfo {
   readonly name: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly taints: readonly Taint[]
-  readonly unschedulable: boolean
-  readonly allocatable: Resources
+  labels: Labels
+  taints: readonly Taint[]
+  unschedulable: boolean
+  allocatable: Resources
   readonly requested: Record<string, number>
+  readonly usual: { cpu: number; memory: number }
   readonly pods: Map<string, PodInfo>
-  readonly images: ReadonlySet<string>
+  /** Pods per controller uid: what default spreading looks at. */
+  readonly owners: Map<string, number>
+  /** Bytes by image name. */
+  images: ReadonlyMap<string, number>
 }
 
 interface Container {
-  readonly image?: string
   readonly restartPolicy?: string
   readonly resources?: { readonly requests?: Readonly<Record<string, string>> }
   readonly ports?: readonly { readonly hostPort?: number; readonly hostIP?: string; readonly protocol?: string }[]
 }
+interface Spec {
+  readonly containers?: readonly Container[]
+  readonly initContainers?: readonly Container[]
+  readonly overhead?: Readonly<Record<string, string>>
+  readonly taints?: readonly Taint[]
+  readonly unschedulable?: boolean
+}
+
+const USUAL_CPU = 100
+const USUAL_MEMORY = 200 * 1024 * 1024
 
 const amount = (resource: string, quantity: string): number => (resource === 'cpu' ? milliValue(quantity) : wholeValue(quantity))
 
@@ -47,127 +85,258 @@ const resourcesOf = (quantities: Readonly<Record<string, string>> | undefined): 
   return resources
 }
 
-/** What a pod asks for: its containers together, or its largest init container, whichever is more; plus overhead. */
-export const requestsOf = (pod: KubeObject): Resources => {
-  const spec = pod['spec'] as { containers?: Container[]; initContainers?: Container[]; overhead?: Record<string, string> }
+const add = (total: Record<string, number>, more: Resources): void => {
+  for (const name in more) total[name] = (total[name] ?? 0) + (more[name] as number)
+}
+const atLeast = (total: Record<string, number>, floor: Resources): void => {
+  for (const name in floor) total[name] = Math.max(total[name] ?? 0, floor[name] as number)
+}
+
+/**
+ * What a pod asks for: its containers and sidecars together, or what an init container needs beside the sidecars
+ * started before it, whichever is more; plus overhead (KEP-753).
+ */
+const sumOf = (spec: Spec, of: (container: Container) => Resources): Record<string, number> => {
   const total: Record<string, number> = {}
-  for (const container of spec.containers ?? []) {
-    const requests = resourcesOf(container.resources?.requests)
-    for (const name in requests) total[name] = (total[name] ?? 0) + (requests[name] as number)
-  }
+  for (const container of spec.containers ?? []) add(total, of(container))
+  const sidecars: Record<string, number> = {}
+  const peak: Record<string, number> = {}
   for (const container of spec.initContainers ?? []) {
-    const requests = resourcesOf(container.resources?.requests)
-    for (const name in requests) total[name] = Math.max(total[name] ?? 0, requests[name] as number)
+    const resources = of(container)
+    if (container.restartPolicy === 'Always') {
+      add(sidecars, resources)
+      atLeast(peak, sidecars)
+    } else {
+      const beside = { ...sidecars }
+      add(beside, resources)
+      atLeast(peak, beside)
+    }
   }
-  const overhead = resourcesOf(spec.overhead)
-  for (const name in overhead) total[name] = (total[name] ?? 0) + (overhead[name] as number)
+  add(total, sidecars)
+  atLeast(total, peak)
+  add(total, resourcesOf(spec.overhead))
   return total
+}
+
+export const requestsOf = (pod: KubeObject): Resources => sumOf(pod['spec'] as Spec, ({ resources }) => resourcesOf(resources?.requests))
+
+const usualOf = (pod: KubeObject): Usual => {
+  const { cpu = 0, memory = 0 } = sumOf(pod['spec'] as Spec, ({ resources }) => {
+    const requests = resources?.requests ?? {}
+    return { cpu: requests['cpu'] === undefined ? USUAL_CPU : milliValue(requests['cpu']), memory: requests['memory'] === undefined ? USUAL_MEMORY : wholeValue(requests['memory']) }
+  })
+  return { cpu, memory }
 }
 
 export const hostPortsOf = (pod: KubeObject): readonly string[] =>
   ((pod['spec']?.containers ?? []) as Container[]).flatMap((container) =>
-    (container.ports ?? []).filter(({ hostPort }) => hostPort !== undefined && hostPort > 0).map(({ hostPort, hostIP, protocol }) => `${protocol ?? 'TCP'}/${hostIP ?? '0.0.0.0'}/${hostPort}`)
+    (container.ports ?? []).filter(({ hostPort }) => hostPort !== undefined && hostPort > 0).map(({ hostPort, hostIP, protocol }) => `${protocol ?? 'TCP'}/${hostIP || '0.0.0.0'}/${hostPort}`)
   )
 
-const podInfoOf = (id: string, pod: KubeObject): PodInfo => ({
+export const podInfoOf = (id: string, pod: KubeObject): PodInfo => ({
   id,
-  uid: pod.metadata.uid as string,
+  uid: pod.metadata.uid ?? '',
+  namespace: pod.metadata.namespace ?? '',
+  labels: pod.metadata.labels ?? {},
+  terminating: pod.metadata.deletionTimestamp !== undefined,
   requests: requestsOf(pod),
+  usual: usualOf(pod),
   ports: hostPortsOf(pod),
-  owner: pod.metadata.ownerReferences?.find(({ controller }) => controller === true)?.uid
+  owner: controllerOf(pod)?.uid,
+  affinity: affinityOf(pod)
 })
 
 /** Pods that are done hold nothing. */
 const isDone = (pod: KubeObject): boolean => pod['status']?.phase === 'Succeeded' || pod['status']?.phase === 'Failed'
 
+const nodeOf = (pod: KubeObject): string => (pod['spec']?.nodeName as string | undefined) ?? ''
+
+/** An image without tag or digest is its `latest`. */
+export const imageName = (image: string): string => (image.includes('@') || image.lastIndexOf(':') > image.lastIndexOf('/') ? image : `${image}:latest`)
+
+const imagesOf = (node: KubeObject): ReadonlyMap<string, number> =>
+  new Map(((node['status']?.images ?? []) as { names?: string[]; sizeBytes?: number }[]).flatMap(({ names = [], sizeBytes = 0 }) => names.map((name): [string, number] => [imageName(name), sizeBytes])))
+
+const NO_LABELS: Labels = {}
+
 export class Cluster {
   readonly nodes = new Map<string, NodeInfo>()
+  /** In the order nodes joined: scheduling walks it in a circle. */
+  readonly #list: NodeInfo[] = []
+  /** How many nodes have an image. */
+  readonly imageNodes = new Map<string, number>()
+  /** Pods on nodes, by namespace. */
+  readonly #namespaces = new Map<string, Map<string, PodInfo>>()
+  readonly #namespaceLabels = new Map<string, Labels>()
+  /** Pods on nodes that have wishes about other pods. */
+  readonly #affine = new Map<string, PodInfo>()
+  readonly #antiAffine = new Map<string, PodInfo>()
   /** Pods bound to a node that is not (or no longer) known, by node. */
   readonly #orphans = new Map<string, Map<string, PodInfo>>()
   /** Where each pod is counted. */
-  readonly #placed = new Map<string, string>()
-  /** In the order nodes joined: scheduling walks it in a circle. */
-  #names: string[] = []
+  readonly #placed = new Map<string, { readonly node: string; readonly pod: PodInfo }>()
 
+  get list(): readonly NodeInfo[] {
+    return this.#list
+  }
   get names(): readonly string[] {
-    return this.#names
+    return this.#list.map(({ name }) => name)
   }
-  apply({ type, entry }: Change): void {
-    const { group, resource } = entry.key
-    if (group !== '') return
-    if (resource === 'nodes') {
-      if (type === 'DELETED') this.#removeNode(entry.key.name)
-      else this.#putNode(entry.object)
-    } else if (resource === 'pods') {
-      const node = entry.object['spec']?.nodeName as string | undefined
-      if (type === 'DELETED' || isDone(entry.object) || node === undefined || node === '') {
-        // A pod that was only assumed and is still unbound keeps its assumption.
-        if (type === 'DELETED' || node !== undefined) this.#remove(entry.id)
-      } else this.#place(node, podInfoOf(entry.id, entry.object))
-    }
+  podsIn(namespace: string): Iterable<PodInfo> {
+    return this.#namespaces.get(namespace)?.values() ?? []
   }
-  /** Counts a pod on a node before its binding is seen. */
-  assume(id: string, pod: KubeObject, node: string): void {
-    this.#place(node, podInfoOf(id, pod))
+  /** Every counted pod. */
+  *pods(): Iterable<PodInfo> {
+    for (const { pod } of this.#placed.values()) yield pod
   }
-  /** Takes an assumption back. */
-  forget(id: string): void {
-    this.#remove(id)
+  /** Pods with inter-pod affinity of any sort; with required anti-affinity. */
+  get affine(): ReadonlyMap<string, PodInfo> {
+    return this.#affine
+  }
+  get antiAffine(): ReadonlyMap<string, PodInfo> {
+    return this.#antiAffine
+  }
+  readonly namespaceLabels = (namespace: string): Labels => this.#namespaceLabels.get(namespace) ?? NO_LABELS
+  /** The node a pod is counted on, when that node is known. */
+  nodeOf(id: string): NodeInfo | undefined {
+    const placed = this.#placed.get(id)
+    return placed === undefined ? undefined : this.nodes.get(placed.node)
   }
   isPlaced(id: string): boolean {
     return this.#placed.has(id)
   }
-  #putNode(node: KubeObject): void {
+  apply({ type, entry, previous }: Change): Help {
+    const { group, resource, name } = entry.key
+    if (group !== '') return 'none'
+    switch (resource) {
+      case 'nodes':
+        if (type === 'DELETED') return this.#removeNode(name)
+        return this.#putNode(entry.object)
+      case 'namespaces': {
+        const labels = entry.object.metadata.labels ?? NO_LABELS
+        if (type === 'DELETED') this.#namespaceLabels.delete(name)
+        else this.#namespaceLabels.set(name, labels)
+        return type === 'MODIFIED' && !same(previous?.object.metadata.labels ?? NO_LABELS, labels) ? 'company' : 'none'
+      }
+      case 'pods':
+        return this.#seePod(entry.id, entry.object, type === 'DELETED', previous?.object)
+      default:
+        return 'none'
+    }
+  }
+  #seePod(id: string, pod: KubeObject, deleted: boolean, previous: KubeObject | undefined): Help {
+    const node = nodeOf(pod)
+    const before = this.#placed.get(id)
+    if (deleted || isDone(pod)) {
+      // Another pod of the name may have been assumed since.
+      if (before === undefined || before.pod.uid !== pod.metadata.uid) return 'none'
+      this.#remove(id)
+      return 'room'
+    }
+    // A pod that was only assumed and is still unbound keeps its assumption.
+    if (node === '') return 'none'
+    const info = podInfoOf(id, pod)
+    this.#place(node, info)
+    const came = previous === undefined || nodeOf(previous) === ''
+    return came || before === undefined || before.pod.terminating !== info.terminating || !same(before.pod.labels, info.labels) ? 'company' : 'none'
+  }
+  /** Counts a pod on a node before its binding is seen. */
+  assume(pod: PodInfo, node: string): void {
+    this.#place(node, pod)
+  }
+  /** Takes an assumption back, if it still is about that very pod. */
+  forget(id: string, uid: string): void {
+    if (this.#placed.get(id)?.pod.uid === uid) this.#remove(id)
+  }
+  #putNode(node: KubeObject): Help {
     const name = node.metadata.name as string
-    const before = this.nodes.get(name)
-    const spec = (node['spec'] ?? {}) as { taints?: Taint[]; unschedulable?: boolean }
-    const info: NodeInfo = {
-      name,
-      labels: node.metadata.labels ?? {},
+    const spec = (node['spec'] ?? {}) as Spec
+    const facts = {
+      labels: node.metadata.labels ?? NO_LABELS,
       taints: spec.taints ?? [],
       unschedulable: spec.unschedulable === true,
       allocatable: resourcesOf(node['status']?.allocatable ?? node['status']?.capacity),
-      requested: before?.requested ?? {},
-      pods: before?.pods ?? new Map(),
-      images: new Set(((node['status']?.images ?? []) as { names?: string[] }[]).flatMap(({ names }) => names ?? []))
+      images: imagesOf(node)
     }
+    const before = this.nodes.get(name)
+    if (before !== undefined) {
+      const changed = before.unschedulable !== facts.unschedulable || !same(before.labels, facts.labels) || !same(before.taints, facts.taints) || !same(before.allocatable, facts.allocatable)
+      this.#countImages(before.images, -1)
+      this.#countImages(facts.images, 1)
+      Object.assign(before, facts)
+      return changed ? 'room' : 'none'
+    }
+    const info: NodeInfo = { name, ...facts, requested: {}, usual: { cpu: 0, memory: 0 }, pods: new Map(), owners: new Map() }
+    this.#countImages(info.images, 1)
     this.nodes.set(name, info)
-    if (before !== undefined) return
-    this.#names.push(name)
+    this.#list.push(info)
     for (const pod of this.#orphans.get(name)?.values() ?? []) this.#add(info, pod)
     this.#orphans.delete(name)
+    return 'room'
   }
-  #removeNode(name: string): void {
+  #countImages(images: ReadonlyMap<string, number>, by: 1 | -1): void {
+    for (const name of images.keys()) {
+      const count = (this.imageNodes.get(name) ?? 0) + by
+      if (count === 0) this.imageNodes.delete(name)
+      else this.imageNodes.set(name, count)
+    }
+  }
+  #removeNode(name: string): Help {
     const node = this.nodes.get(name)
-    if (node === undefined) return
+    if (node === undefined) return 'none'
     this.nodes.delete(name)
-    this.#names = this.#names.filter((other) => other !== name)
+    this.#list.splice(this.#list.indexOf(node), 1)
+    this.#countImages(node.images, -1)
     if (node.pods.size > 0) this.#orphans.set(name, new Map(node.pods))
+    // Spreading and anti-affinity may allow more without it.
+    return 'room'
   }
-  #place(nodeName: string, pod: PodInfo): void {
+  #place(node: string, pod: PodInfo): void {
     this.#remove(pod.id)
-    this.#placed.set(pod.id, nodeName)
-    const node = this.nodes.get(nodeName)
-    if (node !== undefined) return this.#add(node, pod)
-    let orphans = this.#orphans.get(nodeName)
-    if (orphans === undefined) this.#orphans.set(nodeName, (orphans = new Map()))
+    this.#placed.set(pod.id, { node, pod })
+    let space = this.#namespaces.get(pod.namespace)
+    if (space === undefined) this.#namespaces.set(pod.namespace, (space = new Map()))
+    space.set(pod.id, pod)
+    if (pod.affinity !== undefined) {
+      this.#affine.set(pod.id, pod)
+      if (pod.affinity.requiredAnti.length > 0) this.#antiAffine.set(pod.id, pod)
+    }
+    const known = this.nodes.get(node)
+    if (known !== undefined) return this.#add(known, pod)
+    let orphans = this.#orphans.get(node)
+    if (orphans === undefined) this.#orphans.set(node, (orphans = new Map()))
     orphans.set(pod.id, pod)
   }
   #add(node: NodeInfo, pod: PodInfo): void {
     node.pods.set(pod.id, pod)
-    for (const name in pod.requests) node.requested[name] = (node.requested[name] ?? 0) + (pod.requests[name] as number)
+    this.#count(node, pod, 1)
+  }
+  #count(node: NodeInfo, { requests, usual, owner }: PodInfo, by: 1 | -1): void {
+    for (const name in requests) node.requested[name] = (node.requested[name] ?? 0) + by * (requests[name] as number)
+    node.usual.cpu += by * usual.cpu
+    node.usual.memory += by * usual.memory
+    if (owner === undefined) return
+    const count = (node.owners.get(owner) ?? 0) + by
+    if (count === 0) node.owners.delete(owner)
+    else node.owners.set(owner, count)
   }
   #remove(id: string): void {
-    const at = this.#placed.get(id)
-    if (at === undefined) return
+    const placed = this.#placed.get(id)
+    if (placed === undefined) return
     this.#placed.delete(id)
-    const node = this.nodes.get(at)
-    const pod = node?.pods.get(id)
-    if (node === undefined || pod === undefined) {
-      this.#orphans.get(at)?.delete(id)
+    this.#affine.delete(id)
+    this.#antiAffine.delete(id)
+    const space = this.#namespaces.get(placed.pod.namespace)
+    space?.delete(id)
+    if (space?.size === 0) this.#namespaces.delete(placed.pod.namespace)
+    const node = this.nodes.get(placed.node)
+    if (node !== undefined) {
+      node.pods.delete(id)
+      this.#count(node, placed.pod, -1)
       return
     }
-    node.pods.delete(id)
-    for (const name in pod.requests) node.requested[name] = (node.requested[name] ?? 0) - (pod.requests[name] as number)
+    const orphans = this.#orphans.get(placed.node)
+    orphans?.delete(id)
+    if (orphans?.size === 0) this.#orphans.delete(placed.node)
   }
 }

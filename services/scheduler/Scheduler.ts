@@ -2,12 +2,14 @@
  * The scheduler's loop: takes waiting pods in order, decides each on the cluster as it will be once everything in
  * flight is bound, and sends the binding without waiting for the ones before.
  */
-import type { Intents } from '#events/Intent.ts'
-import { resourceId } from '#events/Key.ts'
+import type { Reasons } from '#events/Event.ts'
+import type { Intent, IntentResult, Intents } from '#events/Intent.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 import type { Subscription } from '#events/Log.ts'
+import { same } from '#events/meta/faults.ts'
 import { Cluster } from '#projections/Cluster.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
-import type { Clock, Timer } from '../platform/Clock.ts'
+import { sleep, type Clock, type Timer } from '../platform/Clock.ts'
 import { causeOf } from '../platform/Controller.ts'
 import type { Views } from '../platform/View.ts'
 import { schedule } from './decide.ts'
@@ -16,6 +18,7 @@ import { podScheduledCondition, schedulingNotice } from './explain.ts'
 
 const PODS = { group: '', resource: 'pods' }
 const NODES = { group: '', resource: 'nodes' }
+const NAMESPACES = { group: '', resource: 'namespaces' }
 const NAME = 'default-scheduler'
 /** Bindings in flight at once. */
 const IN_FLIGHT = 256
@@ -23,6 +26,17 @@ const IN_FLIGHT = 256
 const TURN = 128
 /** A pod nothing helped is looked at again after this, whatever happens. */
 const RETRY_UNSCHEDULABLE_MS = 60_000
+/** Between asking again for a binding whose answer was lost. */
+const FIRST_PAUSE_MS = 100
+const LAST_PAUSE_MS = 5_000
+const TICK_MS = 1_000
+
+/** Without a node, wanted, not held back by gates, and ours. */
+const isWaiting = ({ spec, metadata }: KubeObject): boolean =>
+  (spec.nodeName ?? '') === '' && metadata.deletionTimestamp === undefined && (spec.schedulerName ?? NAME) === NAME && (spec.schedulingGates ?? []).length === 0
+
+const dependsOnPods = ({ spec }: KubeObject): boolean =>
+  spec.affinity?.podAffinity !== undefined || spec.affinity?.podAntiAffinity !== undefined || (spec.topologySpreadConstraints ?? []).length > 0
 
 export class Scheduler {
   readonly #views: Views
@@ -33,6 +47,7 @@ export class Scheduler {
   readonly #queue = new SchedulingQueue()
   readonly #subscriptions: Subscription[] = []
   #timer: Timer | undefined
+  #turn: Timer | undefined
   #inFlight = 0
   #start = 0
   #pumping = false
@@ -46,34 +61,33 @@ export class Scheduler {
   }
   start(): void {
     this.#running = true
-    for (const ref of [NODES, PODS]) for (const entry of this.#views.collection(ref).list()) this.#see({ type: 'ADDED', entry, previous: undefined })
+    for (const ref of [NAMESPACES, NODES, PODS]) for (const entry of this.#views.collection(ref).list()) this.#see({ type: 'ADDED', entry, previous: undefined })
     this.#subscriptions.push(this.#views.of(PODS).subscribe((change) => this.#see(change)))
     const tick = (): void => {
       this.#queue.wake(this.#clock.now(), RETRY_UNSCHEDULABLE_MS)
       this.#pump()
-      this.#timer = this.#clock.after(1_000, tick)
+      this.#timer = this.#clock.after(TICK_MS, tick)
     }
-    this.#timer = this.#clock.after(1_000, tick)
+    this.#timer = this.#clock.after(TICK_MS, tick)
   }
   stop(): void {
     this.#running = false
     this.#timer?.cancel()
+    this.#turn?.cancel()
     for (const subscription of this.#subscriptions) subscription.close()
   }
   #see(change: Change): void {
-    const id = resourceId(change.entry.key)
-    if (id !== '/pods' && id !== '/nodes') return
-    this.#cluster.apply(change)
-    if (id === '/nodes') this.#queue.clusterChanged()
-    else {
-      const { entry, type } = change
-      const spec = entry.object['spec'] as { nodeName?: string; schedulerName?: string; priority?: number }
-      const waiting = type !== 'DELETED' && (spec.nodeName ?? '') === '' && entry.object.metadata.deletionTimestamp === undefined && (spec.schedulerName ?? NAME) === NAME
-      if (waiting) {
-        // A pod's own status (our condition among it) changes nothing about where it fits.
-        if (change.previous === undefined || !this.#queue.has(entry.id)) this.#queue.add(entry.id, spec.priority ?? 0, entry.sequence)
-      } else this.#queue.remove(entry.id)
-      if (type === 'DELETED') this.#queue.clusterChanged()
+    const { entry, type, previous } = change
+    if (entry.key.group !== '') return
+    const help = this.#cluster.apply(change)
+    if (help !== 'none') this.#queue.clusterChanged(help)
+    if (entry.key.resource === 'pods') {
+      if (type === 'DELETED' || !isWaiting(entry.object)) this.#queue.remove(entry.id)
+      else {
+        this.#queue.add(entry.id, (entry.object['spec'].priority as number | undefined) ?? 0, entry.sequence)
+        // A pod's own status (our condition among it) changes nothing about where it fits; its spec and labels may.
+        if (previous !== undefined && (!same(previous.object['spec'], entry.object['spec']) || !same(previous.object.metadata.labels, entry.object.metadata.labels))) this.#queue.podChanged(entry.id)
+      }
     }
     this.#pump()
   }
@@ -84,7 +98,7 @@ export class Scheduler {
       this.#pumping = false
       for (let turn = 0; this.#running && this.#inFlight < IN_FLIGHT; turn++) {
         if (turn === TURN) {
-          this.#clock.after(0, () => this.#pump())
+          this.#turn = this.#clock.after(0, () => this.#pump())
           return
         }
         const id = this.#queue.next(this.#clock.now())
@@ -96,31 +110,27 @@ export class Scheduler {
   #decide(id: string): void {
     const at = id.indexOf('/')
     const entry = this.#views.get({ ...PODS, namespace: id.slice(0, at), name: id.slice(at + 1) })
-    if (entry === undefined || (entry.object['spec'].nodeName ?? '') !== '' || this.#cluster.isPlaced(id)) return
-    const placement = schedule(this.#cluster, entry.object, { start: this.#start, random: this.#clock.random() })
-    this.#start = (this.#start + 1) % Math.max(1, this.#cluster.names.length)
+    if (entry === undefined || !isWaiting(entry.object)) return
+    // Its last binding was refused or got lost, and the pod is still without a node: that place is free again.
+    this.#cluster.forget(id, entry.object.metadata.uid as string)
+    const placement = schedule(this.#cluster, id, entry.object, { start: this.#start, random: this.#clock.random() })
+    this.#start = (this.#start + placement.examined) % Math.max(1, this.#cluster.list.length)
     this.#inFlight += 1
     const done = (): void => {
       this.#inFlight -= 1
       this.#pump()
     }
     if (placement.node === undefined) {
-      this.#queue.unschedulable(id, this.#clock.now())
-      this.#tell(entry, placement.message).catch(this.#onError).finally(done)
+      this.#queue.unschedulable(id, this.#clock.now(), dependsOnPods(entry.object))
+      this.#tell(entry, placement.message, placement.reasons).catch(this.#onError).finally(done)
       return
     }
-    this.#cluster.assume(id, entry.object, placement.node)
-    this.#bind(entry, placement.node, placement.reasons)
-      .catch((error: unknown) => {
-        this.#cluster.forget(id)
-        this.#queue.retry(id, this.#clock.now())
-        this.#onError(error)
-      })
-      .finally(done)
+    this.#cluster.assume(placement.pod, placement.node)
+    this.#bind(entry, placement.node, placement.reasons).catch(this.#onError).finally(done)
   }
-  async #bind(entry: Entry, node: string, reasons: Readonly<Record<string, unknown>>): Promise<void> {
+  async #bind(entry: Entry, node: string, reasons: Reasons): Promise<void> {
     const { key, object } = entry
-    const result = await this.#intents.submit({
+    const intent: Intent = {
       id: this.#clock.uuid(),
       verb: 'create',
       ref: PODS,
@@ -132,22 +142,36 @@ export class Scheduler {
       source: NAME,
       cause: causeOf(entry),
       reasons
-    })
+    }
+    const result = await this.#submitUntilDecided(intent)
+    if (result === undefined) return
     if (!result.ok) {
+      // The place stays taken until the pod is looked at again: a binding we don't see yet may be what refused this one.
+      // Unless it went, and another of its name came.
+      if (this.#views.get(key)?.object.metadata.uid === object.metadata.uid) this.#queue.retry(entry.id, this.#clock.now())
       const { reason, message } = result.status
-      // Deleted, or bound by somebody else: the view will say so.
-      if (reason === 'NotFound' || reason === 'Conflict') {
-        const now = this.#views.get(key)
-        if (now === undefined || (now.object['spec'].nodeName ?? '') === '') this.#cluster.forget(entry.id)
-        if (now !== undefined && (now.object['spec'].nodeName ?? '') === '' && now.object.metadata.deletionTimestamp === undefined) this.#queue.retry(entry.id, this.#clock.now())
-        return
-      }
-      throw new Error(`binding ${entry.id} to ${node} was refused: ${message}`)
+      if (reason !== 'NotFound' && reason !== 'Conflict') throw new Error(`binding ${entry.id} to ${node} was refused: ${message}`)
+      return
     }
     await this.#notice(entry, 'Normal', 'Scheduled', `Successfully assigned ${key.namespace}/${key.name} to ${node}`)
   }
+  /**
+   * Asks again while the answer is lost: the same intent, which is decided once. Only then is it known whether the
+   * place is taken. Undefined: the scheduler was stopped.
+   */
+  async #submitUntilDecided(intent: Intent): Promise<IntentResult | undefined> {
+    for (let pause = FIRST_PAUSE_MS; this.#running; pause = Math.min(LAST_PAUSE_MS, pause * 2)) {
+      try {
+        return await this.#intents.submit(intent)
+      } catch (error) {
+        if (this.#running) this.#onError(error)
+      }
+      await sleep(this.#clock, pause)
+    }
+    return undefined
+  }
   /** Says on the pod why it waits: a condition, and a notice. */
-  async #tell(entry: Entry, message: string): Promise<void> {
+  async #tell(entry: Entry, message: string, reasons: Reasons): Promise<void> {
     const object = podScheduledCondition(entry.object, message, this.#clock.now())
     if (object !== undefined)
       await this.#intents.submit({
@@ -161,7 +185,7 @@ export class Scheduler {
         object,
         source: NAME,
         cause: causeOf(entry),
-        reasons: { message }
+        reasons: { message, ...reasons }
       })
     await this.#notice(entry, 'Warning', 'FailedScheduling', message)
   }

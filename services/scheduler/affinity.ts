@@ -1,4 +1,5 @@
 /** Node selector terms: the language of nodeSelector and node affinity. Plain functions. */
+import type { KubeObject } from '#events/KubeObject.ts'
 
 export interface NodeRequirement {
   readonly key: string
@@ -35,4 +36,27 @@ export const matchesTerm = (term: NodeSelectorTerm, name: string, labels: Readon
   const { matchExpressions = [], matchFields = [] } = term
   if (matchExpressions.length + matchFields.length === 0) return false
   return matchExpressions.every((requirement) => meets(labels[requirement.key], requirement)) && matchFields.every((requirement) => requirement.key === 'metadata.name' && meets(name, requirement))
+}
+
+export interface RequiredAffinity {
+  readonly selector: readonly (readonly [key: string, value: string])[]
+  readonly terms: readonly NodeSelectorTerm[] | undefined
+}
+
+interface Spec {
+  readonly nodeSelector?: Readonly<Record<string, string>>
+  readonly affinity?: { readonly nodeAffinity?: { readonly requiredDuringSchedulingIgnoredDuringExecution?: { readonly nodeSelectorTerms?: readonly NodeSelectorTerm[] } } }
+}
+
+/** What a pod demands of its node's labels; undefined: nothing. */
+export const requiredAffinityOf = (pod: KubeObject): RequiredAffinity | undefined => {
+  const { nodeSelector, affinity } = pod['spec'] as Spec
+  const terms = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms
+  const selector = Object.entries(nodeSelector ?? {})
+  return selector.length === 0 && terms === undefined ? undefined : { selector, terms }
+}
+
+export const matchesRequired = ({ selector, terms }: RequiredAffinity, name: string, labels: Readonly<Record<string, string>>): boolean => {
+  for (const [key, value] of selector) if (labels[key] !== value) return false
+  return terms === undefined || terms.some((term) => matchesTerm(term, name, labels))
 }

@@ -4,6 +4,23 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf, setCondition, type Condition } from '#events/meta/Conditions.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
+import type { Refusal } from './plugin.ts'
+
+/**
+ * `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable. preemption: 0/3 nodes are available: …`
+ * Pods are not preempted: for nodes where that could help, no victim is found.
+ */
+export const fitError = (nodes: number, refusals: ReadonlyMap<Refusal, number>, counts: ReadonlyMap<string, number>, pod: KubeObject): string => {
+  const list = (reasons: Iterable<readonly [string, number]>): string => [...reasons].map(([reason, count]) => `${count} ${reason}`).toSorted().join(', ')
+  const head = `0/${nodes} nodes are available: ${list(counts)}.`
+  if (pod['spec'].preemptionPolicy === 'Never') return `${head} preemption: not eligible due to preemptionPolicy=Never.`
+  const preemption = new Map<string, number>()
+  for (const [{ unresolvable }, count] of refusals) {
+    const why = unresolvable ? 'Preemption is not helpful for scheduling' : 'No preemption victims found for incoming pod'
+    preemption.set(why, (preemption.get(why) ?? 0) + count)
+  }
+  return `${head} preemption: 0/${nodes} nodes are available: ${list(preemption)}.`
+}
 
 /** The pod with its condition, or undefined when it says so already. `now`: milliseconds. */
 export const podScheduledCondition = (pod: KubeObject, message: string, now: number): KubeObject | undefined => {
@@ -13,7 +30,13 @@ export const podScheduledCondition = (pod: KubeObject, message: string, now: num
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: pod.metadata.name as string, namespace: pod.metadata.namespace as string, uid: pod.metadata.uid as string },
+    // The version is a lock: a pod that was bound meanwhile is the kubelet's to report on.
+    metadata: {
+      name: pod.metadata.name as string,
+      namespace: pod.metadata.namespace as string,
+      uid: pod.metadata.uid as string,
+      ...(pod.metadata.resourceVersion === undefined ? {} : { resourceVersion: pod.metadata.resourceVersion })
+    },
     status: { ...pod['status'], conditions: setCondition(pod['status']?.conditions, condition, new Date(now).toISOString().replace(/\.\d+Z$/, 'Z')) }
   }
 }

@@ -1,18 +1,11 @@
 /** nodeSelector and required node affinity. */
-import { matchesTerm, type NodeSelectorTerm } from '../affinity.ts'
-import type { Filter } from '../plugin.ts'
+import { requiredAffinityOf, matchesRequired, type RequiredAffinity } from '../affinity.ts'
+import type { Filter, Refusal } from '../plugin.ts'
 
-interface Spec {
-  readonly nodeSelector?: Readonly<Record<string, string>>
-  readonly affinity?: { readonly nodeAffinity?: { readonly requiredDuringSchedulingIgnoredDuringExecution?: { readonly nodeSelectorTerms?: readonly NodeSelectorTerm[] } } }
-}
+const MISMATCH: Refusal = { reasons: ["node(s) didn't match Pod's node affinity/selector"], unresolvable: true }
 
-export const NodeAffinity: Filter = {
+export const NodeAffinity: Filter<RequiredAffinity> = {
   name: 'NodeAffinity',
-  filter: ({ object }, node) => {
-    const { nodeSelector, affinity } = object['spec'] as Spec
-    for (const key in nodeSelector) if (node.labels[key] !== nodeSelector[key]) return "node(s) didn't match Pod's node affinity/selector"
-    const terms = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms
-    return terms === undefined || terms.some((term) => matchesTerm(term, node.name, node.labels)) ? undefined : "node(s) didn't match Pod's node affinity/selector"
-  }
+  prepare: ({ object }) => requiredAffinityOf(object),
+  filter: (required, _, { name, labels }) => (matchesRequired(required, name, labels) ? undefined : MISMATCH)
 }

@@ -1,10 +1,10 @@
 /** A pod that names its node fits there and nowhere else. */
-import type { Filter } from '../plugin.ts'
+import type { Filter, Refusal } from '../plugin.ts'
 
-export const NodeName: Filter = {
+const OTHER: Refusal = { reasons: ["node(s) didn't match the requested node name"], unresolvable: true }
+
+export const NodeName: Filter<string> = {
   name: 'NodeName',
-  filter: ({ object }, node) => {
-    const wanted = object['spec'].nodeName as string | undefined
-    return wanted === undefined || wanted === '' || wanted === node.name ? undefined : "node(s) didn't match the requested node name"
-  }
+  prepare: ({ object }) => (object['spec'].nodeName as string | undefined) || undefined,
+  filter: (wanted, _, { name }) => (wanted === name ? undefined : OTHER)
 }

@@ -1,7 +1,8 @@
 /** Keeps two pods that want one host port apart. */
-import type { Filter } from '../plugin.ts'
+import type { Filter, Refusal } from '../plugin.ts'
 
 const ANY = '0.0.0.0'
+const TAKEN: Refusal = { reasons: ["node(s) didn't have free ports for the requested pod ports"], unresolvable: false }
 
 const clash = (a: string, b: string): boolean => {
   const [protocol, ip, port] = a.split('/')
@@ -9,11 +10,11 @@ const clash = (a: string, b: string): boolean => {
   return protocol === otherProtocol && port === otherPort && (ip === otherIp || ip === ANY || otherIp === ANY)
 }
 
-export const NodePorts: Filter = {
+export const NodePorts: Filter<readonly string[]> = {
   name: 'NodePorts',
-  filter: ({ ports }, node) => {
-    if (ports.length === 0) return undefined
-    for (const pod of node.pods.values()) if (pod.ports.some((taken) => ports.some((wanted) => clash(taken, wanted)))) return "node(s) didn't have free ports for the requested pod ports"
+  prepare: ({ info }) => (info.ports.length === 0 ? undefined : info.ports),
+  filter: (ports, _, node) => {
+    for (const pod of node.pods.values()) if (pod.ports.length > 0 && pod.ports.some((taken) => ports.some((wanted) => clash(taken, wanted)))) return TAKEN
     return undefined
   }
 }

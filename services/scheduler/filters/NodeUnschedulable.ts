@@ -1,9 +1,11 @@
 /** Keeps pods off cordoned nodes, unless they tolerate it. */
-import { tolerates, type Filter } from '../plugin.ts'
+import { tolerates, type Filter, type Refusal } from '../plugin.ts'
 
 const CORDONED = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' } as const
+const UNSCHEDULABLE: Refusal = { reasons: ['node(s) were unschedulable'], unresolvable: true }
 
-export const NodeUnschedulable: Filter = {
+export const NodeUnschedulable: Filter<true> = {
   name: 'NodeUnschedulable',
-  filter: (pod, node) => (node.unschedulable && !tolerates(pod.tolerations, CORDONED) ? 'node(s) were unschedulable' : undefined)
+  prepare: ({ tolerations }) => (tolerates(tolerations, CORDONED) ? undefined : true),
+  filter: (_, __, { unschedulable }) => (unschedulable ? UNSCHEDULABLE : undefined)
 }

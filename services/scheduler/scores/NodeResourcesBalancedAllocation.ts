@@ -1,14 +1,26 @@
 /** Prefers nodes on which CPU and memory would be used to a like degree. */
-import type { Score } from '../plugin.ts'
+import { MAX_SCORE, type Score } from '../plugin.ts'
 
-export const NodeResourcesBalancedAllocation: Score = {
+interface Wanted {
+  readonly cpu: number
+  readonly memory: number
+}
+
+export const NodeResourcesBalancedAllocation: Score<Wanted> = {
   name: 'NodeResourcesBalancedAllocation',
   weight: 1,
-  score: ({ requests }, { allocatable, requested }) => {
-    const part = (resource: string): number => {
-      const capacity = allocatable[resource] ?? 0
-      return capacity === 0 ? 1 : Math.min(1, ((requested[resource] ?? 0) + (requests[resource] ?? 0)) / capacity)
-    }
-    return (1 - Math.abs(part('cpu') - part('memory')) / 2) * 100
+  // A pod that asks for nothing changes no balance.
+  prepare: ({ info: { requests } }) => {
+    const { cpu = 0, memory = 0 } = requests
+    return cpu === 0 && memory === 0 ? undefined : { cpu, memory }
+  },
+  score: (wanted, _, { allocatable, requested }) => {
+    const cpu = allocatable['cpu'] ?? 0
+    const memory = allocatable['memory'] ?? 0
+    if (cpu === 0 || memory === 0) return MAX_SCORE
+    const a = Math.min(1, ((requested['cpu'] ?? 0) + wanted.cpu) / cpu)
+    const b = Math.min(1, ((requested['memory'] ?? 0) + wanted.memory) / memory)
+    // The standard deviation of two numbers is half their distance.
+    return Math.floor((1 - Math.abs(a - b) / 2) * MAX_SCORE)
   }
 }

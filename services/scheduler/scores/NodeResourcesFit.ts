@@ -1,19 +1,26 @@
 /** LeastAllocated: prefers nodes with much left. */
-import type { Score } from '../plugin.ts'
+import { MAX_SCORE, type Score } from '../plugin.ts'
 
-const DEFAULT_REQUEST: Readonly<Record<string, number>> = { cpu: 100, memory: 200 * 1024 * 1024 }
+const left = (capacity: number, used: number): number => (used > capacity ? 0 : Math.floor(((capacity - used) * MAX_SCORE) / capacity))
 
-export const NodeResourcesFit: Score = {
+export const NodeResourcesFit: Score<true> = {
   name: 'NodeResourcesFit',
   weight: 1,
-  score: ({ requests }, { allocatable, requested }) => {
+  prepare: () => true,
+  score: (_, { info }, { allocatable, usual }) => {
+    const cpu = allocatable['cpu'] ?? 0
+    const memory = allocatable['memory'] ?? 0
+    // Pods that ask for nothing still use something: counted as upstream counts them.
     let sum = 0
-    for (const resource of ['cpu', 'memory'] as const) {
-      const capacity = allocatable[resource] ?? 0
-      // Pods that ask for nothing still use something: counted as upstream counts them.
-      const used = (requested[resource] ?? 0) + (requests[resource] ?? (DEFAULT_REQUEST[resource] as number))
-      sum += capacity === 0 || used > capacity ? 0 : ((capacity - used) * 100) / capacity
+    let resources = 0
+    if (cpu > 0) {
+      sum += left(cpu, usual.cpu + info.usual.cpu)
+      resources += 1
     }
-    return sum / 2
+    if (memory > 0) {
+      sum += left(memory, usual.memory + info.usual.memory)
+      resources += 1
+    }
+    return resources === 0 ? 0 : Math.floor(sum / resources)
   }
 }
