@@ -76,6 +76,8 @@ export type IntentResult =
       readonly sequence: number
       /** The object's JSON, when it is at hand: saves serializing it again. */
       readonly text?: string
+      /** True when the intent made no event: everything was so already. */
+      readonly unchanged?: true
       readonly warnings?: readonly string[]
     }
   | { readonly ok: false; readonly status: Status }

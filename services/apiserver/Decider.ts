@@ -130,7 +130,7 @@ export class ApiDecider implements Decider {
   }
   #unchanged(intent: Intent, decided: Decided): IntentResult {
     const sequence = decided.entry?.sequence ?? 0
-    if (decided.entry !== undefined) return { ...this.#answer(decided, decided.entry.object, decided.entry.text), sequence }
+    if (decided.entry !== undefined) return { ...this.#answer(decided, decided.entry.object, decided.entry.text), sequence, unchanged: true }
     return { ...this.#answer(decided, decided.object, undefined), sequence: kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
   }
   #answer(decided: Decided, object: Decided['object'], text: string | undefined): { ok: true; code: number; object: Decided['object']; text?: string; warnings?: readonly string[] } {

@@ -41,10 +41,8 @@ export const chainTo = async (last: Link, lookUp: Lookup): Promise<Chain> => {
 }
 
 /**
- * The events of a pod (or any object) worth explaining, newest first: for a running container the one that reported
- * it started, otherwise the last.
+ * The event of an object's history that explains it: a container's last start, the last thing somebody decided, or, when
+ * there was only progress, the last of that.
  */
-export const eventToExplain = (history: readonly Link[]): Link | undefined => {
-  const started = history.findLast(({ type }) => /\.(started|container-started)\.v\d+$/.test(type))
-  return started ?? history.at(-1)
-}
+export const eventToExplain = (history: readonly Link[]): Link | undefined =>
+  history.findLast(({ type }) => /\.(started|container-restarted)\.v\d+$/.test(type)) ?? history.findLast(({ verb }) => !verb.endsWith('/status')) ?? history.at(-1)

@@ -34,9 +34,10 @@ export const startCluster = async (): Promise<TestCluster> => {
   const report = (): void => {}
   await up({ home, demo: false, report })
   const config = readConfig(home) as ClusterConfig
+  const program = findProgram('kubectl') ?? (await anyKubectl())
   const kubectl: TestCluster['kubectl'] = async (args, options = {}) => {
     const server = options.at === undefined ? [] : ['--server', `https://127.0.0.1:${config.apiPort}/at/${options.at}`]
-    const done = await execa(options.program ?? 'kubectl', [`--kubeconfig=${join(home, 'kubeconfig')}`, `--cache-dir=${join(home, 'kubectl-cache')}`, ...server, ...args], {
+    const done = await execa(options.program ?? program, [`--kubeconfig=${join(home, 'kubeconfig')}`, `--cache-dir=${join(home, 'kubectl-cache')}`, ...server, ...args], {
       reject: false,
       timeout: options.timeout ?? 60_000,
       ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),

@@ -26,6 +26,9 @@ interface Published {
   readonly subject: string
   readonly uid: string
   readonly text: string
+  /** What the pod's part says, and the event it followed from. */
+  readonly podText: string
+  readonly cause: Binding['cause']
   readonly serviceEnv: Binding['serviceEnv']
   readonly token: Token | undefined
   readonly tokenAt: number
@@ -106,6 +109,8 @@ export class BindingPublisher {
       subject: entry.subject,
       uid: uid ?? '',
       text: entry.text,
+      podText: JSON.stringify(binding.pod),
+      cause: binding.cause,
       serviceEnv: binding.serviceEnv,
       token,
       tokenAt: token === undefined ? 0 : Date.parse(token.expiresAt) - 3_600_000
@@ -148,17 +153,20 @@ export class BindingPublisher {
     const same = before?.uid === entry.object.metadata.uid ? before : undefined
     const fresh = same?.token !== undefined && clock.now() - same.tokenAt <= RENEW_AFTER_MS
     const token = fresh ? same.token : await this.#token(entry)
-    const binding = bindingOf(views, entry, {
+    const next = bindingOf(views, entry, {
       clusterCA,
       ...(token === undefined ? {} : { serviceAccountToken: token }),
       ...(same === undefined ? {} : { serviceEnv: same.serviceEnv })
     })
+    const podText = JSON.stringify(next.pod)
+    // What the agent does about a pod follows from the event that changed the pod's part, not from its own reports since.
+    const binding = same !== undefined && same.podText === podText ? { ...next, cause: same.cause } : next
     const text = JSON.stringify(binding)
     // A status report changes the pod's latest event, not what the agent must do.
     if (same !== undefined && withoutCause(text) === withoutCause(same.text)) return
     const subject = bindingSubject(node, entry.key.namespace, entry.key.name)
     await this.#send(subject, text)
-    this.#published.set(id, { subject, uid: entry.object.metadata.uid as string, text, serviceEnv: binding.serviceEnv, token, tokenAt: fresh ? same.tokenAt : clock.now() })
+    this.#published.set(id, { subject, uid: entry.object.metadata.uid as string, text, podText, cause: binding.cause, serviceEnv: binding.serviceEnv, token, tokenAt: fresh ? same.tokenAt : clock.now() })
   }
   async #token(entry: Entry): Promise<Token | undefined> {
     if (!referencesOf(entry.object).token) return undefined

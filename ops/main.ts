@@ -1,0 +1,65 @@
+/** The entry of `reckon`: joins the command tree with this machine's cluster. What a command does not need is not loaded. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import * as NodeRuntime from '@effect/platform-node/NodeRuntime'
+import * as NodeServices from '@effect/platform-node/NodeServices'
+import * as Command from 'effect/cli/Command'
+import * as Effect from 'effect/Effect'
+import project from '../package.json' with { type: 'json' }
+import { commands } from '#services/cli/cli.ts'
+import { CliError, type Environment } from '#services/cli/Environment.ts'
+import { readConfig, resolveHome, type ClusterConfig } from './home.ts'
+
+const home = resolveHome()
+
+const config = (): ClusterConfig => {
+  const found = readConfig(home)
+  if (found === undefined) throw new CliError(`error: there is no cluster in ${home}; start one with \`npm start\` or \`reckon up\`, or name its folder in RECKON_HOME`)
+  return found
+}
+
+const refusedConnection = (error: unknown): never => {
+  const { code } = error as { code?: string }
+  if (code === 'ECONNREFUSED') throw new CliError(`error: the cluster in ${home} does not run; start it with \`reckon up\``)
+  throw error
+}
+
+const environment: Environment = {
+  version: project.version,
+  home,
+  kubeconfig: () => {
+    const path = join(home, 'kubeconfig')
+    if (!existsSync(path)) throw new CliError(`error: there is no cluster in ${home}; start one with \`npm start\` or \`reckon up\``)
+    return path
+  },
+  read: async (path, { accept, moment } = {}) => (await import('./up.ts')).ask(home, config(), `${moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`}${path}`, accept).catch(refusedConnection),
+  connect: async () => {
+    const { connectNats } = await import('./nats/connect.ts')
+    return connectNats(home, config(), 'admin', { waitOnFirstConnect: false, maxReconnectAttempts: 10 }).catch(() => {
+      throw new CliError(`error: the cluster's log in ${home} can't be reached; start the cluster with \`reckon up\``)
+    })
+  },
+  up: async ({ demo, report }) => (await import('./up.ts')).up({ home, demo, report }),
+  down: async ({ report }) => (await import('./up.ts')).down({ home, report }),
+  status: async () => (await import('./up.ts')).status({ home }),
+  run: async (components) => {
+    config()
+    const { run } = await import('./server.ts')
+    await Effect.runPromise(Effect.scoped(run(home, components as Parameters<typeof run>[1])))
+  }
+}
+
+process.stdout.on('error', () => process.exit(0))
+
+const program = Command.run(commands(environment), { version: project.version }).pipe(
+  Effect.provide(NodeServices.layer),
+  Effect.catch((error) =>
+    Effect.sync(() => {
+      const message = error instanceof CliError ? error.message : ''
+      if (message !== '') process.stderr.write(`${message}\n`)
+      process.exitCode = 1
+    })
+  )
+)
+
+NodeRuntime.runMain(program as Effect.Effect<void>, { disableErrorReporting: true, teardown: (_exit, done) => done(Number(process.exitCode ?? 0)) })

@@ -1,0 +1,119 @@
+/** The command tree of `reckon`: names, flags and help; what they do is in `commands/`. */
+import * as Argument from 'effect/cli/Argument'
+import * as Command from 'effect/cli/Command'
+import * as Flag from 'effect/cli/Flag'
+import * as Effect from 'effect/Effect'
+import * as Option from 'effect/Option'
+import { CliError, type Environment } from './Environment.ts'
+import { encoded, out, table } from './print.ts'
+
+const COMPONENTS = ['apiserver', 'scheduler', 'controller-manager', 'kubelet', 'kube-proxy', 'dns'] as const
+
+const namespace = Flag.String('namespace').pipe(Flag.withAlias('n'), Flag.withDefault('default'), Flag.withDescription('The namespace to look in'))
+const data = Flag.Literals('output', ['table', 'json', 'yaml']).pipe(Flag.withAlias('o'), Flag.withDefault('table'), Flag.withDescription('How to print the result'))
+const object = Argument.String('object').pipe(Argument.variadic(), Argument.withDescription('KIND/NAME, for example deployment/web'))
+const or = <Value>(option: Option.Option<Value>): Value | undefined => Option.getOrUndefined(option)
+
+const doing = (work: (signal: AbortSignal) => Promise<void>): Effect.Effect<void, CliError> =>
+  Effect.tryPromise({ try: work, catch: (error) => (error instanceof CliError ? error : new CliError(`error: ${error instanceof Error ? error.message : String(error)}`)) })
+
+const report = (line: string): void => out(line)
+
+export const commands = (environment: Environment) => {
+  const up = Command.make('up', { demo: Flag.Boolean('demo').pipe(Flag.withDefault(false), Flag.withDescription('Also deploy the demo and wait until it answers')) }, ({ demo }) => doing(() => environment.up({ demo, report }))).pipe(
+    Command.withDescription('Start the cluster on this machine, in the background; installs what is missing')
+  )
+  const down = Command.make('down', {}, () => doing(() => environment.down({ report }))).pipe(Command.withDescription('Stop the cluster; nothing is left but its history'))
+  const status = Command.make('status', { output: data }, ({ output }) =>
+    doing(async () => {
+      const now = (await environment.status()) as Status
+      if (output !== 'table') return out(encoded(now, output))
+      out(statusText(now))
+      if (!now.running) throw new CliError('')
+    })
+  ).pipe(Command.withDescription('What runs, and how much history there is'))
+  const kubeconfig = Command.make('kubeconfig', {}, () => doing(async () => out(environment.kubeconfig()))).pipe(Command.withDescription("Print the path of the cluster's kubeconfig"))
+  const apply = Command.make(
+    'apply',
+    {
+      file: Flag.String('filename').pipe(Flag.withAlias('f'), Flag.atLeast(0), Flag.withDescription('A manifest, a folder of manifests, or - for standard input')),
+      namespace,
+      recursive: Flag.Boolean('recursive').pipe(Flag.withAlias('R'), Flag.withDefault(false), Flag.withDescription('Look into folders in folders')),
+      dryRun: Flag.Boolean('dry-run').pipe(Flag.withDefault(false), Flag.withDescription('Decide, but store nothing')),
+      force: Flag.Boolean('force-conflicts').pipe(Flag.withDefault(false), Flag.withDescription('Take fields over that others own')),
+      output: data
+    },
+    (given) => doing(async () => (await import('./commands/apply.ts')).apply(environment, { files: given.file, namespace: given.namespace, recursive: given.recursive, dryRun: given.dryRun, force: given.force, format: given.output }))
+  ).pipe(Command.withDescription('Publish manifests as intents on NATS (server-side apply)'))
+  const get = Command.make(
+    'get',
+    {
+      words: Argument.String('kind').pipe(Argument.variadic(), Argument.withDescription('KIND [NAME…] or KIND/NAME')),
+      namespace,
+      all: Flag.Boolean('all-namespaces').pipe(Flag.withAlias('A'), Flag.withDefault(false), Flag.withDescription('Every namespace')),
+      selector: Flag.String('selector').pipe(Flag.withAlias('l'), Flag.optional, Flag.withDescription('Labels to select by: app=web,tier!=back')),
+      output: Flag.Literals('output', ['table', 'wide', 'json', 'yaml', 'name']).pipe(Flag.withAlias('o'), Flag.withDefault('table'), Flag.withDescription('How to print the result')),
+      at: Flag.String('at').pipe(Flag.optional, Flag.withDescription('A moment: RFC 3339, -5m, or a resourceVersion'))
+    },
+    (given) => doing(async () => (await import('./commands/get.ts')).get(environment, { words: given.words, namespace: given.namespace, all: given.all, selector: or(given.selector), format: given.output, at: or(given.at) }))
+  ).pipe(Command.withDescription('Show objects, now or as of any moment'))
+  const history = Command.make(
+    'history',
+    { object, namespace, limit: Flag.Int('limit').pipe(Flag.withDefault(0), Flag.withDescription('The last so many changes; 0 for all')), output: data },
+    (given) => doing(async () => (await import('./commands/history.ts')).history(environment, { words: given.object, namespace: given.namespace, limit: given.limit, format: given.output }))
+  ).pipe(Command.withDescription('List each change of an object: who, when, what'))
+  const why = Command.make('why', { object, namespace, output: data }, (given) =>
+    doing(async () => (await import('./commands/why.ts')).why(environment, { words: given.object, namespace: given.namespace, format: given.output }))
+  ).pipe(Command.withDescription("Show the chain of causes, from a person's command to what is there (or of an event: why EVENTS:123)"))
+  const follow = Command.make(
+    'follow',
+    {
+      cursor: Flag.String('cursor').pipe(Flag.optional, Flag.withDescription('A named place in the log that survives restarts')),
+      from: Flag.String('from').pipe(Flag.optional, Flag.withDescription('Where a new cursor starts: a sequence, RFC 3339, -5m, or start')),
+      reset: Flag.Boolean('reset').pipe(Flag.withDefault(false), Flag.withDescription('Put a known cursor back to --from')),
+      kind: Flag.String('kind').pipe(Flag.optional, Flag.withDescription('Only this kind')),
+      namespace: Flag.String('namespace').pipe(Flag.withAlias('n'), Flag.optional, Flag.withDescription('Only this namespace')),
+      name: Flag.String('name').pipe(Flag.optional, Flag.withDescription('Only objects of this name')),
+      once: Flag.Boolean('once').pipe(Flag.withDefault(false), Flag.withDescription('Stop when everything there is has been shown')),
+      output: data
+    },
+    (given) =>
+      doing(async (signal) =>
+        (await import('./commands/follow.ts')).follow(
+          environment,
+          { cursor: or(given.cursor), from: or(given.from), reset: given.reset, kind: or(given.kind), namespace: or(given.namespace), name: or(given.name), once: given.once, format: given.output },
+          signal
+        )
+      )
+  ).pipe(Command.withDescription('Print events as they happen; a named cursor goes on where it was'))
+  const components = COMPONENTS.map((name) =>
+    Command.make(name, {}, () => doing(() => environment.run([name]))).pipe(Command.withDescription(`Run the ${name} alone, in the foreground`))
+  )
+  return Command.make('reckon').pipe(
+    Command.withDescription('A Kubernetes-compatible orchestrator whose only truth is its history'),
+    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, { group: 'Single components', commands: components }])
+  )
+}
+
+interface Status {
+  readonly running: boolean
+  readonly home: string
+  readonly server?: string
+  readonly version?: string
+  readonly pid?: number
+  readonly natsPid?: number
+  readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly pods: number }[]
+  readonly streams: readonly { readonly name: string; readonly messages: number; readonly bytes: number; readonly lastSequence: number }[]
+  readonly pods: { readonly running: number; readonly total: number }
+}
+
+const statusText = ({ running, home, server, version, pid, natsPid, nodes, streams, pods }: Status): string => {
+  if (!running) return `The cluster in ${home} does not run${pid === undefined ? '' : ` (process ${pid} does not answer)`}.`
+  return [
+    `The cluster in ${home} runs: ${server}, ${version}, process ${pid}, nats-server ${natsPid}; ${pods.running} of ${pods.total} pods running.`,
+    '',
+    table(['NODE', 'STATUS', 'PODS'], nodes.map((node) => [node.name, node.ready ? 'Ready' : 'NotReady', String(node.pods)])),
+    '',
+    table(['STREAM', 'MESSAGES', 'SIZE', 'LAST SEQUENCE'], streams.map(({ name, messages, bytes, lastSequence }) => [name, String(messages), `${(bytes / 2 ** 20).toFixed(1)} MiB`, String(lastSequence)]))
+  ].join('\n')
+}

@@ -1,0 +1,88 @@
+/** `reckon follow`: the log as it grows, through a cursor that has a name and survives everything. */
+import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, type ConsumerConfig, type JsMsg } from '@nats-io/jetstream'
+import { nanos, nuid } from '@nats-io/transport-node'
+import { decodeFacts, objectOf, type Event } from '#events/Event.ts'
+import { plainHeaders } from '../../platform/jetstream/JetStreamLog.ts'
+import { CliError, type Environment } from '../Environment.ts'
+import { encoded, out, dim, bold } from '../print.ts'
+import { kindOfWord, type Named } from '../resources.ts'
+import { factOf } from './history.ts'
+
+export interface FollowOptions {
+  /** Undefined: no cursor, from now (or `from`). */
+  readonly cursor: string | undefined
+  /** A sequence, an RFC 3339 time, `-5m`, `start`; matters for a new cursor, or with `reset`. */
+  readonly from: string | undefined
+  readonly reset: boolean
+  readonly kind: string | undefined
+  readonly namespace: string | undefined
+  readonly name: string | undefined
+  readonly format: 'table' | 'json' | 'yaml'
+  /** Stop when everything there is has been shown. */
+  readonly once: boolean
+}
+
+const CURSOR = /^[A-Za-z0-9_-]{1,64}$/
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const IDLE_MS = 30 * 60_000
+
+export const startOf = (from: string | undefined, now: number): Partial<ConsumerConfig> => {
+  if (from === undefined) return { deliver_policy: DeliverPolicy.New }
+  if (from === 'start') return { deliver_policy: DeliverPolicy.All }
+  if (/^\d+$/.test(from)) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, Number(from)) }
+  const ago = /^-(\d+(?:\.\d+)?)([smhd])$/.exec(from)
+  const time = ago === null ? Date.parse(from) : now - Number(ago[1]) * (UNITS[ago[2] as string] as number)
+  if (Number.isNaN(time)) throw new CliError(`error: --from ${from}: use a sequence, an RFC 3339 time, a time ago (-5m) or start`)
+  return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(time).toISOString() }
+}
+
+export const follow = async (environment: Environment, options: FollowOptions, signal: AbortSignal): Promise<void> => {
+  const { cursor, from, reset, format, once } = options
+  if (cursor !== undefined && !CURSOR.test(cursor)) throw new CliError('error: a cursor is named with letters, digits, - and _')
+  const kind: Named['kind'] | undefined = options.kind === undefined ? undefined : kindOfWord(options.kind)
+  const connection = await environment.connect()
+  try {
+    const jsm = await jetstreamManager(connection, { checkAPI: false })
+    const name = cursor === undefined ? `follow-${nuid.next()}` : `follow-${cursor}`
+    if (cursor !== undefined && reset) await jsm.consumers.delete('EVENTS', name).catch(() => false)
+    const known = cursor === undefined ? undefined : await jsm.consumers.info('EVENTS', name).catch(() => undefined)
+    if (known === undefined)
+      await jsm.consumers.add('EVENTS', {
+        ...(cursor === undefined ? { name, inactive_threshold: nanos(IDLE_MS) } : { durable_name: name }),
+        // One event at a time is acknowledged, in order: after a crash the cursor stands at what was not shown yet.
+        ack_policy: AckPolicy.Explicit,
+        ack_wait: nanos(30_000),
+        max_ack_pending: 1_000,
+        ...startOf(from, Date.now())
+      })
+    const info = await jsm.consumers.info('EVENTS', name)
+    if (once && info.num_pending === 0) return
+    const messages = await jetstream(connection).consumers.getConsumerFromInfo(info).consume({ max_messages: 200 })
+    signal.addEventListener('abort', () => void messages.close())
+    if (signal.aborted) return
+    for await (const message of messages) {
+      const event = eventOf(message)
+      if ((kind === undefined || (event.key.resource === kind.resource && event.key.group === kind.group)) && (options.namespace === undefined || event.key.namespace === options.namespace) && (options.name === undefined || event.key.name === options.name)) out(textOf(event, format))
+      message.ack()
+      if (once && message.info.pending === 0) {
+        await connection.flush()
+        break
+      }
+    }
+    if (cursor === undefined) await jsm.consumers.delete('EVENTS', name).catch(() => false)
+  } finally {
+    await connection.close()
+  }
+}
+
+const eventOf = (message: JsMsg): Event => {
+  const facts = decodeFacts('EVENTS', { subject: message.subject, sequence: message.seq, headers: plainHeaders(message.headers) })
+  return { ...facts, object: objectOf(message.string(), message.seq) }
+}
+
+const textOf = (event: Event, format: FollowOptions['format']): string => {
+  const { sequence, time, type, key, user, source, command } = event
+  if (format === 'yaml') return `---\n${encoded(event, 'yaml')}`
+  if (format === 'json') return JSON.stringify({ specversion: '1.0', id: event.id, type, source, time, subject: `${key.namespace}/${key.name}`, sequence, user, correlationid: event.correlationId, causationid: event.causationId, command, deleted: event.deleted, data: event.object })
+  return `${String(sequence).padStart(8)}  ${dim(time)}  ${bold(`${type.split('.')[1]} ${key.namespace === '' ? '' : `${key.namespace}/`}${key.name}`)} ${factOf(type)}  ${dim(command === undefined ? `${source} (${user})` : `${user}: ${command}`)}`
+}

@@ -1,0 +1,37 @@
+/** How results look: padded columns for people, JSON and YAML for machines. */
+import colors from 'picocolors'
+import { stringify } from 'yaml'
+
+export type Format = 'table' | 'wide' | 'json' | 'yaml' | 'name'
+
+export const out = (text: string): void => void process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
+
+/** Columns as kubectl pads them: three spaces apart, none after the last. */
+export const table = (header: readonly string[], rows: readonly (readonly string[])[]): string => {
+  const widths = header.map((name, column) => Math.max(name.length, ...rows.map((row) => (row[column] ?? '').length)))
+  const line = (cells: readonly string[]): string => cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd((widths[column] ?? 0) + 3))).join('').trimEnd()
+  return [line(header), ...rows.map(line)].join('\n')
+}
+
+export const encoded = (value: unknown, format: 'json' | 'yaml'): string => (format === 'json' ? JSON.stringify(value, undefined, 2) : stringify(value, { lineWidth: 0 }).trimEnd())
+
+const plain = !process.stdout.isTTY || process.env['NO_COLOR'] !== undefined
+const paint = (color: (text: string) => string) => (text: string) => (plain ? text : color(text))
+export const dim = paint(colors.dim)
+export const bold = paint(colors.bold)
+export const red = paint(colors.red)
+export const green = paint(colors.green)
+
+/** `3.2 s`, `450 ms`, `2 m 5 s`: how long something took. */
+export const took = (ms: number): string => {
+  if (ms < 1_000) return `${Math.round(ms)} ms`
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`
+  return `${Math.floor(ms / 60_000)} m ${Math.round((ms % 60_000) / 1_000)} s`
+}
+
+/** A value on one line, cut where it gets long. */
+export const short = (value: unknown, limit = 80): string => {
+  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  const line = (text ?? '').replace(/\s+/g, ' ')
+  return line.length > limit ? `${line.slice(0, limit - 1)}…` : line
+}
