@@ -1,5 +1,5 @@
 /** What Deployment and ReplicaSet share: a selector, a pod template, and how both read in a table. */
-import type { Container, PodTemplateSpec } from 'kubernetes-types/core/v1'
+import type { Container, PodSpec, PodTemplateSpec } from 'kubernetes-types/core/v1'
 import type { Column } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { defaultPodSpec } from '../core/pod/default.ts'
@@ -13,7 +13,7 @@ import type { FieldError } from '../Refusal.ts'
 export const defaultTemplate = (spec: { template?: PodTemplateSpec }): void => {
   const template = (spec.template ??= {})
   template.metadata ??= {}
-  if (template.spec !== undefined) defaultPodSpec(template.spec)
+  defaultPodSpec((template.spec ??= {} as PodSpec))
 }
 
 export const validateSelectorAndTemplate = (object: KubeObject, errors: FieldError[]): void => {
@@ -28,7 +28,7 @@ export const validateSelectorAndTemplate = (object: KubeObject, errors: FieldErr
     return
   }
   const labels = template.metadata?.labels
-  if (selector !== undefined && !matches(selectorOf(selector), labels)) errors.push(badValue('spec.template.metadata.labels', labels ?? {}, '`selector` does not match template `labels`'))
+  if (!matches(selectorOf(selector), labels)) errors.push(badValue('spec.template.metadata.labels', labels ?? {}, '`selector` does not match template `labels`'))
   validateLabels(labels, 'spec.template.metadata.labels', errors)
   validateAnnotations(template.metadata?.annotations, 'spec.template.metadata.annotations', errors)
   const pod = template.spec
