@@ -51,7 +51,12 @@ const environment: Environment = {
 
 process.stdout.on('error', () => process.exit(0))
 
-const program = Command.run(commands(environment), { version: project.version }).pipe(
+/** `--at -5m`: a time ago looks like a flag to the parser, so it is joined to its own. */
+const MOMENTS = new Set(['--at', '--from'])
+const given = process.argv.slice(2)
+const words = given.flatMap((word, at) => (MOMENTS.has(word) && given[at + 1] !== undefined ? [`${word}=${given[at + 1]}`] : MOMENTS.has(given[at - 1] ?? '') ? [] : [word]))
+
+const program = Command.runWith(commands(environment), { version: project.version })(words).pipe(
   Effect.provide(NodeServices.layer),
   Effect.catch((error) =>
     Effect.sync(() => {
