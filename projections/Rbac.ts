@@ -2,7 +2,8 @@
 import type { UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { forbidden } from '#events/Refusal.ts'
+import { forbidden, notFound } from '#events/Refusal.ts'
+import { nodeMay, nodeOf } from './NodeRestriction.ts'
 import type { ObjectsView } from './Objects.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
@@ -49,19 +50,23 @@ const appliesTo = (subject: Subject, user: UserInfo): boolean => {
 
 const has = (list: readonly string[] | undefined, value: string): boolean => list?.some((item) => item === '*' || item === value) === true
 
+const pathCovers = (pattern: string, path: string): boolean => pattern === '*' || pattern === path || (pattern.endsWith('*') && path.startsWith(pattern.slice(0, -1)))
+
 const allows = (rule: Rule, { verb, group, resource, subresource, name, path }: Attributes): boolean => {
   if (!has(rule.verbs, verb)) return false
-  if (path !== undefined) return rule.nonResourceURLs?.some((url) => url === '*' || url === path || (url.endsWith('*') && path.startsWith(url.slice(0, -1)))) === true
+  if (path !== undefined) return rule.nonResourceURLs?.some((url) => pathCovers(url, path)) === true
   if (!has(rule.apiGroups, group)) return false
   const whole = subresource === '' ? resource : `${resource}/${subresource}`
   const named = rule.resources?.some((item) => item === '*' || item === whole || (subresource !== '' && item === `*/${subresource}`)) === true
   return named && ((rule.resourceNames?.length ?? 0) === 0 || rule.resourceNames?.includes(name) === true)
 }
 
-const rulesOf = (view: ObjectsView, roleRef: RoleRef, namespace: string): readonly Rule[] => {
-  const role = roleRef.kind === 'ClusterRole' ? view.get({ ...ref('clusterroles'), namespace: '', name: roleRef.name }) : view.get({ ...ref('roles'), namespace, name: roleRef.name })
-  return (role?.object['rules'] ?? []) as readonly Rule[]
-}
+const isPathRule = (rule: Rule): boolean => (rule.nonResourceURLs?.length ?? 0) > 0
+
+const findRole = (view: ObjectsView, roleRef: RoleRef, namespace: string): KubeObject | undefined =>
+  (roleRef.kind === 'ClusterRole' ? view.get({ ...ref('clusterroles'), namespace: '', name: roleRef.name }) : view.get({ ...ref('roles'), namespace, name: roleRef.name }))?.object
+
+const rulesOf = (view: ObjectsView, roleRef: RoleRef, namespace: string): readonly Rule[] => (findRole(view, roleRef, namespace)?.['rules'] ?? []) as readonly Rule[]
 
 const grantsOf = function* (view: ObjectsView, user: UserInfo, namespace: string): Generator<{ readonly rules: readonly Rule[]; readonly binding: KubeObject }> {
   for (const { object } of view.collection(ref('clusterrolebindings')).values())
@@ -73,6 +78,8 @@ const grantsOf = function* (view: ObjectsView, user: UserInfo, namespace: string
 
 export const authorize = (view: ObjectsView, user: UserInfo, attributes: Attributes): { readonly allowed: boolean; readonly reason: string } => {
   if (user.groups.includes(SUPERUSERS)) return { allowed: true, reason: '' }
+  const node = nodeOf(user)
+  if (node !== undefined && attributes.path === undefined && !nodeMay(view, node, attributes)) return { allowed: false, reason: `no relationship found between node '${node}' and this object` }
   for (const { rules, binding } of grantsOf(view, user, attributes.namespace))
     if (rules.some((rule) => allows(rule, attributes)))
       return { allowed: true, reason: `RBAC: allowed by ${binding.kind} "${binding.metadata.namespace === undefined ? '' : `${binding.metadata.namespace}/`}${binding.metadata.name}" of ${(binding['roleRef'] as RoleRef).kind} "${(binding['roleRef'] as RoleRef).name}"` }
@@ -87,16 +94,18 @@ export const rulesFor = (view: ObjectsView, user: UserInfo, namespace: string): 
         { verbs: ['*'], nonResourceURLs: ['*'] }
       ]
     : [...grantsOf(view, user, namespace)].flatMap((grant) => grant.rules)
-  return { resourceRules: rules.filter(({ nonResourceURLs }) => nonResourceURLs === undefined), nonResourceRules: rules.filter(({ nonResourceURLs }) => nonResourceURLs !== undefined) }
+  return { resourceRules: rules.filter((rule) => !isPathRule(rule)), nonResourceRules: rules.filter(isPathRule) }
 }
 
 /** True when every single permission of `rule` is granted by some rule of `owned`. */
 const covered = (owned: readonly Rule[], rule: Rule): boolean => {
-  if (rule.nonResourceURLs !== undefined)
-    return rule.nonResourceURLs.every((path) => rule.verbs.every((verb) => owned.some((own) => has(own.verbs, verb) && own.nonResourceURLs?.some((url) => url === '*' || url === path || (url.endsWith('*') && path.startsWith(url.slice(0, -1)))))))
+  const verbs = rule.verbs ?? []
+  // A rule with both halves is not valid, but it is judged here first: both must be held.
+  const paths = rule.nonResourceURLs ?? []
+  if (!paths.every((path) => verbs.every((verb) => owned.some((own) => has(own.verbs, verb) && own.nonResourceURLs?.some((url) => pathCovers(url, path)))))) return false
   return (rule.apiGroups ?? []).every((group) =>
     (rule.resources ?? []).every((resource) =>
-      rule.verbs.every((verb) =>
+      verbs.every((verb) =>
         ((rule.resourceNames?.length ?? 0) === 0 ? [undefined] : (rule.resourceNames as readonly (string | undefined)[])).every((name) =>
           owned.some(
             (own) =>
@@ -125,10 +134,12 @@ export const checkEscalation = (view: ObjectsView, user: UserInfo, kind: Pick<Ki
     ? { verb: 'escalate', group: GROUP, resource: kind.resource, subresource: '', namespace, name }
     : { verb: 'bind', group: GROUP, resource: roleRef?.kind === 'ClusterRole' ? 'clusterroles' : 'roles', subresource: '', namespace, name: roleRef?.name ?? '' }
   if (authorize(view, user, attributes).allowed) return
+  // Who could bind a role that does not exist yet would have whatever it is made to grant later.
+  if (!isRole && roleRef !== undefined && findRole(view, roleRef, namespace) === undefined) throw notFound(ref(attributes.resource), roleRef.name)
   const asked = isRole ? ((object['rules'] ?? []) as readonly Rule[]) : roleRef === undefined ? [] : rulesOf(view, roleRef, namespace)
   const owned = [...grantsOf(view, user, namespace)].flatMap((grant) => grant.rules)
   const missing = asked.filter((rule) => !covered(owned, rule))
   if (missing.length === 0) return
-  const listed = missing.map((rule) => `{${rule.nonResourceURLs === undefined ? `APIGroups:${JSON.stringify(rule.apiGroups ?? [])}, Resources:${JSON.stringify(rule.resources ?? [])}` : `NonResourceURLs:${JSON.stringify(rule.nonResourceURLs)}`}, Verbs:${JSON.stringify(rule.verbs)}}`)
+  const listed = missing.map((rule) => `{${!isPathRule(rule) ? `APIGroups:${JSON.stringify(rule.apiGroups ?? [])}, Resources:${JSON.stringify(rule.resources ?? [])}` : `NonResourceURLs:${JSON.stringify(rule.nonResourceURLs)}`}, Verbs:${JSON.stringify(rule.verbs ?? [])}}`)
   throw forbidden(kind, name, `user ${JSON.stringify(user.username)} (groups=${JSON.stringify(user.groups)}) is attempting to grant RBAC permissions not currently held:\n${listed.join('\n')}`)
 }

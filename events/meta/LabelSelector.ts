@@ -199,7 +199,7 @@ export const parseSelector = (text: string): Selector => {
         if (expectValue) values.push('')
         expectValue = true
       } else if (token === ')') {
-        if (expectValue && values.length > 0) values.push('')
+        if (expectValue) values.push('')
         return [...new Set(values)]
       } else wrong(`found '${token}', expected: ',', ')' or identifier`)
     }

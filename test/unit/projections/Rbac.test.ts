@@ -1,0 +1,144 @@
+/** Who may do what: the roles a cluster begins with, what nodes are kept to, and what nobody can give away. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Event } from '#events/Event.ts'
+import { bodyOf } from '#events/Event.ts'
+import type { UserInfo } from '#events/Intent.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { validateMeta } from '#events/meta/ObjectMeta.ts'
+import { bootstrapRbac } from '#events/rbac/bootstrap.ts'
+import { Refusal } from '#events/Refusal.ts'
+import { kindNamed } from '#events/scheme.ts'
+import { Objects } from '#projections/Objects.ts'
+import { authorize, checkEscalation, rulesFor, type Attributes } from '#projections/Rbac.ts'
+
+const RBAC = 'rbac.authorization.k8s.io/v1'
+
+const kindOfObject = (object: KubeObject) => kindNamed(object.apiVersion.includes('/') ? (object.apiVersion.split('/')[0] as string) : '', undefined, object.kind)!
+
+const given = (...objects: KubeObject[]): Objects => {
+  const view = new Objects()
+  let sequence = 0
+  for (const object of [...bootstrapRbac(), ...objects]) {
+    const kind = kindOfObject(object)
+    const facts = { key: { group: kind.group, resource: kind.resource, namespace: object.metadata.namespace ?? '', name: object.metadata.name }, sequence: ++sequence, deleted: false } as Omit<Event, 'object'>
+    view.apply(facts, bodyOf(object))
+  }
+  return view
+}
+
+const user = (username: string, ...groups: string[]): UserInfo => ({ username, groups: [...groups, 'system:authenticated'] })
+const bob = user('bob')
+
+const ask = (verb: string, resource: string, place: Partial<Attributes> = {}): Attributes => {
+  const [name, group = ''] = resource.split(/\.(.*)/) as [string, string?]
+  const [plain, subresource = ''] = name.split('/') as [string, string?]
+  return { verb, group, resource: plain, subresource, namespace: 'default', name: '', ...place }
+}
+
+const bind = (role: string, who: string, namespace?: string): KubeObject => ({
+  apiVersion: RBAC,
+  kind: namespace === undefined ? 'ClusterRoleBinding' : 'RoleBinding',
+  metadata: { name: `${role}-${who}`, ...(namespace === undefined ? {} : { namespace }) },
+  roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: role },
+  subjects: [{ kind: 'User', name: who }]
+})
+
+const roles = suite('the roles a cluster begins with')
+roles('are valid', () => {
+  for (const object of bootstrapRbac()) {
+    const kind = kindOfObject(object)
+    assert.equal([...validateMeta(kind, object), ...(kind.validate?.(object) ?? [])], [], object.metadata.name ?? '')
+  }
+})
+roles('grant what people expect of view, edit and admin', () => {
+  const view = given(bind('view', 'viewer', 'default'), bind('edit', 'editor', 'default'), bind('admin', 'owner', 'default'), bind('cluster-admin', 'root'))
+  const may = (name: string, attributes: Attributes): boolean => authorize(view, user(name), attributes).allowed
+  assert.ok(may('viewer', ask('list', 'pods')))
+  assert.ok(may('viewer', ask('get', 'pods/log')))
+  assert.not.ok(may('viewer', ask('get', 'secrets')), 'secrets are not for viewers')
+  assert.not.ok(may('viewer', ask('delete', 'pods')))
+  assert.not.ok(may('viewer', ask('list', 'pods', { namespace: 'other' })), 'a RoleBinding ends at its namespace')
+  assert.not.ok(may('viewer', ask('list', 'pods', { namespace: '' })))
+  assert.ok(may('editor', ask('create', 'deployments.apps')))
+  assert.ok(may('editor', ask('get', 'secrets')))
+  assert.not.ok(may('editor', ask('create', 'rolebindings.rbac.authorization.k8s.io')))
+  assert.ok(may('owner', ask('create', 'rolebindings.rbac.authorization.k8s.io')))
+  assert.ok(may('root', ask('delete', 'nodes', { namespace: '' })))
+  assert.ok(authorize(view, user('admin', 'system:masters'), ask('anything', 'things.example.com')).allowed)
+  assert.not.ok(authorize(view, bob, ask('get', 'pods')).allowed)
+})
+roles('let everybody who signed in discover the API and ask what they may do', () => {
+  const view = given()
+  assert.ok(authorize(view, bob, { ...ask('get', ''), path: '/apis/apps/v1' }).allowed)
+  assert.not.ok(authorize(view, bob, { ...ask('get', ''), path: '/metrics' }).allowed)
+  assert.ok(authorize(view, bob, ask('create', 'selfsubjectaccessreviews.authorization.k8s.io', { namespace: '' })).allowed)
+})
+roles('keep components to their job', () => {
+  const view = given()
+  const scheduler = user('system:kube-scheduler')
+  assert.ok(authorize(view, scheduler, ask('create', 'pods/binding')).allowed)
+  assert.not.ok(authorize(view, scheduler, ask('delete', 'pods')).allowed)
+  const replicaSets = user('system:serviceaccount:kube-system:replicaset-controller')
+  assert.ok(authorize(view, replicaSets, ask('create', 'pods')).allowed)
+  assert.not.ok(authorize(view, replicaSets, ask('get', 'secrets')).allowed)
+  assert.not.ok(authorize(view, user('system:serviceaccount:default:replicaset-controller'), ask('create', 'pods')).allowed)
+})
+roles('are listed for can-i --list', () => {
+  const rules = rulesFor(given(bind('view', 'bob', 'default')), bob, 'default')
+  assert.ok(rules.resourceRules.some((rule) => rule.resources?.includes('pods')))
+  assert.ok(rules.nonResourceRules.some((rule) => rule.nonResourceURLs?.includes('/version')))
+})
+roles.run()
+
+const nodes = suite('a node')
+const pod = (name: string, nodeName: string): KubeObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { nodeName } })
+nodes('touches its own node, lease and pods only', () => {
+  const view = given(pod('mine', 'n1'), pod('theirs', 'n2'))
+  const may = (attributes: Attributes): boolean => authorize(view, user('system:node:n1', 'system:nodes'), attributes).allowed
+  assert.ok(may(ask('update', 'pods/status', { name: 'mine' })))
+  assert.not.ok(may(ask('update', 'pods/status', { name: 'theirs' })))
+  assert.not.ok(may(ask('delete', 'pods', { name: 'theirs' })))
+  assert.ok(may(ask('update', 'nodes/status', { namespace: '', name: 'n1' })))
+  assert.not.ok(may(ask('update', 'nodes/status', { namespace: '', name: 'n2' })))
+  assert.ok(may(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-node-lease', name: 'n1' })))
+  assert.not.ok(may(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-system', name: 'n1' })))
+  assert.not.ok(may(ask('get', 'secrets', { name: 's' })))
+  assert.is(authorize(view, user('system:node:n1', 'system:nodes'), ask('delete', 'pods', { name: 'theirs' })).reason, "no relationship found between node 'n1' and this object")
+})
+nodes.run()
+
+const escalation = suite('nobody')
+const granting = (view: Objects, who: UserInfo, object: KubeObject): string => {
+  try {
+    checkEscalation(view, who, kindOfObject(object), object)
+    return 'allowed'
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    return `${error.status.code} ${error.message}`
+  }
+}
+const role = (rules: unknown[]): KubeObject => ({ apiVersion: RBAC, kind: 'Role', metadata: { name: 'r', namespace: 'default' }, rules })
+escalation('gives away more than they have', () => {
+  const view = given(bind('admin', 'bob', 'default'))
+  assert.is(granting(view, bob, role([{ verbs: ['get', 'list'], apiGroups: [''], resources: ['pods'] }])), 'allowed')
+  assert.is(
+    granting(view, bob, role([{ verbs: ['get'], apiGroups: [''], resources: ['nodes'] }])),
+    '403 roles.rbac.authorization.k8s.io "r" is forbidden: user "bob" (groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[""], Resources:["nodes"], Verbs:["get"]}'
+  )
+  assert.match(granting(view, bob, role([{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }])), /^403/)
+})
+escalation('hides a grant behind an empty list of paths, or breaks the check with a rule that has no verbs', () => {
+  const view = given(bind('admin', 'bob', 'default'))
+  assert.match(granting(view, bob, role([{ verbs: ['*'], apiGroups: ['*'], resources: ['*'], nonResourceURLs: [] }])), /^403/)
+  assert.match(granting(view, bob, role([{ verbs: ['*'], apiGroups: ['*'], resources: ['*'], nonResourceURLs: ['/version'] }])), /^403/)
+  assert.is(granting(view, bob, role([{ apiGroups: [''], resources: ['pods'] }])), 'allowed')
+})
+escalation('binds a role they do not cover, or one that is not there yet', () => {
+  const view = given(bind('admin', 'bob', 'default'))
+  assert.match(granting(view, bob, bind('cluster-admin', 'eve', 'default')), /^403 rolebindings.rbac.authorization.k8s.io "cluster-admin-eve" is forbidden/)
+  assert.is(granting(view, bob, bind('view', 'eve', 'default')), 'allowed')
+  assert.is(granting(view, bob, bind('later', 'eve', 'default')), '404 clusterroles.rbac.authorization.k8s.io "later" not found')
+  assert.is(granting(view, user('root', 'system:masters'), bind('later', 'eve', 'default')), 'allowed')
+})
+escalation.run()
