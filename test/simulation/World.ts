@@ -1,0 +1,302 @@
+/**
+ * A whole cluster on a virtual clock: the API server's decider, the scheduler, the controllers and simulated agents, on
+ * in-memory logs, with messages that are late, lost and doubled, and services that crash and come back.
+ */
+import type { Intent, IntentResult, Intents, UserInfo } from '#events/Intent.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { streamOf } from '#events/scheme.ts'
+import type { Log } from '#events/Log.ts'
+import { bootstrap } from '#services/apiserver/bootstrap.ts'
+import { ApiDecider } from '#services/apiserver/Decider.ts'
+import { bindingOf, intentOfNotice, intentOfPodReport, intentsOfPulse } from '#services/apiserver/nodes/decide.ts'
+import { controllers, userOf } from '#services/controller-manager/controllers.ts'
+import { Agent } from '#services/kubelet/Agent.ts'
+import { SimulatedPodNetwork } from '#services/kubelet/PodNetwork.ts'
+import { SimulatedProber } from '#services/kubelet/probes/SimulatedProber.ts'
+import { noFiles } from '#services/kubelet/volumes/PodFiles.ts'
+import { Controller, Outrun, type ControllerDefinition } from '#services/platform/Controller.ts'
+import { MemoryLog } from '#services/platform/MemoryLog.ts'
+import type { BindingUpdate, NodeLink } from '#services/platform/NodeLink.ts'
+import { SimulatedRuntime } from '#services/platform/SimulatedRuntime.ts'
+import { View, Views } from '#services/platform/View.ts'
+import { Scheduler } from '#services/scheduler/Scheduler.ts'
+import { ADMIN } from '../support/api.ts'
+import { VirtualClock } from './VirtualClock.ts'
+
+const PODS = { group: '', resource: 'pods' }
+const STREAMS = ['EVENTS', 'NOTICES', 'PULSE'] as const
+/** As NATS clients give up on an answer, and ask again with the same id. */
+const ANSWER_MS = 2_000
+const ASKS = 3
+export const BAD_IMAGE = 'bad:1'
+
+export interface WorldOptions {
+  readonly seed: number
+  readonly nodes: number
+  /** Replaces a log or a controller: how the invariants themselves are tested. */
+  readonly log?: (stream: string, clock: VirtualClock, latency: ConstructorParameters<typeof MemoryLog>[2]) => MemoryLog
+  readonly controllers?: (definitions: readonly ControllerDefinition[]) => readonly ControllerDefinition[]
+  readonly trace?: (line: string) => void
+}
+
+interface Acknowledged {
+  readonly intent: Intent
+  readonly sequence: number
+}
+
+interface Service {
+  readonly name: string
+  stop(): void
+}
+
+export class World {
+  readonly clock: VirtualClock
+  readonly logs: Record<(typeof STREAMS)[number], MemoryLog>
+  /** What was answered positively, and made an event. */
+  readonly acknowledged: Acknowledged[] = []
+  readonly errors: string[] = []
+  readonly runtimes = new Map<string, SimulatedRuntime>()
+  readonly #options: WorldOptions
+  readonly #networks = new Map<string, SimulatedPodNetwork>()
+  /** The truth of BINDINGS: node → pod → update. */
+  readonly #bindings = new Map<string, Map<string, BindingUpdate>>()
+  readonly #followers = new Map<string, Set<(update: BindingUpdate) => void>>()
+  readonly #services = new Map<string, Service>()
+  #api: { views: Views; decider: ApiDecider; stop(): void } | undefined
+  /** While false nothing is late, lost or doubled any more than messages are. */
+  faults = true
+
+  constructor(options: WorldOptions) {
+    this.#options = options
+    this.clock = new VirtualClock(options.seed)
+    const latency = { append: () => 1 + this.clock.random() * 5, deliver: () => 1 + this.clock.random() * (this.faults ? 40 : 5), lose: () => this.faults && this.clock.random() < 0.01 }
+    const make = options.log ?? ((stream, clock, more) => new MemoryLog(stream, clock, more))
+    this.logs = { EVENTS: make('EVENTS', this.clock, { latency }), NOTICES: make('NOTICES', this.clock, { latency }), PULSE: make('PULSE', this.clock, { latency, keepLastOnly: true }) }
+  }
+  trace(what: string): void {
+    this.#options.trace?.(`${(this.clock.elapsed / 1000).toFixed(3).padStart(10)}  ${what}`)
+  }
+  #fail(where: string, error: unknown): void {
+    if (error instanceof Outrun) return
+    const message = error instanceof Error ? error.message : String(error)
+    // What comes of lost messages, stopped services and closed views is what this world is made of.
+    if (/no answer|was closed|not yet|acknowledge|is not there|being terminated/.test(message)) return
+    this.errors.push(`${where}: ${message}`)
+    this.trace(`ERROR ${where}: ${message}`)
+  }
+  async views(): Promise<Views> {
+    const list = STREAMS.map((stream) => new View(stream, this.logs[stream] as Log, this.clock))
+    await Promise.all(list.map((view) => view.start()))
+    return new Views(list, streamOf)
+  }
+  async start(): Promise<void> {
+    await this.startApi()
+    const api = this.#api as NonNullable<typeof this.api>
+    await bootstrap({ ...api, clock: this.clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+    for (let n = 1; n <= this.#options.nodes; n++) await this.startAgent(`n${n}`)
+    for (const name of this.controlNames()) await this.startControl(name)
+  }
+  get api(): { views: Views; decider: ApiDecider } | undefined {
+    return this.#api
+  }
+  async startApi(): Promise<void> {
+    const views = await this.views()
+    const decider = new ApiDecider({ views, clock: this.clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
+    const subscription = views.of(PODS).subscribe(({ entry }) => entry.key.resource === 'pods' && this.#publish(views, entry.key.namespace, entry.key.name))
+    this.#api = {
+      views,
+      decider,
+      stop: () => {
+        subscription.close()
+        for (const view of views.byStream.values()) view.close()
+      }
+    }
+    for (const entry of views.collection(PODS).list()) this.#publish(views, entry.key.namespace, entry.key.name)
+    for (const pods of this.#bindings.values()) for (const { namespace, name, binding } of [...pods.values()]) if (binding !== null && views.get({ ...PODS, namespace, name }) === undefined) this.#publish(views, namespace, name)
+    this.trace('api server up')
+  }
+  stopApi(): void {
+    this.#api?.stop()
+    this.#api = undefined
+    this.trace('api server crashed')
+  }
+  #publish(views: Views, namespace: string, name: string): void {
+    const entry = views.get({ ...PODS, namespace, name })
+    const node = entry?.object['spec']?.nodeName as string | undefined
+    for (const [other, pods] of this.#bindings) if (other !== node && pods.get(`${namespace}/${name}`)?.binding) this.#deliver(other, { namespace, name, binding: null })
+    if (entry !== undefined && node !== undefined && node !== '') this.#deliver(node, { namespace, name, binding: bindingOf(views, entry, { clusterCA: 'ca' }) })
+  }
+  #deliver(node: string, update: BindingUpdate): void {
+    let pods = this.#bindings.get(node)
+    if (pods === undefined) this.#bindings.set(node, (pods = new Map()))
+    const id = `${update.namespace}/${update.name}`
+    const before = pods.get(id)
+    const text = (binding: BindingUpdate['binding']): string => (binding === null ? '' : JSON.stringify({ ...binding, cause: undefined }))
+    if (before !== undefined && text(before.binding) === text(update.binding)) return
+    pods.set(id, update)
+    // In order per node, as a consumer delivers.
+    this.clock.after(5, () => {
+      for (const follower of this.#followers.get(node) ?? []) follower(update)
+    })
+  }
+  /** An intent on its way to the decider and back, through a network that loses, delays and doubles. */
+  async ask(intent: Intent, user: UserInfo): Promise<IntentResult> {
+    for (let tries = 1; ; tries++) {
+      const answer = await this.#attempt(intent, user)
+      if (answer !== undefined) {
+        if (answer.ok && answer.unchanged !== true && answer.sequence > 0 && intent.options?.dryRun !== true) this.acknowledged.push({ intent, sequence: answer.sequence })
+        return answer
+      }
+      if (tries >= ASKS) throw new Error('no answer from the API server')
+    }
+  }
+  #attempt(intent: Intent, user: UserInfo): Promise<IntentResult | undefined> {
+    return new Promise((resolve) => {
+      const timeout = this.clock.after(ANSWER_MS, () => resolve(undefined))
+      const send = (): void => {
+        if (this.faults && this.clock.random() < 0.02) return
+        this.clock.after(this.clock.random() * (this.faults ? 30 : 3), () => {
+          const decider = this.#api?.decider
+          if (decider === undefined) return
+          decider.submit(intent, user).then(
+            (result) => {
+              if (this.faults && this.clock.random() < 0.02) return
+              this.clock.after(this.clock.random() * (this.faults ? 30 : 3), () => {
+                timeout.cancel()
+                resolve(result)
+              })
+            },
+            (error: unknown) => this.#fail('decider', error)
+          )
+        })
+      }
+      send()
+      if (this.faults && this.clock.random() < 0.02) send()
+    })
+  }
+  intents(user: UserInfo): Intents {
+    return { submit: (intent) => this.ask(intent, user) }
+  }
+  /** As the administrator, from a command line that asks until it is answered. */
+  person(intent: Omit<Intent, 'id' | 'source' | 'version'> & { readonly version?: string }): Promise<IntentResult | undefined> {
+    this.trace(`person: ${intent.verb} ${intent.ref.resource}/${intent.name}${intent.subresource === undefined ? '' : `/${intent.subresource}`}`)
+    return this.ask({ version: 'v1', ...intent, id: this.clock.uuid(), source: 'kubectl' }, ADMIN).catch(() => undefined)
+  }
+  controlNames(): string[] {
+    return ['scheduler', ...controllers({ clusterCA: 'ca' }).map(({ name }) => name)]
+  }
+  async startControl(name: string): Promise<void> {
+    const views = await this.views()
+    if (name === 'scheduler') {
+      const scheduler = new Scheduler(views, this.intents({ username: 'system:kube-scheduler', groups: ['system:authenticated'] }), this.clock, (error) => this.#fail('scheduler', error))
+      scheduler.start()
+      this.#serve(name, views, () => scheduler.stop())
+    } else {
+      const definitions = controllers({ clusterCA: 'ca' })
+      const definition = (this.#options.controllers?.(definitions) ?? definitions).find((one) => one.name === name) as ControllerDefinition
+      const controller = new Controller(definition, views, this.intents(userOf(name)), this.clock, ({ key, error }) => this.#fail(`${name} ${key}`, error))
+      controller.start()
+      this.#serve(name, views, () => controller.stop())
+    }
+    this.trace(`${name} up`)
+  }
+  #serve(name: string, views: Views, stop: () => void): void {
+    this.#services.set(name, {
+      name,
+      stop: () => {
+        stop()
+        for (const view of views.byStream.values()) view.close()
+      }
+    })
+  }
+  stopService(name: string): void {
+    this.#services.get(name)?.stop()
+    this.#services.delete(name)
+    this.trace(`${name} crashed`)
+  }
+  async startAgent(node: string): Promise<void> {
+    let runtime = this.runtimes.get(node)
+    if (runtime === undefined) this.runtimes.set(node, (runtime = new SimulatedRuntime({ clock: this.clock, startMs: () => 50 + this.clock.random() * 400, hasImage: (name) => !name.startsWith('bad'), pullError: () => 'manifest unknown' })))
+    let network = this.#networks.get(node)
+    if (network === undefined) this.#networks.set(node, (network = new SimulatedPodNetwork(`10.244.${node.slice(1)}`)))
+    const agent = new Agent({
+      node,
+      hostIP: `192.0.2.${node.slice(1)}`,
+      podCIDR: `10.244.${node.slice(1)}.0/24`,
+      pauseImage: 'pause:1',
+      link: this.#link(node),
+      runtime,
+      network,
+      files: noFiles,
+      prober: new SimulatedProber(runtime),
+      machine: { cores: 4, memory: 8 * 2 ** 30, negativeScores: true, ephemeralStorage: 2 ** 40, machineID: node, bootID: node },
+      clock: this.clock,
+      onError: (error) => this.#fail(`agent ${node}`, error)
+    })
+    void agent.start().catch((error: unknown) => this.#fail(`agent ${node}`, error))
+    this.#services.set(node, { name: node, stop: () => agent.stop() })
+    this.trace(`agent ${node} up`)
+  }
+  #link(node: string): NodeLink {
+    const user: UserInfo = { username: `system:node:${node}`, groups: ['system:nodes', 'system:authenticated'] }
+    const draftToIntent = (draft: Omit<Intent, 'id' | 'source'>): Intent => ({ ...draft, id: this.clock.uuid(), source: `kubelet/${node}` })
+    /** What REPORTS does: stored once it is acknowledged, worked off when there is an API server. */
+    const whenServed = async (work: (views: Views) => Promise<void>): Promise<void> => {
+      await new Promise<void>((resolve) => void this.clock.after(1 + this.clock.random() * 20, resolve))
+      const later = (): void => {
+        const api = this.#api
+        if (api === undefined) void this.clock.after(500, later)
+        else work(api.views).catch((error: unknown) => (/no answer|closed/.test(String(error)) ? void this.clock.after(500, later) : this.#fail(`report of ${node}`, error)))
+      }
+      later()
+    }
+    /** Newest report per pod: an older one that comes late is not taken. */
+    const newest = new Map<string, number>()
+    let count = 0
+    return {
+      bindings: ({ onUpdate, onCaughtUp }) => {
+        let followers = this.#followers.get(node)
+        if (followers === undefined) this.#followers.set(node, (followers = new Set()))
+        const mine = (update: BindingUpdate): void => onUpdate(update)
+        this.clock.after(5, () => {
+          for (const update of this.#bindings.get(node)?.values() ?? []) onUpdate(update)
+          followers.add(mine)
+          onCaughtUp()
+        })
+        return { close: () => void followers.delete(mine) }
+      },
+      reportPod: (namespace, name, report) => {
+        const id = `${namespace}/${name}`
+        const number = ++count
+        newest.set(id, number)
+        return whenServed(async (views) => {
+          if (newest.get(id) !== number) return
+          const draft = intentOfPodReport(views, node, namespace, name, report)
+          if (draft === undefined) return
+          const result = await this.ask(draftToIntent(draft), user)
+          if (!result.ok && result.status.reason === 'Conflict') throw new Error('closed: decided on an older view')
+        })
+      },
+      reportNotice: (_namespace, _name, notice) => whenServed(async (views) => void (await this.ask(draftToIntent(intentOfNotice(views, node, notice)), user))),
+      pulse: (pulse) =>
+        whenServed(async (views) => {
+          for (const draft of intentsOfPulse(views, pulse, `${new Date(this.clock.now()).toISOString().slice(0, 19)}Z`)) await this.ask(draftToIntent(draft), user)
+        })
+    }
+  }
+  /** Names of everything that can crash. */
+  crashable(): string[] {
+    return [...this.#services.keys()].sort()
+  }
+  async restart(name: string): Promise<void> {
+    if (this.runtimes.has(name)) await this.startAgent(name)
+    else await this.startControl(name)
+  }
+  object(kind: { group: string; resource: string }, name: string): KubeObject | undefined {
+    return this.#api?.views.get({ ...kind, namespace: 'default', name })?.object
+  }
+  stop(): void {
+    for (const name of [...this.#services.keys()]) this.stopService(name)
+    this.#api?.stop()
+  }
+}

@@ -1,0 +1,151 @@
+/** What must hold, whatever was lost, delayed, doubled or crashed. Each fault says what broke. */
+import { decodeFacts, type Event } from '#events/Event.ts'
+import { keyId } from '#events/Key.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { same } from '#events/meta/faults.ts'
+import { KINDS, streamOf } from '#events/scheme.ts'
+import { Objects } from '#projections/Objects.ts'
+import { limitsOf, type DeploymentSpec } from '#services/controller-manager/deployment/rollout.ts'
+import { BAD_IMAGE, type World } from './World.ts'
+
+const PODS = { group: '', resource: 'pods' }
+const DEPLOYMENTS = { group: 'apps', resource: 'deployments' }
+const REPLICASETS = { group: 'apps', resource: 'replicasets' }
+const SLICES = { group: 'discovery.k8s.io', resource: 'endpointslices' }
+
+type Facts = Omit<Event, 'object'>
+
+/** The log itself: every acknowledged write there, once; every event chained to the one before it; no pod bound twice. */
+export const checkLog = async (world: World): Promise<string[]> => {
+  const faults: string[] = []
+  const heads = new Map<string, number>()
+  const bySequence = new Map<number, Facts>()
+  const ids = new Set<string>()
+  const nodes = new Map<string, string>()
+  const log = world.logs.EVENTS
+  const replay = new Objects()
+  const last = await log.lastSequence()
+  for (let sequence = 1; sequence <= last; sequence++) {
+    const entry = await log.get(sequence)
+    if (entry === undefined) {
+      faults.push(`event ${sequence} is missing from the log`)
+      continue
+    }
+    const facts = decodeFacts('EVENTS', entry)
+    const id = keyId(facts.key)
+    if ((heads.get(id) ?? 0) !== facts.expected) faults.push(`event ${sequence} of ${id} was decided on ${facts.expected}, but ${heads.get(id) ?? 0} was the last`)
+    if (ids.has(facts.id)) faults.push(`intent ${facts.id} made two events, the second at ${sequence}`)
+    ids.add(facts.id)
+    heads.set(id, sequence)
+    bySequence.set(sequence, facts)
+    replay.apply(facts, entry.text)
+    if (facts.key.resource === 'pods' && facts.key.group === '' && !facts.deleted) {
+      const pod = replay.get(facts.key)?.object as KubeObject
+      const uid = pod.metadata.uid as string
+      const node = (pod['spec'].nodeName as string | undefined) ?? ''
+      const before = nodes.get(uid)
+      if (before !== undefined && before !== node) faults.push(`pod ${id} was bound to ${before} and then to ${node === '' ? 'nothing' : node} (event ${sequence})`)
+      if (node !== '') nodes.set(uid, node)
+    }
+    faults.push(...rolloutFaults(replay, facts, sequence))
+  }
+  for (const { intent, sequence } of world.acknowledged) {
+    if (streamOf(intent.ref) !== 'EVENTS') continue
+    if (bySequence.get(sequence)?.id !== intent.id) faults.push(`${intent.verb} ${intent.ref.resource}/${intent.name} was acknowledged at ${sequence}, where the log has ${bySequence.get(sequence)?.id ?? 'nothing'}`)
+  }
+  return faults
+}
+
+/** Sizes a deployment had lately: its controller may be that far behind. */
+const lately = new WeakMap<Objects, Map<string, { sequence: number; most: number; least: number }[]>>()
+/** Events a controller may be behind: far more than its view is ever late. */
+const BEHIND = 400
+
+/** A size the deployment controller sets keeps all sizes together within maxSurge and maxUnavailable. */
+const rolloutFaults = (state: Objects, facts: Facts, sequence: number): string[] => {
+  let known = lately.get(state)
+  if (known === undefined) lately.set(state, (known = new Map()))
+  if (facts.key.resource === 'deployments') {
+    const deployment = state.get(facts.key)?.object
+    if (deployment === undefined) return []
+    const spec = deployment['spec'] as DeploymentSpec
+    const { surge, unavailable } = limitsOf(spec)
+    const list = known.get(deployment.metadata.uid as string) ?? []
+    list.push({ sequence, most: (spec.replicas ?? 1) + surge, least: (spec.replicas ?? 1) - unavailable })
+    known.set(deployment.metadata.uid as string, list)
+    return []
+  }
+  if (facts.key.resource !== 'replicasets' || facts.source !== 'deployment-controller' || facts.deleted) return []
+  const set = state.get(facts.key)?.object
+  const owner = set?.metadata.ownerReferences?.[0]?.uid
+  const sizes = owner === undefined ? undefined : known.get(owner)
+  if (set === undefined || owner === undefined || sizes === undefined) return []
+  const recent = sizes.filter((size, at) => at === sizes.length - 1 || (sizes[at + 1]?.sequence ?? 0) > sequence - BEHIND)
+  const total = [...state.collection(REPLICASETS).indexed('owner', owner)].reduce((sum, { object }) => sum + ((object['spec'].replicas as number | undefined) ?? 1), 0)
+  const most = Math.max(...recent.map((size) => size.most))
+  const least = Math.min(...recent.map((size) => size.least))
+  if (total > most) return [`event ${sequence} sizes the ReplicaSets of ${facts.key.name} to ${total} together, over the limit of ${most}`]
+  const grows = facts.type.includes('created')
+  return !grows && total < least && recent.length === 1 ? [`event ${sequence} sizes the ReplicaSets of ${facts.key.name} to ${total} together, under the limit of ${least}`] : []
+}
+
+/** Every follower's fold equals a replay of the log from the beginning. */
+export const checkViews = async (world: World): Promise<string[]> => {
+  const faults: string[] = []
+  const views = world.api?.views
+  if (views === undefined) return ['there is no API server in the end']
+  for (const view of views.byStream.values()) {
+    const fresh = new Objects()
+    const last = await view.log.lastSequence()
+    for (let sequence = 1; sequence <= last; sequence++) {
+      const entry = await view.log.get(sequence)
+      if (entry !== undefined) fresh.apply(decodeFacts(view.stream, entry), entry.text)
+    }
+    for (const kind of KINDS) {
+      if (kind.stream !== view.stream) continue
+      const folded = view.objects.collection(kind).list()
+      const replayed = fresh.collection(kind).list()
+      if (folded.length !== replayed.length) faults.push(`${kind.resource}: ${folded.length} folded, ${replayed.length} replayed`)
+      for (const [at, entry] of folded.entries()) if (entry.sequence !== replayed[at]?.sequence || !same(entry.object, replayed[at]?.object)) faults.push(`${kind.resource} ${entry.id}: folded ${entry.sequence}, replayed ${replayed[at]?.sequence}`)
+    }
+  }
+  return faults
+}
+
+/** Everything asked for is so, and nothing else is there. Empty when the cluster has converged. */
+export const unsettled = (world: World): string[] => {
+  const views = world.api?.views
+  if (views === undefined) return ['there is no API server']
+  const open: string[] = []
+  const pods = [...views.collection(PODS).values()].map(({ object }) => object)
+  const live = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+  if (live.length !== pods.length) open.push(`${pods.length - live.length} pods are still going`)
+  const uids = new Set([...views.collection(REPLICASETS).values()].map(({ object }) => object.metadata.uid))
+  for (const pod of live) if (!uids.has(pod.metadata.ownerReferences?.[0]?.uid)) open.push(`pod ${pod.metadata.name} belongs to nobody`)
+  const names = new Set([...views.collection(DEPLOYMENTS).values()].map(({ object }) => object.metadata.uid))
+  for (const { object: set } of views.collection(REPLICASETS).values()) if (!names.has(set.metadata.ownerReferences?.[0]?.uid as string)) open.push(`ReplicaSet ${set.metadata.name} belongs to nobody`)
+  for (const { object: deployment } of views.collection(DEPLOYMENTS).values()) {
+    const spec = deployment['spec'] as DeploymentSpec & { template: { spec: { containers: { image: string }[] } } }
+    const status = (deployment['status'] ?? {}) as Record<string, number | undefined>
+    const replicas = spec.replicas ?? 1
+    if (status['observedGeneration'] !== deployment.metadata.generation) open.push(`${deployment.metadata.name} is not observed`)
+    if (spec.template.spec.containers[0]?.image === BAD_IMAGE) continue
+    if ((status['availableReplicas'] ?? 0) !== replicas || (status['updatedReplicas'] ?? 0) !== replicas || (status['replicas'] ?? 0) !== replicas)
+      open.push(`${deployment.metadata.name}: ${status['availableReplicas'] ?? 0} available, ${status['updatedReplicas'] ?? 0} updated, ${status['replicas'] ?? 0} in all, of ${replicas}`)
+  }
+  const ips = live.map((pod) => pod['status']?.podIP as string | undefined).filter((ip) => ip !== undefined)
+  if (new Set(ips).size !== ips.length) open.push('two pods have one address')
+  const ready = new Set(live.filter((pod) => (pod['status']?.conditions as { type: string; status: string }[] | undefined)?.some(({ type, status }) => type === 'Ready' && status === 'True')).map((pod) => pod['status'].podIP as string))
+  for (const { object: slice } of views.collection(SLICES).values())
+    for (const { addresses, conditions } of (slice['endpoints'] ?? []) as { addresses: string[]; conditions: { ready: boolean } }[])
+      if (slice.metadata.labels?.['endpointslice.kubernetes.io/managed-by'] !== undefined && conditions.ready && !ready.has(addresses[0] as string)) open.push(`${slice.metadata.name} sends traffic to ${addresses[0]}, which is not ready`)
+  return open
+}
+
+/** Containers of pods that are gone. */
+export const strayContainers = async (world: World): Promise<string[]> => {
+  const uids = new Set([...(world.api?.views.collection(PODS).values() ?? [])].map(({ object }) => object.metadata.uid))
+  const stray: string[] = []
+  for (const [node, runtime] of world.runtimes) for (const { identity } of await runtime.list()) if (!uids.has(identity.podUid)) stray.push(`${node} still has a container of ${identity.pod}`)
+  return stray
+}
