@@ -124,7 +124,7 @@ export class World {
     const entry = views.get({ ...PODS, namespace, name })
     const node = entry?.object['spec']?.nodeName as string | undefined
     for (const [other, pods] of this.#bindings) if (other !== node && pods.get(`${namespace}/${name}`)?.binding) this.#deliver(other, { namespace, name, binding: null })
-    if (entry !== undefined && node !== undefined && node !== '') this.#deliver(node, { namespace, name, binding: bindingOf(views, entry, { clusterCA: 'ca' }) })
+    if (entry !== undefined && node !== undefined && node !== '') this.#deliver(node, { namespace, name, binding: bindingOf(views, entry, { clusterCA: 'ca', serviceAccountToken: { token: 'simulated', expiresAt: '2099-01-01T00:00:00Z' } }) })
   }
   #deliver(node: string, update: BindingUpdate): void {
     let pods = this.#bindings.get(node)
@@ -240,19 +240,34 @@ export class World {
   #link(node: string): NodeLink {
     const user: UserInfo = { username: `system:node:${node}`, groups: ['system:nodes', 'system:authenticated'] }
     const draftToIntent = (draft: Omit<Intent, 'id' | 'source'>): Intent => ({ ...draft, id: this.clock.uuid(), source: `kubelet/${node}` })
-    /** What REPORTS does: stored once it is acknowledged, worked off when there is an API server. */
-    const whenServed = async (work: (views: Views) => Promise<void>): Promise<void> => {
-      await new Promise<void>((resolve) => void this.clock.after(1 + this.clock.random() * 20, resolve))
-      const later = (): void => {
+    const pause = (): Promise<void> => new Promise((resolve) => void this.clock.after(1 + this.clock.random() * 20, resolve))
+    /** Done when an API server has taken it: what is stored in REPORTS waits for one. */
+    const served = async (work: (views: Views) => Promise<void>): Promise<void> => {
+      for (;;) {
         const api = this.#api
-        if (api === undefined) void this.clock.after(500, later)
-        else work(api.views).catch((error: unknown) => (/no answer|closed/.test(String(error)) ? void this.clock.after(500, later) : this.#fail(`report of ${node}`, error)))
+        if (api !== undefined) {
+          try {
+            return await work(api.views)
+          } catch (error) {
+            if (!/no answer|closed/.test(String(error))) return this.#fail(`report of ${node}`, error)
+          }
+        }
+        await new Promise<void>((resolve) => void this.clock.after(500, resolve))
       }
-      later()
     }
-    /** Newest report per pod: an older one that comes late is not taken. */
-    const newest = new Map<string, number>()
-    let count = 0
+    /** One report of a pod at a time; meanwhile only the newest waits, as ReportIngest does it. */
+    const waiting = new Map<string, () => Promise<void>>()
+    const busy = new Set<string>()
+    const next = (id: string): void => {
+      const work = waiting.get(id)
+      if (work === undefined || busy.has(id)) return
+      waiting.delete(id)
+      busy.add(id)
+      void work().finally(() => {
+        busy.delete(id)
+        next(id)
+      })
+    }
     return {
       bindings: ({ onUpdate, onCaughtUp }) => {
         let followers = this.#followers.get(node)
@@ -265,23 +280,27 @@ export class World {
         })
         return { close: () => void followers.delete(mine) }
       },
-      reportPod: (namespace, name, report) => {
+      reportPod: async (namespace, name, report) => {
         const id = `${namespace}/${name}`
-        const number = ++count
-        newest.set(id, number)
-        return whenServed(async (views) => {
-          if (newest.get(id) !== number) return
-          const draft = intentOfPodReport(views, node, namespace, name, report)
-          if (draft === undefined) return
-          const result = await this.ask(draftToIntent(draft), user)
-          if (!result.ok && result.status.reason === 'Conflict') throw new Error('closed: decided on an older view')
-        })
+        await pause()
+        waiting.set(id, () =>
+          served(async (views) => {
+            const draft = intentOfPodReport(views, node, namespace, name, report)
+            if (draft !== undefined) await this.ask(draftToIntent(draft), user)
+          })
+        )
+        next(id)
       },
-      reportNotice: (_namespace, _name, notice) => whenServed(async (views) => void (await this.ask(draftToIntent(intentOfNotice(views, node, notice)), user))),
-      pulse: (pulse) =>
-        whenServed(async (views) => {
+      reportNotice: async (_namespace, _name, notice) => {
+        await pause()
+        void served(async (views) => void (await this.ask(draftToIntent(intentOfNotice(views, node, notice)), user)))
+      },
+      pulse: async (pulse) => {
+        await pause()
+        void served(async (views) => {
           for (const draft of intentsOfPulse(views, pulse, `${new Date(this.clock.now()).toISOString().slice(0, 19)}Z`)) await this.ask(draftToIntent(draft), user)
         })
+      }
     }
   }
   /** Names of everything that can crash. */

@@ -5,7 +5,8 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import { KINDS, streamOf } from '#events/scheme.ts'
 import { Objects } from '#projections/Objects.ts'
-import { limitsOf, type DeploymentSpec } from '#services/controller-manager/deployment/rollout.ts'
+import { limitsOf } from '#services/controller-manager/deployment/rollout.ts'
+import type { DeploymentSpec } from '#services/controller-manager/deployment/situation.ts'
 import { BAD_IMAGE, type World } from './World.ts'
 
 const PODS = { group: '', resource: 'pods' }

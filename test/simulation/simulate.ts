@@ -32,7 +32,8 @@ export const simulate = async (seed: number, options: Partial<Omit<WorldOptions,
   const pick = <Item>(items: readonly Item[]): Item | undefined => items[below(items.length)]
   let started = false
   void world.start().then(() => (started = true))
-  if (!(await clock.run(120_000, () => started))) return { faults: ['the world did not start'], events: 0, hash: '' }
+  const account = (): boolean => world.object({ group: '', resource: 'serviceaccounts' }, 'default') !== undefined
+  if (!(await clock.run(120_000, () => started && account()))) return { faults: ['the world did not start'], events: 0, hash: '' }
 
   const names = Array.from({ length: 1 + below(3) }, (_, n) => `app${n}`)
   const deployment = (name: string): KubeObject => ({

@@ -1,0 +1,85 @@
+/** Some hundred seeds of the whole cluster; and that the invariants catch what they are there to catch. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Append, AppendResult } from '#events/Log.ts'
+import type { ControllerDefinition } from '#services/platform/Controller.ts'
+import { MemoryLog } from '#services/platform/MemoryLog.ts'
+import { simulate } from './simulate.ts'
+
+const SEEDS = Number(process.env['SEEDS'] ?? 300)
+
+const simulation = suite('the simulated cluster')
+
+simulation(`holds in ${SEEDS} seeds`, async () => {
+  const failures: string[] = []
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const { faults } = await simulate(seed)
+    if (faults.length > 0) failures.push(`seed ${seed}: ${faults.slice(0, 3).join('; ')} (run again: node test/simulation/run.ts --seed ${seed} --trace)`)
+  }
+  assert.equal(failures, [])
+})
+
+simulation('is the same from the same seed', async () => {
+  const [first, second] = [await simulate(7), await simulate(7)]
+  assert.is(first.hash, second.hash)
+  assert.is.not(first.hash, (await simulate(8)).hash)
+})
+
+/** The faults of the first seeds under a change that is wrong. */
+const faultsOf = async (options: Parameters<typeof simulate>[1], seeds = 6): Promise<string> => {
+  const found: string[] = []
+  for (let seed = 1; seed <= seeds && found.length === 0; seed++) found.push(...(await simulate(seed, options)).faults)
+  return found.join('\n')
+}
+
+/** A log that forgets expectations, and so lets the slower of two writers win. */
+class CarelessLog extends MemoryLog {
+  override append(appends: readonly Append[]): Promise<AppendResult> {
+    return super.append(appends.map(({ expected: _, ...append }) => append))
+  }
+}
+
+simulation('would notice a log that ignores expectations', async () => {
+  // Two API servers decide at once on the same state when one is restarted while the other still writes.
+  const faults = await faultsOf({ log: (stream, clock, latency) => new CarelessLog(stream, clock, latency) }, 40)
+  assert.match(faults, /was decided on|made two events|was acknowledged at|not converged|bound to/)
+})
+
+const changed = (name: string, decide: (original: ControllerDefinition) => ControllerDefinition['decide']) => (definitions: readonly ControllerDefinition[]): readonly ControllerDefinition[] =>
+  definitions.map((definition) => (definition.name === name ? { ...definition, decide: decide(definition) } : definition))
+
+simulation('would notice a ReplicaSet controller that never removes a pod', async () => {
+  const faults = await faultsOf({
+    controllers: changed('replicaset-controller', ({ decide }) => (view, key, context) => {
+      const decision = decide(view, key, context)
+      return { ...decision, asks: decision.asks.filter(({ verb, ref }) => !(verb === 'delete' && ref.resource === 'pods')) }
+    })
+  })
+  assert.match(faults, /not converged/)
+})
+
+simulation('would notice a deployment controller that ignores its limits', async () => {
+  const faults = await faultsOf({
+    controllers: changed('deployment-controller', ({ decide }) => (view, key, context) => {
+      const decision = decide(view, key, context)
+      return {
+        ...decision,
+        asks: decision.asks.map((ask) => {
+          if (ask.ref.resource !== 'replicasets') return ask
+          const body = ask.patch?.body as { spec?: { replicas?: number } } | undefined
+          if (ask.patch !== undefined && (body?.spec?.replicas ?? 0) > 0) return { ...ask, patch: { ...ask.patch, body: { ...body, spec: { ...body?.spec, replicas: (body?.spec?.replicas ?? 0) + 9 } } } }
+          const replicas = (ask.object?.['spec']?.replicas as number | undefined) ?? 0
+          return ask.object === undefined || replicas === 0 ? ask : { ...ask, object: { ...ask.object, spec: { ...ask.object['spec'], replicas: replicas + 9 } } }
+        })
+      }
+    })
+  })
+  assert.match(faults, /over the limit/)
+})
+
+simulation('would notice a garbage collector that does not work', async () => {
+  const faults = await faultsOf({ controllers: changed('generic-garbage-collector', () => () => ({ asks: [] })) }, 12)
+  assert.match(faults, /belongs to nobody|still going|still has a container/)
+})
+
+simulation.run()
