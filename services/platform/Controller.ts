@@ -10,7 +10,7 @@ import { resourceId } from '#events/Key.ts'
 import type { Cause, Intent, IntentResult, Intents } from '#events/Intent.ts'
 import type { Subscription } from '#events/Log.ts'
 import type { Change, Entry, ObjectsView } from '#projections/Objects.ts'
-import type { Clock, Timer } from './Clock.ts'
+import { sleep, type Clock, type Timer } from './Clock.ts'
 import type { Views } from './View.ts'
 
 /** An intent as a decision states it: the loop adds id, source and cause. */
@@ -52,6 +52,9 @@ export const causeOf = (entry: Entry): Cause => ({
 
 const FIRST_RETRY_MS = 10
 const LAST_RETRY_MS = 30_000
+/** Between asking again after a lost answer. */
+const FIRST_PAUSE_MS = 100
+const LAST_PAUSE_MS = 5_000
 /** Keys decided at the same time; the rest wait in order. */
 const PARALLEL = 16
 
@@ -151,7 +154,7 @@ export class Controller {
   async #submit(ask: Ask, cause: Cause | undefined): Promise<void> {
     const because = ask.cause ?? cause
     const intent: Intent = { ...ask, id: this.#clock.uuid(), source: this.#definition.name, ...(because === undefined ? {} : { cause: because }) }
-    const result: IntentResult = await this.#intents.submit(intent)
+    const result = await this.#untilDecided(intent)
     if (result.ok) return this.#views.of(ask.ref).waitFor(result.sequence)
     // Somebody else was faster: the newer state will be (or was) seen, and decided on.
     const { reason } = result.status
@@ -159,6 +162,19 @@ export class Controller {
     if (result.status.details?.causes?.some((detail) => detail.reason === 'NamespaceTerminating') === true) return
     if (reason === 'Conflict' || (reason === 'NotFound' && ask.verb !== 'create') || (reason === 'AlreadyExists' && ask.verb === 'create')) throw new Outrun(result.status.message ?? reason)
     throw new Error(result.status.message ?? 'refused')
+  }
+  /** A lost answer says nothing: the same intent is asked again, and decided once, before anything else is decided on its key. */
+  async #untilDecided(intent: Intent): Promise<IntentResult> {
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LAST_PAUSE_MS, pause * 2)) {
+      try {
+        return await this.#intents.submit(intent)
+      } catch (error) {
+        if (!this.#running) throw error
+        this.#onError({ controller: this.#definition.name, key: `${intent.namespace}/${intent.name}`, error })
+      }
+      await sleep(this.#clock, pause)
+      if (!this.#running) throw new Error(`${this.#definition.name} was stopped`)
+    }
   }
   #later(key: string, ms: number, cause: Cause | undefined): void {
     this.#timers.get(key)?.cancel()

@@ -1,17 +1,7 @@
 /** How far a rollout may go now: the new ReplicaSet up and the old ones down, within maxSurge and maxUnavailable. */
-import { scaledValue, type IntOrString } from '#events/meta/IntOrString.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-
-export interface DeploymentSpec {
-  readonly replicas?: number
-  readonly paused?: boolean
-  readonly minReadySeconds?: number
-  readonly revisionHistoryLimit?: number
-  readonly progressDeadlineSeconds?: number
-  readonly selector: { readonly matchLabels?: Readonly<Record<string, string>> }
-  readonly template: { readonly metadata?: KubeObject['metadata']; readonly spec: Record<string, unknown> }
-  readonly strategy?: { readonly type?: string; readonly rollingUpdate?: { readonly maxSurge?: IntOrString; readonly maxUnavailable?: IntOrString } }
-}
+import { scaledValue } from '#events/meta/IntOrString.ts'
+import { MOST, type DeploymentSpec } from './situation.ts'
 
 export interface Limits {
   readonly surge: number
@@ -28,7 +18,9 @@ export const limitsOf = ({ replicas = 1, strategy }: DeploymentSpec): Limits => 
 
 export const replicasOf = (set: KubeObject): number => (set['spec'].replicas as number | undefined) ?? 1
 const statusOf = (set: KubeObject, field: string): number => (set['status']?.[field] as number | undefined) ?? 0
-export const availableOf = (set: KubeObject): number => statusOf(set, 'availableReplicas')
+export const podsOf = (set: KubeObject): number => statusOf(set, 'replicas')
+/** Of the pods it may keep, as many are available at most: its status may be from before it was made smaller. */
+export const availableOf = (set: KubeObject): number => Math.min(replicasOf(set), statusOf(set, 'availableReplicas'))
 
 /** What the new ReplicaSet may be scaled to. */
 export const newReplicas = (spec: DeploymentSpec, current: KubeObject, all: readonly KubeObject[]): number => {
@@ -75,21 +67,26 @@ export const oldReplicas = (spec: DeploymentSpec, current: KubeObject, old: read
 }
 
 /** Scaling while several sets are up: the difference is shared in proportion, the largest first (upstream's `scale`). */
-export const proportional = (spec: DeploymentSpec, active: readonly KubeObject[], before: number): ReadonlyMap<KubeObject, number> => {
+export const proportional = (spec: DeploymentSpec, active: readonly KubeObject[]): ReadonlyMap<KubeObject, number> => {
   const wanted = spec.replicas ?? 1
-  const allowed = wanted > 0 ? wanted + (spec.strategy?.type === 'Recreate' ? 0 : limitsOf(spec).surge) : 0
+  const allowed = wanted > 0 ? wanted + limitsOf(spec).surge : 0
   const total = active.reduce((sum, set) => sum + replicasOf(set), 0)
-  let left = allowed - total
+  const more = allowed - total
+  const newerFirst = more > 0 ? -1 : 1
+  const sorted = active.toSorted(
+    (a, b) => replicasOf(b) - replicasOf(a) || newerFirst * (Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? '')) || ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1)
+  )
   const targets = new Map<KubeObject, number>()
-  const sorted = active.toSorted((a, b) => replicasOf(b) - replicasOf(a) || (left > 0 ? -1 : 1) * (Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? '')))
+  let left = more
   for (const set of sorted) {
-    if (left === 0) break
-    const share = before === 0 ? 0 : Math.round((replicasOf(set) * allowed) / before) - replicasOf(set)
-    const change = left > 0 ? Math.max(0, Math.min(share, left)) : Math.min(0, Math.max(share, left))
+    // What the set was sized for, when that is remembered.
+    const before = Number(set.metadata.annotations?.[MOST] ?? 0) || total
+    const share = wanted === 0 ? -replicasOf(set) : Math.round((replicasOf(set) * allowed) / before) - replicasOf(set)
+    const change = more > 0 ? Math.max(0, Math.min(share, left)) : Math.min(0, Math.max(share, left))
     targets.set(set, replicasOf(set) + change)
     left -= change
   }
   const first = sorted[0]
-  if (left !== 0 && first !== undefined) targets.set(first, Math.max(0, (targets.get(first) ?? replicasOf(first)) + left))
+  if (left !== 0 && first !== undefined) targets.set(first, Math.max(0, (targets.get(first) as number) + left))
   return targets
 }

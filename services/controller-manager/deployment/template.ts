@@ -1,8 +1,8 @@
 /** Pod templates of a deployment: their hash, which names ReplicaSets, and whether two are the same. Plain functions. */
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
+import { HASH_LABEL } from './situation.ts'
 
-export const HASH_LABEL = 'pod-template-hash'
 /** As upstream: no vowels, so no words. */
 const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789'
 

@@ -2,18 +2,22 @@
 import type { KubeObject } from '#events/KubeObject.ts'
 import { controllerOf } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
+import { conditionOf } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/Controller.ts'
 import { create, merge, remove, updateStatus } from '../asks.ts'
 import { availableIn, isActive, isReady, isTerminating } from '../pods.ts'
 import { record } from '../recorder.ts'
+import { suffixOf } from '../names.ts'
 
 export const NAME = 'replicaset-controller'
 const PODS = { group: '', resource: 'pods' }
 export const REPLICASETS = { group: 'apps', resource: 'replicasets' }
 /** Pods made or deleted in one decision; the next follows when these are folded. */
 const BURST = 500
+/** Of one decision, as many are told about (upstream's burst for one object). */
+const NOTICES = 25
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 
 interface ReplicaSetSpec {
@@ -32,30 +36,46 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   const pods = view.collection(PODS)
   const owned = [...pods.indexed('owner', set.metadata.uid as string)].map(({ object }) => object).filter((pod) => controllerOf(pod)?.uid === set.metadata.uid)
   if (isTerminating(set)) return { asks: statusAsk(set, spec, owned.filter(isActive), now) }
-  const asks: Ask[] = []
+  const claims: Ask[] = []
   // Pods that match and belong to nobody are adopted; pods of ours that match no longer are let go.
   const mine: KubeObject[] = []
   for (const pod of owned) {
     if (matchesSelector(spec.selector, pod.metadata.labels)) mine.push(pod)
-    else if (!isTerminating(pod)) asks.push(merge(pod, { metadata: { uid: pod.metadata.uid, ownerReferences: pod.metadata.ownerReferences?.filter(({ uid }) => uid !== set.metadata.uid) ?? null } }))
+    else if (!isTerminating(pod)) claims.push(claim(pod, pod.metadata.ownerReferences?.filter(({ uid }) => uid !== set.metadata.uid) ?? null))
   }
   for (const pod of orphans(view, set, spec)) {
-    asks.push(merge(pod, { metadata: { uid: pod.metadata.uid, ownerReferences: [...(pod.metadata.ownerReferences ?? []), ownerOf(set)] } }))
+    claims.push(claim(pod, [...(pod.metadata.ownerReferences ?? []), ownerOf(set)]))
     mine.push(pod)
   }
   const active = mine.filter(isActive)
   const missing = (spec.replicas ?? 1) - active.length
-  if (missing > 0) {
-    const count = Math.min(missing, BURST)
-    for (let n = 0; n < count; n++) asks.push(create(podOf(set, spec)))
-    asks.push(record(view, set, NAME, 'Normal', 'SuccessfulCreate', `Created ${count} pod${count === 1 ? '' : 's'} from the template`, now))
-  } else if (missing < 0) {
-    const goers = active.toSorted((a, b) => rank(a, b, now)).slice(0, Math.min(-missing, BURST))
-    for (const pod of goers) asks.push(remove(pod))
-    for (const pod of goers.slice(0, 8)) asks.push(record(view, set, NAME, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`, now))
-  }
   const waits = active.map((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now)).filter((ms): ms is number => ms !== undefined && ms > 0)
-  return { asks: [...asks, ...statusAsk(set, spec, active, now)], ...(waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) + 10 }) }
+  return {
+    // The status first: whoever waits to see the spec observed does not wait for pods that can't be made.
+    asks: [...statusAsk(set, spec, active, now), ...claims, ...(missing > 0 ? createAsks(view, set, spec, mine, missing, now) : missing < 0 ? deleteAsks(view, set, active, -missing, now) : [])],
+    ...(waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) + 10 })
+  }
+}
+
+const claim = (pod: KubeObject, ownerReferences: unknown): Ask => merge(pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })
+
+/**
+ * Pods are named after the state they are made for: an ask that is delivered twice makes one pod, and a pod that follows
+ * another has another name.
+ */
+const createAsks = (view: ObjectsView, set: KubeObject, spec: ReplicaSetSpec, mine: readonly KubeObject[], missing: number, now: number): Ask[] => {
+  const state = `${set.metadata.uid}/${set.metadata.resourceVersion}/${mine
+    .map(({ metadata }) => metadata.uid)
+    .toSorted()
+    .join(',')}`
+  const pods = Array.from({ length: Math.min(missing, BURST) }, (_, n) => podOf(set, spec, suffixOf(`${state}/${n}`)))
+  return [...pods.map((pod) => create(pod)), ...pods.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`, now))]
+}
+
+const deleteAsks = (view: ObjectsView, set: KubeObject, active: readonly KubeObject[], surplus: number, now: number): Ask[] => {
+  const crowd = crowds(view, set)
+  const goers = active.toSorted((a, b) => rank(a, b, crowd)).slice(0, Math.min(surplus, BURST))
+  return [...goers.map((pod) => remove(pod)), ...goers.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`, now))]
 }
 
 const orphans = (view: ObjectsView, set: KubeObject, spec: ReplicaSetSpec): KubeObject[] => {
@@ -76,10 +96,13 @@ const ownerOf = (set: KubeObject): NonNullable<KubeObject['metadata']['ownerRefe
   blockOwnerDeletion: true
 })
 
-const podOf = (set: KubeObject, { template }: ReplicaSetSpec): KubeObject => ({
+const LONGEST_BASE = 58
+
+const podOf = (set: KubeObject, { template }: ReplicaSetSpec, suffix: string): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: {
+    name: `${`${set.metadata.name}-`.slice(0, LONGEST_BASE)}${suffix}`,
     generateName: `${set.metadata.name}-`,
     namespace: set.metadata.namespace as string,
     ...(template.metadata?.labels === undefined ? {} : { labels: template.metadata.labels }),
@@ -93,38 +116,48 @@ const podOf = (set: KubeObject, { template }: ReplicaSetSpec): KubeObject => ({
 const restarts = (pod: KubeObject): number => ((pod['status']?.containerStatuses ?? []) as { restartCount?: number }[]).reduce((most, { restartCount = 0 }) => Math.max(most, restartCount), 0)
 const PHASES: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 }
 
+/** How many active pods of the set, and of sets with the same controller, each node has. */
+const crowds = (view: ObjectsView, set: KubeObject): ReadonlyMap<string, number> => {
+  const controller = controllerOf(set)?.uid
+  const sets = controller === undefined ? [set] : [...view.collection(REPLICASETS).indexed('owner', controller)].map(({ object }) => object)
+  const counts = new Map<string, number>()
+  for (const { metadata } of sets)
+    for (const { object: pod } of view.collection(PODS).indexed('owner', metadata.uid as string)) {
+      const node = (pod['spec'].nodeName as string | undefined) ?? ''
+      if (node !== '' && isActive(pod)) counts.set(node, (counts.get(node) ?? 0) + 1)
+    }
+  return counts
+}
+
 /** Who goes first when there are too many: those that lose least (upstream's ActivePodsWithRanks). */
-const rank = (a: KubeObject, b: KubeObject, now: number): number => {
-  const bound = (pod: KubeObject): number => ((pod['spec'].nodeName ?? '') === '' ? 0 : 1)
+const rank = (a: KubeObject, b: KubeObject, crowd: ReadonlyMap<string, number>): number => {
+  const node = (pod: KubeObject): string => (pod['spec'].nodeName as string | undefined) ?? ''
   const phase = (pod: KubeObject): number => PHASES[(pod['status']?.phase as string | undefined) ?? 'Pending'] ?? 0
   const cost = (pod: KubeObject): number => Number(pod.metadata.annotations?.[DELETION_COST] ?? 0) || 0
-  const readyFor = (pod: KubeObject): number => availableIn(pod, Number.MAX_SAFE_INTEGER / 2000, now) ?? 0
-  const age = (pod: KubeObject): number => -Date.parse(pod.metadata.creationTimestamp ?? '')
+  const readySince = (pod: KubeObject): number => (isReady(pod) ? Date.parse(conditionOf(pod, 'Ready')?.lastTransitionTime ?? '') || 0 : 0)
+  const created = (pod: KubeObject): number => Date.parse(pod.metadata.creationTimestamp ?? '') || 0
   return (
-    bound(a) - bound(b) ||
+    Math.min(node(a).length, 1) - Math.min(node(b).length, 1) ||
     phase(a) - phase(b) ||
     Number(isReady(a)) - Number(isReady(b)) ||
     cost(a) - cost(b) ||
-    readyFor(b) - readyFor(a) ||
+    (crowd.get(node(b)) ?? 0) - (crowd.get(node(a)) ?? 0) ||
+    readySince(b) - readySince(a) ||
     restarts(b) - restarts(a) ||
-    age(a) - age(b) ||
+    created(b) - created(a) ||
     ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1)
   )
 }
 
 const statusAsk = (set: KubeObject, spec: ReplicaSetSpec, active: readonly KubeObject[], now: number): Ask[] => {
   const labels = Object.entries(spec.template.metadata?.labels ?? {})
-  const old = (set['status'] ?? {}) as Record<string, unknown>
-  const status = {
-    ...old,
-    replicas: active.length,
+  const { fullyLabeledReplicas: _, readyReplicas: __, availableReplicas: ___, ...rest } = (set['status'] ?? {}) as Record<string, unknown>
+  const counts = {
     fullyLabeledReplicas: active.filter((pod) => labels.every(([name, value]) => pod.metadata.labels?.[name] === value)).length,
     readyReplicas: active.filter(isReady).length,
-    availableReplicas: active.filter((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now) === 0).length,
-    observedGeneration: set.metadata.generation
+    availableReplicas: active.filter((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now) === 0).length
   }
-  return same(withZeros(old), status) ? [] : [updateStatus(set, status)]
+  // Counts that are zero are left out, as upstream does.
+  const status = { ...rest, replicas: active.length, ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)), observedGeneration: set.metadata.generation }
+  return same(set['status'] ?? {}, status) ? [] : [updateStatus(set, status)]
 }
-
-/** Counts that are zero may be absent. */
-const withZeros = (status: Record<string, unknown>): Record<string, unknown> => ({ fullyLabeledReplicas: 0, readyReplicas: 0, availableReplicas: 0, ...status })
