@@ -45,4 +45,6 @@ export const chainTo = async (last: Link, lookUp: Lookup): Promise<Chain> => {
  * there was only progress, the last of that.
  */
 export const eventToExplain = (history: readonly Link[]): Link | undefined =>
-  history.findLast(({ type }) => /\.(started|container-restarted)\.v\d+$/.test(type)) ?? history.findLast(({ verb }) => !verb.endsWith('/status')) ?? history.at(-1)
+  history.findLast(({ type }) => /\.(started|container-restarted)\.v\d+$/.test(type)) ??
+  // A container that was ready at once was never reported as only started.
+  history.find(({ type }) => /^reckon\.pod\.ready\.v\d+$/.test(type)) ?? history.findLast(({ verb }) => !verb.endsWith('/status')) ?? history.at(-1)

@@ -6,6 +6,7 @@ import { addTokenVolume, admitPod } from '#events/core/pod/admit.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { same } from '#events/meta/faults.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
 import { checkEscalation } from '#projections/Rbac.ts'
 import type { DecideContext } from '../decide.ts'
@@ -25,7 +26,8 @@ export const admitCreate = (kind: Kind, intent: Intent, object: KubeObject, cont
 
 export const admitUpdate = (kind: Kind, intent: Intent, object: KubeObject, old: KubeObject, context: DecideContext): readonly string[] => {
   if ((intent.subresource ?? '') !== '') return []
-  if (kind.group === 'rbac.authorization.k8s.io') checkEscalation(context.view, context.user, kind, object)
+  // Labels on a role may be changed by who could not grant what it grants.
+  if (kind.group === 'rbac.authorization.k8s.io' && !['rules', 'subjects', 'roleRef', 'aggregationRule'].every((field) => same(object[field], old[field]))) checkEscalation(context.view, context.user, kind, object)
   if (kind.group === '' && kind.resource === 'services') return allocateService(object, old, context)
   return []
 }
