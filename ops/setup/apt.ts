@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path'
 import { CACHE, findProgram, type Report, run } from './project.ts'
 
 const DEBIAN_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
-const DEBIAN_MIRROR = 'http://deb.debian.org/debian'
 
 /** Installs Debian packages on the machine. `why` reads as "for what": it is printed. */
 export const installPackages = async (
@@ -120,7 +119,9 @@ const privateConfiguration = async (work: string, suite: string): Promise<string
 export const debianMirror = async (): Promise<string> => {
   const codename = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'bookworm'
   const targets = await run('apt-get', ['indextargets', '--format', '$(REPO_URI) $(RELEASE) $(COMPONENT)', 'Identifier: Packages'])
-  return mirrorAmong(targets, codename) ?? DEBIAN_MIRROR
+  const mirror = mirrorAmong(targets, codename)
+  if (mirror === undefined) throw new Error(`apt names no mirror of Debian's ${codename} on this machine: install nats-server 2.12 or newer yourself, or name it in RECKON_NATS_SERVER`)
+  return mirror
 }
 
 /** The repository that carries a release's `main`, out of `apt-get indextargets` lines "URI suite component". */

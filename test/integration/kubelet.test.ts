@@ -132,8 +132,8 @@ kubelet('init containers in order, then the pod succeeds; its logs stay', async 
   lab.link.bind(
     bindingOf('job', {
       restartPolicy: 'Never',
-      initContainers: [sleeper('first', { command: ['sh', '-c', 'echo one > /work/out'], volumeMounts: [{ name: 'work', mountPath: '/work' }] })],
-      containers: [sleeper('main', { command: ['sh', '-c', 'cat /work/out; echo two >&2; echo done > /dev/termination-log'], volumeMounts: [{ name: 'work', mountPath: '/work' }] })],
+      initContainers: [sleeper('first', { command: ['sh', '-c', 'echo one > /data/out'], volumeMounts: [{ name: 'work', mountPath: '/data' }] })],
+      containers: [sleeper('main', { command: ['sh', '-c', 'cat /data/out; echo two >&2; echo done > /dev/termination-log'], volumeMounts: [{ name: 'work', mountPath: '/data' }] })],
       volumes: [{ name: 'work', emptyDir: {} }]
     })
   )
