@@ -26,8 +26,8 @@ export const controllers = ({ clusterCA }: ControllersConfig): readonly Controll
   endpointslice,
   garbageCollector,
   namespace,
-  nodeLifecycle,
-  podGc
+  nodeLifecycle(),
+  podGc()
 ]
 
 /** `system:serviceaccount:kube-system:deployment-controller` */

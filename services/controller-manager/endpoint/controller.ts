@@ -1,6 +1,6 @@
 /** The Endpoints controller: looks at a Service when it, its Endpoints or a pod it selects changes. */
 import type { ControllerDefinition } from '../../platform/Controller.ts'
-import { SERVICES, servicesOf } from '../endpointslice/endpoints.ts'
+import { NODES, SERVICES, servicesOf, servicesOnNode } from '../endpointslice/endpoints.ts'
 import { decide, ENDPOINTS, NAME } from './decide.ts'
 
 export const endpoint: ControllerDefinition = {
@@ -8,7 +8,8 @@ export const endpoint: ControllerDefinition = {
   watches: [
     { ref: SERVICES, keys: ({ entry }) => [entry.id] },
     { ref: ENDPOINTS, keys: ({ entry }) => [entry.id] },
-    { ref: { group: '', resource: 'pods' }, keys: ({ entry, previous }, view) => servicesOf(view, [entry.object, previous?.object], entry.key.namespace) }
+    { ref: { group: '', resource: 'pods' }, keys: ({ entry, previous }, view) => servicesOf(view, [entry.object, previous?.object], entry.key.namespace) },
+    { ref: NODES, keys: (change, view) => servicesOnNode(view, change) }
   ],
   decide
 }

@@ -11,6 +11,8 @@ export const ENDPOINTS = { group: '', resource: 'endpoints' }
 /** As upstream: more addresses than this are cut off, and the object says so. */
 const MOST = 1_000
 const OVER_CAPACITY = 'endpoints.kubernetes.io/over-capacity'
+/** Says whose the object is: only our own go with their Service. */
+const MANAGED_BY = 'endpoints.kubernetes.io/managed-by'
 
 export const decide = (view: ObjectsView, key: string, _context: DecideContext): Decision => {
   const at = key.indexOf('/')
@@ -18,36 +20,43 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const name = key.slice(at + 1)
   const service = view.get({ ...SERVICES, namespace, name })?.object
   const present = view.get({ ...ENDPOINTS, namespace, name })?.object
-  // Endpoints live and die with their Service.
-  if (service === undefined) return present === undefined ? NOTHING : { asks: [remove(present)] }
+  if (service === undefined) return present?.metadata.labels?.[MANAGED_BY] === NAME ? { asks: [remove(present)] } : NOTHING
   const spec = service['spec'] as ServiceSpec
   // Without a selector somebody else fills in the addresses.
   if (Object.keys(spec.selector ?? {}).length === 0 || spec.type === 'ExternalName') return NOTHING
-  const subsets = groupsOf(view, service)
-    .filter(({ addresses }) => addresses.length > 0)
-    .map(({ ports, addresses }) => {
-      const kept = addresses.filter(({ terminating }) => !terminating).slice(0, MOST)
-      const ready = kept.filter((address) => address.ready).map(addressOf)
-      const not = kept.filter((address) => !address.ready).map(addressOf)
-      return {
-        ...(ready.length === 0 ? {} : { addresses: ready }),
-        ...(not.length === 0 ? {} : { notReadyAddresses: not }),
+  let room = MOST
+  let over = false
+  const subsets = groupsOf(view, service).flatMap(({ ports, addresses }) => {
+    const living = addresses.filter(({ terminating }) => !terminating)
+    // Ready ones first: those are what clients need when not all have room.
+    const ready = living.filter((address) => address.ready).slice(0, room)
+    room -= ready.length
+    const not = living.filter((address) => !address.ready).slice(0, room)
+    room -= not.length
+    over ||= ready.length + not.length < living.length
+    if (ready.length + not.length === 0) return []
+    return [
+      {
+        ...(ready.length === 0 ? {} : { addresses: ready.map(addressOf) }),
+        ...(not.length === 0 ? {} : { notReadyAddresses: not.map(addressOf) }),
         ports: ports.map(({ name: port, ...rest }) => ({ ...(port === '' ? {} : { name: port }), ...rest }))
       }
-    })
-    .filter((subset) => 'addresses' in subset || 'notReadyAddresses' in subset)
-  const over = groupsOf(view, service).some(({ addresses }) => addresses.length > MOST)
-  const labels = { ...service.metadata.labels, ...(spec.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {}) }
+    ]
+  })
+  const labels = { ...service.metadata.labels, [MANAGED_BY]: NAME, ...(spec.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {}) }
   const object: KubeObject = {
     apiVersion: 'v1',
     kind: 'Endpoints',
-    metadata: { name, namespace, ...(Object.keys(labels).length === 0 ? {} : { labels }), ...(over ? { annotations: { [OVER_CAPACITY]: 'truncated' } } : {}) },
+    metadata: { name, namespace, labels, ...(over ? { annotations: { [OVER_CAPACITY]: 'truncated' } } : {}) },
     ...(subsets.length === 0 ? {} : { subsets })
   }
   if (present === undefined) return { asks: [create(object)] }
-  if (same(present['subsets'] ?? [], subsets) && same(present.metadata.labels ?? {}, labels)) return NOTHING
+  const { [OVER_CAPACITY]: was, ...annotations } = present.metadata.annotations ?? {}
+  if (same(present['subsets'] ?? [], subsets) && same(present.metadata.labels ?? {}, labels) && (was !== undefined) === over) return NOTHING
   const { subsets: _, ...rest } = present
-  return { asks: [update({ ...rest, metadata: { ...present.metadata, labels }, ...(subsets.length === 0 ? {} : { subsets }) } as KubeObject)] }
+  return {
+    asks: [update({ ...rest, metadata: { ...present.metadata, labels, annotations: over ? { ...annotations, [OVER_CAPACITY]: 'truncated' } : annotations }, ...(subsets.length === 0 ? {} : { subsets }) } as KubeObject)]
+  }
 }
 
 const addressOf = ({ ip, pod, nodeName, hostname }: Address): Record<string, unknown> => ({ ip, ...(hostname === undefined ? {} : { hostname }), nodeName, targetRef: targetRef(pod) })

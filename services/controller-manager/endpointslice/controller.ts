@@ -2,13 +2,14 @@
 import { objectId } from '#events/Key.ts'
 import type { ControllerDefinition } from '../../platform/Controller.ts'
 import { decide, NAME, SERVICE_NAME, SLICES } from './decide.ts'
-import { SERVICES, servicesOf } from './endpoints.ts'
+import { NODES, SERVICES, servicesOf, servicesOnNode } from './endpoints.ts'
 
 export const endpointslice: ControllerDefinition = {
   name: NAME,
   watches: [
     { ref: SERVICES, keys: ({ entry }) => [entry.id] },
     { ref: { group: '', resource: 'pods' }, keys: ({ entry, previous }, view) => servicesOf(view, [entry.object, previous?.object], entry.key.namespace) },
+    { ref: NODES, keys: (change, view) => servicesOnNode(view, change) },
     {
       ref: SLICES,
       keys: ({ entry }) => {

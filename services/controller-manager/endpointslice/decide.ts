@@ -4,6 +4,7 @@ import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/Controller.ts'
 import { create, remove, update } from '../asks.ts'
+import { suffixOf } from '../names.ts'
 import { groupsOf, SERVICES, targetRef, type Address, type Group, type ServiceSpec } from './endpoints.ts'
 
 export const NAME = 'endpointslice-controller'
@@ -14,40 +15,70 @@ const MANAGER = 'endpointslice-controller.k8s.io'
 /** As upstream: addresses a slice holds. */
 const PER_SLICE = 100
 
-export const decide = (view: ObjectsView, key: string, { random }: DecideContext): Decision => {
+interface Endpoint {
+  readonly addresses: readonly string[]
+  readonly targetRef?: { readonly uid?: string }
+  readonly [field: string]: unknown
+}
+
+export const decide = (view: ObjectsView, key: string, _context: DecideContext): Decision => {
   const at = key.indexOf('/')
   const namespace = key.slice(0, at)
   const name = key.slice(at + 1)
   const service = view.get({ ...SERVICES, namespace, name })?.object
-  const slices = [...view.collection(SLICES).indexed('label', `${SERVICE_NAME}=${name}`)]
-    .map(({ object }) => object)
-    .filter((slice) => slice.metadata.namespace === namespace && slice.metadata.labels?.[MANAGED_BY] === MANAGER && slice.metadata.deletionTimestamp === undefined)
+  const present = [...view.collection(SLICES).indexed('label', `${SERVICE_NAME}=${name}`)].map(({ object }) => object).filter((slice) => slice.metadata.namespace === namespace)
+  const slices = present
+    .filter((slice) => slice.metadata.labels?.[MANAGED_BY] === MANAGER && slice.metadata.deletionTimestamp === undefined)
     .sort((a, b) => ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1))
   const spec = service?.['spec'] as ServiceSpec | undefined
   if (service === undefined || spec === undefined || service.metadata.deletionTimestamp !== undefined || spec.type === 'ExternalName' || Object.keys(spec.selector ?? {}).length === 0)
     return slices.length === 0 ? NOTHING : { asks: slices.map((slice) => remove(slice)) }
-  const wanted = groupsOf(view, service).flatMap((group) => chunks(group))
-  if (wanted.length === 0) wanted.push({ ports: [], addresses: [] })
+  const groups = [...groupsOf(view, service)]
+  // A service without endpoints has one empty slice: that it has none is said, not left open.
+  if (groups.length === 0) groups.push({ ports: [], addresses: [] })
+  const taken = new Set(present.map((slice) => slice.metadata.name as string))
+  const labels = labelsOf(service, spec)
   const asks: Ask[] = []
-  const free = [...slices]
-  // A slice that has the ports already is changed; names stay, so watchers see few objects change.
-  for (const [n, group] of wanted.entries()) {
-    const ports = group.ports
-    const fit = free.findIndex((slice) => same(slice['ports'] ?? [], ports))
-    const slice = fit >= 0 ? free.splice(fit, 1)[0] : wanted.length === 1 ? free.shift() : undefined
-    const endpoints = group.addresses.map(endpointOf)
-    const labels = labelsOf(service, spec)
-    if (slice === undefined) asks.push(create(newSlice(service, labels, endpoints, ports, n === 0 && slices.length === 0 ? suffixOf(service.metadata.uid as string) : suffixOf(`${service.metadata.uid}${n}${random}`))))
-    else if (!same(slice['endpoints'] ?? [], endpoints) || !same(slice['ports'] ?? [], ports) || !same(slice.metadata.labels, labels))
-      asks.push(update({ ...slice, metadata: { ...slice.metadata, labels }, endpoints, ports }))
+  const kept = new Set<KubeObject>()
+  for (const group of groups) {
+    const alike = slices.filter((slice) => !kept.has(slice) && same(slice['ports'] ?? [], group.ports))
+    // One group and one slice: its ports may change in place.
+    const own = alike.length === 0 && groups.length === 1 ? slices.slice(0, 1) : alike
+    for (const [slice, endpoints] of distribute(own, group)) {
+      if (slice === undefined) {
+        const made = newSlice(service, labels, endpoints, group.ports, taken)
+        taken.add(made.metadata.name as string)
+        asks.push(create(made))
+        continue
+      }
+      kept.add(slice)
+      if (!same(slice['endpoints'] ?? [], endpoints) || !same(slice['ports'] ?? [], group.ports) || !same(slice.metadata.labels, labels))
+        asks.push(update({ ...slice, metadata: { ...slice.metadata, labels }, endpoints, ports: group.ports }))
+    }
   }
-  return { asks: [...asks, ...free.map((slice) => remove(slice))] }
+  return { asks: [...asks, ...slices.filter((slice) => !kept.has(slice)).map((slice) => remove(slice))] }
 }
 
-const chunks = ({ ports, addresses }: Group): Group[] => {
-  const parts: Group[] = []
-  for (let from = 0; from < addresses.length; from += PER_SLICE) parts.push({ ports, addresses: addresses.slice(from, from + PER_SLICE) })
-  return parts
+const keyOf = ({ addresses, targetRef: target }: Endpoint): string => target?.uid ?? addresses[0] ?? ''
+
+/** Endpoints stay in the slice they are in; new ones fill the fullest slices first; what is left makes slices of its own. */
+const distribute = (slices: readonly KubeObject[], { addresses }: Group): [KubeObject | undefined, Endpoint[]][] => {
+  const waiting = new Map(addresses.map((address) => [address.pod.metadata.uid as string, endpointOf(address)]))
+  const filled = slices.map((slice): [KubeObject, Endpoint[]] => [
+    slice,
+    ((slice['endpoints'] ?? []) as Endpoint[]).flatMap((endpoint) => {
+      const now = waiting.get(keyOf(endpoint))
+      waiting.delete(keyOf(endpoint))
+      return now === undefined ? [] : [now]
+    })
+  ])
+  const rest = [...waiting.values()]
+  for (const [, endpoints] of filled.toSorted((a, b) => b[1].length - a[1].length)) endpoints.push(...rest.splice(0, Math.max(0, PER_SLICE - endpoints.length)))
+  const made: [undefined, Endpoint[]][] = []
+  while (rest.length > 0) made.push([undefined, rest.splice(0, PER_SLICE)])
+  const used = [...filled.filter(([, endpoints]) => endpoints.length > 0), ...made]
+  // Of slices that all became empty, the first stays.
+  return used.length > 0 ? used : filled.length > 0 ? filled.slice(0, 1) : [[undefined, []]]
 }
 
 const labelsOf = (service: KubeObject, spec: ServiceSpec): Record<string, string> => ({
@@ -57,37 +88,32 @@ const labelsOf = (service: KubeObject, spec: ServiceSpec): Record<string, string
   ...(spec.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {})
 })
 
-const endpointOf = ({ ip, pod, nodeName, hostname, ready, serving, terminating }: Address): Record<string, unknown> => ({
+const endpointOf = ({ ip, pod, nodeName, zone, hostname, ready, serving, terminating }: Address): Endpoint => ({
   addresses: [ip],
   conditions: { ready, serving, terminating },
   ...(hostname === undefined ? {} : { hostname }),
   nodeName,
+  ...(zone === undefined ? {} : { zone }),
   targetRef: targetRef(pod)
 })
 
-const newSlice = (service: KubeObject, labels: Record<string, string>, endpoints: unknown[], ports: unknown, suffix: string): KubeObject => ({
-  apiVersion: 'discovery.k8s.io/v1',
-  kind: 'EndpointSlice',
-  metadata: {
-    name: `${(service.metadata.name as string).slice(0, 57)}-${suffix}`,
-    namespace: service.metadata.namespace as string,
-    labels,
-    ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name: service.metadata.name as string, uid: service.metadata.uid as string, controller: true, blockOwnerDeletion: true }]
-  },
-  addressType: 'IPv4',
-  endpoints,
-  ports
-})
-
-/** Five letters from the service's uid: the same decision made twice names the same slice. */
-const suffixOf = (text: string): string => {
-  const alphabet = 'bcdfghjklmnpqrstvwxz2456789'
-  let value = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193) >>> 0
-  let suffix = ''
-  for (let n = 0; n < 5; n++) {
-    suffix += alphabet[value % 27]
-    value = Math.floor(value / 27)
+/** Named after the service, the ports and how many there are: the same decision made twice names the same slice. */
+const newSlice = (service: KubeObject, labels: Record<string, string>, endpoints: Endpoint[], ports: Group['ports'], taken: ReadonlySet<string>): KubeObject => {
+  const base = (service.metadata.name as string).slice(0, 57)
+  let name = ''
+  for (let n = 0; name === '' || taken.has(name); n++) name = `${base}-${suffixOf(`${service.metadata.uid}/${JSON.stringify(ports)}/${n}`)}`
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name,
+      generateName: `${service.metadata.name}-`,
+      namespace: service.metadata.namespace as string,
+      labels,
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name: service.metadata.name as string, uid: service.metadata.uid as string, controller: true, blockOwnerDeletion: true }]
+    },
+    addressType: 'IPv4',
+    endpoints,
+    ports
   }
-  return suffix
 }

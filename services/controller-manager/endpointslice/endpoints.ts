@@ -1,10 +1,13 @@
 /** From a Service and its pods to addresses: what EndpointSlices and Endpoints both say, each in its form. Plain functions. */
 import type { KubeObject } from '#events/KubeObject.ts'
+import { conditionOf } from '#events/meta/Conditions.ts'
 import { matches, selectorOfMap } from '#events/meta/LabelSelector.ts'
-import type { ObjectsView } from '#projections/Objects.ts'
+import type { Change, ObjectsView } from '#projections/Objects.ts'
 import { isReady, isTerminating } from '../pods.ts'
 
 const PODS = { group: '', resource: 'pods' }
+export const NODES = { group: '', resource: 'nodes' }
+const ZONE = 'topology.kubernetes.io/zone'
 export const SERVICES = { group: '', resource: 'services' }
 
 export interface ServicePort {
@@ -19,6 +22,7 @@ export interface Address {
   readonly ip: string
   readonly pod: KubeObject
   readonly nodeName: string
+  readonly zone?: string
   readonly hostname?: string
   readonly ready: boolean
   readonly serving: boolean
@@ -52,6 +56,18 @@ export const servicesOf = (view: ObjectsView, pods: readonly (KubeObject | undef
     })
     .map(({ id }) => id)
 
+/** The services whose endpoints look different after a node was lost, found again, or moved to another zone. */
+export const servicesOnNode = (view: ObjectsView, { entry, previous }: Change): string[] => {
+  if (previous !== undefined && isLost(previous.object) === isLost(entry.object) && zoneOf(previous.object) === zoneOf(entry.object)) return []
+  const found = new Set<string>()
+  for (const { object: pod } of view.collection(PODS).indexed('node', entry.key.name)) for (const service of servicesOf(view, [pod], pod.metadata.namespace as string)) found.add(service)
+  return [...found]
+}
+
+/** Nothing is heard of the node: what its pods last said of themselves counts no more. */
+const isLost = (node: KubeObject | undefined): boolean => node !== undefined && conditionOf(node, 'Ready')?.status === 'Unknown'
+const zoneOf = (node: KubeObject | undefined): string | undefined => node?.metadata.labels?.[ZONE]
+
 const portNumber = (pod: KubeObject, { targetPort, port, protocol = 'TCP' }: ServicePort): number | undefined => {
   if (targetPort === undefined || targetPort === 0 || targetPort === '') return port
   if (typeof targetPort === 'number') return targetPort
@@ -81,8 +97,10 @@ export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group
     let group = groups.get(key)
     if (group === undefined) groups.set(key, (group = { ports, addresses: [] }))
     const terminating = isTerminating(pod)
-    const serving = isReady(pod)
     const { hostname, subdomain, nodeName } = pod['spec'] as { hostname?: string; subdomain?: string; nodeName?: string }
+    const node = nodeName === undefined ? undefined : view.get({ ...NODES, namespace: '', name: nodeName })?.object
+    const serving = isReady(pod) && !isLost(node)
+    const zone = zoneOf(node)
     group.addresses.push({
       ip: podIP,
       pod,
@@ -90,6 +108,7 @@ export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group
       ready: spec.publishNotReadyAddresses === true || (serving && !terminating),
       serving,
       terminating,
+      ...(zone === undefined ? {} : { zone }),
       ...(hostname !== undefined && subdomain === service.metadata.name ? { hostname } : {})
     })
   }

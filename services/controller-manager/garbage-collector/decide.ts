@@ -28,17 +28,20 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const states = owners.map((owner) => ({ owner, state: stateOf(view, owner, namespace) }))
   if (states.every(({ state }) => state === 'gone')) return { asks: [remove(object, { propagationPolicy: 'Background' })] }
   const gone = states.filter(({ state }) => state === 'gone')
-  if (gone.length > 0) return { asks: [merge(object, { metadata: { uid: object.metadata.uid, ownerReferences: owners.filter((owner) => !gone.some((dead) => dead.owner.uid === owner.uid)) } })] }
+  if (gone.length > 0) return { asks: [merge(object, { metadata: { ...lock(object), ownerReferences: owners.filter((owner) => !gone.some((dead) => dead.owner.uid === owner.uid)) } })] }
   // All that is left goes in the foreground: so does this.
   if (states.every(({ state }) => state === 'foreground')) return { asks: [remove(object, { propagationPolicy: 'Foreground' })] }
   return NOTHING
 }
 
+/** Lists are written as a whole: only over the one that was seen. */
+const lock = ({ metadata: { uid, resourceVersion } }: KubeObject): Record<string, unknown> => ({ uid, resourceVersion })
+
 const stateOf = (view: ObjectsView, owner: OwnerReference, namespace: string): 'present' | 'foreground' | 'gone' | 'unknown' => {
   const [group = '', version] = owner.apiVersion.includes('/') ? owner.apiVersion.split('/') : ['', owner.apiVersion]
   const kind = kindNamed(group, version, owner.kind)
   // An owner of a kind that is not served here is nobody's to judge.
-  if (kind === undefined) return 'unknown'
+  if (kind === undefined || (kind.namespaced && namespace === '')) return 'unknown'
   const found = view.get({ group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name: owner.name })?.object
   if (found === undefined || found.metadata.uid !== owner.uid) return 'gone'
   return found.metadata.deletionTimestamp !== undefined && found.metadata.finalizers?.includes('foregroundDeletion') === true ? 'foreground' : 'present'
@@ -46,13 +49,13 @@ const stateOf = (view: ObjectsView, owner: OwnerReference, namespace: string): '
 
 export const dependentsOf = (view: ObjectsView, uid: string): KubeObject[] => KINDS.flatMap((kind) => [...view.collection(kind).indexed('owner', uid)].map(({ object }) => object))
 
-const without = (object: KubeObject, finalizer: string): Ask => merge(object, { metadata: { uid: object.metadata.uid, finalizers: (object.metadata.finalizers ?? []).filter((item) => item !== finalizer) } })
+const without = (object: KubeObject, finalizer: string): Ask => merge(object, { metadata: { ...lock(object), finalizers: (object.metadata.finalizers ?? []).filter((item) => item !== finalizer) } })
 
 const orphan = (view: ObjectsView, owner: KubeObject): Ask[] => {
   const uid = owner.metadata.uid as string
   const dependents = dependentsOf(view, uid)
   if (dependents.length === 0) return [without(owner, 'orphan')]
-  return dependents.slice(0, BATCH).map((object) => merge(object, { metadata: { uid: object.metadata.uid, ownerReferences: object.metadata.ownerReferences?.filter((reference) => reference.uid !== uid) ?? null } }))
+  return dependents.slice(0, BATCH).map((object) => merge(object, { metadata: { ...lock(object), ownerReferences: object.metadata.ownerReferences?.filter((reference) => reference.uid !== uid) ?? null } }))
 }
 
 const foreground = (view: ObjectsView, owner: KubeObject): Ask[] => {

@@ -1,12 +1,35 @@
-/** The node lifecycle controller: looks at a node when it, its Lease or a pod on it changes, and when time is up. */
+/** The node lifecycle controller: looks at a node when it or its Lease changes, or a pod comes to it, and when time is up. */
+import { conditionOf } from '#events/meta/Conditions.ts'
 import type { ControllerDefinition } from '../../platform/Controller.ts'
-import { decide, LEASE_NAMESPACE, LEASES, NAME, NODES } from './decide.ts'
+import { decide, LEASE_NAMESPACE, LEASES, NAME, NODES, PODS } from './decide.ts'
 
-export const nodeLifecycle: ControllerDefinition = {
-  name: NAME,
-  watches: [
-    { ref: NODES, keys: ({ entry }) => [entry.id] },
-    { ref: LEASES, keys: ({ entry }) => (entry.key.namespace === LEASE_NAMESPACE ? [`/${entry.key.name}`] : []) }
-  ],
-  decide
+/** One per process: a node is given its time anew when the controller itself was away. */
+export const nodeLifecycle = (): ControllerDefinition => {
+  let began: number | undefined
+  return {
+    name: NAME,
+    watches: [
+      { ref: NODES, keys: ({ entry }) => [entry.id] },
+      {
+        // A renewal matters for a node that was given up; of the others, silence is noticed when time is up.
+        ref: LEASES,
+        keys: ({ entry, type }, view) => {
+          const { namespace, name } = entry.key
+          if (namespace !== LEASE_NAMESPACE) return []
+          const node = view.get({ ...NODES, namespace: '', name })?.object
+          return type !== 'MODIFIED' || (node !== undefined && conditionOf(node, 'Ready')?.status !== 'True') ? [`/${name}`] : []
+        }
+      },
+      {
+        ref: PODS,
+        keys: ({ entry, previous, type }, view) => {
+          const node = entry.object['spec']?.nodeName as string | undefined
+          if (type === 'DELETED' || node === undefined || node === previous?.object['spec']?.nodeName) return []
+          const taints = view.get({ ...NODES, namespace: '', name: node })?.object['spec']?.taints as { effect: string }[] | undefined
+          return taints?.some(({ effect }) => effect === 'NoExecute') === true ? [`/${node}`] : []
+        }
+      }
+    ],
+    decide: (view, key, context) => decide(view, key, context, (began ??= context.now))
+  }
 }

@@ -14,7 +14,7 @@ import { record } from '../recorder.ts'
 export const NAME = 'node-lifecycle-controller'
 export const NODES = { group: '', resource: 'nodes' }
 export const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
-const PODS = { group: '', resource: 'pods' }
+export const PODS = { group: '', resource: 'pods' }
 export const LEASE_NAMESPACE = 'kube-node-lease'
 const GRACE_MS = 40_000
 const NOT_READY = 'node.kubernetes.io/not-ready'
@@ -36,17 +36,22 @@ interface Toleration {
   readonly tolerationSeconds?: number
 }
 
-export const decide = (view: ObjectsView, key: string, { now }: DecideContext): Decision => {
+/** `watchedSince`: milliseconds; a node's silence before anybody listened counts for nothing. */
+export const decide = (view: ObjectsView, key: string, { now }: DecideContext, watchedSince = 0): Decision => {
   const name = key.slice(key.indexOf('/') + 1)
   const node = view.get({ ...NODES, namespace: '', name })?.object
   if (node === undefined || isTerminating(node)) return NOTHING
   const lease = view.get({ ...LEASES, namespace: LEASE_NAMESPACE, name })?.object
   const renewed = Date.parse((lease?.['spec']?.renewTime as string | undefined) ?? node.metadata.creationTimestamp ?? '')
-  const silentFor = now - renewed
+  // A node that comes back says so in its status a moment before its Lease is renewed.
+  const said = conditionOf(node, 'Ready')
+  const heard = said === undefined || said.status === 'Unknown' ? 0 : Date.parse((said['lastHeartbeatTime'] as string | undefined) ?? said.lastTransitionTime ?? '') || 0
+  const silentFor = now - Math.max(renewed, heard, watchedSince)
   const asks: Ask[] = []
   if (silentFor > GRACE_MS) asks.push(...unknown(node, now))
   const ready = silentFor > GRACE_MS ? 'Unknown' : (conditionOf(node, 'Ready')?.status ?? 'Unknown')
-  asks.push(...taintAsks(view, node, ready, now))
+  // Both are locked to the version seen: the taints follow once the status is folded.
+  if (asks.length === 0) asks.push(...taintAsks(view, node, ready, now))
   const [evictions, next] = evictionsOf(view, node, now)
   asks.push(...evictions)
   const again = silentFor > GRACE_MS ? [] : [GRACE_MS - silentFor + 100]
@@ -67,21 +72,29 @@ const unknown = (node: KubeObject, now: number): Ask[] => {
   return same(old, conditions) ? [] : [updateStatus(node, { ...node['status'], conditions })]
 }
 
+/** What a node's conditions and its cordon mean for new pods, as taints (KEP-589's TaintNodesByCondition). */
+const CONDITION_TAINTS: Readonly<Record<string, string>> = {
+  MemoryPressure: 'node.kubernetes.io/memory-pressure',
+  DiskPressure: 'node.kubernetes.io/disk-pressure',
+  PIDPressure: 'node.kubernetes.io/pid-pressure',
+  NetworkUnavailable: 'node.kubernetes.io/network-unavailable'
+}
+const CORDONED = 'node.kubernetes.io/unschedulable'
+const OURS: ReadonlySet<string> = new Set([NOT_READY, UNREACHABLE, CORDONED, ...Object.values(CONDITION_TAINTS)])
+
 const taintAsks = (view: ObjectsView, node: KubeObject, ready: string, now: number): Ask[] => {
   const present = (node['spec']?.taints ?? []) as Taint[]
   const key = ready === 'True' ? undefined : ready === 'False' ? NOT_READY : UNREACHABLE
-  const others = present.filter((taint) => taint.key !== NOT_READY && taint.key !== UNREACHABLE)
-  const wanted: Taint[] =
-    key === undefined
-      ? []
-      : ['NoSchedule', 'NoExecute'].map((effect) => {
-          const known = present.find((taint) => taint.key === key && taint.effect === effect)
-          return known ?? { key, effect, ...(effect === 'NoExecute' ? { timeAdded: rfc3339(now) } : {}) }
-        })
-  const taints = [...others, ...wanted]
+  const keys = Object.entries(CONDITION_TAINTS).flatMap(([type, taint]) => (conditionOf(node, type)?.status === 'True' ? [taint] : []))
+  if (node['spec']?.unschedulable === true) keys.push(CORDONED)
+  const noSchedule = [...(key === undefined ? [] : [key]), ...keys].map((taint): Taint => present.find((known) => known.key === taint && known.effect === 'NoSchedule') ?? { key: taint, effect: 'NoSchedule' })
+  const noExecute = (key === undefined ? [] : [key]).map((taint): Taint => present.find((known) => known.key === taint && known.effect === 'NoExecute') ?? { key: taint, effect: 'NoExecute', timeAdded: rfc3339(now) })
+  const wanted = [...noSchedule, ...noExecute]
+  const taints = [...present.filter((taint) => !OURS.has(taint.key) || wanted.includes(taint)), ...wanted.filter((taint) => !present.includes(taint))]
   if (same(present, taints)) return []
   const asks = [merge(node, { metadata: { uid: node.metadata.uid, resourceVersion: node.metadata.resourceVersion }, spec: { taints: taints.length === 0 ? null : taints } })]
-  if (ready !== 'True') asks.push(record(view, node, 'node-controller', 'Normal', 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`, now))
+  const was = present.some((taint) => taint.key === NOT_READY || taint.key === UNREACHABLE)
+  if (ready !== 'True' && !was) asks.push(record(view, node, 'node-controller', 'Normal', 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`, now))
   return asks
 }
 

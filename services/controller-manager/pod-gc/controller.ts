@@ -4,21 +4,32 @@ import { decide, NAME, NODES, PODS } from './decide.ts'
 
 const ALL = 'all'
 
-export const podGc: ControllerDefinition = {
-  name: NAME,
-  watches: [
-    { ref: NODES, keys: ({ type }) => (type === 'DELETED' ? [ALL] : []) },
-    {
-      ref: PODS,
-      keys: ({ type, entry, previous }, view) => {
-        if (type === 'DELETED') return []
-        const { object } = entry
-        const node = (object['spec']?.nodeName as string | undefined) ?? ''
-        const done = object['status']?.phase === 'Succeeded' || object['status']?.phase === 'Failed'
-        const lost = node !== '' && view.get({ ...NODES, namespace: '', name: node }) === undefined
-        return lost || (node === '' && object.metadata.deletionTimestamp !== undefined) || (done && previous?.object['status']?.phase !== object['status']?.phase) ? [ALL] : []
+/** One per process: a node that is gone may be back in a moment, so how long it has been gone is remembered. */
+export const podGc = (): ControllerDefinition => {
+  const gone = new Map<string, number>()
+  return {
+    name: NAME,
+    watches: [
+      { ref: NODES, keys: ({ type }) => (type === 'DELETED' ? [ALL] : []) },
+      {
+        ref: PODS,
+        keys: ({ type, entry, previous }, view) => {
+          if (type === 'DELETED') return []
+          const { object } = entry
+          const node = (object['spec']?.nodeName as string | undefined) ?? ''
+          const done = object['status']?.phase === 'Succeeded' || object['status']?.phase === 'Failed'
+          const lost = node !== '' && view.get({ ...NODES, namespace: '', name: node }) === undefined
+          return lost || (node === '' && object.metadata.deletionTimestamp !== undefined) || (done && previous?.object['status']?.phase !== object['status']?.phase) ? [ALL] : []
+        }
       }
+    ],
+    decide: (view, key, context) => {
+      for (const node of gone.keys()) if (view.get({ ...NODES, namespace: '', name: node }) !== undefined) gone.delete(node)
+      const goneSince = (node: string): number => {
+        if (!gone.has(node)) gone.set(node, context.now)
+        return gone.get(node) as number
+      }
+      return decide(view, key, context, goneSince)
     }
-  ],
-  decide
+  }
 }

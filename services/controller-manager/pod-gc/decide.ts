@@ -14,8 +14,11 @@ const FINISHED_MAX = 12_500
 const NODE_GONE_MS = 40_000
 const AGAIN_MS = 20_000
 
-/** One key for the whole cluster: the collector looks at everything, seldom. */
-export const decide = (view: ObjectsView, _key: string, { now }: DecideContext): Decision => {
+/**
+ * One key for the whole cluster: the collector looks at everything, seldom.
+ * @param goneSince since when (milliseconds) a node is known to be gone
+ */
+export const decide = (view: ObjectsView, _key: string, { now }: DecideContext, goneSince: (node: string) => number): Decision => {
   const asks = []
   let waiting = false
   const finished: KubeObject[] = []
@@ -24,7 +27,7 @@ export const decide = (view: ObjectsView, _key: string, { now }: DecideContext):
     const phase = pod['status']?.phase as string | undefined
     if (node === '' && isTerminating(pod)) asks.push(remove(pod, { gracePeriodSeconds: 0 }))
     else if (node !== '' && view.get({ ...NODES, namespace: '', name: node }) === undefined) {
-      if (now - Date.parse(pod.metadata.creationTimestamp ?? '') > NODE_GONE_MS) asks.push(remove(pod, { gracePeriodSeconds: 0 }))
+      if (now - goneSince(node) >= NODE_GONE_MS) asks.push(remove(pod, { gracePeriodSeconds: 0 }))
       else waiting = true
     } else if (phase === 'Succeeded' || phase === 'Failed') finished.push(pod)
   }

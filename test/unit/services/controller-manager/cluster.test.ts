@@ -1,0 +1,230 @@
+/** The controllers that keep the cluster itself: lost nodes, garbage, namespaces, default objects. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { controllers } from '#services/controller-manager/controllers.ts'
+import { garbageCollector } from '#services/controller-manager/garbage-collector/controller.ts'
+import { namespace } from '#services/controller-manager/namespace/controller.ts'
+import { nodeLifecycle } from '#services/controller-manager/node-lifecycle/controller.ts'
+import { podGc } from '#services/controller-manager/pod-gc/controller.ts'
+import { rootCaCertPublisher } from '#services/controller-manager/root-ca-cert-publisher/controller.ts'
+import { serviceaccount } from '#services/controller-manager/serviceaccount/controller.ts'
+import { Model, node, notices, pod, running, shown } from '#test/support/model.ts'
+
+const lease = (model: Model): KubeObject => ({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'n1', namespace: 'kube-node-lease' }, spec: { renewTime: new Date(model.now).toISOString() } })
+const taintsOf = (model: Model): string[] => ((model.get(node('n1'))['spec'].taints ?? []) as { key: string; effect: string }[]).map(({ key, effect }) => `${key.replace('node.kubernetes.io/', '')}:${effect}`)
+
+const nodes = suite('node-lifecycle')
+const lost = (tolerationSeconds?: number) => {
+  const model = new Model()
+  model.put(node('n1'))
+  model.put(lease(model))
+  model.put({ ...pod('a', { nodeName: 'n1', ...(tolerationSeconds === undefined ? {} : { tolerations: [{ key: 'node.kubernetes.io/unreachable', operator: 'Exists', effect: 'NoExecute', tolerationSeconds }] }) }), status: running('10.0.0.1') })
+  return { model, controller: nodeLifecycle() }
+}
+nodes('a node that renews its Lease is left alone, and looked at again when it could be late', () => {
+  const { model, controller } = lost()
+  const decision = model.decide(controller, '/n1')
+  assert.equal(shown(decision), [])
+  assert.is(decision.requeueAfterMs, 40_100)
+})
+nodes('a silent one becomes Unknown and tainted', () => {
+  const { model, controller } = lost(300)
+  model.decide(controller, '/n1')
+  model.now += 40_100
+  model.settle(controller, '/n1')
+  const { conditions } = model.get(node('n1'))['status']
+  assert.equal(conditions[0], { type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.', lastTransitionTime: '2030-01-01T00:00:40Z' })
+  assert.equal(taintsOf(model), ['unreachable:NoSchedule', 'unreachable:NoExecute'])
+  assert.is(model.list('Pod')[0]?.metadata.deletionTimestamp, undefined)
+  assert.is(model.decide(controller, '/n1').requeueAfterMs, 299_900)
+  model.now += 300_000
+  const decision = model.decide(controller, '/n1')
+  assert.equal(shown(decision), ['delete pods a'])
+  assert.equal(notices(decision), ['Normal TaintManagerEviction Marking for deletion Pod default/a'])
+})
+nodes('its pods that tolerate nothing go at once, those that tolerate forever stay', () => {
+  const { model, controller } = lost()
+  model.put({ ...pod('stays', { nodeName: 'n1', tolerations: [{ operator: 'Exists' }] }), status: running('10.0.0.2') })
+  model.decide(controller, '/n1')
+  model.now += 41_000
+  model.settle(controller, '/n1')
+  assert.equal(model.list('Pod').map(({ metadata }) => metadata.deletionTimestamp !== undefined), [true, false])
+})
+nodes('back again, it is clean', () => {
+  const { model, controller } = lost(300)
+  model.decide(controller, '/n1')
+  model.now += 41_000
+  model.settle(controller, '/n1')
+  model.put(lease(model))
+  assert.equal(controller.watches[1]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view), ['/n1'])
+  model.change(model.get(node('n1')), { status: node('n1')['status'] })
+  model.settle(controller, '/n1')
+  assert.equal(taintsOf(model), [])
+})
+nodes('its status comes before its Lease: that is a sign of life too', () => {
+  const { model, controller } = lost(300)
+  model.decide(controller, '/n1')
+  model.now += 100_000
+  model.settle(controller, '/n1')
+  model.change(model.get(node('n1')), { status: { conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: model.time, lastTransitionTime: model.time }] } })
+  model.settle(controller, '/n1')
+  assert.is(model.get(node('n1'))['status'].conditions[0].status, 'True')
+  assert.equal(taintsOf(model), [])
+})
+nodes('silence while nobody listened counts for nothing', () => {
+  const { model } = lost()
+  model.now += 3_600_000
+  const controller = nodeLifecycle()
+  assert.equal(shown(model.decide(controller, '/n1')), [])
+  model.now += 40_100
+  assert.ok(shown(model.decide(controller, '/n1')).includes('update/status nodes n1'))
+})
+nodes('conditions and the cordon are taints; those of others stay', () => {
+  const { model, controller } = lost()
+  const present = model.get(node('n1'))
+  model.put({ ...present, spec: { unschedulable: true, taints: [{ key: 'dedicated', effect: 'NoSchedule' }] }, status: { conditions: [{ type: 'Ready', status: 'False' }, { type: 'DiskPressure', status: 'True' }] } })
+  model.settle(controller, '/n1')
+  assert.equal(taintsOf(model).toSorted(), ['dedicated:NoSchedule', 'disk-pressure:NoSchedule', 'not-ready:NoExecute', 'not-ready:NoSchedule', 'unschedulable:NoSchedule'])
+  model.put({ ...model.get(node('n1')), spec: { taints: model.get(node('n1'))['spec'].taints }, status: node('n1')['status'] })
+  model.settle(controller, '/n1')
+  assert.equal(taintsOf(model), ['dedicated:NoSchedule'])
+})
+
+const garbage = suite('garbage-collector')
+const map = (name: string, meta: Record<string, unknown> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...meta } })
+const ownedBy = (...owners: KubeObject[]) => ({ ownerReferences: owners.map(({ metadata }) => ({ apiVersion: 'v1', kind: 'ConfigMap', name: metadata.name as string, uid: metadata.uid as string, blockOwnerDeletion: true })) })
+const keyOf = (name: string): string => `/configmaps/default/${name}`
+/** Follows the controller's own watches until nothing is left to do. */
+const collect = (model: Model): void => {
+  for (let seen = 0; seen < model.changes.length; seen++) {
+    const change = model.changes[seen] as (typeof model.changes)[number]
+    for (const watch of garbageCollector.watches.filter(({ ref }) => ref.resource === change.entry.key.resource))
+      for (const key of watch.keys(change, model.view)) for (const ask of model.decide(garbageCollector, key).asks) model.perform(ask)
+    if (seen > 500) throw new Error('does not come to rest')
+  }
+}
+const names = (model: Model): string[] => model.list('ConfigMap').map(({ metadata }) => metadata.name as string)
+garbage('what an owner leaves goes, and what that leaves', () => {
+  const model = new Model()
+  const a = model.put(map('a'))
+  const b = model.put(map('b', ownedBy(a)))
+  model.put(map('c', ownedBy(b)))
+  model.put(map('free'))
+  model.gone(a)
+  collect(model)
+  assert.equal(names(model), ['free'])
+})
+garbage('one of several owners keeps it', () => {
+  const model = new Model()
+  const a = model.put(map('a'))
+  const b = model.put(map('b'))
+  model.put(map('c', ownedBy(a, b)))
+  model.gone(a)
+  collect(model)
+  assert.equal(model.get(map('c')).metadata.ownerReferences?.map(({ name }) => name), ['b'])
+})
+garbage('an owner of the name but another uid is another', () => {
+  const model = new Model()
+  const a = model.put(map('a'))
+  model.put(map('c', ownedBy(a)))
+  model.gone(a)
+  model.put(map('a'))
+  collect(model)
+  assert.equal(names(model), ['a'])
+})
+garbage('in the foreground the owner goes last', () => {
+  const model = new Model()
+  const a = model.put(map('a'))
+  const held = model.put(map('b', { ...ownedBy(a), finalizers: ['example.com/hold'] }))
+  model.perform({ verb: 'delete', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: 'a', deleteOptions: { propagationPolicy: 'Foreground' } })
+  collect(model)
+  assert.equal(names(model), ['a', 'b'])
+  assert.ok(model.get(held).metadata.deletionTimestamp)
+  model.gone(model.get(held))
+  collect(model)
+  assert.equal(names(model), [])
+})
+garbage('orphans are let go', () => {
+  const model = new Model()
+  const a = model.put(map('a'))
+  model.put(map('b', ownedBy(a)))
+  model.put({ ...model.get(a), metadata: { ...model.get(a).metadata, deletionTimestamp: model.time, finalizers: ['orphan'] } })
+  collect(model)
+  assert.equal(names(model), ['b'])
+  assert.equal(model.get(map('b')).metadata.ownerReferences, [])
+})
+garbage('owners of unknown kinds, and owners out of reach, are not judged', () => {
+  const model = new Model()
+  model.put(map('a', { ownerReferences: [{ apiVersion: 'example.com/v1', kind: 'Thing', name: 'x', uid: 'x' }] }))
+  model.put({ ...node('n1'), metadata: { name: 'n1', ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: 'x' }] } })
+  assert.equal(shown(model.decide(garbageCollector, keyOf('a'))), [])
+  assert.equal(shown(model.decide(garbageCollector, '/nodes//n1')), [])
+})
+
+const pods = suite('pod-gc')
+pods('pods of a node that stays away go; a node that comes back in time keeps them', () => {
+  const model = new Model()
+  const controller = podGc()
+  const n1 = model.put(node('n1'))
+  model.put(pod('a', { nodeName: 'n1' }))
+  model.gone(n1)
+  assert.equal(shown(model.decide(controller, 'all')), [])
+  model.now += 30_000
+  model.put(node('n1'))
+  assert.equal(shown(model.decide(controller, 'all')), [])
+  model.gone(model.get(node('n1')))
+  model.now += 30_000
+  const waiting = model.decide(controller, 'all')
+  assert.equal([shown(waiting), waiting.requeueAfterMs], [[], 20_000])
+  model.now += 40_000
+  assert.equal(shown(model.decide(controller, 'all')), ['delete pods a'])
+})
+pods('a pod that goes and never had a node goes now', () => {
+  const model = new Model()
+  model.put({ ...pod('a'), metadata: { name: 'a', deletionTimestamp: model.time } })
+  assert.is(podGc().decide(model.view, 'all', { now: model.now, random: 0 }).asks[0]?.deleteOptions?.gracePeriodSeconds, 0)
+})
+
+const spaces = suite('namespaces')
+const space = (meta: Record<string, unknown> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team', ...meta }, spec: { finalizers: ['kubernetes'] } })
+spaces('one that goes takes everything along, then is finalized', () => {
+  const model = new Model()
+  model.put(space({ deletionTimestamp: model.time }))
+  model.put(map('a', { namespace: 'team' }))
+  model.put(map('b', { namespace: 'team', finalizers: ['example.com/hold'], deletionTimestamp: model.time }))
+  model.put(map('c'))
+  const first = model.decide(namespace, '/team')
+  assert.equal([shown(first), first.requeueAfterMs], [['delete configmaps a'], 1_000])
+  for (const object of model.list('ConfigMap')) if (object.metadata.namespace === 'team') model.gone(object)
+  const last = model.decide(namespace, '/team')
+  assert.equal(shown(last), ['update/finalize namespaces team'])
+  assert.equal(last.asks[0]?.object?.['spec'].finalizers, [])
+})
+spaces('one that stays has a default account and the CA, always', () => {
+  const model = new Model()
+  model.put(space())
+  const ca = rootCaCertPublisher('PEM')
+  model.settle(serviceaccount, 'team')
+  model.settle(ca, 'team')
+  assert.equal(model.list('ServiceAccount').map(({ metadata }) => `${metadata.namespace}/${metadata.name}`), ['team/default'])
+  const published = model.list('ConfigMap')[0] as KubeObject
+  assert.equal([published.metadata.name, published['data']], ['kube-root-ca.crt', { 'ca.crt': 'PEM' }])
+  model.change(published, { data: { 'ca.crt': 'other' } })
+  model.settle(ca, 'team')
+  assert.equal(model.get(published)['data'], { 'ca.crt': 'PEM' })
+})
+spaces('one that goes gets neither', () => {
+  const model = new Model()
+  model.put(space({ deletionTimestamp: model.time }))
+  assert.equal([shown(model.decide(serviceaccount, 'team')), shown(model.decide(rootCaCertPublisher('PEM'), 'team'))], [[], []])
+})
+spaces('every controller has a name of its own', () => {
+  const all = controllers({ clusterCA: 'PEM' }).map(({ name }) => name)
+  assert.is(new Set(all).size, all.length)
+})
+
+nodes.run()
+garbage.run()
+pods.run()
+spaces.run()
