@@ -52,6 +52,8 @@ export const causeOf = (entry: Entry): Cause => ({
 
 const FIRST_RETRY_MS = 10
 const LAST_RETRY_MS = 30_000
+/** Whoever waits longer is asked again on the way: timers beyond 2³¹ ms would fire at once. */
+const LONGEST_WAIT_MS = 3_600_000
 /** Between asking again after a lost answer. */
 const FIRST_PAUSE_MS = 100
 const LAST_PAUSE_MS = 5_000
@@ -180,7 +182,7 @@ export class Controller {
     this.#timers.get(key)?.cancel()
     this.#timers.set(
       key,
-      this.#clock.after(ms, () => {
+      this.#clock.after(Math.min(ms, LONGEST_WAIT_MS), () => {
         this.#timers.delete(key)
         this.#mark(key, cause)
       })

@@ -41,8 +41,9 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext, w
   const name = key.slice(key.indexOf('/') + 1)
   const node = view.get({ ...NODES, namespace: '', name })?.object
   if (node === undefined || isTerminating(node)) return NOTHING
-  const lease = view.get({ ...LEASES, namespace: LEASE_NAMESPACE, name })?.object
-  const renewed = Date.parse((lease?.['spec']?.renewTime as string | undefined) ?? node.metadata.creationTimestamp ?? '')
+  const lease = view.get({ ...LEASES, namespace: LEASE_NAMESPACE, name })
+  // When the renewal was recorded: the node's own clock may be wrong.
+  const renewed = Date.parse(lease?.facts.time ?? '') || Date.parse((lease?.object['spec']?.renewTime as string | undefined) ?? node.metadata.creationTimestamp ?? '')
   // A node that comes back says so in its status a moment before its Lease is renewed.
   const said = conditionOf(node, 'Ready')
   const heard = said === undefined || said.status === 'Unknown' ? 0 : Date.parse((said['lastHeartbeatTime'] as string | undefined) ?? said.lastTransitionTime ?? '') || 0
