@@ -66,6 +66,8 @@ export const STREAMS: readonly Definition[] = [
     name: 'BINDINGS',
     description: 'What each agent must run, with what it needs for it.',
     subjects: ['bind.>'],
+    // The word that a pod is gone need not be kept for ever: pod names do not come back.
+    allow_msg_ttl: true,
     allow_direct: true,
     allow_atomic: true,
     max_msgs_per_subject: 1
