@@ -9,6 +9,7 @@ import type { ResourceRef } from '#events/Key.ts'
 import { resourceId } from '#events/Key.ts'
 import type { Cause, Intent, IntentResult, Intents } from '#events/Intent.ts'
 import type { Subscription } from '#events/Log.ts'
+import type { Status } from '#events/Refusal.ts'
 import type { Change, Entry, ObjectsView } from '#projections/Objects.ts'
 import { sleep, type Clock, type Timer } from './Clock.ts'
 import type { Views } from './View.ts'
@@ -39,6 +40,20 @@ export interface ControllerDefinition {
   }[]
   /** Plain and synchronous: `decide.ts` of the controller's folder. */
   decide(view: ObjectsView, key: string, context: DecideContext): Decision
+  /** What to ask for when an ask was refused for good: a condition or a notice that tells users. Plain, too. */
+  refused?(view: ObjectsView, key: string, refusal: Refused, context: DecideContext): readonly Ask[]
+}
+
+/** An ask the decider turned down, for a reason that is not only that the state moved on. */
+export class Refused extends Error {
+  override readonly name = 'Refused'
+  readonly ask: Ask
+  readonly status: Status
+  constructor(ask: Ask, status: Status) {
+    super(status.message ?? 'refused')
+    this.ask = ask
+    this.status = status
+  }
 }
 
 export const NOTHING: Decision = { asks: [] }
@@ -144,6 +159,7 @@ export class Controller {
     } catch (error) {
       if (this.#running) {
         this.#onError({ controller: this.#definition.name, key, error })
+        if (error instanceof Refused) await this.#tell(key, error, cause)
         const failures = (this.#failures.get(key) ?? 0) + 1
         this.#failures.set(key, failures)
         this.#later(key, Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16)), cause)
@@ -163,7 +179,15 @@ export class Controller {
     // Nothing new is wanted where everything goes.
     if (result.status.details?.causes?.some((detail) => detail.reason === 'NamespaceTerminating') === true) return
     if (reason === 'Conflict' || (reason === 'NotFound' && ask.verb !== 'create') || (reason === 'AlreadyExists' && ask.verb === 'create')) throw new Outrun(result.status.message ?? reason)
-    throw new Error(result.status.message ?? 'refused')
+    throw new Refused(ask, result.status)
+  }
+  /** That telling fails as well is only reported. */
+  async #tell(key: string, refusal: Refused, cause: Cause | undefined): Promise<void> {
+    try {
+      for (const ask of this.#definition.refused?.(this.#views, key, refusal, { now: this.#clock.now(), random: this.#clock.random() }) ?? []) await this.#submit(ask, cause)
+    } catch (error) {
+      this.#onError({ controller: this.#definition.name, key, error })
+    }
   }
   /** A lost answer says nothing: the same intent is asked again, and decided once, before anything else is decided on its key. */
   async #untilDecided(intent: Intent): Promise<IntentResult> {

@@ -59,7 +59,7 @@ export const statusAsks = (it: Situation, collisionCount = it.deployment['status
   const status = {
     observedGeneration: deployment.metadata.generation,
     ...Object.fromEntries(Object.entries(counts).filter(([, value]) => value !== 0)),
-    conditions: progressing(it, available(it, old.conditions ?? [], counts), counts, old),
+    conditions: failure(it, progressing(it, available(it, old.conditions ?? [], counts), counts, old)),
     ...(collisionCount === undefined ? {} : { collisionCount })
   }
   return same(old, status) ? [] : [updateStatus(deployment, status)]
@@ -78,6 +78,15 @@ const available = ({ spec, now }: Situation, conditions: readonly Condition[], {
   availableReplicas >= (spec.replicas ?? 1) - limitsOf(spec).unavailable
     ? put(conditions, { type: 'Available', status: 'True', reason: 'MinimumReplicasAvailable', message: 'Deployment has minimum availability.' }, now)
     : put(conditions, { type: 'Available', status: 'False', reason: 'MinimumReplicasUnavailable', message: 'Deployment does not have minimum availability.' }, now)
+
+/** What a set could not make, said by the current one or else by the oldest. */
+const failure = ({ current, old, now }: Situation, conditions: readonly Condition[]): readonly Condition[] => {
+  for (const set of current === undefined ? old : [current, ...old]) {
+    const found = conditionIn(set['status']?.conditions, 'ReplicaFailure')
+    if (found !== undefined && replicasOf(set) > 0) return put(conditions, { type: found.type, status: found.status, reason: found.reason ?? '', message: found.message ?? '' }, now)
+  }
+  return conditionIn(conditions, 'ReplicaFailure') === undefined ? conditions : removeCondition(conditions, 'ReplicaFailure')
+}
 
 const progressing = ({ deployment, spec, current, created, now }: Situation, conditions: readonly Condition[], counts: Counts, old: Partial<Counts>): readonly Condition[] => {
   const seconds = deadlineSeconds(spec)

@@ -3,7 +3,7 @@ import { objectId } from '#events/Key.ts'
 import { controllerOf } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
 import type { ControllerDefinition } from '../../platform/Controller.ts'
-import { decide, NAME, REPLICASETS } from './decide.ts'
+import { decide, NAME, refused, REPLICASETS } from './decide.ts'
 
 export const replicaset: ControllerDefinition = {
   name: NAME,
@@ -24,5 +24,6 @@ export const replicaset: ControllerDefinition = {
       }
     }
   ],
-  decide
+  decide,
+  refused
 }

@@ -2,14 +2,14 @@
 import type { KubeObject } from '#events/KubeObject.ts'
 import { controllerOf } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
-import { conditionOf } from '#events/meta/Conditions.ts'
+import { conditionOf, removeCondition, setCondition, type Condition } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/Controller.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision, type Refused } from '../../platform/Controller.ts'
 import { create, merge, remove, updateStatus } from '../asks.ts'
-import { availableIn, isActive, isReady, isTerminating } from '../pods.ts'
-import { record } from '../recorder.ts'
 import { suffixOf } from '../names.ts'
+import { availableIn, isActive, isReady, isTerminating, rfc3339 } from '../pods.ts'
+import { record } from '../recorder.ts'
 
 export const NAME = 'replicaset-controller'
 const PODS = { group: '', resource: 'pods' }
@@ -18,6 +18,7 @@ export const REPLICASETS = { group: 'apps', resource: 'replicasets' }
 const BURST = 500
 /** Of one decision, as many are told about (upstream's burst for one object). */
 const NOTICES = 25
+const FAILURE = 'ReplicaFailure'
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 
 interface ReplicaSetSpec {
@@ -55,6 +56,20 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
     asks: [...statusAsk(set, spec, active, now), ...claims, ...(missing > 0 ? createAsks(view, set, spec, mine, missing, now) : missing < 0 ? deleteAsks(view, set, active, -missing, now) : [])],
     ...(waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) + 10 })
   }
+}
+
+/** A pod that may not be made: users see why on the set, and its deployment. */
+export const refused = (view: ObjectsView, key: string, { ask, message }: Refused, { now }: DecideContext): readonly Ask[] => {
+  if (ask.verb !== 'create' || ask.ref.resource !== PODS.resource) return []
+  const at = key.indexOf('/')
+  const set = view.get({ ...REPLICASETS, namespace: key.slice(0, at), name: key.slice(at + 1) })?.object
+  if (set === undefined) return []
+  const failure: Condition = { type: FAILURE, status: 'True', reason: 'FailedCreate', message }
+  const conditions = setCondition(set['status']?.conditions as readonly Condition[] | undefined, failure, rfc3339(now))
+  return [
+    record(view, set, NAME, 'Warning', 'FailedCreate', `Error creating: ${message}`, now),
+    ...(conditions === set['status']?.conditions ? [] : [updateStatus(set, { ...set['status'], conditions })])
+  ]
 }
 
 const claim = (pod: KubeObject, ownerReferences: unknown): Ask => merge(pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })
@@ -151,13 +166,15 @@ const rank = (a: KubeObject, b: KubeObject, crowd: ReadonlyMap<string, number>):
 
 const statusAsk = (set: KubeObject, spec: ReplicaSetSpec, active: readonly KubeObject[], now: number): Ask[] => {
   const labels = Object.entries(spec.template.metadata?.labels ?? {})
-  const { fullyLabeledReplicas: _, readyReplicas: __, availableReplicas: ___, ...rest } = (set['status'] ?? {}) as Record<string, unknown>
+  const { fullyLabeledReplicas: _, readyReplicas: __, availableReplicas: ___, conditions: present, ...rest } = (set['status'] ?? {}) as Record<string, unknown> & { conditions?: readonly Condition[] }
+  // What could not be made is there, or wanted no more.
+  const conditions = active.length < (spec.replicas ?? 1) ? (present ?? []) : removeCondition(present, FAILURE)
   const counts = {
     fullyLabeledReplicas: active.filter((pod) => labels.every(([name, value]) => pod.metadata.labels?.[name] === value)).length,
     readyReplicas: active.filter(isReady).length,
     availableReplicas: active.filter((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now) === 0).length
   }
   // Counts that are zero are left out, as upstream does.
-  const status = { ...rest, replicas: active.length, ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)), observedGeneration: set.metadata.generation }
+  const status = { ...rest, replicas: active.length, ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)), ...(conditions.length === 0 ? {} : { conditions }), observedGeneration: set.metadata.generation }
   return same(set['status'] ?? {}, status) ? [] : [updateStatus(set, status)]
 }

@@ -103,6 +103,21 @@ loop('a new image rolls out, and it scales', async () => {
   await until('rolled', () => complete(6) && pods().length === 6 && settled())
   assert.ok(pods().every((pod) => pod['spec'].containers[0].image === 'web:2'))
 })
+loop('pods that may not be made: the set and the deployment say why, and recover', async () => {
+  const account = { ref: { group: '', resource: 'serviceaccounts' }, namespace: 'default', name: 'special' }
+  const sets = (): KubeObject[] => api.views.collection({ group: 'apps', resource: 'replicasets' }).list('default').map(({ object }) => object)
+  const failure = (object: Record<string, unknown> | undefined): { reason: string; message: string } | undefined => (object?.['conditions'] as { type: string; reason: string; message: string }[] | undefined)?.find(({ type }) => type === 'ReplicaFailure')
+  accepted(await patch({ spec: { template: { spec: { serviceAccountName: 'special' } } } }))
+  await until('said', () => failure(status()) !== undefined)
+  assert.is(failure(status())?.reason, 'FailedCreate')
+  assert.match(failure(status())?.message ?? '', 'serviceaccount "special" not found')
+  const event = api.views.collection({ group: '', resource: 'events' }).list('default').find(({ object }) => object['reason'] === 'FailedCreate')?.object
+  assert.match(event?.['message'], /^Error creating: pods "web-.*" is forbidden: error looking up service account default\/special/)
+  accepted(await api.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: account.name } }))
+  await until('recovered', () => complete(6) && settled() && failure(status()) === undefined && sets().every(({ status: of }) => failure(of) === undefined))
+  assert.ok(errors.length > 0)
+  errors.length = 0
+})
 loop('deleted, it takes everything along', async () => {
   accepted(await api.submit({ verb: 'delete', ref: { group: 'apps', resource: 'deployments' }, namespace: 'default', name: 'web', deleteOptions: { propagationPolicy: 'Background' } }))
   await until('gone', () => pods().length === 0 && api.views.collection({ group: 'apps', resource: 'replicasets' }).list('default').length === 0 && endpointIPs().length === 0)
