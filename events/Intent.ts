@@ -38,6 +38,8 @@ export interface UserInfo {
 export interface Intent {
   /** Unique; delivered twice, it is decided once. */
   readonly id: string
+  /** Asked before, and the answer was lost: whether it happened is looked up in the log, should nobody remember. */
+  readonly again?: true
   readonly verb: IntentVerb
   readonly ref: ResourceRef
   /** API version the client speaks, e.g. `v1`. */

@@ -5,7 +5,7 @@
  * Writes to one object are decided one after another; writes to different objects are decided at once and stored
  * together (see Committer). Another API server's write shows as a conflict of the expectation: fold up to it, decide again.
  */
-import { bodyOf, stamp } from '#events/Event.ts'
+import { bodyOf, decodeFacts, objectOf, stamp } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import { conflict, Refusal, timedOut, tooManyRequests, type Status } from '#events/Refusal.ts'
@@ -32,6 +32,8 @@ export interface DeciderOptions {
 const TRIES = 12
 /** Intents waiting or in flight; more are told to come back. */
 const LIMIT = 20_000
+/** Events of an object looked through for one that an intent made before. */
+const LOOK_BACK = 100
 /** Recent results, by intent id: a repeated delivery gets the same answer. */
 const REMEMBERED = 20_000
 
@@ -89,6 +91,8 @@ export class ApiDecider implements Decider {
   async #attempt(intent: Intent, user: UserInfo): Promise<IntentResult> {
     const { views } = this.#options
     for (let tries = 1; ; tries++) {
+      const before = intent.again === true ? await this.#happened(intent, user) : undefined
+      if (before !== undefined) return before
       const decided = this.#decide(intent, user)
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
       const view = views.of(intent.ref)
@@ -114,6 +118,25 @@ export class ApiDecider implements Decider {
         for (const name of decided.reserves ?? []) this.#reserved.delete(name)
       }
     }
+  }
+  /**
+   * The answer to an intent that was decided before, perhaps by another API server or one that crashed: its event is
+   * among the last ones of its object, each of which names the one before.
+   */
+  async #happened(intent: Intent, user: UserInfo): Promise<IntentResult | undefined> {
+    if (intent.name === '') return undefined
+    const view = this.#options.views.of(intent.ref)
+    await view.waitFor(await view.log.lastSequence())
+    let sequence = view.objects.head({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+    for (let steps = 0; sequence > 0 && steps < LOOK_BACK; steps++) {
+      const entry = await view.log.get(sequence)
+      if (entry === undefined) return undefined
+      const { id, user: by, expected } = decodeFacts(view.stream, entry)
+      // Only who asked may have the answer.
+      if (by === user.username && (id === intent.id || id.startsWith(`${intent.id}.`))) return { ok: true, code: intent.verb === 'create' ? 201 : 200, object: objectOf(entry.text, sequence), sequence }
+      sequence = expected
+    }
+    return undefined
   }
   #decide(intent: Intent, user: UserInfo): Decided {
     const { views, clock, settings } = this.#options

@@ -191,13 +191,15 @@ export class Controller {
   }
   /** A lost answer says nothing: the same intent is asked again, and decided once, before anything else is decided on its key. */
   async #untilDecided(intent: Intent): Promise<IntentResult> {
+    let asked = intent
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LAST_PAUSE_MS, pause * 2)) {
       try {
-        return await this.#intents.submit(intent)
+        return await this.#intents.submit(asked)
       } catch (error) {
         if (!this.#running) throw error
         this.#onError({ controller: this.#definition.name, key: `${intent.namespace}/${intent.name}`, error })
       }
+      asked = { ...intent, again: true }
       await sleep(this.#clock, pause)
       if (!this.#running) throw new Error(`${this.#definition.name} was stopped`)
     }

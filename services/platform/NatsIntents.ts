@@ -27,8 +27,8 @@ export class NatsIntents implements Intents {
     const { user, actAs } = this.#options
     const headers = newHeaders()
     if (actAs !== undefined) headers.set(ACT_AS, actAs)
-    const body = JSON.stringify(intent)
     for (let tries = 1; ; tries++) {
+      const body = JSON.stringify(tries === 1 ? intent : { ...intent, again: true })
       try {
         const answer = await this.#connection.request(`intent.${user}`, body, { timeout: TIMEOUT_MS, headers })
         const [result] = answer.json<IntentResult[]>()

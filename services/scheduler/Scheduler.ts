@@ -160,12 +160,14 @@ export class Scheduler {
    * place is taken. Undefined: the scheduler was stopped.
    */
   async #submitUntilDecided(intent: Intent): Promise<IntentResult | undefined> {
+    let asked = intent
     for (let pause = FIRST_PAUSE_MS; this.#running; pause = Math.min(LAST_PAUSE_MS, pause * 2)) {
       try {
-        return await this.#intents.submit(intent)
+        return await this.#intents.submit(asked)
       } catch (error) {
         if (this.#running) this.#onError(error)
       }
+      asked = { ...intent, again: true }
       await sleep(this.#clock, pause)
     }
     return undefined

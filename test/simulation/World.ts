@@ -142,7 +142,7 @@ export class World {
   /** An intent on its way to the decider and back, through a network that loses, delays and doubles. */
   async ask(intent: Intent, user: UserInfo): Promise<IntentResult> {
     for (let tries = 1; ; tries++) {
-      const answer = await this.#attempt(intent, user)
+      const answer = await this.#attempt(tries === 1 ? intent : { ...intent, again: true }, user)
       if (answer !== undefined) {
         if (answer.ok && answer.unchanged !== true && answer.sequence > 0 && intent.options?.dryRun !== true) this.acknowledged.push({ intent, sequence: answer.sequence })
         return answer

@@ -1,0 +1,42 @@
+/** An intent whose answer was lost, asked again of an API server that knows nothing of the first time: decided once. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Intent } from '#events/Intent.ts'
+import { ApiDecider } from '#services/apiserver/Decider.ts'
+import { systemClock } from '#services/platform/Clock.ts'
+import { accepted, ADMIN, startTestApi } from '#test/support/api.ts'
+
+const api = await startTestApi()
+const REF = { group: '', resource: 'configmaps' }
+const patch = (id: string, value: string): Intent => ({ id, verb: 'patch', ref: REF, version: 'v1', namespace: 'default', name: 'a', patch: { type: 'application/merge-patch+json', body: { data: { [value]: value } } }, source: 'test' })
+/** Another API server on the same log. */
+const other = (): ApiDecider => new ApiDecider({ views: api.views, clock: systemClock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
+
+const again = suite('asked again')
+again.before(async () => {
+  accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } }))
+})
+again('the first answer is given again, also when others wrote since', async () => {
+  const first = accepted(await api.decider.submit(patch('one', 'x'), ADMIN))
+  accepted(await api.decider.submit(patch('two', 'y'), ADMIN))
+  const before = await api.logs.EVENTS.lastSequence()
+  const second = await other().submit({ ...patch('one', 'x'), again: true }, ADMIN)
+  assert.equal(accepted(second), first)
+  assert.is(await api.logs.EVENTS.lastSequence(), before)
+})
+again('what never happened happens now', async () => {
+  const object = accepted(await other().submit({ ...patch('three', 'z'), again: true }, ADMIN))
+  assert.is(object['data'].z, 'z')
+})
+again('an object that is gone went once', async () => {
+  const about = { verb: 'delete', ref: REF, version: 'v1', namespace: 'default', name: 'a', source: 'test' } as const
+  accepted(await api.decider.submit({ ...about, id: 'gone' }, ADMIN))
+  assert.ok((await other().submit({ ...about, id: 'gone', again: true }, ADMIN)).ok)
+  const anew = await other().submit({ ...about, id: 'other', again: true }, ADMIN)
+  assert.is(anew.ok ? '' : anew.status.reason, 'NotFound')
+})
+again('nobody gets the answer to what somebody else asked', async () => {
+  const result = await other().submit({ ...patch('two', 'y'), again: true }, { username: 'mallory', groups: ['system:authenticated'] })
+  assert.not(result.ok)
+})
+again.run()
