@@ -126,12 +126,12 @@ for (const [version, program] of versions)
     await says(/field label not supported: foo/, 'get pods --field-selector foo=bar')
     await says(/already exists/i, 'create configmap cm --from-literal=a=1')
     await says(/unable to parse requirement|unable to find|selector/i, `get pods -l 'a in'`)
-    // In a pod: WebSocket from 1.30; the older ones speak SPDY only.
+    // In a pod: over WebSocket from 1.30, over SPDY before.
     const pod = (await run(['get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[0].metadata.name}'])).out
-    if (version !== '1.27') {
-      const exec = await run(['exec', pod, '--', 'sh', '-c', 'echo inside; exit 3'])
-      if (exec.code !== 3 || !exec.out.includes('inside')) failures.push(`exec ended with ${exec.code}: ${exec.out} ${exec.err}`)
-    }
+    const exec = await run(['exec', pod, '--', 'sh', '-c', 'echo inside; echo wrong >&2; exit 3'])
+    if (exec.code !== 3 || exec.out !== 'inside' || !exec.err.includes('wrong')) failures.push(`exec ended with ${exec.code}: ${exec.out} ${exec.err}`)
+    const piped = await run(['exec', '-i', pod, '--', 'cat'], 'x'.repeat(300_000))
+    if (piped.out.length !== 300_000) failures.push(`exec -i gave back ${piped.out.length} of 300000 bytes: ${piped.err}`)
     const watched = await run(['get', 'pods', '-w', '--request-timeout=2s'])
     if (!watched.out.includes(pod)) failures.push(`get -w shows nothing: ${watched.err}`)
     // The end.

@@ -18,6 +18,7 @@ import { deniedMessage } from '../request/denied.ts'
 import { answerReview, reviewOf, REVIEWS } from '../reviews/reviews.ts'
 import { containerOf, execOptionsOf, logOptionsOf, notStarted } from '../subresources/containers.ts'
 import { scaleOf } from '../subresources/scale.ts'
+import { joinSpdy, speaksSpdy } from '../subresources/spdy.ts'
 import { joinSession, speaksChannels, upgrade } from '../subresources/websocket.ts'
 import { momentOf, pastIsReadOnly, pastReader, presentReader, Versions, type Past, type Reader } from '../time-travel/Reader.ts'
 import { getObject, listObjects, selectionOf, waitForVersion } from '../verbs/read.ts'
@@ -243,14 +244,16 @@ export class ApiServer {
       if (path === undefined || kind === undefined || !CHANNELS.has(path.subresource) || kind.resource !== 'pods') throw noSuchPath()
       if (moment !== undefined) throw pastIsReadOnly(moment)
       this.#authorize(user, { verb: 'create', group: '', resource: 'pods', subresource: path.subresource, namespace: path.namespace, name: path.name })
-      if (!speaksChannels(request)) throw badRequest(`${path.subresource} is served over WebSocket (v5.channel.k8s.io); this client asked for ${request.headers.upgrade ?? 'nothing'} only: use kubectl 1.30 or newer`)
+      const spdy = speaksSpdy(request)
+      if (!spdy && !speaksChannels(request)) throw badRequest(`${path.subresource} is served over WebSocket (v5.channel.k8s.io) and SPDY/3.1 (v4.channel.k8s.io); this client asked for ${request.headers.upgrade ?? 'nothing'}`)
       const entry = this.#deps.views.get({ group: '', resource: 'pods', namespace: path.namespace, name: path.name })
       if (entry === undefined) throw notFound(kind, path.name)
       const options = execOptionsOf(query)
       if (path.subresource === 'exec' && options.command.length === 0) throw badRequest('you must specify at least one command for the container')
       const { node, container } = containerOf(entry, query.get('container'))
       const session = path.subresource === 'exec' ? await this.#deps.nodeCalls.exec(node, container, options) : await this.#deps.nodeCalls.attach(node, container, options)
-      joinSession(await upgrade(request, socket, head), session)
+      if (spdy) joinSpdy(socket, head, session, options)
+      else joinSession(await upgrade(request, socket, head), session)
     } catch (error) {
       const status = statusOf(error, this.#deps.onError)
       const body = `${JSON.stringify(status)}\n`

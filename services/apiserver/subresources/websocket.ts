@@ -23,7 +23,8 @@ export const speaksChannels = (request: IncomingMessage): boolean =>
 
 export const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<WebSocket> => new Promise((resolve) => server.handleUpgrade(request, socket, head, resolve))
 
-const exitStatus = (exit: { readonly code: number } | { readonly error: string }): Status | Record<string, unknown> => {
+/** How a command ended, as remotecommand clients read it. */
+export const exitStatus = (exit: { readonly code: number } | { readonly error: string }): Status | Record<string, unknown> => {
   if ('error' in exit) return { metadata: {}, status: 'Failure', reason: 'InternalError', message: exit.error, code: 500 }
   if (exit.code === 0) return { metadata: {}, status: 'Success' }
   return {
