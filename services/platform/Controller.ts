@@ -153,7 +153,7 @@ export class Controller {
   async #handle(key: string, cause: Cause | undefined): Promise<void> {
     try {
       const decision = this.#definition.decide(this.#views, key, { now: this.#clock.now(), random: this.#clock.random() })
-      for (const ask of decision.asks) await this.#submit(ask, cause)
+      for (const batch of batchesOf(decision.asks)) await this.#submitAll(batch, cause)
       this.#failures.delete(key)
       if (decision.requeueAfterMs !== undefined) this.#later(key, decision.requeueAfterMs, cause)
     } catch (error) {
@@ -168,6 +168,12 @@ export class Controller {
       this.#busy.delete(key)
       this.#pump()
     }
+  }
+  /** All of them, whatever comes of one; then the first fault, if any. */
+  async #submitAll(batch: readonly Ask[], cause: Cause | undefined): Promise<void> {
+    const faults: unknown[] = []
+    await Promise.all(batch.map((ask) => this.#submit(ask, cause).catch((error: unknown) => faults.push(error))))
+    if (faults.length > 0) throw faults[0]
   }
   async #submit(ask: Ask, cause: Cause | undefined): Promise<void> {
     const because = ask.cause ?? cause
@@ -214,6 +220,27 @@ export class Controller {
       })
     )
   }
+}
+
+/**
+ * Asks in their order; creations of one kind in a row, or deletions, go together: one, then two, then four … so that what
+ * is refused is refused few times, and what is accepted is stored in few writes (upstream's slow start).
+ */
+export const batchesOf = (asks: readonly Ask[]): Ask[][] => {
+  const batches: Ask[][] = []
+  let size = 1
+  for (const ask of asks) {
+    const batch = batches.at(-1)
+    const before = batch?.[0]
+    const alike = before !== undefined && before.verb === ask.verb && (ask.verb === 'create' || ask.verb === 'delete') && resourceId(before.ref) === resourceId(ask.ref)
+    if (!alike) size = 1
+    if (batch !== undefined && alike && batch.length < size) batch.push(ask)
+    else {
+      if (alike) size *= 2
+      batches.push([ask])
+    }
+  }
+  return batches
 }
 
 /** The state moved on between deciding and writing: decide again, soon. */
