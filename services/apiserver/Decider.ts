@@ -91,7 +91,9 @@ export class ApiDecider implements Decider {
   async #attempt(intent: Intent, user: UserInfo): Promise<IntentResult> {
     const { views } = this.#options
     for (let tries = 1; ; tries++) {
-      const before = intent.again === true ? await this.#happened(intent, user) : undefined
+      // A conflict may be this very intent, taken by another API server; so may be the object's newest event.
+      const suspected = intent.again === true || tries > 1 || this.#isLast(intent)
+      const before = suspected ? await this.#happened(intent, user) : undefined
       if (before !== undefined) return before
       const decided = this.#decide(intent, user)
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
@@ -118,6 +120,10 @@ export class ApiDecider implements Decider {
         for (const name of decided.reserves ?? []) this.#reserved.delete(name)
       }
     }
+  }
+  #isLast(intent: Intent): boolean {
+    if (intent.name === '') return false
+    return this.#options.views.of(intent.ref).objects.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })?.facts.id === intent.id
   }
   /**
    * The answer to an intent that was decided before, perhaps by another API server or one that crashed: its event is

@@ -28,6 +28,16 @@ again('what never happened happens now', async () => {
   const object = accepted(await other().submit({ ...patch('three', 'z'), again: true }, ADMIN))
   assert.is(object['data'].z, 'z')
 })
+again('two API servers that get it at once decide it once', async () => {
+  const before = await api.logs.EVENTS.lastSequence()
+  const both = await Promise.all([other().submit(patch('both', 'b'), ADMIN), other().submit(patch('both', 'b'), ADMIN)])
+  assert.equal(accepted(both[0]), accepted(both[1]))
+  assert.is(await api.logs.EVENTS.lastSequence(), before + 1)
+})
+again('one that comes late to another is known by the newest event', async () => {
+  const first = accepted(await api.decider.submit(patch('late', 'l'), ADMIN))
+  assert.equal(accepted(await other().submit(patch('late', 'l'), ADMIN)), first)
+})
 again('an object that is gone went once', async () => {
   const about = { verb: 'delete', ref: REF, version: 'v1', namespace: 'default', name: 'a', source: 'test' } as const
   accepted(await api.decider.submit({ ...about, id: 'gone' }, ADMIN))
