@@ -1,0 +1,211 @@
+/** The folds: a replay equals living through it, an event twice changes nothing, and a window agrees with the whole list. */
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { decodeFacts, encodeEvent } from '#events/Event.ts'
+import type { LogEntry } from '#events/Log.ts'
+import { objectId, resourceId, type ResourceRef } from '#events/Key.ts'
+import { subjectOf } from '#events/Subject.ts'
+import { History } from '#projections/History.ts'
+import { Objects, type Change } from '#projections/Objects.ts'
+import { Window } from '#projections/Window.ts'
+
+const REFS: readonly ResourceRef[] = [
+  { group: '', resource: 'pods' },
+  { group: '', resource: 'services' },
+  { group: 'apps', resource: 'deployments' }
+]
+const LABELS = ['app=a', 'app=b', 'tier=front']
+
+/** One change: which object, what it becomes, or that it goes. */
+const step = fc.record({
+  ref: fc.constantFrom(...REFS),
+  namespace: fc.constantFrom('default', 'other'),
+  name: fc.constantFrom('a', 'b', 'a-b'),
+  deleted: fc.boolean(),
+  labels: fc.subarray(LABELS),
+  node: fc.constantFrom('', 'n1', 'n2'),
+  owner: fc.constantFrom(undefined, 'u1', 'u2'),
+  /** Sequences of one stream may have holes: subjects this fold does not read. */
+  gap: fc.integer({ min: 1, max: 3 })
+})
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
+const script = fc.array(step, { maxLength: 60 })
+
+const entriesOf = (steps: readonly Step[]): readonly LogEntry[] => {
+  const heads = new Map<string, number>()
+  let sequence = 0
+  const live = new Set<string>()
+  return steps.map(({ ref, namespace, name, deleted: wanted, labels, node, owner, gap }) => {
+    sequence += gap
+    const key = { ...ref, namespace, name }
+    const subject = subjectOf('EVENTS', key)
+    const expected = heads.get(subject) ?? 0
+    heads.set(subject, sequence)
+    // Only what is there can go: the decider refuses the rest.
+    const deleted = wanted && live.has(subject)
+    if (deleted) live.delete(subject)
+    else live.add(subject)
+    const { headers, text } = encodeEvent({
+      stream: 'EVENTS',
+      key,
+      deleted,
+      expected,
+      id: `intent-${sequence}`,
+      type: 'reckon.thing.changed.v1',
+      source: 'test',
+      time: '2026-01-01T00:00:00.000Z',
+      user: 'test',
+      correlationId: 'root',
+      verb: 'update',
+      object: {
+        apiVersion: 'v1',
+        kind: 'Thing',
+        metadata: {
+          name,
+          namespace,
+          uid: `${name}-${sequence}`,
+          labels: Object.fromEntries(labels.map((pair) => pair.split('=') as [string, string])),
+          ...(owner === undefined ? {} : { ownerReferences: [{ apiVersion: 'v1', kind: 'Thing', name: 'owner', uid: owner }] })
+        },
+        spec: { nodeName: node }
+      }
+    })
+    return { subject, headers, text, sequence, time: 1_000 * sequence }
+  })
+}
+
+const put = (objects: Objects, entry: LogEntry): Change | undefined => objects.apply(decodeFacts('EVENTS', entry), entry.text)
+
+/** Everything that readers can ask of the objects. */
+const shown = (objects: Objects): unknown => ({
+  sequence: objects.sequence,
+  collections: REFS.map((ref) => {
+    const collection = objects.collection(ref)
+    const ids = (entries: Iterable<{ id: string }>): string[] => [...entries].map(({ id }) => id).sort()
+    return {
+      sequence: collection.sequence,
+      size: collection.size,
+      all: collection.list().map(({ id, sequence, object, text }) => ({ id, sequence, object, text })),
+      spaces: ['default', 'other'].map((namespace) => collection.list(namespace).map(({ id }) => id)),
+      labels: LABELS.map((pair) => ids(collection.indexed('label', pair))),
+      owners: ['u1', 'u2'].map((uid) => ids(collection.indexed('owner', uid))),
+      nodes: ['n1', 'n2'].map((node) => ids(collection.indexed('node', node))),
+      heads: ['default', 'other'].flatMap((namespace) => ['a', 'b', 'a-b'].map((name) => objects.head({ ...ref, namespace, name })))
+    }
+  })
+})
+
+const projections = suite('projections')
+
+projections('objects: loading a log gives what living through it gave, wherever it was cut', () => {
+  fc.assert(
+    fc.property(script, fc.nat(), (steps, cut) => {
+      const entries = entriesOf(steps)
+      const lived = new Objects()
+      // Reading between the events must not change what comes of them: lists are cached.
+      for (const entry of entries) {
+        put(lived, entry)
+        lived.collection(REFS[0] as ResourceRef).list()
+      }
+      const loaded = new Objects()
+      const at = entries.length === 0 ? 0 : cut % (entries.length + 1)
+      loaded.beginLoad()
+      for (const entry of entries.slice(0, at)) put(loaded, entry)
+      loaded.endLoad()
+      for (const entry of entries.slice(at)) put(loaded, entry)
+      assert.equal(shown(loaded), shown(lived))
+    })
+  )
+})
+
+projections('objects: what came before changes nothing when it comes again', () => {
+  fc.assert(
+    fc.property(script, fc.array(fc.nat(), { maxLength: 20 }), (steps, again) => {
+      const entries = entriesOf(steps)
+      const once = new Objects()
+      const twice = new Objects()
+      entries.forEach((entry, at) => {
+        put(once, entry)
+        put(twice, entry)
+        for (const n of again) assert.is(put(twice, entries[n % (at + 1)] as LogEntry), undefined)
+      })
+      assert.equal(shown(twice), shown(once))
+    })
+  )
+})
+
+projections('objects: changes tell the state before and after, and are the last events of their subjects', () => {
+  fc.assert(
+    fc.property(script, (steps) => {
+      const objects = new Objects()
+      const model = new Map<string, number>()
+      for (const entry of entriesOf(steps)) {
+        const facts = decodeFacts('EVENTS', entry)
+        const before = model.get(entry.subject)
+        if (facts.deleted) model.delete(entry.subject)
+        else model.set(entry.subject, entry.sequence)
+        const change = put(objects, entry)
+        assert.is(change?.type, facts.deleted ? 'DELETED' : before === undefined ? 'ADDED' : 'MODIFIED')
+        assert.is(change?.previous?.sequence, change === undefined ? undefined : before)
+        assert.is(objects.get(facts.key)?.sequence, model.get(entry.subject))
+        assert.is(objects.head(facts.key), entry.sequence)
+      }
+    })
+  )
+})
+
+projections('a window gives exactly the later changes of a collection, or says that it can not', () => {
+  fc.assert(
+    fc.property(script, fc.integer({ min: 2, max: 12 }), (steps, capacity) => {
+      const objects = new Objects()
+      const window = new Window(capacity)
+      const all: Change[] = []
+      for (const entry of entriesOf(steps)) {
+        const change = put(objects, entry)
+        if (change === undefined) continue
+        all.push(change)
+        window.push(change)
+      }
+      for (let from = 0; from <= objects.sequence; from++)
+        for (const ref of REFS) {
+          const wanted = all.filter(({ entry }) => entry.sequence > from && resourceId(entry.key) === resourceId(ref))
+          const found = window.since(ref, from)
+          assert.equal(
+            found?.map(({ entry }) => entry.sequence),
+            from < window.floor ? undefined : wanted.map(({ entry }) => entry.sequence)
+          )
+        }
+      // Bounded, and still of use: the younger half of its capacity is always there.
+      const young = all.at(-Math.floor(capacity / 2))?.entry.sequence
+      if (young !== undefined) assert.ok(window.floor <= young)
+    })
+  )
+})
+
+projections('history: each moment shows what a replay up to it shows', () => {
+  fc.assert(
+    fc.property(script, (steps) => {
+      const entries = entriesOf(steps)
+      const history = new History('EVENTS')
+      for (const entry of entries) {
+        history.apply(entry)
+        history.apply(entry)
+      }
+      const objects = new Objects()
+      const last = entries.at(-1)?.sequence ?? 0
+      for (let sequence = 0, next = 0; sequence <= last; sequence++) {
+        for (; next < entries.length && (entries[next] as LogEntry).sequence <= sequence; next++) put(objects, entries[next] as LogEntry)
+        for (const ref of REFS) {
+          const live = objects.collection(ref).list()
+          assert.equal(history.liveAt(ref, sequence), live.map(({ id, sequence: at }) => ({ id, sequence: at })))
+          assert.equal(history.liveAt(ref, sequence, 'other').map(({ id }) => id), objects.collection(ref).list('other').map(({ id }) => id))
+          assert.is(history.versionAt(ref, objectId('default', 'a'), sequence), objects.get({ ...ref, namespace: 'default', name: 'a' })?.sequence)
+        }
+        assert.is(history.sequenceAt(1_000 * sequence), entries.filter((entry) => entry.sequence <= sequence).at(-1)?.sequence ?? 0)
+      }
+    })
+  )
+})
+
+projections.run()
