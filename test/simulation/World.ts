@@ -33,6 +33,8 @@ export const BAD_IMAGE = 'bad:1'
 export interface WorldOptions {
   readonly seed: number
   readonly nodes: number
+  /** API servers that decide at the same time; the first also publishes bindings and takes reports. Default 1. */
+  readonly apiServers?: number
   /** Replaces a log or a controller: how the invariants themselves are tested. */
   readonly log?: (stream: string, clock: VirtualClock, latency: ConstructorParameters<typeof MemoryLog>[2]) => MemoryLog
   readonly controllers?: (definitions: readonly ControllerDefinition[]) => readonly ControllerDefinition[]
@@ -49,6 +51,12 @@ interface Service {
   stop(): void
 }
 
+interface ApiServer {
+  readonly views: Views
+  readonly decider: ApiDecider
+  stop(): void
+}
+
 export class World {
   readonly clock: VirtualClock
   readonly logs: Record<(typeof STREAMS)[number], MemoryLog>
@@ -62,7 +70,7 @@ export class World {
   readonly #bindings = new Map<string, Map<string, BindingUpdate>>()
   readonly #followers = new Map<string, Set<(update: BindingUpdate) => void>>()
   readonly #services = new Map<string, Service>()
-  #api: { views: Views; decider: ApiDecider; stop(): void } | undefined
+  readonly #apis: (ApiServer | undefined)[] = []
   /** While false nothing is late, lost or doubled any more than messages are. */
   faults = true
 
@@ -91,19 +99,28 @@ export class World {
   }
   async start(): Promise<void> {
     await this.startApi()
-    const api = this.#api as NonNullable<typeof this.api>
+    const api = this.#apis[0] as ApiServer
     await bootstrap({ ...api, clock: this.clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+    for (let n = 1; n < this.apiServers; n++) await this.startApi(n)
     for (let n = 1; n <= this.#options.nodes; n++) await this.startAgent(`n${n}`)
     for (const name of this.controlNames()) await this.startControl(name)
   }
-  get api(): { views: Views; decider: ApiDecider } | undefined {
-    return this.#api
+  get api(): ApiServer | undefined {
+    return this.#apis[0]
   }
-  async startApi(): Promise<void> {
+  get apiServers(): number {
+    return this.#options.apiServers ?? 1
+  }
+  async startApi(n = 0): Promise<void> {
     const views = await this.views()
     const decider = new ApiDecider({ views, clock: this.clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
+    if (n > 0) {
+      this.#apis[n] = { views, decider, stop: () => views.byStream.forEach((view) => view.close()) }
+      this.trace(`api server ${n} up`)
+      return
+    }
     const subscription = views.of(PODS).subscribe(({ entry }) => entry.key.resource === 'pods' && this.#publish(views, entry.key.namespace, entry.key.name))
-    this.#api = {
+    this.#apis[0] = {
       views,
       decider,
       stop: () => {
@@ -115,10 +132,13 @@ export class World {
     for (const pods of this.#bindings.values()) for (const { namespace, name, binding } of [...pods.values()]) if (binding !== null && views.get({ ...PODS, namespace, name }) === undefined) this.#publish(views, namespace, name)
     this.trace('api server up')
   }
-  stopApi(): void {
-    this.#api?.stop()
-    this.#api = undefined
-    this.trace('api server crashed')
+  serving(n: number): boolean {
+    return this.#apis[n] !== undefined
+  }
+  stopApi(n = 0): void {
+    this.#apis[n]?.stop()
+    this.#apis[n] = undefined
+    this.trace(`api server${n > 0 ? ` ${n}` : ''} crashed`)
   }
   #publish(views: Views, namespace: string, name: string): void {
     const entry = views.get({ ...PODS, namespace, name })
@@ -152,11 +172,13 @@ export class World {
   }
   #attempt(intent: Intent, user: UserInfo): Promise<IntentResult | undefined> {
     return new Promise((resolve) => {
+      // A message doubled on its way comes to the same server; asked again, perhaps another answers.
+      const server = this.apiServers > 1 ? Math.floor(this.clock.random() * this.apiServers) : 0
       const timeout = this.clock.after(ANSWER_MS, () => resolve(undefined))
       const send = (): void => {
         if (this.faults && this.clock.random() < 0.02) return
         this.clock.after(this.clock.random() * (this.faults ? 30 : 3), () => {
-          const decider = this.#api?.decider
+          const decider = this.#apis[server]?.decider
           if (decider === undefined) return
           decider.submit(intent, user).then(
             (result) => {
@@ -244,7 +266,7 @@ export class World {
     /** Done when an API server has taken it: what is stored in REPORTS waits for one. */
     const served = async (work: (views: Views) => Promise<void>): Promise<void> => {
       for (;;) {
-        const api = this.#api
+        const api = this.#apis[0]
         if (api !== undefined) {
           try {
             return await work(api.views)
@@ -312,10 +334,10 @@ export class World {
     else await this.startControl(name)
   }
   object(kind: { group: string; resource: string }, name: string): KubeObject | undefined {
-    return this.#api?.views.get({ ...kind, namespace: 'default', name })?.object
+    return this.api?.views.get({ ...kind, namespace: 'default', name })?.object
   }
   stop(): void {
     for (const name of [...this.#services.keys()]) this.stopService(name)
-    this.#api?.stop()
+    for (const api of this.#apis) api?.stop()
   }
 }

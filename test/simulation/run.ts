@@ -1,4 +1,4 @@
-/** Runs seeds: `node test/simulation/run.ts --seeds 1000 [--from 1] [--seed N --trace]`. */
+/** Runs seeds: `node test/simulation/run.ts --seeds 1000 [--from 1] [--seed N --trace] [--api-servers 2]`. */
 import { simulate } from './simulate.ts'
 
 const option = (name: string, fallback: number): number => {
@@ -8,12 +8,13 @@ const option = (name: string, fallback: number): number => {
 const single = option('--seed', 0)
 const from = single > 0 ? single : option('--from', 1)
 const count = single > 0 ? 1 : option('--seeds', 100)
+const apiServers = option('--api-servers', 1)
 const trace = process.argv.includes('--trace')
 const began = Date.now()
 let failed = 0
 let events = 0
 for (let seed = from; seed < from + count; seed++) {
-  const outcome = await simulate(seed, trace ? { trace: (line) => console.log(line) } : {})
+  const outcome = await simulate(seed, { apiServers, ...(trace ? { trace: (line: string) => console.log(line) } : {}) })
   events += outcome.events
   if (outcome.faults.length === 0) continue
   failed += 1

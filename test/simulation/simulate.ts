@@ -68,9 +68,10 @@ export const simulate = async (seed: number, options: Partial<Omit<WorldOptions,
       clock.after(500 + below(20_000), () => void world.restart(name))
     },
     () => {
-      if (world.api === undefined) return
-      world.stopApi()
-      clock.after(500 + below(10_000), () => void world.startApi())
+      const n = world.apiServers > 1 ? below(world.apiServers) : 0
+      if (!world.serving(n)) return
+      world.stopApi(n)
+      clock.after(500 + below(10_000), () => void world.startApi(n))
     },
     // A container dies by itself.
     () => {

@@ -40,8 +40,7 @@ class CarelessLog extends MemoryLog {
 }
 
 simulation('would notice a log that ignores expectations', async () => {
-  // Two API servers decide at once on the same state when one is restarted while the other still writes.
-  const faults = await faultsOf({ log: (stream, clock, latency) => new CarelessLog(stream, clock, latency) }, 40)
+  const faults = await faultsOf({ log: (stream, clock, latency) => new CarelessLog(stream, clock, latency), apiServers: 2 }, 20)
   assert.match(faults, /was decided on|made two events|was acknowledged at|not converged|bound to/)
 })
 
@@ -79,7 +78,7 @@ simulation('would notice a deployment controller that ignores its limits', async
 
 simulation('would notice a garbage collector that does not work', async () => {
   const faults = await faultsOf({ controllers: changed('generic-garbage-collector', () => () => ({ asks: [] })) }, 12)
-  assert.match(faults, /belongs to nobody|still going|still has a container/)
+  assert.match(faults, /not converged|still has a container/)
 })
 
 simulation.run()
