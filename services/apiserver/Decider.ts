@@ -34,6 +34,8 @@ const TRIES = 12
 const LIMIT = 20_000
 /** Events of an object looked through for one that an intent made before. */
 const LOOK_BACK = 100
+/** Who waits this long for an answer may have asked another API server by now. */
+const ASKED_AGAIN_MS = 1_000
 /** Recent results, by intent id: a repeated delivery gets the same answer. */
 const REMEMBERED = 20_000
 
@@ -74,12 +76,13 @@ export class ApiDecider implements Decider {
   }
   /** One write of an object at a time: the next is decided on what this one leaves. */
   async #serially(intent: Intent, user: UserInfo): Promise<IntentResult> {
-    if (intent.name === '') return this.#attempt(intent, user)
+    const arrived = { at: this.#options.clock.now(), sequence: kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
+    if (intent.name === '') return this.#attempt(intent, user, arrived)
     const id = keyId({ ...intent.ref, namespace: intent.namespace, name: intent.name })
     const before = this.#inFlight.get(id)
     const mine = (before ?? Promise.resolve()).then(
-      () => this.#attempt(intent, user),
-      () => this.#attempt(intent, user)
+      () => this.#attempt(intent, user, arrived),
+      () => this.#attempt(intent, user, arrived)
     )
     this.#inFlight.set(id, mine)
     try {
@@ -88,12 +91,12 @@ export class ApiDecider implements Decider {
       if (this.#inFlight.get(id) === mine) this.#inFlight.delete(id)
     }
   }
-  async #attempt(intent: Intent, user: UserInfo): Promise<IntentResult> {
-    const { views } = this.#options
+  async #attempt(intent: Intent, user: UserInfo, arrived: { readonly at: number; readonly sequence: number }): Promise<IntentResult> {
+    const { views, clock } = this.#options
     for (let tries = 1; ; tries++) {
-      // A conflict may be this very intent, taken by another API server; so may be the object's newest event.
-      const suspected = intent.again === true || tries > 1 || this.#isLast(intent)
-      const before = suspected ? await this.#happened(intent, user) : undefined
+      // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's newest event.
+      const suspected = intent.again === true || tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent)
+      const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence) : undefined
       if (before !== undefined) return before
       const decided = this.#decide(intent, user)
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
@@ -127,9 +130,9 @@ export class ApiDecider implements Decider {
   }
   /**
    * The answer to an intent that was decided before, perhaps by another API server or one that crashed: its event is
-   * among the last ones of its object, each of which names the one before.
+   * among the last ones of its object, each of which names the one before. Those before `since` need no look.
    */
-  async #happened(intent: Intent, user: UserInfo): Promise<IntentResult | undefined> {
+  async #happened(intent: Intent, user: UserInfo, since: number): Promise<IntentResult | undefined> {
     if (intent.name === '') return undefined
     const view = this.#options.views.of(intent.ref)
     await view.waitFor(await view.log.lastSequence())
@@ -140,6 +143,7 @@ export class ApiDecider implements Decider {
       const { id, user: by, expected } = decodeFacts(view.stream, entry)
       // Only who asked may have the answer.
       if (by === user.username && (id === intent.id || id.startsWith(`${intent.id}.`))) return { ok: true, code: intent.verb === 'create' ? 201 : 200, object: objectOf(entry.text, sequence), sequence }
+      if (sequence <= since) return undefined
       sequence = expected
     }
     return undefined

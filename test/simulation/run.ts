@@ -18,7 +18,7 @@ for (let seed = from; seed < from + count; seed++) {
   events += outcome.events
   if (outcome.faults.length === 0) continue
   failed += 1
-  console.log(`seed ${seed} failed: ${outcome.faults.slice(0, 5).join('; ')}${outcome.faults.length > 5 ? ` and ${outcome.faults.length - 5} more` : ''}\n  again: node test/simulation/run.ts --seed ${seed} --trace`)
+  console.log(`seed ${seed} failed: ${outcome.faults.slice(0, 5).join('; ')}${outcome.faults.length > 5 ? ` and ${outcome.faults.length - 5} more` : ''}\n  again: node test/simulation/run.ts --seed ${seed}${apiServers > 1 ? ` --api-servers ${apiServers}` : ''} --trace`)
 }
 const seconds = (Date.now() - began) / 1000
 console.log(`${count - failed} of ${count} seeds hold; ${events} events; ${(count / seconds).toFixed(1)} seeds/s`)
