@@ -1,10 +1,12 @@
 /** JSON Patch (RFC 6902), through the rfc6902 package, with the API server's limits and answers. */
-import { applyPatch, type Operation } from 'rfc6902'
+import { applyPatch, Pointer, type Operation } from 'rfc6902'
 
 export type Patched = { readonly ok: unknown } | { readonly refused: { readonly code: 400 | 422; readonly message: string } }
 
 /** As upstream's limit: a patch is small, or it is an attack. */
 const MOST_OPERATIONS = 10_000
+/** Bytes all copies of a patch may add together; as upstream, the largest request. */
+const MOST_COPIED = 3 * 1024 * 1024
 const OPERATIONS = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test'])
 const FORBIDDEN = /(^|\/)(__proto__|prototype|constructor)(\/|$)/
 
@@ -20,17 +22,18 @@ export const applyJsonPatch = (document: unknown, operations: unknown): Patched 
     for (const pointer of [operation.path, ...('from' in operation ? [operation.from] : [])])
       if (typeof pointer !== 'string' || (pointer !== '' && !pointer.startsWith('/')) || FORBIDDEN.test(pointer)) return malformed(`invalid path ${JSON.stringify(pointer)}`)
   }
-  const copy: unknown = structuredClone(document)
-  const holder = { document: copy }
-  // Pointers are applied below a holder, so that an operation on the whole document ("") works like any other.
-  const moved = (operations as (Operation & { from?: string })[]).map((operation) => ({
-    ...structuredClone(operation),
-    path: `/document${operation.path}`,
-    ...(operation.from === undefined ? {} : { from: `/document${operation.from}` })
-  })) as Operation[]
-  for (const [at, failure] of applyPatch(holder, moved).entries()) {
-    if (failure === null) continue
-    const operation = operations[at] as Operation
+  const holder = { document: structuredClone(document) }
+  let copied = 0
+  for (const operation of operations as (Operation & { from?: string })[]) {
+    // Pointers are applied below a holder, so that an operation on the whole document ("") works like any other.
+    const moved = { ...structuredClone(operation), path: `/document${operation.path}`, ...(operation.from === undefined ? {} : { from: `/document${operation.from}` }) } as Operation & { from?: string }
+    if (moved.op === 'copy') {
+      // Copies of copies double: a short patch could fill the memory.
+      copied += JSON.stringify(Pointer.fromJSON(moved.from).get(holder) ?? null).length
+      if (copied > MOST_COPIED) return { refused: { code: 422, message: `the JSON patch copies more than ${MOST_COPIED} bytes` } }
+    }
+    const [failure] = applyPatch(holder, [moved])
+    if (failure === null || failure === undefined) continue
     const why = operation.op === 'test' ? `testing value ${operation.path} failed` : `${operation.op} operation does not apply: doc is missing path: "${operation.path}": missing value`
     return { refused: { code: 422, message: `the server rejected our request due to an error in our request: ${why}` } }
   }

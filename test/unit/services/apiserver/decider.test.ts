@@ -137,6 +137,10 @@ change('patches by JSON patch, and refuses a failed test', async () => {
   assert.match(refused(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', [{ op: 'test', path: '/spec/replicas', value: 9 }])), /^422 Invalid/)
   assert.match(refused(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', { not: 'an array' })), /^400 BadRequest/)
 })
+change('refuses a JSON patch whose copies double', async () => {
+  const doubling = Array.from({ length: 40 }, (_, n) => ({ op: 'copy', from: '/data', path: `/data/x${n}` }))
+  assert.match(refused(await patch(CONFIGMAPS, 'a', 'application/json-patch+json', doubling)), /^422 Invalid: the JSON patch copies more than \d+ bytes/)
+})
 change('refuses changes of what may not change', async () => {
   assert.match(refused(await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { spec: { selector: { matchLabels: { app: 'other' } } } })), /^422 Invalid: Deployment.apps "web" is invalid: .*field is immutable/)
 })
