@@ -6,13 +6,18 @@ import { pathToFileURL } from 'node:url'
 import * as NodeRuntime from '@effect/platform-node/NodeRuntime'
 import * as Deferred from 'effect/Deferred'
 import * as Effect from 'effect/Effect'
+import * as Schedule from 'effect/Schedule'
 import type * as Scope from 'effect/Scope'
+import { LogDamaged, type Damage } from '#events/Log.ts'
 import { loadOrCreateConfig, resolveHome } from './home.ts'
 import { apiserver, type RunningApiServer } from './components/apiserver.ts'
 import type { Place } from './components/connection.ts'
 import { controllerManager, scheduler } from './components/control.ts'
-import { ensureNatsServer } from './nats/binary.ts'
-import { startNatsServer, type NatsServer } from './nats/server.ts'
+import { damaged } from './components/damaged.ts'
+import { openLog } from './nats/keeper.ts'
+import type { NatsServer } from './nats/server.ts'
+import { dropCopy, noteBlocks } from './nats/store.ts'
+import { rememberDamage } from './log/damage.ts'
 import { ensurePki } from './pki/pki.ts'
 
 export const COMPONENTS = ['apiserver', 'scheduler', 'controller-manager', 'kubelet', 'kube-proxy', 'dns'] as const
@@ -21,22 +26,47 @@ export type Component = (typeof COMPONENTS)[number]
 const say = (line: string): void => void process.stdout.write(`${new Date().toISOString()} ${line}\n`)
 const messageOf = (error: unknown): string => (error instanceof Error ? `${error.message}` : String(error))
 
-/** Keeps nats-server running: it is adopted when it runs, and started again when it dies. */
-const natsKeeper = (home: string, config: Place['config']): Effect.Effect<void, Error, Scope.Scope> =>
+/** Between tries to start it again; a passing fault may pass late. */
+const RETRIES = Schedule.min([Schedule.exponential('250 millis'), Schedule.spaced('10 seconds')])
+/** How often finished files of the log are written down. */
+const NOTE_EVERY = '1 minute'
+
+/**
+ * Keeps nats-server running: it is adopted when it runs, and started again when it dies, for ever. Ends with what is wrong
+ * with the log when it can't be opened as it was.
+ */
+const keepLog = (place: Place): Effect.Effect<readonly Damage[], Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const start = Effect.tryPromise({
-      try: async () => startNatsServer({ home, config, binary: (await ensureNatsServer(say)).path, report: say }),
-      catch: (cause) => new Error(messageOf(cause), { cause })
+    const { home, config } = place
+    const open = Effect.tryPromise({ try: () => openLog(home, config, say), catch: (cause) => new Error(messageOf(cause), { cause }) })
+    const first = yield* open
+    if (first.server === undefined || first.damages.length > 0) return first.damages
+    let server: NatsServer = first.server
+    const keep = Effect.gen(function* () {
+      for (;;) {
+        yield* Effect.promise(() => server.exited)
+        say('nats-server is gone; starting it again')
+        const next = yield* open.pipe(
+          Effect.tapError((error) => Effect.sync(() => say(`nats-server can't be started: ${error.message}; trying again`))),
+          Effect.retry(RETRIES)
+        )
+        const [damage] = next.damages
+        if (damage !== undefined) return place.fatal('the log', new LogDamaged(damage))
+        server = next.server as NatsServer
+      }
     })
-    const first = yield* start
-    const keep = (server: NatsServer): Effect.Effect<never, Error> =>
-      Effect.promise(() => server.exited).pipe(
-        Effect.tap(() => Effect.sync(() => say('nats-server is gone; starting it again'))),
-        Effect.andThen(() => start.pipe(Effect.retry({ times: 5 }))),
-        Effect.flatMap(keep)
+    yield* Effect.forkScoped(keep)
+    yield* Effect.forkScoped(
+      Effect.tryPromise(() => noteBlocks(home, Date.now())).pipe(
+        Effect.catch((error) => Effect.sync(() => place.warn('the log', error))),
+        Effect.repeat(Schedule.spaced(NOTE_EVERY))
       )
-    yield* Effect.forkScoped(keep(first))
+    )
+    return []
   })
+
+/** What is wrong with the log, whoever found it; other failures stay failures. */
+const damagesIn = (error: unknown): readonly Damage[] | undefined => (error instanceof LogDamaged ? [error.damage] : undefined)
 
 /** Runs the components until the process is told to end. */
 export const run = (home: string, components: readonly Component[]): Effect.Effect<void, Error, Scope.Scope> =>
@@ -50,13 +80,22 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
       warn: (component, error) => say(`${component}: ${messageOf(error)}`),
       fatal: (component, error) => {
         say(`${component} can't go on: ${messageOf(error)}`)
+        rememberDamage(home, damagesIn(error) ?? [])
         Effect.runFork(Deferred.fail(failed, error instanceof Error ? error : new Error(String(error))))
       }
     }
     const has = (component: Component): boolean => components.includes(component)
-    if (has('apiserver')) yield* natsKeeper(home, config)
+    if (has('apiserver')) {
+      const damages = yield* keepLog(place)
+      if (damages.length > 0) return yield* damaged(place, damages)
+    }
     let api: RunningApiServer | undefined
-    if (has('apiserver')) api = yield* apiserver(place)
+    if (has('apiserver')) {
+      const started = yield* apiserver(place).pipe(Effect.catchIf((error) => damagesIn(error) !== undefined, (error) => Effect.succeed(damagesIn(error) ?? [])))
+      if (!('decider' in started)) return yield* damaged(place, started)
+      api = started
+      dropCopy(home)
+    }
     if (has('controller-manager')) yield* controllerManager(place, api)
     if (has('scheduler')) yield* scheduler(place, api)
     if (has('kubelet') || has('kube-proxy') || has('dns')) {

@@ -195,14 +195,13 @@ export const status = async ({ home }: { readonly home: string }): Promise<Clust
 /** The streams the administrator may look at. */
 const streams = async (home: string, config: ClusterConfig): Promise<ClusterStatus['streams']> => {
   const { connectNats } = await import('./nats/connect.ts')
-  const { jetstreamManager } = await import('@nats-io/jetstream')
+  const { askToFollow } = await import('#services/platform/jetstream/consumers.ts')
   const nats = await connectNats(home, config, 'admin')
   try {
-    const jsm = await jetstreamManager(nats, { checkAPI: false })
     return await Promise.all(
-      ['EVENTS', 'NOTICES', 'PULSE'].map(async (name) => {
-        const { state } = await jsm.streams.info(name)
-        return { name, messages: state.messages, bytes: state.bytes, lastSequence: state.last_seq }
+      ['EVENTS', 'NOTICES', 'PULSE', 'AUDIT'].map(async (name) => {
+        const { state } = await askToFollow(nats, 'admin', { what: 'state', part: name })
+        return { name, messages: state.messages, bytes: state.bytes, lastSequence: state.last }
       })
     )
   } finally {

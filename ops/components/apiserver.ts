@@ -3,14 +3,13 @@ import { createPublicKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
-import { jetstreamManager } from '@nats-io/jetstream'
 import type { StreamName } from '#events/Subject.ts'
-import { ensureStreams } from '#ops/nats/streams.ts'
 import { firstServiceAddress, pkiFile } from '#ops/pki/pki.ts'
 import { History } from '#projections/History.ts'
 import { Audit } from '#services/apiserver/Audit.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
+import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
 import { ApiServer } from '#services/apiserver/http/ApiServer.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
@@ -36,7 +35,6 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
     const { home, config } = place
     const warn = (error: unknown): void => place.warn('apiserver', error)
     const nats = yield* connection(place, 'apiserver')
-    yield* attempt('the streams', async () => ensureStreams(await jetstreamManager(nats, { checkAPI: false })))
     const histories = new Map<StreamName, History>((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new History(stream)]))
     const views = yield* wholeViews(place, 'apiserver', nats, (stream) => [histories.get(stream) as History])
     const audit = new Audit(nats, systemClock)
@@ -77,6 +75,10 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
         return ingest
       }),
       (ingest) => Effect.promise(() => ingest.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => serveFollows({ connection: nats, onError: warn })),
+      (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
       Effect.sync(() => serveIntents(nats, decider, warn)),

@@ -10,6 +10,7 @@ import { argumentsOf, identify, isProcess, type ProcessIdentity, stopProcess } f
 import type { Report } from '../setup/project.ts'
 import { renderNatsConf } from './conf.ts'
 import { ensureCredentials } from './credentials.ts'
+import { markClosed, markOpen } from './store.ts'
 import { natsUsers } from './users.ts'
 
 export interface NatsServer {
@@ -65,6 +66,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
   }
   report(`starting nats-server on 127.0.0.1:${config.natsPort} (log in ${natsLogFile(home)})`)
   rmSync(pidFile(home), { force: true })
+  markOpen(home)
   // The server writes its own log and rotates it; what it says before it has one goes to the same place.
   const output = openSync(natsLogFile(home), 'a', 0o600)
   const child = spawn(binary, ['--config', confFile(home)], { detached: true, stdio: ['ignore', output, output] })
@@ -83,7 +85,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
 /** Stops the home's server and returns when it is gone. Its data stays. */
 export const stopNatsServer = async (home: string): Promise<void> => {
   const running = runningServer(home)
-  if (running !== undefined) await stopProcess(running, STOP_LIMIT_MS)
+  if (running !== undefined && (await stopProcess(running, STOP_LIMIT_MS)) === 'ended') markClosed(home)
   rmSync(pidFile(home), { force: true })
 }
 

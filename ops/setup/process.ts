@@ -37,14 +37,19 @@ export const argumentsOf = (pid: number): string[] => {
   }
 }
 
-/** Asks a process to end and returns when it has; kills it after `limit` milliseconds. */
-export const stopProcess = async (known: ProcessIdentity, limit: number): Promise<void> => {
-  if (!signal(known, 'SIGTERM')) return
+/** Asks a process to end and returns when it has; kills it after `limit` milliseconds. Says which of the two it was. */
+export const stopProcess = async (known: ProcessIdentity, limit: number): Promise<'ended' | 'killed' | 'gone'> => {
+  if (!signal(known, 'SIGTERM')) return 'gone'
   const deadline = Date.now() + limit
+  let killed = false
   while (isProcess(known)) {
-    if (Date.now() > deadline && !signal(known, 'SIGKILL')) return
+    if (Date.now() > deadline) {
+      killed = true
+      signal(known, 'SIGKILL')
+    }
     await wait(20)
   }
+  return killed ? 'killed' : 'ended'
 }
 
 const signal = (known: ProcessIdentity, name: NodeJS.Signals): boolean => {

@@ -38,18 +38,21 @@ interface Waiting {
 export class Committer {
   readonly #log: Log
   readonly #clock: Clock
+  readonly #seal: (append: Append) => Append
   #queue: Waiting[] = []
   #inFlight = 0
   #batching = false
   #scheduled = false
 
-  constructor(log: Log, clock: Clock) {
+  /** `seal`: how an append is marked as ours (see Integrity). */
+  constructor(log: Log, clock: Clock, seal: (append: Append) => Append = (append) => append) {
     this.#log = log
     this.#clock = clock
+    this.#seal = seal
   }
   /** Stores the events of one decision, all or none. */
   commit(events: readonly NewEvent[]): Promise<Outcome> {
-    const appends = events.map((event): Append => ({ subject: subjectOf(event.stream, event.key), ...encodeEvent(event), expected: event.expected }))
+    const appends = events.map((event): Append => this.#seal({ subject: subjectOf(event.stream, event.key), ...encodeEvent(event), expected: event.expected }))
     return new Promise((resolve, reject) => {
       this.#queue.push({ appends, ids: events.map(({ id }) => id), resolve, reject })
       if (this.#scheduled) return

@@ -49,7 +49,7 @@ export class ApiDecider implements Decider {
 
   constructor(options: DeciderOptions) {
     this.#options = options
-    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock)]))
+    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, (append) => view.integrity?.seal(append) ?? append)]))
   }
   submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
     const known = this.#recent.get(intent.id)

@@ -2,7 +2,7 @@
  * The log in memory: JetStream's twin for tests, benchmarks without a disk, and the simulation, which makes its
  * acknowledgements and deliveries late (`Latency`) or loses them (`lose`).
  */
-import { AppendUncertain, type Append, type AppendResult, type Follow, type Log, type LogEntry, type Subscription } from '#events/Log.ts'
+import { AppendUncertain, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
 import type { Clock } from './Clock.ts'
 
 export interface Latency {
@@ -12,6 +12,15 @@ export interface Latency {
   deliver(): number
   /** True: the append is stored but its acknowledgement is lost. */
   lose?(): boolean
+}
+
+export interface MemoryLogOptions {
+  readonly latency?: Latency
+  /** As a stream with one message per subject. */
+  readonly keepLastOnly?: boolean
+  /** As a stream with `max_age`, milliseconds: older entries leave by themselves. */
+  readonly maxAge?: number
+  readonly identity?: string
 }
 
 const AT_ONCE: Latency = { append: () => 0, deliver: () => 0 }
@@ -29,18 +38,23 @@ export class MemoryLog implements Log {
   readonly #clock: Clock
   readonly #latency: Latency
   readonly #keepLastOnly: boolean
+  readonly #maxAge: number | undefined
+  readonly #identity: string | undefined
+  #expired = 0
   readonly #entries: (LogEntry | undefined)[] = []
   readonly #last = new Map<string, number>()
   readonly #followers = new Set<Follower>()
 
-  /** `keepLastOnly`: as a stream with one message per subject. */
-  constructor(stream: string, clock: Clock, options: { readonly latency?: Latency; readonly keepLastOnly?: boolean } = {}) {
+  constructor(stream: string, clock: Clock, options: MemoryLogOptions = {}) {
     this.stream = stream
     this.#clock = clock
     this.#latency = options.latency ?? AT_ONCE
     this.#keepLastOnly = options.keepLastOnly === true
+    this.#maxAge = options.maxAge
+    this.#identity = options.identity
   }
   append(appends: readonly Append[]): Promise<AppendResult> {
+    this.#expire()
     for (const { subject, expected } of appends) {
       const lastSequence = this.#last.get(subject) ?? 0
       if (expected !== undefined && expected !== lastSequence) return this.#answer({ ok: false, conflict: true, lastSequence })
@@ -95,7 +109,20 @@ export class MemoryLog implements Log {
     if (ms === 0) queueMicrotask(run)
     else this.#clock.after(ms, run)
   }
+  /** Entries that are too old leave: the stream then begins later, and their subjects are empty. */
+  #expire(): void {
+    if (this.#maxAge === undefined) return
+    const oldest = this.#clock.now() - this.#maxAge
+    for (; this.#expired < this.#entries.length; this.#expired++) {
+      const entry = this.#entries[this.#expired]
+      if (entry === undefined) continue
+      if (entry.time >= oldest) return
+      this.#entries[this.#expired] = undefined
+      if (this.#last.get(entry.subject) === entry.sequence) this.#last.delete(entry.subject)
+    }
+  }
   async get(sequence: number): Promise<LogEntry | undefined> {
+    this.#expire()
     return this.#entries[sequence - 1]
   }
   async lastOn(subject: string, upTo = Number.MAX_SAFE_INTEGER): Promise<LogEntry | undefined> {
@@ -107,7 +134,19 @@ export class MemoryLog implements Log {
   async lastSequence(): Promise<number> {
     return this.#entries.length
   }
-  async firstSequence(): Promise<number> {
-    return 1
+  async state(): Promise<LogState> {
+    this.#expire()
+    const first = this.#entries.findIndex((entry) => entry !== undefined)
+    return {
+      ...(this.#identity === undefined ? {} : { identity: this.#identity }),
+      first: (first < 0 ? this.#entries.length : first) + 1,
+      last: this.#entries.length,
+      messages: this.#entries.reduce((count, entry) => count + (entry === undefined ? 0 : 1), 0),
+      bytes: this.#entries.reduce((sum, entry) => sum + (entry?.text.length ?? 0), 0),
+      epoch: 0,
+      losses: [],
+      quarantined: [],
+      floor: 0
+    }
   }
 }

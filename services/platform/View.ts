@@ -2,14 +2,15 @@
  * A view keeps a stream folded: one follower per process and stream, fanned out in memory to everybody who
  * watches. It also knows how far it is, so that a writer can wait for its own write.
  */
-import { decodeFacts } from '#events/Event.ts'
+import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import type { Log, LogEntry, Subscription } from '#events/Log.ts'
-import type { StreamName } from '#events/Subject.ts'
+import { keyOfSubject, type StreamName } from '#events/Subject.ts'
 import { Objects, type Change, type Collection, type Entry, type ObjectsView } from '#projections/Objects.ts'
 import { Window } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
+import type { Integrity } from './ledger/Integrity.ts'
 
 /** Enough for some minutes of a busy cluster; older watches are served from the log. */
 const WINDOW = 16_384
@@ -17,7 +18,23 @@ const WINDOW = 16_384
 /** A projection besides Objects that wants every event in order: history, causes, metrics. */
 export interface Fold {
   apply(entry: LogEntry): void
+  /** An entry that is no event of ours. */
+  pass?(entry: LogEntry): void
 }
+
+export interface ViewOptions {
+  /** Tells views of parts of one stream apart; the stream's name otherwise. */
+  readonly name?: string
+  /** Checks what comes; without it (for who has no key to the log) what can't be read is passed over. */
+  readonly integrity?: Integrity
+  /** Entries leave the stream by themselves, and then the view. */
+  readonly expires?: boolean
+  /** Told of entries that are passed over. */
+  readonly onPassed?: (entry: LogEntry) => void
+}
+
+/** How often an expiring stream is asked what is left of it. */
+const EXPIRY_MS = 10_000
 
 export class ViewBehind extends Error {
   override readonly name = 'ViewBehind'
@@ -30,7 +47,9 @@ export class View {
   readonly log: Log
   readonly objects = new Objects()
   readonly window = new Window(WINDOW)
+  readonly integrity: Integrity | undefined
   readonly #clock: Clock
+  readonly #options: ViewOptions
   readonly #subscribers = new Set<(change: Change) => void>()
   readonly #folds: Fold[] = []
   /** Objects this process wrote and has parsed already, by sequence, until their events come back. */
@@ -38,21 +57,28 @@ export class View {
   #waiters: { sequence: number; resolve: () => void; reject: (error: Error) => void; timer: Timer }[] = []
   #subscription: Subscription | undefined
   #failed: Error | undefined
+  #first = 1
+  #expiry: Timer | undefined
   onFailed: (error: Error) => void = () => {}
 
-  constructor(stream: StreamName, log: Log, clock: Clock, name: string = stream) {
+  constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions = {}) {
     this.stream = stream
-    this.name = name
+    this.name = options.name ?? stream
     this.log = log
+    this.integrity = options.integrity
     this.#clock = clock
+    this.#options = options
   }
   /** Before `start`: another projection to keep folded from the same follower. */
   alsoFold(fold: Fold): void {
     this.#folds.push(fold)
   }
-  /** Resolves when everything in the stream at this moment is folded. */
+  /** Resolves when everything in the stream at this moment is folded; rejects with LogDamaged when it is not what it was. */
   async start(): Promise<void> {
-    const first = await this.log.firstSequence()
+    const state = await this.log.state()
+    this.integrity?.begin(state)
+    const { first } = state
+    this.#first = first
     this.objects.beginLoad()
     return new Promise((resolve, reject) => {
       this.#subscription = this.log.follow({
@@ -60,6 +86,8 @@ export class View {
         onEntries: (entries) => this.#fold(entries),
         onCaughtUp: (last) => {
           this.objects.endLoad()
+          this.objects.pass(last)
+          if (this.#options.expires === true) this.#watchExpiry()
           // What was replayed is not in the window: watches that start before it are answered from the log.
           this.window.reset(Math.max(last, this.objects.sequence))
           resolve()
@@ -72,6 +100,7 @@ export class View {
     })
   }
   close(): void {
+    this.#expiry?.cancel()
     this.#subscription?.close()
     this.#fail(new Error('the view was closed'))
   }
@@ -101,9 +130,40 @@ export class View {
       this.#waiters.push(waiter)
     })
   }
+  /** Asks the stream what has left it. Writers call it too: an object that expired there can't be written on what stands here. */
+  async expire(): Promise<void> {
+    const { first } = await this.log.state()
+    if (first <= this.#first || this.#failed !== undefined) return
+    this.#first = first
+    for (const change of this.objects.expire(first)) for (const subscriber of this.#subscribers) subscriber(change)
+  }
+  #watchExpiry(): void {
+    this.#expiry = this.#clock.after(EXPIRY_MS, () => {
+      // A stream that can't be asked now is asked again.
+      void this.expire().catch(() => {}).finally(() => this.#failed === undefined && this.#watchExpiry())
+    })
+  }
+  /** The event's facts, or undefined for an entry that is to be passed over. Throws for a sealed one that can't be read. */
+  #factsOf(entry: LogEntry): ReturnType<typeof decodeFacts> | undefined {
+    if (this.integrity === undefined) {
+      try {
+        return decodeFacts(this.stream, entry)
+      } catch (error) {
+        if (!(error instanceof UnreadableEvent)) throw error
+        this.#options.onPassed?.(entry)
+        return undefined
+      }
+    }
+    return this.integrity.take(entry) === 'event' ? decodeFacts(this.stream, entry) : undefined
+  }
   #fold(entries: readonly LogEntry[]): void {
     for (const entry of entries) {
-      const facts = decodeFacts(this.stream, entry)
+      const facts = this.#factsOf(entry)
+      if (facts === undefined) {
+        this.objects.pass(entry.sequence, keyOfSubject(this.stream, entry.subject))
+        for (const fold of this.#folds) fold.pass?.(entry)
+        continue
+      }
       const own = this.#own.get(entry.sequence)
       if (own !== undefined) this.#own.delete(entry.sequence)
       const change = this.objects.apply(facts, entry.text, own)
@@ -112,6 +172,7 @@ export class View {
       this.window.push(change)
       for (const subscriber of this.#subscribers) subscriber(change)
     }
+    this.integrity?.settle()
     if (this.#waiters.length === 0) return
     const reached = this.objects.sequence
     const due = this.#waiters.filter((waiter) => waiter.sequence <= reached)

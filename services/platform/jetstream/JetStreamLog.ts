@@ -7,20 +7,22 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, nuid, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import { EXPECTED_HEADER } from '#events/Event.ts'
-import { AppendUncertain, type Append, type AppendResult, type Follow, type Log, type LogEntry, type Subscription } from '#events/Log.ts'
+import { AppendUncertain, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
+import { ownConsumers, type Consumers } from './consumers.ts'
+import { onDisconnect } from './disconnect.ts'
+import { entryOfStored } from './entry.ts'
 import { followStream } from './follow.ts'
 
 const ACK_TIMEOUT_MS = 5_000
 /** "wrong last sequence", with and (from a replicated stream) without the number. */
 const WRONG_LAST_SEQUENCE = new Set([10071, 10164])
+/** "insufficient resources", "insufficient storage resources available". */
+const FULL = new Set([10023, 10047])
+/** What the store's own error says when there is no room; its code is the one of every failure to store. */
+const NO_ROOM = /no space left|disk quota|maximum bytes exceeded/i
+/** "message size exceeds maximum allowed". */
+const TOO_LARGE = 10054
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
-
-export const plainHeaders = (from: MsgHdrs | undefined): Record<string, string> => {
-  const plain: Record<string, string> = {}
-  if (from !== undefined) for (const [name, values] of from) plain[name] = values[0] ?? ''
-  return plain
-}
 
 interface PubAck {
   readonly seq?: number
@@ -29,24 +31,26 @@ interface PubAck {
 }
 
 export interface JetStreamLogOptions {
-  /** A fixed consumer name: for users whose permissions name it. */
-  readonly consumer?: string
+  /** Where its followers' consumers come from: made by itself unless told. */
+  readonly consumers?: Consumers
   /** Only these subjects are followed; sequences then have gaps, and delivery order is checked by the consumer's own count. */
   readonly filter?: string
-  /** False for streams that drop inner messages (one per subject). */
+  /** False for streams that drop inner messages (one per subject), and for followers of a part. */
   readonly gapless?: boolean
 }
 
 export class JetStreamLog implements Log {
   readonly stream: string
   readonly #connection: NatsConnection
-  readonly #options: JetStreamLogOptions
+  readonly #consumers: Consumers
+  readonly #gapless: boolean
   #manager: Promise<JetStreamManager> | undefined
 
-  constructor(connection: NatsConnection, stream: string, options: JetStreamLogOptions = {}) {
+  constructor(connection: NatsConnection, stream: string, { consumers, filter, gapless }: JetStreamLogOptions = {}) {
     this.stream = stream
     this.#connection = connection
-    this.#options = options
+    this.#consumers = consumers ?? ownConsumers(connection, { stream, ...(filter === undefined ? {} : { filters: [filter] }) })
+    this.#gapless = gapless !== false && filter === undefined
   }
   #jsm(): Promise<JetStreamManager> {
     this.#manager ??= jetstreamManager(this.#connection, { checkAPI: false })
@@ -54,70 +58,85 @@ export class JetStreamLog implements Log {
   }
   async append(appends: readonly Append[]): Promise<AppendResult> {
     const batch = appends.length > 1 ? nuid.next() : undefined
+    // What can't be said on the wire is wrong for good: it is found before anything is sent.
+    const messages = appends.map((append, at) => ({ subject: append.subject, data: encoder.encode(append.text), headers: this.#headers(append, batch, at, at === appends.length - 1) }))
     let answer: Msg | undefined
-    try {
-      for (const [at, append] of appends.entries()) {
-        const headers = newHeaders()
-        for (const [name, value] of Object.entries(append.headers)) if (name !== EXPECTED_HEADER) headers.set(name, value)
-        if (append.expected !== undefined) headers.set(EXPECTED_HEADER, String(append.expected))
-        if (batch !== undefined) {
-          headers.set('Nats-Batch-Id', batch)
-          headers.set('Nats-Batch-Sequence', String(at + 1))
-          if (at === appends.length - 1) headers.set('Nats-Batch-Commit', '1')
-        }
-        const data = encoder.encode(append.text)
-        // The client library's batch helper drops expectations and swallows refusals, so the protocol (ADR-50) is spoken here.
-        if (at === 0 || at === appends.length - 1) {
-          answer = await this.#connection.request(append.subject, data, { headers, timeout: ACK_TIMEOUT_MS })
-          const refused = this.#refused(answer)
-          if (refused !== undefined) return refused
-        } else this.#connection.publish(append.subject, data, { headers })
+    for (const [at, { subject, data, headers }] of messages.entries()) {
+      // The client library's batch helper drops expectations and swallows refusals, so the protocol (ADR-50) is spoken here.
+      if (at > 0 && at < messages.length - 1) {
+        this.#connection.publish(subject, data, { headers })
+        continue
       }
-    } catch (error) {
-      if (error instanceof LogRefused) throw error
-      throw new AppendUncertain(`${this.stream}: no acknowledgement (${error instanceof Error ? error.message : String(error)})`, { cause: error })
+      answer = await this.#acknowledged(subject, data, headers)
+      const refused = this.#refused(answer)
+      if (refused !== undefined) return refused
     }
     const last = (answer as Msg).json<PubAck>().seq as number
     return { ok: true, first: last - appends.length + 1, last }
+  }
+  #headers(append: Append, batch: string | undefined, at: number, isLast: boolean): MsgHdrs {
+    const headers = newHeaders()
+    try {
+      for (const [name, value] of Object.entries(append.headers)) if (name !== EXPECTED_HEADER) headers.set(name, value)
+    } catch (error) {
+      throw new LogRefused(`${this.stream}: an event can't be written: ${error instanceof Error ? error.message : String(error)}`, 'malformed')
+    }
+    if (append.expected !== undefined) headers.set(EXPECTED_HEADER, String(append.expected))
+    if (batch !== undefined) {
+      headers.set('Nats-Batch-Id', batch)
+      headers.set('Nats-Batch-Sequence', String(at + 1))
+      if (isLast) headers.set('Nats-Batch-Commit', '1')
+    }
+    return headers
+  }
+  /** An acknowledgement that was on its way when the connection broke will not come: it is not waited for. */
+  async #acknowledged(subject: string, data: Uint8Array, headers: MsgHdrs): Promise<Msg> {
+    let broken = (): void => {}
+    const lost = new Promise<never>((_, reject) => {
+      broken = onDisconnect(this.#connection, () => reject(new Error('the connection was lost')))
+    })
+    try {
+      return await Promise.race([this.#connection.request(subject, data, { headers, timeout: ACK_TIMEOUT_MS }), lost])
+    } catch (error) {
+      throw new AppendUncertain(`${this.stream}: no acknowledgement (${error instanceof Error ? error.message : String(error)})`, { cause: error })
+    } finally {
+      broken()
+    }
   }
   #refused(answer: Msg): AppendResult | undefined {
     if (answer.data.length === 0) return undefined
     const { error } = answer.json<PubAck>()
     if (error === undefined) return undefined
-    if (!WRONG_LAST_SEQUENCE.has(error.err_code)) throw new LogRefused(`${this.stream} refused the write: ${error.description} (${error.err_code})`)
+    if (!WRONG_LAST_SEQUENCE.has(error.err_code)) {
+      const why = FULL.has(error.err_code) || NO_ROOM.test(error.description) ? 'full' : error.err_code === TOO_LARGE ? 'too-large' : 'other'
+      throw new LogRefused(`${this.stream} refused the write: ${error.description} (${error.err_code})`, why)
+    }
     const lastSequence = /wrong last sequence: (\d+)/.exec(error.description)?.[1]
     return { ok: false, conflict: true, ...(lastSequence === undefined ? {} : { lastSequence: Number(lastSequence) }) }
   }
   follow(follow: Follow): Subscription {
-    return followStream(this.#connection, this.stream, { ...this.#options, gapless: this.#options.gapless !== false && this.#options.filter === undefined }, follow)
+    return followStream(this.#connection, { stream: this.stream, consumers: this.#consumers, gapless: this.#gapless }, follow)
   }
   async get(sequence: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
-    return entryOf(await orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence })))
+    const found = await orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence }))
+    return found === null ? undefined : entryOfStored(found)
   }
   async lastOn(subject: string, upTo?: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
-    if (upTo === undefined) return entryOf(await orNothing(() => jsm.direct.getMessage(this.stream, { last_by_subj: subject })))
-    return entryOf(
-      await orNothing(async () => {
-        for await (const message of await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo })) return message
-        return null
-      })
-    )
+    const found = await orNothing(async () => {
+      if (upTo === undefined) return jsm.direct.getMessage(this.stream, { last_by_subj: subject })
+      for await (const message of await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo })) return message
+      return null
+    })
+    return found === null ? undefined : entryOfStored(found)
   }
   async lastSequence(): Promise<number> {
-    const jsm = await this.#jsm()
-    return (await again(() => jsm.streams.info(this.stream))).state.last_seq
+    return (await this.state()).last
   }
-  async firstSequence(): Promise<number> {
-    const jsm = await this.#jsm()
-    return Math.max(1, (await again(() => jsm.streams.info(this.stream))).state.first_seq)
+  state(): Promise<LogState> {
+    return again(() => this.#consumers.state())
   }
-}
-
-/** The stream said no for a reason a retry will not change: a message too large, a full disk. */
-export class LogRefused extends Error {
-  override readonly name = 'LogRefused'
 }
 
 /** A question asked while the connection is being made again gets no answer; asked again, it does. */
@@ -139,16 +158,3 @@ const orNothing = async <Found>(ask: () => Promise<Found | null>): Promise<Found
     throw error
   }
 }
-
-interface Stored {
-  readonly subject: string
-  readonly seq: number
-  readonly header: MsgHdrs
-  readonly data: Uint8Array
-  readonly time: Date
-}
-
-const entryOf = (message: Stored | null): LogEntry | undefined =>
-  message === null
-    ? undefined
-    : { subject: message.subject, sequence: message.seq, headers: plainHeaders(message.header), text: decoder.decode(message.data), time: message.time.getTime() }

@@ -2,28 +2,29 @@
  * Following a stream: one consumer, delivered in order, restarted where it left off when the server forgets it.
  *
  * Written here rather than with the library's ordered consumer because a gap must never pass unseen, and because
- * least-privileged users may create one consumer of a fixed name only (ordered consumers number their names).
+ * components may only fetch from a consumer that was made for them (ordered consumers make their own, again and again).
  */
-import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream'
-import { nanos, nuid, type NatsConnection } from '@nats-io/transport-node'
-import type { Follow, LogEntry, Subscription } from '#events/Log.ts'
-import { plainHeaders } from './JetStreamLog.ts'
+import { jetstream, JetStreamApiError, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { LogDamaged, type DamageKind, type Follow, type LogEntry, type LogState, type Range, type Subscription } from '#events/Log.ts'
+import type { Consumers } from './consumers.ts'
+import { plainHeaders } from './entry.ts'
+import { beyond, textOfRanges } from './metadata.ts'
 
-/** Measured: more than some thousand outstanding gains nothing, and 32 MiB outstanding stalls. */
-const OUTSTANDING = 2_000
-const INACTIVE_MS = 30_000
+/**
+ * What may be on its way at once. Counting messages instead loses: some hundred large ones exceed what the server holds
+ * back for one client, which it then cuts off, again and again.
+ */
+const OUTSTANDING_BYTES = 16 * 1024 * 1024
 const RETRY_MS = 250
 /** A gap that is still there after this many fresh consumers is in the stream itself. */
 const GAP_TRIES = 3
 
 export interface FollowOptions {
-  readonly consumer?: string
-  readonly filter?: string
+  readonly stream: string
+  readonly consumers: Consumers
+  /** Every sequence must come, but for those that are known to be lost. */
   readonly gapless: boolean
-}
-
-export class LogGap extends Error {
-  override readonly name = 'LogGap'
 }
 
 const decoder = new TextDecoder()
@@ -36,10 +37,16 @@ const entryOf = (message: JsMsg): LogEntry => ({
   time: message.info.timestampNanos / 1e6
 })
 
-export const followStream = (connection: NatsConnection, stream: string, options: FollowOptions, follow: Follow): Subscription => {
+/** The holes readers pass over. */
+const accepted = ({ losses, floor }: LogState): readonly Range[] => (floor > 0 ? [{ first: 1, last: floor }, ...losses] : losses)
+
+export const followStream = (connection: NatsConnection, { stream, consumers, gapless }: FollowOptions, follow: Follow): Subscription => {
   let closed = false
   let next = Math.max(1, follow.from)
-  let gaps = 0
+  let holes: readonly Range[] = []
+  let tries = 0
+  /** The stream's last sequence and name as last seen: neither ever goes back. */
+  let known: { readonly last: number; readonly identity: string | undefined } | undefined
   let messages: ConsumerMessages | undefined
   let pending: LogEntry[] = []
   let target: number | undefined
@@ -57,7 +64,7 @@ export const followStream = (connection: NatsConnection, stream: string, options
     caughtUp()
   }
   const caughtUp = (): void => {
-    if (target === undefined || next <= target) return
+    if (closed || target === undefined || next <= target) return
     const reached = target
     target = undefined
     follow.onCaughtUp?.(reached)
@@ -67,74 +74,87 @@ export const followStream = (connection: NatsConnection, stream: string, options
     close()
     follow.onFailed(error)
   }
+  const damaged = (kind: DamageKind, range: Range, detail: string): void => fail(new LogDamaged({ stream, kind, ranges: [range], verified: next - 1, detail: `${stream}: ${detail}` }))
   const close = (): void => {
     closed = true
     void messages?.close().catch(() => {})
   }
+  /** True when everything from `next` to before `sequence` is known to be lost. */
+  const passes = (sequence: number): boolean => beyond(holes, next) >= sequence
+  const gap = (sequence: number): void => {
+    tries += 1
+    if (tries <= GAP_TRIES) return
+    const range = { first: next, last: sequence - 1 }
+    damaged('hole', range, `events ${textOfRanges([range])} are missing; what follows can't be folded without them`)
+  }
+  /** False when the stream is not the one that was followed. */
+  const isSame = ({ identity, last }: LogState): boolean => {
+    if (known !== undefined && known.identity !== identity) damaged('replaced', { first: 1, last: known.last }, `another stream stands in its place (${identity ?? 'one without a name'}, not ${known.identity ?? 'none'})`)
+    else if (known !== undefined && last < known.last) damaged('shorter', { first: last + 1, last: known.last }, `it ended at ${known.last}, and ends at ${last} now`)
+    known = { last: Math.max(last, next - 1), identity }
+    return !closed
+  }
 
   /** One consumer's life: resolves when it has to be replaced. */
   const live = async (): Promise<void> => {
-    const jsm = await jetstreamManager(connection, { checkAPI: false })
-    const name = options.consumer ?? `view-${nuid.next()}`
-    if (options.consumer !== undefined) await jsm.consumers.delete(stream, name).catch(() => false)
-    if (target === undefined && follow.onCaughtUp !== undefined && !everCaughtUp) {
-      everCaughtUp = true
-      target = (await jsm.streams.info(stream)).state.last_seq
-    }
-    const info = await jsm.consumers.add(stream, {
-      name,
-      ack_policy: AckPolicy.None,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: next,
-      mem_storage: true,
-      num_replicas: 1,
-      inactive_threshold: nanos(INACTIVE_MS),
-      ...(options.filter === undefined ? {} : { filter_subject: options.filter })
-    })
-    // Nothing (more) will come of what is there: with a filter, or one message per subject, the last sequence may never be delivered.
-    if (info.num_pending === 0 && target !== undefined) {
-      next = Math.max(next, target + 1)
+    const { info, state } = await consumers.open(next)
+    try {
+      if (closed || !isSame(state)) return
+      holes = accepted(state)
+      if (!everCaughtUp && follow.onCaughtUp !== undefined) {
+        everCaughtUp = true
+        target = state.last
+      }
+      // Nothing more will come of what is there: of a part of a stream, the last sequence is perhaps never delivered.
+      if (info.num_pending === 0 && target !== undefined && next <= target) {
+        if (gapless && !passes(target + 1)) return gap(target + 1)
+        next = target + 1
+      }
       caughtUp()
+      await consume(info)
+      // What was received is folded before the next consumer starts, so that `next` is what was delivered.
+      flush()
+    } finally {
+      await messages?.close().catch(() => {})
+      messages = undefined
+      void consumers.end(info.name)
     }
-    let delivered = 0
-    await new Promise<void>((replace) => {
+  }
+  const consume = (info: Parameters<ReturnType<typeof jetstream>['consumers']['getConsumerFromInfo']>[0]): Promise<void> =>
+    new Promise((replace) => {
+      let delivered = 0
       const onMessage = (message: JsMsg): void => {
         if (closed) return
         const sequence = message.seq
         if (sequence < next) return
-        if (message.info.deliverySequence !== delivered + 1 || (options.gapless && sequence !== next)) {
-          gaps += 1
-          if (gaps > GAP_TRIES) fail(new LogGap(`${stream}: expected ${next}, the server delivers ${sequence}; the log has a hole and can't be folded`))
+        if (message.info.deliverySequence !== delivered + 1 || (gapless && !passes(sequence))) {
+          gap(sequence)
           replace()
           return
         }
         delivered += 1
-        gaps = 0
-        next = message.info.pending === 0 && target !== undefined ? Math.max(sequence, target) + 1 : sequence + 1
+        tries = 0
+        next = sequence + 1
+        if (!gapless && message.info.pending === 0 && target !== undefined) next = Math.max(next, target + 1)
         if (pending.length === 0) queueMicrotask(flush)
         pending.push(entryOf(message))
       }
       jetstream(connection)
         .consumers.getConsumerFromInfo(info)
-        .consume({ max_messages: OUTSTANDING, callback: onMessage })
+        .consume({ max_bytes: OUTSTANDING_BYTES, callback: onMessage })
         .then(
           async (started) => {
             messages = started
-            if (closed) return void started.close()
-            for await (const notice of started.status())
-              if (notice.type === 'heartbeats_missed' || notice.type === 'consumer_deleted' || notice.type === 'consumer_not_found' || notice.type === 'stream_not_found' || notice.type === 'no_responders') break
+            if (closed) return replace()
+            for await (const notice of started.status()) if (ENDINGS.has(notice.type)) break
             replace()
           },
           () => replace()
         )
     })
-    // What was received is folded before the next consumer starts, so that `next` is what was delivered.
-    flush()
-    await messages?.close().catch(() => {})
-    messages = undefined
-  }
 
   let everCaughtUp = false
+  let missing = 0
   const run = async (): Promise<void> => {
     while (!closed && !connection.isClosed()) {
       try {
@@ -142,6 +162,9 @@ export const followStream = (connection: NatsConnection, stream: string, options
       } catch (error) {
         if (!closed && connection.isClosed()) break
         if (error instanceof Error && /permissions violation/i.test(error.message)) return fail(error)
+        // The server knows its streams before it lets anybody in.
+        missing = isStreamMissing(error) ? missing + 1 : 0
+        if (missing > GAP_TRIES) return damaged('gone', { first: 1, last: known?.last ?? 0 }, 'the stream is not there')
       }
       if (!closed) await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
     }
@@ -150,3 +173,9 @@ export const followStream = (connection: NatsConnection, stream: string, options
   void run()
   return { close }
 }
+
+const STREAM_NOT_FOUND = 10059
+const isStreamMissing = (error: unknown): boolean => error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND
+
+/** Of a consumer's notices, those after which nothing comes any more. */
+const ENDINGS: ReadonlySet<string> = new Set(['heartbeats_missed', 'consumer_deleted', 'consumer_not_found', 'stream_not_found', 'no_responders'])

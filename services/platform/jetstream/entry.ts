@@ -1,0 +1,27 @@
+/** From the client library's messages to the log's entries. */
+import type { MsgHdrs } from '@nats-io/transport-node'
+import type { LogEntry } from '#events/Log.ts'
+
+export const plainHeaders = (from: MsgHdrs | undefined): Record<string, string> => {
+  const plain: Record<string, string> = {}
+  if (from !== undefined) for (const [name, values] of from) plain[name] = values[0] ?? ''
+  return plain
+}
+
+interface Stored {
+  readonly subject: string
+  readonly seq: number
+  readonly header: MsgHdrs
+  readonly data: Uint8Array
+  readonly time: Date
+}
+
+const decoder = new TextDecoder()
+
+export const entryOfStored = (message: Stored): LogEntry => ({
+  subject: message.subject,
+  sequence: message.seq,
+  headers: plainHeaders(message.header),
+  text: decoder.decode(message.data),
+  time: message.time.getTime()
+})
