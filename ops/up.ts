@@ -59,12 +59,29 @@ export const ask = (home: string, config: ClusterConfig, path: string, accept = 
 
 const isReady = async (home: string, config: ClusterConfig): Promise<boolean> =>
   ask(home, config, '/readyz').then(
-    ({ status }) => status === 200,
+    ({ status, body }) => {
+      if (status !== 200 && body.startsWith('[-]log failed')) throw new LogIsDamaged(body.trimEnd())
+      return status === 200
+    },
     () => false
   )
 
-export const up = async ({ home, demo, report }: { readonly home: string; readonly demo: boolean; readonly report: Report }): Promise<void> => {
+/** The cluster answers, and all it says is what is wrong with its log. */
+export class LogIsDamaged extends Error {
+  override readonly name = 'LogIsDamaged'
+}
+
+export interface UpOptions {
+  readonly home: string
+  readonly demo: boolean
+  /** A person's word that the log goes on without what is lost. */
+  readonly acceptLoss?: boolean
+  readonly report: Report
+}
+
+export const up = async ({ home, demo, acceptLoss = false, report }: UpOptions): Promise<void> => {
   const known = readConfig(home)
+  if (acceptLoss && known !== undefined) await acceptLosses(home, known, report)
   if (known !== undefined && runningCluster(home) !== undefined && (await isReady(home, known))) {
     report(`the cluster in ${home} is running already`)
     if (demo) await deployDemo(home, known, report)
@@ -85,6 +102,15 @@ export const up = async ({ home, demo, report }: { readonly home: string; readon
   await start(home, config, report)
   if (demo) await deployDemo(home, config, report)
   await describe(home, config, demo, report)
+}
+
+const acceptLosses = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
+  const cluster = runningCluster(home)
+  if (cluster !== undefined) await stopProcess(cluster, STOP_LIMIT_MS)
+  await stopNatsServer(home)
+  const { acceptLoss } = await import('./log/accept.ts')
+  const accepted = await acceptLoss(home, config, report)
+  if (accepted.length === 0) report('nothing of the log is missing')
 }
 
 /** Starts the process in the background and returns when it serves. */
@@ -216,7 +242,7 @@ const main = async (): Promise<void> => {
   const report = (line: string): void => void process.stdout.write(`${line}\n`)
   const home = resolveHome()
   if (command === 'down') await down({ home, report })
-  else await up({ home, demo: rest.includes('--demo'), report })
+  else await up({ home, demo: rest.includes('--demo'), acceptLoss: rest.includes('--accept-loss'), report })
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)

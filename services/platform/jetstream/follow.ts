@@ -8,6 +8,7 @@ import { jetstream, JetStreamApiError, type ConsumerMessages, type JsMsg } from 
 import type { NatsConnection } from '@nats-io/transport-node'
 import { LogDamaged, type DamageKind, type Follow, type LogEntry, type LogState, type Range, type Subscription } from '#events/Log.ts'
 import type { Consumers } from './consumers.ts'
+import { onDisconnect } from './disconnect.ts'
 import { plainHeaders } from './entry.ts'
 import { beyond, textOfRanges } from './metadata.ts'
 
@@ -19,6 +20,8 @@ const OUTSTANDING_BYTES = 16 * 1024 * 1024
 const RETRY_MS = 250
 /** A gap that is still there after this many fresh consumers is in the stream itself. */
 const GAP_TRIES = 3
+/** A server that has more and delivers none of it for so long is asked anew; it may not be able to read it. */
+const STALLED_MS = 10_000
 
 export interface FollowOptions {
   readonly stream: string
@@ -45,10 +48,11 @@ export const followStream = (connection: NatsConnection, { stream, consumers, ga
   let next = Math.max(1, follow.from)
   let holes: readonly Range[] = []
   let tries = 0
-  /** The stream's last sequence and name as last seen: neither ever goes back. */
-  let known: { readonly last: number; readonly identity: string | undefined } | undefined
+  /** The stream's last sequence and name as far as they were seen: neither ever goes back. */
+  let known: { last: number; readonly identity: string | undefined } | undefined
   let messages: ConsumerMessages | undefined
   let pending: LogEntry[] = []
+  let stalls = 0
   let target: number | undefined
 
   const flush = (): void => {
@@ -91,7 +95,7 @@ export const followStream = (connection: NatsConnection, { stream, consumers, ga
   const isSame = ({ identity, last }: LogState): boolean => {
     if (known !== undefined && known.identity !== identity) damaged('replaced', { first: 1, last: known.last }, `another stream stands in its place (${identity ?? 'one without a name'}, not ${known.identity ?? 'none'})`)
     else if (known !== undefined && last < known.last) damaged('shorter', { first: last + 1, last: known.last }, `it ended at ${known.last}, and ends at ${last} now`)
-    known = { last: Math.max(last, next - 1), identity }
+    known = { last, identity }
     return !closed
   }
 
@@ -111,7 +115,10 @@ export const followStream = (connection: NatsConnection, { stream, consumers, ga
         next = target + 1
       }
       caughtUp()
-      await consume(info)
+      if ((await consume(info)) === 'stalled' && !closed) {
+        stalls += 1
+        if (stalls >= GAP_TRIES) return damaged('unreadable', { first: next, last: next }, `event ${next} is there, but the server can't read it`)
+      }
       // What was received is folded before the next consumer starts, so that `next` is what was delivered.
       flush()
     } finally {
@@ -120,9 +127,23 @@ export const followStream = (connection: NatsConnection, { stream, consumers, ga
       void consumers.end(info.name)
     }
   }
-  const consume = (info: Parameters<ReturnType<typeof jetstream>['consumers']['getConsumerFromInfo']>[0]): Promise<void> =>
-    new Promise((replace) => {
+  const consume = (info: Parameters<ReturnType<typeof jetstream>['consumers']['getConsumerFromInfo']>[0]): Promise<'stalled' | 'ended'> =>
+    new Promise((resolve) => {
       let delivered = 0
+      let seen = -1
+      let more = info.num_pending > 0
+      // Looked at now and then rather than set anew with each message: a replay has a hundred thousand of them a second.
+      const watch = setInterval(() => {
+        if (more && delivered === seen) return replace('stalled')
+        seen = delivered
+      }, STALLED_MS)
+      // The consumer lives in the server's memory: after a loss it may be gone, and the stream not what it was.
+      const heard = onDisconnect(connection, () => replace())
+      const replace = (why: 'stalled' | 'ended' = 'ended'): void => {
+        clearInterval(watch)
+        heard()
+        resolve(why)
+      }
       const onMessage = (message: JsMsg): void => {
         if (closed) return
         const sequence = message.seq
@@ -133,8 +154,11 @@ export const followStream = (connection: NatsConnection, { stream, consumers, ga
           return
         }
         delivered += 1
+        more = message.info.pending > 0
         tries = 0
+        stalls = 0
         next = sequence + 1
+        if (known !== undefined && sequence > known.last) known.last = sequence
         if (!gapless && message.info.pending === 0 && target !== undefined) next = Math.max(next, target + 1)
         if (pending.length === 0) queueMicrotask(flush)
         pending.push(entryOf(message))
@@ -163,6 +187,7 @@ export const followStream = (connection: NatsConnection, { stream, consumers, ga
         if (!closed && connection.isClosed()) break
         if (error instanceof Error && /permissions violation/i.test(error.message)) return fail(error)
         // The server knows its streams before it lets anybody in.
+        stalls = 0
         missing = isStreamMissing(error) ? missing + 1 : 0
         if (missing > GAP_TRIES) return damaged('gone', { first: 1, last: known?.last ?? 0 }, 'the stream is not there')
       }

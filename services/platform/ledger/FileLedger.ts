@@ -6,7 +6,7 @@
  * leaves the other. Not synced each time: what a killed process wrote is kept by the kernel, and when the machine itself
  * dies the log, which is synced, is only longer than remembered.
  */
-import { closeSync, existsSync, fdatasync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fdatasync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Damage } from '#events/Log.ts'
@@ -63,6 +63,15 @@ export const writeRecord = (folder: string, stream: string, record: LedgerRecord
 }
 
 export class FileLedger implements Ledger {
+  /** Writes a ledger anew: for a stream that was restored, or whose losses were accepted. */
+  static begin(folder: string, stream: string, record: LedgerRecord, marks: readonly Place[], head: Place): void {
+    for (const kind of ['head', 'marks']) rmSync(join(folder, `${stream}.${kind}`), { force: true })
+    writeRecord(folder, stream, record)
+    const ledger = new FileLedger(folder, stream)
+    for (const mark of marks) ledger.mark(mark)
+    ledger.remember(head)
+    ledger.close()
+  }
   readonly stream: string
   readonly #folder: string
   readonly #headFile: number

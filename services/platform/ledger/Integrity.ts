@@ -66,7 +66,8 @@ export class Integrity {
     if (!whole) return
     for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined) this.#known.set(at, hash)
     const head = ledger.head()
-    if (state.first === 1 && state.floor === 0) this.#chain = new Chain(sha256)
+    // Where nothing leaves by itself, what is missing at the beginning is missing by somebody's word, and part of the chain.
+    if (!expires || state.first === 1) this.#chain = new Chain(sha256)
     // Everything that is remembered has left the stream; what comes next follows on it all the same.
     else if (head.hash !== undefined && head.sequence === state.first - 1) this.#chain = new Chain(sha256, head.sequence, head.hash)
   }
@@ -116,8 +117,8 @@ export class Integrity {
   }
   /** Hashes behind an accepted loss are others than those that were seen before it. */
   #isComparable(epoch: number, sequence: number): boolean {
-    const { epoch: now = 0, losses = [] } = this.#state ?? {}
-    return epoch === now || losses.every(({ first }) => first > sequence)
+    const { epoch: now = 0, losses = [], floor = 0 } = this.#state ?? {}
+    return epoch === now || (floor === 0 && losses.every(({ first }) => first > sequence))
   }
   #altered(sequence: number): never {
     const suspects = this.#suspects.filter((at) => at <= sequence)
