@@ -1,10 +1,11 @@
 /** Connections and views as scoped resources: what every component begins with. */
+import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import { streamOf } from '#events/scheme.ts'
 import type { LogEntry } from '#events/Log.ts'
-import { loadSeal } from '#ops/log/keys.ts'
+import { loadMasters, loadSeal } from '#ops/log/keys.ts'
 import { ledgerFolder } from '#ops/nats/streams.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import type { ClusterConfig } from '#ops/home.ts'
@@ -13,6 +14,9 @@ import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import { Integrity } from '#services/platform/ledger/Integrity.ts'
+import type { Seal } from '#services/platform/ledger/Seal.ts'
+import { KEYS, ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
+import { Vault } from '#services/platform/secrets/Vault.ts'
 import { View, Views, type Fold } from '#services/platform/View.ts'
 
 /** Where a component runs. */
@@ -61,6 +65,43 @@ const FOLLOWED: Readonly<Record<View['stream'], { readonly expires: boolean; rea
   PULSE: { expires: true, filter: LEASES }
 }
 
+/** Checks a stream's entries for this home. */
+const integrityOf = (place: Place, component: string, seal: Seal, stream: string, { whole, expires }: { whole: boolean; expires: boolean }): Effect.Effect<Integrity, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const ledger = yield* Effect.acquireRelease(
+      Effect.try({ try: () => new FileLedger(ledgerFolder(place.home), stream), catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause))) }),
+      (open) => Effect.sync(() => open.close())
+    )
+    const onForeign = ({ sequence, subject }: LogEntry): void =>
+      place.warn(component, new Error(`${stream} ${sequence} (${subject}) was not written by this cluster's API server and is passed over; see \`reckon log quarantine\``))
+    return new Integrity({ seal, ledger, whole, expires, onForeign })
+  })
+
+/** The keys of confidential objects, all of them known. */
+const vault = (place: Place, component: string, seal: Seal, nats: NatsConnection): Effect.Effect<Vault, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const integrity = yield* integrityOf(place, component, seal, KEYS, { whole: false, expires: true })
+    const jsm = yield* Effect.tryPromise({ try: () => jetstreamManager(nats, { checkAPI: false }), catch: (cause) => new Error(String(cause), { cause }) })
+    const keys = new ObjectKeys({
+      log: new JetStreamLog(nats, KEYS, { gapless: false }),
+      masters: loadMasters(place.home),
+      clock: systemClock,
+      integrity,
+      shred: async (sequence) => void (await jsm.streams.deleteMessage(KEYS, sequence, true))
+    })
+    return yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: async () => {
+          const settled = await new JetStreamLog(nats, 'EVENTS').lastSequence()
+          await keys.start()
+          return new Vault(keys, settled)
+        },
+        catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
+      }),
+      () => Effect.sync(() => keys.close())
+    )
+  })
+
 /**
  * The whole state, folded from the log's own account and checked entry by entry. `folds` are kept up to date from the same
  * followers. Fails with LogDamaged when a stream is not what this home remembers of it.
@@ -69,16 +110,12 @@ export const wholeViews = (place: Place, component: string, nats: NatsConnection
   Effect.gen(function* () {
     const views: View[] = []
     const seal = loadSeal(place.home)
+    const keys = yield* vault(place, component, seal, nats)
     for (const stream of ['EVENTS', 'NOTICES', 'PULSE'] as const) {
       const { expires, filter } = FOLLOWED[stream]
-      const ledger = yield* Effect.acquireRelease(
-        Effect.sync(() => new FileLedger(ledgerFolder(place.home), stream)),
-        (open) => Effect.sync(() => open.close())
-      )
-      const onForeign = ({ sequence, subject }: LogEntry): void =>
-        place.warn(component, new Error(`${stream} ${sequence} (${subject}) was not written by this cluster's API server and is passed over; see \`reckon log quarantine\``))
-      const integrity = new Integrity({ seal, ledger, whole: filter === undefined, expires, onForeign })
-      const view = new View(stream, new JetStreamLog(nats, stream, filter === undefined ? {} : { gapless: false, filter }), systemClock, { integrity, expires })
+      const integrity = yield* integrityOf(place, component, seal, stream, { whole: filter === undefined, expires })
+      const log = new JetStreamLog(nats, stream, filter === undefined ? {} : { gapless: false, filter })
+      const view = new View(stream, log, systemClock, { integrity, expires, vault: keys })
       for (const fold of folds(stream)) view.alsoFold(fold)
       views.push(yield* started(place, component, view))
     }

@@ -13,15 +13,14 @@ import { connectNats } from '#ops/nats/connect.ts'
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { startNatsServer } from '#ops/nats/server.ts'
 import { forgetBlocks, inspectStore, keepCopy, setAside } from '#ops/nats/store.ts'
-import { KEPT_STREAMS, ledgerFolder, STREAMS } from '#ops/nats/streams.ts'
+import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS, STREAMS } from '#ops/nats/streams.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { EPOCH, IDENTITY, LOSSES, rangesOf, stateOf, textOfRanges } from '#services/platform/jetstream/metadata.ts'
 import { FileLedger, readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
 import type { Seal } from '#services/platform/ledger/Seal.ts'
-import { ensureLogKey, loadSeal } from './keys.ts'
+import { ensureKeys, loadSeal } from './keys.ts'
 import { scan } from './scan.ts'
-import { EXPIRING } from './verify.ts'
 
 export interface Accepted {
   readonly stream: string
@@ -29,13 +28,13 @@ export interface Accepted {
 }
 
 /** In a stream of the same kind, what stands where an entry was lost: one subject for all. */
-const FILLER = { EVENTS: 'ev.reckon%2Eio.losses._.filler', NOTICES: 'notice.reckon%2Eio.losses._.filler', PULSE: 'pulse.object.reckon%2Eio.losses._.filler', AUDIT: 'audit.lost' } as const
+const FILLER = { EVENTS: 'ev.reckon%2Eio.losses._.filler', NOTICES: 'notice.reckon%2Eio.losses._.filler', PULSE: 'pulse.object.reckon%2Eio.losses._.filler', KEYS: 'key.lost', AUDIT: 'audit.lost' } as const
 const FILLERS_AT_ONCE = 500
 const STREAM_NOT_FOUND = 10059
 
 /** The cluster's processes must not run. Returns what was accepted as lost, by stream. */
 export const acceptLoss = async (home: string, config: ClusterConfig, report: Report): Promise<readonly Accepted[]> => {
-  ensureLogKey(home)
+  ensureKeys(home)
   const damaged = await inspectStore(home, report)
   if (damaged.length > 0) report(`damaged files are set aside in ${setAside(home, damaged, new Date())}`)
   keepCopy(home, new Date())
@@ -78,11 +77,12 @@ const acceptIn = async (stream: string, { home, nats, jsm, seal, report }: Work)
   const before = await openStream(jsm, stream, identity, remembered)
   const lost = stateOf(before).last < remembered ? [{ first: stateOf(before).last + 1, last: remembered }] : []
   for (const { first, last } of lost) await fill(nats, seal, stream, first, last, report)
-  const expires = EXPIRING.has(stream)
+  const sparse = SPARSE_STREAMS.has(stream)
+  const expires = EXPIRING_STREAMS.has(stream) || sparse
   const found = await scan({ connection: nats, stream, seal, expires, onProgress: (at, last) => report(`${stream}: reading what is left, ${at} of ${last}`) })
   const known = rangesOf(before.config.metadata?.[LOSSES])
   // Below the floor entries are missing because they were compacted; where only the newest are kept, by design.
-  const gaps = stream === 'PULSE' ? [] : found.gaps.filter(({ last }) => last > found.state.floor)
+  const gaps = sparse ? [] : found.gaps.filter(({ last }) => last > found.state.floor)
   const fresh = [...gaps, ...lost].filter(({ first, last }) => !known.some((one) => one.first <= first && last <= one.last)).sort((a, b) => a.first - b.first)
   if (fresh.length > 0 || record.damage !== undefined) {
     const epoch = Number(before.config.metadata?.[EPOCH] ?? 0) + 1
@@ -112,7 +112,7 @@ export const fill = async (nats: NatsConnection, seal: Seal, stream: string, fir
   for (let from = first; from <= last; from += FILLERS_AT_ONCE) {
     const count = Math.min(FILLERS_AT_ONCE, last - from + 1)
     // Streams that keep one message a subject take no batch with a subject twice.
-    for (const batch of stream === 'PULSE' ? Array.from({ length: count }, () => [filler]) : [Array.from({ length: count }, () => filler)]) await log.append(batch)
+    for (const batch of SPARSE_STREAMS.has(stream) ? Array.from({ length: count }, () => [filler]) : [Array.from({ length: count }, () => filler)]) await log.append(batch)
     if ((from - first) % (FILLERS_AT_ONCE * 200) === 0 && last - first > FILLERS_AT_ONCE * 200) report(`${stream}: filling what is lost, ${from} of ${last}`)
   }
 }

@@ -6,14 +6,14 @@ import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { runningServer, startNatsServer, stopNatsServer } from '#ops/nats/server.ts'
 import { damageOf, inspectStore } from '#ops/nats/store.ts'
-import { KEPT_STREAMS, ledgerFolder } from '#ops/nats/streams.ts'
+import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS } from '#ops/nats/streams.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { QUARANTINE, rangesOf } from '#services/platform/jetstream/metadata.ts'
 import { readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
 import { damageLines } from './damage.ts'
 import { loadSeal } from './keys.ts'
 import { scan, type Strange } from './scan.ts'
-import { verifyLog, EXPIRING, type StreamVerdict } from './verify.ts'
+import { verifyLog, type StreamVerdict } from './verify.ts'
 
 /** Runs with a connection of the keeper's; nats-server is started for it when it does not run, and stopped again. */
 const withKeeper = async <Value>(home: string, config: ClusterConfig, report: Report, work: (nats: NatsConnection) => Promise<Value>): Promise<Value> => {
@@ -54,7 +54,7 @@ export const strangeEntries = (home: string, config: ClusterConfig, report: Repo
     const seal = loadSeal(home)
     const found = await Promise.all(
       KEPT_STREAMS.map(async (stream) => {
-        const { strange, state } = await scan({ connection, stream, seal, expires: EXPIRING.has(stream) })
+        const { strange, state } = await scan({ connection, stream, seal, expires: EXPIRING_STREAMS.has(stream) || SPARSE_STREAMS.has(stream) })
         return strange.map((one) => ({ ...one, stream, quarantined: state.quarantined.includes(one.sequence) }))
       })
     )
@@ -65,7 +65,7 @@ export const strangeEntries = (home: string, config: ClusterConfig, report: Repo
 export const quarantine = (home: string, config: ClusterConfig, stream: string, sequences: readonly number[], report: Report): Promise<void> =>
   withKeeper(home, config, report, async (connection) => {
     if (!KEPT_STREAMS.includes(stream)) throw new Error(`there is no stream ${stream} to put entries of aside: ${KEPT_STREAMS.join(', ')}`)
-    const { strange } = await scan({ connection, stream, seal: loadSeal(home), expires: EXPIRING.has(stream) })
+    const { strange } = await scan({ connection, stream, seal: loadSeal(home), expires: EXPIRING_STREAMS.has(stream) || SPARSE_STREAMS.has(stream) })
     const whole = sequences.filter((sequence) => !strange.some((one) => one.sequence === sequence))
     if (whole.length > 0) throw new Error(`${stream} ${whole.join(', ')}: not among the entries that are not ours or can't be read; history is not taken away`)
     const jsm = await jetstreamManager(connection, { checkAPI: false })

@@ -45,9 +45,9 @@ export interface ScanOptions {
 
 const PROGRESS_EVERY = 100_000
 
-/** Entries of object streams can be decoded; the audit's are records of their own. */
+/** Entries of object streams can be decoded; keys and the audit are records of their own. */
 const isReadable = (stream: string, entry: LogEntry): boolean => {
-  if (stream === 'AUDIT') return true
+  if (stream === 'AUDIT' || stream === 'KEYS') return true
   try {
     decodeFacts(stream as StreamName, entry)
     return true

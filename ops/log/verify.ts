@@ -1,7 +1,7 @@
 /** `reckon log verify`: the whole log read and held against what the home remembers of it. */
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Damage, LogState, Range } from '#events/Log.ts'
-import { KEPT_STREAMS, ledgerFolder } from '#ops/nats/streams.ts'
+import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS } from '#ops/nats/streams.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { beyond, textOfRanges } from '#services/platform/jetstream/metadata.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
@@ -21,10 +21,6 @@ export interface StreamVerdict {
   readonly losses: readonly Range[]
   readonly damages: readonly Damage[]
 }
-
-/** Only the newest lease of each name is kept: sequences in between are gone by design. */
-const SPARSE: ReadonlySet<string> = new Set(['PULSE'])
-export const EXPIRING: ReadonlySet<string> = new Set(['NOTICES', 'PULSE', 'AUDIT'])
 
 const damage = (stream: string, kind: Damage['kind'], ranges: readonly Range[], detail: string): Damage => ({ stream, kind, ranges, verified: Math.max(0, (ranges[0]?.first ?? 1) - 1), detail: `${stream}: ${detail}` })
 
@@ -73,7 +69,7 @@ export const verifyLog = async ({ home, connection, report }: VerifyOptions): Pr
 }
 
 const verifyStream = async (stream: string, ledger: FileLedger, { connection, seal, report }: { connection: NatsConnection; seal: ReturnType<typeof loadSeal>; report: (line: string) => void }): Promise<StreamVerdict> => {
-  const sparse = SPARSE.has(stream)
+  const sparse = SPARSE_STREAMS.has(stream)
   const known = sparse ? [] : [...ledger.marks(), ledger.head()].filter(({ hash }) => hash !== undefined)
   const { first } = await new JetStreamLog(connection, stream).state()
   // Of a stream whose beginning is gone, the chain is taken up at the first place that is remembered.
@@ -82,7 +78,7 @@ const verifyStream = async (stream: string, ledger: FileLedger, { connection, se
     connection,
     stream,
     seal,
-    expires: EXPIRING.has(stream),
+    expires: EXPIRING_STREAMS.has(stream) || sparse,
     places: new Set(known.map(({ sequence }) => sequence)),
     ...(from === undefined ? {} : { from }),
     onProgress: (sequence, last) => report(`${stream}: ${sequence} of ${last}`)

@@ -2,7 +2,7 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { Damage } from '#events/Log.ts'
 import type { ClusterConfig } from '#ops/home.ts'
-import { ensureLogKey } from '#ops/log/keys.ts'
+import { ensureKeys } from '#ops/log/keys.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { ensureNatsServer } from './binary.ts'
 import { connectNats } from './connect.ts'
@@ -17,7 +17,7 @@ export interface OpenLog {
 }
 
 export const openLog = async (home: string, config: ClusterConfig, report: Report): Promise<OpenLog> => {
-  ensureLogKey(home)
+  ensureKeys(home)
   const { path: binary } = await ensureNatsServer(report)
   const damaged = runningServer(home) === undefined ? await inspectStore(home, report) : []
   if (damaged.length > 0) return { server: undefined, damages: damageOf(damaged) }

@@ -84,6 +84,14 @@ export const STREAMS: readonly Definition[] = [
   },
   {
     ...common,
+    name: 'KEYS',
+    description: 'The key of each confidential object, wrapped. Without it the object can be read nowhere in history.',
+    subjects: ['key.>'],
+    allow_direct: true,
+    max_msgs_per_subject: 1
+  },
+  {
+    ...common,
     name: 'AUDIT',
     description: 'Requests that made no event.',
     subjects: ['audit.>'],
@@ -97,7 +105,11 @@ export const STREAMS: readonly Definition[] = [
 const STREAM_NOT_FOUND = 10059
 
 /** Whose loss is a loss: history, or resourceVersions that were handed out. The others are derived anew. */
-export const KEPT_STREAMS: readonly string[] = ['EVENTS', 'NOTICES', 'PULSE', 'AUDIT']
+export const KEPT_STREAMS: readonly string[] = ['EVENTS', 'NOTICES', 'PULSE', 'KEYS', 'AUDIT']
+/** Only the newest entry of each subject is kept: sequences in between are gone by design. */
+export const SPARSE_STREAMS: ReadonlySet<string> = new Set(['PULSE', 'KEYS'])
+/** Old entries leave by themselves. */
+export const EXPIRING_STREAMS: ReadonlySet<string> = new Set(['NOTICES', 'PULSE', 'AUDIT'])
 
 export const ledgerFolder = (home: string): string => join(home, 'ledger')
 

@@ -36,7 +36,7 @@ export const INBOX = '_INBOX_'
 /** The prefix to connect with: a user can listen on its own inbox only. */
 export const inboxPrefix = (user: string): string => `${INBOX}${user}`
 
-const STREAMS = ['EVENTS', 'NOTICES', 'PULSE', 'REPORTS', 'BINDINGS', 'AUDIT']
+const STREAMS = ['EVENTS', 'NOTICES', 'PULSE', 'REPORTS', 'BINDINGS', 'KEYS', 'AUDIT']
 
 /** Reading a whole stream: any consumer, any filter; creating, using and deleting them. */
 const reads = (stream: string): string[] => [
@@ -73,6 +73,9 @@ const apiserver = trusted(
     'pulse.object.>',
     'bind.>',
     'audit.>',
+    'key.>',
+    // A key that has to go is overwritten on disk; nothing else of the log can be.
+    '$JS.API.STREAM.MSG.DELETE.KEYS',
     'node.>',
     'stream.*.*.down',
     // Reports are worked off one by one and acknowledged: a durable consumer remembers how far.
@@ -91,6 +94,7 @@ const keeper = trusted('keeper', [
   'notice.>',
   'pulse.object.>',
   'audit.>',
+  'key.>',
   '$JS.API.STREAM.NAMES',
   ...STREAMS.flatMap((stream) => [`$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`, `$JS.API.STREAM.PURGE.${stream}`, ...reads(stream)])
 ])

@@ -4,10 +4,12 @@
  * The server syncs once per append, however many events it holds; one by one a stream takes some thousand events a
  * second, in batches some ten thousand. A batch has a fixed cost, so a short queue goes one by one, in parallel.
  */
-import { encodeEvent, type NewEvent } from '#events/Event.ts'
+import { encodeEvent, type EventRecord, type NewEvent } from '#events/Event.ts'
 import { AppendUncertain, type Append, type AppendResult, type Log } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
+import type { Integrity } from '../platform/ledger/Integrity.ts'
+import type { Vault } from '../platform/secrets/Vault.ts'
 
 /** Measured: below this a batch's fixed cost exceeds the syncs it saves. */
 const WORTH_A_BATCH = 8
@@ -31,30 +33,49 @@ export class Unresolved extends Error {
 interface Waiting {
   readonly appends: readonly Append[]
   readonly ids: readonly string[]
+  /** The objects' JSON: what is stored may be sealed. */
+  readonly bodies: readonly string[]
   readonly resolve: (outcome: Outcome) => void
   readonly reject: (error: unknown) => void
+}
+
+/** What makes an append ours, and keeps what is confidential so. */
+export interface Guard {
+  readonly integrity?: Integrity | undefined
+  readonly vault?: Vault | undefined
 }
 
 export class Committer {
   readonly #log: Log
   readonly #clock: Clock
-  readonly #seal: (append: Append) => Append
+  readonly #guard: Guard
   #queue: Waiting[] = []
   #inFlight = 0
   #batching = false
   #scheduled = false
 
-  /** `seal`: how an append is marked as ours (see Integrity). */
-  constructor(log: Log, clock: Clock, seal: (append: Append) => Append = (append) => append) {
+  constructor(log: Log, clock: Clock, guard: Guard = {}) {
     this.#log = log
     this.#clock = clock
-    this.#seal = seal
+    this.#guard = guard
   }
   /** Stores the events of one decision, all or none. */
-  commit(events: readonly NewEvent[]): Promise<Outcome> {
-    const appends = events.map((event): Append => this.#seal({ subject: subjectOf(event.stream, event.key), ...encodeEvent(event), expected: event.expected }))
+  async commit(events: readonly NewEvent[]): Promise<Outcome> {
+    const { vault } = this.#guard
+    const records = events.map(encodeEvent)
+    const keys = vault?.prepare(events)
+    if (keys !== undefined) await keys
+    const appends = events.map((event, at) => this.#append(event, records[at] as EventRecord))
+    return this.#enqueue({ appends, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
+  }
+  #append(event: NewEvent, record: EventRecord): Append {
+    const { vault, integrity } = this.#guard
+    const append = { subject: subjectOf(event.stream, event.key), ...(vault?.protect(event, record) ?? record), expected: event.expected }
+    return integrity?.seal(append) ?? append
+  }
+  #enqueue(decided: Omit<Waiting, 'resolve' | 'reject'>): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ appends, ids: events.map(({ id }) => id), resolve, reject })
+      this.#queue.push({ ...decided, resolve, reject })
       if (this.#scheduled) return
       // A microtask later: intents that were decided in the same turn travel together.
       this.#scheduled = true
@@ -108,7 +129,7 @@ export class Committer {
     let sequence = result.first - 1
     for (const waiting of group) {
       sequence += waiting.appends.length
-      waiting.resolve({ ok: true, last: sequence, bodies: waiting.appends.map(({ text }) => text) })
+      waiting.resolve({ ok: true, last: sequence, bodies: waiting.bodies })
     }
   }
   async #storeOne(waiting: Waiting, uncertain = false): Promise<void> {
@@ -149,6 +170,6 @@ export class Committer {
     return entry !== undefined && entry.headers['ce-id'] === waiting.ids.at(-1) ? entry.sequence : undefined
   }
   #stored(waiting: Waiting, last: number): Outcome {
-    return { ok: true, last, bodies: waiting.appends.map(({ text }) => text) }
+    return { ok: true, last, bodies: waiting.bodies }
   }
 }

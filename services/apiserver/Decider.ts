@@ -5,7 +5,7 @@
  * Writes to one object are decided one after another; writes to different objects are decided at once and stored
  * together (see Committer). Another API server's write shows as a conflict of the expectation: fold up to it, decide again.
  */
-import { bodyOf, decodeFacts, objectOf, stamp } from '#events/Event.ts'
+import { bodyOf, stamp } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import { conflict, Refusal, timedOut, tooManyRequests, type Status } from '#events/Refusal.ts'
@@ -49,7 +49,7 @@ export class ApiDecider implements Decider {
 
   constructor(options: DeciderOptions) {
     this.#options = options
-    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, (append) => view.integrity?.seal(append) ?? append)]))
+    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault })]))
   }
   submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
     const known = this.#recent.get(intent.id)
@@ -140,9 +140,15 @@ export class ApiDecider implements Decider {
     for (let steps = 0; sequence > 0 && steps < LOOK_BACK; steps++) {
       const entry = await view.log.get(sequence)
       if (entry === undefined) return undefined
-      const { id, user: by, expected } = decodeFacts(view.stream, entry)
+      const version = view.versionOf(entry)
+      // What is not ours stands between two events of the object's.
+      if (version === undefined) {
+        sequence = (await view.log.lastOn(entry.subject, sequence - 1))?.sequence ?? 0
+        continue
+      }
+      const { id, user: by, expected } = version.facts
       // Only who asked may have the answer.
-      if (by === user.username && (id === intent.id || id.startsWith(`${intent.id}.`))) return { ok: true, code: intent.verb === 'create' ? 201 : 200, object: objectOf(entry.text, sequence), sequence }
+      if (by === user.username && (id === intent.id || id.startsWith(`${intent.id}.`))) return { ok: true, code: intent.verb === 'create' ? 201 : 200, object: version.object, sequence }
       if (sequence <= since) return undefined
       sequence = expected
     }

@@ -7,10 +7,11 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import type { Log, LogEntry, Subscription } from '#events/Log.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
-import { Objects, type Change, type Collection, type Entry, type ObjectsView } from '#projections/Objects.ts'
+import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
 import { Window } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
 import type { Integrity } from './ledger/Integrity.ts'
+import type { Vault } from './secrets/Vault.ts'
 
 /** Enough for some minutes of a busy cluster; older watches are served from the log. */
 const WINDOW = 16_384
@@ -27,12 +28,16 @@ export interface ViewOptions {
   readonly name?: string
   /** Checks what comes; without it (for who has no key to the log) what can't be read is passed over. */
   readonly integrity?: Integrity
+  /** Opens the bodies of confidential objects; without it they stay as they are stored. */
+  readonly vault?: Vault
   /** Entries leave the stream by themselves, and then the view. */
   readonly expires?: boolean
   /** Told of entries that are passed over. */
   readonly onPassed?: (entry: LogEntry) => void
 }
 
+/** A key that has not come after so long was destroyed before anybody here heard of it. */
+const KEY_MS = 5_000
 /** How often an expiring stream is asked what is left of it. */
 const EXPIRY_MS = 10_000
 
@@ -48,6 +53,7 @@ export class View {
   readonly objects = new Objects()
   readonly window = new Window(WINDOW)
   readonly integrity: Integrity | undefined
+  readonly vault: Vault | undefined
   readonly #clock: Clock
   readonly #options: ViewOptions
   readonly #subscribers = new Set<(change: Change) => void>()
@@ -58,6 +64,9 @@ export class View {
   #subscription: Subscription | undefined
   #failed: Error | undefined
   #first = 1
+  /** Entries that wait for a key, in order; what comes meanwhile waits behind them. */
+  #early: LogEntry[] = []
+  #keyless: Timer | undefined
   #expiry: Timer | undefined
   onFailed: (error: Error) => void = () => {}
 
@@ -66,6 +75,7 @@ export class View {
     this.name = options.name ?? stream
     this.log = log
     this.integrity = options.integrity
+    this.vault = options.vault
     this.#clock = clock
     this.#options = options
   }
@@ -101,6 +111,7 @@ export class View {
   }
   close(): void {
     this.#expiry?.cancel()
+    this.#keyless?.cancel()
     this.#subscription?.close()
     this.#fail(new Error('the view was closed'))
   }
@@ -156,7 +167,52 @@ export class View {
     }
     return this.integrity.take(entry) === 'event' ? decodeFacts(this.stream, entry) : undefined
   }
+  /** An old version, read from the log: undefined when it is no event of ours. */
+  versionOf(stored: LogEntry): Entry | undefined {
+    if (this.integrity !== undefined && !this.integrity.isOurs(stored)) return undefined
+    return new Entry(decodeFacts(this.stream, stored), this.#options.vault?.reveal(stored) ?? stored.text)
+  }
+  /** Folds in order. A key is stored before what it seals, in another stream: it is waited for, and everything behind it. */
   #fold(entries: readonly LogEntry[]): void {
+    const { vault } = this.#options
+    if (vault === undefined) return this.#take(entries)
+    const all = this.#early.length === 0 ? entries : [...this.#early, ...entries]
+    const stop = this.#keyless === undefined ? all.findIndex((entry) => vault.isEarly(entry)) : this.#early.length > 0 ? 0 : -1
+    this.#early = stop < 0 ? [] : all.slice(stop)
+    this.#take(stop < 0 ? all : all.slice(0, stop))
+    if (this.#early.length > 0 && this.#keyless === undefined) this.#awaitKey(vault)
+  }
+  #awaitKey(vault: Vault): void {
+    const go = (): void => {
+      listening.close()
+      this.#keyless?.cancel()
+      this.#keyless = undefined
+    }
+    const guarded = (work: () => void): void => {
+      try {
+        work()
+      } catch (error) {
+        this.#subscription?.close()
+        this.#fail(error instanceof Error ? error : new Error(String(error)))
+      }
+    }
+    const listening = vault.keys.onChange(() => {
+      if (vault.isEarly(this.#early[0] as LogEntry)) return
+      go()
+      guarded(() => this.#fold([]))
+    })
+    this.#keyless = this.#clock.after(KEY_MS, () => {
+      const [first, ...rest] = this.#early as [LogEntry, ...LogEntry[]]
+      go()
+      this.#early = []
+      guarded(() => {
+        this.#take([first])
+        this.#fold(rest)
+      })
+    })
+  }
+  #take(entries: readonly LogEntry[]): void {
+    if (entries.length === 0) return
     for (const entry of entries) {
       const facts = this.#factsOf(entry)
       if (facts === undefined) {
@@ -166,7 +222,7 @@ export class View {
       }
       const own = this.#own.get(entry.sequence)
       if (own !== undefined) this.#own.delete(entry.sequence)
-      const change = this.objects.apply(facts, entry.text, own)
+      const change = this.objects.apply(facts, this.#options.vault?.reveal(entry) ?? entry.text, own)
       for (const fold of this.#folds) fold.apply(entry)
       if (change === undefined) continue
       this.window.push(change)

@@ -26,6 +26,7 @@ const SUBJECTS = [
   'bind.n1.default.a',
   'bind.n2.default.b',
   'audit.refused',
+  'key.u1',
   'report.n1.pod.default.a',
   'report.n2.pod.default.b',
   'pulse.node.n1',
@@ -34,7 +35,7 @@ const SUBJECTS = [
 /** What each user may write; nobody else anything. */
 const WRITES: Readonly<Record<string, readonly string[]>> = {
   apiserver: SUBJECTS.filter((subject) => !/^(report|pulse\.node)\./.test(subject)),
-  keeper: SUBJECTS.filter((subject) => /^(ev|notice|pulse\.object|audit)\./.test(subject)),
+  keeper: SUBJECTS.filter((subject) => /^(ev|notice|pulse\.object|audit|key)\./.test(subject)),
   'node-n1': ['report.n1.pod.default.a', 'pulse.node.n1'],
   'node-n2': ['report.n2.pod.default.b', 'pulse.node.n2']
 }
@@ -110,7 +111,7 @@ permissions('the streams are as defined, and ensuring them again changes nothing
   assert.equal(await settings(), before)
   const [events] = before
   assert.equal([events?.deny_delete, events?.allow_atomic, events?.allow_direct, events?.compression, events?.max_age, events?.discard], [true, true, true, 's2', 0, 'new'])
-  for (const { name, max_bytes } of before.slice(1)) if (name !== 'BINDINGS') assert.ok((max_bytes ?? 0) > 0, `${name} is bounded by bytes`)
+  for (const { name, max_bytes } of before.slice(1)) if (name !== 'BINDINGS' && name !== 'KEYS') assert.ok((max_bytes ?? 0) > 0, `${name} is bounded by bytes`)
 })
 
 for (const user of USERS) {
@@ -156,7 +157,9 @@ for (const user of USERS) {
     const held = await ends()
     for (const name of NAMES) {
       const may = user === 'keeper' ? [] : [['STREAM.UPDATE', { ...(await jsm.streams.info(name)).config, max_msgs: 1 }], ['STREAM.PURGE', '']] as const
-      for (const [what, body] of [...may, ['STREAM.DELETE', ''], ['STREAM.MSG.DELETE', { seq: 1 }], ['STREAM.SNAPSHOT', { deliver_subject: `${inboxPrefix(user)}.s` }], ['STREAM.RESTORE', {}], ['CONSUMER.DELETE', '']] as const)
+      // A key that has to go is overwritten on disk: the one thing that can be taken away.
+      const shreds = user === 'apiserver' && name === 'KEYS'
+      for (const [what, body] of [...may, ['STREAM.DELETE', ''], ...(shreds ? [] : [['STREAM.MSG.DELETE', { seq: 1 }]] as const), ['STREAM.SNAPSHOT', { deliver_subject: `${inboxPrefix(user)}.s` }], ['STREAM.RESTORE', {}], ['CONSUMER.DELETE', '']] as const)
         connection.publish(`$JS.API.${what}.${name}${what === 'CONSUMER.DELETE' ? '.other' : ''}`, typeof body === 'string' ? body : JSON.stringify(body), { reply: `${inboxPrefix(user)}.x` })
     }
     connection.publish('$JS.API.STREAM.CREATE.MINE', JSON.stringify({ name: 'MINE', subjects: ['mine.>'] }), { reply: `${inboxPrefix(user)}.x` })

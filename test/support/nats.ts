@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { ensureLogKey } from '#ops/log/keys.ts'
+import { ensureKeys } from '#ops/log/keys.ts'
 import { loadOrCreateConfig, type ClusterConfig } from '#ops/home.ts'
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { natsOptions } from '#ops/nats/connect.ts'
@@ -45,7 +45,7 @@ export const startNats = async (nodes: readonly string[] = ['n1']): Promise<Test
     open.push(connection)
     return connection
   }
-  ensureLogKey(home)
+  ensureKeys(home)
   await ensureStreams(await jetstreamManager(await as('keeper'), { checkAPI: false }), ledgerFolder(home))
   return {
     home,

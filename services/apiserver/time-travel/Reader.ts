@@ -45,8 +45,8 @@ export class Versions {
       return known
     }
     const stored = await view.log.get(sequence)
-    if (stored === undefined) throw expired(`${view.stream} no longer has version ${sequence}`)
-    const entry = entryOf(view.stream, stored)
+    const entry = stored === undefined ? undefined : view.versionOf(stored)
+    if (entry === undefined) throw expired(`${view.stream} no longer has version ${sequence}`)
     this.#kept.set(key, entry)
     if (this.#kept.size > KEPT) this.#kept.delete(this.#kept.keys().next().value as string)
     return entry

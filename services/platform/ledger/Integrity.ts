@@ -86,6 +86,11 @@ export class Integrity {
     onForeign?.(entry)
     return 'foreign'
   }
+  /** For an entry that is read alone: the seal, and nothing of the chain. */
+  isOurs(entry: LogEntry): boolean {
+    const { seal, ledger } = this.#options
+    return !this.#quarantined.has(entry.sequence) && entry.headers['reckon-lost'] !== 'true' && seal.verifies(seal.digest(ledger.stream, entry), entry.headers[MAC_HEADER])
+  }
   /** Behind a batch: how far the fold is now is remembered. */
   settle(): void {
     const chain = this.#chain

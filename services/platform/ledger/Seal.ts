@@ -29,6 +29,7 @@ export const SEALED_HEADERS: readonly string[] = [
   'reckon-reasons',
   'reckon-deleted',
   'reckon-lost',
+  'reckon-sealed',
   CHAIN_HEADER,
   EXPECTED_HEADER
 ]
