@@ -22,6 +22,22 @@ export interface ClusterConfig {
   /** First and last port, as upstream's --service-node-port-range. */
   readonly nodePortRange: string
   readonly bridge: string
+  /** Choices that can be changed later; absent ones have their defaults. */
+  readonly settings?: Settings
+}
+
+export interface Settings {
+  /** How long after a Secret's deletion its past versions can be read: `30d`, `12h`, `0s`, or `forever`. Default 30d. */
+  readonly keepDeletedSecrets?: string
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `1h30m`, `30d`, `forever`, as milliseconds. Throws for what is no duration, naming the setting. */
+export const durationOf = (text: string, setting: string): number => {
+  if (text === 'forever') return Number.POSITIVE_INFINITY
+  if (!/^(\d+(\.\d+)?[smhd])+$/.test(text)) throw new Error(`settings.${setting}: "${text}" is no duration: write 12h, 30d, 1h30m or forever`)
+  return [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit as string] as number), 0)
 }
 
 /** $RECKON_HOME, or a folder of the user's. Absolute. */

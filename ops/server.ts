@@ -14,6 +14,7 @@ import { apiserver, type RunningApiServer } from './components/apiserver.ts'
 import type { Place } from './components/connection.ts'
 import { controllerManager, scheduler } from './components/control.ts'
 import { damaged } from './components/damaged.ts'
+import { renewal } from './components/renew.ts'
 import { openLog } from './nats/keeper.ts'
 import type { NatsServer } from './nats/server.ts'
 import { dropCopy, noteBlocks } from './nats/store.ts'
@@ -95,6 +96,7 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
       if (!('decider' in started)) return yield* damaged(place, started)
       api = started
       dropCopy(home)
+      yield* renewal(place, api)
     }
     if (has('controller-manager')) yield* controllerManager(place, api)
     if (has('scheduler')) yield* scheduler(place, api)

@@ -1,20 +1,22 @@
 /** The API server as a scoped resource: views, decider, both doors, and the agents' side. */
-import { createPublicKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import type { StreamName } from '#events/Subject.ts'
-import { firstServiceAddress, pkiFile } from '#ops/pki/pki.ts'
+import { ensurePki, firstServiceAddress, pkiFile, type Pki } from '#ops/pki/pki.ts'
+import { durationOf } from '#ops/home.ts'
 import { History } from '#projections/History.ts'
 import { Audit } from '#services/apiserver/Audit.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
-import { ApiServer } from '#services/apiserver/http/ApiServer.ts'
+import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
+import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
+import { Retention } from '#services/apiserver/secrets/Retention.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
@@ -25,10 +27,14 @@ import { connection, wholeViews, type Place } from './connection.ts'
 export interface RunningApiServer {
   readonly views: Views
   readonly decider: Decider
+  /** Puts renewed certificates and keys into use. */
+  renew(tls: TlsFiles, signing: KeyMaterial): void
 }
 
 const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<Value, Error> =>
   Effect.tryPromise({ try: run, catch: (cause) => new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }) })
+
+export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }: Pki): KeyMaterial => ({ privateKey: serviceAccountKey, publicKeys: serviceAccountPublicKeys })
 
 export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
   Effect.gen(function* () {
@@ -59,7 +65,8 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
       })
     )
     const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
-    const tokens = new Tokens(read('sa.key'), systemClock)
+    const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))
+    const tokens = new Tokens(signingKeys, systemClock)
     yield* Effect.acquireRelease(
       attempt('bindings', async () => {
         const publisher = new BindingPublisher({ views, connection: nats, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
@@ -84,23 +91,40 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
       Effect.sync(() => serveIntents(nats, decider, warn)),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
-    yield* Effect.acquireRelease(
+    const { vault } = views.of({ group: '', resource: 'secrets' })
+    if (vault !== undefined)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const retention = new Retention({ views, keys: vault.keys, clock: systemClock, keep: durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets'), onError: warn })
+          retention.start()
+          return retention
+        }),
+        (retention) => Effect.sync(() => retention.stop())
+      )
+    const server = yield* Effect.acquireRelease(
       attempt(`the API server on port ${config.apiPort}`, async () => {
-        const server = new ApiServer({
+        const made = new ApiServer({
           decider,
           views,
           histories,
           nodeCalls: new NatsNodeCalls(nats),
           clock: systemClock,
           tokens,
-          serviceAccountPublicKey: createPublicKey(read('sa.key')).export({ type: 'spki', format: 'pem' }) as string,
+          signingKeys,
           address: `127.0.0.1:${config.apiPort}`,
           onError: warn
         })
-        await server.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)
-        return server
+        await made.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)
+        return made
       }),
-      (server) => Effect.promise(() => server.close())
+      (listening) => Effect.promise(() => listening.close())
     )
-    return { views, decider }
+    return {
+      views,
+      decider,
+      renew: (tls, signing) => {
+        server.renew(tls)
+        signingKeys.replace(signing)
+      }
+    }
   })

@@ -52,7 +52,7 @@ export class ApiServer {
 
   constructor(deps: ApiDeps) {
     this.#deps = deps
-    this.#authenticator = new Authenticator(deps.serviceAccountPublicKey, deps.views)
+    this.#authenticator = new Authenticator(deps.signingKeys, deps.views)
     this.#fanouts = new Map([...deps.views.byStream.values()].map((view) => [view.stream, new Fanout(view, deps.clock)]))
     this.#discovery = new Discovery([...KINDS, ...REVIEWS], deps.address)
     this.#openapi = new OpenApi([...KINDS, ...REVIEWS], KUBERNETES_VERSION)
@@ -76,6 +76,10 @@ export class ApiServer {
       server.once('error', reject)
       server.listen(port, host, () => resolve((server.address() as AddressInfo).port))
     })
+  }
+  /** Connections from now on are served with these; those that are there stay. */
+  renew({ certificate, key, clientCA }: TlsFiles): void {
+    this.#server?.setSecureContext({ cert: certificate, key, ca: clientCA })
   }
   /** Ends open watches cleanly, then the connections. */
   async close(): Promise<void> {

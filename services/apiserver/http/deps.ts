@@ -5,6 +5,7 @@ import type { Clock } from '../../platform/Clock.ts'
 import type { NodeCalls } from '../../platform/NodeLink.ts'
 import type { Views } from '../../platform/View.ts'
 import type { Decider } from '../Decider.ts'
+import type { SigningKeys } from '../nodes/SigningKeys.ts'
 import type { Tokens } from '../nodes/Tokens.ts'
 
 export interface ApiDeps {
@@ -14,8 +15,7 @@ export interface ApiDeps {
   readonly nodeCalls: NodeCalls
   readonly clock: Clock
   readonly tokens: Tokens
-  /** SPKI, PEM. */
-  readonly serviceAccountPublicKey: string
+  readonly signingKeys: SigningKeys
   /** `host:port`, as clients reach it. */
   readonly address: string
   readonly onError: (error: unknown) => void

@@ -10,7 +10,9 @@ import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { openBytes, sealText } from '#services/platform/secrets/Cipher.ts'
 import { ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
 import { Vault } from '#services/platform/secrets/Vault.ts'
-import { View } from '#services/platform/View.ts'
+import { View, Views } from '#services/platform/View.ts'
+import { Retention } from '#services/apiserver/secrets/Retention.ts'
+import { VirtualClock } from '../../../simulation/VirtualClock.ts'
 
 const MASTER = new Map([['k1', Buffer.alloc(32, 1)]])
 const secret = (uid: string, value: string): KubeObject => ({
@@ -134,6 +136,37 @@ confidential('a deletion is noted with the key, which stays until it is destroye
   assert.equal([...keys.deleted()], [])
   // What is written of it afterwards carries no contents.
   await store(secret('u1', 'y'), 1, true)
+})
+
+confidential('the key goes some time after the object, also when nobody saw the object go', async () => {
+  const clock = new VirtualClock(1)
+  const logs = { events: new MemoryLog('EVENTS', clock), keys: new MemoryLog('KEYS', clock, { keepLastOnly: true }) }
+  const keys = new ObjectKeys({ log: logs.keys, masters: MASTER, clock, shred: async () => {} })
+  const view = new View('EVENTS', logs.events, clock, { vault: new Vault(keys) })
+  const run = (ms: number): Promise<unknown> => clock.run(ms)
+  void keys.start()
+  void view.start()
+  await run(10)
+  const committer = new Committer(logs.events, clock, { vault: view.vault })
+  const store = async (object: KubeObject, expected: number, deleted: boolean): Promise<void> => {
+    void committer.commit([event(object, expected, deleted)])
+    await run(10)
+  }
+  await store(secret('u1', 'one'), 0, false)
+  await store(secret('u1', 'one'), 1, true)
+  await store(secret('u2', 'two'), 2, false)
+  const retention = new Retention({ views: new Views([view], () => 'EVENTS'), keys, clock, keep: 3_600_000, onError: (error) => assert.unreachable(String(error)) })
+  retention.start()
+  await run(1_000)
+  assert.equal([...keys.deleted()].map(({ uid, since }) => [uid, since !== undefined]), [['u1', true], ['u2', false]])
+  await run(3_500_000)
+  assert.is(keys.state('u1'), 'here')
+  await run(200_000)
+  assert.equal([keys.state('u1'), keys.state('u2')], ['destroyed', 'here'])
+  await store(secret('u2', 'two'), 3, true)
+  await run(3_800_000)
+  assert.is(keys.state('u2'), 'destroyed')
+  retention.stop()
 })
 
 confidential.run()
