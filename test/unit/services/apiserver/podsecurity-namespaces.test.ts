@@ -4,12 +4,14 @@ import * as assert from 'uvu/assert'
 import { readPodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
 import { evaluateNamespace, PODS_MAX } from '#events/core/pod/security/evaluateNamespace.ts'
 import { LATEST } from '#events/core/pod/security/policy.ts'
-import type { UserInfo } from '#events/Intent.ts'
+import { Namespace } from '#events/core/Namespace.ts'
+import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { Refusal } from '#events/Refusal.ts'
-import type { Decided } from '#services/apiserver/decide.ts'
-import { accepted, refused } from '#test/support/api.ts'
-import { bare, decided, deployment, given, good, labelled, PREFIX, relabel, warnings } from '#test/support/podSecurity.ts'
+import { podSecurity } from '#services/apiserver/admission/podSecurity.ts'
+import type { DecideContext, Decided } from '#services/apiserver/decide.ts'
+import { accepted, ADMIN, refused } from '#test/support/api.ts'
+import { bare, decided, deployment, given, good, labelled, NAMESPACE, PREFIX, relabel, warnings } from '#test/support/podSecurity.ts'
 
 const BAD_LEVEL = 'Invalid value: "strict": must be one of privileged, baseline, restricted'
 const BAD_VERSION = 'Invalid value: "v1.01": must be "latest" or "v1.x"'
@@ -137,21 +139,39 @@ namespaces('who makes a policy stricter is told of the pods that violate it, dry
   assert.equal(warnings(await relabel(api, { enforce: 'baseline' }, { subresource: 'status' })), [])
 })
 
+const BASELINE = { level: 'baseline', version: LATEST } as const
+const owned = (name: string, uid: string | undefined, spec: object = {}): KubeObject => {
+  const pod = bare(name, spec)
+  if (uid !== undefined) pod.metadata.ownerReferences = [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: uid, uid, controller: true }]
+  return pod
+}
+
 namespaces('a big namespace is looked at in part, one pod of each controller first', () => {
-  const of = (name: string, uid: string | undefined, spec: object = {}): KubeObject => {
-    const pod = bare(name, spec)
-    if (uid !== undefined) pod.metadata.ownerReferences = [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: uid, uid, controller: true }]
-    return pod
-  }
-  const many = Array.from({ length: PODS_MAX + 10 }, (_, index) => of(`p${String(index).padStart(5, '0')}`, 'one'))
-  const last = of('z', undefined, { hostPID: true })
-  const baseline = { level: 'baseline', version: LATEST } as const
-  assert.equal(evaluateNamespace('big', baseline, [...many, last], []), [
-    `new PodSecurity enforce level only checked against the first ${PODS_MAX} of ${PODS_MAX + 11} existing pods`,
+  const many = Array.from({ length: PODS_MAX + 10 }, (_, index) => owned(`p${String(index).padStart(5, '0')}`, 'one'))
+  const last = owned('z', undefined, { hostPID: true })
+  assert.equal(evaluateNamespace('big', BASELINE, [...many, last], []), [
+    'new PodSecurity enforce level only checked against the first 3000 of 3011 existing pods',
     'existing pods in namespace "big" violate the new PodSecurity enforce level "baseline:latest"',
     'z: host namespaces'
   ])
-  assert.equal(evaluateNamespace('big', baseline, [of('z', undefined, { hostPID: true, runtimeClassName: 'gvisor' })], ['gvisor']), [])
+  assert.equal(evaluateNamespace('big', BASELINE, [owned('z', undefined, { hostPID: true, runtimeClassName: 'gvisor' })], ['gvisor']), [])
+})
+
+namespaces('of pods that violate alike the first by name is named, in whatever order they are looked at', () => {
+  const bad = { hostPID: true }
+  const pods = [owned('a', 'one'), owned('b', 'one', bad), owned('c', undefined, bad)]
+  assert.is(evaluateNamespace('shop', BASELINE, pods, [])[1], 'b (and 1 other pod): host namespaces')
+})
+
+namespaces('labels that were wrong before labels were looked at may stay, while the rest of the namespace changes', async () => {
+  const api = await given({})
+  const context = { view: api.views, settings: {}, user: ADMIN } as unknown as DecideContext
+  const labels = (more: Record<string, string>) => ({ ...NAMESPACE, metadata: { name: 'shop', labels: labelled(more) } })
+  const write = (object: KubeObject) =>
+    podSecurity({ kind: Namespace, intent: {} as Intent, object, old: labels({ enforce: 'strict' }) }, context).refusal?.status.code
+  assert.is(write({ ...NAMESPACE, metadata: { name: 'shop', labels: { ...labelled({ enforce: 'strict' }), team: 'blue' } } }), undefined)
+  assert.is(write(labels({ enforce: 'strictest' })), 422)
+  assert.is(write(labels({ enforce: 'strict', audit: 'x' })), 422)
 })
 
 namespaces.run()

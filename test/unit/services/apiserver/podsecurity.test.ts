@@ -71,6 +71,15 @@ pods('a version knows no newer checks', async () => {
   )
 })
 
+pods("its warnings come after the decoder's", async () => {
+  const api = await given({ warn: 'baseline' })
+  const object = { ...bare('a', { hostIPC: true }), colour: 'blue' }
+  assert.equal(warnings(await api.create(object)), [
+    'unknown field "colour"',
+    'would violate PodSecurity "baseline:latest": host namespaces (hostIPC=true)'
+  ])
+})
+
 pods('a dry run is judged alike', async () => {
   const api = await given({ enforce: 'baseline', warn: 'restricted' })
   const dry = { options: { dryRun: true } }
@@ -179,6 +188,10 @@ workloads('are never refused, only warned of, dry runs and unchanged ones as wel
   assert.equal(warnings(await api.create({ ...deployment('set'), kind: 'ReplicaSet' })), would)
   assert.equal(warnings(await patch(api, deployment('web'), {})), would)
   assert.equal(warnings(await patch(api, deployment('web'), { spec: { replicas: 3 } }, { subresource: 'scale' })), [])
+  assert.equal(
+    warnings(await api.submit({ verb: 'delete', ref: { group: 'apps', resource: 'deployments' }, namespace: 'shop', name: 'web' })),
+    []
+  )
 })
 
 workloads('of a namespace that only enforces baseline are warned of by it', async () => {
