@@ -34,6 +34,8 @@ export interface Status {
 export class Refusal extends Error {
   override readonly name = 'Refusal'
   readonly status: Status
+  /** Annotations for the audit trail; not for who asked. */
+  audit: Readonly<Record<string, string>> = {}
   constructor(code: number, reason: string, message: string, details?: StatusDetails) {
     super(message)
     this.status = {
@@ -46,6 +48,10 @@ export class Refusal extends Error {
       ...(details === undefined ? {} : { details }),
       code
     }
+  }
+  noting(audit: Readonly<Record<string, string>>): this {
+    this.audit = { ...this.audit, ...audit }
+    return this
   }
   static of(status: Status): Refusal {
     return new Refusal(status.code ?? 500, status.reason ?? 'InternalError', status.message ?? '', status.details)

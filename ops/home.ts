@@ -4,6 +4,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSy
 import { createServer } from 'node:net'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { NO_EXEMPTIONS, readPodSecurity, type PodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
+import { fieldErrorBody } from '#events/Refusal.ts'
 
 export interface ClusterConfig {
   readonly name: string
@@ -29,6 +31,8 @@ export interface ClusterConfig {
 export interface Settings {
   /** How long after a Secret's deletion its past versions can be read: `30d`, `12h`, `0s`, or `forever`. Default 30d. */
   readonly keepDeletedSecrets?: string
+  /** What namespaces without Pod Security labels hold their pods to, and who is exempt (ops/docs/pod-security.md). */
+  readonly podSecurity?: PodSecurityConfiguration
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -74,6 +78,15 @@ export const readConfig = (home: string): ClusterConfig | undefined => {
   } catch (error) {
     throw new Error(`${path} can't be read: ${(error as Error).message}. It names the cluster; restore it rather than delete it.`)
   }
+}
+
+/** The configuration of Pod Security. Throws for one that has a fault: half of it in force would be a surprise in either direction. */
+export const podSecurityOf = (home: string, { settings: { podSecurity } = {} }: Pick<ClusterConfig, 'settings'>): PodSecurity => {
+  if (podSecurity === undefined) return NO_EXEMPTIONS
+  const read = readPodSecurity(podSecurity)
+  if ('configuration' in read) return read.configuration
+  const faults = read.faults.map((fault) => `settings.podSecurity.${fault.field}: ${fieldErrorBody(fault)}`)
+  throw new Error(`${configPath(home)} can't be used: ${faults.join('; ')}. See ops/docs/pod-security.md.`)
 }
 
 /** Reads the home's configuration, or chooses free ports and networks for a new cluster and writes it. */

@@ -21,6 +21,7 @@ import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
 import type { Views } from '#services/platform/View.ts'
+import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
 
@@ -45,10 +46,11 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
     const views = yield* wholeViews(place, 'apiserver', nats, (stream) => [histories.get(stream) as History])
     const audit = new Audit(nats, systemClock)
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
+    const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
     const decider = new ApiDecider({
       views,
       clock: systemClock,
-      settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high] },
+      settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podSecurity },
       onRefused: (intent, user, status) => audit.refused(intent, user, status)
     })
     yield* attempt('the objects every cluster has', () =>

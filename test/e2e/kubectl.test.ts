@@ -126,6 +126,13 @@ for (const [version, program] of versions)
     await says(/field label not supported: foo/, 'get pods --field-selector foo=bar')
     await says(/already exists/i, 'create configmap cm --from-literal=a=1')
     await says(/unable to parse requirement|unable to find|selector/i, `get pods -l 'a in'`)
+    // Pod Security: refused, warned, and told what would be.
+    const level = 'pod-security.kubernetes.io'
+    await says(/labeled/, `label ns ${namespace} ${level}/enforce=baseline ${level}/warn=restricted`)
+    await says(/^Error from server \(Forbidden\): pods "bad" is forbidden: violates PodSecurity "baseline:latest": privileged \(container "bad"/m, 'run bad --image=i:1 --privileged')
+    await says(/^Warning: would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false/m, 'create deployment lax --image=i:1 --replicas=0')
+    await says(/^Warning: existing pods in namespace "\S+" violate the new PodSecurity enforce level "restricted:latest"/m, `label --dry-run=server --overwrite ns ${namespace} ${level}/enforce=restricted`)
+    await says(/is invalid: metadata.labels\[pod-security.kubernetes.io\/enforce\]: Invalid value: "strict"/, `label --overwrite ns ${namespace} ${level}/enforce=strict`)
     // In a pod: over WebSocket from 1.30, over SPDY before.
     const pod = (await run(['get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[0].metadata.name}'])).out
     const exec = await run(['exec', pod, '--', 'sh', '-c', 'echo inside; echo wrong >&2; exit 3'])
