@@ -7,11 +7,12 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, nuid, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import { EXPECTED_HEADER } from '#events/Event.ts'
-import { AppendUncertain, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
+import { AppendUncertain, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type ReadRange, type Subscription } from '#events/Log.ts'
 import { ownConsumers, type Consumers } from './consumers.ts'
 import { onDisconnect } from './disconnect.ts'
 import { entryOfStored } from './entry.ts'
 import { followStream } from './follow.ts'
+import { fetchBatch, readRange } from './read.ts'
 
 const ACK_TIMEOUT_MS = 5_000
 /** "wrong last sequence", with and (from a replicated stream) without the number. */
@@ -121,6 +122,10 @@ export class JetStreamLog implements Log {
     const jsm = await this.#jsm()
     const found = await orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence }))
     return found === null ? undefined : entryOfStored(found)
+  }
+  async *read(range: ReadRange): AsyncGenerator<readonly LogEntry[]> {
+    const jsm = await this.#jsm()
+    yield* readRange(range, (from) => again(() => fetchBatch(jsm, this.stream, from, range.filter)))
   }
   async lastOn(subject: string, upTo?: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()

@@ -18,10 +18,11 @@ interface Stored {
 
 const decoder = new TextDecoder()
 
-export const entryOfStored = (message: Stored): LogEntry => ({
-  subject: message.subject,
-  sequence: message.seq,
-  headers: plainHeaders(message.header),
-  text: decoder.decode(message.data),
-  time: message.time.getTime()
-})
+/** What the server adds to a direct get's answer: not the event's, and not there when it is followed. */
+const ADDED = ['Nats-Stream', 'Nats-Subject', 'Nats-Sequence', 'Nats-Time-Stamp', 'Nats-Num-Pending', 'Nats-Last-Sequence']
+
+export const entryOfStored = (message: Stored): LogEntry => {
+  const headers = plainHeaders(message.header)
+  for (const name of ADDED) delete headers[name]
+  return { subject: message.subject, sequence: message.seq, headers, text: decoder.decode(message.data), time: message.time.getTime() }
+}
