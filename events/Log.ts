@@ -96,6 +96,8 @@ export interface LogState {
   readonly messages: number
   /** What it takes on disk, before compression. */
   readonly bytes: number
+  /** Entries before this one were written before entries were sealed, and are taken as they are. */
+  readonly sealedFrom: number
   /** How often a loss was accepted. */
   readonly epoch: number
   /** Entries that are lost, which somebody has accepted: holes that stop no reader. */

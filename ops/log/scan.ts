@@ -73,7 +73,7 @@ export const scan = async ({ connection, stream, seal, expires, from, places, on
     entries += 1
     const digest = seal.digest(stream, entry)
     if (sequence > chain.sequence) chain.extend(sequence, digest)
-    const why = !seal.verifies(digest, headers[MAC_HEADER]) ? 'not sealed' : headers['reckon-lost'] !== 'true' && !isReadable(stream, entry) ? 'not readable' : undefined
+    const why = sequence >= state.sealedFrom && !seal.verifies(digest, headers[MAC_HEADER]) ? 'not sealed' : headers['reckon-lost'] !== 'true' && !isReadable(stream, entry) ? 'not readable' : undefined
     if (why !== undefined) strange.push({ sequence, subject, stored: new Date(time).toISOString(), why })
     if (places?.has(sequence) === true) at.set(sequence, chain.head)
     if (sequence % MARK_EVERY === 0) marks.push({ sequence, hash: chain.head })

@@ -6,8 +6,8 @@ import { ensureKeys } from '#ops/log/keys.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { ensureNatsServer } from './binary.ts'
 import { connectNats } from './connect.ts'
-import { runningServer, startNatsServer, type NatsServer } from './server.ts'
-import { damageOf, inspectStore } from './store.ts'
+import { runningServer, startNatsServer, stopNatsServer, type NatsServer } from './server.ts'
+import { damageOf, inspectStore, isOldLayout } from './store.ts'
 import { ensureStreams, ledgerFolder } from './streams.ts'
 
 export interface OpenLog {
@@ -19,6 +19,7 @@ export interface OpenLog {
 export const openLog = async (home: string, config: ClusterConfig, report: Report): Promise<OpenLog> => {
   ensureKeys(home)
   const { path: binary } = await ensureNatsServer(report)
+  if (isOldLayout(home)) await stopNatsServer(home)
   const damaged = runningServer(home) === undefined ? await inspectStore(home, report) : []
   if (damaged.length > 0) return { server: undefined, damages: damageOf(damaged) }
   const server = await startNatsServer({ home, config, binary, report })

@@ -84,10 +84,13 @@ export const noteBlocks = async (home: string, now: number): Promise<void> => {
 /** After a change of finished files that was ours (compaction, an accepted loss): what is there counts from now on. */
 export const forgetBlocks = (home: string): void => rmSync(manifestFile(home), { force: true })
 
-/** Streams that were kept in the server's one account of before. */
+const oldFolder = (home: string): string => join(storeFolder(home), 'jetstream/$G')
+
+/** True for streams that are still where they were when every user was in one account: a server that runs on them can't be adopted. */
+export const isOldLayout = (home: string): boolean => existsSync(oldFolder(home)) && !existsSync(dirname(streamsFolder(home)))
+
 const adoptFolder = (home: string): void => {
-  const old = join(storeFolder(home), 'jetstream/$G')
-  if (existsSync(old) && !existsSync(dirname(streamsFolder(home)))) renameSync(old, dirname(streamsFolder(home)))
+  if (isOldLayout(home)) renameSync(oldFolder(home), dirname(streamsFolder(home)))
 }
 
 /**

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
 import { DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, StoreCompression } from '@nats-io/jetstream'
 import type { Damage } from '#events/Log.ts'
-import { IDENTITY } from '#services/platform/jetstream/metadata.ts'
+import { IDENTITY, SEALED_FROM } from '#services/platform/jetstream/metadata.ts'
 import { FileLedger, readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
 import type { Place } from '#services/platform/ledger/Ledger.ts'
 
@@ -146,7 +146,7 @@ const ensureStream = async (jsm: JetStreamManager, folder: string, definition: D
     // A home of before there were ledgers, or one whose ledger somebody took away: from here on it is kept.
     const identity = known ?? randomUUID()
     report(`${name}: nothing was remembered of it; it is taken as it is`)
-    if (known === undefined) await jsm.streams.update(name, { ...existing, metadata: { ...existing.metadata, [IDENTITY]: identity } })
+    if (known === undefined) await jsm.streams.update(name, { ...existing, metadata: { ...existing.metadata, [IDENTITY]: identity, [SEALED_FROM]: String((await jsm.streams.info(name)).state.last_seq + 1) } })
     writeRecord(folder, name, { identity, made: new Date().toISOString() })
   } else if (known !== record.identity) {
     const { sequence } = lastOf(folder, name)

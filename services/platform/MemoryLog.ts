@@ -161,6 +161,7 @@ export class MemoryLog implements Log {
       last: this.#entries.length,
       messages: this.#entries.reduce((count, entry) => count + (entry === undefined ? 0 : 1), 0),
       bytes: this.#entries.reduce((sum, entry) => sum + (entry?.text.length ?? 0), 0),
+      sealedFrom: 1,
       epoch: 0,
       losses: [],
       quarantined: [],

@@ -3,6 +3,7 @@ import type { StreamInfo } from '@nats-io/jetstream'
 import type { LogState, Range } from '#events/Log.ts'
 
 export const IDENTITY = 'reckon.identity'
+export const SEALED_FROM = 'reckon.sealed-from'
 export const EPOCH = 'reckon.epoch'
 export const LOSSES = 'reckon.losses'
 export const QUARANTINE = 'reckon.quarantine'
@@ -26,6 +27,7 @@ export const stateOf = ({ config: { metadata = {} }, state }: Pick<StreamInfo, '
   last: state.last_seq,
   messages: state.messages,
   bytes: state.bytes,
+  sealedFrom: Number(metadata[SEALED_FROM] ?? 1),
   epoch: Number(metadata[EPOCH] ?? 0),
   losses: rangesOf(metadata[LOSSES]),
   quarantined: rangesOf(metadata[QUARANTINE]).map(({ first }) => first),

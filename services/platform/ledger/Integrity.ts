@@ -28,6 +28,8 @@ export interface IntegrityOptions {
   readonly whole: boolean
   /** Old entries leave the stream by themselves. */
   readonly expires: boolean
+  /** Only what comes is read: the chain is taken up at the furthest place that is remembered. */
+  readonly tail?: boolean
   /** Told once of each foreign entry. */
   readonly onForeign?: (entry: LogEntry) => void
 }
@@ -47,9 +49,11 @@ export class Integrity {
   constructor(options: IntegrityOptions) {
     this.#options = options
   }
-  /** Compares the stream's own account of itself with the ledger's. Throws LogDamaged. */
-  begin(state: LogState): void {
-    const { ledger, whole, expires } = this.#options
+  /**
+   * Compares the stream's own account of itself with the ledger's. Throws LogDamaged. Returns where reading has to begin.
+   */
+  begin(state: LogState): number {
+    const { ledger, whole, expires, tail = false } = this.#options
     const known = ledger.damage()
     if (known !== undefined) throw new LogDamaged(known)
     const { sequence } = ledger.head()
@@ -63,20 +67,22 @@ export class Integrity {
     this.#state = state
     this.#quarantined = new Set(state.quarantined)
     this.#behind = sequence
-    if (!whole) return
+    if (!whole) return state.first
     for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined) this.#known.set(at, hash)
     const head = ledger.head()
     // Where nothing leaves by itself, what is missing at the beginning is missing by somebody's word, and part of the chain.
-    if (!expires || state.first === 1) this.#chain = new Chain(sha256)
+    const tailed = tail && head.hash !== undefined
+    if (!tailed && (!expires || state.first === 1)) this.#chain = new Chain(sha256)
     // Everything that is remembered has left the stream; what comes next follows on it all the same.
     else if (head.hash !== undefined && head.sequence === state.first - 1) this.#chain = new Chain(sha256, head.sequence, head.hash)
+    return tailed ? Math.max(state.first, head.sequence) : state.first
   }
   /** What an entry is. Throws LogDamaged when the chain up to it is not what it was. */
   take(entry: LogEntry): Verdict {
     const { seal, ledger, onForeign } = this.#options
     const { sequence, headers } = entry
     const digest = seal.digest(ledger.stream, entry)
-    const sealed = seal.verifies(digest, headers[MAC_HEADER])
+    const sealed = seal.verifies(digest, headers[MAC_HEADER]) || sequence < (this.#state?.sealedFrom ?? 1)
     this.#link(sequence, digest)
     if (!sealed) this.#suspects.push(sequence)
     const anchor = sealed ? anchorOf(headers[CHAIN_HEADER]) : undefined
@@ -89,7 +95,8 @@ export class Integrity {
   /** For an entry that is read alone: the seal, and nothing of the chain. */
   isOurs(entry: LogEntry): boolean {
     const { seal, ledger } = this.#options
-    return !this.#quarantined.has(entry.sequence) && entry.headers['reckon-lost'] !== 'true' && seal.verifies(seal.digest(ledger.stream, entry), entry.headers[MAC_HEADER])
+    if (this.#quarantined.has(entry.sequence) || entry.headers['reckon-lost'] === 'true') return false
+    return entry.sequence < (this.#state?.sealedFrom ?? 1) || seal.verifies(seal.digest(ledger.stream, entry), entry.headers[MAC_HEADER])
   }
   /** Behind a batch: how far the fold is now is remembered. */
   settle(): void {

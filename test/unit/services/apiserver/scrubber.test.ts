@@ -15,7 +15,7 @@ const seal = new Seal(new Map([['k1', Buffer.alloc(32, 3)]]))
 const written = (count: number) => {
   const ledger = new MemoryLedger('EVENTS', 'it')
   const integrity = new Integrity({ seal, ledger, whole: true, expires: false })
-  const state: LogState = { identity: 'it', first: 1, last: 0, messages: 0, bytes: 0, epoch: 0, losses: [], quarantined: [], floor: 0 }
+  const state: LogState = { identity: 'it', first: 1, last: 0, messages: 0, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0 }
   integrity.begin(state)
   const entries: LogEntry[] = []
   for (let sequence = 1; sequence <= count; sequence++) {

@@ -50,7 +50,7 @@ class Stream {
   }
   state(more: Partial<LogState> = {}): LogState {
     const [first, last] = [this.entries[0]?.sequence ?? 1, this.entries.at(-1)?.sequence ?? 0]
-    return { identity: IDENTITY, first, last, messages: this.entries.length, bytes: 0, epoch: 0, losses: [], quarantined: [], floor: 0, ...more }
+    return { identity: IDENTITY, first, last, messages: this.entries.length, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0, ...more }
   }
   write(...names: string[]): void {
     for (const name of names) this.put(this.integrity.seal(appendOf(event(name))))
@@ -301,6 +301,23 @@ honest('what stands for a lost event is passed over only under our seal', () => 
   stream.put(stream.integrity.seal(filler))
   stream.put(filler)
   assert.equal(readAll(stream.ledger, stream.entries, stream.state()), ['nothing', 'foreign'])
+})
+honest('takes what was written before there were seals, and nothing like it afterwards', () => {
+  const old = { ...appendOf(event('old')), sequence: 1, time: 0 }
+  const stream = new Stream(new MemoryLedger('EVENTS', IDENTITY))
+  stream.put(old)
+  stream.put({ ...appendOf(event('late')) })
+  assert.equal(readAll(new MemoryLedger('EVENTS', IDENTITY), stream.entries, stream.state({ sealedFrom: 2 })), ['event', 'foreign'])
+})
+honest('reads only the end, where nothing from before is wanted', () => {
+  const stream = new Stream()
+  stream.write('a', 'b', 'c')
+  const tail = new Integrity({ seal, ledger: stream.ledger, whole: true, expires: true, tail: true })
+  assert.is(tail.begin(stream.state()), 3)
+  assert.is(tail.take(stream.entries[2] as LogEntry), 'event')
+  assert.is(anchorOf(tail.seal(appendOf(event('d'))).headers['reckon-chain'])?.sequence, 3)
+  const altered = new Integrity({ seal, ledger: stream.ledger, whole: true, expires: true, tail: true })
+  assert.is(damageIn(() => altered.begin(stream.state({ last: 2 }))).kind, 'shorter')
 })
 honest('refuses a log that was found damaged before, whatever it looks like now', () => {
   const stream = new Stream()
