@@ -71,6 +71,11 @@ export class AppendUncertain extends Error {
   override readonly name = 'AppendUncertain'
 }
 
+/** A question to the log got no answer: it can't be reached now. Asked again later, it may be. */
+export class LogAway extends Error {
+  override readonly name = 'LogAway'
+}
+
 /** The log said no, for a reason that asking again does not change; the append is not in it. */
 export class LogRefused extends Error {
   override readonly name = 'LogRefused'

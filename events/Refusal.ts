@@ -61,6 +61,10 @@ export class Refusal extends Error {
 const about = (ref: ResourceRef, name: string): StatusDetails => ({ name, ...(ref.group === '' ? {} : { group: ref.group }), kind: ref.resource })
 
 export const badRequest = (message: string): Refusal => new Refusal(400, 'BadRequest', message)
+/** The server could not decide, or could not find out what became of it: the same request may be asked again. */
+export const isPassing = ({ code }: Status): boolean => code === 429 || code === 503 || code === 504
+
+export const logAway = (): Refusal => new Refusal(503, 'ServiceUnavailable', 'the log can not be reached now; try again', { retryAfterSeconds: 1 })
 export const unauthorized = (): Refusal => new Refusal(401, 'Unauthorized', 'Unauthorized')
 export const forbidden = (ref: ResourceRef, name: string, why: string, causes?: readonly StatusCause[]): Refusal =>
   new Refusal(403, 'Forbidden', name === '' ? `${qualifiedResource(ref)} is forbidden: ${why}` : `${qualifiedResource(ref)} "${name}" is forbidden: ${why}`, {

@@ -8,7 +8,8 @@
 import { bodyOf, stamp } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
-import { conflict, Refusal, timedOut, tooManyRequests, type Status } from '#events/Refusal.ts'
+import { LogAway } from '#events/Log.ts'
+import { conflict, isPassing, logAway, Refusal, timedOut, tooManyRequests, type Status } from '#events/Refusal.ts'
 import { kindOf } from '#events/scheme.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
@@ -36,6 +37,10 @@ const LIMIT = 20_000
 const LOOK_BACK = 100
 /** Who waits this long for an answer may have asked another API server by now. */
 const ASKED_AGAIN_MS = 1_000
+/** A log that can't be asked is the server's trouble, not the request's. */
+const unlessAway = (error: unknown): never => {
+  throw error instanceof LogAway ? logAway() : error
+}
 /** Recent results, by intent id: a repeated delivery gets the same answer. */
 const REMEMBERED = 20_000
 
@@ -57,8 +62,11 @@ export class ApiDecider implements Decider {
     const result = this.#submit(intent, user)
     this.#recent.set(intent.id, result)
     if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value as string)
-    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log.
-    result.catch(() => this.#recent.delete(intent.id))
+    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log. Nor is one that will pass.
+    result.then(
+      (answer) => !answer.ok && isPassing(answer.status) && this.#recent.delete(intent.id),
+      () => this.#recent.delete(intent.id)
+    )
     return result
   }
   async #submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
@@ -96,7 +104,7 @@ export class ApiDecider implements Decider {
     for (let tries = 1; ; tries++) {
       // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's newest event.
       const suspected = intent.again === true || tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent)
-      const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence) : undefined
+      const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence).catch(unlessAway) : undefined
       if (before !== undefined) return before
       const decided = this.#decide(intent, user)
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
@@ -117,6 +125,7 @@ export class ApiDecider implements Decider {
         if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
         else await view.waitFor(await view.log.lastSequence())
       } catch (error) {
+        if (error instanceof LogAway) throw logAway()
         if (error instanceof Unresolved) throw timedOut('the log did not acknowledge the write in time, and whether it is stored can not be told yet; try again')
         throw error
       } finally {

@@ -9,7 +9,7 @@ import type { ResourceRef } from '#events/Key.ts'
 import { resourceId } from '#events/Key.ts'
 import type { Cause, Intent, IntentResult, Intents } from '#events/Intent.ts'
 import type { Subscription } from '#events/Log.ts'
-import type { Status } from '#events/Refusal.ts'
+import { isPassing, type Status } from '#events/Refusal.ts'
 import type { Change, Entry, ObjectsView } from '#projections/Objects.ts'
 import { sleep, type Clock, type Timer } from './Clock.ts'
 import type { Views } from './View.ts'
@@ -195,12 +195,14 @@ export class Controller {
       this.#onError({ controller: this.#definition.name, key, error })
     }
   }
-  /** A lost answer says nothing: the same intent is asked again, and decided once, before anything else is decided on its key. */
+  /** A lost answer, or that there is none now, says nothing: the same intent is asked again, and decided once, before anything else is decided on its key. */
   async #untilDecided(intent: Intent): Promise<IntentResult> {
     let asked = intent
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LAST_PAUSE_MS, pause * 2)) {
       try {
-        return await this.#intents.submit(asked)
+        const result = await this.#intents.submit(asked)
+        if (result.ok || !isPassing(result.status)) return result
+        if (!this.#running) throw new Error(`${this.#definition.name} was stopped`)
       } catch (error) {
         if (!this.#running) throw error
         this.#onError({ controller: this.#definition.name, key: `${intent.namespace}/${intent.name}`, error })

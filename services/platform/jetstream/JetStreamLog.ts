@@ -7,11 +7,13 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, nuid, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import { EXPECTED_HEADER } from '#events/Event.ts'
-import { AppendUncertain, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type ReadRange, type Subscription } from '#events/Log.ts'
+import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type ReadRange, type Subscription } from '#events/Log.ts'
+import { systemClock } from '../Clock.ts'
+import { followSource } from '../Follower.ts'
 import { ownConsumers, type Consumers } from './consumers.ts'
 import { onDisconnect } from './disconnect.ts'
 import { entryOfStored } from './entry.ts'
-import { followStream } from './follow.ts'
+import { jetStreamSource } from './follow.ts'
 import { fetchBatch, readRange } from './read.ts'
 
 const ACK_TIMEOUT_MS = 5_000
@@ -116,7 +118,7 @@ export class JetStreamLog implements Log {
     return { ok: false, conflict: true, ...(lastSequence === undefined ? {} : { lastSequence: Number(lastSequence) }) }
   }
   follow(follow: Follow): Subscription {
-    return followStream(this.#connection, { stream: this.stream, consumers: this.#consumers, gapless: this.#gapless }, follow)
+    return followSource(jetStreamSource(this.#connection, this.stream, this.#consumers), { clock: systemClock, gapless: this.#gapless }, follow)
   }
   async get(sequence: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
@@ -151,7 +153,8 @@ const again = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
     try {
       return await ask()
     } catch (error) {
-      if (tries >= READ_TRIES || !(error instanceof Error && /timeout|no responders|disconnect/i.test(`${error.name} ${error.message}`))) throw error
+      if (!(error instanceof Error && /timeout|no responders|disconnect|closed/i.test(`${error.name} ${error.message}`))) throw error
+      if (tries >= READ_TRIES) throw new LogAway(`the log does not answer: ${error.message}`, { cause: error })
     }
 }
 
