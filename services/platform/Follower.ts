@@ -133,8 +133,6 @@ class Follower implements Subscription {
       }
       // Looked at now and then, while there is something to wait for: a replay has a hundred thousand messages a second.
       const watch = (): void => {
-        timer = undefined
-        if (!more) return
         if (delivered === seen) return end('stalled')
         seen = delivered
         timer = clock.after(STALLED_MS, watch)
@@ -150,7 +148,11 @@ class Follower implements Subscription {
           }
           delivered += 1
           more = pending > 0
-          if (more && timer === undefined) timer = clock.after(STALLED_MS, watch)
+          if (more) timer ??= clock.after(STALLED_MS, watch)
+          else if (timer !== undefined) {
+            timer.cancel()
+            timer = undefined
+          }
           this.#take(entry)
           if (!more && !this.#reachesTarget()) end()
         },
