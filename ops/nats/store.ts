@@ -27,11 +27,25 @@ export interface Block {
 
 type Manifest = Readonly<Record<string, Block>>
 
-const storeFolder = (home: string): string => join(home, 'nats/store')
+export const storeFolder = (home: string): string => join(home, 'nats/store')
 const streamsFolder = (home: string): string => join(storeFolder(home), 'jetstream', LOG_ACCOUNT, 'streams')
 const manifestFile = (home: string): string => join(ledgerFolder(home), 'blocks.json')
 const cleanFile = (home: string): string => join(home, 'nats/closed')
 export const asideFolder = (home: string): string => join(home, 'nats/aside')
+
+const mountedFile = (home: string): string => join(home, 'nats/mounted')
+
+/**
+ * Throws when the store was a file system of its own and is none now: the empty folder behind a mount that is missing is no
+ * lost log, and nothing may be written to it.
+ */
+export const ensureMounted = (home: string): void => {
+  const device = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.dev
+  const own = device(storeFolder(home)) !== undefined && device(storeFolder(home)) !== device(home)
+  if (own && !existsSync(mountedFile(home))) writeSecret(mountedFile(home), '')
+  if (!own && existsSync(mountedFile(home)) && !existsSync(join(storeFolder(home), 'jetstream')))
+    throw new Error(`nothing is mounted on ${storeFolder(home)}, where the log was: mount it again, or remove ${mountedFile(home)} if it is to be here from now on`)
+}
 
 const readManifest = (home: string): Manifest => (existsSync(manifestFile(home)) ? (JSON.parse(readFileSync(manifestFile(home), 'utf8')) as Manifest) : {})
 
@@ -98,6 +112,7 @@ const adoptFolder = (home: string): void => {
  * end; otherwise every finished file is read, which nats-server is about to do as well. Nothing is changed.
  */
 export const inspectStore = async (home: string, report: (line: string) => void): Promise<readonly Block[]> => {
+  ensureMounted(home)
   adoptFolder(home)
   const closed = wasClosed(home)
   const blocks = Object.values(readManifest(home))
@@ -116,7 +131,15 @@ export const inspectStore = async (home: string, report: (line: string) => void)
     if ((same && closed) || (!same && expires)) continue
     if ((await hashOf(path)) !== block.sha256) damaged.push(block)
   }
-  if (!closed && damaged.length === 0) copyOpenBlocks(home, new Set(blocks.map(({ path }) => path)))
+  if (!closed && damaged.length === 0)
+    try {
+      copyOpenBlocks(home, new Set(blocks.map(({ path }) => path)))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      // Without it a bad record could not be looked at later; without the log nothing would ever make room again.
+      dropCopy(home)
+      report("the disk is full: nats-server is started without a copy of the log's newest files")
+    }
   return damaged
 }
 

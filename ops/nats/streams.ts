@@ -102,6 +102,19 @@ export const STREAMS: readonly Definition[] = [
   }
 ]
 
+/** What each bounded stream may take of a small disk at most; on a large one its own bound comes first. */
+const PARTS: Readonly<Record<string, number>> = { NOTICES: 0.03, PULSE: 0.01, REPORTS: 0.02, AUDIT: 0.04 }
+/** Less would not hold what is written between two looks at it. */
+const LEAST = 2 * MIB
+
+/** The streams on a disk of so many bytes. Bounds reserve nothing: a stream takes what is in it. */
+export const streamsOn = (disk = Number.POSITIVE_INFINITY): readonly Definition[] =>
+  STREAMS.map((definition) => {
+    const part = PARTS[definition.name]
+    if (part === undefined || definition.max_bytes === undefined) return definition
+    return { ...definition, max_bytes: Math.max(LEAST, Math.min(definition.max_bytes, Math.floor((disk * part) / MIB) * MIB)) }
+  })
+
 const STREAM_NOT_FOUND = 10059
 
 /** Whose loss is a loss: history, or resourceVersions that were handed out. The others are derived anew. */
@@ -115,11 +128,12 @@ export const ledgerFolder = (home: string): string => join(home, 'ledger')
 
 /**
  * Creates the streams that are missing in a new home and updates the ones whose definition changed. Returns what is
- * wrong: a stream that was made once is never taken for one that is still to be made, nor another for it.
+ * wrong: a stream that was made once is never taken for one that is still to be made, nor another for it. `disk`: bytes of
+ * the disk they are on.
  */
-export const ensureStreams = async (jsm: JetStreamManager, folder: string, report: (line: string) => void = () => {}): Promise<readonly Damage[]> => {
+export const ensureStreams = async (jsm: JetStreamManager, folder: string, report: (line: string) => void = () => {}, disk?: number): Promise<readonly Damage[]> => {
   const damages: Damage[] = []
-  for (const definition of STREAMS) {
+  for (const definition of streamsOn(disk)) {
     const damage = await ensureStream(jsm, folder, definition, report)
     if (damage !== undefined) damages.push(damage)
   }

@@ -5,7 +5,7 @@
  * Writes to one object are decided one after another; writes to different objects are decided at once and stored
  * together (see Committer). Another API server's write shows as a conflict of the expectation: fold up to it, decide again.
  */
-import { bodyOf, stamp } from '#events/Event.ts'
+import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import { conflict, isPassing, Refusal, tooManyRequests, type Status } from '#events/Refusal.ts'
@@ -15,6 +15,7 @@ import type { Views } from '../platform/View.ts'
 import { Committer } from './Committer.ts'
 import { decide, type Decided, type Settings } from './decide.ts'
 import { refusalOfLog } from './logFaults.ts'
+import { refusalFor, type Shortage } from './room/decide.ts'
 
 export interface Decider {
   /** Resolves with the decision, refusals included; rejects only when the outcome is unknown. */
@@ -25,6 +26,8 @@ export interface DeciderOptions {
   readonly views: Views
   readonly clock: Clock
   readonly settings: Settings
+  /** What the log's disk is short of; undefined when it has room. */
+  readonly shortage?: () => Shortage | undefined
   /** Told of every refusal, for the audit trail. */
   readonly onRefused?: (intent: Intent, user: UserInfo, status: Status) => void
 }
@@ -106,6 +109,7 @@ export class ApiDecider implements Decider {
       if (before !== undefined) return before
       const decided = this.#decide(intent, user)
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
+      this.#refuseForRoom(intent, user, decided)
       const view = views.of(intent.ref)
       for (const name of decided.reserves ?? []) this.#reserved.add(name)
       try {
@@ -126,6 +130,18 @@ export class ApiDecider implements Decider {
         for (const name of decided.reserves ?? []) this.#reserved.delete(name)
       }
     }
+  }
+  #refuseForRoom(intent: Intent, user: UserInfo, { events }: Decided): void {
+    const shortage = this.#options.shortage?.()
+    if (shortage === undefined) return
+    const { key, object } = events.at(-1) as NewEvent
+    const stored = this.#options.views.get(key)
+    const refusal = refusalFor(shortage, intent, user, {
+      before: stored?.text.length ?? 0,
+      after: bodyOf(object).length,
+      going: stored?.object.metadata.deletionTimestamp !== undefined
+    })
+    if (refusal !== undefined) throw refusal
   }
   #isLast(intent: Intent): boolean {
     if (intent.name === '') return false

@@ -1,0 +1,85 @@
+/** A real file system of a test's own, small enough to be filled: an ext4 image where the machine has loop devices, else a tmpfs. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const OWN_MOUNTS = 'RECKON_TEST_OWN_MOUNTS'
+const CHUNK = 64 * 1024
+
+/**
+ * Runs a test file again in a mount namespace of its own, and is true only there: whatever ends it, its mounts end with it.
+ */
+export const inOwnMounts = (file: string): boolean => {
+  if (process.env[OWN_MOUNTS] === '1') return true
+  const { status } = spawnSync('unshare', ['--mount', '--propagation', 'private', process.execPath, file], { stdio: 'inherit', env: { ...process.env, [OWN_MOUNTS]: '1' } })
+  process.exitCode = status ?? 1
+  return false
+}
+
+export interface SmallDisk {
+  /** The mounted folder. */
+  readonly path: string
+  /** Mounts it on another folder instead. */
+  moveTo(folder: string): void
+  free(): number
+  /** Another program's file, which takes all but so many bytes. */
+  fill(leave: number): void
+  /** Its end. */
+  empty(): void
+  remount(option: 'ro' | 'rw'): void
+  mount(): void
+  unmount(): void
+  remove(): void
+}
+
+export const smallDisk = (mebibytes: number): SmallDisk => {
+  const work = mkdtempSync(join(tmpdir(), 'reckon-disk-'))
+  const image = join(work, 'image')
+  let path = join(work, 'disk')
+  mkdirSync(path)
+  const file = openSync(image, 'w')
+  ftruncateSync(file, mebibytes * 1024 * 1024)
+  closeSync(file)
+  // No blocks kept for root: a full disk is full for everybody.
+  const made = spawnSync('mkfs.ext4', ['-q', '-F', '-m', '0', image]).status === 0
+  const mount = (): void => {
+    if (made && spawnSync('mount', ['-o', 'loop', image, path]).status === 0) return
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'small', path])
+  }
+  mount()
+  const free = (): number => {
+    const { bavail, bsize } = statfsSync(path)
+    return bavail * bsize
+  }
+  const unmount = (): void => void execFileSync('umount', [path])
+  return {
+    get path() {
+      return path
+    },
+    moveTo: (folder) => {
+      unmount()
+      path = folder
+      mount()
+    },
+    free,
+    fill: (leave) => {
+      const filler = openSync(join(path, 'filler'), 'a')
+      try {
+        while (free() > leave) writeSync(filler, Buffer.alloc(Math.min(CHUNK, free() - leave), 1))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      } finally {
+        closeSync(filler)
+      }
+    },
+    empty: () => rmSync(join(path, 'filler'), { force: true }),
+    remount: (option) => void execFileSync('mount', ['-o', `remount,${option}`, path]),
+    mount,
+    unmount,
+    remove: () => {
+      spawnSync('umount', ['--lazy', path])
+      rmSync(work, { recursive: true, force: true })
+    }
+  }
+}
