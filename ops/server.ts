@@ -20,6 +20,7 @@ import { LogKeeper } from './nats/keeper.ts'
 import { dropCopy, noteBlocks, storeFolder } from './nats/store.ts'
 import { rememberDamage } from './log/damage.ts'
 import { ensurePki } from './pki/pki.ts'
+import { claimHome } from './running.ts'
 
 export const COMPONENTS = ['apiserver', 'scheduler', 'controller-manager', 'kubelet', 'kube-proxy', 'dns'] as const
 export type Component = (typeof COMPONENTS)[number]
@@ -115,5 +116,13 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     return at < 0 ? undefined : process.argv[at + 1]
   }
   const named = option('--components')?.split(',') as Component[] | undefined
-  runComponents(option('--home') ?? resolveHome(), named ?? COMPONENTS)
+  const home = option('--home') ?? resolveHome()
+  try {
+    claimHome(home)
+  } catch (error) {
+    say(messageOf(error))
+    // A full disk takes no pid file; who looks for the process then looks in vain, and that is all.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') process.exit(1)
+  }
+  runComponents(home, named ?? COMPONENTS)
 }

@@ -28,6 +28,11 @@ export const isProcess = (known: ProcessIdentity): boolean => {
   return now !== undefined && now.startTime === known.startTime
 }
 
+const TICKS = 100
+
+/** Milliseconds since a process was started. */
+export const ageOf = ({ startTime }: ProcessIdentity): number => (Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) - Number(startTime) / TICKS) * 1000
+
 /** What a process has done so far, to tell one that works from one that hangs. */
 export interface Progress {
   /** One letter, proc(5): `D` waits for a disk, `T` was stopped by somebody. */
