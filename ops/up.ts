@@ -265,7 +265,7 @@ const diskNow = async (home: string, config: ClusterConfig): Promise<ClusterStat
     import('./nats/store.ts')
   ])
   const usage = await new FolderDisk(storeFolder(home)).usage()
-  const thresholds = thresholdsOf(usage.total, config.disk)
+  const thresholds = thresholdsOf(usage.total, config.settings?.disk)
   const reserve = new FileReserve(reserveFile(home)).held()
   const room = roomOf('plenty', usage, thresholds, reserve)
   return { room, free: usage.free, total: usage.total, reserve, words: wordsOf(room, thresholds) }

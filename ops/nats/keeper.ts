@@ -13,7 +13,7 @@ import { Backoff } from '#ops/supervise/backoff.ts'
 import { ensureNatsServer } from './binary.ts'
 import { connectNats } from './connect.ts'
 import { runningServer, stallOf, startNatsServer, stopNatsServer, type Ended, type NatsServer } from './server.ts'
-import { damageOf, inspectStore, isOldLayout, storeFolder } from './store.ts'
+import { damageOf, inspectStore, isOldLayout, setStreamAside, storeFolder } from './store.ts'
 import { ensureStreams, ledgerFolder } from './streams.ts'
 
 export interface OpenLog {
@@ -38,7 +38,7 @@ const keepStreams = async (home: string, config: ClusterConfig, report: Report):
   const nats = await connectNats(home, config, 'keeper', { waitOnFirstConnect: false, reconnect: false, timeout: 10_000 })
   try {
     const { blocks, bsize } = statfsSync(storeFolder(home))
-    return await ensureStreams(await jetstreamManager(nats, { checkAPI: false }), ledgerFolder(home), report, blocks * bsize)
+    return await ensureStreams(await jetstreamManager(nats, { checkAPI: false }), ledgerFolder(home), report, { disk: blocks * bsize, putAside: (stream) => setStreamAside(home, stream, new Date()) })
   } finally {
     await nats.close()
   }

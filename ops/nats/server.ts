@@ -105,7 +105,8 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
 /** Stops the home's server and returns when it is gone. Its data stays. */
 export const stopNatsServer = async (home: string): Promise<void> => {
   const running = runningServer(home)
-  if (running !== undefined && (await stopProcess(running, STOP_LIMIT_MS)) === 'ended') markClosed(home)
+  // What can't be written down (a full disk, for one) is found out at the next start, as after a crash.
+  if (running !== undefined && (await stopProcess(running, STOP_LIMIT_MS)) === 'ended') await markClosed(home).catch(() => {})
   rmSync(pidFile(home), { force: true })
 }
 

@@ -115,7 +115,7 @@ export const streamsOn = (disk = Number.POSITIVE_INFINITY): readonly Definition[
     return { ...definition, max_bytes: Math.max(LEAST, Math.min(definition.max_bytes, Math.floor((disk * part) / MIB) * MIB)) }
   })
 
-const STREAM_NOT_FOUND = 10059
+export const STREAM_NOT_FOUND = 10059
 
 /** Whose loss is a loss: history, or resourceVersions that were handed out. The others are derived anew. */
 export const KEPT_STREAMS: readonly string[] = ['EVENTS', 'NOTICES', 'PULSE', 'KEYS', 'AUDIT']
@@ -126,21 +126,27 @@ export const EXPIRING_STREAMS: ReadonlySet<string> = new Set(['NOTICES', 'PULSE'
 
 export const ledgerFolder = (home: string): string => join(home, 'ledger')
 
+export interface EnsureOptions {
+  /** Bytes of the disk they are on. */
+  readonly disk?: number
+  /** Takes away what is left of a stream's files before it is made anew. */
+  readonly putAside?: (stream: string) => void
+}
+
 /**
  * Creates the streams that are missing in a new home and updates the ones whose definition changed. Returns what is
- * wrong: a stream that was made once is never taken for one that is still to be made, nor another for it. `disk`: bytes of
- * the disk they are on.
+ * wrong: a stream that was made once is never taken for one that is still to be made, nor another for it.
  */
-export const ensureStreams = async (jsm: JetStreamManager, folder: string, report: (line: string) => void = () => {}, disk?: number): Promise<readonly Damage[]> => {
+export const ensureStreams = async (jsm: JetStreamManager, folder: string, report: (line: string) => void = () => {}, { disk, putAside = () => {} }: EnsureOptions = {}): Promise<readonly Damage[]> => {
   const damages: Damage[] = []
   for (const definition of streamsOn(disk)) {
-    const damage = await ensureStream(jsm, folder, definition, report)
+    const damage = await ensureStream(jsm, folder, definition, report, putAside)
     if (damage !== undefined) damages.push(damage)
   }
   return damages
 }
 
-const ensureStream = async (jsm: JetStreamManager, folder: string, definition: Definition, report: (line: string) => void): Promise<Damage | undefined> => {
+const ensureStream = async (jsm: JetStreamManager, folder: string, definition: Definition, report: (line: string) => void, putAside: (stream: string) => void): Promise<Damage | undefined> => {
   const { name } = definition
   const record = readRecord(folder, name)
   const existing = await infoOf(jsm, name)
@@ -152,7 +158,11 @@ const ensureStream = async (jsm: JetStreamManager, folder: string, definition: D
     const identity = record?.identity ?? randomUUID()
     // First the record, then the stream: a start that ends in between makes the stream that is written down.
     if (record === undefined) writeRecord(folder, name, { identity, made: new Date().toISOString() })
-    else report(`${name} was not there and is made anew`)
+    else {
+      report(`${name} was not there and is made anew`)
+      // A settings file the server can't read stays as it is when the stream is made over it: the next start would lose it again.
+      putAside(name)
+    }
     await jsm.streams.add({ ...definition, ...(sequence > 0 ? { first_seq: sequence + 1 } : {}), metadata: { [IDENTITY]: identity } })
     return undefined
   }

@@ -19,9 +19,9 @@ const LARGEST_BATCH = 500
 const PARALLEL = 8
 /**
  * How long a write waits for a log that is away or does not answer, from when it was decided. Long enough for a nats-server
- * that has to be started again, short enough for a client to be told while it still listens.
+ * that has to be started again, short enough for a client to be told while it still listens; upstream gives a write 34 s.
  */
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 30_000
 /** Between tries with a log that is there and gives no answer. */
 const PAUSE_MS = 250
 

@@ -28,7 +28,7 @@ streams('a storm of notices stays below its bound, and hurts nobody', async () =
     const jsm = await jetstreamManager(keeper, { checkAPI: false })
     const store = join(nats.home, 'nats/store/jetstream/LOG/streams')
     assert.ok(sizeOf(store) < MIB, 'a bound takes no room before it is used')
-    await ensureStreams(jsm, ledgerFolder(nats.home), () => {}, 64 * MIB)
+    await ensureStreams(jsm, ledgerFolder(nats.home), () => {}, { disk: 64 * MIB })
     const api = await nats.as('apiserver')
     const body = 'x'.repeat(2_000)
     for (let burst = 0; burst < 40; burst++) await Promise.all(Array.from({ length: 250 }, (_, n) => api.request(`notice.core.events.default.n${burst}-${n}`, body, { timeout: 10_000 })))

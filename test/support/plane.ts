@@ -57,7 +57,7 @@ export const startPlane = async (components = 'apiserver', env: Readonly<Record<
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
       const made = request(
-        { host: '127.0.0.1', port: config.apiPort, agent, method, path, timeout: 30_000, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }), ...headers } },
+        { host: '127.0.0.1', port: config.apiPort, agent, method, path, timeout: 45_000, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }), ...headers } },
         (response) => {
           let answer = ''
           response.setEncoding('utf8')

@@ -6,13 +6,14 @@ import { join } from 'node:path'
 
 const OWN_MOUNTS = 'RECKON_TEST_OWN_MOUNTS'
 const CHUNK = 64 * 1024
+const LARGE = 16 * 1024 * 1024
 
 /**
  * Runs a test file again in a mount namespace of its own, and is true only there: whatever ends it, its mounts end with it.
  */
-export const inOwnMounts = (file: string): boolean => {
+export const inOwnMounts = (file: string, args: readonly string[] = []): boolean => {
   if (process.env[OWN_MOUNTS] === '1') return true
-  const { status } = spawnSync('unshare', ['--mount', '--propagation', 'private', process.execPath, file], { stdio: 'inherit', env: { ...process.env, [OWN_MOUNTS]: '1' } })
+  const { status } = spawnSync('unshare', ['--mount', '--propagation', 'private', process.execPath, file, ...args], { stdio: 'inherit', env: { ...process.env, [OWN_MOUNTS]: '1' } })
   process.exitCode = status ?? 1
   return false
 }
@@ -64,6 +65,8 @@ export const smallDisk = (mebibytes: number): SmallDisk => {
     },
     free,
     fill: (leave) => {
+      // Most of it at once, without writing it.
+      if (free() > leave + LARGE) spawnSync('fallocate', ['--length', String(free() - leave - LARGE), join(path, 'large')])
       const filler = openSync(join(path, 'filler'), 'a')
       try {
         while (free() > leave) writeSync(filler, Buffer.alloc(Math.min(CHUNK, free() - leave), 1))
@@ -73,7 +76,7 @@ export const smallDisk = (mebibytes: number): SmallDisk => {
         closeSync(filler)
       }
     },
-    empty: () => rmSync(join(path, 'filler'), { force: true }),
+    empty: () => ['filler', 'large'].forEach((file) => rmSync(join(path, file), { force: true })),
     remount: (option) => void execFileSync('mount', ['-o', `remount,${option}`, path]),
     mount,
     unmount,
