@@ -2,7 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { smallDisk, type SmallDisk } from '../support/smallDisk.ts'
 import { makeCluster, type CampaignCluster } from './cluster.ts'
-import { containerWatch, COMPONENTS } from './containers.ts'
+import { cleanUp, COMPONENTS, containerWatch, prepare } from './containers.ts'
 import { corruptRound, makeBase, removeBase, type Base } from './corrupt.ts'
 import { liveRound } from './live.ts'
 import { Load } from './load.ts'
@@ -50,6 +50,7 @@ const atWork = async (rounds: readonly (readonly [number, Exclude<Round, { kind:
   const cluster = await makeCluster(disk.path, containers ? COMPONENTS : 'apiserver')
   const load = new Load(cluster.plane, 'campaign', { restMs: REST_MS })
   try {
+    if (containers) await prepare(cluster)
     await cluster.start()
     const watch = containers ? await containerWatch(cluster) : undefined
     const reflectors = Array.from({ length: REFLECTORS }, (_, number) => new Reflector(cluster.plane, `watcher ${number}`))
@@ -70,11 +71,12 @@ const atWork = async (rounds: readonly (readonly [number, Exclude<Round, { kind:
     const supervisor = await cluster.supervisor()
     say(`the control plane was started again ${supervisor?.restarts ?? 0} times`)
     const { faults, ...verdict } = await verdictOf(cluster.plane, [load], reflectors)
-    await watch?.remove()
     return { ...verdict, faults: [...late, ...faults] }
   } finally {
     disk.empty()
     await load.stop()
+    await cluster.stop()
+    if (containers) await cleanUp(cluster)
     await cluster.remove()
     // What was mounted is free once nobody has it open any more.
     await wait(50)

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Docker from 'dockerode'
 import { removeNode } from '#ops/components/remove.ts'
 import { ensureImages } from '#ops/images/images.ts'
+import { releaseDocker } from '#ops/setup/docker-engine.ts'
 import { ensureMachine } from '#ops/setup/setup.ts'
 import type { CampaignCluster } from './cluster.ts'
 
@@ -13,14 +14,24 @@ const READY_MS = 120_000
 export interface ContainerWatch {
   /** What happened to containers that were there at the beginning: one sentence each. */
   disturbed(): Promise<readonly string[]>
-  remove(): Promise<void>
+}
+
+const quiet = (): void => {}
+const docker = new Docker({ socketPath: '/var/run/docker.sock' })
+
+/** What the machine needs for it; before the cluster is started. */
+export const prepare = async ({ plane }: CampaignCluster): Promise<void> => {
+  await ensureMachine(quiet, plane.home)
+  await ensureImages(docker, quiet)
+}
+
+/** Takes everything off the machine; after the cluster was stopped. */
+export const cleanUp = async ({ plane }: CampaignCluster): Promise<void> => {
+  await removeNode(plane.home, plane.config, quiet)
+  await releaseDocker(plane.home, quiet)
 }
 
 export const containerWatch = async ({ plane }: CampaignCluster): Promise<ContainerWatch> => {
-  const quiet = (): void => {}
-  await ensureMachine(quiet, plane.home)
-  const docker = new Docker({ socketPath: '/var/run/docker.sock' })
-  await ensureImages(docker, quiet)
   const template = { metadata: { labels: { app: 'campaign' } }, spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'c', image: 'reckon/demo:1', command: ['sleep', '100000'] }] } }
   const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'campaign' }, spec: { replicas: REPLICAS, selector: { matchLabels: { app: 'campaign' } }, template } }
   const { status, body } = await plane.call('POST', '/apis/apps/v1/namespaces/default/deployments', deployment)
@@ -43,7 +54,6 @@ export const containerWatch = async ({ plane }: CampaignCluster): Promise<Contai
     disturbed: async () => {
       const now = await look()
       return [...seen].filter(([id, state]) => now.get(id) !== state).map(([id, state]) => `container ${id.slice(0, 12)} (${state}) ${now.has(id) ? `is ${now.get(id)} now` : 'is gone'}`)
-    },
-    remove: () => removeNode(plane.home, plane.config, quiet)
+    }
   }
 }

@@ -25,7 +25,8 @@ if (process.argv.includes('--plan')) for (const [at, round] of planOf(options).e
 else if (spawnSync('unshare', ['--mount', 'true']).status !== 0) {
   console.error('the campaign mounts a disk of its own and fills it: run it as root')
   process.exitCode = 2
-} else if (inOwnMounts(import.meta.filename, process.argv.slice(2))) {
+} else if (options.containers || inOwnMounts(import.meta.filename, process.argv.slice(2))) {
+  // Volumes that the agent mounts for containers must be seen by Docker Engine: with them, the mounts are the machine's.
   process.env['RECKON_SUPERVISOR'] = 'parent'
   const again = `npm run campaign -- ${process.argv.slice(2).join(' ')}${option('--seed') === undefined ? ` --seed ${options.seed}` : ''}`
   const began = Date.now()
