@@ -66,7 +66,7 @@ export const startSupervisor = async (supervised: Supervised, adopt?: ProcessIde
   const { command, log } = supervised
   const output = openSync(log, 'a', 0o600)
   const inSeconds = PAUSES_MS.map((ms) => ms / 1000).join(' ')
-  const child = spawn('/bin/sh', [SCRIPT, runFolder(home), inSeconds, String(STEADY_MS / 10), String(STEADY_IF_KILLED_MS / 10), ...command], {
+  const child = spawn('sh', [SCRIPT, runFolder(home), inSeconds, String(STEADY_MS / 10), String(STEADY_IF_KILLED_MS / 10), ...command], {
     detached: true,
     stdio: ['ignore', output, output],
     cwd: PROJECT,

@@ -106,7 +106,7 @@ parent('one that was killed itself is followed by one that takes over what runs;
       (error: Error) => assert.match(error.message, /did not start/)
     )
     // Nor when they are started at the same moment: the lock decides.
-    const { status, stdout } = spawnSync('/bin/sh', [...argumentsOf((await supervisorOf(plane)).pid).slice(1)], { encoding: 'utf8', timeout: 5_000 })
+    const { status, stdout } = spawnSync('sh', [...argumentsOf((await supervisorOf(plane)).pid).slice(1)], { encoding: 'utf8', timeout: 5_000 })
     assert.is(status, 3)
     assert.match(stdout, 'another one is at work here')
     const old = await supervisorOf(plane)

@@ -13,7 +13,7 @@ const LARGE = 16 * 1024 * 1024
  */
 export const inOwnMounts = (file: string, args: readonly string[] = []): boolean => {
   if (process.env[OWN_MOUNTS] === '1') return true
-  const { status } = spawnSync('unshare', ['--mount', '--propagation', 'private', process.execPath, file, ...args], { stdio: 'inherit', env: { ...process.env, [OWN_MOUNTS]: '1' } })
+  const { status } = spawnSync('unshare', ['--mount', '--propagation=private', process.execPath, file, ...args], { stdio: 'inherit', env: { ...process.env, [OWN_MOUNTS]: '1' } })
   process.exitCode = status ?? 1
   return false
 }
@@ -37,17 +37,17 @@ export interface SmallDisk {
 export const smallDisk = (mebibytes: number): SmallDisk => {
   const work = mkdtempSync(join(tmpdir(), 'reckon-disk-'))
   const image = join(work, 'image')
+  // The file system stays; what comes and goes is where it is seen.
+  const backing = join(work, 'backing')
   let path = join(work, 'disk')
-  mkdirSync(path)
+  for (const folder of [backing, path]) mkdirSync(folder)
   const file = openSync(image, 'w')
   ftruncateSync(file, mebibytes * 1024 * 1024)
   closeSync(file)
   // No blocks kept for root: a full disk is full for everybody.
   const made = spawnSync('mkfs.ext4', ['-q', '-F', '-m', '0', image]).status === 0
-  const mount = (): void => {
-    if (made && spawnSync('mount', ['-o', 'loop', image, path]).status === 0) return
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'small', path])
-  }
+  if (!made || spawnSync('mount', ['-o', 'loop', image, backing]).status !== 0) execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'small', backing])
+  const mount = (): void => void execFileSync('mount', ['--bind', backing, path])
   mount()
   const free = (): number => {
     const { bavail, bsize } = statfsSync(path)
@@ -77,11 +77,11 @@ export const smallDisk = (mebibytes: number): SmallDisk => {
       }
     },
     empty: () => ['filler', 'large'].forEach((file) => rmSync(join(path, file), { force: true })),
-    remount: (option) => void execFileSync('mount', ['-o', `remount,${option}`, path]),
+    remount: (option) => void execFileSync('mount', ['-o', `remount,bind,${option}`, path]),
     mount,
     unmount,
     remove: () => {
-      spawnSync('umount', ['--lazy', path])
+      for (const folder of [path, backing]) spawnSync('umount', ['--lazy', folder])
       rmSync(work, { recursive: true, force: true })
     }
   }
