@@ -1,11 +1,12 @@
 /** A cluster's home folder: where its state lives, and the choices made once when it was created. */
 import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { NO_EXEMPTIONS, readPodSecurity, type PodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
 import { fieldErrorBody } from '#events/Refusal.ts'
+import type { DiskSettings } from '#services/platform/disk/decide.ts'
 
 export interface ClusterConfig {
   readonly name: string
@@ -33,6 +34,8 @@ export interface Settings {
   readonly keepDeletedSecrets?: string
   /** What namespaces without Pod Security labels hold their pods to, and who is exempt (ops/docs/pod-security.md). */
   readonly podSecurity?: PodSecurityConfiguration
+  /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
+  readonly disk?: DiskSettings
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -63,8 +66,14 @@ export const privateFolder = (path: string): string => {
 export const writeSecret = (path: string, content: string | Uint8Array): void => {
   privateFolder(dirname(path))
   const next = `${path}.${process.pid}.new`
-  writeFileSync(next, content, { mode: 0o600 })
-  renameSync(next, path)
+  try {
+    writeFileSync(next, content, { mode: 0o600 })
+    renameSync(next, path)
+  } catch (error) {
+    // Of a disk that is full, half a file should not take what is left.
+    rmSync(next, { force: true })
+    throw error
+  }
 }
 
 export const configPath = (home: string): string => join(home, 'config.json')

@@ -24,7 +24,7 @@ const withKeeper = async <Value>(home: string, config: ClusterConfig, report: Re
     await startNatsServer({ home, config, binary: (await ensureNatsServer(report)).path, report })
   }
   try {
-    const nats = await connectNats(home, config, 'keeper', { waitOnFirstConnect: false, maxReconnectAttempts: 10 })
+    const nats = await connectNats(home, config, 'keeper', { waitOnFirstConnect: false, maxReconnectAttempts: 100 })
     try {
       return await work(nats)
     } finally {

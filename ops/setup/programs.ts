@@ -57,7 +57,8 @@ export const PROGRAMS: readonly Program[] = [
   { program: 'npm', by: 'given', package: 'npm', why: 'every command is started by it' },
   { program: 'node', by: 'given', package: 'nodejs', why: 'every command is started by it' },
   // Where process 1 is systemd, and only there.
-  { program: 'systemctl', by: 'given', package: 'systemd', why: "starts the package's Docker Engine" },
+  { program: 'systemctl', by: 'given', package: 'systemd', why: "starts the package's Docker Engine, and keeps the cluster running" },
+  { program: 'systemd-analyze', by: 'given', package: 'systemd', why: 'tests look at the unit with it' },
 
   ...debian('apt', 'installs packages', 'apt-get', 'apt-config'),
   ...debian('dpkg', 'unpacks packages', 'dpkg'),
@@ -65,9 +66,15 @@ export const PROGRAMS: readonly Program[] = [
   ...debian('bash', "a person's shell in the bare Debian", 'bash'),
   ...debian('tar', 'unpacks archives', 'tar'),
   ...debian('coreutils', 'what the bare Debian is put together with', 'chroot', 'cut', 'env', 'ln', 'mkdir', 'mknod', 'rmdir'),
+  ...debian('coreutils', 'the supervisor says when, and writes files whole', 'date', 'mv', 'rm'),
+  ...debian('coreutils', 'tests of damaged homes copy them', 'cp'),
+  ...debian('coreutils', 'finds out what may be done', 'true'),
   ...debian('coreutils', 'stands for a pause container in tests', 'sleep'),
   ...debian('mount', 'memory-backed volumes', 'mount', 'umount'),
   ...debian('util-linux', "works in a pod's network", 'nsenter', 'unshare'),
+  ...debian('util-linux', 'one supervisor a home', 'flock'),
+  ...debian('util-linux', "holds some of the log's disk back", 'fallocate'),
+  ...debian('e2fsprogs', 'disks that tests fill', 'mkfs.ext4'),
   ...debian('util-linux', 'what the bare Debian is put together with', 'pivot_root', 'setpriv'),
   // Called by kubectl in tests.
   ...debian('sed', 'stands for an editor', 'sed'),

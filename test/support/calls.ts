@@ -45,13 +45,19 @@ const endOfString = (code: string, begin: number): number => {
 }
 
 const KEYWORDS =
-  /^(if|then|else|elif|fi|for|while|until|do|done|case|esac|in|\{|\}|!|\[|:|exec|set|read|shift|cd|echo|exit|wait|test|umask|trap)$/
+  /^(if|then|else|elif|fi|for|while|until|do|done|case|esac|in|\{|\}|!|\[|:|exec|set|unset|read|shift|cd|echo|printf|exit|return|break|continue|kill|wait|test|true|false|umask|trap)$/
 
 /** The programs a shell script starts: words in a command's place that are neither the shell's own nor assignments. */
 export const commandsOf = (script: string): string[] => {
+  const own = new Set([...script.matchAll(/^\s*(\w+)\(\)/gm)].map((match) => match[1] as string))
   const lines = script
     .replace(/<<(\w+)\n[\s\S]*?\n\1\n/g, '\n')
     .replace(/^\s*#.*$/gm, '')
+    // Of what is quoted only what is started in it counts.
+    .replace(/(?<=[\s=(])'[^'\n]*'/g, "''")
+    .replace(/"(?:[^"\\\n]|\\.)*"/g, (text) => (text.includes('$(') ? `"" ${text.slice(text.indexOf('$('), -1)}` : '""'))
+    // A pattern of a `case` is no command.
+    .replace(/(\bin\b|;;|^)\s*[\w*?. |-]+\)(?=\s)/gm, '$1 ')
     .replace(/\d?>+&?\s*[^\s;|&]+/g, ' ')
   const commands = lines.split(/[;\n|&]+|\$\(|'\n|\b(?:do|then|else)\s/)
   return [
@@ -64,7 +70,7 @@ export const commandsOf = (script: string): string[] => {
         if (words[0] === 'for') return []
         while (words[0] !== undefined && (/^\w+=/.test(words[0]) || ['exec', 'if', 'while', 'until', '!'].includes(words[0]))) words.shift()
         const [first = ''] = words
-        return /^[a-z][\w.-]*$/.test(first) && !KEYWORDS.test(first) ? [first] : []
+        return /^[a-z][\w.-]*$/.test(first) && !KEYWORDS.test(first) && !own.has(first) ? [first] : []
       })
     )
   ]

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { execa } from 'execa'
 import { readConfig, type ClusterConfig } from '#ops/home.ts'
-import { down, runningCluster, up } from '#ops/up.ts'
+import { runningCluster } from '#ops/running.ts'
+import { down, up } from '#ops/up.ts'
 import { kubectls } from './kubectls.ts'
 
 export interface Answer {

@@ -26,6 +26,8 @@ export interface Plane {
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answered>
   /** Starts the process; resolves when it answers, ready or not. */
   start(): Promise<void>
+  /** To the process: SIGSTOP and SIGCONT. */
+  signal(name: NodeJS.Signals): void
   /** The process, at once. */
   kill(): Promise<void>
   killNats(): Promise<void>
@@ -36,9 +38,15 @@ export interface Plane {
   remove(): Promise<void>
 }
 
-export const startPlane = async (components = 'apiserver', env: Readonly<Record<string, string>> = {}): Promise<Plane> => {
-  const home = mkdtempSync(join(tmpdir(), 'reckon-plane-'))
-  const config: ClusterConfig = { ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort() }
+export interface PlaneOptions {
+  /** Where the home is made; the folder for temporary files by default. */
+  readonly folder?: string
+  readonly config?: Partial<ClusterConfig>
+}
+
+export const startPlane = async (components = 'apiserver', env: Readonly<Record<string, string>> = {}, options: PlaneOptions = {}): Promise<Plane> => {
+  const home = mkdtempSync(join(options.folder ?? tmpdir(), 'reckon-plane-'))
+  const config: ClusterConfig = { ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort(), ...options.config }
   writeSecret(join(home, 'config.json'), JSON.stringify(config))
   await ensurePki(home, config)
   const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((name) => readFileSync(pkiFile(home, name))) as [Buffer, Buffer, Buffer]
@@ -49,7 +57,7 @@ export const startPlane = async (components = 'apiserver', env: Readonly<Record<
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
       const made = request(
-        { host: '127.0.0.1', port: config.apiPort, agent, method, path, timeout: 30_000, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }), ...headers } },
+        { host: '127.0.0.1', port: config.apiPort, agent, method, path, timeout: 45_000, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }), ...headers } },
         (response) => {
           let answer = ''
           response.setEncoding('utf8')
@@ -88,6 +96,7 @@ export const startPlane = async (components = 'apiserver', env: Readonly<Record<
       for (const stream of [process_.stdout, process_.stderr]) stream?.on('data', (chunk: Buffer) => (output += chunk.toString()))
       await until('the API server answers', async () => (await call('GET', '/readyz')).status > 0, 60_000)
     },
+    signal: (name) => void process_?.kill(name),
     kill: () => kill(),
     killNats: async () => {
       const running = runningServer(home)

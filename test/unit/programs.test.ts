@@ -39,7 +39,9 @@ const INDIRECT: Readonly<Record<string, readonly string[]>> = {
   'test/integration/network.test.ts: busybox': ['busybox'],
   'test/run-file.ts: file.command': ['node'],
   'test/support/cluster.ts: options.program ?? program': ['kubectl'],
-  'test/support/kubectls.ts: path': ['kubectl']
+  'test/support/kubectls.ts: path': ['kubectl'],
+  'test/support/systemd.ts: BOOT': ['env', 'mkdir', 'mount', 'pivot_root', 'rm', 'umount'],
+  'test/support/systemd.ts: program': ['node', 'systemctl']
 }
 
 const THIS = 'test/unit/programs.test.ts'
