@@ -32,6 +32,10 @@ export interface PodReport {
 
 /** `report.<node>.event.<ns>.<name>`: a core/v1 Event of the agent about a pod. */
 export interface NoticeReport {
+  /** The agent's own name for it, 8 to 64 letters, digits and dashes: reported twice, it is counted once. */
+  readonly id?: string
+  /** It may have been reported before: the stream's acknowledgement was lost. */
+  readonly again?: true
   readonly involvedObject: { readonly kind: string; readonly apiVersion: string; readonly namespace: string; readonly name: string; readonly uid: string; readonly fieldPath?: string }
   readonly type: 'Normal' | 'Warning'
   readonly reason: string

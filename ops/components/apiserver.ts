@@ -11,12 +11,15 @@ import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
+import { servePulses } from '#services/apiserver/door/pulses.ts'
 import { ApiServer } from '#services/apiserver/http/ApiServer.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
+import { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { JetStreamWorkQueue } from '#services/platform/jetstream/JetStreamWorkQueue.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
 import type { Views } from '#services/platform/View.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
@@ -69,12 +72,16 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
       (publisher) => Effect.sync(() => publisher.stop())
     )
     yield* Effect.acquireRelease(
-      attempt('reports', async () => {
-        const ingest = new ReportIngest({ views, decider, connection: nats, clock: systemClock, onError: warn })
-        await ingest.start()
+      Effect.sync(() => {
+        const ingest = new ReportIngest({ views, decider, reports: new JetStreamWorkQueue(nats, { stream: 'REPORTS', durable: 'apiserver-reports' }), clock: systemClock, onError: warn })
+        ingest.start()
         return ingest
       }),
       (ingest) => Effect.promise(() => ingest.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => servePulses(nats, new Pulses({ views, decider, clock: systemClock, onError: warn }), warn)),
+      (door) => Effect.sync(() => door.close())
     )
     yield* Effect.acquireRelease(
       Effect.sync(() => serveFollows({ connection: nats, onError: warn })),

@@ -39,6 +39,9 @@ const ASKED_AGAIN_MS = 1_000
 /** Recent results, by intent id: a repeated delivery gets the same answer. */
 const REMEMBERED = 20_000
 
+/** The same intent, asked again, may well be answered otherwise. */
+const isPassing = ({ code = 500 }: Status): boolean => code === 429 || code >= 500
+
 export class ApiDecider implements Decider {
   readonly #options: DeciderOptions
   readonly #committers: ReadonlyMap<string, Committer>
@@ -57,8 +60,9 @@ export class ApiDecider implements Decider {
     const result = this.#submit(intent, user)
     this.#recent.set(intent.id, result)
     if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value as string)
-    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log.
-    result.catch(() => this.#recent.delete(intent.id))
+    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log. Nor is one that passes.
+    const forget = (): void => void this.#recent.delete(intent.id)
+    result.then((answer) => !answer.ok && isPassing(answer.status) && forget(), forget)
     return result
   }
   async #submit(intent: Intent, user: UserInfo): Promise<IntentResult> {

@@ -8,11 +8,11 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
 
-type Draft = Omit<Intent, 'id' | 'source'>
+export type Draft = Omit<Intent, 'id' | 'source'>
 
 const PODS = { group: '', resource: 'pods' }
 const NODES = { group: '', resource: 'nodes' }
-const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
+export const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
 export const LEASE_NAMESPACE = 'kube-node-lease'
 const LEASE_SECONDS = 40
 
@@ -203,9 +203,13 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
   return drafts
 }
 
-/** A notice as a core/v1 Event: made once, then counted. */
+/** A notice as a core/v1 Event: made once, then counted, on the count that was seen: who counts at the same time drafts again. */
 export const intentOfNotice = (view: ObjectsView, node: string, { involvedObject, type, reason, message, time, cause }: NoticeReport): Draft => {
   const { kind, apiVersion, name, namespace, uid, fieldPath } = involvedObject
   const about = { kind, apiVersion, metadata: { name, namespace, uid }, ...(fieldPath === undefined ? {} : { fieldPath }) }
-  return { ...noticeDraft(view, { about, type, reason, message, component: 'kubelet', host: node, time: `${time.slice(0, 19)}Z` }), ...(cause === undefined ? {} : { cause }) }
+  const draft = noticeDraft(view, { about, type, reason, message, component: 'kubelet', host: node, time: `${time.slice(0, 19)}Z` })
+  const seen = view.get({ ...draft.ref, namespace: draft.namespace, name: draft.name })
+  const { patch } = draft
+  const counted = patch === undefined || seen === undefined ? draft : { ...draft, patch: { ...patch, body: { ...(patch.body as object), metadata: { resourceVersion: String(seen.sequence) } } } }
+  return { ...counted, ...(cause === undefined ? {} : { cause }) }
 }
