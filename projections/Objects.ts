@@ -2,7 +2,7 @@
  * The current objects: a fold of one stream's events into collections that gets, lists, selectors and every
  * controller read. Mutable inside for speed; still a plain function of the events it was given.
  */
-import { stamp, type Event } from '#events/Event.ts'
+import { bodyOf, stamp, type Event } from '#events/Event.ts'
 import { objectId, resourceId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 
@@ -204,7 +204,7 @@ export class Objects implements ObjectsView {
       for (const previous of [...collection.values()]) {
         if (previous.sequence >= first) continue
         collection.remove(previous)
-        const entry = new Entry({ ...previous.facts, deleted: true }, '', previous.object)
+        const entry = new Entry({ ...previous.facts, deleted: true }, bodyOf(previous.object))
         changes.push({ type: 'DELETED', entry, previous, expired: true })
       }
     for (const heads of [this.#heads, this.#passed]) for (const [subject, sequence] of heads) if (sequence < first) heads.delete(subject)

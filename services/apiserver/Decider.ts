@@ -117,6 +117,8 @@ export class ApiDecider implements Decider {
           return { ...this.#answer(decided, object, text), sequence: outcome.last }
         }
         if (tries >= TRIES) throw conflict(intent.ref, intent.name)
+        // What this was decided on has left the stream by itself: nobody wrote, and nothing will come.
+        if (outcome.lastSequence !== undefined && decided.events.some(({ expected }) => expected > (outcome.lastSequence as number))) await view.expire()
         // Somebody else wrote the object: what they wrote will be here in a moment.
         if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
         else await view.waitFor(await view.log.lastSequence())
