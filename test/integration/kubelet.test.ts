@@ -105,8 +105,8 @@ kubelet('the sandbox killed by hand is made anew with its containers', async () 
 
 kubelet('termination: preStop, TERM, and everything gone', async () => {
   const { pod, ...rest } = lab.agent.find('default', 'web')?.binding ?? bindingOf('web', { containers: [] })
-  // Its shell has set the trap once it sleeps: a TERM that comes before that would end it with 143.
-  await exec('web', 'sh', '-c', 'until ps | grep -q "[s]leep 0.1"; do :; done')
+  // Its shell has set the trap once it sleeps (its own command line names the sleep, too, but does not end in it): a TERM that comes before would end it with 143.
+  await exec('web', 'sh', '-c', 'until ps | grep -q "[s]leep 0.1$"; do :; done')
   const began = Date.now()
   lab.link.bind({ ...rest, pod: { ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(Date.now() + 10_000).toISOString() as never, deletionGracePeriodSeconds: 10 } } })
   const report = await lab.link.until(() => lab.link.last('web')?.terminated === true && lab.link.last('web'))
