@@ -14,6 +14,7 @@ import { LocalNodeCalls } from '#services/kubelet/LocalNodeCalls.ts'
 import { machineFacts } from '#services/kubelet/machine.ts'
 import { NatsLink } from '#services/kubelet/NatsLink.ts'
 import { NetworkProber } from '#services/kubelet/probes/Prober.ts'
+import { diskOrigin } from '#services/kubelet/strays/Allegiance.ts'
 import { DiskPodFiles } from '#services/kubelet/volumes/PodFiles.ts'
 import { BridgeNetwork } from '#services/network/BridgeNetwork.ts'
 import { systemClock } from '#services/platform/Clock.ts'
@@ -72,6 +73,7 @@ export const makeKubelet = async (place: Place, network: BridgeNetwork, link: Co
     files: new DiskPodFiles(folder, systemClock, () => ({ clusterDNS: [config.clusterDNS], clusterDomain: config.clusterDomain, node: resolvConf() })),
     prober: new NetworkProber(runtime),
     machine: await machineFacts(folder),
+    origin: diskOrigin(folder),
     clock: systemClock,
     onError: (error) => warn('kubelet', error)
   })

@@ -11,6 +11,7 @@ import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
+import { serveGone } from '#services/apiserver/door/gone.ts'
 import { servePulses } from '#services/apiserver/door/pulses.ts'
 import { ApiServer } from '#services/apiserver/http/ApiServer.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
@@ -63,9 +64,9 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
     )
     const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
     const tokens = new Tokens(read('sa.key'), systemClock)
-    yield* Effect.acquireRelease(
+    const publisher = yield* Effect.acquireRelease(
       attempt('bindings', async () => {
-        const publisher = new BindingPublisher({ views, connection: nats, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
+        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
         await publisher.start()
         return publisher
       }),
@@ -85,6 +86,10 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
     )
     yield* Effect.acquireRelease(
       Effect.sync(() => serveFollows({ connection: nats, onError: warn })),
+      (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => serveGone({ views, connection: nats, onUnbound: (pod) => publisher.renew(pod), onError: warn })),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(

@@ -200,7 +200,8 @@ export class ReportIngest {
         continue
       }
       if (pod === undefined) continue
-      const tied = draft.object === undefined ? draft : { ...draft, object: { ...draft.object, metadata: { ...draft.object.metadata, resourceVersion: String(pod.sequence) } } }
+      const { object } = draft
+      const tied = object === undefined ? draft : { ...draft, object: { ...object, metadata: { ...object.metadata, resourceVersion: String(pod.sequence) } } }
       const verdict = await submit(this.#options, node, tied)
       if (verdict.what === 'outrun' && verdict.status.reason === 'Conflict') continue
       this.#refused(node, verdict)
@@ -221,7 +222,8 @@ export class ReportIngest {
     const id = `notice-${notice.id ?? `${Math.floor(entry.time)}-${sequence}`}`
     for (let tries = 0; tries < RACES; tries++) {
       // The decider knows answers by their ids: what is drafted anew is asked under another, which still begins with the first.
-      const verdict = await submit(this.#options, node, intentOfNotice(views, node, notice), { id: tries === 0 ? id : `${id}.${tries}`, again: again || notice.again === true })
+      const named = { id: tries === 0 ? id : `${id}.${tries}`, again: again || notice.again === true }
+      const verdict = await submit(this.#options, node, intentOfNotice(views, node, notice), named)
       // Made, counted up or expired by others since it was drafted.
       if (verdict.what === 'outrun' && verdict.status.details?.kind === 'events') continue
       return this.#refused(node, verdict)
@@ -251,7 +253,8 @@ export class ReportIngest {
     if (clock.now() - this.#told < TOLD_MS) return
     this.#told = clock.now()
     const held = [...this.#lines.values()].reduce((sum, line) => sum + line.held.size, 0)
-    onError(new Error(`${held === 1 ? 'a report waits' : `${held} reports wait`} to be decided: ${error instanceof Error ? error.message : String(error)}`, { cause: error }))
+    const why = error instanceof Error ? error.message : String(error)
+    onError(new Error(`${held === 1 ? 'a report waits' : `${held} reports wait`} to be decided: ${why}`, { cause: error }))
   }
   /** Nobody else is to be given what waits here. */
   #keepWorking(): void {

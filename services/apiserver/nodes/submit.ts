@@ -35,7 +35,17 @@ export interface Identified {
   readonly again?: boolean
 }
 
-export const submit = async ({ decider, clock }: { readonly decider: Decider; readonly clock: Clock }, node: string, draft: Draft, { id, again = false }: Identified = { id: clock.uuid() }): Promise<Verdict> => {
+export interface SubmitOptions {
+  readonly decider: Decider
+  readonly clock: Clock
+}
+
+export const submit = async (
+  { decider, clock }: SubmitOptions,
+  node: string,
+  draft: Draft,
+  { id, again = false }: Identified = { id: clock.uuid() }
+): Promise<Verdict> => {
   const user: UserInfo = { username: `system:node:${node}`, groups: ['system:nodes', 'system:authenticated'] }
   let status: Status
   try {
@@ -55,10 +65,11 @@ export const submit = async ({ decider, clock }: { readonly decider: Decider; re
 }
 
 /** A mistake in our own code and not something that passes. */
-export const isOurs = (error: unknown): boolean => error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError || error instanceof SyntaxError
+export const isOurs = (error: unknown): boolean => [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => error instanceof kind)
 
 const FIRST_MS = 100
 const LAST_MS = 5_000
 
 /** Milliseconds until the next try, after `failures` of them: longer each time, and never many at once. */
-export const backOff = (failures: number, clock: Clock, atLeast = 0): number => Math.max(atLeast, Math.min(LAST_MS, FIRST_MS * 2 ** Math.min(failures - 1, 10)) * (0.75 + clock.random() / 2))
+export const backOff = (failures: number, clock: Clock, atLeast = 0): number =>
+  Math.max(atLeast, Math.min(LAST_MS, FIRST_MS * 2 ** Math.min(failures - 1, 10)) * (0.75 + clock.random() / 2))
