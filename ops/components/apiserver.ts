@@ -11,10 +11,13 @@ import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
+import { serveGone } from '#services/apiserver/door/gone.ts'
+import { servePulses } from '#services/apiserver/door/pulses.ts'
 import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
 import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
 import { PING } from '#services/apiserver/http/health.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
+import { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
@@ -22,6 +25,7 @@ import { Retention } from '#services/apiserver/secrets/Retention.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { atLeast } from '#services/platform/disk/decide.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { JetStreamWorkQueue } from '#services/platform/jetstream/JetStreamWorkQueue.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
 import type { Views } from '#services/platform/View.ts'
 import { podSecurityOf } from '#ops/home.ts'
@@ -76,24 +80,32 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
     const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))
     const tokens = new Tokens(signingKeys, systemClock)
-    yield* Effect.acquireRelease(
+    const publisher = yield* Effect.acquireRelease(
       attempt('bindings', async () => {
-        const publisher = new BindingPublisher({ views, connection: nats, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
+        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
         await publisher.start()
         return publisher
       }),
       (publisher) => Effect.sync(() => publisher.stop())
     )
     yield* Effect.acquireRelease(
-      attempt('reports', async () => {
-        const ingest = new ReportIngest({ views, decider, connection: nats, clock: systemClock, onError: warn })
-        await ingest.start()
+      Effect.sync(() => {
+        const ingest = new ReportIngest({ views, decider, reports: new JetStreamWorkQueue(nats, { stream: 'REPORTS', durable: 'apiserver-reports' }), clock: systemClock, onError: warn })
+        ingest.start()
         return ingest
       }),
       (ingest) => Effect.promise(() => ingest.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
+      Effect.sync(() => servePulses(nats, new Pulses({ views, decider, clock: systemClock, onError: warn }), warn)),
+      (door) => Effect.sync(() => door.close())
+    )
+    yield* Effect.acquireRelease(
       Effect.sync(() => serveFollows({ connection: nats, onError: warn })),
+      (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => serveGone({ views, connection: nats, onUnbound: (pod) => publisher.renew(pod), onError: warn })),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
