@@ -8,6 +8,7 @@ import { durationOf } from '#ops/home.ts'
 import { History } from '#projections/History.ts'
 import { Audit } from '#services/apiserver/Audit.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
+import { gated } from '#services/apiserver/gated.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
@@ -32,6 +33,7 @@ import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
 import type { LogDisk } from './disk.ts'
+import { noDamages, scrub } from './scrub.ts'
 
 export interface RunningApiServer {
   readonly views: Views
@@ -57,13 +59,15 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     const audit = new Audit(nats, systemClock, () => atLeast(disk.shortage()?.room ?? 'plenty', 'no-creates'))
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
     const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
-    const decider = new ApiDecider({
+    const damages = noDamages()
+    const deciding = new ApiDecider({
       views,
       clock: systemClock,
       settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podSecurity },
       shortage: () => disk.shortage(),
       onRefused: (intent, user, status) => audit.refused(intent, user, status)
     })
+    const decider = gated(deciding, damages.closed)
     yield* attempt('the objects every cluster has', () =>
       bootstrap({
         views,
@@ -122,9 +126,10 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
         }),
         (retention) => Effect.sync(() => retention.stop())
       )
+    yield* scrub(place, views, damages)
     const shutdown = new ShutdownCheck()
     const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
-    const asked = [PING, ...checks, disk.check]
+    const asked = [PING, ...checks, disk.check, damages.check]
     const server = yield* Effect.acquireRelease(
       attempt(`the API server on port ${config.apiPort}`, async () => {
         const made = new ApiServer({
