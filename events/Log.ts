@@ -45,12 +45,25 @@ export interface Follow {
   readonly onFailed: (error: Error) => void
 }
 
+export interface Range {
+  /** The first and the last sequence, both included. */
+  readonly from: number
+  readonly to: number
+  /** A subject, NATS wildcards allowed: other entries are left out. */
+  readonly filter?: string
+}
+
 export interface Log {
   readonly stream: StreamName | (string & {})
   /** Atomic: at most 1,000 appends; no subject twice. Rejects with AppendUncertain when the outcome is unknown. */
   append(appends: readonly Append[]): Promise<AppendResult>
   follow(follow: Follow): Subscription
   get(sequence: number): Promise<LogEntry | undefined>
+  /**
+   * What is stored in a range, in order. Pulled: the next batch is fetched when it is asked for, so a slow reader holds one
+   * batch (some hundred KiB, or one entry that is larger) and nothing on the server. Left-out sequences are not told.
+   */
+  read(range: Range): AsyncIterable<readonly LogEntry[]>
   /** The last entry on a subject with sequence ≤ upTo. */
   lastOn(subject: string, upTo?: number): Promise<LogEntry | undefined>
   lastSequence(): Promise<number>

@@ -1,5 +1,5 @@
 /** Between an object's key and its NATS subject: `ev.apps.deployments.default.web`. */
-import type { ObjectKey } from './Key.ts'
+import type { ObjectKey, ResourceRef } from './Key.ts'
 
 /** The streams that hold API objects; a kind lives in exactly one of them. */
 export type StreamName = 'EVENTS' | 'NOTICES' | 'PULSE'
@@ -22,6 +22,11 @@ const CLUSTER_SCOPE = '_'
 export const subjectOf = (stream: StreamName, key: ObjectKey): string =>
   `${ROOT[stream]}.${key.group === '' ? 'core' : encodeToken(key.group)}.${encodeToken(key.resource)}.` +
   `${key.namespace === '' ? CLUSTER_SCOPE : encodeToken(key.namespace)}.${encodeToken(key.name)}`
+
+/** The subjects of a whole collection, or of its part in one namespace: `ev.apps.deployments.>`. */
+export const subjectsOf = (stream: StreamName, ref: ResourceRef, namespace?: string): string =>
+  `${ROOT[stream]}.${ref.group === '' ? 'core' : encodeToken(ref.group)}.${encodeToken(ref.resource)}.` +
+  (namespace === undefined ? '>' : `${namespace === '' ? CLUSTER_SCOPE : encodeToken(namespace)}.>`)
 
 /** The key a subject names, or undefined when the subject does not name an object of that stream. */
 export const keyOfSubject = (stream: StreamName, subject: string): ObjectKey | undefined => {

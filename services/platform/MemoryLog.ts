@@ -2,7 +2,7 @@
  * The log in memory: JetStream's twin for tests, benchmarks without a disk, and the simulation, which makes its
  * acknowledgements and deliveries late (`Latency`) or loses them (`lose`).
  */
-import { AppendUncertain, type Append, type AppendResult, type Follow, type Log, type LogEntry, type Subscription } from '#events/Log.ts'
+import { AppendUncertain, type Append, type AppendResult, type Follow, type Log, type LogEntry, type Range, type Subscription } from '#events/Log.ts'
 import type { Clock } from './Clock.ts'
 
 export interface Latency {
@@ -16,6 +16,11 @@ export interface Latency {
 
 const AT_ONCE: Latency = { append: () => 0, deliver: () => 0 }
 const ACK_TIMEOUT_MS = 5_000
+/** Small, so that readers meet the end of a batch in tests as they do on a server. */
+const READ_BATCH = 64
+
+/** `*` is one token, `>` the rest. */
+const subjectPattern = (filter: string): RegExp => new RegExp(`^${filter.replace(/[.$+?()[\]{}|\\^]/g, '\\$&').replaceAll('*', '[^.]+').replace(/>$/, '.+')}$`)
 
 interface Follower extends Follow {
   next: number
@@ -97,6 +102,19 @@ export class MemoryLog implements Log {
   }
   async get(sequence: number): Promise<LogEntry | undefined> {
     return this.#entries[sequence - 1]
+  }
+  async *read({ from, to, filter }: Range): AsyncGenerator<readonly LogEntry[]> {
+    const wanted = filter === undefined ? undefined : subjectPattern(filter)
+    let batch: LogEntry[] = []
+    for (let sequence = Math.max(1, from); sequence <= Math.min(to, this.#entries.length); sequence++) {
+      const entry = this.#entries[sequence - 1]
+      if (entry === undefined || wanted?.test(entry.subject) === false) continue
+      batch.push(entry)
+      if (batch.length < READ_BATCH) continue
+      yield batch
+      batch = []
+    }
+    if (batch.length > 0) yield batch
   }
   async lastOn(subject: string, upTo = Number.MAX_SAFE_INTEGER): Promise<LogEntry | undefined> {
     const last = this.#last.get(subject)

@@ -1,4 +1,5 @@
 /** The log's contract, held by both twins: memory and JetStream on a real nats-server. */
+import { jetstreamManager } from '@nats-io/jetstream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AppendUncertain, type Append, type Log, type LogEntry } from '#events/Log.ts'
@@ -101,10 +102,58 @@ const contract = (name: string, open: () => Promise<Log>, close: () => Promise<v
     const results = await Promise.all(Array.from({ length: 8 }, (_, n) => it.append([append('race', String(n), 0)])))
     assert.is(results.filter(({ ok }) => ok).length, 1)
   })
+  log('reads a range in order, both ends included, by subject where asked', async () => {
+    const last = await it.lastSequence()
+    const read = async (range: Parameters<Log['read']>[0]): Promise<LogEntry[]> => (await Array.fromAsync(it.read(range))).flat()
+    assert.equal((await read({ from: 0, to: last + 10 })).map(({ sequence }) => sequence), Array.from({ length: last }, (_, n) => n + 1))
+    assert.equal((await read({ from: 2, to: 4 })).map(({ sequence, text }) => [sequence, text]), [[2, '1'], [3, '2'], [4, '2']])
+    assert.equal((await read({ from: 1, to: 7, filter: 'ev.core.configmaps.*.a' })).map(({ sequence }) => sequence), [1, 3])
+    assert.equal((await read({ from: 1, to: 7, filter: 'ev.core.configmaps.default.>' })).map(({ sequence }) => sequence), [1, 2, 3, 4, 5, 6, 7])
+    assert.equal(await read({ from: 1, to: 7, filter: 'ev.core.secrets.>' }), [])
+    assert.equal(await read({ from: last + 1, to: last + 9 }), [])
+    assert.equal((await read({ from: 1, to: 1 }))[0], await it.get(1))
+  })
+  log('reads in batches: entries larger than a batch, and more of them than one holds', async () => {
+    const from = (await it.lastSequence()) + 1
+    const large = 'x'.repeat(700_000)
+    for (let n = 0; n < 3; n++) await it.append([{ ...append(`large-${n}`, '', 0), text: large }])
+    await it.append(Array.from({ length: 300 }, (_, n) => append(`small-${n}`, 'y', 0)))
+    const sizes: number[] = []
+    const sequences: number[] = []
+    for await (const batch of it.read({ from, to: from + 302 })) {
+      sizes.push(batch.reduce((sum, { text }) => sum + text.length, 0))
+      sequences.push(...batch.map(({ sequence }) => sequence))
+    }
+    assert.equal(sequences, Array.from({ length: 303 }, (_, n) => from + n))
+    assert.ok(sizes.length >= 2, 'a batch of its own for a reader that is not done with the last one')
+  })
   log.run()
 }
 
 contract('memory', async () => new MemoryLog('EVENTS', systemClock), async () => {})
+
+const reading = suite('JetStream: reading a range')
+reading('holds about one batch at a time and leaves no consumer behind', async () => {
+  const own = await startNats()
+  try {
+    const connection = await own.as('apiserver')
+    const log = new JetStreamLog(connection, 'EVENTS')
+    const large = 'x'.repeat(200_000)
+    for (let n = 0; n < 40; n++) await log.append([{ ...append(`large-${n}`, '', 0), text: large }])
+    const before = connection.stats().inBytes
+    const batches = log.read({ from: 1, to: 40 })
+    const first = await batches.next()
+    assert.is(first.value?.[0]?.sequence, 1)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    assert.ok(connection.stats().inBytes - before < 1_000_000, `${connection.stats().inBytes - before} bytes came for one batch`)
+    await batches.return(undefined)
+    const { streams } = await jetstreamManager(connection, { checkAPI: false })
+    assert.is((await streams.info('EVENTS')).state.consumer_count, 0)
+  } finally {
+    await own.stop()
+  }
+})
+reading.run()
 
 let nats: TestNats
 contract(

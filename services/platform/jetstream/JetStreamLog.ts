@@ -7,8 +7,9 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, nuid, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import { EXPECTED_HEADER } from '#events/Event.ts'
-import { AppendUncertain, type Append, type AppendResult, type Follow, type Log, type LogEntry, type Subscription } from '#events/Log.ts'
+import { AppendUncertain, type Append, type AppendResult, type Follow, type Log, type LogEntry, type Range, type Subscription } from '#events/Log.ts'
 import { followStream } from './follow.ts'
+import { fetchBatch, readRange } from './read.ts'
 
 const ACK_TIMEOUT_MS = 5_000
 /** "wrong last sequence", with and (from a replicated stream) without the number. */
@@ -95,6 +96,10 @@ export class JetStreamLog implements Log {
     const jsm = await this.#jsm()
     return entryOf(await orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence })))
   }
+  async *read(range: Range): AsyncGenerator<readonly LogEntry[]> {
+    const jsm = await this.#jsm()
+    yield* readRange(range, (from) => again(() => fetchBatch(jsm, this.stream, from, range.filter)))
+  }
   async lastOn(subject: string, upTo?: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
     if (upTo === undefined) return entryOf(await orNothing(() => jsm.direct.getMessage(this.stream, { last_by_subj: subject })))
@@ -140,7 +145,7 @@ const orNothing = async <Found>(ask: () => Promise<Found | null>): Promise<Found
   }
 }
 
-interface Stored {
+export interface Stored {
   readonly subject: string
   readonly seq: number
   readonly header: MsgHdrs
@@ -148,7 +153,13 @@ interface Stored {
   readonly time: Date
 }
 
-const entryOf = (message: Stored | null): LogEntry | undefined =>
-  message === null
-    ? undefined
-    : { subject: message.subject, sequence: message.seq, headers: plainHeaders(message.header), text: decoder.decode(message.data), time: message.time.getTime() }
+const entryOf = (message: Stored | null): LogEntry | undefined => (message === null ? undefined : storedEntry(message))
+
+/** What the server adds to a direct get's answer: not the event's, and not there when it is followed. */
+const ADDED = ['Nats-Stream', 'Nats-Subject', 'Nats-Sequence', 'Nats-Time-Stamp', 'Nats-Num-Pending', 'Nats-Last-Sequence']
+
+export const storedEntry = (message: Stored): LogEntry => {
+  const headers = plainHeaders(message.header)
+  for (const name of ADDED) delete headers[name]
+  return { subject: message.subject, sequence: message.seq, headers, text: decoder.decode(message.data), time: message.time.getTime() }
+}
