@@ -8,11 +8,11 @@ import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import type { Log, LogEntry, Subscription } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { Objects, type Change, type Collection, type Entry, type ObjectsView } from '#projections/Objects.ts'
-import { Window } from '#projections/Window.ts'
+import { Window, type WindowLimits } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
 
-/** Enough for some minutes of a busy cluster; older watches are served from the log. */
-const WINDOW = 16_384
+/** Objects on their way through the log; those beyond are parsed when they come back. */
+const OWN_BYTES = 4 * 1024 * 1024
 
 /** A projection besides Objects that wants every event in order: history, causes, metrics. */
 export interface Fold {
@@ -29,12 +29,13 @@ export class View {
   readonly name: string
   readonly log: Log
   readonly objects = new Objects()
-  readonly window = new Window(WINDOW)
+  #window: Window | undefined
   readonly #clock: Clock
   readonly #subscribers = new Set<(change: Change) => void>()
   readonly #folds: Fold[] = []
   /** Objects this process wrote and has parsed already, by sequence, until their events come back. */
-  readonly #own = new Map<number, KubeObject>()
+  readonly #own = new Map<number, { readonly object: KubeObject; readonly bytes: number }>()
+  #ownBytes = 0
   #waiters: { sequence: number; resolve: () => void; reject: (error: Error) => void; timer: Timer }[] = []
   #subscription: Subscription | undefined
   #failed: Error | undefined
@@ -50,6 +51,11 @@ export class View {
   alsoFold(fold: Fold): void {
     this.#folds.push(fold)
   }
+  /** Remembers the changes from now on, for watches; most processes have none and remember nothing. */
+  remember(limits: WindowLimits): Window {
+    this.#window ??= new Window(limits, this.objects.sequence)
+    return this.#window
+  }
   /** Resolves when everything in the stream at this moment is folded. */
   async start(): Promise<void> {
     const first = await this.log.firstSequence()
@@ -61,7 +67,7 @@ export class View {
         onCaughtUp: (last) => {
           this.objects.endLoad()
           // What was replayed is not in the window: watches that start before it are answered from the log.
-          this.window.reset(Math.max(last, this.objects.sequence))
+          this.#window?.reset(Math.max(last, this.objects.sequence))
           resolve()
         },
         onFailed: (error) => {
@@ -80,9 +86,11 @@ export class View {
     this.#subscribers.add(onChange)
     return { close: () => this.#subscribers.delete(onChange) }
   }
-  /** The writer's parsed object for a sequence it was just acknowledged: spares parsing the event when it comes back. */
-  offer(sequence: number, object: KubeObject): void {
-    if (sequence > this.objects.sequence) this.#own.set(sequence, object)
+  /** The writer's parsed object for a sequence it was just acknowledged: spares parsing the event when it comes back. `bytes`: its text's. */
+  offer(sequence: number, object: KubeObject, bytes: number): void {
+    if (sequence <= this.objects.sequence || this.#own.has(sequence) || this.#ownBytes + bytes > OWN_BYTES) return
+    this.#own.set(sequence, { object, bytes })
+    this.#ownBytes += bytes
   }
   /** Resolves when `sequence` is folded; rejects with ViewBehind after `timeoutMs`. */
   waitFor(sequence: number, timeoutMs = 10_000): Promise<void> {
@@ -105,12 +113,13 @@ export class View {
     for (const entry of entries) {
       const facts = decodeFacts(this.stream, entry)
       const own = this.#own.get(entry.sequence)
-      if (own !== undefined) this.#own.delete(entry.sequence)
-      const change = this.objects.apply(facts, entry.text, own)
+      if (own !== undefined && this.#own.delete(entry.sequence)) this.#ownBytes -= own.bytes
+      const change = this.objects.apply(facts, entry.text, own?.object)
       for (const fold of this.#folds) fold.apply(entry)
       if (change === undefined) continue
-      this.window.push(change)
+      this.#window?.push(change)
       for (const subscriber of this.#subscribers) subscriber(change)
+      change.previous?.outdated()
     }
     if (this.#waiters.length === 0) return
     const reached = this.objects.sequence

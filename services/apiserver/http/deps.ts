@@ -6,6 +6,7 @@ import type { NodeCalls } from '../../platform/NodeLink.ts'
 import type { Views } from '../../platform/View.ts'
 import type { Decider } from '../Decider.ts'
 import type { Tokens } from '../nodes/Tokens.ts'
+import type { Limits } from './limits.ts'
 
 export interface ApiDeps {
   readonly decider: Decider
@@ -19,4 +20,6 @@ export interface ApiDeps {
   /** `host:port`, as clients reach it. */
   readonly address: string
   readonly onError: (error: unknown) => void
+  /** What is not named is as `LIMITS` says. */
+  readonly limits?: Partial<Limits>
 }

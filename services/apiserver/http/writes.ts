@@ -1,32 +1,28 @@
 /** create, update, patch, delete over HTTP: the request becomes an intent, the decision becomes the answer. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { DeleteOptions, Intent, IntentResult, IntentVerb, PatchType, UserInfo } from '#events/Intent.ts'
+import type { IncomingMessage } from 'node:http'
+import type { DeleteOptions, Intent, IntentResult, IntentVerb, PatchType } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, invalid, methodNotAllowed, unsupportedMediaType } from '#events/Refusal.ts'
 import { cannotDecode, strictDecodingError } from '#events/schema/validate.ts'
 import { apiVersionOf } from '../request/decode.ts'
-import { parseBody, parseJson, readBody } from '../request/body.ts'
+import { parseBody, parseJson } from '../request/body.ts'
 import type { ApiDeps } from './deps.ts'
+import type { Exchange } from './exchange.ts'
 import type { ResourcePath } from './paths.ts'
 import { sendJson, sendRefusal, sendText, warningsOf } from './respond.ts'
 
 const VERBS: Readonly<Record<string, IntentVerb>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
 const PATCHES: readonly PatchType[] = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml']
 
-export interface WriteRequest {
-  readonly kind: Kind
-  readonly path: ResourcePath
-  readonly query: URLSearchParams
-  readonly user: UserInfo
-}
-
-export const write = async (deps: ApiDeps, request: IncomingMessage, response: ServerResponse, { kind, path, query, user }: WriteRequest): Promise<void> => {
+export const write = async (deps: ApiDeps, exchange: Exchange, kind: Kind, path: ResourcePath): Promise<void> => {
+  const { request, user, target } = exchange
+  const { query } = target
   const verb = VERBS[request.method ?? '']
   if (verb === undefined) throw methodNotAllowed()
   const subresource = kind.subresources?.find(({ name }) => name === path.subresource)
   const bodyKind = { apiVersion: subresource?.kind === undefined ? apiVersionOf(kind) : `${subresource.group === undefined || subresource.group === '' ? '' : `${subresource.group}/`}${subresource.version ?? 'v1'}`, kind: subresource?.kind ?? kind.kind }
-  const bytes = await readBody(request)
+  const bytes = await exchange.readBody()
   const options = optionsOf(query, request)
   const strict = options.fieldValidation !== 'Ignore'
   const base = {
@@ -52,16 +48,16 @@ export const write = async (deps: ApiDeps, request: IncomingMessage, response: S
     intent = { ...base, verb, name: verb === 'create' && path.name === '' ? (object.metadata?.name ?? '') : path.name, object }
   }
   if (duplicates.length > 0 && options.fieldValidation === 'Strict') throw cannotDecode(kind.version, kind.kind, strictDecodingError(duplicates))
-  const result = await deps.decider.submit(intent, user)
-  answer(request, response, duplicates.length > 0 && options.fieldValidation === 'Warn' && result.ok ? { ...result, warnings: [...duplicates, ...(result.warnings ?? [])] } : result)
+  const result = await deps.decider.submit(intent, user, true)
+  answer(exchange, duplicates.length > 0 && options.fieldValidation === 'Warn' && result.ok ? { ...result, warnings: [...duplicates, ...(result.warnings ?? [])] } : result)
 }
 
-export const answer = (request: IncomingMessage, response: ServerResponse, result: IntentResult): void => {
-  if (!result.ok) return sendRefusal(request, response, result.status)
+export const answer = (exchange: Exchange, result: IntentResult): void => {
+  if (!result.ok) return sendRefusal(exchange, result.status)
   const warnings = warningsOf(result.warnings)
-  if (warnings.length > 0) response.setHeader('warning', warnings)
-  if (result.text !== undefined) sendText(request, response, result.code, `${result.text}\n`)
-  else sendJson(request, response, result.code, result.object)
+  if (warnings.length > 0) exchange.response.setHeader('warning', warnings)
+  if (result.text !== undefined) sendText(exchange, result.code, `${result.text}\n`)
+  else sendJson(exchange, result.code, result.object)
 }
 
 const checkKind = (object: KubeObject, wanted: { readonly apiVersion: string; readonly kind: string }): void => {

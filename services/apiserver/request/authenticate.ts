@@ -2,6 +2,7 @@
 import { importSPKI, jwtVerify, type CryptoKey } from 'jose'
 import { createPublicKey } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { Http2Stream } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { UserInfo } from '#events/Intent.ts'
 import { forbidden, unauthorized } from '#events/Refusal.ts'
@@ -20,7 +21,7 @@ export class Authenticator {
   readonly #algorithm: string
   readonly #view: ObjectsView
   /** A connection's certificate does not change: asked once. */
-  readonly #certificates = new WeakMap<TLSSocket, UserInfo | null>()
+  readonly #certificates = new WeakMap<object, UserInfo | null>()
   #key: Promise<CryptoKey> | undefined
 
   constructor(serviceAccountPublicKey: string, view: ObjectsView) {
@@ -33,7 +34,7 @@ export class Authenticator {
   authenticate(request: IncomingMessage): UserInfo | Promise<UserInfo> {
     const token = bearerOf(request.headers.authorization)
     if (token !== undefined) return this.#byToken(token).then((user) => this.#impersonated(user, request))
-    const user = this.#byCertificate(request.socket as TLSSocket)
+    const user = this.#byCertificate(connectionOf(request))
     if (user === undefined) throw unauthorized()
     return this.#impersonated(user, request)
   }
@@ -74,7 +75,7 @@ export class Authenticator {
   }
   #impersonated(user: UserInfo, request: IncomingMessage): UserInfo {
     const as = one(request.headers['impersonate-user'])
-    const groups = (request.headersDistinct['impersonate-group'] ?? []).flatMap((group) => group)
+    const groups = valuesOf(request, 'impersonate-group')
     if (as === undefined) {
       if (groups.length > 0) throw forbidden({ group: '', resource: 'groups' }, '', 'requested groups without impersonating a user')
       return user
@@ -90,6 +91,15 @@ export class Authenticator {
     if (!allowed) throw forbidden({ group: '', resource }, who, `User "${user.username}" cannot impersonate resource "${resource}" in API group "" at the cluster scope`)
   }
 }
+
+/** The connection a request came on: of an HTTP/2 request, its session's (the request's own socket is one per stream). */
+const connectionOf = (request: IncomingMessage): TLSSocket => {
+  const { stream } = request as unknown as { readonly stream?: Http2Stream }
+  return (stream?.session?.socket ?? request.socket) as TLSSocket
+}
+
+/** Each value of a header that may come several times. */
+const valuesOf = ({ rawHeaders }: IncomingMessage, name: string): string[] => rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
 
 const bearerOf = (header: string | undefined): string | undefined => (header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1])
 const one = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)

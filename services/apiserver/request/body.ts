@@ -1,33 +1,11 @@
 /** From a request's bytes to a JSON value: JSON, YAML or protobuf, with faults in upstream's words. */
 import { parseDocument } from 'yaml'
-import { badRequest, tooLarge, unsupportedMediaType } from '#events/Refusal.ts'
+import { badRequest, unsupportedMediaType } from '#events/Refusal.ts'
 import { duplicateFields } from '#events/schema/duplicates.ts'
 import { decodeProtobuf, PROTOBUF_CONTENT_TYPE } from '../protobuf/decode.ts'
 import { ProtobufError } from '../protobuf/wire.ts'
-import type { IncomingMessage } from 'node:http'
 
-/** As upstream's default. */
-const LARGEST = 3 * 1024 * 1024
 const ACCEPTED = ['application/json', 'application/yaml', PROTOBUF_CONTENT_TYPE] as const
-
-export const readBody = (request: IncomingMessage): Promise<Buffer> =>
-  new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      if (size > LARGEST) {
-        request.removeAllListeners('data')
-        request.resume()
-        reject(tooLarge(`Request entity too large: limit is ${LARGEST}`))
-        return
-      }
-      chunks.push(chunk)
-    })
-    request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
-    request.on('error', reject)
-    request.on('aborted', () => reject(badRequest('the request was aborted')))
-  })
 
 export interface Body {
   readonly value: unknown

@@ -1,4 +1,4 @@
-/** get and list: from a Reader, selected, paged, and put together from texts that exist already. */
+/** get and list: from a Reader, selected and paged. What a list shows is found, and put together, while it is sent. */
 import type { Kind } from '#events/Kind.ts'
 import { objectId } from '#events/Key.ts'
 import { fieldMatcher, parseFieldSelector, requiredValue } from '#events/meta/FieldSelector.ts'
@@ -7,11 +7,17 @@ import { badRequest, expired, notFound, timedOut } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import { ViewBehind } from '../../platform/View.ts'
 import type { View } from '../../platform/View.ts'
+import { BREATHE, breathe } from '../http/breathe.ts'
+import type { Part } from '../http/slices.ts'
+import { shortListing, type Listing } from '../time-travel/Listing.ts'
+import type { Pages } from '../time-travel/Pages.ts'
 import type { Reader } from '../time-travel/Reader.ts'
 
 export type Matcher = (entry: Entry) => boolean
 
 export interface Selection {
+  /** Equal for selections that select the same in the same words. */
+  readonly id: string
   readonly matches: Matcher
   /** True when everything matches. */
   readonly all: boolean
@@ -24,13 +30,14 @@ export interface Selection {
 export const selectionOf = (kind: Kind, query: URLSearchParams, name: string): Selection => {
   const labels = query.get('labelSelector') ?? ''
   const fields = query.get('fieldSelector') ?? ''
-  if (labels === '' && fields === '' && name === '') return { matches: () => true, all: true }
+  if (labels === '' && fields === '' && name === '') return { id: '', matches: () => true, all: true }
   const selector = parseSelector(labels)
   const requirements = parseFieldSelector(fields)
   const byField = fieldMatcher(kind, requirements)
   const wanted = name === '' ? requiredValue(requirements, 'metadata.name') : name
   const node = requiredValue(requirements, 'spec.nodeName')
   return {
+    id: JSON.stringify([name, labels, fields]),
     matches: ({ object }) => (name === '' || object.metadata.name === name) && matches(selector, object.metadata.labels) && byField(object),
     all: false,
     ...(wanted === undefined ? {} : { name: wanted }),
@@ -81,47 +88,68 @@ const readToken = (token: string, now: number): Continue => {
   return parsed
 }
 
-export interface Page {
-  readonly entries: readonly Entry[]
+/** A list as it is answered: what is shown is found while it is sent. */
+export interface Page extends Part {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string; readonly remainingItemCount?: number }
   readonly first: boolean
 }
 
-/** `readerAt` reads at a sequence of the kind's stream: pages after the first see what the first saw. */
-export const listObjects = async (
-  kind: Kind,
-  namespace: string | undefined,
-  selection: Selection,
-  query: URLSearchParams,
-  reader: Reader,
-  readerAt: (sequence: number) => Reader,
-  now: number
-): Promise<Page> => {
-  const limit = limitOf(query)
-  const token = query.get('continue') ?? ''
-  const from = token === '' ? undefined : readToken(token, now)
-  const sequence = from?.v ?? reader.sequence(kind)
-  const source = from === undefined ? reader : readerAt(from.v)
-  const candidates = await candidatesOf(kind, namespace, selection, source)
-  const after = from === undefined ? candidates : candidates.filter(({ id }) => id > from.k)
-  const found = selection.all ? after : after.filter(selection.matches)
-  const resourceVersion = String(sequence)
-  if (limit === 0 || found.length <= limit) return { entries: found, metadata: { resourceVersion }, first: from === undefined }
-  const entries = found.slice(0, limit)
-  const next: Continue = { v: sequence, k: (entries.at(-1) as Entry).id, t: from?.t ?? now }
-  return {
-    entries,
-    metadata: { resourceVersion, continue: Buffer.from(JSON.stringify(next)).toString('base64url'), ...(selection.all ? { remainingItemCount: found.length - limit } : {}) },
-    first: from === undefined
-  }
+export interface ListRequest {
+  readonly kind: Kind
+  readonly namespace: string | undefined
+  readonly selection: Selection
+  readonly query: URLSearchParams
+  readonly reader: Reader
+  /** Reads at a sequence of the kind's stream: pages after the first see what the first saw. */
+  readonly readerAt: (sequence: number) => Reader
+  readonly pages: Pages
+  readonly now: number
 }
 
-const candidatesOf = async (kind: Kind, namespace: string | undefined, selection: Selection, reader: Reader): Promise<readonly Entry[]> => {
-  if (selection.name !== undefined && (namespace !== undefined || !kind.namespaced)) {
-    const entry = await reader.get(kind, namespace ?? '', selection.name)
-    return entry === undefined || entry.id !== objectId(namespace ?? '', selection.name) ? [] : [entry]
+export const listObjects = async ({ kind, namespace, selection, query, reader, readerAt, pages, now }: ListRequest): Promise<Page> => {
+  const limit = limitOf(query)
+  const token = query.get('continue') ?? ''
+  const begun = token === '' ? undefined : readToken(token, now)
+  const sequence = begun?.v ?? reader.sequence(kind)
+  const source = begun === undefined ? reader : readerAt(begun.v)
+  const metadata = { resourceVersion: String(sequence) }
+  const first = begun === undefined
+  const one = await onlyOne(kind, namespace, selection, source)
+  if (one !== undefined) {
+    const found = one.filter(selection.matches)
+    return { listing: shortListing(found), from: 0, to: found.length, matches: undefined, metadata, first }
   }
-  return reader.list(kind, namespace)
+  const listing = (begun === undefined ? undefined : pages.get(kind, namespace, sequence)) ?? source.list(kind, namespace)
+  const from = begun === undefined ? 0 : listing.after(begun.k)
+  const matches = selection.all ? undefined : selection.matches
+  if (limit === 0) return { listing, from, to: listing.size, matches, metadata, first }
+  const to = selection.all ? Math.min(listing.size, from + limit) : await endOf(listing, from, limit, selection.matches)
+  if (to >= listing.size) return { listing, from, to: listing.size, matches, metadata, first }
+  const last = await listing.at(to - 1)
+  const next: Continue = { v: sequence, k: last.id, t: begun?.t ?? now }
+  if (first) pages.keep(kind, namespace, sequence, listing)
+  return { listing, from, to, matches, metadata: { ...metadata, continue: Buffer.from(JSON.stringify(next)).toString('base64url'), ...(selection.all ? { remainingItemCount: listing.size - to } : {}) }, first }
+}
+
+/** Behind the `limit`th match; the listing's size when there is no match after it. */
+const endOf = async (listing: Listing, from: number, limit: number, matches: Matcher): Promise<number> => {
+  let end = listing.size
+  let found = 0
+  for (let index = from; index < listing.size; index++) {
+    if (index % BREATHE === 0) await breathe()
+    const at = listing.at(index)
+    if (!matches(at instanceof Promise ? await at : at)) continue
+    found += 1
+    if (found === limit) end = index + 1
+    else if (found > limit) return end
+  }
+  return listing.size
+}
+
+const onlyOne = async (kind: Kind, namespace: string | undefined, selection: Selection, reader: Reader): Promise<readonly Entry[] | undefined> => {
+  if (selection.name === undefined || (namespace === undefined && kind.namespaced)) return undefined
+  const entry = await reader.get(kind, namespace ?? '', selection.name)
+  return entry === undefined || entry.id !== objectId(namespace ?? '', selection.name) ? [] : [entry]
 }
 
 const limitOf = (query: URLSearchParams): number => {
