@@ -154,6 +154,8 @@ export class Outlets {
   readonly #stalled = new Set<Outlet>()
   /** Short answers on their way, by when they were written: the oldest first. */
   readonly #ended = new Map<ServerResponse, number>()
+  /** Connections that were asked whether they live. */
+  readonly #probed = new WeakSet<Http2Session>()
   #timer: Timer | undefined
 
   constructor(clock: Clock, timeoutMs: number) {
@@ -199,11 +201,14 @@ export class Outlets {
   }
   /** The connection may be as dead as its reader. */
   #probe(session: Http2Session | undefined): void {
-    if (session === undefined || session.destroyed) return
+    if (session === undefined || session.destroyed || this.#probed.has(session)) return
+    this.#probed.add(session)
     const gone = this.#clock.after(PING_MS, () => session.destroy())
     session.once('close', () => gone.cancel())
     const sent = session.ping((error) => {
-      if (error === null) gone.cancel()
+      if (error !== null) return
+      gone.cancel()
+      this.#probed.delete(session)
     })
     if (!sent) session.destroy()
   }
