@@ -61,7 +61,7 @@ export interface Log {
   get(sequence: number): Promise<LogEntry | undefined>
   /**
    * What is stored in a range, in order. Pulled: the next batch is fetched when it is asked for, so a slow reader holds one
-   * batch (some hundred KiB, or one entry that is larger) and nothing on the server. Left-out sequences are not told.
+   * batch (about a hundred KiB, or one entry that is larger) and nothing on the server. Left-out sequences are not told.
    */
   read(range: Range): AsyncIterable<readonly LogEntry[]>
   /** The last entry on a subject with sequence ≤ upTo. */

@@ -26,7 +26,7 @@ export interface Limits {
   readonly writeMs: number
   /** What a watcher may be behind before its watch ends, and all of them together. Bytes. */
   readonly watch: { readonly behind: number; readonly together: number }
-  /** Watches that are read from the log at the same time; more of them wait. */
+  /** Batches of the log (128 KiB, or one larger object) that late watchers are taking; more of them wait. */
   readonly replays: number
   readonly connections: number
 }

@@ -1,4 +1,4 @@
-/** What all watchers of a server together may keep waiting in memory, and how many are read from the log at once. */
+/** What all watchers of a server together may keep waiting in memory, and how many of them are read for at once. */
 
 export interface BacklogLimits {
   /** Bytes of lines that are kept for one watcher. */
@@ -7,6 +7,9 @@ export interface BacklogLimits {
   readonly together: number
   readonly replays: number
 }
+
+/** Measured: more reads at a time are no quicker, and their garbage lives long enough to be expensive. */
+const READS = 2
 
 /** A watcher who is behind. */
 export interface Straggler {
@@ -19,14 +22,16 @@ export class Backlog {
   readonly behind: number
   readonly #together: number
   readonly #slowest: (() => Straggler | undefined)[] = []
-  readonly #waiting: (() => void)[] = []
-  #replays: number
+  /** Batches of the log that their readers take. */
+  readonly replays: Turns
+  /** Batches being read and made into lines. */
+  readonly reads = new Turns(READS)
   #held = 0
 
   constructor({ behind, together, replays }: BacklogLimits) {
     this.behind = behind
     this.#together = together
-    this.#replays = replays
+    this.replays = new Turns(replays)
   }
   /** `slowest` of those who share this backlog. */
   add(slowest: () => Straggler | undefined): void {
@@ -50,16 +55,33 @@ export class Backlog {
       worst.leave()
     }
   }
-  /** A turn to read from the log, given back when done: each holds a batch while its client takes it. */
-  async replay(): Promise<{ release(): void }> {
-    if (this.#replays > 0) this.#replays -= 1
+}
+
+/** So many at a time; the others wait in line. */
+export class Turns {
+  readonly #waiting: (() => void)[] = []
+  #left: number
+
+  constructor(count: number) {
+    this.#left = count
+  }
+  async take(): Promise<{ release(): void }> {
+    if (this.#left > 0) this.#left -= 1
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))
     return {
       release: () => {
         const next = this.#waiting.shift()
-        if (next === undefined) this.#replays += 1
+        if (next === undefined) this.#left += 1
         else next()
       }
+    }
+  }
+  async during<Result>(task: () => Promise<Result>): Promise<Result> {
+    const turn = await this.take()
+    try {
+      return await task()
+    } finally {
+      turn.release()
     }
   }
 }

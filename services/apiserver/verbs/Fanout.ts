@@ -148,16 +148,22 @@ export class Fanout {
     const { backlog, versions, history } = this.#options
     const past = { view: this.#view, history, versions }
     await checkReach(past, from)
-    const place = await backlog.replay()
+    const batches = replay(past, request, from + 1, to)
+    const packer = new Packer()
     try {
-      const packer = new Packer()
-      for await (const told of replay(past, request, from + 1, to)) {
-        for (const one of told) packer.add(this.#text(watcher, one))
-        if (!(await outlet.pour(packer.all()))) return false
+      for (;;) {
+        const turn = await backlog.replays.take()
+        try {
+          const next = await backlog.reads.during(() => batches.next())
+          if (next.done === true) return !outlet.closed
+          for (const told of next.value) packer.add(this.#text(watcher, told))
+          if (!(await outlet.pour(packer.all()))) return false
+        } finally {
+          turn.release()
+        }
       }
-      return !outlet.closed
     } finally {
-      place.release()
+      await batches.return(undefined)
     }
   }
   /** A line for one watcher who catches up. */

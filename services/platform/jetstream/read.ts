@@ -10,7 +10,7 @@ import type { LogEntry, Range } from '#events/Log.ts'
 import { storedEntry } from './JetStreamLog.ts'
 
 /** One batch; an entry that is larger comes alone. */
-const BATCH_BYTES = 256 * 1024
+const BATCH_BYTES = 128 * 1024
 const BATCH_COUNT = 1_000
 /** Between two messages of a batch. */
 const STALL_MS = 5_000
