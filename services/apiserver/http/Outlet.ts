@@ -204,11 +204,14 @@ export class Outlets {
     if (session === undefined || session.destroyed || this.#probed.has(session)) return
     this.#probed.add(session)
     const gone = this.#clock.after(PING_MS, () => session.destroy())
-    session.once('close', () => gone.cancel())
-    const sent = session.ping((error) => {
-      if (error !== null) return
+    const over = (): void => {
       gone.cancel()
+      session.off('close', over)
       this.#probed.delete(session)
+    }
+    session.on('close', over)
+    const sent = session.ping((error) => {
+      if (error === null) over()
     })
     if (!sent) session.destroy()
   }
