@@ -1,9 +1,12 @@
 /** A cluster's home folder: where its state lives, and the choices made once when it was created. */
 import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { NO_EXEMPTIONS, readPodSecurity, type PodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
+import { fieldErrorBody } from '#events/Refusal.ts'
+import type { DiskSettings } from '#services/platform/disk/decide.ts'
 
 export interface ClusterConfig {
   readonly name: string
@@ -22,6 +25,26 @@ export interface ClusterConfig {
   /** First and last port, as upstream's --service-node-port-range. */
   readonly nodePortRange: string
   readonly bridge: string
+  /** Choices that can be changed later; absent ones have their defaults. */
+  readonly settings?: Settings
+}
+
+export interface Settings {
+  /** How long after a Secret's deletion its past versions can be read: `30d`, `12h`, `0s`, or `forever`. Default 30d. */
+  readonly keepDeletedSecrets?: string
+  /** What namespaces without Pod Security labels hold their pods to, and who is exempt (ops/docs/pod-security.md). */
+  readonly podSecurity?: PodSecurityConfiguration
+  /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
+  readonly disk?: DiskSettings
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `1h30m`, `30d`, `forever`, as milliseconds. Throws for what is no duration, naming the setting. */
+export const durationOf = (text: string, setting: string): number => {
+  if (text === 'forever') return Number.POSITIVE_INFINITY
+  if (!/^(\d+(\.\d+)?[smhd])+$/.test(text)) throw new Error(`settings.${setting}: "${text}" is no duration: write 12h, 30d, 1h30m or forever`)
+  return [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit as string] as number), 0)
 }
 
 /** $RECKON_HOME, or a folder of the user's. Absolute. */
@@ -43,8 +66,14 @@ export const privateFolder = (path: string): string => {
 export const writeSecret = (path: string, content: string | Uint8Array): void => {
   privateFolder(dirname(path))
   const next = `${path}.${process.pid}.new`
-  writeFileSync(next, content, { mode: 0o600 })
-  renameSync(next, path)
+  try {
+    writeFileSync(next, content, { mode: 0o600 })
+    renameSync(next, path)
+  } catch (error) {
+    // Of a disk that is full, half a file should not take what is left.
+    rmSync(next, { force: true })
+    throw error
+  }
 }
 
 export const configPath = (home: string): string => join(home, 'config.json')
@@ -58,6 +87,15 @@ export const readConfig = (home: string): ClusterConfig | undefined => {
   } catch (error) {
     throw new Error(`${path} can't be read: ${(error as Error).message}. It names the cluster; restore it rather than delete it.`)
   }
+}
+
+/** The configuration of Pod Security. Throws for one that has a fault: half of it in force would be a surprise in either direction. */
+export const podSecurityOf = (home: string, { settings: { podSecurity } = {} }: Pick<ClusterConfig, 'settings'>): PodSecurity => {
+  if (podSecurity === undefined) return NO_EXEMPTIONS
+  const read = readPodSecurity(podSecurity)
+  if ('configuration' in read) return read.configuration
+  const faults = read.faults.map((fault) => `settings.podSecurity.${fault.field}: ${fieldErrorBody(fault)}`)
+  throw new Error(`${configPath(home)} can't be used: ${faults.join('; ')}. See ops/docs/pod-security.md.`)
 }
 
 /** Reads the home's configuration, or chooses free ports and networks for a new cluster and writes it. */

@@ -35,11 +35,16 @@ const environment: Environment = {
   read: async (path, { accept, moment } = {}) => (await import('./up.ts')).ask(home, config(), `${moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`}${path}`, accept).catch(refusedConnection),
   connect: async () => {
     const { connectNats } = await import('./nats/connect.ts')
-    return connectNats(home, config(), 'admin', { waitOnFirstConnect: false, maxReconnectAttempts: 10 }).catch(() => {
+    return connectNats(home, config(), 'admin', { waitOnFirstConnect: false, maxReconnectAttempts: 100 }).catch(() => {
       throw new CliError(`error: the cluster's log in ${home} can't be reached; start the cluster with \`reckon up\``)
     })
   },
-  up: async ({ demo, report }) => (await import('./up.ts')).up({ home, demo, report }),
+  up: async ({ demo, acceptLoss, report }) => (await import('./up.ts')).up({ home, demo, acceptLoss, report }),
+  log: {
+    verify: async (report) => (await import('./log/commands.ts')).verify(home, config(), report),
+    strange: async (report) => (await import('./log/commands.ts')).strangeEntries(home, config(), report),
+    quarantine: async (stream, sequences, report) => (await import('./log/commands.ts')).quarantine(home, config(), stream, sequences, report)
+  },
   down: async ({ report }) => (await import('./up.ts')).down({ home, report }),
   status: async () => (await import('./up.ts')).status({ home }),
   run: async (components) => {

@@ -6,42 +6,67 @@ import { pathToFileURL } from 'node:url'
 import * as NodeRuntime from '@effect/platform-node/NodeRuntime'
 import * as Deferred from 'effect/Deferred'
 import * as Effect from 'effect/Effect'
+import * as Schedule from 'effect/Schedule'
 import type * as Scope from 'effect/Scope'
-import { loadOrCreateConfig, resolveHome } from './home.ts'
+import { LogDamaged, type Damage } from '#events/Log.ts'
+import { privateFolder, readConfig, resolveHome } from './home.ts'
 import { apiserver, type RunningApiServer } from './components/apiserver.ts'
 import type { Place } from './components/connection.ts'
 import { controllerManager, scheduler } from './components/control.ts'
-import { ensureNatsServer } from './nats/binary.ts'
-import { startNatsServer, type NatsServer } from './nats/server.ts'
+import { damaged } from './components/damaged.ts'
+import { logDisk, tellOfDisk, type LogDisk } from './components/disk.ts'
+import { renewal } from './components/renew.ts'
+import { LogKeeper } from './nats/keeper.ts'
+import { dropCopy, noteBlocks, storeFolder } from './nats/store.ts'
+import { rememberDamage } from './log/damage.ts'
 import { ensurePki } from './pki/pki.ts'
+import { claimHome } from './running.ts'
 
 export const COMPONENTS = ['apiserver', 'scheduler', 'controller-manager', 'kubelet', 'kube-proxy', 'dns'] as const
 export type Component = (typeof COMPONENTS)[number]
 
+// A full disk takes no log lines; that is no reason to end.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 const say = (line: string): void => void process.stdout.write(`${new Date().toISOString()} ${line}\n`)
 const messageOf = (error: unknown): string => (error instanceof Error ? `${error.message}` : String(error))
 
-/** Keeps nats-server running: it is adopted when it runs, and started again when it dies. */
-const natsKeeper = (home: string, config: Place['config']): Effect.Effect<void, Error, Scope.Scope> =>
+/** How often finished files of the log are written down. */
+const NOTE_EVERY = '1 minute'
+
+/** Keeps nats-server running. Ends with what is wrong with the log when it can't be opened as it was. */
+const keepLog = (place: Place, disk: LogDisk): Effect.Effect<readonly Damage[], Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const start = Effect.tryPromise({
-      try: async () => startNatsServer({ home, config, binary: (await ensureNatsServer(say)).path, report: say }),
-      catch: (cause) => new Error(messageOf(cause), { cause })
-    })
-    const first = yield* start
-    const keep = (server: NatsServer): Effect.Effect<never, Error> =>
-      Effect.promise(() => server.exited).pipe(
-        Effect.tap(() => Effect.sync(() => say('nats-server is gone; starting it again'))),
-        Effect.andThen(() => start.pipe(Effect.retry({ times: 5 }))),
-        Effect.flatMap(keep)
+    const { home, config } = place
+    const prepare = async (): Promise<void> => {
+      disk.complaints.reset()
+      await disk.watch.look()
+    }
+    const keeper = yield* Effect.acquireRelease(
+      Effect.sync(() => new LogKeeper({ home, config, report: say, prepare, onDamaged: (damage) => place.fatal('the log', new LogDamaged(damage)) })),
+      (open) => Effect.sync(() => open.stop())
+    )
+    disk.keeper = keeper
+    const damages = yield* Effect.tryPromise({ try: () => keeper.open(), catch: (cause) => new Error(messageOf(cause), { cause }) })
+    if (damages.length > 0) return damages
+    yield* Effect.forkScoped(
+      Effect.tryPromise(() => noteBlocks(home, Date.now())).pipe(
+        Effect.catch((error) => Effect.sync(() => place.warn('the log', error))),
+        Effect.repeat(Schedule.spaced(NOTE_EVERY))
       )
-    yield* Effect.forkScoped(keep(first))
+    )
+    return []
   })
+
+/** What is wrong with the log, whoever found it; other failures stay failures. */
+const damagesIn = (error: unknown): readonly Damage[] | undefined => (error instanceof LogDamaged ? [error.damage] : undefined)
 
 /** Runs the components until the process is told to end. */
 export const run = (home: string, components: readonly Component[]): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const config = yield* Effect.promise(() => loadOrCreateConfig(home, say))
+    const config = readConfig(home)
+    // Not made here: a home whose disk is not mounted yet is no new cluster.
+    if (config === undefined) return yield* Effect.fail(new Error(`there is no cluster in ${home}; \`reckon up\` makes one`))
     yield* Effect.promise(() => ensurePki(home, config))
     const failed = yield* Deferred.make<never, Error>()
     const place: Place = {
@@ -50,19 +75,32 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
       warn: (component, error) => say(`${component}: ${messageOf(error)}`),
       fatal: (component, error) => {
         say(`${component} can't go on: ${messageOf(error)}`)
+        rememberDamage(home, damagesIn(error) ?? [])
         Effect.runFork(Deferred.fail(failed, error instanceof Error ? error : new Error(String(error))))
       }
     }
     const has = (component: Component): boolean => components.includes(component)
-    if (has('apiserver')) yield* natsKeeper(home, config)
     let api: RunningApiServer | undefined
-    if (has('apiserver')) api = yield* apiserver(place)
+    if (has('apiserver')) {
+      privateFolder(storeFolder(home))
+      const disk = yield* logDisk(place)
+      const damages = yield* keepLog(place, disk)
+      if (damages.length > 0) return yield* damaged(place, damages)
+      const started = yield* apiserver(place, disk).pipe(Effect.catchIf((error) => damagesIn(error) !== undefined, (error) => Effect.succeed(damagesIn(error) ?? [])))
+      if (!('decider' in started)) return yield* damaged(place, started)
+      api = started
+      dropCopy(home)
+      yield* renewal(place, api)
+      yield* tellOfDisk(place, disk, started)
+    }
     if (has('controller-manager')) yield* controllerManager(place, api)
     if (has('scheduler')) yield* scheduler(place, api)
     if (has('kubelet') || has('kube-proxy') || has('dns')) {
       const { agent } = yield* Effect.promise(() => import('./components/agent.ts'))
       yield* agent(place, components)
     }
+    // Comes last, and so goes first: who asks whether to send work here learns that this ends before anything else does.
+    yield* Effect.addFinalizer(() => Effect.sync(() => api?.ending()))
     say(`running: ${components.join(', ')}`)
     yield* Deferred.await(failed)
   })
@@ -78,5 +116,13 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     return at < 0 ? undefined : process.argv[at + 1]
   }
   const named = option('--components')?.split(',') as Component[] | undefined
-  runComponents(option('--home') ?? resolveHome(), named ?? COMPONENTS)
+  const home = option('--home') ?? resolveHome()
+  try {
+    claimHome(home)
+  } catch (error) {
+    say(messageOf(error))
+    // A full disk takes no pid file; who looks for the process then looks in vain, and that is all.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') process.exit(1)
+  }
+  runComponents(home, named ?? COMPONENTS)
 }

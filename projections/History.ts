@@ -42,7 +42,7 @@ export class History {
   }
   apply(entry: LogEntry): void {
     if (entry.sequence <= this.lastSequence) return
-    this.#remember(entry.sequence, entry.time)
+    this.pass(entry)
     const key = keyOfSubject(this.#stream, entry.subject)
     if (key === undefined) return
     const collection = resourceId(key)
@@ -53,6 +53,13 @@ export class History {
     const versions = objects.get(id)
     if (versions === undefined) objects.set(id, [version])
     else versions.push(version)
+  }
+  /** An entry that is no event is a place in time all the same. */
+  pass({ sequence, time, headers }: LogEntry): void {
+    if (sequence <= this.lastSequence) return
+    // The decider's clock and not the log's: a restored log was stored later than it happened.
+    const decided = Date.parse(headers['ce-time'] ?? '')
+    this.#remember(sequence, Number.isNaN(decided) ? time : decided)
   }
   #remember(sequence: number, time: number): void {
     if (this.#count === this.#sequences.length) {

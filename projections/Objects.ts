@@ -36,6 +36,12 @@ export class Entry {
   outdated(): void {
     this.#object = undefined
   }
+  /** The same as the last state of an object that left its stream by itself. */
+  expired(): Entry {
+    const last = new Entry({ ...this.facts, deleted: true }, this.#body ?? (this.#text as string), this.#object)
+    last.#text = this.#text
+    return last
+  }
   /** With metadata.resourceVersion. Shared: never change it in place. */
   get object(): KubeObject {
     if (this.#object === undefined) this.#object = JSON.parse(this.text) as KubeObject
@@ -56,6 +62,8 @@ export interface Change {
   /** After the change; for DELETED the last state, at the deletion's sequence. */
   readonly entry: Entry
   readonly previous: Entry | undefined
+  /** No event tells it: the object's last one left its stream, which keeps entries for a time only. */
+  readonly expired?: true
 }
 
 /** An index: the values under which an object of a collection is found. */
@@ -184,6 +192,8 @@ export class Objects implements ObjectsView {
   readonly #collections = new Map<string, Collection>()
   /** Last sequence per subject, deleted objects included: what the next write must expect. */
   readonly #heads = new Map<string, number>()
+  /** Entries that were passed over stand in the log all the same: what the next write of their object must expect. */
+  readonly #passed = new Map<string, number>()
   #loading = false
 
   get(key: ObjectKey): Entry | undefined {
@@ -200,9 +210,26 @@ export class Objects implements ObjectsView {
   }
   /** The sequence of the last event on the object's subject; 0 when it never had one. */
   head(key: ObjectKey): number {
-    const entry = this.get(key)
-    if (entry !== undefined) return entry.sequence
-    return this.#heads.get(`${resourceId(key)}/${objectId(key.namespace, key.name)}`) ?? 0
+    const subject = `${resourceId(key)}/${objectId(key.namespace, key.name)}`
+    const folded = this.get(key)?.sequence ?? this.#heads.get(subject) ?? 0
+    return Math.max(folded, this.#passed.get(subject) ?? 0)
+  }
+  /** An entry that is no event: the fold goes on behind it. `key`: the object it claims to be of. */
+  pass(sequence: number, key?: ObjectKey): void {
+    this.sequence = Math.max(this.sequence, sequence)
+    if (key !== undefined) this.#passed.set(`${resourceId(key)}/${objectId(key.namespace, key.name)}`, sequence)
+  }
+  /** What stood before `first` has left the stream by itself, and leaves here as well. */
+  expire(first: number): readonly Change[] {
+    const changes: Change[] = []
+    for (const collection of this.#collections.values())
+      for (const previous of [...collection.values()]) {
+        if (previous.sequence >= first) continue
+        collection.remove(previous)
+        changes.push({ type: 'DELETED', entry: previous.expired(), previous, expired: true })
+      }
+    for (const heads of [this.#heads, this.#passed]) for (const [subject, sequence] of heads) if (sequence < first) heads.delete(subject)
+    return changes
   }
   /** From here to `endLoad` events are only collected: nobody may look. */
   beginLoad(): void {
@@ -219,6 +246,7 @@ export class Objects implements ObjectsView {
     const collection = this.collection(facts.key)
     const entry = new Entry(facts, body, object)
     const subject = `${resourceId(facts.key)}/${entry.id}`
+    this.#passed.delete(subject)
     if (this.#loading) {
       collection.sequence = facts.sequence
       if (facts.deleted) {

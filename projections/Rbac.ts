@@ -98,7 +98,7 @@ export const rulesFor = (view: ObjectsView, user: UserInfo, namespace: string): 
 }
 
 /** True when every single permission of `rule` is granted by some rule of `owned`. */
-const covered = (owned: readonly Rule[], rule: Rule): boolean => {
+export const covered = (owned: readonly Rule[], rule: Rule): boolean => {
   const verbs = rule.verbs ?? []
   // A rule with both halves is not valid, but it is judged here first: both must be held.
   const paths = rule.nonResourceURLs ?? []

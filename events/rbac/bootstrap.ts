@@ -10,17 +10,22 @@ interface Rule {
 
 const RBAC = 'rbac.authorization.k8s.io'
 const LABELS = { 'kubernetes.io/bootstrapping': 'rbac-defaults' }
+/** Rules a newer version adds are added to the stored role at a start, unless somebody says no here. */
+export const AUTOUPDATE = 'rbac.authorization.kubernetes.io/autoupdate'
+const ANNOTATIONS = { [AUTOUPDATE]: 'true' }
 const READ = ['get', 'list', 'watch'] as const
+/** With the right to read what was there before. */
+const READ_PAST = [...READ, 'history'] as const
 const WRITE = ['create', 'delete', 'deletecollection', 'patch', 'update'] as const
 
 const rule = (apiGroups: string | readonly string[], resources: readonly string[], verbs: readonly string[]): Rule => ({ apiGroups: typeof apiGroups === 'string' ? [apiGroups] : apiGroups, resources, verbs })
 
-const role = (name: string, rules: readonly Rule[]): KubeObject => ({ apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', metadata: { name, labels: LABELS }, rules })
+const role = (name: string, rules: readonly Rule[]): KubeObject => ({ apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', metadata: { name, labels: LABELS, annotations: ANNOTATIONS }, rules })
 
 const binding = (name: string, roleName: string, subjects: readonly { kind: string; name: string; namespace?: string }[]): KubeObject => ({
   apiVersion: `${RBAC}/v1`,
   kind: 'ClusterRoleBinding',
-  metadata: { name, labels: LABELS },
+  metadata: { name, labels: LABELS, annotations: ANNOTATIONS },
   roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: roleName },
   subjects: subjects.map((subject) => ({ ...(subject.kind === 'ServiceAccount' ? {} : { apiGroup: RBAC }), ...subject }))
 })
@@ -33,9 +38,10 @@ const CORE_WRITE = ['configmaps', 'endpoints', 'persistentvolumeclaims', 'pods',
 const APPS = ['controllerrevisions', 'daemonsets', 'deployments', 'deployments/scale', 'deployments/status', 'replicasets', 'replicasets/scale', 'replicasets/status', 'statefulsets', 'statefulsets/scale', 'statefulsets/status']
 const WORKLOADS = ['apps', 'batch', 'autoscaling', 'policy', 'networking.k8s.io']
 
-const VIEW: readonly Rule[] = [rule('', CORE_READ, READ), rule('apps', APPS, READ), rule(['batch', 'autoscaling', 'policy', 'networking.k8s.io'], ['*'], READ), rule('discovery.k8s.io', ['endpointslices'], READ)]
+const VIEW: readonly Rule[] = [rule('', CORE_READ, READ_PAST), rule('apps', APPS, READ_PAST), rule(['batch', 'autoscaling', 'policy', 'networking.k8s.io'], ['*'], READ_PAST), rule('discovery.k8s.io', ['endpointslices'], READ_PAST)]
 const EDIT: readonly Rule[] = [...VIEW, rule('', [...CORE_WRITE, 'secrets'], [...READ, ...WRITE]), rule('', ['serviceaccounts'], ['impersonate']), rule('', ['serviceaccounts/token'], ['create']), rule(WORKLOADS, ['*'], [...READ, ...WRITE]), rule('coordination.k8s.io', ['leases'], [...READ, ...WRITE])]
-const ADMIN: readonly Rule[] = [...EDIT, rule(RBAC, ['roles', 'rolebindings'], [...READ, ...WRITE]), rule('authorization.k8s.io', ['localsubjectaccessreviews'], ['create'])]
+/** Who may edit Secrets may read them; what they held before is for who administers the namespace. */
+const ADMIN: readonly Rule[] = [...EDIT, rule('', ['secrets'], ['history']), rule(RBAC, ['roles', 'rolebindings'], [...READ, ...WRITE]), rule('authorization.k8s.io', ['localsubjectaccessreviews'], ['create'])]
 
 const EVENTS = rule(['', 'events.k8s.io'], ['events'], ['create', 'patch', 'update'])
 

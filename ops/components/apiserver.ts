@@ -1,50 +1,63 @@
 /** The API server as a scoped resource: views, decider, both doors, and the agents' side. */
-import { createPublicKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
-import { jetstreamManager } from '@nats-io/jetstream'
 import type { StreamName } from '#events/Subject.ts'
-import { ensureStreams } from '#ops/nats/streams.ts'
-import { firstServiceAddress, pkiFile } from '#ops/pki/pki.ts'
+import { ensurePki, firstServiceAddress, pkiFile, type Pki } from '#ops/pki/pki.ts'
+import { durationOf } from '#ops/home.ts'
 import { History } from '#projections/History.ts'
 import { Audit } from '#services/apiserver/Audit.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
+import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
-import { ApiServer } from '#services/apiserver/http/ApiServer.ts'
+import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
+import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
+import { PING } from '#services/apiserver/http/health.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
+import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
+import { Retention } from '#services/apiserver/secrets/Retention.ts'
 import { systemClock } from '#services/platform/Clock.ts'
+import { atLeast } from '#services/platform/disk/decide.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
 import type { Views } from '#services/platform/View.ts'
+import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
+import type { LogDisk } from './disk.ts'
 
 export interface RunningApiServer {
   readonly views: Views
   readonly decider: Decider
+  /** Puts renewed certificates and keys into use. */
+  renew(tls: TlsFiles, signing: KeyMaterial): void
+  /** Not ready from now on. */
+  ending(): void
 }
 
 const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<Value, Error> =>
   Effect.tryPromise({ try: run, catch: (cause) => new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }) })
 
-export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
+export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }: Pki): KeyMaterial => ({ privateKey: serviceAccountKey, publicKeys: serviceAccountPublicKeys })
+
+export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { home, config } = place
     const warn = (error: unknown): void => place.warn('apiserver', error)
     const nats = yield* connection(place, 'apiserver')
-    yield* attempt('the streams', async () => ensureStreams(await jetstreamManager(nats, { checkAPI: false })))
     const histories = new Map<StreamName, History>((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new History(stream)]))
-    const views = yield* wholeViews(place, 'apiserver', nats, (stream) => [histories.get(stream) as History])
-    const audit = new Audit(nats, systemClock)
+    const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, (stream) => [histories.get(stream) as History])
+    const audit = new Audit(nats, systemClock, () => atLeast(disk.shortage()?.room ?? 'plenty', 'no-creates'))
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
+    const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
     const decider = new ApiDecider({
       views,
       clock: systemClock,
-      settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high] },
+      settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podSecurity },
+      shortage: () => disk.shortage(),
       onRefused: (intent, user, status) => audit.refused(intent, user, status)
     })
     yield* attempt('the objects every cluster has', () =>
@@ -61,7 +74,8 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
       })
     )
     const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
-    const tokens = new Tokens(read('sa.key'), systemClock)
+    const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))
+    const tokens = new Tokens(signingKeys, systemClock)
     yield* Effect.acquireRelease(
       attempt('bindings', async () => {
         const publisher = new BindingPublisher({ views, connection: nats, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
@@ -79,26 +93,52 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
       (ingest) => Effect.promise(() => ingest.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => serveIntents(nats, decider, warn)),
+      Effect.sync(() => serveFollows({ connection: nats, onError: warn })),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
+      Effect.sync(() => serveIntents(nats, decider, warn)),
+      (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    const { vault } = views.of({ group: '', resource: 'secrets' })
+    if (vault !== undefined)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const retention = new Retention({ views, keys: vault.keys, clock: systemClock, keep: durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets'), onError: warn })
+          retention.start()
+          return retention
+        }),
+        (retention) => Effect.sync(() => retention.stop())
+      )
+    const shutdown = new ShutdownCheck()
+    const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
+    const asked = [PING, ...checks, disk.check]
+    const server = yield* Effect.acquireRelease(
       attempt(`the API server on port ${config.apiPort}`, async () => {
-        const server = new ApiServer({
+        const made = new ApiServer({
           decider,
           views,
           histories,
           nodeCalls: new NatsNodeCalls(nats),
           clock: systemClock,
           tokens,
-          serviceAccountPublicKey: createPublicKey(read('sa.key')).export({ type: 'spki', format: 'pem' }) as string,
+          signingKeys,
           address: `127.0.0.1:${config.apiPort}`,
-          onError: warn
+          onError: warn,
+          health: { livez: [PING, ...checks.filter(({ name }) => name === 'log')], healthz: asked, readyz: [...asked, shutdown] }
         })
-        await server.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)
-        return server
+        await made.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)
+        return made
       }),
-      (server) => Effect.promise(() => server.close())
+      (listening) => Effect.promise(() => listening.close())
     )
-    return { views, decider }
+    return {
+      views,
+      decider,
+      ending: () => shutdown.begin(),
+      renew: (tls, signing) => {
+        server.renew(tls)
+        signingKeys.replace(signing)
+      }
+    }
   })

@@ -1,13 +1,23 @@
 /** Connections and views as scoped resources: what every component begins with. */
+import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import { streamOf } from '#events/scheme.ts'
-import { ENDPOINT_SLICES, SERVICES } from '#ops/nats/users.ts'
+import type { LogEntry } from '#events/Log.ts'
+import { loadMasters, loadSeal } from '#ops/log/keys.ts'
+import { ledgerFolder } from '#ops/nats/streams.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import type { ClusterConfig } from '#ops/home.ts'
 import { systemClock } from '#services/platform/Clock.ts'
+import type { Appends } from '#services/platform/jetstream/Appends.ts'
+import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
+import { Integrity } from '#services/platform/ledger/Integrity.ts'
+import type { Seal } from '#services/platform/ledger/Seal.ts'
+import { KEYS, ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
+import { Vault } from '#services/platform/secrets/Vault.ts'
 import { View, Views, type Fold } from '#services/platform/View.ts'
 
 /** Where a component runs. */
@@ -49,34 +59,87 @@ const started = (place: Place, component: string, view: View): Effect.Effect<Vie
       })
   )
 
-/** The whole state, folded: EVENTS, NOTICES and PULSE. `folds` are kept up to date from the same followers. */
-export const wholeViews = (
-  place: Place,
-  component: string,
-  nats: NatsConnection,
-  folds: (stream: View['stream']) => readonly Fold[] = () => []
-): Effect.Effect<Views, Error, Scope.Scope> =>
+/** How a stream of objects is followed: which leave old entries behind, and whether every sequence comes by. */
+const FOLLOWED: Readonly<Record<View['stream'], { readonly expires: boolean; readonly filter?: string }>> = {
+  EVENTS: { expires: false },
+  NOTICES: { expires: true },
+  PULSE: { expires: true, filter: LEASES }
+}
+
+/** Checks a stream's entries for this home. */
+const integrityOf = (place: Place, component: string, seal: Seal, stream: string, { whole, expires }: { whole: boolean; expires: boolean }): Effect.Effect<Integrity, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const ledger = yield* Effect.acquireRelease(
+      Effect.try({ try: () => new FileLedger(ledgerFolder(place.home), stream), catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause))) }),
+      (open) => Effect.sync(() => open.close())
+    )
+    const onForeign = ({ sequence, subject }: LogEntry): void =>
+      place.warn(component, new Error(`${stream} ${sequence} (${subject}) was not written by this cluster's API server and is passed over; see \`reckon log quarantine\``))
+    return new Integrity({ seal, ledger, whole, expires, onForeign })
+  })
+
+/** The keys of confidential objects, all of them known. */
+const vault = (place: Place, component: string, seal: Seal, nats: NatsConnection): Effect.Effect<Vault, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const integrity = yield* integrityOf(place, component, seal, KEYS, { whole: false, expires: true })
+    const jsm = yield* Effect.tryPromise({ try: () => jetstreamManager(nats, { checkAPI: false }), catch: (cause) => new Error(String(cause), { cause }) })
+    const keys = new ObjectKeys({
+      log: new JetStreamLog(nats, KEYS, { gapless: false }),
+      masters: loadMasters(place.home),
+      clock: systemClock,
+      integrity,
+      shred: async (sequence) => void (await jsm.streams.deleteMessage(KEYS, sequence, true))
+    })
+    return yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: async () => {
+          const settled = await new JetStreamLog(nats, 'EVENTS').lastSequence()
+          await keys.start()
+          return new Vault(keys, settled)
+        },
+        catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
+      }),
+      () => Effect.sync(() => keys.close())
+    )
+  })
+
+/**
+ * The whole state, folded from the log's own account and checked entry by entry. `folds` are kept up to date from the same
+ * followers. Fails with LogDamaged when a stream is not what this home remembers of it.
+ */
+export const wholeViews = (place: Place, component: string, nats: NatsConnection, appends: Appends, folds: (stream: View['stream']) => readonly Fold[]): Effect.Effect<Views, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const views: View[] = []
+    const seal = loadSeal(place.home)
+    const keys = yield* vault(place, component, seal, nats)
     for (const stream of ['EVENTS', 'NOTICES', 'PULSE'] as const) {
-      const view = new View(stream, new JetStreamLog(nats, stream, stream === 'PULSE' ? { gapless: false, filter: LEASES } : {}), systemClock)
+      const { expires, filter } = FOLLOWED[stream]
+      const integrity = yield* integrityOf(place, component, seal, stream, { whole: filter === undefined, expires })
+      const log = new JetStreamLog(nats, stream, { appends, ...(filter === undefined ? {} : { gapless: false, filter }) })
+      const view = new View(stream, log, systemClock, { integrity, expires, vault: keys })
       for (const fold of folds(stream)) view.alsoFold(fold)
       views.push(yield* started(place, component, view))
     }
     return new Views(views, streamOf)
   })
 
+/** Parts of the log that the API server hands out to this user, each as a view of its own: [stream, part]. */
+const partViews = (place: Place, component: string, user: string, nats: NatsConnection, parts: readonly (readonly [stream: View['stream'], part: string])[]): Effect.Effect<readonly View[], Error, Scope.Scope> =>
+  Effect.forEach(parts, ([stream, part]) => {
+    const log = new JetStreamLog(nats, stream, { consumers: askedConsumers(nats, user, part), gapless: false })
+    const onPassed = ({ sequence, subject }: LogEntry): void => place.warn(component, new Error(`${stream} ${sequence} (${subject}) can't be read and is passed over`))
+    return started(place, component, new View(stream, log, systemClock, { name: part, expires: FOLLOWED[stream].expires, onPassed }))
+  })
+
+/** What the scheduler and the controllers see when they run in a process of their own. */
+export const componentViews = (place: Place, user: 'scheduler' | 'controller-manager', nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
+  Effect.map(
+    partViews(place, user, user, nats, [['EVENTS', 'events'], ['NOTICES', 'notices'], ...(user === 'scheduler' ? [] : [['PULSE', 'pulse'] as const])]),
+    (views) => new Views(views, (ref) => PART_OF[streamOf(ref)])
+  )
+
+const PART_OF: Readonly<Record<View['stream'], string>> = { EVENTS: 'events', NOTICES: 'notices', PULSE: 'pulse' }
+
 /** Services and EndpointSlices only: all that kube-proxy and the DNS may see. */
 export const endpointViews = (place: Place, component: string, user: string, nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
-  Effect.gen(function* () {
-    const parts = [
-      ['services', SERVICES],
-      ['endpointslices', ENDPOINT_SLICES]
-    ] as const
-    const views: View[] = []
-    for (const [name, filter] of parts) {
-      const log = new JetStreamLog(nats, 'EVENTS', { consumer: `${user}-${name}`, filter, gapless: false })
-      views.push(yield* started(place, component, new View('EVENTS', log, systemClock, name)))
-    }
-    return new Views(views, ({ resource }) => resource)
-  })
+  Effect.map(partViews(place, component, user, nats, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']]), (views) => new Views(views, ({ resource }) => resource))

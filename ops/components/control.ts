@@ -11,7 +11,7 @@ import { NatsIntents } from '#services/platform/NatsIntents.ts'
 import type { Views } from '#services/platform/View.ts'
 import { Scheduler } from '#services/scheduler/Scheduler.ts'
 import type { RunningApiServer } from './apiserver.ts'
-import { connection, wholeViews, type Place } from './connection.ts'
+import { componentViews, connection, type Place } from './connection.ts'
 
 const SCHEDULER: UserInfo = { username: 'system:kube-scheduler', groups: ['system:authenticated'] }
 
@@ -24,7 +24,7 @@ export const scheduler = (place: Place, api: RunningApiServer | undefined): Effe
     let intents: Intents
     if (api === undefined) {
       const nats = yield* connection(place, 'scheduler')
-      views = yield* wholeViews(place, 'scheduler', nats)
+      views = yield* componentViews(place, 'scheduler', nats)
       intents = new NatsIntents(nats, { user: 'scheduler' })
     } else [views, intents] = [api.views, direct(api, SCHEDULER)]
     yield* Effect.acquireRelease(
@@ -43,7 +43,7 @@ export const controllerManager = (place: Place, api: RunningApiServer | undefine
     let intentsFor: (controller: string) => Intents
     if (api === undefined) {
       const nats = yield* connection(place, 'controller-manager')
-      views = yield* wholeViews(place, 'controller-manager', nats)
+      views = yield* componentViews(place, 'controller-manager', nats)
       intentsFor = (controller) => new NatsIntents(nats, { user: 'controller-manager', actAs: userNameOf(controller) })
     } else {
       views = api.views

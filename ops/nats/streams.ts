@@ -1,6 +1,12 @@
 /** The streams, as data, and how they come to be. */
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
 import { DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, StoreCompression } from '@nats-io/jetstream'
+import type { Damage } from '#events/Log.ts'
+import { IDENTITY, SEALED_FROM } from '#services/platform/jetstream/metadata.ts'
+import { FileLedger, readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
+import type { Place } from '#services/platform/ledger/Ledger.ts'
 
 type Definition = Partial<StreamConfig> & { readonly name: string; readonly subjects: string[] }
 
@@ -17,6 +23,7 @@ const common = {
   duplicate_window: seconds(10)
 } as const
 
+/** Everything but EVENTS is bounded by bytes as well: a storm of one kind must not take the disk that EVENTS needs. */
 export const STREAMS: readonly Definition[] = [
   {
     ...common,
@@ -40,7 +47,8 @@ export const STREAMS: readonly Definition[] = [
     compression: StoreCompression.S2,
     allow_direct: true,
     allow_atomic: true,
-    max_age: 7 * DAY
+    max_age: 7 * DAY,
+    max_bytes: 1024 * MIB
   },
   {
     ...common,
@@ -50,7 +58,8 @@ export const STREAMS: readonly Definition[] = [
     allow_direct: true,
     allow_atomic: true,
     max_msgs_per_subject: 1,
-    max_age: HOUR
+    max_age: HOUR,
+    max_bytes: 256 * MIB
   },
   {
     ...common,
@@ -59,7 +68,8 @@ export const STREAMS: readonly Definition[] = [
     subjects: ['report.>'],
     compression: StoreCompression.S2,
     allow_direct: true,
-    max_age: 6 * HOUR
+    max_age: 7 * DAY,
+    max_bytes: 512 * MIB
   },
   {
     ...common,
@@ -74,26 +84,109 @@ export const STREAMS: readonly Definition[] = [
   },
   {
     ...common,
+    name: 'KEYS',
+    description: 'The key of each confidential object, wrapped. Without it the object can be read nowhere in history.',
+    subjects: ['key.>'],
+    allow_direct: true,
+    max_msgs_per_subject: 1
+  },
+  {
+    ...common,
     name: 'AUDIT',
     description: 'Requests that made no event.',
     subjects: ['audit.>'],
     compression: StoreCompression.S2,
     allow_direct: true,
-    max_age: 90 * DAY
+    max_age: 90 * DAY,
+    max_bytes: 2048 * MIB
   }
 ]
 
-const STREAM_NOT_FOUND = 10059
+/** What each bounded stream may take of a small disk at most; on a large one its own bound comes first. */
+const PARTS: Readonly<Record<string, number>> = { NOTICES: 0.03, PULSE: 0.01, REPORTS: 0.02, AUDIT: 0.04 }
+/** Less would not hold what is written between two looks at it. */
+const LEAST = 2 * MIB
+
+/** The streams on a disk of so many bytes. Bounds reserve nothing: a stream takes what is in it. */
+export const streamsOn = (disk = Number.POSITIVE_INFINITY): readonly Definition[] =>
+  STREAMS.map((definition) => {
+    const part = PARTS[definition.name]
+    if (part === undefined || definition.max_bytes === undefined) return definition
+    return { ...definition, max_bytes: Math.max(LEAST, Math.min(definition.max_bytes, Math.floor((disk * part) / MIB) * MIB)) }
+  })
+
+export const STREAM_NOT_FOUND = 10059
+
+/** Whose loss is a loss: history, or resourceVersions that were handed out. The others are derived anew. */
+export const KEPT_STREAMS: readonly string[] = ['EVENTS', 'NOTICES', 'PULSE', 'KEYS', 'AUDIT']
+/** Only the newest entry of each subject is kept: sequences in between are gone by design. */
+export const SPARSE_STREAMS: ReadonlySet<string> = new Set(['PULSE', 'KEYS'])
+/** Old entries leave by themselves. */
+export const EXPIRING_STREAMS: ReadonlySet<string> = new Set(['NOTICES', 'PULSE', 'AUDIT'])
+
+export const ledgerFolder = (home: string): string => join(home, 'ledger')
+
+export interface EnsureOptions {
+  /** Bytes of the disk they are on. */
+  readonly disk?: number
+  /** Takes away what is left of a stream's files before it is made anew. */
+  readonly putAside?: (stream: string) => void
+}
 
 /**
- * Creates the streams that are missing and updates the ones whose definition changed. A stream is never deleted and
- * made again: when the server refuses an update, that is an error for a person to read.
+ * Creates the streams that are missing in a new home and updates the ones whose definition changed. Returns what is
+ * wrong: a stream that was made once is never taken for one that is still to be made, nor another for it.
  */
-export const ensureStreams = async (jsm: JetStreamManager): Promise<void> => {
-  for (const definition of STREAMS) {
-    const existing = await infoOf(jsm, definition.name)
-    if (existing === undefined) await jsm.streams.add(definition)
-    else if (differs(existing, definition)) await jsm.streams.update(definition.name, changes(existing, definition))
+export const ensureStreams = async (jsm: JetStreamManager, folder: string, report: (line: string) => void = () => {}, { disk, putAside = () => {} }: EnsureOptions = {}): Promise<readonly Damage[]> => {
+  const damages: Damage[] = []
+  for (const definition of streamsOn(disk)) {
+    const damage = await ensureStream(jsm, folder, definition, report, putAside)
+    if (damage !== undefined) damages.push(damage)
+  }
+  return damages
+}
+
+const ensureStream = async (jsm: JetStreamManager, folder: string, definition: Definition, report: (line: string) => void, putAside: (stream: string) => void): Promise<Damage | undefined> => {
+  const { name } = definition
+  const record = readRecord(folder, name)
+  const existing = await infoOf(jsm, name)
+  const known = existing?.metadata?.[IDENTITY]
+  if (existing === undefined) {
+    const { sequence } = record === undefined ? { sequence: 0 } : lastOf(folder, name)
+    if (sequence > 0 && KEPT_STREAMS.includes(name))
+      return { stream: name, kind: 'gone', ranges: [{ first: 1, last: sequence }], verified: 0, detail: `${name}: the stream is not there, though ${sequence} events were acknowledged in it` }
+    const identity = record?.identity ?? randomUUID()
+    // First the record, then the stream: a start that ends in between makes the stream that is written down.
+    if (record === undefined) writeRecord(folder, name, { identity, made: new Date().toISOString() })
+    else {
+      report(`${name} was not there and is made anew`)
+      // A settings file the server can't read stays as it is when the stream is made over it: the next start would lose it again.
+      putAside(name)
+    }
+    await jsm.streams.add({ ...definition, ...(sequence > 0 ? { first_seq: sequence + 1 } : {}), metadata: { [IDENTITY]: identity } })
+    return undefined
+  }
+  if (record === undefined) {
+    // A home of before there were ledgers, or one whose ledger somebody took away: from here on it is kept.
+    const identity = known ?? randomUUID()
+    report(`${name}: nothing was remembered of it; it is taken as it is`)
+    if (known === undefined) await jsm.streams.update(name, { ...existing, metadata: { ...existing.metadata, [IDENTITY]: identity, [SEALED_FROM]: String((await jsm.streams.info(name)).state.last_seq + 1) } })
+    writeRecord(folder, name, { identity, made: new Date().toISOString() })
+  } else if (known !== record.identity) {
+    const { sequence } = lastOf(folder, name)
+    return { stream: name, kind: 'replaced', ranges: [{ first: 1, last: sequence }], verified: 0, detail: `${name}: another stream stands in its place (its identity is ${known ?? 'missing'}, not ${record.identity})` }
+  }
+  const present = (await infoOf(jsm, name)) as StreamConfig
+  if (differs(present, definition)) await jsm.streams.update(name, changes(present, definition))
+  return undefined
+}
+
+const lastOf = (folder: string, stream: string): Place => {
+  const ledger = new FileLedger(folder, stream)
+  try {
+    return ledger.head()
+  } finally {
+    ledger.close()
   }
 }
 

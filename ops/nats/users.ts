@@ -1,15 +1,34 @@
 /**
  * Who may do what at the NATS door, as data. Every component has a user of its own, known by an nkey; there is no
  * anonymous one. A user's identity towards the API server is the token of `intent.<user>`, which nobody else may publish.
+ *
+ * The streams live in one account, the log's, which only the API server and the keeper may enter. Every other user is
+ * alone in an account of its own and reaches single subjects of the log's account by import. Permissions within one account
+ * would not do: whoever may ask JetStream for anything may name any subject for its answer, and whoever may make a
+ * consumer may have stored bytes pushed to any subject; in the log's account that would write events.
  */
 import { encodeToken } from '#events/Subject.ts'
 
-export interface NatsUser {
-  readonly name: string
+/** The account the streams live in. */
+export const LOG_ACCOUNT = 'LOG'
+
+interface Permissions {
   readonly publish: readonly string[]
   readonly subscribe: readonly string[]
   /** May answer requests it receives on whatever inbox they name. */
   readonly responds: boolean
+}
+
+export interface NatsUser extends Permissions {
+  readonly name: string
+  readonly account: string
+  /** Reached in the log's account; answers come back into the user's own. `streamed`: more than one message answers. */
+  readonly asks: readonly { readonly subject: string; readonly streamed: boolean }[]
+  /** Subjects the user serves for the API server. */
+  readonly serves: readonly string[]
+  /** What the user says and the API server hears, and the other way round; nobody answers. */
+  readonly tells: readonly string[]
+  readonly hears: readonly string[]
 }
 
 export const INBOX = '_INBOX_'
@@ -17,13 +36,14 @@ export const INBOX = '_INBOX_'
 /** The prefix to connect with: a user can listen on its own inbox only. */
 export const inboxPrefix = (user: string): string => `${INBOX}${user}`
 
-const STREAMS = ['EVENTS', 'NOTICES', 'PULSE', 'REPORTS', 'BINDINGS', 'AUDIT']
+const STREAMS = ['EVENTS', 'NOTICES', 'PULSE', 'REPORTS', 'BINDINGS', 'KEYS', 'AUDIT']
 
 /** Reading a whole stream: any consumer, any filter; creating, using and deleting them. */
 const reads = (stream: string): string[] => [
   `$JS.API.STREAM.INFO.${stream}`,
   `$JS.API.CONSUMER.CREATE.${stream}`,
   `$JS.API.CONSUMER.CREATE.${stream}.>`,
+  `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.>`,
   `$JS.API.CONSUMER.INFO.${stream}.*`,
   `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
   `$JS.API.CONSUMER.DELETE.${stream}.*`,
@@ -32,91 +52,121 @@ const reads = (stream: string): string[] => [
   `$JS.API.DIRECT.GET.${stream}.>`
 ]
 
-/** Reading a part of a stream, through one consumer of a fixed name and filter. */
-const readsOnly = (stream: string, consumer: string, filter: string): string[] => [
-  `$JS.API.STREAM.INFO.${stream}`,
-  `$JS.API.CONSUMER.CREATE.${stream}.${consumer}.${filter}`,
-  `$JS.API.CONSUMER.INFO.${stream}.${consumer}`,
-  `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
-  `$JS.API.CONSUMER.DELETE.${stream}.${consumer}`
-]
-
-const user = (name: string, publish: readonly string[], more: { subscribe?: readonly string[]; responds?: boolean } = {}): NatsUser => ({
+const trusted = (name: string, publish: readonly string[], subscribe: readonly string[] = []): NatsUser => ({
   name,
+  account: LOG_ACCOUNT,
   publish: ['$JS.API.INFO', ...publish],
-  subscribe: [`${inboxPrefix(name)}.>`, ...(more.subscribe ?? [])],
-  responds: more.responds ?? false
+  subscribe: [`${inboxPrefix(name)}.>`, ...subscribe],
+  responds: subscribe.length > 0,
+  asks: [],
+  serves: [],
+  tells: [],
+  hears: []
 })
 
-const apiserver = user(
+/** Decides: the only writer of events while the cluster works. It may not touch the streams themselves. */
+const apiserver = trusted(
   'apiserver',
   [
     'ev.>',
     'notice.>',
     'pulse.object.>',
-    'pulse.lease.>',
     'bind.>',
     'audit.>',
+    'key.>',
+    // A key that has to go is overwritten on disk; nothing else of the log can be.
+    '$JS.API.STREAM.MSG.DELETE.KEYS',
     'node.>',
-    'stream.>',
-    '$JS.API.STREAM.NAMES',
+    'stream.*.*.down',
     // Reports are worked off one by one and acknowledged: a durable consumer remembers how far.
-    '$JS.API.CONSUMER.DURABLE.CREATE.REPORTS.>',
     '$JS.ACK.REPORTS.>',
-    ...STREAMS.flatMap((stream) => [`$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`, ...reads(stream)])
+    ...STREAMS.flatMap(reads)
   ],
-  { subscribe: ['intent.>', 'pulse.node.*', 'stream.>'], responds: true }
+  ['intent.>', 'follow.>', 'pulse.node.*', 'stream.*.*.up']
 )
 
-/** A component of the control plane: sees every object, asks for changes. */
-const controller = (name: string): NatsUser => user(name, [`intent.${name}`, ...reads('EVENTS'), ...reads('PULSE'), ...reads('NOTICES')])
-
-/** The person's command line. Durable consumers on EVENTS are the cursors of `reckon follow`. */
-const admin = user('admin', [
-  'intent.admin',
-  ...reads('EVENTS'),
-  ...reads('NOTICES'),
-  ...reads('PULSE'),
-  '$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.>',
-  '$JS.API.CONSUMER.LIST.EVENTS',
-  '$JS.API.CONSUMER.NAMES.EVENTS',
-  '$JS.ACK.EVENTS.>'
+/**
+ * Keeps the streams: makes them, changes their settings, fills what was accepted as lost, compacts, restores. Used at a
+ * start and by `reckon log`, never while the cluster works.
+ */
+const keeper = trusted('keeper', [
+  'ev.>',
+  'notice.>',
+  'pulse.object.>',
+  'audit.>',
+  'key.>',
+  '$JS.API.STREAM.NAMES',
+  ...STREAMS.flatMap((stream) => [`$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`, `$JS.API.STREAM.PURGE.${stream}`, ...reads(stream)])
 ])
+
+interface Component {
+  readonly asks?: readonly string[]
+  readonly streamed?: readonly string[]
+  readonly serves?: readonly string[]
+  readonly tells?: readonly string[]
+  readonly hears?: readonly string[]
+}
+
+const component = (name: string, { asks = [], streamed = [], serves = [], tells = [], hears = [] }: Component): NatsUser => ({
+  name,
+  account: name,
+  publish: [...asks, ...streamed, ...tells],
+  subscribe: [`${inboxPrefix(name)}.>`, ...serves, ...hears],
+  responds: serves.length > 0,
+  asks: [...asks.map((subject) => ({ subject, streamed: false })), ...streamed.map((subject) => ({ subject, streamed: true }))],
+  serves,
+  tells,
+  hears
+})
+
+/** Fetching from the consumers that the API server makes for the user's parts (`services/apiserver/door/parts.ts`). */
+const fetches = (name: string, parts: readonly (readonly [stream: string, part: string])[]): Component => ({
+  asks: [`follow.${name}`],
+  streamed: parts.map(([stream, part]) => `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}-${part}`)
+})
+
+const scheduler = (name: string): NatsUser => {
+  const { asks = [], streamed = [] } = fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices']])
+  return component(name, { asks: [`intent.${name}`, ...asks], streamed })
+}
+
+const controllerManager = (name: string): NatsUser => {
+  const { asks = [], streamed = [] } = fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices'], ['PULSE', 'pulse']])
+  return component(name, { asks: [`intent.${name}`, ...asks], streamed })
+}
+
+/** The person's command line: reads every object, follows what it names. Acknowledgements move the cursors of `reckon follow`. */
+const admin = component('admin', {
+  asks: ['intent.admin', 'follow.admin', '$JS.ACK.EVENTS.>'],
+  streamed: ['EVENTS', 'NOTICES', 'PULSE', 'AUDIT'].flatMap((stream) => [`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, `$JS.API.DIRECT.GET.${stream}`, `$JS.API.DIRECT.GET.${stream}.>`])
+})
 
 /** An agent: what its own node must run, and what it sees there. It never sees EVENTS. */
 const agent = (node: string): NatsUser => {
   const token = encodeToken(node)
   const name = `node-${token}`
-  return user(
-    name,
-    [
-      `intent.${name}`,
-      `report.${token}.>`,
-      `pulse.node.${token}`,
-      `stream.${token}.>`,
-      ...readsOnly('BINDINGS', name, `bind.${token}.>`)
-    ],
-    { subscribe: [`node.${token}.>`, `stream.${token}.>`], responds: true }
-  )
+  const { asks = [], streamed = [] } = fetches(name, [['BINDINGS', 'bindings']])
+  return component(name, {
+    asks: [`intent.${name}`, ...asks, `report.${token}.>`, `pulse.node.${token}`],
+    streamed,
+    serves: [`node.${token}.>`],
+    tells: [`stream.${token}.*.up`],
+    hears: [`stream.${token}.*.down`]
+  })
 }
 
 /** A reader of Services and EndpointSlices and of nothing else: no Secret passes by it. */
-const endpointReader = (component: 'kube-proxy' | 'dns', node: string): NatsUser => {
-  const name = `${component}-${encodeToken(node)}`
-  return user(name, [
-    ...readsOnly('EVENTS', `${name}-services`, SERVICES),
-    ...readsOnly('EVENTS', `${name}-endpointslices`, ENDPOINT_SLICES)
-  ])
+const endpointReader = (kind: 'kube-proxy' | 'dns', node: string): NatsUser => {
+  const name = `${kind}-${encodeToken(node)}`
+  return component(name, fetches(name, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']]))
 }
-
-export const SERVICES = 'ev.core.services.>'
-export const ENDPOINT_SLICES = `ev.${encodeToken('discovery.k8s.io')}.endpointslices.>`
 
 /** Every user of a cluster with these nodes. */
 export const natsUsers = (nodes: readonly string[]): NatsUser[] => [
   apiserver,
-  controller('scheduler'),
-  controller('controller-manager'),
+  keeper,
+  scheduler('scheduler'),
+  controllerManager('controller-manager'),
   admin,
   ...nodes.flatMap((node) => [agent(node), endpointReader('kube-proxy', node), endpointReader('dns', node)])
 ]

@@ -1,7 +1,7 @@
 /** The cluster's certificate authority and everything it signs: serving certificates, client certificates, the kubeconfig. */
 import 'reflect-metadata'
 import { createPublicKey, randomBytes, webcrypto } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import * as x509 from '@peculiar/x509'
@@ -22,7 +22,8 @@ export interface Pki {
   readonly admin: KeyPair
   /** Signs service account tokens (ES256). PEM. */
   readonly serviceAccountKey: string
-  readonly serviceAccountPublicKey: string
+  /** What tokens are checked with, the newest first: one that was replaced counts until its last token has expired. PEM. */
+  readonly serviceAccountPublicKeys: readonly string[]
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
@@ -30,41 +31,47 @@ const DAY = 24 * 60 * 60 * 1000
 const CA_LIFE = 3650 * DAY
 const LEAF_LIFE = 365 * DAY
 const RENEW_BEFORE = 30 * DAY
+const SIGNING_KEY_LIFE = 365 * DAY
+/** No token lives longer than a day. */
+const OLD_KEY_LIFE = 2 * DAY
 
 x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0])
 
 export const pkiFile = (home: string, name: string): string => join(home, 'pki', name)
 
-/** Makes what is missing, near its end, or names other hosts than it must; returns all of it. Files are 0600. */
-export const ensurePki = async (home: string, config: ClusterConfig): Promise<Pki> => {
-  const ca = await ensureAuthority(home, config)
+/** Makes what is missing, near its end, or names other hosts than it must; returns all of it. Files are 0600. `now`: milliseconds. */
+export const ensurePki = async (home: string, config: ClusterConfig, now = Date.now()): Promise<Pki> => {
+  const ca = await ensureAuthority(home, config, now)
   const machine = [hostname(), config.nodeName, 'localhost', '127.0.0.1', ...nodeAddresses()]
   const service = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', `kubernetes.default.svc.${config.clusterDomain}`]
-  const apiserver = await ensureLeaf(home, ca, 'apiserver', {
+  const apiserver = await ensureLeaf(home, ca, now, 'apiserver', {
     subject: { commonName: 'kube-apiserver', organizations: [] },
     usage: 'server',
     names: [...service, ...machine, firstServiceAddress(config.serviceCIDR)]
   })
-  const nats = await ensureLeaf(home, ca, 'nats', {
+  const nats = await ensureLeaf(home, ca, now, 'nats', {
     subject: { commonName: 'nats-server', organizations: [] },
     usage: 'server',
     names: machine
   })
-  const admin = await ensureLeaf(home, ca, 'admin', {
+  const admin = await ensureLeaf(home, ca, now, 'admin', {
     subject: { commonName: 'kubernetes-admin', organizations: ['system:masters'] },
     usage: 'client',
     names: []
   })
-  const serviceAccountKey = await ensureServiceAccountKey(home)
+  const signing = await ensureSigningKeys(home, now)
   return {
     ca: ca.certificate.toString('pem'),
     apiserver,
     nats,
     admin,
-    serviceAccountKey,
-    serviceAccountPublicKey: createPublicKey(serviceAccountKey).export({ type: 'spki', format: 'pem' }).toString()
+    serviceAccountKey: signing.key,
+    serviceAccountPublicKeys: signing.publicKeys
   }
 }
+
+/** When the authority's own certificate ends, milliseconds: it is the one thing that does not renew itself, since every client trusts it by name. */
+export const authorityEnds = (home: string): number => new x509.X509Certificate(readFileSync(pkiFile(home, 'ca.crt'), 'utf8')).notAfter.getTime()
 
 export interface Subject {
   /** The user's name to the API server. */
@@ -75,7 +82,7 @@ export interface Subject {
 
 /** Signs a new client certificate, valid for a year. Nothing is written. */
 export const clientCertificate = async (home: string, subject: Subject): Promise<KeyPair> =>
-  issue(await readAuthority(home), { subject, usage: 'client', names: [] })
+  issue(await readAuthority(home), Date.now(), { subject, usage: 'client', names: [] })
 
 /** Writes `kubeconfig` into the home, for kubernetes-admin on this machine, and returns its path. */
 export const writeKubeconfig = async (home: string, config: ClusterConfig): Promise<string> => {
@@ -120,13 +127,13 @@ interface Authority {
   readonly key: webcrypto.CryptoKey
 }
 
-const ensureAuthority = async (home: string, config: ClusterConfig): Promise<Authority> => {
+const ensureAuthority = async (home: string, config: ClusterConfig, now: number): Promise<Authority> => {
   if (existsSync(pkiFile(home, 'ca.crt')) && existsSync(pkiFile(home, 'ca.key'))) return readAuthority(home)
   const keys = await newKeys()
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
     name: nameOf({ commonName: `reckon-${config.instance}`, organizations: [] }),
-    ...validFor(CA_LIFE),
+    ...validFor(CA_LIFE, now),
     signingAlgorithm: ALGORITHM,
     keys,
     extensions: [
@@ -152,22 +159,22 @@ interface LeafSpec {
   readonly names: readonly string[]
 }
 
-const ensureLeaf = async (home: string, authority: Authority, name: string, spec: LeafSpec): Promise<KeyPair> => {
+const ensureLeaf = async (home: string, authority: Authority, now: number, name: string, spec: LeafSpec): Promise<KeyPair> => {
   const certificateFile = pkiFile(home, `${name}.crt`)
   const keyFile = pkiFile(home, `${name}.key`)
   if (existsSync(certificateFile) && existsSync(keyFile)) {
     const pair = { certificate: readFileSync(certificateFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
-    if (await isCurrent(pair.certificate, authority, spec)) return pair
+    if (await isCurrent(pair.certificate, authority, now, spec)) return pair
   }
-  const pair = await issue(authority, spec)
+  const pair = await issue(authority, now, spec)
   writeSecret(keyFile, pair.key)
   writeSecret(certificateFile, pair.certificate)
   return pair
 }
 
-const isCurrent = async (pem: string, authority: Authority, spec: LeafSpec): Promise<boolean> => {
+const isCurrent = async (pem: string, authority: Authority, now: number, spec: LeafSpec): Promise<boolean> => {
   const certificate = new x509.X509Certificate(pem)
-  if (certificate.notAfter.getTime() - Date.now() < RENEW_BEFORE) return false
+  if (certificate.notAfter.getTime() - now < RENEW_BEFORE) return false
   if (!(await certificate.verify({ publicKey: authority.certificate, signatureOnly: true }))) return false
   const names = certificate.getExtension(x509.SubjectAlternativeNameExtension)?.names.items.map((item) => item.value) ?? []
   return JSON.stringify(names.map(plainAddress).sort()) === JSON.stringify(unique(spec.names).map(plainAddress).sort())
@@ -180,14 +187,14 @@ const unique = (names: readonly string[]): string[] => [...new Set(names)]
 
 const isAddress = (name: string): boolean => name.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(name)
 
-const issue = async (authority: Authority, spec: LeafSpec): Promise<KeyPair> => {
+const issue = async (authority: Authority, now: number, spec: LeafSpec): Promise<KeyPair> => {
   const keys = await newKeys()
   const names = unique(spec.names)
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: nameOf(spec.subject),
     issuer: authority.certificate.subjectName,
-    ...validFor(LEAF_LIFE),
+    ...validFor(LEAF_LIFE, now),
     signingAlgorithm: ALGORITHM,
     publicKey: keys.publicKey,
     signingKey: authority.key,
@@ -206,10 +213,24 @@ const issue = async (authority: Authority, spec: LeafSpec): Promise<KeyPair> => 
   return { certificate: `${certificate.toString('pem')}\n`, key: await pemOf(keys.privateKey) }
 }
 
-const ensureServiceAccountKey = async (home: string): Promise<string> => {
+const publicPem = (key: string): string => createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString()
+
+/** A key that has signed for a year is replaced. The public half of the old one stays until nothing it signed is valid. */
+const ensureSigningKeys = async (home: string, now: number): Promise<{ readonly key: string; readonly publicKeys: readonly string[] }> => {
   const path = pkiFile(home, 'sa.key')
-  if (!existsSync(path)) writeSecret(path, await pemOf((await newKeys()).privateKey))
-  return readFileSync(path, 'utf8')
+  const retired = pkiFile(home, 'sa-retired')
+  if (existsSync(path) && now - statSync(path).mtimeMs > SIGNING_KEY_LIFE) {
+    writeSecret(join(retired, `${now}.pub`), publicPem(readFileSync(path, 'utf8')))
+    rmSync(path)
+  }
+  if (!existsSync(path)) {
+    writeSecret(path, await pemOf((await newKeys()).privateKey))
+    utimesSync(path, new Date(now), new Date(now))
+  }
+  const old = (existsSync(retired) ? readdirSync(retired) : []).sort((a, b) => Number.parseInt(b) - Number.parseInt(a))
+  for (const file of old) if (now - Number.parseInt(file) > OLD_KEY_LIFE) rmSync(join(retired, file))
+  const key = readFileSync(path, 'utf8')
+  return { key, publicKeys: [publicPem(key), ...old.filter((file) => now - Number.parseInt(file) <= OLD_KEY_LIFE).map((file) => readFileSync(join(retired, file), 'utf8'))] }
 }
 
 const newKeys = () => webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
@@ -233,4 +254,4 @@ const nameOf = (subject: Subject): x509.JsonName => [
 ]
 
 /** A little before now, for machines whose clocks differ. */
-const validFor = (life: number) => ({ notBefore: new Date(Date.now() - 5 * 60 * 1000), notAfter: new Date(Date.now() + life) })
+const validFor = (life: number, now: number) => ({ notBefore: new Date(now - 5 * 60 * 1000), notAfter: new Date(now + life) })

@@ -2,8 +2,8 @@
  * What was answered lately, so that an intent that is delivered twice is answered twice and decided once: by user and intent,
  * for an id is no secret and its answer may be. An object is remembered as its place in the log, which has it for ever.
  */
-import { objectOf, stamp } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
+import { isPassing } from '#events/Refusal.ts'
 import { kindOf } from '#events/scheme.ts'
 import type { Views } from '../platform/View.ts'
 
@@ -13,9 +13,6 @@ const BUDGET = 4 * 1024 * 1024
 const OVERHEAD = 256
 /** A refusal, a Status or a Scale that is longer is rather decided again: none of them changed anything that it would not again. */
 const LARGEST = 8 * 1024
-
-/** Too many requests, an unknown outcome, a fault of ours: the next delivery may fare better. */
-const passing = (code: number): boolean => code === 429 || code >= 500
 
 interface Place {
   readonly sequence: number
@@ -56,7 +53,7 @@ export class Answers {
   }
   #remembered(intent: Intent, result: IntentResult, base: number): Remembered | undefined {
     // A dry run changes nothing: it may be decided as often as it is asked for. A refusal that passes is no answer to keep.
-    if (intent.options?.dryRun === true || (!result.ok && passing(result.status.code ?? 500))) return undefined
+    if (intent.options?.dryRun === true || (!result.ok && isPassing(result.status))) return undefined
     const keepsVersions = kindOf(intent.ref)?.stream !== 'PULSE'
     if (result.ok && result.text !== undefined && keepsVersions) {
       const { sequence, code, unchanged, warnings } = result
@@ -72,9 +69,10 @@ export class Answers {
     return 'whole' in known ? Promise.resolve(known.whole) : this.#read(intent, known.place)
   }
   async #read(intent: Intent, { sequence, ...rest }: Place): Promise<IntentResult | undefined> {
-    const stored = await this.#views.of(intent.ref).log.get(sequence)
-    if (stored === undefined) return undefined
-    return { ok: true, object: objectOf(stored.text, sequence), text: stamp(stored.text, sequence), sequence, ...rest }
+    const view = this.#views.of(intent.ref)
+    const stored = await view.log.get(sequence)
+    const version = stored === undefined ? undefined : view.versionOf(stored)
+    return version === undefined ? undefined : { ok: true, object: version.object, text: version.text, sequence, ...rest }
   }
 }
 

@@ -5,16 +5,18 @@
  * Writes to one object are decided one after another; writes to different objects are decided at once and stored
  * together (see Committer). Another API server's write shows as a conflict of the expectation: fold up to it, decide again.
  */
-import { bodyOf, decodeFacts, objectOf, stamp } from '#events/Event.ts'
+import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
-import { conflict, Refusal, timedOut, tooManyRequests, type Status } from '#events/Refusal.ts'
+import { conflict, isPassing, Refusal, tooManyRequests, type Status } from '#events/Refusal.ts'
 import { kindOf } from '#events/scheme.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
 import { Answers, answerKey } from './Answers.ts'
-import { Committer, Unresolved } from './Committer.ts'
+import { Committer } from './Committer.ts'
 import { decide, type Decided, type Settings } from './decide.ts'
+import { refusalOfLog } from './logFaults.ts'
+import { refusalFor, type Shortage } from './room/decide.ts'
 
 export interface Decider {
   /**
@@ -28,6 +30,8 @@ export interface DeciderOptions {
   readonly views: Views
   readonly clock: Clock
   readonly settings: Settings
+  /** What the log's disk is short of; undefined when it has room. */
+  readonly shortage?: () => Shortage | undefined
   /** Told of every refusal, for the audit trail. */
   readonly onRefused?: (intent: Intent, user: UserInfo, status: Status) => void
 }
@@ -54,7 +58,7 @@ export class ApiDecider implements Decider {
   constructor(options: DeciderOptions) {
     this.#options = options
     this.#answers = new Answers(options.views)
-    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock)]))
+    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault })]))
   }
   submit(intent: Intent, user: UserInfo, once = false): Promise<IntentResult> {
     if (once) return this.#submit(intent, user)
@@ -82,9 +86,11 @@ export class ApiDecider implements Decider {
     try {
       return await this.#serially(intent, user)
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-      this.#options.onRefused?.(intent, user, error.status)
-      return { ok: false, status: error.status }
+      const refusal = error instanceof Refusal ? error : refusalOfLog(error)
+      if (refusal === undefined) throw error
+      // What will pass is no decision, and nothing to keep a record of.
+      if (!isPassing(refusal.status)) this.#options.onRefused?.(intent, user, refusal.status)
+      return { ok: false, status: refusal.status }
     } finally {
       this.#waiting -= 1
     }
@@ -115,10 +121,11 @@ export class ApiDecider implements Decider {
       if (before !== undefined) return before
       const decided = this.#decide(intent, user)
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
+      this.#refuseForRoom(intent, user, decided)
       const view = views.of(intent.ref)
       for (const name of decided.reserves ?? []) this.#reserved.add(name)
       try {
-        const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events)
+        const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at)
         if (outcome.ok) {
           const last = decided.events.at(-1) as Decided['events'][number]
           const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
@@ -131,13 +138,22 @@ export class ApiDecider implements Decider {
         // Somebody else wrote the object: what they wrote will be here in a moment.
         if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
         else await view.waitFor(await view.log.lastSequence())
-      } catch (error) {
-        if (error instanceof Unresolved) throw timedOut('the log did not acknowledge the write in time, and whether it is stored can not be told yet; try again')
-        throw error
       } finally {
         for (const name of decided.reserves ?? []) this.#reserved.delete(name)
       }
     }
+  }
+  #refuseForRoom(intent: Intent, user: UserInfo, { events }: Decided): void {
+    const shortage = this.#options.shortage?.()
+    if (shortage === undefined) return
+    const { key, object } = events.at(-1) as NewEvent
+    const stored = this.#options.views.get(key)
+    const refusal = refusalFor(shortage, intent, user, {
+      before: stored?.text.length ?? 0,
+      after: bodyOf(object).length,
+      going: stored?.object.metadata.deletionTimestamp !== undefined
+    })
+    if (refusal !== undefined) throw refusal
   }
   #isLast(intent: Intent): boolean {
     if (intent.name === '') return false
@@ -155,9 +171,15 @@ export class ApiDecider implements Decider {
     for (let steps = 0; sequence > 0 && steps < LOOK_BACK; steps++) {
       const entry = await view.log.get(sequence)
       if (entry === undefined) return undefined
-      const { id, user: by, expected } = decodeFacts(view.stream, entry)
+      const version = view.versionOf(entry)
+      // What is not ours stands between two events of the object's.
+      if (version === undefined) {
+        sequence = (await view.log.lastOn(entry.subject, sequence - 1))?.sequence ?? 0
+        continue
+      }
+      const { id, user: by, expected } = version.facts
       // Only who asked may have the answer.
-      if (by === user.username && (id === intent.id || id.startsWith(`${intent.id}.`))) return { ok: true, code: intent.verb === 'create' ? 201 : 200, object: objectOf(entry.text, sequence), sequence }
+      if (by === user.username && (id === intent.id || id.startsWith(`${intent.id}.`))) return { ok: true, code: intent.verb === 'create' ? 201 : 200, object: version.object, sequence }
       if (sequence <= since) return undefined
       sequence = expected
     }

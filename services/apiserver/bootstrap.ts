@@ -3,7 +3,8 @@
  * `kube-dns` Services. Asked for as intents on every start; what is there already is left as it is, except the
  * addresses, which are this machine's to know.
  */
-import { bootstrapRbac } from '#events/rbac/bootstrap.ts'
+import { AUTOUPDATE, bootstrapRbac } from '#events/rbac/bootstrap.ts'
+import { covered, type Rule } from '#projections/Rbac.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { kindNamed } from '#events/scheme.ts'
@@ -30,8 +31,20 @@ const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
 
 export const bootstrap = async (options: BootstrapOptions): Promise<void> => {
   for (const name of NAMESPACES) await ensure(options, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
-  for (const object of bootstrapRbac()) await ensure(options, object)
+  for (const object of bootstrapRbac()) await ensureRbac(options, object)
   for (const object of services(options)) await ensure(options, object, true)
+}
+
+/** As upstream's reconciliation of its default roles: what a newer version grants is added; what somebody added stays. */
+const ensureRbac = async (options: BootstrapOptions, object: KubeObject): Promise<void> => {
+  const resource = object.kind === 'ClusterRole' ? 'clusterroles' : 'clusterrolebindings'
+  const present = options.views.get({ group: 'rbac.authorization.k8s.io', resource, namespace: '', name: object.metadata.name as string })?.object
+  if (present === undefined) return ensure(options, object)
+  if (present.metadata.annotations?.[AUTOUPDATE] === 'false') return
+  const field = object.kind === 'ClusterRole' ? 'rules' : 'subjects'
+  const [had, wanted] = [(present[field] ?? []) as unknown[], (object[field] ?? []) as unknown[]]
+  const missing = wanted.filter((one) => (field === 'rules' ? !covered(had as Rule[], one as Rule) : !had.some((other) => covers(other, one))))
+  if (missing.length > 0) await ensure(options, { ...object, [field]: [...had, ...missing] }, true)
 }
 
 const services = (options: BootstrapOptions): KubeObject[] => {

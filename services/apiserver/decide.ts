@@ -2,7 +2,7 @@
  * The decider: what one intent becomes, given the state, the user and the time. Plain and synchronous.
  *
  * Steps, in this order for every verb and both doors: know the kind, authorize, decode, prepare, default, admit,
- * validate, decide. A refusal is thrown as `Refusal`; nothing else is ever thrown for bad input.
+ * validate, decide, and admit what was decided. A refusal is thrown as `Refusal`; nothing else is ever thrown for bad input.
  */
 import type { NewEvent } from '#events/Event.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
@@ -10,9 +10,11 @@ import type { Kind } from '#events/Kind.ts'
 import type { ObjectKey } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { forbidden, methodNotAllowed, noSuchPath, type Status } from '#events/Refusal.ts'
+import type { PodSecurity } from '#events/core/pod/security/configuration.ts'
 import { kindOf } from '#events/scheme.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import { authorize } from '#projections/Rbac.ts'
+import { admitDecided } from './request/admit.ts'
 import { deniedMessage } from './request/denied.ts'
 import { decideBinding } from './subresources/binding.ts'
 import { decideEviction } from './subresources/eviction.ts'
@@ -27,6 +29,8 @@ export interface Settings {
   readonly serviceCIDR: string
   /** Inclusive. */
   readonly nodePorts: readonly [number, number]
+  /** What namespaces without labels hold their pods to, and who is exempt; absent: anything goes, and nobody. */
+  readonly podSecurity?: PodSecurity
 }
 
 /** What a decision may know besides the intent. */
@@ -55,6 +59,8 @@ export interface Decided {
   /** Answered instead of the object: a finished delete. */
   readonly status?: Status
   readonly warnings: readonly string[]
+  /** Annotations for the audit trail, by key (`pod-security.kubernetes.io/audit-violations`); those of a refusal are on the Refusal. */
+  readonly audit?: Readonly<Record<string, string>>
   /** Names in `DecideContext.reserved` to hold until the events are folded. */
   readonly reserves?: readonly string[]
   /** The answer is a view of the object: the Scale of a deployment. */
@@ -70,7 +76,11 @@ export const decide = (intent: Intent, context: DecideContext): Decided => {
   if (offered === undefined) throw noSuchPath()
   if (!offered.includes(intent.verb)) throw methodNotAllowed()
   authorizeIntent(kind, intent, context)
-  switch (subresource) {
+  return admitDecided(kind, intent, decideVerb(kind, intent, context), context)
+}
+
+const decideVerb = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+  switch (intent.subresource) {
     case 'binding':
       return decideBinding(kind, intent, context)
     case 'eviction':

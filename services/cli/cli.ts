@@ -20,9 +20,27 @@ const doing = (work: (signal: AbortSignal) => Promise<void>): Effect.Effect<void
 const report = (line: string): void => out(line)
 
 export const commands = (environment: Environment) => {
-  const up = Command.make('up', { demo: Flag.Boolean('demo').pipe(Flag.withDefault(false), Flag.withDescription('Also deploy the demo and wait until it answers')) }, ({ demo }) => doing(() => environment.up({ demo, report }))).pipe(
-    Command.withDescription('Start the cluster on this machine, in the background; installs what is missing')
+  const up = Command.make(
+    'up',
+    {
+      demo: Flag.Boolean('demo').pipe(Flag.withDefault(false), Flag.withDescription('Also deploy the demo and wait until it answers')),
+      acceptLoss: Flag.Boolean('accept-loss').pipe(Flag.withDefault(false), Flag.withDescription('Go on with what is left of a damaged log'))
+    },
+    ({ demo, acceptLoss }) => doing(() => environment.up({ demo, acceptLoss, report }))
+  ).pipe(Command.withDescription('Start the cluster on this machine, in the background; installs what is missing'))
+  const verify = Command.make('verify', { output: data }, ({ output }) => doing(async () => (await import('./commands/log.ts')).verify(environment, output))).pipe(
+    Command.withDescription('Read the whole log and say what is missing, changed or not ours')
   )
+  const quarantine = Command.make(
+    'quarantine',
+    {
+      sequences: Argument.Int('sequence').pipe(Argument.variadic(), Argument.withDescription('Entries to put aside; none lists what could be')),
+      stream: Flag.String('stream').pipe(Flag.withDefault('EVENTS'), Flag.withDescription('The stream they are in')),
+      output: data
+    },
+    ({ sequences, stream, output }) => doing(async () => (await import('./commands/log.ts')).quarantine(environment, stream, sequences, output))
+  ).pipe(Command.withDescription("Put aside entries that are not this cluster's, or that can't be read"))
+  const log = Command.make('log').pipe(Command.withDescription('Look after the log itself'), Command.withSubcommands([verify, quarantine]))
   const down = Command.make('down', {}, () => doing(() => environment.down({ report }))).pipe(Command.withDescription('Stop the cluster; nothing is left but its history'))
   const status = Command.make('status', { output: data }, ({ output }) =>
     doing(async () => {
@@ -91,7 +109,7 @@ export const commands = (environment: Environment) => {
   )
   return Command.make('reckon').pipe(
     Command.withDescription('A Kubernetes-compatible orchestrator whose only truth is its history'),
-    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, { group: 'Single components', commands: components }])
+    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, log, { group: 'Single components', commands: components }])
   )
 }
 
@@ -105,12 +123,19 @@ interface Status {
   readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly pods: number }[]
   readonly streams: readonly { readonly name: string; readonly messages: number; readonly bytes: number; readonly lastSequence: number }[]
   readonly pods: { readonly running: number; readonly total: number }
+  /** What it says instead of being ready. */
+  readonly faults?: string
+  readonly notes: readonly string[]
 }
 
-const statusText = ({ running, home, server, version, pid, natsPid, nodes, streams, pods }: Status): string => {
-  if (!running) return `The cluster in ${home} does not run${pid === undefined ? '' : ` (process ${pid} does not answer)`}.`
+const statusText = ({ running, home, server, version, pid, natsPid, nodes, streams, pods, faults, notes }: Status): string => {
+  if (!running) {
+    const state = pid === undefined ? 'does not run' : faults === undefined ? `does not answer (process ${pid})` : `is not ready (process ${pid}):\n  ${faults.replaceAll('\n', '\n  ')}\n`
+    return [`The cluster in ${home} ${state}${state.endsWith('\n') ? '' : '.'}`, ...notes].join('\n')
+  }
   return [
     `The cluster in ${home} runs: ${server}, ${version}, process ${pid}, nats-server ${natsPid}; ${pods.running} of ${pods.total} pods running.`,
+    ...notes,
     '',
     table(['NODE', 'STATUS', 'PODS'], nodes.map((node) => [node.name, node.ready ? 'Ready' : 'NotReady', String(node.pods)])),
     '',

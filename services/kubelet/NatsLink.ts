@@ -4,6 +4,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { noticeReportSubject, podReportSubject, pulseSubject, type Binding, type NoticeReport, type PodReport, type Pulse } from '#events/node/messages.ts'
 import type { LogEntry, Subscription } from '#events/Log.ts'
 import { decodeToken, encodeToken } from '#events/Subject.ts'
+import { askedConsumers } from '../platform/jetstream/consumers.ts'
 import { JetStreamLog } from '../platform/jetstream/JetStreamLog.ts'
 import type { BindingUpdate, NodeLink } from '../platform/NodeLink.ts'
 
@@ -17,7 +18,7 @@ export class NatsLink implements NodeLink {
   }
   bindings(handlers: Parameters<NodeLink['bindings']>[0]): Subscription {
     const token = encodeToken(this.#node)
-    const log = new JetStreamLog(this.#connection, 'BINDINGS', { consumer: `node-${token}`, filter: `bind.${token}.>`, gapless: false })
+    const log = new JetStreamLog(this.#connection, 'BINDINGS', { consumers: askedConsumers(this.#connection, `node-${token}`, 'bindings'), gapless: false })
     return log.follow({
       // The stream keeps one message per subject, so everything from the start is the last binding of every pod.
       from: 1,

@@ -9,6 +9,7 @@ import { StartFault, wordsOf, type Images, type Tell } from './Images.ts'
 import type { PodNetwork } from './PodNetwork.ts'
 import { specHash } from './PodView.ts'
 import type { Prober, ProbeAction } from './probes/Prober.ts'
+import { refusalOf } from './refuse.ts'
 import type { Identity, Observed, Runtime } from '../platform/Runtime.ts'
 import type { Slots } from './Slots.ts'
 import { containersOf } from './status.ts'
@@ -42,6 +43,8 @@ export interface Target {
 /** Failures of the machine rather than of the pod: tried again after this long. */
 const RETRY_MS = 5_000
 const CONFIG_RETRY_MS = 10_000
+/** What is refused stays refused: it is only said again now and then. */
+const REFUSED_RETRY_MS = 300_000
 /** What upstream leaves a container after its preStop hook used up the grace. */
 const MINIMUM_GRACE_S = 2
 
@@ -83,6 +86,11 @@ const prepare = async (tools: Tools, target: Target): Promise<void> => {
 
 const startSandbox = async (tools: Tools, target: Target, sandbox: number): Promise<void> => {
   const { pod } = target.binding
+  const refusal = refusalOf(pod)
+  if (refusal !== undefined) {
+    target.tell('')('Warning', refusal.reason, refusal.message)
+    throw new StartFault(refusal.reason, refusal.message, tools.clock.now() + REFUSED_RETRY_MS)
+  }
   await prepare(tools, target)
   const identity = identityOf(pod, { container: '', sandbox, attempt: 0, backOff: 0, specHash: '', podStart: target.podStart })
   let observed: Observed

@@ -9,7 +9,7 @@ import type { ResourceRef } from '#events/Key.ts'
 import { resourceId } from '#events/Key.ts'
 import type { Cause, Intent, IntentResult, Intents } from '#events/Intent.ts'
 import type { Subscription } from '#events/Log.ts'
-import type { Status } from '#events/Refusal.ts'
+import { isPassing, type Status } from '#events/Refusal.ts'
 import type { Change, Entry, ObjectsView } from '#projections/Objects.ts'
 import { sleep, type Clock, type Timer } from './Clock.ts'
 import type { Views } from './View.ts'
@@ -67,6 +67,10 @@ export const causeOf = (entry: Entry): Cause => ({
 
 const FIRST_RETRY_MS = 10
 const LAST_RETRY_MS = 30_000
+/** A full disk is a fault that passes: what waits for it goes on soon after. */
+const NO_ROOM_RETRY_MS = 5_000
+const NO_ROOM = 'InsufficientStorage'
+const NOTICES = resourceId({ group: '', resource: 'events' })
 /** Whoever waits longer is asked again on the way: timers beyond 2³¹ ms would fire at once. */
 const LONGEST_WAIT_MS = 3_600_000
 /** Between asking again after a lost answer. */
@@ -162,7 +166,8 @@ export class Controller {
         if (error instanceof Refused) await this.#tell(key, error, cause)
         const failures = (this.#failures.get(key) ?? 0) + 1
         this.#failures.set(key, failures)
-        this.#later(key, Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16)), cause)
+        const longest = error instanceof Refused && error.status.reason === NO_ROOM ? NO_ROOM_RETRY_MS : LAST_RETRY_MS
+        this.#later(key, Math.min(longest, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16)), cause)
       }
     } finally {
       this.#busy.delete(key)
@@ -182,6 +187,8 @@ export class Controller {
     if (result.ok) return this.#views.of(ask.ref).waitFor(result.sequence)
     // Somebody else was faster: the newer state will be (or was) seen, and decided on.
     const { reason } = result.status
+    // What can't be told for want of room is no reason to leave the rest undone.
+    if (reason === NO_ROOM && resourceId(ask.ref) === NOTICES) return
     // Nothing new is wanted where everything goes.
     if (result.status.details?.causes?.some((detail) => detail.reason === 'NamespaceTerminating') === true) return
     if (reason === 'Conflict' || (reason === 'NotFound' && ask.verb !== 'create') || (reason === 'AlreadyExists' && ask.verb === 'create')) throw new Outrun(result.status.message ?? reason)
@@ -195,12 +202,14 @@ export class Controller {
       this.#onError({ controller: this.#definition.name, key, error })
     }
   }
-  /** A lost answer says nothing: the same intent is asked again, and decided once, before anything else is decided on its key. */
+  /** A lost answer, or that there is none now, says nothing: the same intent is asked again, and decided once, before anything else is decided on its key. */
   async #untilDecided(intent: Intent): Promise<IntentResult> {
     let asked = intent
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LAST_PAUSE_MS, pause * 2)) {
       try {
-        return await this.#intents.submit(asked)
+        const result = await this.#intents.submit(asked)
+        if (result.ok || !isPassing(result.status)) return result
+        if (!this.#running) throw new Error(`${this.#definition.name} was stopped`)
       } catch (error) {
         if (!this.#running) throw error
         this.#onError({ controller: this.#definition.name, key: `${intent.namespace}/${intent.name}`, error })

@@ -1,109 +1,184 @@
 /**
- * The log in memory: JetStream's twin for tests, benchmarks without a disk, and the simulation, which makes its
- * acknowledgements and deliveries late (`Latency`) or loses them (`lose`).
+ * The log in memory: JetStream's twin for tests, benchmarks without a disk, and the simulation. What JetStream and a network
+ * can do to a reader or a writer, it can do too (`Faults`), so that nothing above it believes more than it may.
  */
-import { AppendUncertain, type Append, type AppendResult, type Follow, type Log, type LogEntry, type Range, type Subscription } from '#events/Log.ts'
+import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type Range, type ReadRange, type Subscription } from '#events/Log.ts'
 import type { Clock } from './Clock.ts'
+import { followSource, type Consumer, type Delivery, type Source } from './Follower.ts'
 
-export interface Latency {
+/** What goes wrong, asked at each occasion. Absent ones go right, and at once. */
+export interface Faults {
   /** Milliseconds until an append is acknowledged. */
-  append(): number
+  append?(): number
   /** Milliseconds until a follower sees an entry; entries never overtake one another. */
-  deliver(): number
-  /** True: the append is stored but its acknowledgement is lost. */
+  deliver?(): number
+  /** The append is stored but its acknowledgement is lost. */
   lose?(): boolean
+  /** The append is not stored, and nobody says so. */
+  swallow?(): boolean
+  /** The log says no: no room. */
+  refuse?(): boolean
+  /** A message is lost on its way to a follower; the connection breaks soon after. */
+  skip?(): boolean
+  /** It comes twice. */
+  double?(): boolean
+  /** The consumer ends: the server was started again, or has forgotten it. */
+  forget?(): boolean
+  /** The log can't be reached: appends and questions time out, followers hear nothing. */
+  away?(): boolean
 }
 
-const AT_ONCE: Latency = { append: () => 0, deliver: () => 0 }
+export interface MemoryLogOptions {
+  readonly faults?: Faults
+  /** As a stream with one message per subject. */
+  readonly keepLastOnly?: boolean
+  /** As a stream with `max_age`, milliseconds: older entries leave by themselves. */
+  readonly maxAge?: number
+  readonly identity?: string
+}
+
 const ACK_TIMEOUT_MS = 5_000
 /** Small, so that readers meet the end of a batch in tests as they do on a server. */
 const READ_BATCH = 64
+/** A consumer that hears nothing because the log is away notices after so long. */
+const HEARTBEATS_MS = 2_000
 
 /** `*` is one token, `>` the rest. */
 const subjectPattern = (filter: string): RegExp => new RegExp(`^${filter.replace(/[.$+?()[\]{}|\\^]/g, '\\$&').replaceAll('*', '[^.]+').replace(/>$/, '.+')}$`)
 
-interface Follower extends Follow {
-  next: number
-  scheduled: boolean
-  closed: boolean
-  target: number | undefined
-}
-
 export class MemoryLog implements Log {
   readonly stream: string
   readonly #clock: Clock
-  readonly #latency: Latency
-  readonly #keepLastOnly: boolean
+  readonly #options: MemoryLogOptions
+  readonly #faults: Faults
   readonly #entries: (LogEntry | undefined)[] = []
   readonly #last = new Map<string, number>()
-  readonly #followers = new Set<Follower>()
+  readonly #consumers = new Set<() => void>()
+  #expired = 0
+  #identity: string | undefined
+  #losses: readonly Range[] = []
+  #epoch = 0
 
-  /** `keepLastOnly`: as a stream with one message per subject. */
-  constructor(stream: string, clock: Clock, options: { readonly latency?: Latency; readonly keepLastOnly?: boolean } = {}) {
+  constructor(stream: string, clock: Clock, options: MemoryLogOptions = {}) {
     this.stream = stream
     this.#clock = clock
-    this.#latency = options.latency ?? AT_ONCE
-    this.#keepLastOnly = options.keepLastOnly === true
+    this.#options = options
+    this.#faults = options.faults ?? {}
+    this.#identity = options.identity
   }
   append(appends: readonly Append[]): Promise<AppendResult> {
+    const { away, swallow, refuse, lose, append } = this.#faults
+    if (away?.() === true || swallow?.() === true) return this.#unanswered()
+    if (refuse?.() === true) return Promise.reject(new LogRefused(`${this.stream} refused the write: insufficient resources (10023)`, 'full'))
+    const result = this.#store(appends)
+    if (lose?.() === true) return this.#unanswered()
+    const ms = append?.() ?? 0
+    if (ms === 0) return Promise.resolve(result)
+    return new Promise((resolve) => void this.#clock.after(ms, () => resolve(result)))
+  }
+  #unanswered(): Promise<never> {
+    return new Promise((_, reject) => void this.#clock.after(ACK_TIMEOUT_MS, () => reject(new AppendUncertain(`${this.stream}: no acknowledgement`))))
+  }
+  #store(appends: readonly Append[]): AppendResult {
+    this.#expire()
     for (const { subject, expected } of appends) {
       const lastSequence = this.#last.get(subject) ?? 0
-      if (expected !== undefined && expected !== lastSequence) return this.#answer({ ok: false, conflict: true, lastSequence })
+      if (expected !== undefined && expected !== lastSequence) return { ok: false, conflict: true, lastSequence }
     }
     const first = this.#entries.length + 1
     for (const { subject, headers, text } of appends) {
       const sequence = this.#entries.length + 1
       const before = this.#last.get(subject)
-      if (this.#keepLastOnly && before !== undefined) this.#entries[before - 1] = undefined
+      if (this.#options.keepLastOnly === true && before !== undefined) this.#entries[before - 1] = undefined
       this.#entries.push({ subject, sequence, headers, text, time: this.#clock.now() })
       this.#last.set(subject, sequence)
     }
-    for (const follower of this.#followers) this.#deliver(follower)
-    return this.#answer({ ok: true, first, last: this.#entries.length })
-  }
-  #answer(result: AppendResult): Promise<AppendResult> {
-    if (this.#latency.lose?.() === true)
-      return new Promise((_, reject) => void this.#clock.after(ACK_TIMEOUT_MS, () => reject(new AppendUncertain(`${this.stream}: no acknowledgement`))))
-    const ms = this.#latency.append()
-    if (ms === 0) return Promise.resolve(result)
-    return new Promise((resolve) => void this.#clock.after(ms, () => resolve(result)))
+    for (const deliver of this.#consumers) deliver()
+    return { ok: true, first, last: this.#entries.length }
   }
   follow(follow: Follow): Subscription {
-    const target = this.#entries.length
-    const follower: Follower = { ...follow, next: Math.max(1, follow.from), scheduled: false, closed: false, target }
-    this.#followers.add(follower)
-    this.#deliver(follower)
+    return followSource(this.#source(), { clock: this.#clock, gapless: this.#options.keepLastOnly !== true }, follow)
+  }
+  #source(): Source {
     return {
-      close: () => {
-        follower.closed = true
-        this.#followers.delete(follower)
+      stream: this.stream,
+      closed: false,
+      verdict: () => 'again',
+      open: async (from) => {
+        if (this.#faults.away?.() === true) throw new LogAway(`${this.stream} does not answer`)
+        return this.#consumer(from)
       }
     }
   }
-  #deliver(follower: Follower): void {
-    if (follower.scheduled || follower.closed) return
-    follower.scheduled = true
-    const run = (): void => {
-      follower.scheduled = false
-      if (follower.closed) return
-      const upTo = this.#entries.length
-      const batch = this.#entries.slice(follower.next - 1, upTo).filter((entry) => entry !== undefined)
-      follower.next = upTo + 1
-      if (batch.length > 0) follower.onEntries(batch)
-      if (follower.target !== undefined && upTo >= follower.target) {
-        follower.target = undefined
-        follower.onCaughtUp?.(upTo)
-      }
-      if (this.#entries.length >= follower.next) this.#deliver(follower)
+  #consumer(from: number): Consumer {
+    const { deliver, skip, double, forget, away } = this.#faults
+    let next = from
+    let count = 0
+    let scheduled = false
+    let over = false
+    const has = (): LogEntry[] => this.#entries.slice(next - 1).filter((entry) => entry !== undefined)
+    let wake = (): void => {}
+    const close = (): void => {
+      over = true
+      this.#consumers.delete(wake)
     }
-    const ms = this.#latency.deliver()
-    if (ms === 0) queueMicrotask(run)
-    else this.#clock.after(ms, run)
+    return {
+      state: this.#state(),
+      pending: has().length,
+      run: (onDelivery, onEnd) => {
+        const end = (): void => {
+          close()
+          onEnd()
+        }
+        const send = (delivery: Delivery): void => {
+          if (skip?.() === true) return void this.#clock.after(HEARTBEATS_MS, end)
+          onDelivery(delivery)
+          if (double?.() === true) onDelivery(delivery)
+        }
+        const turn = (): void => {
+          scheduled = false
+          if (over) return
+          if (away?.() === true) return void this.#clock.after(HEARTBEATS_MS, end)
+          const batch = has()
+          next = this.#entries.length + 1
+          for (const [at, entry] of batch.entries()) if (!over) send({ entry, count: ++count, pending: batch.length - 1 - at })
+          if (!over && forget?.() === true) end()
+        }
+        wake = () => {
+          if (scheduled || over) return
+          scheduled = true
+          const ms = deliver?.() ?? 0
+          if (ms === 0) queueMicrotask(turn)
+          else this.#clock.after(ms, turn)
+        }
+        this.#consumers.add(wake)
+        wake()
+      },
+      close: async () => close()
+    }
+  }
+  /** Entries that are too old leave: the stream then begins later, and their subjects are empty. */
+  #expire(): void {
+    const { maxAge } = this.#options
+    if (maxAge === undefined) return
+    const oldest = this.#clock.now() - maxAge
+    for (; this.#expired < this.#entries.length; this.#expired++) {
+      const entry = this.#entries[this.#expired]
+      if (entry === undefined) continue
+      if (entry.time >= oldest) return
+      this.#take(entry)
+    }
+  }
+  #take({ sequence, subject }: LogEntry): void {
+    this.#entries[sequence - 1] = undefined
+    if (this.#last.get(subject) === sequence) this.#last.delete(subject)
   }
   async get(sequence: number): Promise<LogEntry | undefined> {
+    await this.#reached()
+    this.#expire()
     return this.#entries[sequence - 1]
   }
-  async *read({ from, to, filter }: Range): AsyncGenerator<readonly LogEntry[]> {
+  async *read({ from, to, filter }: ReadRange): AsyncGenerator<readonly LogEntry[]> {
     const wanted = filter === undefined ? undefined : subjectPattern(filter)
     let batch: LogEntry[] = []
     for (let sequence = Math.max(1, from); sequence <= Math.min(to, this.#entries.length); sequence++) {
@@ -112,20 +187,58 @@ export class MemoryLog implements Log {
       batch.push(entry)
       if (batch.length < READ_BATCH) continue
       yield batch
+      await this.#reached()
       batch = []
     }
     if (batch.length > 0) yield batch
   }
   async lastOn(subject: string, upTo = Number.MAX_SAFE_INTEGER): Promise<LogEntry | undefined> {
+    await this.#reached()
     const last = this.#last.get(subject)
     if (last !== undefined && last <= upTo) return this.#entries[last - 1]
     for (let at = Math.min(upTo, this.#entries.length) - 1; at >= 0; at--) if (this.#entries[at]?.subject === subject) return this.#entries[at]
     return undefined
   }
   async lastSequence(): Promise<number> {
+    await this.#reached()
     return this.#entries.length
   }
-  async firstSequence(): Promise<number> {
-    return 1
+  async state(): Promise<LogState> {
+    await this.#reached()
+    return this.#state()
+  }
+  /** A question to a log that is away is answered by nobody. */
+  async #reached(): Promise<void> {
+    if (this.#faults.away?.() !== true) return
+    await new Promise<void>((_, reject) => void this.#clock.after(ACK_TIMEOUT_MS, () => reject(new LogAway(`${this.stream} does not answer`))))
+  }
+  #state(): LogState {
+    this.#expire()
+    const first = this.#entries.findIndex((entry) => entry !== undefined)
+    const there = this.#entries.filter((entry) => entry !== undefined)
+    return {
+      ...(this.#identity === undefined ? {} : { identity: this.#identity }),
+      first: (first < 0 ? this.#entries.length : first) + 1,
+      last: this.#entries.length,
+      messages: there.length,
+      bytes: there.reduce((sum, { text }) => sum + text.length, 0),
+      sealedFrom: 1,
+      epoch: this.#epoch,
+      losses: this.#losses,
+      quarantined: [],
+      floor: 0
+    }
+  }
+  /** What a disk can do: entries go from the middle, the end is cut off, another stream takes the place. Consumers end with it. */
+  damage(what: { readonly remove?: Range; readonly cut?: number; readonly identity?: string }): void {
+    const { remove, cut, identity } = what
+    for (const entry of [...this.#entries]) if (entry !== undefined && remove !== undefined && remove.first <= entry.sequence && entry.sequence <= remove.last) this.#take(entry)
+    if (cut !== undefined) for (const entry of this.#entries.splice(cut)) if (entry !== undefined) this.#last.delete(entry.subject)
+    if (identity !== undefined) this.#identity = identity
+  }
+  /** A person's word that what is missing is lost. */
+  accept(losses: readonly Range[]): void {
+    this.#losses = losses
+    this.#epoch += 1
   }
 }

@@ -2,14 +2,16 @@
  * A view keeps a stream folded: one follower per process and stream, fanned out in memory to everybody who
  * watches. It also knows how far it is, so that a writer can wait for its own write.
  */
-import { decodeFacts } from '#events/Event.ts'
+import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import type { Log, LogEntry, Subscription } from '#events/Log.ts'
-import type { StreamName } from '#events/Subject.ts'
-import { Objects, type Change, type Collection, type Entry, type ObjectsView } from '#projections/Objects.ts'
+import { keyOfSubject, type StreamName } from '#events/Subject.ts'
+import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
+import type { Integrity } from './ledger/Integrity.ts'
+import type { Vault } from './secrets/Vault.ts'
 
 /** Objects on their way through the log; those beyond are parsed when they come back. */
 const OWN_BYTES = 4 * 1024 * 1024
@@ -17,7 +19,27 @@ const OWN_BYTES = 4 * 1024 * 1024
 /** A projection besides Objects that wants every event in order: history, causes, metrics. */
 export interface Fold {
   apply(entry: LogEntry): void
+  /** An entry that is no event of ours. */
+  pass?(entry: LogEntry): void
 }
+
+export interface ViewOptions {
+  /** Tells views of parts of one stream apart; the stream's name otherwise. */
+  readonly name?: string
+  /** Checks what comes; without it (for who has no key to the log) what can't be read is passed over. */
+  readonly integrity?: Integrity
+  /** Opens the bodies of confidential objects; without it they stay as they are stored. */
+  readonly vault?: Vault
+  /** Entries leave the stream by themselves, and then the view. */
+  readonly expires?: boolean
+  /** Told of entries that are passed over. */
+  readonly onPassed?: (entry: LogEntry) => void
+}
+
+/** A key that has not come after so long was destroyed before anybody here heard of it. */
+const KEY_MS = 5_000
+/** How often an expiring stream is asked what is left of it. */
+const EXPIRY_MS = 10_000
 
 export class ViewBehind extends Error {
   override readonly name = 'ViewBehind'
@@ -29,8 +51,11 @@ export class View {
   readonly name: string
   readonly log: Log
   readonly objects = new Objects()
+  readonly integrity: Integrity | undefined
+  readonly vault: Vault | undefined
   #window: Window | undefined
   readonly #clock: Clock
+  readonly #options: ViewOptions
   readonly #subscribers = new Set<(change: Change) => void>()
   readonly #folds: Fold[] = []
   /** Objects this process wrote and has parsed already, by sequence, until their events come back. */
@@ -39,13 +64,21 @@ export class View {
   #waiters: { sequence: number; resolve: () => void; reject: (error: Error) => void; timer: Timer }[] = []
   #subscription: Subscription | undefined
   #failed: Error | undefined
+  #first = 1
+  /** Entries that wait for a key, in order; what comes meanwhile waits behind them. */
+  #early: LogEntry[] = []
+  #keyless: Timer | undefined
+  #expiry: Timer | undefined
   onFailed: (error: Error) => void = () => {}
 
-  constructor(stream: StreamName, log: Log, clock: Clock, name: string = stream) {
+  constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions = {}) {
     this.stream = stream
-    this.name = name
+    this.name = options.name ?? stream
     this.log = log
+    this.integrity = options.integrity
+    this.vault = options.vault
     this.#clock = clock
+    this.#options = options
   }
   /** Before `start`: another projection to keep folded from the same follower. */
   alsoFold(fold: Fold): void {
@@ -56,9 +89,12 @@ export class View {
     this.#window ??= new Window(limits, this.objects.sequence)
     return this.#window
   }
-  /** Resolves when everything in the stream at this moment is folded. */
+  /** Resolves when everything in the stream at this moment is folded; rejects with LogDamaged when it is not what it was. */
   async start(): Promise<void> {
-    const first = await this.log.firstSequence()
+    const state = await this.log.state()
+    this.integrity?.begin(state)
+    const { first } = state
+    this.#first = first
     this.objects.beginLoad()
     return new Promise((resolve, reject) => {
       this.#subscription = this.log.follow({
@@ -66,6 +102,8 @@ export class View {
         onEntries: (entries) => this.#fold(entries),
         onCaughtUp: (last) => {
           this.objects.endLoad()
+          this.objects.pass(last)
+          if (this.#options.expires === true) this.#watchExpiry()
           // What was replayed is not in the window: watches that start before it are answered from the log.
           this.#window?.reset(Math.max(last, this.objects.sequence))
           resolve()
@@ -78,6 +116,8 @@ export class View {
     })
   }
   close(): void {
+    this.#expiry?.cancel()
+    this.#keyless?.cancel()
     this.#subscription?.close()
     this.#fail(new Error('the view was closed'))
   }
@@ -109,18 +149,95 @@ export class View {
       this.#waiters.push(waiter)
     })
   }
+  /** Asks the stream what has left it. Writers call it too: an object that expired there can't be written on what stands here. */
+  async expire(): Promise<void> {
+    const { first } = await this.log.state()
+    if (first <= this.#first || this.#failed !== undefined) return
+    this.#first = first
+    for (const change of this.objects.expire(first)) for (const subscriber of this.#subscribers) subscriber(change)
+  }
+  #watchExpiry(): void {
+    this.#expiry = this.#clock.after(EXPIRY_MS, () => {
+      // A stream that can't be asked now is asked again.
+      void this.expire().catch(() => {}).finally(() => this.#failed === undefined && this.#watchExpiry())
+    })
+  }
+  /** The event's facts, or undefined for an entry that is to be passed over. Throws for a sealed one that can't be read. */
+  #factsOf(entry: LogEntry): ReturnType<typeof decodeFacts> | undefined {
+    if (this.integrity === undefined) {
+      try {
+        return decodeFacts(this.stream, entry)
+      } catch (error) {
+        if (!(error instanceof UnreadableEvent)) throw error
+        this.#options.onPassed?.(entry)
+        return undefined
+      }
+    }
+    return this.integrity.take(entry) === 'event' ? decodeFacts(this.stream, entry) : undefined
+  }
+  /** An old version, read from the log: undefined when it is no event of ours. */
+  versionOf(stored: LogEntry): Entry | undefined {
+    if (this.integrity !== undefined && !this.integrity.isOurs(stored)) return undefined
+    return new Entry(decodeFacts(this.stream, stored), this.#options.vault?.reveal(stored) ?? stored.text)
+  }
+  /** Folds in order. A key is stored before what it seals, in another stream: it is waited for, and everything behind it. */
   #fold(entries: readonly LogEntry[]): void {
+    const { vault } = this.#options
+    if (vault === undefined) return this.#take(entries)
+    const all = this.#early.length === 0 ? entries : [...this.#early, ...entries]
+    const stop = this.#keyless === undefined ? all.findIndex((entry) => vault.isEarly(entry)) : this.#early.length > 0 ? 0 : -1
+    this.#early = stop < 0 ? [] : all.slice(stop)
+    this.#take(stop < 0 ? all : all.slice(0, stop))
+    if (this.#early.length > 0 && this.#keyless === undefined) this.#awaitKey(vault)
+  }
+  #awaitKey(vault: Vault): void {
+    const go = (): void => {
+      listening.close()
+      this.#keyless?.cancel()
+      this.#keyless = undefined
+    }
+    const guarded = (work: () => void): void => {
+      try {
+        work()
+      } catch (error) {
+        this.#subscription?.close()
+        this.#fail(error instanceof Error ? error : new Error(String(error)))
+      }
+    }
+    const listening = vault.keys.onChange(() => {
+      if (vault.isEarly(this.#early[0] as LogEntry)) return
+      go()
+      guarded(() => this.#fold([]))
+    })
+    this.#keyless = this.#clock.after(KEY_MS, () => {
+      const [first, ...rest] = this.#early as [LogEntry, ...LogEntry[]]
+      go()
+      this.#early = []
+      guarded(() => {
+        this.#take([first])
+        this.#fold(rest)
+      })
+    })
+  }
+  #take(entries: readonly LogEntry[]): void {
+    if (entries.length === 0) return
     for (const entry of entries) {
-      const facts = decodeFacts(this.stream, entry)
+      const facts = this.#factsOf(entry)
+      if (facts === undefined) {
+        this.objects.pass(entry.sequence, keyOfSubject(this.stream, entry.subject))
+        for (const fold of this.#folds) fold.pass?.(entry)
+        continue
+      }
       const own = this.#own.get(entry.sequence)
       if (own !== undefined && this.#own.delete(entry.sequence)) this.#ownBytes -= own.bytes
-      const change = this.objects.apply(facts, entry.text, own?.object)
+      const change = this.objects.apply(facts, this.#options.vault?.reveal(entry) ?? entry.text, own?.object)
       for (const fold of this.#folds) fold.apply(entry)
       if (change === undefined) continue
       this.#window?.push(change)
       for (const subscriber of this.#subscribers) subscriber(change)
       change.previous?.outdated()
     }
+    this.integrity?.settle()
     if (this.#waiters.length === 0) return
     const reached = this.objects.sequence
     const due = this.#waiters.filter((waiter) => waiter.sequence <= reached)

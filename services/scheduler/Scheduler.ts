@@ -9,6 +9,7 @@ import type { Subscription } from '#events/Log.ts'
 import { same } from '#events/meta/faults.ts'
 import { Cluster } from '#projections/Cluster.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
+import { isPassing } from '#events/Refusal.ts'
 import { sleep, type Clock, type Timer } from '../platform/Clock.ts'
 import { causeOf } from '../platform/Controller.ts'
 import type { Views } from '../platform/View.ts'
@@ -163,7 +164,8 @@ export class Scheduler {
     let asked = intent
     for (let pause = FIRST_PAUSE_MS; this.#running; pause = Math.min(LAST_PAUSE_MS, pause * 2)) {
       try {
-        return await this.#intents.submit(asked)
+        const result = await this.#intents.submit(asked)
+        if (result.ok || !isPassing(result.status)) return result
       } catch (error) {
         if (this.#running) this.#onError(error)
       }

@@ -133,7 +133,7 @@ crash('loses no acknowledged write and stores none twice', async () => {
   assert.ok(unknown > 0, 'nothing was in flight when the processes were killed')
 
   // A replay of the whole log, by a reader of its own.
-  const connection = await connectNats(home, config, 'admin')
+  const connection = await connectNats(home, config, 'keeper')
   try {
     const log = new JetStreamLog(connection, 'EVENTS')
     const replay = new Objects()

@@ -50,6 +50,30 @@ certificates('asking again changes nothing; other names make another certificate
   pki = await ensurePki(home, config)
 })
 
+certificates('what is near its end is renewed, the authority and the other keys stay', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'reckon-pki-'))
+  try {
+    const now = Date.now()
+    const day = 86_400_000
+    const first = await ensurePki(folder, config, now)
+    assert.equal(await ensurePki(folder, config, now + 334 * day), first)
+    const second = await ensurePki(folder, config, now + 336 * day)
+    assert.is(second.ca, first.ca)
+    assert.is(second.serviceAccountKey, first.serviceAccountKey)
+    for (const name of ['apiserver', 'nats', 'admin'] as const) {
+      assert.is.not(second[name].certificate, first[name].certificate)
+      assert.ok(Date.parse(new X509Certificate(second[name].certificate).validTo) > now + 700 * day)
+    }
+    // A year on the signing key is another; tokens of the one before are good until the last of them has expired.
+    const third = await ensurePki(folder, config, now + 366 * day)
+    assert.is.not(third.serviceAccountKey, first.serviceAccountKey)
+    assert.equal(third.serviceAccountPublicKeys.slice(1), first.serviceAccountPublicKeys)
+    assert.is((await ensurePki(folder, config, now + 369 * day)).serviceAccountPublicKeys.length, 1)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
 /** What a server of ours learns of a client with this certificate. */
 const handshake = async (client: { certificate: string; key: string } | undefined): Promise<{ authorized: boolean; subject: unknown }> => {
   const server = createServer({ cert: pki.apiserver.certificate, key: pki.apiserver.key, ca: pki.ca, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' })
@@ -87,7 +111,7 @@ certificates('another cluster\'s client is not ours', async () => {
 
 certificates('tokens are signed with one key and checked with the other', async () => {
   const token = await new SignJWT({ sub: 'x' }).setProtectedHeader({ alg: 'ES256' }).sign(await importPKCS8(pki.serviceAccountKey, 'ES256'))
-  const { payload } = await jwtVerify(token, await importSPKI(pki.serviceAccountPublicKey, 'ES256'))
+  const { payload } = await jwtVerify(token, await importSPKI(pki.serviceAccountPublicKeys[0] as string, 'ES256'))
   assert.is(payload.sub, 'x')
 })
 

@@ -55,7 +55,7 @@ const entriesOf = (steps: readonly Step[]): readonly LogEntry[] => {
       id: `intent-${sequence}`,
       type: 'reckon.thing.changed.v1',
       source: 'test',
-      time: '2026-01-01T00:00:00.000Z',
+      time: new Date(1_000 * sequence).toISOString(),
       user: 'test',
       correlationId: 'root',
       verb: 'update',

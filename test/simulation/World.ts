@@ -14,8 +14,9 @@ import { Agent } from '#services/kubelet/Agent.ts'
 import { SimulatedPodNetwork } from '#services/kubelet/PodNetwork.ts'
 import { SimulatedProber } from '#services/kubelet/probes/SimulatedProber.ts'
 import { noFiles } from '#services/kubelet/volumes/PodFiles.ts'
+import { sleep } from '#services/platform/Clock.ts'
 import { Controller, Outrun, type ControllerDefinition } from '#services/platform/Controller.ts'
-import { MemoryLog } from '#services/platform/MemoryLog.ts'
+import { MemoryLog, type Faults, type MemoryLogOptions } from '#services/platform/MemoryLog.ts'
 import type { BindingUpdate, NodeLink } from '#services/platform/NodeLink.ts'
 import { SimulatedRuntime } from '#services/platform/SimulatedRuntime.ts'
 import { View, Views } from '#services/platform/View.ts'
@@ -36,7 +37,7 @@ export interface WorldOptions {
   /** API servers that decide at the same time; the first also publishes bindings and takes reports. Default 1. */
   readonly apiServers?: number
   /** Replaces a log or a controller: how the invariants themselves are tested. */
-  readonly log?: (stream: string, clock: VirtualClock, latency: ConstructorParameters<typeof MemoryLog>[2]) => MemoryLog
+  readonly log?: (stream: string, clock: VirtualClock, options: MemoryLogOptions) => MemoryLog
   readonly controllers?: (definitions: readonly ControllerDefinition[]) => readonly ControllerDefinition[]
   readonly trace?: (line: string) => void
 }
@@ -77,9 +78,25 @@ export class World {
   constructor(options: WorldOptions) {
     this.#options = options
     this.clock = new VirtualClock(options.seed)
-    const latency = { append: () => 1 + this.clock.random() * 5, deliver: () => 1 + this.clock.random() * (this.faults ? 40 : 5), lose: () => this.faults && this.clock.random() < 0.01 }
+    const chance = (part: number) => (): boolean => this.faults && this.clock.random() < part
+    const faults: Faults = {
+      append: () => 1 + this.clock.random() * 5,
+      deliver: () => 1 + this.clock.random() * (this.faults ? 40 : 5),
+      lose: chance(0.01),
+      swallow: chance(0.003),
+      skip: chance(0.001),
+      double: chance(0.001),
+      forget: chance(0.002),
+      away: () => this.faults && this.#away > this.clock.now()
+    }
     const make = options.log ?? ((stream, clock, more) => new MemoryLog(stream, clock, more))
-    this.logs = { EVENTS: make('EVENTS', this.clock, { latency }), NOTICES: make('NOTICES', this.clock, { latency }), PULSE: make('PULSE', this.clock, { latency, keepLastOnly: true }) }
+    this.logs = { EVENTS: make('EVENTS', this.clock, { faults }), NOTICES: make('NOTICES', this.clock, { faults }), PULSE: make('PULSE', this.clock, { faults, keepLastOnly: true }) }
+  }
+  #away = 0
+  /** The log can't be reached by anybody for a while. */
+  outage(ms: number): void {
+    this.#away = Math.max(this.#away, this.clock.now() + ms)
+    this.trace(`the log is away for ${Math.round(ms)} ms`)
   }
   trace(what: string): void {
     this.#options.trace?.(`${(this.clock.elapsed / 1000).toFixed(3).padStart(10)}  ${what}`)
@@ -93,9 +110,17 @@ export class World {
     this.trace(`ERROR ${where}: ${message}`)
   }
   async views(): Promise<Views> {
-    const list = STREAMS.map((stream) => new View(stream, this.logs[stream] as Log, this.clock))
-    await Promise.all(list.map((view) => view.start()))
-    return new Views(list, streamOf)
+    for (;;) {
+      const list = STREAMS.map((stream) => new View(stream, this.logs[stream] as Log, this.clock))
+      try {
+        await Promise.all(list.map((view) => view.start()))
+        return new Views(list, streamOf)
+      } catch {
+        // The log is away: a process that can't start is started again.
+        for (const view of list) view.close()
+        await sleep(this.clock, 500)
+      }
+    }
   }
   async start(): Promise<void> {
     await this.startApi()

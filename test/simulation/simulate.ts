@@ -73,6 +73,7 @@ export const simulate = async (seed: number, options: Partial<Omit<WorldOptions,
       world.stopApi(n)
       clock.after(500 + below(10_000), () => void world.startApi(n))
     },
+    () => world.outage(100 + below(8_000)),
     // A container dies by itself.
     () => {
       const runtime = pick([...world.runtimes.values()])

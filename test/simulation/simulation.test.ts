@@ -42,7 +42,7 @@ class CarelessLog extends MemoryLog {
 }
 
 simulation('would notice a log that ignores expectations', async () => {
-  const faults = await faultsOf({ log: (stream, clock, latency) => new CarelessLog(stream, clock, latency), apiServers: 2 }, 20)
+  const faults = await faultsOf({ log: (stream, clock, options) => new CarelessLog(stream, clock, options), apiServers: 2 }, 20)
   assert.match(faults, /was decided on|made two events|was acknowledged at|not converged|bound to/)
 })
 

@@ -5,6 +5,7 @@ import { kindNamed, streamOf } from '#events/scheme.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { History } from '#projections/History.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
+import type { Settings } from '#services/apiserver/decide.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock, type Clock } from '#services/platform/Clock.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
@@ -30,7 +31,7 @@ export const kindFor = (apiVersion: string, kind: string): NonNullable<ReturnTyp
   return found
 }
 
-export const startTestApi = async (clock: Clock = systemClock): Promise<TestApi> => {
+export const startTestApi = async (clock: Clock = systemClock, settings: Partial<Settings> = {}): Promise<TestApi> => {
   const logs = { EVENTS: new MemoryLog('EVENTS', clock), NOTICES: new MemoryLog('NOTICES', clock), PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true }) }
   const list = [new View('EVENTS', logs.EVENTS, clock), new View('NOTICES', logs.NOTICES, clock), new View('PULSE', logs.PULSE, clock)]
   const histories = new Map(list.map(({ stream }) => [stream, new History(stream)]))
@@ -39,7 +40,7 @@ export const startTestApi = async (clock: Clock = systemClock): Promise<TestApi>
     await view.start()
   }
   const views = new Views(list, streamOf)
-  const decider = new ApiDecider({ views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
+  const decider = new ApiDecider({ views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767], ...settings } })
   await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
   const submit: TestApi['submit'] = (intent, user = ADMIN) => decider.submit({ id: clock.uuid(), version: 'v1', namespace: '', name: '', source: 'test', ...intent }, user)
   const create: TestApi['create'] = (object, more = {}, user = ADMIN) => {

@@ -4,13 +4,14 @@ import { connect as connectHttp2, type ClientHttp2Session, type ClientHttp2Strea
 import { Agent, request as requestHttps } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createPublicKey } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { signingMaterial } from '#ops/components/apiserver.ts'
 import { loadOrCreateConfig } from '#ops/home.ts'
 import { clientCertificate, ensurePki } from '#ops/pki/pki.ts'
 import { ApiServer } from '#services/apiserver/http/ApiServer.ts'
 import type { Limits } from '#services/apiserver/http/limits.ts'
+import { SigningKeys } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import type { NodeCalls } from '#services/platform/NodeLink.ts'
 import { VirtualClock } from '../simulation/VirtualClock.ts'
@@ -59,14 +60,15 @@ export const startHttp = async (limits: Partial<Limits> = {}, nodeCalls: Partial
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' }
   accepted(await api.create({ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding', metadata: { name: 'people' }, roleRef, subjects: people } as unknown as KubeObject))
   const errors: unknown[] = []
+  const signingKeys = new SigningKeys(signingMaterial(pki))
   const server = new ApiServer({
     decider: api.decider,
     views: api.views,
     histories: api.histories,
     nodeCalls: nodeCalls as NodeCalls,
     clock,
-    tokens: new Tokens(pki.serviceAccountKey, clock),
-    serviceAccountPublicKey: createPublicKey(pki.serviceAccountKey).export({ type: 'spki', format: 'pem' }) as string,
+    tokens: new Tokens(signingKeys, clock),
+    signingKeys,
     address: '127.0.0.1:0',
     onError: (error) => errors.push(error),
     limits

@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { ensureKeys } from '#ops/log/keys.ts'
 import { loadOrCreateConfig, type ClusterConfig } from '#ops/home.ts'
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { natsOptions } from '#ops/nats/connect.ts'
 import { startNatsServer, stopNatsServer, type NatsServer } from '#ops/nats/server.ts'
-import { ensureStreams } from '#ops/nats/streams.ts'
+import { ensureStreams, ledgerFolder } from '#ops/nats/streams.ts'
 import { ensurePki } from '#ops/pki/pki.ts'
 
 export const freePort = (): Promise<number> =>
@@ -44,7 +45,8 @@ export const startNats = async (nodes: readonly string[] = ['n1']): Promise<Test
     open.push(connection)
     return connection
   }
-  await ensureStreams(await jetstreamManager(await as('apiserver')))
+  ensureKeys(home)
+  await ensureStreams(await jetstreamManager(await as('keeper'), { checkAPI: false }), ledgerFolder(home))
   return {
     home,
     config,

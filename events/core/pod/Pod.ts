@@ -4,6 +4,7 @@ import type { Kind } from '../../Kind.ts'
 import type { KubeObject } from '../../KubeObject.ts'
 import { keepOtherHalf } from '../../meta/halves.ts'
 import { ALL_VERBS, STATUS } from '../../meta/verbs.ts'
+import { appArmorFields, validateAppArmorAnnotations, validateAppArmorUpdate } from './appArmor.ts'
 import { defaultPod } from './default.ts'
 import { podEventType } from './facts.ts'
 import { COLUMNS, podRow, podRowConditions } from './table.ts'
@@ -40,10 +41,11 @@ export const Pod: Kind = {
   prepareForCreate(pod) {
     // qosClass follows from the defaulted resources, so defaulting sets it.
     pod['status'] = { phase: 'Pending' }
+    appArmorFields(pod)
   },
   prepareForUpdate: keepOtherHalf,
-  validate: (pod) => validatePodSpec(pod['spec'] ?? {}, 'spec'),
-  validateUpdate: validatePodUpdate,
+  validate: (pod) => [...validateAppArmorAnnotations(pod), ...validatePodSpec(pod['spec'] ?? {}, 'spec')],
+  validateUpdate: (pod, old, subresource) => [...(subresource === '' ? validateAppArmorUpdate(pod, old) : []), ...validatePodUpdate(pod, old, subresource)],
   fields: {
     'spec.nodeName': specField('nodeName'),
     'spec.restartPolicy': specField('restartPolicy'),

@@ -4,7 +4,9 @@ import { badValue, badValues, oneOf, required } from '../../meta/faults.ts'
 import { ipAddress, labelName, qualifiedName, subdomainName } from '../../meta/names.ts'
 import type { FieldError } from '../../Refusal.ts'
 import { validateContainer, type ContainerScope } from './validateContainer.ts'
+import { validateHostProcess, validateOs } from './validateOs.ts'
 import { validateScheduling } from './validateScheduling.ts'
+import { validateHostUsers, validatePodSecurity } from './validateSecurityContext.ts'
 import { validateVolumes } from './validateVolume.ts'
 
 const RESTART_POLICIES = ['Always', 'OnFailure', 'Never']
@@ -42,7 +44,7 @@ const validateNames = (spec: PodSpec, path: string, errors: FieldError[]): void 
 export const validatePodSpec = (spec: PodSpec, path: string): FieldError[] => {
   const errors: FieldError[] = []
   const volumes = validateVolumes(spec.volumes, `${path}.volumes`, errors)
-  const scope: ContainerScope = { volumes, hostNetwork: spec.hostNetwork === true, names: new Set() }
+  const scope: ContainerScope = { volumes, hostNetwork: spec.hostNetwork === true, hostUsers: spec.hostUsers !== false, names: new Set() }
   if (!spec.containers?.length) errors.push(required(`${path}.containers`))
   const hostPorts = new Set<string>()
   const containers = spec.containers ?? []
@@ -51,11 +53,15 @@ export const validatePodSpec = (spec: PodSpec, path: string): FieldError[] => {
   spec.initContainers?.forEach((container, index) => validateContainer(container, `${path}.initContainers[${index}]`, scope, new Set(), true, errors))
   oneOf(spec.restartPolicy, `${path}.restartPolicy`, RESTART_POLICIES, errors)
   validateDns(spec, path, errors)
+  validatePodSecurity(spec, `${path}.securityContext`, errors)
+  validateHostProcess(spec, path, errors)
+  validateHostUsers(spec, path, errors)
   validateNames(spec, path, errors)
   validateScheduling(spec, path, errors)
   if (spec.terminationGracePeriodSeconds !== undefined && spec.terminationGracePeriodSeconds < 0)
     errors.push(badValue(`${path}.terminationGracePeriodSeconds`, spec.terminationGracePeriodSeconds, 'must be greater than or equal to 0'))
   if (spec.activeDeadlineSeconds !== undefined && spec.activeDeadlineSeconds < 1)
     errors.push(badValue(`${path}.activeDeadlineSeconds`, spec.activeDeadlineSeconds, 'must be between 1 and 2147483647, inclusive'))
+  validateOs(spec, path, errors)
   return errors
 }

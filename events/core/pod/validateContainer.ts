@@ -6,6 +6,7 @@ import { compareQuantities, parseQuantity } from '../../meta/Quantity.ts'
 import type { FieldError } from '../../Refusal.ts'
 import { PROTOCOLS } from '../protocols.ts'
 import { validateLifecycle, validateProbe } from './validateProbe.ts'
+import { validateContainerSecurity } from './validateSecurityContext.ts'
 
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never']
 const TERMINATION_POLICIES = ['File', 'FallbackToLogsOnError']
@@ -137,18 +138,10 @@ export const validateResources = (resources: ResourceRequirements | undefined, p
   }
 }
 
-const validateSecurityContext = (container: Container, path: string, errors: FieldError[]): void => {
-  const context = container.securityContext
-  if (context === undefined || context === null) return
-  if (context.runAsUser !== undefined && context.runAsUser < 0) errors.push(badValue(`${path}.runAsUser`, context.runAsUser, 'must be between 0 and 2147483647, inclusive'))
-  if (context.runAsGroup !== undefined && context.runAsGroup < 0) errors.push(badValue(`${path}.runAsGroup`, context.runAsGroup, 'must be between 0 and 2147483647, inclusive'))
-  if (context.allowPrivilegeEscalation === false && context.privileged === true)
-    errors.push(badValue(path, context, 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true'))
-}
-
 export interface ContainerScope {
   readonly volumes: ReadonlySet<string>
   readonly hostNetwork: boolean
+  readonly hostUsers: boolean
   /** Names of containers seen so far: unique in the whole pod. */
   readonly names: Set<string>
 }
@@ -176,7 +169,7 @@ export const validateContainer = (container: Container, path: string, scope: Con
   validateEnv(container, path, errors)
   validateMounts(container, path, scope.volumes, errors)
   validateResources(container.resources, `${path}.resources`, errors)
-  validateSecurityContext(container, `${path}.securityContext`, errors)
+  validateContainerSecurity(container, `${path}.securityContext`, scope.hostUsers, errors)
   validateLifecycle(container.lifecycle, `${path}.lifecycle`, errors)
   if (init) validateInit(container, path, errors)
   validateProbe(container.livenessProbe, `${path}.livenessProbe`, 1, errors)

@@ -58,15 +58,8 @@ export const serveIntents = (connection: NatsConnection, decider: Decider, onErr
   return { close: () => subscription.drain() }
 }
 
-/**
- * A user that may create consumers could have the server push stored bytes to a subject it may not publish on. Such a
- * delivery carries a reply subject of the server's choosing; a request of the user itself, one in the user's own inbox.
- */
-const isRequestOf = (token: string, reply: string | undefined): boolean => reply?.startsWith(`_INBOX_${token}.`) === true
-
 const answer = async (message: Msg, decider: Decider): Promise<void> => {
   let results: IntentResult[]
-  if (!isRequestOf(message.subject.slice('intent.'.length), message.reply)) return
   try {
     const user = userOf(message.subject.slice('intent.'.length), message.headers?.get(ACT_AS) || undefined)
     const body = parse(message)

@@ -58,7 +58,7 @@ export class ApiServer {
   constructor(deps: ApiDeps) {
     this.#deps = deps
     this.#limits = { ...LIMITS, ...deps.limits }
-    this.#authenticator = new Authenticator(deps.serviceAccountPublicKey, deps.views)
+    this.#authenticator = new Authenticator(deps.signingKeys, deps.views)
     this.#gate = new Gate(this.#limits)
     this.#outlets = new Outlets(deps.clock, this.#limits.writeMs)
     this.#reads = new Reads(deps, this.#limits, this.#outlets, this.#versions)
@@ -96,6 +96,10 @@ export class ApiServer {
       server.once('error', reject)
       server.listen(port, host, () => resolve((server.address() as AddressInfo).port))
     })
+  }
+  /** Connections from now on are served with these; those that are there stay. */
+  renew({ certificate, key, clientCA }: TlsFiles): void {
+    this.#server?.setSecureContext({ cert: certificate, key, ca: clientCA })
   }
   /** Ends open watches cleanly, then the connections. */
   async close(): Promise<void> {

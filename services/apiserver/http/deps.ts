@@ -5,7 +5,9 @@ import type { Clock } from '../../platform/Clock.ts'
 import type { NodeCalls } from '../../platform/NodeLink.ts'
 import type { Views } from '../../platform/View.ts'
 import type { Decider } from '../Decider.ts'
+import type { SigningKeys } from '../nodes/SigningKeys.ts'
 import type { Tokens } from '../nodes/Tokens.ts'
+import type { Health } from './health.ts'
 import type { Limits } from './limits.ts'
 
 export interface ApiDeps {
@@ -15,11 +17,12 @@ export interface ApiDeps {
   readonly nodeCalls: NodeCalls
   readonly clock: Clock
   readonly tokens: Tokens
-  /** SPKI, PEM. */
-  readonly serviceAccountPublicKey: string
+  readonly signingKeys: SigningKeys
   /** `host:port`, as clients reach it. */
   readonly address: string
   readonly onError: (error: unknown) => void
   /** What is not named is as `LIMITS` says. */
   readonly limits?: Partial<Limits>
+  /** What `/livez`, `/readyz` and `/healthz` ask; absent: nothing but whether the server answers. */
+  readonly health?: Health
 }

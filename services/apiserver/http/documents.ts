@@ -8,6 +8,7 @@ import { REVIEWS } from '../reviews/reviews.ts'
 import { pastIsReadOnly } from '../time-travel/Reader.ts'
 import type { ApiDeps } from './deps.ts'
 import type { Exchange } from './exchange.ts'
+import { healthAnswer, ONLY_PING } from './health.ts'
 import { sendBytes, sendJson, sendText } from './respond.ts'
 import { KUBERNETES_VERSION, VERSION_INFO } from './version.ts'
 
@@ -29,18 +30,15 @@ export class Documents {
   }
   async answer(exchange: Exchange): Promise<void> {
     const { request, user, target } = exchange
-    const { path, moment } = target
+    const { path, moment, query } = target
     if (request.method !== 'GET' && request.method !== 'HEAD') throw moment === undefined ? methodNotAllowed() : pastIsReadOnly(moment)
     const { allowed } = authorize(this.#deps.views, user, { verb: 'get', group: '', resource: '', subresource: '', namespace: '', name: '', path })
     if (!allowed) throw new Refusal(403, 'Forbidden', `forbidden: User "${user.username}" cannot get path "${path}"`, {})
     if (path === '/version') return sendJson(exchange, 200, VERSION_INFO)
-    if (HEALTH.test(path)) {
-      const verbose = (request.url ?? '').includes('verbose')
-      return sendText(exchange, 200, verbose ? `[+]ping ok\n[+]log ok\n${path.slice(1)} check passed\n` : 'ok', TEXT)
-    }
+    const health = await healthAnswer(this.#deps.health ?? ONLY_PING, path, query)
+    if (health !== undefined) return sendText(exchange, health.code, health.text, health.headers)
     const accept = request.headers.accept ?? ''
     const ifNoneMatch = request.headers['if-none-match']
-    const query = new URLSearchParams((request.url ?? '').split('?')[1] ?? '')
     const hash = query.get('hash')
     const found =
       this.#discovery.answer({ path, accept, ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<Discovery['answer']>[0]) ??

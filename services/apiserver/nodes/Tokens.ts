@@ -2,9 +2,9 @@
  * Service account tokens: signed JWTs bound to an account (and a pod), short-lived (KEP-1205). Signing is the only
  * thing here; whether a token is good is asked at authentication.
  */
-import { importPKCS8, SignJWT, type CryptoKey } from 'jose'
-import { createPrivateKey } from 'node:crypto'
+import { SignJWT } from 'jose'
 import type { Clock } from '../../platform/Clock.ts'
+import type { SigningKeys } from './SigningKeys.ts'
 
 export const ISSUER = 'https://kubernetes.default.svc.cluster.local'
 /** Less than ten minutes is refused by upstream as well. */
@@ -26,26 +26,21 @@ export interface Token {
 
 export class Tokens {
   readonly #clock: Clock
-  readonly #pem: string
-  readonly #algorithm: 'ES256' | 'RS256'
-  #key: Promise<CryptoKey> | undefined
+  readonly #keys: SigningKeys
 
-  /** `pem`: PKCS #8 private key, P-256 or RSA. */
-  constructor(pem: string, clock: Clock) {
-    const key = createPrivateKey(pem)
-    this.#algorithm = key.asymmetricKeyType === 'rsa' ? 'RS256' : 'ES256'
-    this.#pem = key.export({ type: 'pkcs8', format: 'pem' }) as string
+  constructor(keys: SigningKeys, clock: Clock) {
+    this.#keys = keys
     this.#clock = clock
   }
   async issue(subject: TokenSubject, options: { readonly audiences?: readonly string[]; readonly seconds?: number } = {}): Promise<Token> {
-    this.#key ??= importPKCS8(this.#pem, this.#algorithm)
+    const { id, algorithm, key } = await this.#keys.signing()
     const now = Math.floor(this.#clock.now() / 1000)
     const expires = now + Math.min(LONGEST_S, Math.max(SHORTEST_S, options.seconds ?? 3600))
     const { namespace, name, uid, pod } = subject
     const token = await new SignJWT({
       'kubernetes.io': { namespace, serviceaccount: { name, uid }, ...(pod === undefined ? {} : { pod }) }
     })
-      .setProtectedHeader({ alg: this.#algorithm })
+      .setProtectedHeader({ alg: algorithm, kid: id })
       .setIssuer(ISSUER)
       .setSubject(`system:serviceaccount:${namespace}:${name}`)
       .setAudience(options.audiences === undefined || options.audiences.length === 0 ? [ISSUER] : [...options.audiences])
@@ -53,7 +48,7 @@ export class Tokens {
       .setNotBefore(now)
       .setExpirationTime(expires)
       .setJti(this.#clock.uuid())
-      .sign(await this.#key)
+      .sign(key)
     return { token, expiresAt: new Date(expires * 1000).toISOString().replace('.000', '') }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Admission: what the cluster's state has to say about a write. Changes the object in place; returns what the write
- * reserves (cluster IPs, node ports) until it is folded.
+ * Admission: what the cluster's state has to say about a write. Before validation it changes the object in place and
+ * returns what the write reserves (cluster IPs, node ports) until it is folded; after the decision it only judges.
  */
 import { addTokenVolume, admitPod } from '#events/core/pod/admit.ts'
 import type { Intent } from '#events/Intent.ts'
@@ -9,7 +9,8 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
 import { checkEscalation } from '#projections/Rbac.ts'
-import type { DecideContext } from '../decide.ts'
+import { podSecurity } from '../admission/podSecurity.ts'
+import type { DecideContext, Decided } from '../decide.ts'
 import { allocateService } from './allocate.ts'
 import { generatedSuffix } from './names.ts'
 
@@ -30,6 +31,17 @@ export const admitUpdate = (kind: Kind, intent: Intent, object: KubeObject, old:
   if (kind.group === 'rbac.authorization.k8s.io' && !['rules', 'subjects', 'roleRef', 'aggregationRule'].every((field) => same(object[field], old[field]))) checkEscalation(context.view, context.user, kind, object)
   if (kind.group === '' && kind.resource === 'services') return allocateService(object, old, context)
   return []
+}
+
+/** Judges the object as it is to be stored, a dry run's and an unchanged one's as well. */
+export const admitDecided = (kind: Kind, intent: Intent, decided: Decided, context: DecideContext): Decided => {
+  if (intent.verb === 'delete') return decided
+  const { object } = decided
+  const old = context.view.get({ group: kind.group, resource: kind.resource, namespace: intent.namespace, name: object.metadata.name ?? '' })?.object
+  const { refusal, warnings, audit } = podSecurity({ kind, intent, object, old }, context)
+  if (refusal !== undefined) throw refusal.noting(audit)
+  if (warnings.length === 0 && Object.keys(audit).length === 0) return decided
+  return { ...decided, warnings: [...decided.warnings, ...warnings], audit }
 }
 
 const namespaceLifecycle = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {

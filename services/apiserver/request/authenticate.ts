@@ -1,6 +1,5 @@
 /** Who is asking: a client certificate of the cluster's CA, or a service account's token. Nobody is anonymous. */
-import { importSPKI, jwtVerify, type CryptoKey } from 'jose'
-import { createPublicKey } from 'node:crypto'
+import { decodeProtectedHeader, jwtVerify } from 'jose'
 import type { IncomingMessage } from 'node:http'
 import type { Http2Stream } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
@@ -8,6 +7,7 @@ import type { UserInfo } from '#events/Intent.ts'
 import { forbidden, unauthorized } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
+import type { SigningKeys } from '../nodes/SigningKeys.ts'
 import { ISSUER } from '../nodes/Tokens.ts'
 
 const AUTHENTICATED = 'system:authenticated'
@@ -17,17 +17,13 @@ interface Claims {
 }
 
 export class Authenticator {
-  readonly #pem: string
-  readonly #algorithm: string
+  readonly #keys: SigningKeys
   readonly #view: ObjectsView
   /** A connection's certificate does not change: asked once. */
   readonly #certificates = new WeakMap<object, UserInfo | null>()
-  #key: Promise<CryptoKey> | undefined
 
-  constructor(serviceAccountPublicKey: string, view: ObjectsView) {
-    const key = createPublicKey(serviceAccountPublicKey)
-    this.#algorithm = key.asymmetricKeyType === 'rsa' ? 'RS256' : 'ES256'
-    this.#pem = key.export({ type: 'spki', format: 'pem' }) as string
+  constructor(keys: SigningKeys, view: ObjectsView) {
+    this.#keys = keys
     this.#view = view
   }
   /** Throws 401 for who is unknown, 403 for who may not impersonate. Synchronous for certificates, the common case. */
@@ -56,8 +52,8 @@ export class Authenticator {
   /** The user of a token, or undefined when it is not good: expired, forged, or of an account or pod that is gone. */
   async review(token: string, audiences: readonly string[] = [ISSUER]): Promise<UserInfo | undefined> {
     try {
-      this.#key ??= importSPKI(this.#pem, this.#algorithm)
-      const { payload } = await jwtVerify<Claims>(token, await this.#key, { issuer: ISSUER, audience: [...audiences], algorithms: [this.#algorithm] })
+      const payload = await this.#verified(token, audiences)
+      if (payload === undefined) return undefined
       const { namespace = '', serviceaccount, pod } = payload['kubernetes.io'] ?? {}
       const name = serviceaccount?.name ?? ''
       const account = this.#view.get({ group: '', resource: 'serviceaccounts', namespace, name })
@@ -72,6 +68,15 @@ export class Authenticator {
     } catch {
       return undefined
     }
+  }
+  /** The claims of a token that one of our keys signed; undefined for every other. */
+  async #verified(token: string, audiences: readonly string[]): Promise<Claims | undefined> {
+    const { kid } = decodeProtectedHeader(token)
+    for (const { key, algorithm } of await this.#keys.verifying(kid)) {
+      const found = await jwtVerify<Claims>(token, key, { issuer: ISSUER, audience: [...audiences], algorithms: [algorithm] }).catch(() => undefined)
+      if (found !== undefined) return found.payload
+    }
+    return undefined
   }
   #impersonated(user: UserInfo, request: IncomingMessage): UserInfo {
     const as = one(request.headers['impersonate-user'])

@@ -12,14 +12,14 @@ interface Outcome {
   readonly before: KubeObject | undefined
   readonly after: KubeObject
   readonly deleted: boolean
-  readonly expected: number
 }
 
-export const eventFor = (kind: Kind, intent: Intent, context: DecideContext, { before, after, deleted, expected }: Outcome): NewEvent => {
+export const eventFor = (kind: Kind, intent: Intent, context: DecideContext, { before, after, deleted }: Outcome): NewEvent => {
   const subresource = intent.subresource ?? ''
+  const key = { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: after.metadata.name as string }
   return {
     stream: kind.stream,
-    key: { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: after.metadata.name as string },
+    key,
     id: intent.id,
     type: eventTypeOf(kind, { before, after, deleted, subresource }),
     source: intent.source,
@@ -29,7 +29,7 @@ export const eventFor = (kind: Kind, intent: Intent, context: DecideContext, { b
     verb: subresource === '' ? intent.verb : `${intent.verb}/${subresource}`,
     deleted,
     object: after,
-    expected,
+    expected: context.head(key),
     ...(intent.cause === undefined ? {} : { causationId: intent.cause.eventId, causationRef: intent.cause.ref }),
     ...(intent.command === undefined ? {} : { command: intent.command }),
     ...(intent.reasons === undefined ? {} : { reasons: intent.reasons })

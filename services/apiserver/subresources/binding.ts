@@ -36,6 +36,6 @@ export const decideBinding = (kind: Kind, intent: Intent, context: DecideContext
     }
   }
   const status: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
-  const events = intent.options?.dryRun === true ? [] : [eventFor(kind, intent, context, { before: old, after: object, deleted: false, expected: entry.sequence })]
+  const events = intent.options?.dryRun === true ? [] : [eventFor(kind, intent, context, { before: old, after: object, deleted: false })]
   return { events, code: 201, object, status, warnings: [] }
 }

@@ -1,9 +1,6 @@
 /** Old versions asked for again and again (a dashboard looking at one moment) are read from the log once, within a budget. */
-import { decodeFacts } from '#events/Event.ts'
-import type { LogEntry } from '#events/Log.ts'
 import { expired } from '#events/Refusal.ts'
-import type { StreamName } from '#events/Subject.ts'
-import { Entry } from '#projections/Objects.ts'
+import type { Entry } from '#projections/Objects.ts'
 import type { View } from '../../platform/View.ts'
 
 const BUDGET = 12 * 1024 * 1024
@@ -28,8 +25,8 @@ export class Versions {
       return known
     }
     const stored = await view.log.get(sequence)
-    if (stored === undefined) throw expired(`${view.stream} no longer has version ${sequence}`)
-    const entry = entryOf(view.stream, stored)
+    const entry = stored === undefined ? undefined : view.versionOf(stored)
+    if (entry === undefined) throw expired(`${view.stream} no longer has version ${sequence}`)
     if (!this.#kept.has(key)) this.#size += costOf(entry)
     this.#kept.set(key, entry)
     for (const [oldest, old] of this.#kept) {
@@ -40,5 +37,3 @@ export class Versions {
     return entry
   }
 }
-
-export const entryOf = (stream: StreamName, stored: LogEntry): Entry => new Entry(decodeFacts(stream, stored), stored.text)

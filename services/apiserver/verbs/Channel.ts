@@ -104,7 +104,8 @@ export class Channel {
   /** Past the next line without sending it. */
   #skip(member: Member): void {
     const line = this.#lines[member.next - this.#first] as SharedLine
-    member.position = line.sequence
+    // What expires is told by no event of its own: its line names a place long past.
+    member.position = Math.max(member.position, line.sequence)
     member.place += line.raw.length
     member.next += 1
   }

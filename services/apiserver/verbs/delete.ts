@@ -3,7 +3,6 @@ import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conflict, forbidden, type Status } from '#events/Refusal.ts'
-import type { Entry } from '#projections/Objects.ts'
 import type { DecideContext, Decided } from '../decide.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { existing, goes } from './update.ts'
@@ -44,7 +43,7 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
   if (intent.options?.dryRun === true) return { events: [], code: 200, object, warnings: [], ...answer }
   // A finished delete keeps the object as it last was: that is what watchers and readers of the past want to see.
   const after = gone && old.metadata.deletionTimestamp === undefined && grace === 0 ? withoutVersion(old) : object
-  return { events: [eventFor(kind, intent, context, { before: old, after, deleted: gone, expected: (entry as Entry).sequence })], code: 200, object: after, warnings: [], ...answer }
+  return { events: [eventFor(kind, intent, context, { before: old, after, deleted: gone })], code: 200, object: after, warnings: [], ...answer }
 }
 
 const gracePeriod = (kind: Kind, object: KubeObject, asked: number | undefined): number => {

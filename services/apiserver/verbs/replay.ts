@@ -4,7 +4,7 @@ import { subjectsOf } from '#events/Subject.ts'
 import type { History } from '#projections/History.ts'
 import type { Entry } from '#projections/Objects.ts'
 import type { View } from '../../platform/View.ts'
-import { entryOf, type Versions } from '../time-travel/Versions.ts'
+import type { Versions } from '../time-travel/Versions.ts'
 import { typeOf, type EventType, type WatchRequest } from './watch.ts'
 
 /** Objects whose last version's match is remembered; for others it is looked up again. */
@@ -25,7 +25,7 @@ export interface Told {
 export const checkReach = async ({ view }: Past, from: number): Promise<void> => {
   // PULSE keeps the last version of each object only, which is all that a watcher of Leases misses.
   if (view.stream === 'PULSE') return
-  const first = await view.log.firstSequence()
+  const { first } = await view.log.state()
   if (from + 1 < first) throw expired(`too old resource version: ${from} (${first - 1})`)
 }
 
@@ -41,7 +41,9 @@ export async function* replay(past: Past, { kind, namespace, selection }: Pick<W
   for await (const batch of view.log.read({ from, to, filter: subjectsOf(view.stream, kind, namespace) })) {
     const told: Told[] = []
     for (const stored of batch) {
-      const entry = entryOf(view.stream, stored)
+      const entry = view.versionOf(stored)
+      // What is no event of ours tells nobody anything.
+      if (entry === undefined) continue
       const { deleted } = entry.facts
       const is = selection.matches(entry)
       const type = typeOf(deleted, is, await matchedBefore(entry))

@@ -69,7 +69,7 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   if (intent.options?.dryRun === true) return { events: [], code: 200, object, warnings }
   // The last finalizer of an object that was asked to go is what it was waiting for.
   const gone = goes(kind, object)
-  return { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone, expected: entry.sequence })], code: 200, object, warnings, reserves }
+  return { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone })], code: 200, object, warnings, reserves }
 }
 
 /** What a client can't change rides over from the present object. */

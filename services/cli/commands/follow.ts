@@ -1,8 +1,9 @@
 /** `reckon follow`: the log as it grows, through a cursor that has a name and survives everything. */
-import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, type ConsumerConfig, type JsMsg } from '@nats-io/jetstream'
-import { nanos, nuid } from '@nats-io/transport-node'
+import { jetstream, type ConsumerInfo, type JsMsg } from '@nats-io/jetstream'
 import { decodeFacts, objectOf, type Event } from '#events/Event.ts'
-import { plainHeaders } from '../../platform/jetstream/JetStreamLog.ts'
+import type { CursorStart } from '#events/Follow.ts'
+import { askToFollow } from '../../platform/jetstream/consumers.ts'
+import { plainHeaders } from '../../platform/jetstream/entry.ts'
 import { CliError, type Environment } from '../Environment.ts'
 import { encoded, out, dim, bold } from '../print.ts'
 import { kindOfWord, type Named } from '../resources.ts'
@@ -24,16 +25,17 @@ export interface FollowOptions {
 
 const CURSOR = /^[A-Za-z0-9_-]{1,64}$/
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-const IDLE_MS = 30 * 60_000
+/** What waits here unacknowledged, in bytes. */
+const OUTSTANDING_BYTES = 8 * 1024 * 1024
 
-export const startOf = (from: string | undefined, now: number): Partial<ConsumerConfig> => {
-  if (from === undefined) return { deliver_policy: DeliverPolicy.New }
-  if (from === 'start') return { deliver_policy: DeliverPolicy.All }
-  if (/^\d+$/.test(from)) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, Number(from)) }
+export const startOf = (from: string | undefined, now: number): CursorStart => {
+  if (from === undefined) return { at: 'now' }
+  if (from === 'start') return { at: 'start' }
+  if (/^\d+$/.test(from)) return { sequence: Math.max(1, Number(from)) }
   const ago = /^-(\d+(?:\.\d+)?)([smhd])$/.exec(from)
   const time = ago === null ? Date.parse(from) : now - Number(ago[1]) * (UNITS[ago[2] as string] as number)
   if (Number.isNaN(time)) throw new CliError(`error: --from ${from}: use a sequence, an RFC 3339 time, a time ago (-5m) or start`)
-  return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(time).toISOString() }
+  return { time: new Date(time).toISOString() }
 }
 
 export const follow = async (environment: Environment, options: FollowOptions, signal: AbortSignal): Promise<void> => {
@@ -42,22 +44,10 @@ export const follow = async (environment: Environment, options: FollowOptions, s
   const kind: Named['kind'] | undefined = options.kind === undefined ? undefined : kindOfWord(options.kind)
   const connection = await environment.connect()
   try {
-    const jsm = await jetstreamManager(connection, { checkAPI: false })
-    const name = cursor === undefined ? `follow-${nuid.next()}` : `follow-${cursor}`
-    if (cursor !== undefined && reset) await jsm.consumers.delete('EVENTS', name).catch(() => false)
-    const known = cursor === undefined ? undefined : await jsm.consumers.info('EVENTS', name).catch(() => undefined)
-    if (known === undefined)
-      await jsm.consumers.add('EVENTS', {
-        ...(cursor === undefined ? { name, inactive_threshold: nanos(IDLE_MS) } : { durable_name: name }),
-        // One event at a time is acknowledged, in order: after a crash the cursor stands at what was not shown yet.
-        ack_policy: AckPolicy.Explicit,
-        ack_wait: nanos(30_000),
-        max_ack_pending: 1_000,
-        ...startOf(from, Date.now())
-      })
-    const info = await jsm.consumers.info('EVENTS', name)
+    const opened = await askToFollow(connection, 'admin', { what: 'cursor', part: 'EVENTS', start: startOf(from, Date.now()), reset, ...(cursor === undefined ? {} : { name: cursor }) })
+    const info = opened.consumer as unknown as ConsumerInfo
     if (once && info.num_pending === 0) return
-    const messages = await jetstream(connection).consumers.getConsumerFromInfo(info).consume({ max_messages: 200 })
+    const messages = await jetstream(connection).consumers.getConsumerFromInfo(info).consume({ max_bytes: OUTSTANDING_BYTES })
     signal.addEventListener('abort', () => void messages.close())
     if (signal.aborted) return
     for await (const message of messages) {
@@ -69,7 +59,7 @@ export const follow = async (environment: Environment, options: FollowOptions, s
         break
       }
     }
-    if (cursor === undefined) await jsm.consumers.delete('EVENTS', name).catch(() => false)
+    if (cursor === undefined) await askToFollow(connection, 'admin', { what: 'end', part: 'EVENTS', consumer: info.name })
   } finally {
     await connection.close()
   }

@@ -64,12 +64,12 @@ export const refused = (view: ObjectsView, key: string, { ask, message }: Refuse
   const at = key.indexOf('/')
   const set = view.get({ ...REPLICASETS, namespace: key.slice(0, at), name: key.slice(at + 1) })?.object
   if (set === undefined) return []
+  const notice = record(view, set, NAME, 'Warning', 'FailedCreate', `Error creating: ${message}`, now)
+  // Once it is said it stays, as upstream's does. The message names the pod, and the pod is named after the set's version:
+  // each new message would make a version, whose pod makes the next message, and the set would be tried again at once, for ever.
+  if (conditionOf(set, FAILURE)?.status === 'True') return [notice]
   const failure: Condition = { type: FAILURE, status: 'True', reason: 'FailedCreate', message }
-  const conditions = setCondition(set['status']?.conditions as readonly Condition[] | undefined, failure, rfc3339(now))
-  return [
-    record(view, set, NAME, 'Warning', 'FailedCreate', `Error creating: ${message}`, now),
-    ...(conditions === set['status']?.conditions ? [] : [updateStatus(set, { ...set['status'], conditions })])
-  ]
+  return [notice, updateStatus(set, { ...set['status'], conditions: setCondition(set['status']?.conditions as readonly Condition[] | undefined, failure, rfc3339(now)) })]
 }
 
 const claim = (pod: KubeObject, ownerReferences: unknown): Ask => merge(pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })

@@ -41,6 +41,8 @@ export const containerSpec = (pod: Pod, container: Container, identity: Identity
   const user = runAsUser === undefined ? (runAsGroup === undefined ? undefined : `${image.user.split(':')[0] || '0'}:${runAsGroup}`) : runAsGroup === undefined ? String(runAsUser) : `${runAsUser}:${runAsGroup}`
   const seccomp = own?.seccompProfile ?? shared?.seccompProfile
   if (seccomp?.type === 'Localhost') throw new ConfigError('seccomp profiles of type Localhost are not supported on this node')
+  // Unconfined needs no refusal: the runtime's own profile, which stays, is stricter.
+  if ((own?.appArmorProfile ?? shared?.appArmorProfile)?.type === 'Localhost') throw new ConfigError('AppArmor profiles of type Localhost are not supported on this node')
   const fsGroup = shared?.fsGroup
   return {
     identity,

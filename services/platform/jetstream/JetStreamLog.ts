@@ -7,21 +7,29 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, nuid, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import { EXPECTED_HEADER } from '#events/Event.ts'
-import { AppendUncertain, type Append, type AppendResult, type Follow, type Log, type LogEntry, type Range, type Subscription } from '#events/Log.ts'
-import { followStream } from './follow.ts'
+import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type ReadRange, type Subscription } from '#events/Log.ts'
+import { systemClock } from '../Clock.ts'
+import { followSource } from '../Follower.ts'
+import type { Appends } from './Appends.ts'
+import { ownConsumers, type Consumers } from './consumers.ts'
+import { entryOfStored } from './entry.ts'
+import { jetStreamSource } from './follow.ts'
+import { ConnectionLost, untilLost, whenConnected } from './link.ts'
 import { fetchBatch, readRange } from './read.ts'
 
 const ACK_TIMEOUT_MS = 5_000
+/** What a reader waits for a connection in all, and how often it asks a server that is there and does not answer. */
+const READ_MS = 10_000
+const READ_TRIES = 4
 /** "wrong last sequence", with and (from a replicated stream) without the number. */
 const WRONG_LAST_SEQUENCE = new Set([10071, 10164])
+/** "insufficient resources", "insufficient storage resources available". */
+const FULL = new Set([10023, 10047])
+/** What the store's own error says when there is no room; its code is the one of every failure to store. */
+const NO_ROOM = /no space left|disk quota|maximum bytes exceeded/i
+/** "message size exceeds maximum allowed". */
+const TOO_LARGE = 10054
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
-
-export const plainHeaders = (from: MsgHdrs | undefined): Record<string, string> => {
-  const plain: Record<string, string> = {}
-  if (from !== undefined) for (const [name, values] of from) plain[name] = values[0] ?? ''
-  return plain
-}
 
 interface PubAck {
   readonly seq?: number
@@ -30,136 +38,140 @@ interface PubAck {
 }
 
 export interface JetStreamLogOptions {
-  /** A fixed consumer name: for users whose permissions name it. */
-  readonly consumer?: string
+  /** Where its followers' consumers come from: made by itself unless told. */
+  readonly consumers?: Consumers
   /** Only these subjects are followed; sequences then have gaps, and delivery order is checked by the consumer's own count. */
   readonly filter?: string
-  /** False for streams that drop inner messages (one per subject). */
+  /** False for streams that drop inner messages (one per subject), and for followers of a part. */
   readonly gapless?: boolean
+  /** Told what becomes of each append. */
+  readonly appends?: Appends
 }
 
 export class JetStreamLog implements Log {
   readonly stream: string
   readonly #connection: NatsConnection
-  readonly #options: JetStreamLogOptions
+  readonly #consumers: Consumers
+  readonly #gapless: boolean
+  readonly #appends: Appends | undefined
   #manager: Promise<JetStreamManager> | undefined
 
-  constructor(connection: NatsConnection, stream: string, options: JetStreamLogOptions = {}) {
+  constructor(connection: NatsConnection, stream: string, { consumers, filter, gapless, appends }: JetStreamLogOptions = {}) {
     this.stream = stream
     this.#connection = connection
-    this.#options = options
+    this.#consumers = consumers ?? ownConsumers(connection, { stream, ...(filter === undefined ? {} : { filters: [filter] }) })
+    this.#gapless = gapless !== false && filter === undefined
+    this.#appends = appends
   }
   #jsm(): Promise<JetStreamManager> {
     this.#manager ??= jetstreamManager(this.#connection, { checkAPI: false })
     return this.#manager
   }
-  async append(appends: readonly Append[]): Promise<AppendResult> {
+  async append(appends: readonly Append[], waitMs = ACK_TIMEOUT_MS): Promise<AppendResult> {
     const batch = appends.length > 1 ? nuid.next() : undefined
+    // What can't be said on the wire is wrong for good: it is found before anything is sent.
+    const messages = appends.map((append, at) => ({ subject: append.subject, data: encoder.encode(append.text), headers: this.#headers(append, batch, at, at === appends.length - 1) }))
+    if (!(await whenConnected(this.#connection, waitMs))) throw new LogAway(`${this.stream}: there is no connection to the log; nothing was stored`)
     let answer: Msg | undefined
-    try {
-      for (const [at, append] of appends.entries()) {
-        const headers = newHeaders()
-        for (const [name, value] of Object.entries(append.headers)) if (name !== EXPECTED_HEADER) headers.set(name, value)
-        if (append.expected !== undefined) headers.set(EXPECTED_HEADER, String(append.expected))
-        if (batch !== undefined) {
-          headers.set('Nats-Batch-Id', batch)
-          headers.set('Nats-Batch-Sequence', String(at + 1))
-          if (at === appends.length - 1) headers.set('Nats-Batch-Commit', '1')
-        }
-        const data = encoder.encode(append.text)
-        // The client library's batch helper drops expectations and swallows refusals, so the protocol (ADR-50) is spoken here.
-        if (at === 0 || at === appends.length - 1) {
-          answer = await this.#connection.request(append.subject, data, { headers, timeout: ACK_TIMEOUT_MS })
-          const refused = this.#refused(answer)
-          if (refused !== undefined) return refused
-        } else this.#connection.publish(append.subject, data, { headers })
+    for (const [at, { subject, data, headers }] of messages.entries()) {
+      // The client library's batch helper drops expectations and swallows refusals, so the protocol (ADR-50) is spoken here.
+      if (at > 0 && at < messages.length - 1) {
+        this.#connection.publish(subject, data, { headers })
+        continue
       }
-    } catch (error) {
-      if (error instanceof LogRefused) throw error
-      throw new AppendUncertain(`${this.stream}: no acknowledgement (${error instanceof Error ? error.message : String(error)})`, { cause: error })
+      answer = await this.#acknowledged(subject, data, headers)
+      const refused = this.#refused(answer)
+      if (refused !== undefined) return refused
     }
+    this.#appends?.note('stored')
     const last = (answer as Msg).json<PubAck>().seq as number
     return { ok: true, first: last - appends.length + 1, last }
+  }
+  #headers(append: Append, batch: string | undefined, at: number, isLast: boolean): MsgHdrs {
+    const headers = newHeaders()
+    try {
+      for (const [name, value] of Object.entries(append.headers)) if (name !== EXPECTED_HEADER) headers.set(name, value)
+    } catch (error) {
+      throw new LogRefused(`${this.stream}: an event can't be written: ${error instanceof Error ? error.message : String(error)}`, 'malformed')
+    }
+    if (append.expected !== undefined) headers.set(EXPECTED_HEADER, String(append.expected))
+    if (batch !== undefined) {
+      headers.set('Nats-Batch-Id', batch)
+      headers.set('Nats-Batch-Sequence', String(at + 1))
+      if (isLast) headers.set('Nats-Batch-Commit', '1')
+    }
+    return headers
+  }
+  /** An acknowledgement that was on its way when the connection broke will not come: it is not waited for. */
+  async #acknowledged(subject: string, data: Uint8Array, headers: MsgHdrs): Promise<Msg> {
+    try {
+      return await untilLost(this.#connection, () => this.#connection.request(subject, data, { headers, timeout: ACK_TIMEOUT_MS }))
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) this.#appends?.note('unanswered')
+      throw new AppendUncertain(`${this.stream}: no acknowledgement (${error instanceof Error ? error.message : String(error)})`, { cause: error })
+    }
   }
   #refused(answer: Msg): AppendResult | undefined {
     if (answer.data.length === 0) return undefined
     const { error } = answer.json<PubAck>()
     if (error === undefined) return undefined
-    if (!WRONG_LAST_SEQUENCE.has(error.err_code)) throw new LogRefused(`${this.stream} refused the write: ${error.description} (${error.err_code})`)
+    if (!WRONG_LAST_SEQUENCE.has(error.err_code)) {
+      const why = FULL.has(error.err_code) || NO_ROOM.test(error.description) ? 'full' : error.err_code === TOO_LARGE ? 'too-large' : 'other'
+      if (why === 'full') this.#appends?.note('full')
+      throw new LogRefused(`${this.stream} refused the write: ${error.description} (${error.err_code})`, why)
+    }
     const lastSequence = /wrong last sequence: (\d+)/.exec(error.description)?.[1]
     return { ok: false, conflict: true, ...(lastSequence === undefined ? {} : { lastSequence: Number(lastSequence) }) }
   }
   follow(follow: Follow): Subscription {
-    return followStream(this.#connection, this.stream, { ...this.#options, gapless: this.#options.gapless !== false && this.#options.filter === undefined }, follow)
+    return followSource(jetStreamSource(this.#connection, this.stream, this.#consumers), { clock: systemClock, gapless: this.#gapless }, follow)
   }
   async get(sequence: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
-    return entryOf(await orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence })))
+    const found = await this.#orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence }))
+    return found === null ? undefined : entryOfStored(found)
   }
-  async *read(range: Range): AsyncGenerator<readonly LogEntry[]> {
+  async *read(range: ReadRange): AsyncGenerator<readonly LogEntry[]> {
     const jsm = await this.#jsm()
-    yield* readRange(range, (from) => again(() => fetchBatch(jsm, this.stream, from, range.filter)))
+    yield* readRange(range, (from) => this.#again(() => fetchBatch(jsm, this.stream, from, range.filter)))
   }
   async lastOn(subject: string, upTo?: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
-    if (upTo === undefined) return entryOf(await orNothing(() => jsm.direct.getMessage(this.stream, { last_by_subj: subject })))
-    return entryOf(
-      await orNothing(async () => {
-        for await (const message of await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo })) return message
-        return null
-      })
-    )
+    const found = await this.#orNothing(async () => {
+      if (upTo === undefined) return jsm.direct.getMessage(this.stream, { last_by_subj: subject })
+      for await (const message of await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo })) return message
+      return null
+    })
+    return found === null ? undefined : entryOfStored(found)
   }
   async lastSequence(): Promise<number> {
-    const jsm = await this.#jsm()
-    return (await again(() => jsm.streams.info(this.stream))).state.last_seq
+    return (await this.state()).last
   }
-  async firstSequence(): Promise<number> {
-    const jsm = await this.#jsm()
-    return Math.max(1, (await again(() => jsm.streams.info(this.stream))).state.first_seq)
+  state(): Promise<LogState> {
+    return this.#again(() => this.#consumers.state())
   }
-}
-
-/** The stream said no for a reason a retry will not change: a message too large, a full disk. */
-export class LogRefused extends Error {
-  override readonly name = 'LogRefused'
-}
-
-/** A question asked while the connection is being made again gets no answer; asked again, it does. */
-const READ_TRIES = 4
-const again = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
-  for (let tries = 1; ; tries++)
-    try {
-      return await ask()
-    } catch (error) {
-      if (tries >= READ_TRIES || !(error instanceof Error && /timeout|no responders|disconnect/i.test(`${error.name} ${error.message}`))) throw error
+  /** A question whose answer died with the connection is asked anew when there is one again: within READ_MS in all. */
+  async #again<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    const until = Date.now() + READ_MS
+    for (let tries = 1; ; ) {
+      if (!(await whenConnected(this.#connection, until - Date.now()))) throw new LogAway(`${this.stream}: there is no connection to the log`)
+      try {
+        return await untilLost(this.#connection, ask)
+      } catch (error) {
+        if (error instanceof ConnectionLost) continue
+        // A server that has just begun may not answer yet, or be busy.
+        if (!(error instanceof Error && /timeout|no responders|disconnect|closed/i.test(`${error.name} ${error.message}`))) throw error
+        if (tries >= READ_TRIES) throw new LogAway(`${this.stream}: the log does not answer (${error.message})`, { cause: error })
+        tries += 1
+      }
     }
-}
-
-const orNothing = async <Found>(ask: () => Promise<Found | null>): Promise<Found | null> => {
-  try {
-    return await again(ask)
-  } catch (error) {
-    if (error instanceof Error && /not found|404/i.test(error.message)) return null
-    throw error
   }
-}
-
-export interface Stored {
-  readonly subject: string
-  readonly seq: number
-  readonly header: MsgHdrs
-  readonly data: Uint8Array
-  readonly time: Date
-}
-
-const entryOf = (message: Stored | null): LogEntry | undefined => (message === null ? undefined : storedEntry(message))
-
-/** What the server adds to a direct get's answer: not the event's, and not there when it is followed. */
-const ADDED = ['Nats-Stream', 'Nats-Subject', 'Nats-Sequence', 'Nats-Time-Stamp', 'Nats-Num-Pending', 'Nats-Last-Sequence']
-
-export const storedEntry = (message: Stored): LogEntry => {
-  const headers = plainHeaders(message.header)
-  for (const name of ADDED) delete headers[name]
-  return { subject: message.subject, sequence: message.seq, headers, text: decoder.decode(message.data), time: message.time.getTime() }
+  async #orNothing<Found>(ask: () => Promise<Found | null>): Promise<Found | null> {
+    try {
+      return await this.#again(ask)
+    } catch (error) {
+      if (error instanceof Error && /not found|404/i.test(error.message)) return null
+      throw error
+    }
+  }
 }

@@ -6,11 +6,11 @@
  * and it stays on the server for a while after its reader is gone: a hundred late watches left a hundred of them.
  */
 import type { JetStreamManager, StoredMsg } from '@nats-io/jetstream'
-import type { LogEntry, Range } from '#events/Log.ts'
-import { storedEntry } from './JetStreamLog.ts'
+import type { LogEntry, ReadRange } from '#events/Log.ts'
+import { entryOfStored } from './entry.ts'
 
 /** One batch; an entry that is larger comes alone. */
-const BATCH_BYTES = 128 * 1024
+const BATCH_BYTES = 256 * 1024
 const BATCH_COUNT = 1_000
 /** Between two messages of a batch. */
 const STALL_MS = 5_000
@@ -21,7 +21,7 @@ export interface Batch {
   readonly last: boolean
 }
 
-export async function* readRange({ from, to }: Range, fetch: (from: number) => Promise<Batch>): AsyncGenerator<readonly LogEntry[]> {
+export async function* readRange({ from, to }: ReadRange, fetch: (from: number) => Promise<Batch>): AsyncGenerator<readonly LogEntry[]> {
   for (let next = Math.max(1, from); next <= to; ) {
     const { entries, last } = await fetch(next)
     const end = entries.at(-1)?.sequence ?? to
@@ -46,7 +46,7 @@ export const fetchBatch = (jsm: JetStreamManager, stream: string, from: number, 
     const onMessage = (done: { readonly err?: Error } | null, message: StoredMsg): void => {
       clearTimeout(timer)
       if (done === null) {
-        entries.push(storedEntry(message))
+        entries.push(entryOfStored(message))
         pending = message.pending
         timer = setTimeout(stalled, STALL_MS)
       } else if (done.err === undefined || /404|no results|message not found/i.test(done.err.message)) resolve({ entries, last: pending === 0 })

@@ -2,14 +2,14 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { renderNatsConf } from '#ops/nats/conf.ts'
-import { natsUsers } from '#ops/nats/users.ts'
+import { LOG_ACCOUNT, natsUsers } from '#ops/nats/users.ts'
 
 const nats = suite('nats users')
 
 const users = natsUsers(['n1', 'node.two'])
-const others = users.filter((user) => user.name !== 'apiserver')
+const others = users.filter((user) => user.account !== LOG_ACCOUNT)
 
-nats('only the API server may write events, notices, bindings and the audit', () => {
+nats('only who is in the account of the log may write events, notices, bindings and the audit', () => {
   for (const user of others) {
     for (const subject of user.publish) assert.not.match(subject, /^(ev|notice|bind|audit|>|\*)\b/, `${user.name}: ${subject}`)
   }
@@ -27,8 +27,21 @@ nats('everyone has an inbox of its own, and no other', () => {
   }
 })
 
-nats('no user may delete or purge a stream', () => {
-  for (const user of users) for (const subject of user.publish) assert.not.match(subject, /STREAM\.(DELETE|PURGE|MSG\.DELETE)|^\$JS\.API\.>/)
+nats('no user may delete a stream, and only the keeper change or purge one', () => {
+  for (const user of users)
+    for (const subject of user.publish) {
+      assert.not.match(subject, /STREAM\.(DELETE|SNAPSHOT|RESTORE)|^\$JS\.API\.>/)
+      // The key of an erased Secret is overwritten on disk; no other entry ever is.
+      if (/MSG\.DELETE/.test(subject)) assert.equal([user.name, subject], ['apiserver', '$JS.API.STREAM.MSG.DELETE.KEYS'])
+      if (user.name !== 'keeper') assert.not.match(subject, /STREAM\.(CREATE|UPDATE|PURGE)/)
+    }
+})
+
+nats("nobody but the API server and the keeper is in the log's account, and nobody shares an account", () => {
+  assert.equal(users.filter(({ account }) => account === LOG_ACCOUNT).map(({ name }) => name), ['apiserver', 'keeper'])
+  for (const { name, account } of users) if (account !== LOG_ACCOUNT) assert.is(account, name)
+  // Who is outside makes no consumer: it would deliver wherever it is told, inside.
+  for (const { account, publish } of users) if (account !== LOG_ACCOUNT) for (const subject of publish) assert.not.match(subject, /CONSUMER\.(CREATE|DURABLE)|STREAM\./)
 })
 
 nats('a node name with dots stays one token', () => {

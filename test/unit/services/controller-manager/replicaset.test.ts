@@ -3,6 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { replicaset } from '#services/controller-manager/replicaset/controller.ts'
+import { forbidden } from '#events/Refusal.ts'
+import { Refused, type Ask } from '#services/platform/Controller.ts'
 import { Model, notices, running, shown, withoutNotices } from '#test/support/model.ts'
 
 const KEY = 'default/web'
@@ -42,6 +44,23 @@ rs('makes the pods that are missing, after its template', () => {
 rs('decided twice on one state, names the same pods', () => {
   const model = given(set(2))
   assert.equal(shown(model.decide(replicaset, KEY)), shown(model.decide(replicaset, KEY)))
+})
+rs('a pod that is refused again and again is asked for by one name, and changes the set once', () => {
+  const model = given(set(1))
+  const attempt = () => {
+    const ask = withoutNotices(model.decide(replicaset, KEY)).find(({ verb }) => verb === 'create') as Ask
+    const name = ask.object?.metadata.name ?? ''
+    const refusal = new Refused(ask, forbidden(ask.ref, name, 'violates PodSecurity').status)
+    const told = replicaset.refused?.(model.objects, KEY, refusal, { now: model.now, random: 0 }) ?? []
+    const update = told.find(({ subresource }) => subresource === 'status')?.object
+    if (update !== undefined) model.put(update)
+    return { name, message: update?.['status'].conditions[0].message as string | undefined, notices: notices({ asks: told }) }
+  }
+  const [first, ...later] = [attempt(), attempt(), attempt(), attempt()]
+  assert.is(first?.message, `pods "${first?.name}" is forbidden: violates PodSecurity`)
+  assert.equal(later.map(({ message }) => message), [undefined, undefined, undefined])
+  assert.is(new Set(later.map(({ name }) => name)).size, 1)
+  assert.is(new Set(later.flatMap((one) => one.notices)).size, 1)
 })
 rs('makes a fresh name for a pod that follows another', () => {
   const model = given(set(1))

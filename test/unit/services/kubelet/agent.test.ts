@@ -198,4 +198,29 @@ agent('never more than four starts at once', async () => {
   kubelet.stop()
 })
 
+agent('does not run what it can not give what it was admitted for', async () => {
+  const { clock, runtime, link, make, container } = lab()
+  const kubelet = make()
+  await kubelet.start()
+  const windows = { os: { name: 'windows' } }
+  const userNamespace = { hostUsers: false }
+  const sandboxed = { runtimeClassName: 'gvisor' }
+  for (const [name, spec, reason, message] of [
+    ['windows', windows, 'PodOSNotSupported', "Failed to admit pod as the OS field doesn't match node OS"],
+    ['users', userNamespace, 'FailedCreatePodSandBox', "Failed to create pod sandbox: can't set `spec.hostUsers: false`, runtime does not support user namespaces"],
+    ['class', sandboxed, 'FailedCreatePodSandBox', 'Failed to create pod sandbox: no runtime for "gvisor" is configured']
+  ] as const) {
+    link.bind(bindingOf(name, {}, spec as Partial<PodSpec>))
+    await clock.pass(60_000)
+    assert.equal(container(name)?.state, { waiting: { reason: 'ContainerCreating' } })
+    assert.is(link.last(name)?.status.phase, 'Pending')
+    const told = link.notices.filter((notice) => notice.reason === reason && notice.message === message)
+    assert.is(told.length, 1, 'said once, and not every few seconds')
+  }
+  assert.equal(await runtime.list(), [])
+  link.bind(bindingOf('plain', {}, { os: { name: 'linux' }, hostUsers: true }))
+  await clock.pass(1_000)
+  assert.is(link.last('plain')?.status.phase, 'Running')
+  kubelet.stop()
+})
 agent.run()

@@ -4,6 +4,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Binding } from '#events/node/messages.ts'
 import { environment, expand } from '#services/kubelet/container/env.ts'
+import { containerSpec } from '#services/kubelet/container/spec.ts'
+import type { Image, Observed } from '#services/platform/Runtime.ts'
 import { isImageName, pullCredentials, pullPolicy, registryOf } from '#services/kubelet/container/image.ts'
 import { resolvConf } from '#services/kubelet/container/resolv.ts'
 import { kernelResources, qosClass } from '#services/kubelet/container/resources.ts'
@@ -47,6 +49,19 @@ test('environment: what is missing, in upstream words', () => {
   assert.throws(() => envOf({ env: [{ name: 'X', valueFrom: { secretKeyRef: { name: 'none', key: 'x' } } }] }), 'secret "none" not found')
   assert.throws(() => envOf({ env: [{ name: 'X', valueFrom: { configMapKeyRef: { name: 'config', key: 'x' } } }] }), "couldn't find key x in ConfigMap default/config")
   assert.throws(() => envOf({ envFrom: [{ configMapRef: { name: 'none' } }] }), 'configmap "none" not found')
+})
+test('profiles a node does not have are refused, not left out', () => {
+  const identity = { podUid: 'u', namespace: 'default', pod: 'web', container: 'main', sandbox: 0, attempt: 0, backOff: 0, specHash: '', podStart: 0 }
+  const specOf = (container: object, spec: object = {}) => {
+    const { pod } = binding(container, {}, spec)
+    const machine = { cores: 1, memory: 2 ** 30, negativeScores: false }
+    return containerSpec(pod, pod.spec?.containers[0] as Container, identity, { id: 's', identity } as Observed, { id: 'i', user: '' } as Image, new Map(), [], machine)
+  }
+  const local = { type: 'Localhost', localhostProfile: 'mine' }
+  assert.throws(() => specOf({ securityContext: { appArmorProfile: local } }), 'AppArmor profiles of type Localhost are not supported on this node')
+  assert.throws(() => specOf({}, { securityContext: { appArmorProfile: local } }), 'AppArmor profiles of type Localhost are not supported on this node')
+  assert.throws(() => specOf({ securityContext: { seccompProfile: local } }), 'seccomp profiles of type Localhost are not supported on this node')
+  assert.is(specOf({ securityContext: { appArmorProfile: { type: 'RuntimeDefault' } } }, { securityContext: { appArmorProfile: local } }).image, 'i')
 })
 test('expansion', () => assert.is(expand('$(A)$$$(B)$', new Map([['A', 'x']])), 'x$$(B)$'))
 test('resolv.conf by policy', () => {

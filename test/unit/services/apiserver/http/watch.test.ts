@@ -188,7 +188,8 @@ watch('before the first event there is: 410, so that the client lists again', as
   try {
     http.api.views.of(REF).remember({ changes: 0, bytes: 0 }).reset(http.api.views.of(REF).objects.sequence)
     const log: Log = http.api.logs.EVENTS
-    log.firstSequence = async () => 20
+    const state = await log.state()
+    log.state = async () => ({ ...state, first: 20 })
     const reader = new Reader((await http.stream(await http.session(), `${WATCH}&resourceVersion=5`)).body)
     await reader.has(1)
     assert.is(reader.told[0]?.type, 'ERROR')

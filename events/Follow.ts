@@ -1,0 +1,22 @@
+/**
+ * How a component that may not enter the log's own account comes to read it: it asks the API server for a consumer on
+ * `follow.<user>`, and then only fetches from it. What a part holds is the API server's to know, not the asker's to say.
+ */
+import type { LogState } from './Log.ts'
+
+/** Where a cursor begins. */
+export type CursorStart = { readonly at: 'start' | 'now' } | { readonly sequence: number } | { /** RFC 3339 */ readonly time: string }
+
+export type FollowRequest =
+  | { readonly what: 'state'; readonly part: string }
+  /** A consumer of what has a sequence ≥ from. `filter`: for users who may see whole streams, one subject pattern. */
+  | { readonly what: 'open'; readonly part: string; readonly from: number; readonly filter?: string }
+  /** A consumer that remembers what was acknowledged; without a name it is forgotten some time after its reader. */
+  | { readonly what: 'cursor'; readonly part: string; readonly name?: string; readonly start: CursorStart; /** Begin anew. */ readonly reset?: boolean }
+  | { readonly what: 'end'; readonly part: string; readonly consumer: string }
+
+export interface FollowAnswer {
+  readonly state: LogState
+  /** open, cursor: the server's description of the consumer, as its own API gives it. */
+  readonly consumer?: Readonly<Record<string, unknown>>
+}

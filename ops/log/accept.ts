@@ -1,0 +1,129 @@
+/**
+ * `reckon up --accept-loss`: a person's word that the log goes on without what is lost. What is missing is written down in
+ * the stream's own metadata and as an event; sequences that were given out are filled, so that none is given out again.
+ */
+import { randomUUID } from 'node:crypto'
+import { JetStreamApiError, jetstreamManager, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { encodeEvent } from '#events/Event.ts'
+import type { Append, Range } from '#events/Log.ts'
+import { subjectOf } from '#events/Subject.ts'
+import type { ClusterConfig } from '#ops/home.ts'
+import { connectNats } from '#ops/nats/connect.ts'
+import { ensureNatsServer } from '#ops/nats/binary.ts'
+import { startNatsServer } from '#ops/nats/server.ts'
+import { forgetBlocks, inspectStore, keepCopy, setAside } from '#ops/nats/store.ts'
+import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS, STREAMS } from '#ops/nats/streams.ts'
+import type { Report } from '#ops/setup/project.ts'
+import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { EPOCH, IDENTITY, LOSSES, rangesOf, stateOf, textOfRanges } from '#services/platform/jetstream/metadata.ts'
+import { FileLedger, readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
+import type { Seal } from '#services/platform/ledger/Seal.ts'
+import { ensureKeys, loadSeal } from './keys.ts'
+import { scan } from './scan.ts'
+
+export interface Accepted {
+  readonly stream: string
+  readonly losses: readonly Range[]
+}
+
+/** In a stream of the same kind, what stands where an entry was lost: one subject for all. */
+const FILLER = { EVENTS: 'ev.reckon%2Eio.losses._.filler', NOTICES: 'notice.reckon%2Eio.losses._.filler', PULSE: 'pulse.object.reckon%2Eio.losses._.filler', KEYS: 'key.lost', AUDIT: 'audit.lost' } as const
+const FILLERS_AT_ONCE = 500
+const STREAM_NOT_FOUND = 10059
+
+/** The cluster's processes must not run. Returns what was accepted as lost, by stream. */
+export const acceptLoss = async (home: string, config: ClusterConfig, report: Report): Promise<readonly Accepted[]> => {
+  ensureKeys(home)
+  const damaged = await inspectStore(home, report)
+  if (damaged.length > 0) report(`damaged files are set aside in ${setAside(home, damaged, new Date())}`)
+  keepCopy(home, new Date())
+  forgetBlocks(home)
+  await startNatsServer({ home, config, binary: (await ensureNatsServer(report)).path, report })
+  const nats = await connectNats(home, config, 'keeper')
+  try {
+    const jsm = await jetstreamManager(nats, { checkAPI: false })
+    const seal = loadSeal(home)
+    const accepted: Accepted[] = []
+    for (const stream of KEPT_STREAMS) {
+      const losses = await acceptIn(stream, { home, nats, jsm, seal, report })
+      if (losses.length === 0) continue
+      accepted.push({ stream, losses })
+      report(`${stream}: events ${textOfRanges(losses)} are lost, by your word`)
+    }
+    if (accepted.length > 0) await writeDown(nats, seal, accepted)
+    return accepted
+  } finally {
+    await nats.close()
+  }
+}
+
+interface Work {
+  readonly home: string
+  readonly nats: NatsConnection
+  readonly jsm: JetStreamManager
+  readonly seal: Seal
+  readonly report: Report
+}
+
+const acceptIn = async (stream: string, { home, nats, jsm, seal, report }: Work): Promise<readonly Range[]> => {
+  const folder = ledgerFolder(home)
+  const record = readRecord(folder, stream)
+  if (record === undefined) return []
+  const ledger = new FileLedger(folder, stream)
+  const { sequence: remembered } = ledger.head()
+  const { identity } = ledger
+  ledger.close()
+  const before = await openStream(jsm, stream, identity, remembered)
+  const lost = stateOf(before).last < remembered ? [{ first: stateOf(before).last + 1, last: remembered }] : []
+  for (const { first, last } of lost) await fill(nats, seal, stream, first, last, report)
+  const sparse = SPARSE_STREAMS.has(stream)
+  const expires = EXPIRING_STREAMS.has(stream) || sparse
+  const found = await scan({ connection: nats, stream, seal, expires, onProgress: (at, last) => report(`${stream}: reading what is left, ${at} of ${last}`) })
+  const known = rangesOf(before.config.metadata?.[LOSSES])
+  // Below the floor entries are missing because they were compacted; where only the newest are kept, by design.
+  const gaps = sparse ? [] : found.gaps.filter(({ last }) => last > found.state.floor)
+  const fresh = [...gaps, ...lost].filter(({ first, last }) => !known.some((one) => one.first <= first && last <= one.last)).sort((a, b) => a.first - b.first)
+  if (fresh.length > 0 || record.damage !== undefined) {
+    const epoch = Number(before.config.metadata?.[EPOCH] ?? 0) + 1
+    const losses = gaps.sort((a, b) => a.first - b.first)
+    await jsm.streams.update(stream, { ...before.config, metadata: { ...before.config.metadata, [IDENTITY]: identity, [EPOCH]: String(epoch), [LOSSES]: textOfRanges(losses) } })
+  }
+  FileLedger.begin(folder, stream, { identity, made: record.made }, expires ? [] : found.marks, found.head)
+  return fresh
+}
+
+/** The stream, made anew behind everything that was given out when it is gone. */
+const openStream = async (jsm: JetStreamManager, stream: string, identity: string, remembered: number) => {
+  try {
+    return await jsm.streams.info(stream)
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND)) throw error
+  }
+  const definition = STREAMS.find(({ name }) => name === stream) as Partial<StreamConfig> & { readonly name: string; readonly subjects: string[] }
+  return jsm.streams.add({ ...definition, first_seq: remembered + 1, metadata: { [IDENTITY]: identity } })
+}
+
+/** Entries that say no more than that there was another one: a sequence is given out once. */
+export const fill = async (nats: NatsConnection, seal: Seal, stream: string, first: number, last: number, report: Report): Promise<void> => {
+  const log = new JetStreamLog(nats, stream)
+  const subject = FILLER[stream as keyof typeof FILLER]
+  const filler = seal.seal(stream, { subject, headers: { 'reckon-lost': 'true', 'ce-time': new Date().toISOString() }, text: '' }, undefined)
+  for (let from = first; from <= last; from += FILLERS_AT_ONCE) {
+    const count = Math.min(FILLERS_AT_ONCE, last - from + 1)
+    // Streams that keep one message a subject take no batch with a subject twice.
+    for (const batch of SPARSE_STREAMS.has(stream) ? Array.from({ length: count }, () => [filler]) : [Array.from({ length: count }, () => filler)]) await log.append(batch)
+    if ((from - first) % (FILLERS_AT_ONCE * 200) === 0 && last - first > FILLERS_AT_ONCE * 200) report(`${stream}: filling what is lost, ${from} of ${last}`)
+  }
+}
+
+/** The acceptance itself is an event like any other. */
+const writeDown = async (nats: NatsConnection, seal: Seal, accepted: readonly Accepted[]): Promise<void> => {
+  const id = randomUUID()
+  const time = new Date().toISOString()
+  const key = { group: 'reckon.io', resource: 'losses', namespace: '', name: `accepted-${time.toLowerCase().replace(/[^a-z0-9]/g, '-')}` }
+  const object = { apiVersion: 'reckon.io/v1', kind: 'Loss', metadata: { name: key.name, uid: id, creationTimestamp: `${time.slice(0, 19)}Z` }, spec: { streams: accepted.map(({ stream, losses }) => ({ stream, sequences: textOfRanges(losses) })) } }
+  const event = { stream: 'EVENTS', key, id, type: 'reckon.log.loss-accepted.v1', source: 'reckon', time, user: 'keeper', correlationId: id, verb: 'create', command: 'reckon up --accept-loss', deleted: false, object, expected: 0 } as const
+  const append: Append = seal.seal('EVENTS', { subject: subjectOf('EVENTS', key), ...encodeEvent(event), expected: 0 }, undefined)
+  await new JetStreamLog(nats, 'EVENTS').append([append])
+}

@@ -1,0 +1,114 @@
+/**
+ * The audit trail of what makes no event: refusals, failed logins, exec and its like, tokens, reads of Secrets. Sealed and
+ * chained like the log itself.
+ *
+ * Nobody waits for it: a trail that can't be written must not be what keeps an administrator from mending the cause. What is
+ * waiting is tried until it is stored; beyond a bound records are counted, and the count is the next thing written.
+ */
+import { LogRefused, type Append, type Log, type Subscription } from '#events/Log.ts'
+import { encodeToken } from '#events/Subject.ts'
+import { sleep, type Clock } from '../../platform/Clock.ts'
+import type { Integrity } from '../../platform/ledger/Integrity.ts'
+import { auditEvent, type Answered, type Asked } from './record.ts'
+
+export interface AuditTrailOptions {
+  readonly log: Log
+  readonly clock: Clock
+  readonly integrity?: Integrity
+  readonly onError: (error: unknown) => void
+}
+
+/** Waiting records, by count and bytes; beyond either they are counted only. */
+const WAITING = 10_000
+const WAITING_BYTES = 16 * 1024 * 1024
+/** Stored at once. */
+const BATCH = 100
+const FIRST_RETRY_MS = 250
+const LAST_RETRY_MS = 10_000
+const LONGEST_URI = 2_048
+
+const subjectOf = ({ verb, object }: Asked): string => `audit.${encodeToken(verb)}.${object?.resource === undefined ? '_._' : `${(object.group ?? '') === '' ? 'core' : encodeToken(object.group as string)}.${encodeToken(object.resource)}`}`
+
+export class AuditTrail {
+  readonly #options: AuditTrailOptions
+  readonly #queue: { readonly subject: string; readonly text: string }[] = []
+  #bytes = 0
+  #dropped = 0
+  #pumping = false
+  #stopped = false
+  #subscription: Subscription | undefined
+
+  constructor(options: AuditTrailOptions) {
+    this.#options = options
+  }
+  /** Takes up the chain where it ended. Rejects with LogDamaged. */
+  async start(): Promise<void> {
+    const { log, integrity } = this.#options
+    if (integrity === undefined) return
+    const state = await log.state()
+    const from = integrity.begin(state)
+    await new Promise<void>((resolve, reject) => {
+      this.#subscription = log.follow({
+        from,
+        onEntries: (entries) => {
+          for (const entry of entries) integrity.take(entry)
+          integrity.settle()
+        },
+        onCaughtUp: () => resolve(),
+        onFailed: (error) => {
+          this.#options.onError(error)
+          reject(error)
+        }
+      })
+    })
+  }
+  /** What waits is given up: it is stored by then, or the log is away. */
+  stop(): void {
+    this.#stopped = true
+    this.#subscription?.close()
+  }
+  record(asked: Asked, answered: Answered): void {
+    const text = JSON.stringify(auditEvent({ ...asked, requestURI: asked.requestURI.slice(0, LONGEST_URI) }, answered))
+    if (this.#queue.length >= WAITING || this.#bytes + text.length > WAITING_BYTES) {
+      this.#dropped += 1
+      return
+    }
+    this.#bytes += text.length
+    this.#queue.push({ subject: subjectOf(asked), text })
+    this.#pump()
+  }
+  #pump(): void {
+    if (this.#pumping || this.#stopped) return
+    this.#pumping = true
+    void this.#drain().finally(() => (this.#pumping = false))
+  }
+  async #drain(): Promise<void> {
+    const { log, integrity, clock, onError } = this.#options
+    let pause = FIRST_RETRY_MS
+    while (this.#queue.length > 0 && !this.#stopped) {
+      const batch = this.#queue.slice(0, BATCH)
+      const lost = this.#dropped === 0 ? [] : [{ subject: 'audit.lost', text: JSON.stringify({ kind: 'Event', apiVersion: 'audit.k8s.io/v1', level: 'Metadata', stage: 'Panic', verb: 'lost', annotations: { 'reckon.io/records-lost': String(this.#dropped) }, stageTimestamp: new Date(clock.now()).toISOString() }) }]
+      const dropped = this.#dropped
+      const appends = [...batch, ...lost].map(({ subject, text }): Append => ({ subject, headers: { 'content-type': 'application/json', 'ce-time': new Date(clock.now()).toISOString() }, text }))
+      try {
+        await log.append(appends.map((append) => integrity?.seal(append) ?? append))
+      } catch (error) {
+        // Stored or not: written again it stands there twice, with one audit id.
+        if (error instanceof LogRefused && (error.why === 'malformed' || error.why === 'too-large')) {
+          onError(error)
+          this.#done(batch.length)
+          continue
+        }
+        await sleep(clock, pause)
+        pause = Math.min(LAST_RETRY_MS, pause * 2)
+        continue
+      }
+      pause = FIRST_RETRY_MS
+      this.#dropped -= dropped
+      this.#done(batch.length)
+    }
+  }
+  #done(count: number): void {
+    for (const { text } of this.#queue.splice(0, count)) this.#bytes -= text.length
+  }
+}

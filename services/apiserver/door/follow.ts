@@ -1,0 +1,124 @@
+/**
+ * Serves `follow.<user>`: makes the consumers from which components fetch their parts of the log, and the cursors of the
+ * command line. Components make none themselves: who may make a consumer may have stored bytes pushed to any subject.
+ */
+import { AckPolicy, DeliverPolicy, jetstreamManager, type ConsumerConfig, type ConsumerInfo, type JetStreamManager } from '@nats-io/jetstream'
+import { nanos, nuid, type Msg, type NatsConnection, type Subscription } from '@nats-io/transport-node'
+import type { CursorStart, FollowAnswer, FollowRequest } from '#events/Follow.ts'
+import { badRequest, forbidden, Refusal } from '#events/Refusal.ts'
+import { makeConsumer } from '../../platform/jetstream/consumers.ts'
+import { stateOf } from '../../platform/jetstream/metadata.ts'
+import { mayFollowWhole, partOf, type Part } from './parts.ts'
+
+/** A cursor without a name outlives its reader by this. */
+const IDLE_MS = 30 * 60_000
+const ACK_WAIT_MS = 30_000
+const CURSOR = /^[A-Za-z0-9_-]{1,64}$/
+const TOKEN = /^[^\s.*>]{1,512}$/
+const LARGEST_REQUEST = 4_096
+
+export interface FollowDoorOptions {
+  readonly connection: NatsConnection
+  readonly onError: (error: unknown) => void
+}
+
+export const serveFollows = ({ connection, onError }: FollowDoorOptions): { close(): Promise<void> } => {
+  const subscription: Subscription = connection.subscribe('follow.*', { queue: 'apiserver' })
+  const jsm = jetstreamManager(connection, { checkAPI: false })
+  const serve = async (message: Msg): Promise<void> => {
+    let answer: FollowAnswer | { readonly status: Refusal['status'] }
+    try {
+      answer = await answerTo(await jsm, message.subject.slice('follow.'.length), requestOf(message))
+    } catch (error) {
+      if (!(error instanceof Refusal)) onError(error)
+      answer = { status: error instanceof Refusal ? error.status : new Refusal(503, 'ServiceUnavailable', 'the log can not be followed now; ask again').status }
+    }
+    message.respond(JSON.stringify(answer))
+  }
+  const loop = async (): Promise<void> => {
+    for await (const message of subscription) void serve(message).catch(onError)
+  }
+  void loop().catch(onError)
+  return { close: () => subscription.drain() }
+}
+
+const text = (value: unknown, form: RegExp, field: string): string => {
+  if (typeof value !== 'string' || !form.test(value)) throw badRequest(`${field}: must match ${form.source}`)
+  return value
+}
+
+/** A follow request as it must be; 400 otherwise. */
+const requestOf = (message: Msg): FollowRequest => {
+  if (message.data.length > LARGEST_REQUEST) throw badRequest(`a follow request has at most ${LARGEST_REQUEST} bytes`)
+  let body: Record<string, unknown>
+  try {
+    body = message.json()
+  } catch {
+    throw badRequest('the follow request is not valid JSON')
+  }
+  if (typeof body !== 'object' || body === null) throw badRequest('the follow request is not a JSON object')
+  const part = text(body['part'], TOKEN, 'part')
+  switch (body['what']) {
+    case 'state':
+      return { what: 'state', part }
+    case 'end':
+      return { what: 'end', part, consumer: text(body['consumer'], TOKEN, 'consumer') }
+    case 'open': {
+      const { from, filter } = body
+      if (!Number.isSafeInteger(from)) throw badRequest('from: must be a sequence')
+      return { what: 'open', part, from: from as number, ...(filter === undefined ? {} : { filter: text(filter, /^[^\s]{1,1024}$/, 'filter') }) }
+    }
+    case 'cursor': {
+      const { name, start, reset } = body
+      return { what: 'cursor', part, start: start as CursorStart, ...(name === undefined ? {} : { name: text(name, CURSOR, 'name') }), ...(reset === true ? { reset } : {}) }
+    }
+    default:
+      throw badRequest('what: must be one of state, open, cursor, end')
+  }
+}
+
+const answerTo = async (jsm: JetStreamManager, user: string, request: FollowRequest): Promise<FollowAnswer> => {
+  const whole = mayFollowWhole(user, request.part)
+  const part: Part | undefined = whole ? { stream: request.part, consumer: `admin-${nuid.next()}`, filters: request.what === 'open' && request.filter !== undefined ? [request.filter] : [] } : partOf(user, request.part)
+  if (part === undefined || (!whole && request.what === 'cursor')) throw forbidden({ group: '', resource: 'streams' }, request.part, `user "${user}" may not follow it`)
+  const state = stateOf(await jsm.streams.info(part.stream))
+  const answer = (consumer: ConsumerInfo): FollowAnswer => ({ state, consumer: consumer as unknown as Record<string, unknown> })
+  switch (request.what) {
+    case 'state':
+      return { state }
+    case 'open':
+      return answer(await makeConsumer(jsm, { stream: part.stream, name: part.consumer, filters: part.filters }, request.from))
+    case 'cursor':
+      return answer(await cursor(jsm, part.stream, request))
+    case 'end':
+      if (whole ? !/^(admin|follow)-/.test(request.consumer) : request.consumer !== part.consumer) throw forbidden({ group: '', resource: 'consumers' }, request.consumer, `user "${user}" may not end it`)
+      await jsm.consumers.delete(part.stream, request.consumer).catch(() => false)
+      return { state }
+  }
+}
+
+const startOf = (start: CursorStart): Partial<ConsumerConfig> => {
+  if (typeof start !== 'object' || start === null) throw badRequest('start: must say where the cursor begins')
+  if ('sequence' in start && Number.isSafeInteger(start.sequence)) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, start.sequence) }
+  if ('time' in start && !Number.isNaN(Date.parse(start.time))) return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(start.time).toISOString() }
+  if ('at' in start && start.at === 'start') return { deliver_policy: DeliverPolicy.All }
+  if ('at' in start && start.at === 'now') return { deliver_policy: DeliverPolicy.New }
+  throw badRequest('start: must be a sequence, an RFC 3339 time, "start" or "now"')
+}
+
+const cursor = async (jsm: JetStreamManager, stream: string, { name: given, start, reset }: Extract<FollowRequest, { what: 'cursor' }>): Promise<ConsumerInfo> => {
+  const name = `follow-${given ?? nuid.next()}`
+  if (given !== undefined) {
+    if (reset === true) await jsm.consumers.delete(stream, name).catch(() => false)
+    const known = await jsm.consumers.info(stream, name).catch(() => undefined)
+    if (known !== undefined) return known
+  }
+  return jsm.consumers.add(stream, {
+    ...(given === undefined ? { name, inactive_threshold: nanos(IDLE_MS) } : { durable_name: name }),
+    // One event at a time is acknowledged, in order: after a crash the cursor stands at what was not shown yet.
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(ACK_WAIT_MS),
+    max_ack_pending: 1_000,
+    ...startOf(start)
+  })
+}

@@ -1,0 +1,57 @@
+/**
+ * When the keys of confidential objects go: some time after the object itself, so that a mistake can be undone and the past be
+ * read for a while, and not for ever.
+ */
+import type { Subscription } from '#events/Log.ts'
+import { isConfidential } from '#events/confidential.ts'
+import type { Clock, Timer } from '../../platform/Clock.ts'
+import type { ObjectKeys } from '../../platform/secrets/ObjectKeys.ts'
+import type { Views } from '../../platform/View.ts'
+
+const SECRETS = { group: '', resource: 'secrets' }
+const LOOK_MS = 60_000
+
+export interface RetentionOptions {
+  readonly views: Views
+  readonly keys: ObjectKeys
+  readonly clock: Clock
+  /** Milliseconds from an object's deletion to its key's. Infinity: keys stay. */
+  readonly keep: number
+  readonly onError: (error: unknown) => void
+}
+
+export class Retention {
+  readonly #options: RetentionOptions
+  #subscription: Subscription | undefined
+  #timer: Timer | undefined
+
+  constructor(options: RetentionOptions) {
+    this.#options = options
+  }
+  start(): void {
+    const { views, keys, onError } = this.#options
+    this.#subscription = views.of(SECRETS).subscribe(({ type, entry, previous }) => {
+      if (type === 'DELETED' && isConfidential(entry.key)) keys.markDeleted((previous ?? entry).object.metadata.uid as string).catch(onError)
+    })
+    void this.#look()
+  }
+  stop(): void {
+    this.#subscription?.close()
+    this.#timer?.cancel()
+  }
+  /** Deletions that nobody was there to note are noted now; what is due goes. */
+  async #look(): Promise<void> {
+    const { views, keys, clock, keep, onError } = this.#options
+    try {
+      const live = new Set([...views.collection(SECRETS).values()].map(({ object }) => object.metadata.uid))
+      for (const { uid, since } of [...keys.deleted()]) {
+        if (live.has(uid)) continue
+        if (since === undefined) await keys.markDeleted(uid)
+        else if (clock.now() - since >= keep) await keys.destroy(uid)
+      }
+    } catch (error) {
+      onError(error)
+    }
+    this.#timer = clock.after(LOOK_MS, () => void this.#look())
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * Following a stream, whatever delivers it: in order, nothing twice, nothing left out, and never another stream in place of the
+ * one that was followed. Consumers come and go (`Source`); what they deliver is only believed when it follows on.
+ */
+import { LogDamaged, type DamageKind, type Follow, type LogEntry, type LogState, type Range, type Subscription } from '#events/Log.ts'
+import { sleep, type Clock, type Timer } from './Clock.ts'
+import { beyond, textOfRanges } from './jetstream/metadata.ts'
+
+export interface Delivery {
+  readonly entry: LogEntry
+  /** The consumer's own count of what it has delivered, from 1. */
+  readonly count: number
+  /** How many more it has. */
+  readonly pending: number
+}
+
+/** One consumer: made for one place in the stream, and replaced when it ends. */
+export interface Consumer {
+  readonly state: LogState
+  /** What it has when it begins. */
+  readonly pending: number
+  /** Delivers until it ends or is closed. `onEnd`: nothing comes any more; ask for another one. */
+  run(onDelivery: (delivery: Delivery) => void, onEnd: () => void): void
+  /** It is needed no longer; never rejects. */
+  close(): Promise<void>
+}
+
+export interface Source {
+  readonly stream: string
+  /** A consumer of what has a sequence ≥ from. Rejects while the stream can't be reached. */
+  open(from: number): Promise<Consumer>
+  /** How an open that was rejected is to be taken. */
+  verdict(error: unknown): 'again' | 'missing' | 'never'
+  /** The source is gone for good. */
+  readonly closed: boolean
+  /** False when it was not lost since the last time this was asked; true, once it is there again, when it was. */
+  reached?(): Promise<boolean>
+}
+
+export interface FollowerOptions {
+  readonly clock: Clock
+  /** Every sequence must come, but for those that are known to be lost. */
+  readonly gapless: boolean
+}
+
+const RETRY_MS = 250
+/** What is still so after this many fresh consumers is in the stream itself. */
+const TRIES = 3
+/** A server that has more and delivers none of it for so long is asked anew; it may not be able to read it. */
+const STALLED_MS = 10_000
+
+/** The holes readers pass over. */
+const accepted = ({ losses, floor }: LogState): readonly Range[] => (floor > 0 ? [{ first: 1, last: floor }, ...losses] : losses)
+
+class Follower implements Subscription {
+  readonly #source: Source
+  readonly #options: FollowerOptions
+  readonly #follow: Follow
+  #closed = false
+  #next: number
+  #holes: readonly Range[] = []
+  /** The stream's last sequence and name as far as they were seen: neither ever goes back. */
+  #known: { last: number; readonly identity: string | undefined } | undefined
+  #waiting: LogEntry[] = []
+  #target: number | undefined
+  #asked = false
+  /** In a row: gaps, consumers that delivered nothing, answers that there is no such stream. */
+  #gaps = 0
+  #stalls = 0
+  #missing = 0
+  #end: () => void = () => {}
+
+  constructor(source: Source, options: FollowerOptions, follow: Follow) {
+    this.#source = source
+    this.#options = options
+    this.#follow = follow
+    this.#next = Math.max(1, follow.from)
+  }
+  close(): void {
+    this.#closed = true
+    this.#end()
+  }
+  async run(): Promise<void> {
+    const { clock } = this.#options
+    while (!this.#closed && !this.#source.closed) {
+      try {
+        await this.#live()
+      } catch (error) {
+        if (this.#closed || this.#source.closed) break
+        this.#stalls = 0
+        const verdict = this.#source.verdict(error)
+        if (verdict === 'never') return this.#fail(error instanceof Error ? error : new Error(String(error)))
+        // A server knows its streams before it lets anybody in.
+        this.#missing = verdict === 'missing' ? this.#missing + 1 : 0
+        if (this.#missing > TRIES) return this.#damaged('gone', { first: 1, last: this.#known?.last ?? 0 }, 'the stream is not there')
+      }
+      // What was lost is asked anew as soon as it is back; anything else is given a moment.
+      if (!this.#closed && (await this.#source.reached?.()) !== true) await sleep(clock, RETRY_MS)
+    }
+    if (!this.#closed) this.#fail(new Error(`${this.#source.stream}: the connection to the log was closed`))
+  }
+  /** One consumer's life. */
+  async #live(): Promise<void> {
+    const consumer = await this.#source.open(this.#next)
+    this.#missing = 0
+    try {
+      if (this.#closed || !this.#isSame(consumer.state)) return
+      this.#holes = accepted(consumer.state)
+      if (!this.#asked) {
+        this.#asked = true
+        this.#target = consumer.state.last
+      }
+      if (consumer.pending === 0 && !this.#reachesTarget()) return
+      this.#caughtUp()
+      if (this.#closed) return
+      if ((await this.#consume(consumer)) === 'stalled' && !this.#closed && ++this.#stalls >= TRIES)
+        return this.#damaged('unreadable', { first: this.#next, last: this.#next }, `event ${this.#next} is there, but can't be read`)
+      // What was received is folded before the next consumer starts, so that `next` is what was delivered.
+      this.#flush()
+    } finally {
+      await consumer.close()
+    }
+  }
+  #consume(consumer: Consumer): Promise<'stalled' | 'ended'> {
+    const { clock } = this.#options
+    return new Promise((resolve) => {
+      let delivered = 0
+      let seen = -1
+      let more = consumer.pending > 0
+      let timer: Timer | undefined
+      let over = false
+      const end = (why: 'stalled' | 'ended' = 'ended'): void => {
+        over = true
+        timer?.cancel()
+        resolve(why)
+      }
+      // Looked at now and then, while there is something to wait for: a replay has a hundred thousand messages a second.
+      const watch = (): void => {
+        if (delivered === seen) return end('stalled')
+        seen = delivered
+        timer = clock.after(STALLED_MS, watch)
+      }
+      if (more) timer = clock.after(STALLED_MS, watch)
+      this.#end = end
+      consumer.run(
+        ({ entry, count, pending }) => {
+          if (this.#closed || over || entry.sequence < this.#next) return
+          if (count !== delivered + 1 || (this.#options.gapless && !this.#passes(entry.sequence))) {
+            this.#gap(entry.sequence)
+            return end()
+          }
+          delivered += 1
+          more = pending > 0
+          if (more) timer ??= clock.after(STALLED_MS, watch)
+          else if (timer !== undefined) {
+            timer.cancel()
+            timer = undefined
+          }
+          this.#take(entry)
+          if (!more && !this.#reachesTarget()) end()
+        },
+        () => end()
+      )
+    })
+  }
+  /**
+   * Nothing more will come of what was there at the start. Of a part of a stream the last sequence is perhaps never delivered;
+   * of a whole one it is missing, unless somebody has accepted that: then false.
+   */
+  #reachesTarget(): boolean {
+    if (this.#target === undefined || this.#next > this.#target) return true
+    if (this.#options.gapless && !this.#passes(this.#target + 1)) {
+      this.#gap(this.#target + 1)
+      return false
+    }
+    this.#next = this.#target + 1
+    return true
+  }
+  #take(entry: LogEntry): void {
+    const { sequence } = entry
+    this.#gaps = 0
+    this.#stalls = 0
+    this.#next = sequence + 1
+    if (this.#known !== undefined && sequence > this.#known.last) this.#known.last = sequence
+    if (this.#waiting.length === 0) queueMicrotask(() => this.#flush())
+    this.#waiting.push(entry)
+  }
+  #flush(): void {
+    if (this.#closed || this.#waiting.length === 0) return
+    const batch = this.#waiting
+    this.#waiting = []
+    try {
+      this.#follow.onEntries(batch)
+    } catch (error) {
+      return this.#fail(error instanceof Error ? error : new Error(String(error)))
+    }
+    this.#caughtUp()
+  }
+  #caughtUp(): void {
+    if (this.#closed || this.#target === undefined || this.#next <= this.#target) return
+    const reached = this.#target
+    this.#target = undefined
+    this.#follow.onCaughtUp?.(reached)
+  }
+  /** True when everything from the next one to before `sequence` is known to be lost. */
+  #passes(sequence: number): boolean {
+    return beyond(this.#holes, this.#next) >= sequence
+  }
+  #gap(sequence: number): void {
+    this.#gaps += 1
+    if (this.#gaps <= TRIES) return
+    const range = { first: this.#next, last: sequence - 1 }
+    this.#damaged('hole', range, `events ${textOfRanges([range])} are missing; what follows can't be folded without them`)
+  }
+  /** False when the stream is not the one that was followed. */
+  #isSame({ identity, last }: LogState): boolean {
+    const known = this.#known
+    if (known !== undefined && known.identity !== identity)
+      this.#damaged('replaced', { first: 1, last: known.last }, `another stream stands in its place (${identity ?? 'one without a name'}, not ${known.identity ?? 'none'})`)
+    else if (known !== undefined && last < known.last) this.#damaged('shorter', { first: last + 1, last: known.last }, `it ended at ${known.last}, and ends at ${last} now`)
+    this.#known = { last, identity }
+    return !this.#closed
+  }
+  #damaged(kind: DamageKind, range: Range, detail: string): void {
+    const { stream } = this.#source
+    this.#fail(new LogDamaged({ stream, kind, ranges: [range], verified: this.#next - 1, detail: `${stream}: ${detail}` }))
+  }
+  #fail(error: Error): void {
+    if (this.#closed) return
+    this.close()
+    this.#follow.onFailed(error)
+  }
+}
+
+export const followSource = (source: Source, options: FollowerOptions, follow: Follow): Subscription => {
+  const follower = new Follower(source, options, follow)
+  void follower.run()
+  return follower
+}

@@ -1,0 +1,89 @@
+/**
+ * Where a follower's consumer comes from: made by itself, for users of the log's own account; asked for at the API
+ * server, for everybody else. Who may make consumers may also have the server push stored bytes to any subject.
+ */
+import { AckPolicy, DeliverPolicy, jetstreamManager, type ConsumerInfo, type JetStreamManager } from '@nats-io/jetstream'
+import { nanos, nuid, type NatsConnection } from '@nats-io/transport-node'
+import type { FollowAnswer, FollowRequest } from '#events/Follow.ts'
+import type { LogState } from '#events/Log.ts'
+import { Refusal, type Status } from '#events/Refusal.ts'
+import { stateOf } from './metadata.ts'
+
+/** The server forgets a consumer nobody has fetched from for so long. */
+const INACTIVE_MS = 30_000
+const ASK_MS = 5_000
+
+export interface Opened {
+  readonly info: ConsumerInfo
+  /** The stream's state before the consumer was made. */
+  readonly state: LogState
+}
+
+export interface Consumers {
+  state(): Promise<LogState>
+  /** A consumer that delivers what has a sequence ≥ from, in order. */
+  open(from: number): Promise<Opened>
+  /** Deletes it; never rejects. */
+  end(name: string): Promise<void>
+}
+
+export interface ConsumerSpec {
+  readonly stream: string
+  /** A fixed name; one made earlier is replaced. Otherwise each gets its own. */
+  readonly name?: string
+  readonly filters?: readonly string[]
+}
+
+/** Makes the consumer a follower needs: pulled, not acknowledged, kept in memory. */
+export const makeConsumer = async (jsm: JetStreamManager, { stream, name, filters = [] }: ConsumerSpec, from: number): Promise<ConsumerInfo> => {
+  if (name !== undefined) await jsm.consumers.delete(stream, name).catch(() => false)
+  return jsm.consumers.add(stream, {
+    name: name ?? `view-${nuid.next()}`,
+    ack_policy: AckPolicy.None,
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: Math.max(1, from),
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: nanos(INACTIVE_MS),
+    ...(filters.length === 0 ? {} : filters.length === 1 ? { filter_subject: filters[0] as string } : { filter_subjects: [...filters] })
+  })
+}
+
+export const ownConsumers = (connection: NatsConnection, spec: ConsumerSpec): Consumers => {
+  let manager: Promise<JetStreamManager> | undefined
+  const jsm = (): Promise<JetStreamManager> => (manager ??= jetstreamManager(connection, { checkAPI: false }))
+  const state = async (): Promise<LogState> => stateOf(await (await jsm()).streams.info(spec.stream))
+  return {
+    state,
+    open: async (from) => {
+      const before = await state()
+      return { state: before, info: await makeConsumer(await jsm(), spec, from) }
+    },
+    end: async (name) => {
+      if (!connection.isClosed()) await (await jsm()).consumers.delete(spec.stream, name).catch(() => false)
+    }
+  }
+}
+
+/** Asks the API server on `follow.<user>`; rejects with its Refusal. */
+export const askToFollow = async (connection: NatsConnection, user: string, request: FollowRequest): Promise<FollowAnswer> => {
+  const answer = (await connection.request(`follow.${user}`, JSON.stringify(request), { timeout: ASK_MS })).json<FollowAnswer | { readonly status: Status }>()
+  if ('status' in answer) throw Refusal.of(answer.status)
+  return answer
+}
+
+/** `user`: the asking NATS user; `part`: one of what it may follow. `filter`: for who may follow whole streams. */
+export const askedConsumers = (connection: NatsConnection, user: string, part: string, filter?: string): Consumers => {
+  const ask = (request: FollowRequest): Promise<FollowAnswer> => askToFollow(connection, user, request)
+  return {
+    state: async () => (await ask({ what: 'state', part })).state,
+    open: async (from) => {
+      const { state, consumer } = await ask({ what: 'open', part, from, ...(filter === undefined ? {} : { filter }) })
+      return { state, info: consumer as unknown as ConsumerInfo }
+    },
+    end: async (consumer) => {
+      // Nobody waits for it: what is not told ends by itself.
+      if (!connection.isClosed()) connection.publish(`follow.${user}`, JSON.stringify({ what: 'end', part, consumer } satisfies FollowRequest))
+    }
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Keeps one follower honest: every entry it takes is checked for its seal and linked into the chain, and the chain is
+ * held against what the ledger remembers. What was acknowledged once can't be missing, other, or twice in the log without
+ * being noticed here.
+ */
+import { LogDamaged, type Append, type Damage, type DamageKind, type LogEntry, type LogState, type Range } from '#events/Log.ts'
+import { anchorOf, Chain, textOfAnchor } from '#projections/Chain.ts'
+import { countIn, textOfRanges } from '../jetstream/metadata.ts'
+import type { Ledger } from './Ledger.ts'
+import { CHAIN_HEADER, MAC_HEADER, sha256, type Seal } from './Seal.ts'
+
+/** A mark is set whenever the sequence is a multiple of this. */
+export const MARK_EVERY = 4_096
+
+/** What an entry is to its reader. */
+export type Verdict =
+  /** Ours: to be folded. */
+  | 'event'
+  /** Not sealed by an API server of this cluster: passed over, and told. */
+  | 'foreign'
+  /** Stands where an entry was lost, or was put aside by a person: passed over. */
+  | 'nothing'
+
+export interface IntegrityOptions {
+  readonly seal: Seal
+  readonly ledger: Ledger
+  /** Every entry of the stream is followed. Where that is not so there is no chain, and only the end is compared. */
+  readonly whole: boolean
+  /** Old entries leave the stream by themselves. */
+  readonly expires: boolean
+  /** Only what comes is read: the chain is taken up at the furthest place that is remembered. */
+  readonly tail?: boolean
+  /** Told once of each foreign entry. */
+  readonly onForeign?: (entry: LogEntry) => void
+}
+
+export class Integrity {
+  readonly #options: IntegrityOptions
+  #state: LogState | undefined
+  #chain: Chain | undefined
+  #quarantined: ReadonlySet<number> = new Set()
+  /** Marks and the remembered head, by sequence: what the chain must be there. */
+  readonly #known = new Map<number, Uint8Array>()
+  #agreed = 0
+  /** Entries that are not sealed as they should be, since the last place that agreed. */
+  #suspects: number[] = []
+  #behind = 0
+
+  constructor(options: IntegrityOptions) {
+    this.#options = options
+  }
+  /**
+   * Compares the stream's own account of itself with the ledger's. Throws LogDamaged. Returns where reading has to begin.
+   */
+  begin(state: LogState): number {
+    const { ledger, whole, expires, tail = false } = this.#options
+    const known = ledger.damage()
+    if (known !== undefined) throw new LogDamaged(known)
+    const { sequence } = ledger.head()
+    if (state.identity !== ledger.identity)
+      this.#fail('replaced', [{ first: 1, last: sequence }], `the stream is not the one this cluster has written (its identity is ${state.identity ?? 'missing'}, not ${ledger.identity})`)
+    if (state.last < sequence) this.#fail('shorter', [{ first: state.last + 1, last: sequence }], `it ends at ${state.last}, but ${sequence} events were acknowledged`)
+    const first = expires ? state.first : 1
+    const there = Math.max(0, state.last - first + 1) - countIn(state.losses, first, state.last)
+    if (whole && state.floor === 0 && state.messages < there)
+      this.#fail('hole', state.first > first ? [{ first, last: state.first - 1 }] : [], `${there - state.messages} of its ${there} events are missing`)
+    this.#state = state
+    this.#quarantined = new Set(state.quarantined)
+    this.#behind = sequence
+    if (!whole) return state.first
+    for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined) this.#known.set(at, hash)
+    const head = ledger.head()
+    // Where nothing leaves by itself, what is missing at the beginning is missing by somebody's word, and part of the chain.
+    const tailed = tail && head.hash !== undefined
+    if (!tailed && (!expires || state.first === 1)) this.#chain = new Chain(sha256)
+    // Everything that is remembered has left the stream; what comes next follows on it all the same.
+    else if (head.hash !== undefined && head.sequence === state.first - 1) this.#chain = new Chain(sha256, head.sequence, head.hash)
+    return tailed ? Math.max(state.first, head.sequence) : state.first
+  }
+  /** What an entry is. Throws LogDamaged when the chain up to it is not what it was. */
+  take(entry: LogEntry): Verdict {
+    const { seal, ledger, onForeign } = this.#options
+    const { sequence, headers } = entry
+    const digest = seal.digest(ledger.stream, entry)
+    const sealed = seal.verifies(digest, headers[MAC_HEADER]) || sequence < (this.#state?.sealedFrom ?? 1)
+    this.#link(sequence, digest)
+    if (!sealed) this.#suspects.push(sequence)
+    const anchor = sealed ? anchorOf(headers[CHAIN_HEADER]) : undefined
+    if (anchor !== undefined && this.#chain?.agrees(anchor) === false && this.#isComparable(anchor.epoch, anchor.sequence)) this.#altered(anchor.sequence)
+    if (this.#quarantined.has(sequence)) return 'nothing'
+    if (sealed) return headers['reckon-lost'] === 'true' ? 'nothing' : 'event'
+    onForeign?.(entry)
+    return 'foreign'
+  }
+  /** For an entry that is read alone: the seal, and nothing of the chain. */
+  isOurs(entry: LogEntry): boolean {
+    const { seal, ledger } = this.#options
+    if (this.#quarantined.has(entry.sequence) || entry.headers['reckon-lost'] === 'true') return false
+    return entry.sequence < (this.#state?.sealedFrom ?? 1) || seal.verifies(seal.digest(ledger.stream, entry), entry.headers[MAC_HEADER])
+  }
+  /** Behind a batch: how far the fold is now is remembered. */
+  settle(): void {
+    const chain = this.#chain
+    const { ledger } = this.#options
+    const sequence = Math.max(chain?.sequence ?? 0, this.#last)
+    if (sequence > this.#behind) ledger.remember({ sequence, ...(chain === undefined ? {} : { hash: chain.head }) })
+  }
+  /** An append as it goes into the stream: tied to what is folded, and sealed. */
+  seal(append: Append): Append {
+    const { seal, ledger } = this.#options
+    return seal.seal(ledger.stream, append, this.#chain === undefined ? undefined : textOfAnchor(this.#chain.anchor(this.#state?.epoch ?? 0)))
+  }
+  #last = 0
+  #link(sequence: number, digest: Uint8Array): void {
+    this.#last = sequence
+    const known = this.#known.get(sequence)
+    if (this.#chain === undefined) {
+      // The beginning is gone, or compacted: the chain is taken up at the first place that is remembered.
+      if (known !== undefined) this.#chain = new Chain(sha256, sequence, known)
+      return
+    }
+    this.#chain.extend(sequence, digest)
+    if (known !== undefined) {
+      if (Buffer.compare(known, this.#chain.head) !== 0) this.#altered(sequence)
+      this.#agreed = sequence
+      this.#suspects = []
+    }
+    if (sequence % MARK_EVERY === 0 && !this.#known.has(sequence)) this.#options.ledger.mark({ sequence, hash: this.#chain.head })
+  }
+  /** Hashes behind an accepted loss are others than those that were seen before it. */
+  #isComparable(epoch: number, sequence: number): boolean {
+    const { epoch: now = 0, losses = [], floor = 0 } = this.#state ?? {}
+    return epoch === now || (floor === 0 && losses.every(({ first }) => first > sequence))
+  }
+  #altered(sequence: number): never {
+    const suspects = this.#suspects.filter((at) => at <= sequence)
+    const ranges = suspects.length > 0 ? suspects.map((at) => ({ first: at, last: at })) : [{ first: this.#agreed + 1, last: sequence }]
+    return this.#fail('altered', ranges, `${suspects.length === 1 ? `event ${suspects[0]} is` : `some of the events ${textOfRanges(ranges)} are`} not what was written`)
+  }
+  #fail(kind: DamageKind, ranges: readonly Range[], detail: string): never {
+    const { ledger } = this.#options
+    const damage: Damage = { stream: ledger.stream, kind, ranges, verified: Math.max(0, (ranges[0]?.first ?? 1) - 1), detail: `${ledger.stream}: ${detail}` }
+    throw new LogDamaged(damage)
+  }
+}

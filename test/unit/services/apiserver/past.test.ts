@@ -1,0 +1,75 @@
+/** Who may read the past: a right of its own, and only of what is the same thing still. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { UserInfo } from '#events/Intent.ts'
+import { AUTOUPDATE } from '#events/rbac/bootstrap.ts'
+import { Refusal } from '#events/Refusal.ts'
+import { authorizePast, otherNamespace, stillThere } from '#services/apiserver/time-travel/authorizePast.ts'
+import { bootstrap } from '#services/apiserver/bootstrap.ts'
+import { systemClock } from '#services/platform/Clock.ts'
+import { ADMIN, startTestApi, type TestApi } from '../../../support/api.ts'
+
+const past = suite('the right to the past')
+const RBAC = 'rbac.authorization.k8s.io'
+const SECRETS = { group: '', resource: 'secrets' }
+const user = (name: string): UserInfo => ({ username: name, groups: ['system:authenticated'] })
+const asked = (resource: string, name = 'key', namespace = 'team') => ({ verb: 'get', group: '', resource, subresource: '', namespace, name })
+
+let api: TestApi
+const bind = (kind: 'RoleBinding' | 'ClusterRoleBinding', role: string, who: string): Promise<unknown> =>
+  api.create({ apiVersion: `${RBAC}/v1`, kind, metadata: { name: `${who}-${role}`, ...(kind === 'RoleBinding' ? { namespace: 'team' } : {}) }, roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: role }, subjects: [{ apiGroup: RBAC, kind: 'User', name: who }] })
+const namespaceOf = () => api.views.get({ group: '', resource: 'namespaces', namespace: '', name: 'team' })!
+
+past.before(async () => {
+  api = await startTestApi()
+  await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } })
+  await api.create({ apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', metadata: { name: 'only-now' }, rules: [{ apiGroups: [''], resources: ['secrets', 'configmaps'], verbs: ['get', 'list'] }] } as never)
+  for (const [who, role] of [['viewer', 'view'], ['editor', 'edit'], ['owner', 'admin'], ['present', 'only-now']] as const) await bind('RoleBinding', role, who)
+  await bind('ClusterRoleBinding', 'view', 'auditor')
+  await api.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'team' }, data: {} })
+})
+
+const may = (who: UserInfo, resource: string): boolean => {
+  try {
+    authorizePast(api.views, who, asked(resource))
+    return true
+  } catch (error) {
+    assert.instance(error, Refusal)
+    assert.is((error as Refusal).status.code, 403)
+    return false
+  }
+}
+
+past('is had by who has it in a role: viewers for what they see, of Secrets only administrators of the namespace', () => {
+  for (const [who, configmaps, secrets] of [['viewer', true, false], ['editor', true, false], ['owner', true, true], ['present', false, false], ['nobody', false, false], ['auditor', true, false]] as const)
+    assert.equal([who, may(user(who), 'configmaps'), may(user(who), 'secrets')], [who, configmaps, secrets])
+  assert.ok(may(ADMIN, 'secrets'))
+})
+past('ends where a namespace was another one, but for who sees the whole cluster', () => {
+  const now = namespaceOf()
+  const another = { object: { ...now.object, metadata: { ...now.object.metadata, uid: 'another' } } } as typeof now
+  const [owner, auditor] = [user('owner'), user('auditor')].map((who) => authorizePast(api.views, who, asked('configmaps')))
+  assert.equal([owner?.wholeCluster, auditor?.wholeCluster], [false, true])
+  assert.is(otherNamespace(api.views, owner!, asked('configmaps'), now), undefined)
+  for (const then of [another, undefined]) {
+    assert.is(otherNamespace(api.views, owner!, asked('configmaps'), then)?.status.code, 403)
+    assert.is(otherNamespace(api.views, auditor!, asked('configmaps'), then), undefined)
+  }
+})
+past('of a Secret that was deleted, or is another one now, is shown to nobody in the namespace', () => {
+  const entry = api.views.get({ ...SECRETS, namespace: 'team', name: 'key' })!
+  const old = { key: entry.key, object: { ...entry.object, metadata: { ...entry.object.metadata, uid: 'old' } } } as typeof entry
+  assert.equal([stillThere(api.views, { wholeCluster: false }, entry), stillThere(api.views, { wholeCluster: false }, old), stillThere(api.views, { wholeCluster: true }, old)], [true, false, true])
+})
+past('what a newer version grants is added to the stored roles at a start, what somebody added stays, and a no is heard', async () => {
+  const ref = { group: RBAC, resource: 'clusterroles' }
+  const patch = (name: string, body: unknown) => api.submit({ verb: 'patch', ref, name, patch: { type: 'application/merge-patch+json', body } })
+  await patch('view', { rules: [{ apiGroups: ['example.com'], resources: ['things'], verbs: ['get'] }] })
+  await patch('edit', { metadata: { annotations: { [AUTOUPDATE]: 'false' } }, rules: [] })
+  await bootstrap({ views: api.views, decider: api.decider, clock: systemClock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+  const rules = (name: string) => (api.get({ apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', name })?.['rules'] ?? []) as { resources: string[]; verbs: string[] }[]
+  assert.ok(rules('view').some(({ resources }) => resources.includes('things')))
+  assert.ok(rules('view').some(({ resources, verbs }) => resources.includes('pods') && verbs.includes('history')))
+  assert.equal(rules('edit'), [])
+})
+past.run()

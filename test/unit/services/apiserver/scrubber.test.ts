@@ -1,0 +1,98 @@
+/** The scrubber: what changes in the log while everybody works is noticed, and what may change is not. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Damage, Log, LogEntry, LogState } from '#events/Log.ts'
+import { Scrubber } from '#services/apiserver/Scrubber.ts'
+import { Integrity, MARK_EVERY } from '#services/platform/ledger/Integrity.ts'
+import { MemoryLedger } from '#services/platform/ledger/Ledger.ts'
+import { Seal } from '#services/platform/ledger/Seal.ts'
+import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+
+const scrubber = suite('the scrubber')
+const seal = new Seal(new Map([['k1', Buffer.alloc(32, 3)]]))
+
+/** A stream of `count` entries that was written and folded; `read` is what the disk gives now. */
+const written = (count: number) => {
+  const ledger = new MemoryLedger('EVENTS', 'it')
+  const integrity = new Integrity({ seal, ledger, whole: true, expires: false })
+  const state: LogState = { identity: 'it', first: 1, last: 0, messages: 0, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0 }
+  integrity.begin(state)
+  const entries: LogEntry[] = []
+  for (let sequence = 1; sequence <= count; sequence++) {
+    const { subject, headers, text } = integrity.seal({ subject: `ev.core.configmaps.default.c${sequence}`, headers: { 'ce-id': String(sequence) }, text: 'x'.repeat(100), expected: 0 })
+    const entry = { subject, headers, text, sequence, time: 0 }
+    entries.push(entry)
+    integrity.take(entry)
+    integrity.settle()
+  }
+  const disk = { entries, state: { ...state, last: count, messages: count }, fail: false, reads: 0 }
+  const log = {
+    stream: 'EVENTS',
+    state: async () => disk.state,
+    read: async function* ({ from, to }: { from: number; to: number }) {
+      disk.reads += 1
+      if (disk.fail) throw new Error('timeout')
+      yield disk.entries.filter(({ sequence }) => sequence >= from && sequence <= to)
+    }
+  } as unknown as Log
+  return { ledger, log, disk }
+}
+
+const scrub = async ({ ledger, log }: ReturnType<typeof written>, ms = 60_000): Promise<{ damage: Damage | undefined; passes: number }> => {
+  const clock = new VirtualClock(1)
+  let damage: Damage | undefined
+  let passes = 0
+  const made = new Scrubber({ log, ledger, seal, clock, bytesPerSecond: 10_000_000, pauseMs: 10_000, onDamage: (found) => (damage = found), onPass: () => (passes += 1) })
+  made.start()
+  await clock.run(ms)
+  made.stop()
+  return { damage, passes }
+}
+
+const COUNT = MARK_EVERY * 2 + 100
+
+scrubber('finds nothing wrong with what is right, and begins again', async () => {
+  const { damage, passes } = await scrub(written(COUNT))
+  assert.is(damage, undefined)
+  assert.ok(passes > 2)
+})
+scrubber('names the event that changed', async () => {
+  const it = written(COUNT)
+  const changed = it.disk.entries[5_000] as LogEntry
+  it.disk.entries[5_000] = { ...changed, text: `${changed.text}y` }
+  const { damage } = await scrub(it)
+  assert.equal([damage?.kind, damage?.ranges], ['altered', [{ first: 5_001, last: 5_001 }]])
+})
+scrubber('names what is missing, in the middle and at the end', async () => {
+  const middle = written(COUNT)
+  middle.disk.entries.splice(5_000, 3)
+  assert.equal((await scrub(middle)).damage?.ranges, [{ first: 5_001, last: 5_003 }])
+  const end = written(COUNT)
+  end.disk.entries.splice(COUNT - 2)
+  assert.equal((await scrub(end)).damage?.ranges, [{ first: COUNT - 1, last: COUNT }])
+})
+scrubber('says what can not be read, after it has tried for a while', async () => {
+  const it = written(100)
+  it.disk.fail = true
+  assert.is((await scrub(it, 20_000)).damage, undefined)
+  const { damage } = await scrub(it, 120_000)
+  assert.equal([damage?.kind, damage?.ranges], ['unreadable', [{ first: 1, last: 100 }]])
+})
+scrubber('takes what expired or was accepted as lost for what it is', async () => {
+  const expired = written(COUNT)
+  expired.disk.state = { ...expired.disk.state, first: 6_000 }
+  expired.disk.entries = expired.disk.entries.filter(({ sequence }) => sequence >= 6_000)
+  assert.is((await scrub(expired)).damage, undefined)
+})
+scrubber('keeps to its rate', async () => {
+  const it = written(COUNT)
+  const clock = new VirtualClock(1)
+  let passed = 0
+  const slow = new Scrubber({ log: it.log, ledger: it.ledger, seal, clock, bytesPerSecond: COUNT, pauseMs: 10, onDamage: () => {}, onPass: () => (passed = clock.elapsed) })
+  slow.start()
+  await clock.run(200_000)
+  slow.stop()
+  // A hundred bytes an entry, one entry's worth a hundredth of a second.
+  assert.ok(passed > 90_000 && passed < 110_000, String(passed))
+})
+scrubber.run()

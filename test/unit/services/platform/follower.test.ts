@@ -1,0 +1,143 @@
+/** A follower over a network and a server that lose, double, forget and lie: in order, once each, nothing left out, or it says why not. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { LogDamaged, type Damage } from '#events/Log.ts'
+import { followSource, type Consumer, type Delivery, type Source } from '#services/platform/Follower.ts'
+import { MemoryLog, type Faults } from '#services/platform/MemoryLog.ts'
+import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+
+const follower = suite('a follower')
+
+/** Follows a log that is written to all the while; the faults draw from the clock's chance. */
+const followed = async (seed: number, faultsOf: (clock: VirtualClock) => Faults, { entries = 300, during = (_: MemoryLog, __: number): void => {} } = {}) => {
+  const clock = new VirtualClock(seed)
+  let quiet = false
+  const drawn = faultsOf(clock)
+  const faults = Object.fromEntries(Object.entries(drawn).map(([name, fault]) => [name, () => (quiet && name !== 'append' && name !== 'deliver' ? false : (fault as () => unknown)())])) as Faults
+  const log = new MemoryLog('EVENTS', clock, { faults, identity: 'it' })
+  const seen: number[] = []
+  let damage: Damage | undefined
+  let caughtUp = 0
+  log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onCaughtUp: () => (caughtUp += 1), onFailed: (error) => (damage = (error as LogDamaged).damage) })
+  for (let n = 0; n < entries; n++) {
+    void log.append([{ subject: `s${n}`, headers: {}, text: '' }]).catch(() => {})
+    during(log, n)
+    await clock.run(20)
+  }
+  quiet = true
+  await clock.run(120_000)
+  return { seen, damage, caughtUp, log, clock, last: await log.lastSequence() }
+}
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, at) => at + 1)
+
+follower('gets everything once and in order, whatever is lost, doubled or forgotten on the way', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const chance = (clock: VirtualClock, part: number) => () => clock.random() < part
+    const { seen, damage, caughtUp, last } = await followed(seed, (clock) => ({ deliver: () => clock.random() * 50, skip: chance(clock, 0.02), double: chance(clock, 0.02), forget: chance(clock, 0.02), swallow: chance(clock, 0.02) }))
+    assert.equal(seen, upTo(last), `seed ${seed}`)
+    assert.is(damage, undefined)
+    assert.is(caughtUp, 1)
+  }
+})
+follower('goes on after the log was away', async () => {
+  const { seen, damage, last } = await followed(1, (clock) => ({ away: () => clock.elapsed > 1_000 && clock.elapsed < 60_000 }), { entries: 4_000 })
+  assert.equal(seen, upTo(last))
+  assert.is(damage, undefined)
+})
+follower('ends when the stream is cut short under it', async () => {
+  const { damage, seen } = await followed(2, (clock) => ({ forget: () => clock.random() < 0.05 }), { during: (log, n) => n === 200 && log.damage({ cut: 150 }) })
+  assert.is(damage?.kind, 'shorter')
+  assert.ok((damage?.ranges[0]?.first ?? 0) > 150)
+  assert.ok(seen.length <= 201)
+})
+follower('ends when another stream stands in its place', async () => {
+  const { damage } = await followed(3, (clock) => ({ forget: () => clock.random() < 0.05 }), { during: (log, n) => n === 200 && log.damage({ identity: 'another' }) })
+  assert.is(damage?.kind, 'replaced')
+})
+follower('ends at a hole, with everything before it', async () => {
+  const clock = new VirtualClock(4)
+  const log = new MemoryLog('EVENTS', clock)
+  for (let n = 0; n < 10; n++) void log.append([{ subject: `s${n}`, headers: {}, text: '' }])
+  log.damage({ remove: { first: 5, last: 6 } })
+  const seen: number[] = []
+  let damage: Damage | undefined
+  log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => (damage = (error as LogDamaged).damage) })
+  await clock.run(60_000)
+  assert.equal([seen, damage?.kind, damage?.ranges], [[1, 2, 3, 4], 'hole', [{ first: 5, last: 6 }]])
+})
+
+/** A source that does just what it is told. */
+const scripted = (clock: VirtualClock, open: () => Partial<Consumer> & { readonly deliver?: (send: (delivery: Delivery) => void, end: () => void) => void }): { source: Source; opened: () => number } => {
+  let opened = 0
+  const state = { identity: 'it', first: 1, last: 3, messages: 3, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0 }
+  return {
+    opened: () => opened,
+    source: {
+      stream: 'EVENTS',
+      closed: false,
+      verdict: (error) => (String(error).includes('missing') ? 'missing' : String(error).includes('never') ? 'never' : 'again'),
+      open: async () => {
+        opened += 1
+        const { deliver = () => {}, ...more } = open()
+        return { state, pending: 3, run: deliver, close: async () => {}, ...more }
+      }
+    }
+  }
+}
+const entry = (sequence: number, count = sequence, pending = 3 - sequence): Delivery => ({ entry: { subject: 's', sequence, headers: {}, text: '', time: 0 }, count, pending })
+const run = async (source: Source, clock: VirtualClock, { gapless = true } = {}) => {
+  const seen: number[] = []
+  let failed: Error | undefined
+  const subscription = followSource(source, { clock, gapless }, { from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => (failed = error) })
+  await clock.run(120_000)
+  subscription.close()
+  return { seen, failed, damage: (failed as LogDamaged | undefined)?.damage }
+}
+
+follower('believes a consumer only while its own count follows on', async () => {
+  const clock = new VirtualClock(5)
+  let times = 0
+  // Where sequences have gaps by design, the count is all there is to tell a lost message by.
+  const { source } = scripted(clock, () => ({ deliver: (send) => (++times === 1 ? [entry(1), entry(3, 3)] : [entry(2, 1), entry(3, 2)]).forEach(send) }))
+  assert.equal((await run(source, clock, { gapless: false })).seen, [1, 2, 3])
+})
+follower('says so when a server has entries and never delivers them', async () => {
+  const clock = new VirtualClock(6)
+  const { source, opened } = scripted(clock, () => ({}))
+  const { damage } = await run(source, clock)
+  assert.equal([damage?.kind, damage?.ranges, opened()], ['unreadable', [{ first: 1, last: 1 }], 3])
+})
+follower('waits for a server that has nothing to deliver', async () => {
+  const clock = new VirtualClock(7)
+  const { source, opened } = scripted(clock, () => ({ pending: 0, deliver: (send) => [1, 2, 3].forEach((sequence) => send(entry(sequence))) }))
+  const { failed } = await run(source, clock, { gapless: false })
+  assert.is(failed, undefined)
+  assert.is(opened(), 1)
+})
+follower('says so when the stream is gone, after asking again, and gives up where it may not ask', async () => {
+  for (const [word, kind] of [['missing', 'gone'], ['never', undefined]] as const) {
+    const clock = new VirtualClock(8)
+    const { source } = scripted(clock, () => {
+      throw new Error(word)
+    })
+    const { damage, failed } = await run(source, clock)
+    assert.is(damage?.kind, kind)
+    assert.ok(failed !== undefined)
+  }
+})
+follower('is silent once it is closed, and leaves no consumer behind', async () => {
+  const clock = new VirtualClock(9)
+  let closed = 0
+  let send: (delivery: Delivery) => void = () => {}
+  const { source } = scripted(clock, () => ({ deliver: (deliver) => (send = deliver), close: async () => void (closed += 1) }))
+  const seen: number[] = []
+  const subscription = followSource(source, { clock, gapless: true }, { from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(String(error)) })
+  await clock.run(1_000)
+  send(entry(1))
+  await clock.run(1_000)
+  subscription.close()
+  send(entry(2))
+  await clock.run(60_000)
+  assert.equal([seen, closed], [[1], 1])
+})
+follower.run()
