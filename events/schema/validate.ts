@@ -1,5 +1,6 @@
 /** Structural decoding of a request's JSON into a fresh object of a type: wrong types are errors, unknown fields and nulls are dropped. */
 import { badRequest, type Refusal } from '../Refusal.ts'
+import { DEEPEST } from './depth.ts'
 import { Bad, goType, goTypeName, mismatch, scalar, zero } from './scalars.ts'
 import { typeNamed, type FieldSchema, type TypeSchema } from './Schema.ts'
 
@@ -11,7 +12,7 @@ export interface Decoded {
   readonly value: unknown
   /** `unknown field "spec.foo"`, at most 100; empty when the mode is Ignore. */
   readonly unknownFields: string[]
-  /** Type faults in Go's words, in document order; the client is shown the first. */
+  /** Type faults in Go's words, in document order, at most 100; the client is shown the first. */
   readonly errors: string[]
 }
 
@@ -27,8 +28,7 @@ type Read = (value: unknown, state: State) => unknown
 
 /** As upstream: a hundred strict errors are enough. */
 const MOST_UNKNOWN = 100
-/** Types may be recursive (JSONSchemaProps), so the depth of a document is bounded. */
-const DEEPEST = 1000
+const MOST_ERRORS = 100
 
 const compiled = new Map<string, Read>()
 
@@ -44,6 +44,8 @@ function pathText(path: State['path'], last?: string): string {
 
 function fail(bad: Bad, struct: string, state: State): void {
   const { fault } = bad
+  // A body may have a fault in every few bytes; the client is shown the first.
+  if (state.errors.length >= MOST_ERRORS) return
   if ('text' in fault) {
     state.errors.push(fault.text)
     return

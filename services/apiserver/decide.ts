@@ -15,7 +15,7 @@ import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import { authorize } from '#projections/Rbac.ts'
 import { deniedMessage } from './request/denied.ts'
 import { decideBinding } from './subresources/binding.ts'
-import { decideEviction } from './subresources/eviction.ts'
+import { decideEviction, evictionIntent } from './subresources/eviction.ts'
 import { decideScale } from './subresources/scale.ts'
 import { decideCreate } from './verbs/create.ts'
 import { decideDelete } from './verbs/delete.ts'
@@ -70,7 +70,14 @@ export const decide = (intent: Intent, context: DecideContext): Decided => {
   if (offered === undefined) throw noSuchPath()
   if (!offered.includes(intent.verb)) throw methodNotAllowed()
   authorizeIntent(kind, intent, context)
-  switch (subresource) {
+  // What an eviction asks for is in its body, a dry run included.
+  const asked = subresource === 'eviction' ? evictionIntent(intent) : intent
+  const decided = decideVerb(kind, asked, context)
+  return asked.options?.dryRun === true ? asIf(decided) : decided
+}
+
+const decideVerb = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+  switch (intent.subresource ?? '') {
     case 'binding':
       return decideBinding(kind, intent, context)
     case 'eviction':
@@ -88,6 +95,16 @@ export const decide = (intent: Intent, context: DecideContext): Decided => {
     case 'delete':
       return decideDelete(kind, intent, context)
   }
+}
+
+/**
+ * A dry run: everything is decided, nothing stored or reserved. Here and not in each verb, so that none can forget it.
+ * The answer is the object as it would be, with the version it has now; a new one has none.
+ */
+const asIf = ({ events, reserves: _, ...decided }: Decided): Decided => {
+  const last = events.at(-1)
+  if (last === undefined || decided.code === 201) return { ...decided, events: [] }
+  return { ...decided, events: [], object: { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(last.expected) } } }
 }
 
 const authorizeIntent = (kind: Kind, intent: Intent, context: DecideContext): void => {

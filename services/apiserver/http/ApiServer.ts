@@ -5,7 +5,6 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, forbidden, methodNotAllowed, noSuchPath, notFound, Refusal } from '#events/Refusal.ts'
 import { KINDS, kindOf } from '#events/scheme.ts'
 import { authorize } from '#projections/Rbac.ts'
@@ -15,9 +14,11 @@ import { OpenApi } from '../openapi/OpenApi.ts'
 import { Authenticator } from '../request/authenticate.ts'
 import { parseBody, readBody } from '../request/body.ts'
 import { deniedMessage } from '../request/denied.ts'
+import { optionsOfQuery } from '../request/options.ts'
 import { answerReview, reviewOf, REVIEWS } from '../reviews/reviews.ts'
 import { containerOf, execOptionsOf, logOptionsOf, notStarted } from '../subresources/containers.ts'
 import { scaleOf } from '../subresources/scale.ts'
+import { requestToken } from '../subresources/token.ts'
 import { joinSpdy, speaksSpdy } from '../subresources/spdy.ts'
 import { joinSession, speaksChannels, upgrade } from '../subresources/websocket.ts'
 import { momentOf, pastIsReadOnly, pastReader, presentReader, Versions, type Past, type Reader } from '../time-travel/Reader.ts'
@@ -28,7 +29,7 @@ import { parseTarget, type ResourcePath, type Target } from './paths.ts'
 import { listText, objectText, representationOf } from './representation.ts'
 import { sendJson, sendRefusal, sendText, statusOf } from './respond.ts'
 import { KUBERNETES_VERSION, VERSION_INFO } from './version.ts'
-import { deleteOptionsOf, sourceOf, write } from './writes.ts'
+import { deletionIn, sourceOf, write } from './writes.ts'
 
 export interface TlsFiles {
   readonly certificate: string
@@ -105,8 +106,9 @@ export class ApiServer {
   async #route(request: IncomingMessage, response: ServerResponse, target: Target, user: UserInfo): Promise<void> {
     const { resource } = target
     if (resource === undefined) return this.#other(request, response, target, user)
-    const review = reviewOf(resource.group, resource.resource)
-    if (review !== undefined && resource.version === 'v1') return this.#review(request, response, review, resource, user)
+    const review = reviewOf(resource)
+    if (review !== undefined && target.moment !== undefined) throw pastIsReadOnly(target.moment)
+    if (review !== undefined) return this.#review(request, response, review, resource, target.query, user)
     const kind = kindOf(resource)
     if (kind === undefined || kind.version !== resource.version) throw noSuchPath()
     if (resource.subresource !== '' && kind.subresources?.some(({ name }) => name === resource.subresource) !== true) throw noSuchPath()
@@ -115,7 +117,7 @@ export class ApiServer {
     if (kind.namespaced && resource.namespace === '' && (resource.name !== '' || !reading)) throw noSuchPath()
     if (!kind.namespaced && resource.namespace !== '') throw noSuchPath()
     if (reading) return this.#read(request, response, target, kind, resource, user)
-    if (resource.subresource === 'token') return this.#token(request, response, resource, user)
+    if (resource.subresource === 'token') return this.#token(request, response, resource, target.query, user)
     if (request.method === 'DELETE' && resource.name === '') return this.#deleteCollection(request, response, target, kind, resource, user)
     if (request.method !== 'POST' && resource.name === '') throw methodNotAllowed()
     if (request.method === 'POST' && resource.name !== '' && resource.subresource === '') throw methodNotAllowed()
@@ -260,38 +262,28 @@ export class ApiServer {
       socket.end(`HTTP/1.1 ${status.code} ${status.reason}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
     }
   }
-  async #review(request: IncomingMessage, response: ServerResponse, kind: Kind, path: ResourcePath, user: UserInfo): Promise<void> {
+  async #review(request: IncomingMessage, response: ServerResponse, kind: Kind, path: ResourcePath, query: URLSearchParams, user: UserInfo): Promise<void> {
     if (request.method !== 'POST') throw methodNotAllowed()
     const attributes = { verb: 'create', group: kind.group, resource: kind.resource, subresource: '', namespace: path.namespace, name: '' }
     // Everybody may ask about themselves.
     if (!kind.kind.startsWith('Self')) this.#authorize(user, attributes)
-    const bytes = await readBody(request)
-    const { value } = parseBody(bytes, request.headers['content-type'], kind.kind, false, { apiVersion: `${kind.group}/${kind.version}`, kind: kind.kind })
-    if (typeof value !== 'object' || value === null) throw badRequest(`the object provided is unrecognized (must be of type ${kind.kind})`)
-    sendJson(request, response, 201, await answerReview(kind, value as KubeObject, user, path.namespace, this.#deps.views, this.#authenticator))
+    const { fieldValidation = 'Warn' } = optionsOfQuery('CreateOptions', query)
+    const { value } = parseBody(await readBody(request), request.headers['content-type'], kind.kind, false, { apiVersion: `${kind.group}/${kind.version}`, kind: kind.kind })
+    sendJson(request, response, 201, await answerReview({ kind, value, user, namespace: path.namespace, fieldValidation }, this.#deps.views, this.#authenticator))
   }
-  async #token(request: IncomingMessage, response: ServerResponse, path: ResourcePath, user: UserInfo): Promise<void> {
+  async #token(request: IncomingMessage, response: ServerResponse, path: ResourcePath, query: URLSearchParams, user: UserInfo): Promise<void> {
     if (request.method !== 'POST') throw methodNotAllowed()
     const ref = { group: '', resource: 'serviceaccounts' }
     this.#authorize(user, { verb: 'create', ...ref, subresource: 'token', namespace: path.namespace, name: path.name })
-    const account = this.#deps.views.get({ ...ref, namespace: path.namespace, name: path.name })
-    if (account === undefined) throw notFound(ref, path.name)
-    const bytes = await readBody(request)
-    const body = parseBody(bytes, request.headers['content-type'], 'TokenRequest', false, { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest' }).value as KubeObject
-    const spec = (body['spec'] ?? {}) as { audiences?: string[]; expirationSeconds?: number }
-    const seconds = spec.expirationSeconds ?? 3600
-    if (seconds < 600) throw new Refusal(422, 'Invalid', 'TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: ' + String(seconds) + ': may not specify a duration less than 10 minutes', {})
-    const { token, expiresAt } = await this.#deps.tokens.issue(
-      { namespace: path.namespace, name: path.name, uid: account.object.metadata.uid as string },
-      { ...(Array.isArray(spec.audiences) ? { audiences: spec.audiences } : {}), seconds }
-    )
-    sendJson(request, response, 201, { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', metadata: { name: path.name, namespace: path.namespace, creationTimestamp: null }, spec: { ...spec, expirationSeconds: seconds }, status: { token, expirationTimestamp: expiresAt } })
+    const { fieldValidation = 'Warn' } = optionsOfQuery('CreateOptions', query)
+    const { value } = parseBody(await readBody(request), request.headers['content-type'], 'TokenRequest', false, { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest' })
+    sendJson(request, response, 201, await requestToken({ namespace: path.namespace, name: path.name, value, fieldValidation }, this.#deps.views, this.#deps.tokens))
   }
   async #deleteCollection(request: IncomingMessage, response: ServerResponse, { query }: Target, kind: Kind, path: ResourcePath, user: UserInfo): Promise<void> {
     if (path.subresource !== '' || !kind.verbs.includes('deletecollection')) throw methodNotAllowed()
     this.#authorize(user, { verb: 'deletecollection', group: kind.group, resource: kind.resource, subresource: '', namespace: path.namespace, name: '' })
     const { views, decider, clock } = this.#deps
-    const given = deleteOptionsOf(await readBody(request), request, query)
+    const given = deletionIn(await readBody(request), request, query)
     const selection = selectionOf(kind, query, '')
     const entries = views.collection(kind).list(kind.namespaced ? path.namespace : undefined).filter(selection.matches)
     for (let from = 0; from < entries.length; from += DELETES)

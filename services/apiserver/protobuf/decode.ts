@@ -1,4 +1,5 @@
 /** Decodes `application/vnd.kubernetes.protobuf` request bodies into the JSON form of the object. */
+import { deeperThan } from '#events/schema/depth.ts'
 import { messageNamed, messageOfKind, type Message, type ProtoField } from './messages.ts'
 import { ProtobufError, Reader } from './wire.ts'
 
@@ -58,8 +59,10 @@ export function decodeProtobuf(bytes: Uint8Array, expected?: { readonly apiVersi
 }
 
 function parseJson(bytes: Uint8Array): unknown {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  if (deeperThan(text)) throw new ProtobufError('embedded JSON exceeded max depth')
   try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'))
+    return JSON.parse(text)
   } catch {
     throw new ProtobufError('embedded JSON is malformed')
   }

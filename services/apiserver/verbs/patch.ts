@@ -2,31 +2,36 @@
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { badRequest, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
+import { required } from '#events/meta/faults.ts'
+import { badRequest, invalid, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
+import type { TypeSchema } from '#events/schema/Schema.ts'
 import type { DecideContext, Decided } from '../decide.ts'
 import { applyPatch } from '../patch/apply.ts'
 import { applyJsonPatch } from '../patch/json.ts'
 import { applyMergePatch } from '../patch/merge.ts'
 import { applyStrategicMergePatch } from '../patch/strategic.ts'
-import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
+import { apiVersionOf, decodeObject, decodePatched, typeOf } from '../request/decode.ts'
 import { seconds } from '../request/events.ts'
 import { createObject } from './create.ts'
-import { existing, replaceObject } from './update.ts'
+import { checkName, existing, replaceObject } from './update.ts'
 
 const PATCH_TYPES = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml'] as const
 
 export const decidePatch = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   if (intent.patch?.type === 'application/apply-patch+yaml') return decideApply(kind, intent, context)
   const entry = existing(kind, intent, context)
-  const patched = patchValue(kind, entry.object, intent)
-  const { object, warnings } = decodeObject(kind, patched, intent.options?.fieldValidation)
+  const patched = patchValue(typeOf(kind), entry.object, intent)
+  // A strategic patch is of the kind its path says, whatever it says itself.
+  const named = intent.patch?.type === 'application/strategic-merge-patch+json' ? { ...(patched as KubeObject), apiVersion: entry.object.apiVersion, kind: entry.object.kind } : patched
+  const { object, warnings } = decodePatched(kind, named, intent.options?.fieldValidation)
+  checkName(kind, object, intent)
   // Only a resourceVersion the patch itself brought is a lock; the present one rides along in the object.
   if (object.metadata.resourceVersion === entry.object.metadata.resourceVersion) delete object.metadata.resourceVersion
   return replaceObject(kind, intent, object, entry, context, warnings)
 }
 
-/** The patched document; shared with the scale subresource, whose document is a Scale. */
-export const patchValue = (kind: Kind, document: KubeObject, intent: Intent): unknown => {
+/** The patched document, of `type`; shared with the scale subresource, whose document is a Scale. */
+export const patchValue = (schema: TypeSchema, document: KubeObject, intent: Intent): unknown => {
   const { type, body } = intent.patch ?? {}
   switch (type) {
     case 'application/json-patch+json': {
@@ -37,7 +42,7 @@ export const patchValue = (kind: Kind, document: KubeObject, intent: Intent): un
     case 'application/merge-patch+json':
       return applyMergePatch(document, patchObject(body))
     case 'application/strategic-merge-patch+json':
-      return applyStrategicMergePatch(typeOf(kind), document, patchObject(body))
+      return applyStrategicMergePatch(schema, document, patchObject(body))
     default:
       throw unsupportedMediaType(PATCH_TYPES)
   }
@@ -49,7 +54,7 @@ const patchObject = (body: unknown): Record<string, unknown> => {
 }
 
 const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
-  if ((intent.options?.fieldManager ?? '') === '') throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch')
+  if ((intent.options?.fieldManager ?? '') === '') throw invalid('meta.k8s.io', 'PatchOptions', '', [required('fieldManager', 'is required for apply patch')])
   const applied = patchObject(intent.patch?.body) as unknown as KubeObject
   if ((applied.apiVersion ?? '') === '' || (applied.kind ?? '') === '') throw badRequest('apply patch must set apiVersion and kind')
   const { object: wanted, warnings } = decodeObject(kind, applied, intent.options?.fieldValidation)
@@ -57,6 +62,7 @@ const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decide
   if (entry === undefined && (intent.subresource ?? '') !== '') throw notFound(kind, intent.name)
   if (entry === undefined && (wanted.metadata.uid ?? '') !== '') throw notFound(kind, intent.name)
   wanted.metadata.name ??= intent.name
+  checkName(kind, wanted, intent)
   const result = applyPatch({
     type: typeOf(kind),
     live: entry?.object,

@@ -18,12 +18,17 @@ export const existing = (kind: Kind, intent: Intent, context: DecideContext): En
   return entry
 }
 
+/** Objects do not move: name and namespace are those of the request. Throws 400. */
+export const checkName = (kind: Pick<Kind, 'namespaced'>, object: KubeObject, intent: Intent): void => {
+  const { name = '', namespace = '' } = object.metadata
+  if (name === '') throw badRequest(`the name of the object (${intent.name} based on URL) was undeterminable: name must be provided`)
+  if (name !== intent.name) throw badRequest(`the name of the object (${name}) does not match the name on the URL (${intent.name})`)
+  if (kind.namespaced && namespace !== '' && namespace !== intent.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+}
+
 export const decideUpdate = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   const { object, warnings } = decodeObject(kind, intent.object, intent.options?.fieldValidation)
-  if ((object.metadata.name ?? '') !== '' && object.metadata.name !== intent.name)
-    throw badRequest(`the name of the object (${object.metadata.name}) does not match the name on the URL (${intent.name})`)
-  if (kind.namespaced && (object.metadata.namespace ?? '') !== '' && object.metadata.namespace !== intent.namespace)
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  checkName(kind, object, intent)
   return replaceObject(kind, intent, object, existing(kind, intent, context), context, warnings)
 }
 
@@ -66,7 +71,6 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
       ...(subresource === '' ? {} : { subresource })
     })
   delete object.metadata.resourceVersion
-  if (intent.options?.dryRun === true) return { events: [], code: 200, object, warnings }
   // The last finalizer of an object that was asked to go is what it was waiting for.
   const gone = goes(kind, object)
   return { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone, expected: entry.sequence })], code: 200, object, warnings, reserves }

@@ -1,0 +1,164 @@
+/** What a client may get wrong, one by one: a 4xx in upstream's words, never a 5xx. Codes and words were asked of kube-apiserver 1.34. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { startTestServer, type TestServer } from '../../../support/server.ts'
+
+type Case = readonly [what: string, method: string, path: string, body: string | undefined, code: number, message: RegExp, contentType?: string]
+
+const N = '/api/v1/namespaces/default'
+const MAPS = `${N}/configmaps`
+const YAML = 'application/yaml'
+const MERGE = 'application/merge-patch+json'
+const APPLY = 'application/apply-patch+yaml'
+const AUTHORIZATION = '/apis/authorization.k8s.io/v1'
+const AUTHENTICATION = '/apis/authentication.k8s.io/v1'
+const STRUCT = 'struct \\{ APIVersion string "json:\\\\"apiVersion,omitempty\\\\""; Kind string "json:\\\\"kind,omitempty\\\\"" \\}'
+const unrecognized = (why: string, kind = 'ConfigMap'): RegExp => new RegExp(`^the object provided is unrecognized \\(must be of type ${kind}\\): ${why}`)
+const cannot = (why: string, kind = 'ConfigMap'): RegExp => new RegExp(`^${kind} in version "v1" cannot be handled as a ${kind}: ${why}$`)
+
+/** Each level holds the one before ten times: 10^9 values in 400 bytes. */
+const BOMB = `a: &a [x,x,x,x,x,x,x,x,x,x]\n${[...'bcdefghi'].map((name, at) => `${name}: &${name} [${Array(10).fill(`*${'abcdefghi'[at]}`).join(',')}]\n`).join('')}`
+const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`
+const chained = Array.from({ length: 2_000 }, (_, at) => `k${at}: &k${at} ${at === 0 ? 'x' : `[*k${at - 1}]`}\n`).join('')
+
+const bodies: readonly Case[] = [
+  ['a number for the apiVersion', 'POST', MAPS, '{"apiVersion":0.1,"kind":"ConfigMap","metadata":{"name":"a"}}', 400, unrecognized("couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field \\.apiVersion of type string \\(\\{\"apiVersion\":0\\.1,\"kind\":\"Conf \\.\\.\\.\\)$")],
+  ['a number for the kind', 'POST', MAPS, '{"kind":5}', 400, unrecognized("couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field \\.kind of type string")],
+  ['another kind', 'POST', MAPS, '{"apiVersion":"v1","kind":"Pod"}', 400, /^Pod in version "v1" cannot be handled as a ConfigMap: converting \(v1\.Pod\) to \(core\.ConfigMap\): unknown conversion$/],
+  ['another version', 'POST', MAPS, '{"apiVersion":"v2","kind":"ConfigMap"}', 400, /^ConfigMap in version "v2" cannot be handled as a ConfigMap: no kind "ConfigMap" is registered for version "v2"/],
+  ['a list for an object', 'POST', MAPS, '[]', 400, unrecognized(`couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type ${STRUCT} \\(5b5d\\)$`)],
+  ['text for an object', 'POST', MAPS, '"x"', 400, unrecognized(`couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value of type ${STRUCT} \\(227822\\)$`)],
+  ['nothing', 'POST', MAPS, '', 400, unrecognized("couldn't get version/kind; json parse error: unexpected end of JSON input \\(<empty>\\)$")],
+  ['null', 'POST', MAPS, 'null', 422, /^ConfigMap "" is invalid: metadata\.name: Required value: name or generateName is required$/],
+  ['half an object', 'POST', MAPS, '{', 400, unrecognized("couldn't get version/kind; json parse error: ")],
+  ['a list for the metadata', 'POST', MAPS, '{"metadata":[]}', 400, cannot('json: cannot unmarshal array into Go struct field ConfigMap\\.metadata of type v1\\.ObjectMeta')],
+  ['an object for the name', 'POST', MAPS, '{"metadata":{"name":{"a":1}}}', 400, cannot('json: cannot unmarshal object into Go struct field ObjectMeta\\.metadata\\.name of type string')],
+  ['an object for a text', 'POST', MAPS, '{"metadata":{"name":"a"},"data":{"a":{"b":1}}}', 400, cannot('json: cannot unmarshal object into Go struct field ConfigMap\\.data of type string')],
+  ['a very deep value', 'POST', MAPS, `{"data":${nested(20_000)}}`, 400, unrecognized("couldn't get version/kind; json parse error: exceeded max depth")],
+  ['a deep value that still parses', 'POST', MAPS, `{"data":${nested(1_500)}}`, 400, unrecognized("couldn't get version/kind; json parse error: exceeded max depth")],
+  ['very many faults', 'POST', `${N}/secrets`, `{"metadata":{"name":"a"},"data":{${Array.from({ length: 50_000 }, (_, at) => `"k${at}":5`).join(',')}}}`, 400, cannot('json: cannot unmarshal number into Go struct field Secret\\.data of type \\[\\]uint8', 'Secret')],
+  ['an unknown alias', 'POST', MAPS, 'a: *b', 400, unrecognized("yaml: unknown anchor 'b' referenced \\(613a202a62\\)$"), YAML],
+  ['YAML that is none', 'POST', MAPS, 'a: [', 400, unrecognized('yaml: line 1: '), YAML],
+  ['YAML of a billion', 'POST', MAPS, BOMB, 400, unrecognized('yaml: document contains excessive aliasing '), YAML],
+  ['YAML that contains itself', 'POST', MAPS, 'a: &a [*a]', 400, unrecognized("yaml: an anchor's value contains itself"), YAML],
+  ['YAML deep by aliases', 'POST', MAPS, chained, 400, unrecognized('yaml: (exceeded max depth|document contains)'), YAML],
+  ['deep YAML', 'POST', MAPS, `a: ${nested(20_000)}`, 400, unrecognized('yaml: exceeded max depth'), YAML],
+  ['deep YAML in dashes', 'POST', MAPS, `${'- '.repeat(5_000)}x`, 400, unrecognized('yaml: exceeded max depth'), YAML],
+  ['YAML with a list for a key', 'POST', MAPS, '? [a]\n: b', 400, unrecognized('yaml: '), YAML],
+  ['YAML with half a character', 'POST', MAPS, 'metadata: {name: "\\uD800"}', 400, unrecognized('yaml: invalid Unicode character escape code'), YAML],
+  ['a body of another type', 'POST', MAPS, 'x', 415, /^the body of the request was in an unknown format - accepted media types include: application\/json, application\/yaml, application\/vnd\.kubernetes\.protobuf$/, 'text/plain'],
+  ['bytes for protobuf', 'POST', MAPS, 'k8s', 400, unrecognized('provided data does not appear to be a protobuf message'), 'application/vnd.kubernetes.protobuf']
+]
+
+const options: readonly Case[] = [
+  ['a bad dry run', 'POST', `${MAPS}?dryRun=x`, '{}', 422, /^CreateOptions\.meta\.k8s\.io "" is invalid: dryRun: Unsupported value: \["x"\]: supported values: "All"$/],
+  ['an empty dry run', 'POST', `${MAPS}?dryRun=`, '{}', 422, /^CreateOptions\.meta\.k8s\.io "" is invalid: dryRun: Unsupported value: \[""\]: supported values: "All"$/],
+  ['a bad dry run and field validation', 'POST', `${MAPS}?dryRun=x&fieldValidation=y`, '{}', 422, /^CreateOptions\.meta\.k8s\.io "" is invalid: \[dryRun: Unsupported value: \["x"\]: supported values: "All", fieldValidation: Unsupported value: "y": supported values: "", "Ignore", "Strict", "Warn"\]$/],
+  ['a field manager of two lines', 'POST', `${MAPS}?fieldManager=a%0Ab`, '{}', 422, /^CreateOptions\.meta\.k8s\.io "" is invalid: fieldManager: Invalid value: "a\\nb": invalid character U\+000A \(at position 1\)$/],
+  ['a long field manager', 'PUT', `${MAPS}/a?fieldManager=${'a'.repeat(129)}`, '{}', 422, /^UpdateOptions\.meta\.k8s\.io "" is invalid: fieldManager: Too long: may not be more than 128 bytes$/],
+  ['force without apply', 'PATCH', `${MAPS}/a?force=true`, '{}', 422, /^PatchOptions\.meta\.k8s\.io "" is invalid: force: Forbidden: may not be specified for non-apply patch$/, MERGE],
+  ['apply without a manager', 'PATCH', `${MAPS}/a`, '{}', 422, /^PatchOptions\.meta\.k8s\.io "" is invalid: fieldManager: Required value: is required for apply patch$/, APPLY],
+  ['a grace period that is no number', 'DELETE', `${MAPS}/a?gracePeriodSeconds=x`, undefined, 400, /^strconv\.ParseInt: parsing "x": invalid syntax$/],
+  ['a grace period beyond 64 bits', 'DELETE', `${MAPS}/a?gracePeriodSeconds=9223372036854775808`, undefined, 400, /^strconv\.ParseInt: parsing "9223372036854775808": value out of range$/],
+  ['an unknown policy', 'DELETE', `${MAPS}/a?propagationPolicy=x`, undefined, 422, /^DeleteOptions\.meta\.k8s\.io "" is invalid: propagationPolicy: Unsupported value: "x": supported values: "Foreground", "Background", "Orphan", "nil"$/],
+  ['delete options that are a list', 'DELETE', `${MAPS}/a`, '[]', 400, /cannot unmarshal array into Go value/],
+  ['delete options of another kind', 'DELETE', `${MAPS}/a`, '{"kind":"Pod","apiVersion":"v1"}', 400, /^no kind "Pod" is registered for version "v1"/],
+  ['preconditions that are a list', 'DELETE', `${MAPS}/a`, '{"preconditions":[]}', 400, /^json: cannot unmarshal array into Go struct field DeleteOptions\.preconditions of type v1\.Preconditions$/],
+  ['a patch of another type', 'PATCH', `${MAPS}/a`, '{}', 415, /application\/merge-patch\+json/, 'application/json']
+]
+
+const reviews: readonly Case[] = [
+  ['a number for the groups', 'POST', `${AUTHORIZATION}/subjectaccessreviews`, '{"spec":{"groups":-1}}', 400, cannot('json: cannot unmarshal number into Go struct field SubjectAccessReviewSpec\\.spec\\.groups of type \\[\\]string', 'SubjectAccessReview')],
+  ['an object for the user', 'POST', `${AUTHORIZATION}/subjectaccessreviews`, '{"spec":{"user":{}}}', 400, cannot('json: cannot unmarshal object into Go struct field SubjectAccessReviewSpec\\.spec\\.user of type string', 'SubjectAccessReview')],
+  ['no question', 'POST', `${AUTHORIZATION}/subjectaccessreviews`, '{}', 422, /is invalid: \[spec\.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified, spec\.user: Invalid value: "": at least one of user or group must be specified\]$/],
+  ['two questions', 'POST', `${AUTHORIZATION}/selfsubjectaccessreviews`, '{"spec":{"resourceAttributes":{},"nonResourceAttributes":{}}}', 422, /spec\.nonResourceAttributes: Invalid value: \{\}: cannot be specified in combination with resourceAttributes$/],
+  ['a name', 'POST', `${AUTHORIZATION}/selfsubjectaccessreviews`, '{"metadata":{"name":"a"},"spec":{"resourceAttributes":{}}}', 422, /metadata: Invalid value: \{"name":"a"\}: must be empty$/],
+  ['another namespace', 'POST', `${AUTHORIZATION}/namespaces/default/localsubjectaccessreviews`, '{"spec":{"user":"a","resourceAttributes":{"namespace":"x"}}}', 422, /spec\.resourceAttributes\.namespace: Invalid value: "x": must match metadata\.namespace$/],
+  ['rules of no namespace', 'POST', `${AUTHORIZATION}/selfsubjectrulesreviews`, '{}', 400, /^no namespace on request$/],
+  ['no token', 'POST', `${AUTHENTICATION}/tokenreviews`, '{}', 400, /^token is required for TokenReview in authentication$/],
+  ['a list', 'POST', `${AUTHENTICATION}/selfsubjectreviews`, '[]', 400, unrecognized("couldn't get version/kind; json parse error: json: cannot unmarshal array", 'SelfSubjectReview')],
+  ['a moment of the past', 'POST', `/at/-1s${AUTHORIZATION}/subjectaccessreviews`, '{"spec":{"user":"a","resourceAttributes":{}}}', 405, /^this is the past/],
+  ['a name in the path', 'POST', `${AUTHORIZATION}/subjectaccessreviews/a`, '{}', 404, /could not find the requested resource/],
+  ['a namespace in the path', 'POST', `${AUTHORIZATION}/namespaces/default/subjectaccessreviews`, '{}', 404, /could not find the requested resource/],
+  ['text for a token request', 'POST', `${N}/serviceaccounts/default/token`, '"x"', 400, unrecognized("couldn't get version/kind", 'TokenRequest')],
+  ['text for its audiences', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"audiences":"x"}}', 400, cannot('json: cannot unmarshal string into Go struct field TokenRequestSpec\\.spec\\.audiences of type \\[\\]string', 'TokenRequest')],
+  ['text for its time', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"expirationSeconds":"x"}}', 400, cannot('json: cannot unmarshal string into Go struct field TokenRequestSpec\\.spec\\.expirationSeconds of type int64', 'TokenRequest')],
+  ['a short time', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"expirationSeconds":599}}', 422, /^TokenRequest\.authentication\.k8s\.io "" is invalid: spec\.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes$/],
+  ['a token for a pod that is not there', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"nope"}}}', 404, /^pods "nope" not found$/],
+  ['a token for a node', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Node","name":"n"}}}', 400, /^cannot bind token to object of type \/v1, Kind=Node$/],
+  ['an object for a binding', 'POST', `${N}/pods/a/binding`, '{"target":{"name":{}}}', 400, cannot('json: cannot unmarshal object into Go struct field ObjectReference\\.target\\.name of type string', 'Binding')],
+  ['a binding to nothing', 'POST', `${N}/pods/a/binding`, '{"metadata":{"name":"a"}}', 422, /^Binding "a" is invalid: target\.name: Required value$/]
+]
+
+for (const [name, cases] of Object.entries({ bodies, options, reviews })) {
+  const bad = suite(`bad ${name}`)
+  let server: TestServer
+  bad.before(async () => {
+    server = await startTestServer()
+    await server.json('POST', MAPS, { metadata: { name: 'a' } })
+  })
+  bad.after(() => server.stop())
+  for (const [what, method, path, body, code, message, contentType = 'application/json'] of cases)
+    bad(what, async () => {
+      const began = performance.now()
+      const answer = await server.send({ method, path, ...(body === undefined ? {} : { headers: { 'content-type': contentType }, body }) })
+      assert.is(answer.code, code, answer.text.slice(0, 500))
+      const status = JSON.parse(answer.text) as { kind: string; status: string; code: number; message: string }
+      assert.equal([status.kind, status.status, status.code], ['Status', 'Failure', code])
+      assert.match(status.message, message)
+      assert.equal(server.errors, [])
+      assert.ok(performance.now() - began < 2_000)
+    })
+  bad.run()
+}
+
+const good = suite('good bodies')
+let server: TestServer
+good.before(async () => {
+  server = await startTestServer()
+})
+good.after(() => server.stop())
+
+const yaml = async (text: string): Promise<{ readonly code: number; readonly object: Record<string, unknown>; readonly warning: unknown }> => {
+  const { code, headers, text: answer } = await server.send({ method: 'POST', path: `${MAPS}?dryRun=All`, headers: { 'content-type': YAML }, body: text })
+  return { code, object: JSON.parse(answer) as Record<string, unknown>, warning: headers['warning'] }
+}
+
+good('in YAML read as upstream reads them', async () => {
+  for (const [text, value] of [['1:20', '1:20'], ['12:30:45', '12:30:45'], ['2001-01-01', '2001-01-01'], ['~', ''], ['"yes"', 'yes'], ['=', '=']] as const) assert.equal((await yaml(`metadata: {name: a}\ndata: {v: ${text}}`)).object['data'], { v: value }, text)
+  for (const text of ['yes', 'on', 'NO', 'y', '0644', '0o644', '0x10', '1_000', '1e3', '1.10']) assert.is((await yaml(`metadata: {name: a}\ndata: {v: ${text}}`)).code, 400, `${text} is no text in YAML 1.1`)
+  assert.equal((await yaml('x: &x {a: b}\nmetadata: {name: a}\ndata:\n  <<: *x\n  c: d')).object['data'], { a: 'b', c: 'd' })
+  assert.is((await yaml('---\nmetadata: {name: a}\n---\nmetadata: {name: b}')).code, 201, 'of several documents the first counts')
+  const twice = await yaml('metadata: {name: a}\ndata:\n  a: x\n  a: z')
+  assert.equal(twice.object['data'], { a: 'z' })
+  assert.match(String(twice.warning), /line 4: key \\"a\\" already set in map/)
+})
+good('keep whole characters, and one sign for halves', async () => {
+  const { object } = await server.json('POST', MAPS, { metadata: { name: 'halves' } })
+  assert.is(object.kind, 'ConfigMap')
+  const { text } = await server.send({ method: 'POST', path: '/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles', headers: { 'content-type': 'application/json' }, body: '{"metadata":{"name":"a\\ud800\\\\ud800\\ud83d\\ude00"}}' })
+  const name = (JSON.parse(text) as { metadata: { name: string } }).metadata.name
+  assert.is(name, 'a\ufffd\\ud800😀')
+  assert.is((await server.send({ method: 'GET', path: `/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/${encodeURIComponent(name)}` })).code, 200)
+})
+good('give a token that ends with its pod', async () => {
+  await server.json('POST', `${N}/pods`, { metadata: { name: 'p' }, spec: { containers: [{ name: 'a', image: 'a' }] } })
+  const { code, object } = await server.json('POST', `${N}/serviceaccounts/default/token`, { spec: { boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: 'p' } } })
+  assert.is(code, 201)
+  const token = object['status'].token as string
+  const review = (): ReturnType<TestServer['json']> => server.json('POST', `${AUTHENTICATION}/tokenreviews`, { spec: { token } })
+  assert.is((await review()).object['status'].authenticated, true)
+  await server.json('DELETE', `${N}/pods/p`, { gracePeriodSeconds: 0 })
+  assert.is((await review()).object['status'].authenticated, false)
+})
+good('may ask for any grace period', async () => {
+  const graceOf = async (name: string, gracePeriodSeconds: number): Promise<readonly [unknown, unknown]> => {
+    assert.is((await server.json('POST', `${N}/pods`, { metadata: { name }, spec: { nodeName: 'n', containers: [{ name: 'a', image: 'a' }] } })).code, 201)
+    const { code, object } = await server.json('DELETE', `${N}/pods/${name}`, { gracePeriodSeconds })
+    assert.is(code, 200)
+    return [object.metadata.deletionGracePeriodSeconds, object.metadata.deletionTimestamp]
+  }
+  assert.equal(await graceOf('long', 9_000_000_000_000), [9_000_000_000_000, '9999-12-31T23:59:59Z'])
+  assert.is((await graceOf('negative', -5))[0], 1, 'less than no time is a second')
+})
+good.run()
