@@ -3,7 +3,7 @@ import type { UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
-import { nodeMay, nodeOf } from './NodeRestriction.ts'
+import { nodeOf, nodeRefusal } from './NodeRestriction.ts'
 import type { ObjectsView } from './Objects.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
@@ -79,7 +79,8 @@ const grantsOf = function* (view: ObjectsView, user: UserInfo, namespace: string
 export const authorize = (view: ObjectsView, user: UserInfo, attributes: Attributes): { readonly allowed: boolean; readonly reason: string } => {
   if (user.groups.includes(SUPERUSERS)) return { allowed: true, reason: '' }
   const node = nodeOf(user)
-  if (node !== undefined && attributes.path === undefined && !nodeMay(view, node, attributes)) return { allowed: false, reason: `no relationship found between node '${node}' and this object` }
+  const refusal = node === undefined || attributes.path !== undefined ? undefined : nodeRefusal(view, node, attributes)
+  if (refusal !== undefined) return { allowed: false, reason: refusal }
   for (const { rules, binding } of grantsOf(view, user, attributes.namespace))
     if (rules.some((rule) => allows(rule, attributes)))
       return { allowed: true, reason: `RBAC: allowed by ${binding.kind} "${binding.metadata.namespace === undefined ? '' : `${binding.metadata.namespace}/`}${binding.metadata.name}" of ${(binding['roleRef'] as RoleRef).kind} "${(binding['roleRef'] as RoleRef).name}"` }

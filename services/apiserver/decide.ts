@@ -116,6 +116,6 @@ const authorizeIntent = (kind: Kind, intent: Intent, context: DecideContext): vo
     namespace: intent.namespace,
     name: intent.name
   }
-  const { allowed } = authorize(context.view, context.user, attributes)
-  if (!allowed) throw forbidden(intent.ref, intent.name, deniedMessage(context.user, attributes))
+  const { allowed, reason } = authorize(context.view, context.user, attributes)
+  if (!allowed) throw forbidden(intent.ref, intent.name, deniedMessage(context.user, attributes, reason))
 }

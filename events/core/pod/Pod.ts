@@ -6,6 +6,7 @@ import { keepOtherHalf } from '../../meta/halves.ts'
 import { ALL_VERBS, STATUS } from '../../meta/verbs.ts'
 import { defaultPod } from './default.ts'
 import { podEventType } from './facts.ts'
+import { validateMirror, validateMirrorUpdate } from './mirror.ts'
 import { COLUMNS, podRow, podRowConditions } from './table.ts'
 import { validatePodSpec } from './validate.ts'
 import { validatePodUpdate } from './validateUpdate.ts'
@@ -42,8 +43,8 @@ export const Pod: Kind = {
     pod['status'] = { phase: 'Pending' }
   },
   prepareForUpdate: keepOtherHalf,
-  validate: (pod) => validatePodSpec(pod['spec'] ?? {}, 'spec'),
-  validateUpdate: validatePodUpdate,
+  validate: (pod) => [...validateMirror(pod), ...validatePodSpec(pod['spec'] ?? {}, 'spec')],
+  validateUpdate: (pod, old, subresource) => [...validateMirrorUpdate(pod, old), ...validatePodUpdate(pod, old, subresource)],
   fields: {
     'spec.nodeName': specField('nodeName'),
     'spec.restartPolicy': specField('restartPolicy'),

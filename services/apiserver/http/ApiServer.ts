@@ -277,7 +277,7 @@ export class ApiServer {
     this.#authorize(user, { verb: 'create', ...ref, subresource: 'token', namespace: path.namespace, name: path.name })
     const { fieldValidation = 'Warn' } = optionsOfQuery('CreateOptions', query)
     const { value } = parseBody(await readBody(request), request.headers['content-type'], 'TokenRequest', false, { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest' })
-    sendJson(request, response, 201, await requestToken({ namespace: path.namespace, name: path.name, value, fieldValidation }, this.#deps.views, this.#deps.tokens))
+    sendJson(request, response, 201, await requestToken({ namespace: path.namespace, name: path.name, value, user, fieldValidation }, this.#deps.views, this.#deps.tokens))
   }
   async #deleteCollection(request: IncomingMessage, response: ServerResponse, { query }: Target, kind: Kind, path: ResourcePath, user: UserInfo): Promise<void> {
     if (path.subresource !== '' || !kind.verbs.includes('deletecollection')) throw methodNotAllowed()
@@ -298,7 +298,7 @@ export class ApiServer {
     sendText(request, response, 200, listText(kind, entries, { resourceVersion: String(views.of(kind).objects.sequence) }, { form: 'object', include: 'Metadata' }, clock.now()))
   }
   #authorize(user: UserInfo, attributes: { verb: string; group: string; resource: string; subresource: string; namespace: string; name: string }): void {
-    const { allowed } = authorize(this.#deps.views, user, attributes)
-    if (!allowed) throw forbidden({ group: attributes.group, resource: attributes.resource }, attributes.name, deniedMessage(user, attributes))
+    const { allowed, reason } = authorize(this.#deps.views, user, attributes)
+    if (!allowed) throw forbidden({ group: attributes.group, resource: attributes.resource }, attributes.name, deniedMessage(user, attributes, reason))
   }
 }

@@ -5,6 +5,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { required } from '#events/meta/faults.ts'
 import { badRequest, conflict, invalid, type FieldError, type Status } from '#events/Refusal.ts'
 import type { DecideContext, Decided } from '../decide.ts'
+import { admitBeside } from '../request/admit.ts'
 import { decodeAs } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { existing } from '../verbs/update.ts'
@@ -32,6 +33,7 @@ export const decideBinding = (kind: Kind, intent: Intent, context: DecideContext
   const node = target?.name as string
   const entry = existing(kind, intent, context)
   const old = entry.object
+  admitBeside('CREATE', kind, intent, old, context)
   const { uid = '', resourceVersion = '' } = binding.metadata
   if (uid !== '' && uid !== old.metadata.uid) throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
   if (resourceVersion !== '' && resourceVersion !== old.metadata.resourceVersion)

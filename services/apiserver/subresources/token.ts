@@ -1,9 +1,11 @@
 /** serviceaccounts/token: a short-lived token of the account, which a pod may be named for (KEP-1205). Signed, never stored. */
+import type { UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badValue } from '#events/meta/faults.ts'
 import { badRequest, conflict, invalid, notFound, type FieldError } from '#events/Refusal.ts'
 import type { FieldValidation } from '#events/schema/validate.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
+import { restrictToken, type BoundTo } from '../admission/nodeRestriction.ts'
 import type { Tokens, TokenSubject } from '../nodes/Tokens.ts'
 import { decodeAs } from '../request/decode.ts'
 
@@ -14,21 +16,14 @@ const USUAL_S = 3600
 const SHORTEST_S = 600
 const LONGEST_S = 2 ** 32
 
-interface BoundObjectRef {
-  readonly apiVersion?: string
-  readonly kind?: string
-  readonly name?: string
-  readonly uid?: string
-}
-
 interface TokenSpec {
   readonly audiences?: readonly string[]
   readonly expirationSeconds?: number
-  readonly boundObjectRef?: BoundObjectRef
+  readonly boundObjectRef?: BoundTo
 }
 
 /** The pod a token is to end with. Throws what upstream answers for one that is not there, or runs as somebody else. */
-const podOf = (view: ObjectsView, namespace: string, account: string, { apiVersion = '', kind = '', name = '', uid = '' }: BoundObjectRef): TokenSubject['pod'] => {
+const podOf = (view: ObjectsView, namespace: string, account: string, { apiVersion = '', kind = '', name = '', uid = '' }: BoundTo): TokenSubject['pod'] => {
   if (kind !== 'Pod' || apiVersion !== 'v1') throw badRequest(`cannot bind token to object of type ${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`)
   const pod = view.get({ ...PODS, namespace, name })?.object
   if (pod === undefined) throw notFound(PODS, name)
@@ -44,11 +39,12 @@ export interface TokenQuestion {
   readonly name: string
   /** The body, not yet looked at. */
   readonly value: unknown
+  readonly user: UserInfo
   readonly fieldValidation?: FieldValidation
 }
 
 /** The TokenRequest with its status filled in. */
-export const requestToken = async ({ namespace, name, value, fieldValidation }: TokenQuestion, view: ObjectsView, tokens: Tokens): Promise<KubeObject> => {
+export const requestToken = async ({ namespace, name, value, user, fieldValidation }: TokenQuestion, view: ObjectsView, tokens: Tokens): Promise<KubeObject> => {
   const { object } = decodeAs(TOKEN_REQUEST, value, fieldValidation)
   const given = object.metadata
   if ((given.namespace ?? '') !== '' && given.namespace !== namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
@@ -64,6 +60,7 @@ export const requestToken = async ({ namespace, name, value, fieldValidation }: 
   if (seconds < SHORTEST_S) faults.push(badValue('spec.expirationSeconds', seconds, 'may not specify a duration less than 10 minutes'))
   if (seconds > LONGEST_S) faults.push(badValue('spec.expirationSeconds', seconds, 'may not specify a duration larger than 2^32 seconds'))
   if (faults.length > 0) throw invalid(TOKEN_REQUEST.group, TOKEN_REQUEST.kind, '', faults)
+  restrictToken(user, namespace, name, spec.boundObjectRef, view)
   const pod = spec.boundObjectRef === undefined ? undefined : podOf(view, namespace, name, spec.boundObjectRef)
   const { token, expiresAt } = await tokens.issue({ namespace, name, uid, ...(pod === undefined ? {} : { pod }) }, { ...(spec.audiences === undefined ? {} : { audiences: spec.audiences }), seconds })
   return {

@@ -5,6 +5,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { conflict, forbidden, type Status } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import type { DecideContext, Decided } from '../decide.ts'
+import { admitBeside } from '../request/admit.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { existing, goes } from './update.ts'
 
@@ -13,6 +14,7 @@ const PROTECTED = new Set(['default', 'kube-system', 'kube-public'])
 export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   const entry = existing(kind, intent, context)
   const old = entry.object
+  admitBeside(intent.subresource === 'eviction' ? 'CREATE' : 'DELETE', kind, intent, old, context)
   const options = intent.deleteOptions ?? {}
   checkPreconditions(kind, intent, old)
   const namespaces = kind.group === '' && kind.resource === 'namespaces'

@@ -6,7 +6,7 @@ import { validateMeta, validateMetaUpdate } from '#events/meta/ObjectMeta.ts'
 import { badRequest, conflict, invalid, notFound } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import type { DecideContext, Decided } from '../decide.ts'
-import { admitUpdate } from '../request/admit.ts'
+import { admitChange, admitUpdate } from '../request/admit.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
@@ -40,6 +40,7 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   if ((meta.resourceVersion ?? '') !== '' && meta.resourceVersion !== '0' && meta.resourceVersion !== String(entry.sequence)) throw conflict(kind, intent.name)
   if ((meta.uid ?? '') !== '' && meta.uid !== old.metadata.uid)
     throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${old.metadata.uid}`)
+  admitChange(kind, intent, object, old, context)
   carryMetadata(object, old, kind, intent)
   kind.prepareForUpdate?.(object, old, subresource, { now: seconds(context.now) })
   if (subresource !== '') {
