@@ -14,6 +14,7 @@ import { OpenApi } from '../openapi/OpenApi.ts'
 import { Authenticator } from '../request/authenticate.ts'
 import { parseBody, readBody } from '../request/body.ts'
 import { deniedMessage } from '../request/denied.ts'
+import { asksToWatch, listOptionsOf } from '../request/listOptions.ts'
 import { optionsOfQuery } from '../request/options.ts'
 import { answerReview, reviewOf, REVIEWS } from '../reviews/reviews.ts'
 import { containerOf, execOptionsOf, logOptionsOf, notStarted } from '../subresources/containers.ts'
@@ -23,7 +24,7 @@ import { joinSpdy, speaksSpdy } from '../subresources/spdy.ts'
 import { joinSession, speaksChannels, upgrade } from '../subresources/websocket.ts'
 import { momentOf, pastIsReadOnly, pastReader, presentReader, Versions, type Past, type Reader } from '../time-travel/Reader.ts'
 import { getObject, listObjects, selectionOf, waitForVersion } from '../verbs/read.ts'
-import { Fanout } from '../verbs/watch.ts'
+import { Fanout, timeoutMs } from '../verbs/watch.ts'
 import type { ApiDeps } from './deps.ts'
 import { parseTarget, type ResourcePath, type Target } from './paths.ts'
 import { listText, objectText, representationOf } from './representation.ts'
@@ -149,7 +150,7 @@ export class ApiServer {
   }
   async #read(request: IncomingMessage, response: ServerResponse, target: Target, kind: Kind, path: ResourcePath, user: UserInfo): Promise<void> {
     const { query, moment } = target
-    const watching = path.watch || ['true', '1'].includes(query.get('watch') ?? '')
+    const watching = path.watch || asksToWatch(query)
     const verb = watching ? 'watch' : path.name === '' ? 'list' : 'get'
     const attributes = { verb, group: kind.group, resource: kind.resource, subresource: path.subresource, namespace: path.namespace, name: path.name }
     // exec and attach by GET (WebSocket) do what POST does, and need what POST needs.
@@ -162,8 +163,9 @@ export class ApiServer {
     const reader: Reader = at === undefined ? presentReader(views, now) : pastReader(this.#past, at.sequences, at.time)
     const shown = representation ?? { form: 'object', include: 'Metadata' }
     if (watching) return this.#watch(response, target, kind, path, shown, reader)
+    if (path.name === '') listOptionsOf(query, false)
     const view = views.of(kind)
-    if (at === undefined) await waitForVersion(view, query.get('resourceVersion'), query.get('resourceVersionMatch'))
+    if (at === undefined) await waitForVersion(view, query.get('resourceVersion'))
     if (path.name !== '') {
       const entry = await getObject(kind, path.namespace, path.name, reader)
       if (path.subresource === 'log') return this.#log(request, response, query, entry)
@@ -181,37 +183,30 @@ export class ApiServer {
     sendText(request, response, 200, listText(kind, page.entries, page.metadata, shown, reader.now, page.first))
   }
   async #watch(response: ServerResponse, { query, moment }: Target, kind: Kind, path: ResourcePath, representation: Parameters<typeof objectText>[2], reader: Reader): Promise<void> {
+    const options = listOptionsOf(query, true)
     const selection = selectionOf(kind, query, path.name)
     const namespace = kind.namespaced && path.namespace !== '' ? path.namespace : undefined
     if (moment !== undefined) {
       // The past does not change: what was there, and then silence.
       response.writeHead(200, { 'content-type': 'application/json' })
+      response.flushHeaders()
       for (const entry of await reader.list(kind, namespace))
         if (selection.matches(entry)) response.write(`{"type":"ADDED","object":${objectText(kind, entry, representation, reader.now).trimEnd()}}\n`)
-      const timer = this.#deps.clock.after(Number(query.get('timeoutSeconds') ?? 1800) * 1000, () => response.end())
+      const timer = this.#deps.clock.after(timeoutMs(options.timeoutSeconds, 1_800_000), () => response.end())
       response.on('close', () => timer.cancel())
       return
     }
     const view: View = this.#deps.views.of(kind)
-    const version = query.get('resourceVersion') ?? ''
-    const initialEvents = query.get('sendInitialEvents') === 'true'
-    const match = query.get('resourceVersionMatch') ?? ''
-    if (initialEvents && match !== 'NotOlderThan')
-      throw new Refusal(422, 'Invalid', 'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan', { kind: 'ListOptions', group: 'meta.k8s.io', causes: [{ reason: 'FieldValueForbidden', message: 'Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan', field: 'resourceVersionMatch' }] })
-    if (!initialEvents && match !== '' && query.get('sendInitialEvents') === null)
-      throw new Refusal(422, 'Invalid', 'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided', { kind: 'ListOptions', group: 'meta.k8s.io', causes: [{ reason: 'FieldValueForbidden', message: 'Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided', field: 'resourceVersionMatch' }] })
-    if (version !== '' && !/^\d{1,16}$/.test(version)) throw badRequest(`Invalid value: "${version}": strconv.ParseUint: parsing "${version}": invalid syntax`)
-    const timeout = query.get('timeoutSeconds')
     await (this.#fanouts.get(view.stream) as Fanout).serve(
       {
         kind,
         namespace,
         selection,
         representation,
-        from: version === '' || version === '0' ? undefined : Number(version),
-        initialEvents,
-        bookmarks: query.get('allowWatchBookmarks') === 'true',
-        timeoutSeconds: timeout === null || timeout === '' ? undefined : Number(timeout)
+        from: Number(options.resourceVersion) || undefined,
+        initialEvents: options.sendInitialEvents,
+        bookmarks: options.allowWatchBookmarks,
+        timeoutSeconds: options.timeoutSeconds
       },
       response
     )

@@ -30,7 +30,7 @@ export const parseTarget = (url: string): Target => {
   let moment: string | undefined
   if (path.startsWith('/at/')) {
     const end = path.indexOf('/', 4)
-    moment = decodeURIComponent(path.slice(4, end < 0 ? undefined : end))
+    moment = decoded(path.slice(4, end < 0 ? undefined : end))
     path = end < 0 ? '/' : path.slice(end)
   }
   return { moment, path, query, resource: resourceOf(path) }

@@ -19,7 +19,8 @@ export const applyJsonPatch = (document: unknown, operations: unknown): Patched 
     return { refused: { code: 422, message: `The allowed maximum operations in a JSON patch is ${MOST_OPERATIONS}, got ${operations.length}` } }
   for (const operation of operations as Partial<Operation & { from: string }>[]) {
     if (typeof operation !== 'object' || operation === null || !OPERATIONS.has(operation.op ?? '')) return malformed(`unexpected operation ${JSON.stringify(operation)}`)
-    for (const pointer of [operation.path, ...('from' in operation ? [operation.from] : [])])
+    const needsFrom = operation.op === 'copy' || operation.op === 'move'
+    for (const pointer of [operation.path, ...(needsFrom || 'from' in operation ? [operation.from] : [])])
       if (typeof pointer !== 'string' || (pointer !== '' && !pointer.startsWith('/')) || FORBIDDEN.test(pointer)) return malformed(`invalid path ${JSON.stringify(pointer)}`)
   }
   const holder = { document: structuredClone(document) }

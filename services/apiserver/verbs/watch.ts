@@ -25,6 +25,9 @@ const BOOKMARK_MS = 60_000
 /** As upstream: between half an hour and an hour when the client names no timeout. */
 const SHORTEST_MS = 30 * 60_000
 
+/** As upstream: nothing and 0 leave it to the server, and less than nothing is over at once. Timers hold no more than 24 days. */
+export const timeoutMs = (seconds: number | undefined, usual: number): number => (seconds === undefined || seconds === 0 ? usual : Math.min(Math.max(0, seconds * 1000), 2 ** 31 - 1))
+
 export interface WatchRequest {
   readonly kind: Kind
   readonly namespace: string | undefined
@@ -118,8 +121,7 @@ export class Fanout {
     own.add(watcher)
     response.on('close', () => watcher.end())
     response.on('error', () => watcher.end())
-    const timeout = request.timeoutSeconds === undefined || request.timeoutSeconds === 0 ? SHORTEST_MS * (1 + this.#clock.random()) : request.timeoutSeconds * 1000
-    timers.push(this.#clock.after(Math.min(timeout, 2 ** 31 - 1), () => watcher.end()))
+    timers.push(this.#clock.after(timeoutMs(request.timeoutSeconds, SHORTEST_MS * (1 + this.#clock.random())), () => watcher.end()))
     try {
       await this.#catchUp(watcher)
     } catch (error) {

@@ -90,7 +90,26 @@ const reviews: readonly Case[] = [
   ['a binding to nothing', 'POST', `${N}/pods/a/binding`, '{"metadata":{"name":"a"}}', 422, /^Binding "a" is invalid: target\.name: Required value$/]
 ]
 
-for (const [name, cases] of Object.entries({ bodies, options, reviews })) {
+const lists: readonly Case[] = [
+  ['a time-out that is no number', 'GET', `${MAPS}?watch=1&timeoutSeconds=x`, undefined, 400, /^strconv\.ParseInt: parsing "x": invalid syntax$/],
+  ['an empty limit', 'GET', `${MAPS}?limit=`, undefined, 400, /^strconv\.ParseInt: parsing "": invalid syntax$/],
+  ['a limit beyond 64 bits', 'GET', `${MAPS}?limit=99999999999999999999`, undefined, 400, /^strconv\.ParseInt: parsing "99999999999999999999": value out of range$/],
+  ['a version that is no number', 'GET', `${MAPS}?resourceVersion=x`, undefined, 400, /^invalid resource version: resourceVersion: Invalid value: "x": strconv\.ParseUint: parsing "x": invalid syntax$/],
+  ['a watch from no version', 'GET', `${MAPS}?watch=1&resourceVersion=-1`, undefined, 400, /^resourceVersion: Invalid value: "-1": strconv\.ParseUint: parsing "-1": invalid syntax$/],
+  ['a match of nothing', 'GET', `${MAPS}?resourceVersionMatch=Exact`, undefined, 422, /^ListOptions\.meta\.k8s\.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided$/],
+  ['an unknown match', 'GET', `${MAPS}?resourceVersionMatch=x&resourceVersion=1`, undefined, 422, /resourceVersionMatch: Unsupported value: "x": supported values: "Exact", "NotOlderThan", ""$/],
+  ['an exact match of any version', 'GET', `${MAPS}?resourceVersionMatch=Exact&resourceVersion=0`, undefined, 422, /resourceVersionMatch "exact" is forbidden for resourceVersion "0"$/],
+  ['initial events of a list', 'GET', `${MAPS}?sendInitialEvents=true`, undefined, 422, /sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list$/],
+  ['initial events without a match', 'GET', `${MAPS}?watch=1&sendInitialEvents=true`, undefined, 422, /sendInitialEvents requires setting resourceVersionMatch to NotOlderThan$/],
+  ['initial events of an exact version', 'GET', `${MAPS}?watch=1&sendInitialEvents=true&resourceVersionMatch=Exact`, undefined, 422, /\[resourceVersionMatch: Forbidden: .*, resourceVersionMatch: Unsupported value: "Exact": supported values: "NotOlderThan"\]$/],
+  ['a token of nothing', 'GET', `${MAPS}?continue=bnVsbA`, undefined, 400, /^continue key is not valid/],
+  ['a token made up', 'GET', `${MAPS}?continue=${Buffer.from('{"v":-1,"k":"a","t":1e300}').toString('base64url')}`, undefined, 400, /^continue key is not valid/],
+  ['a moment that can not be decoded', 'GET', `/at/%zz${MAPS}`, undefined, 400, /^"%zz" is not a moment/],
+  ['a moment before all time', 'GET', `/at/-99999999999999d${MAPS}`, undefined, 410, /there is nothing to read at -99999999999999d$/],
+  ['a copy from nowhere', 'PATCH', `${MAPS}/a`, '[{"op":"copy","path":""}]', 400, /^error decoding patch: invalid path/, 'application/json-patch+json']
+]
+
+for (const [name, cases] of Object.entries({ bodies, options, reviews, lists })) {
   const bad = suite(`bad ${name}`)
   let server: TestServer
   bad.before(async () => {
@@ -150,6 +169,14 @@ good('give a token that ends with its pod', async () => {
   assert.is((await review()).object['status'].authenticated, true)
   await server.json('DELETE', `${N}/pods/p`, { gracePeriodSeconds: 0 })
   assert.is((await review()).object['status'].authenticated, false)
+})
+good('may end a watch before it begins', async () => {
+  for (const path of [`${MAPS}?watch=1&timeoutSeconds=-1&resourceVersion=1`, `/at/-0s${MAPS}?watch=1&timeoutSeconds=-1`, `${MAPS}?watch=1&timeoutSeconds=-9223372036854775808`]) assert.is((await server.send({ method: 'GET', path }, 2_000)).code, 200)
+})
+good('begin a watch of the past that has nothing to show', async () => {
+  // Without headers the client would wait for them until the watch's time is over.
+  const answer = server.send({ method: 'GET', path: `/at/-0s${MAPS}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dnone` }, 4_000)
+  assert.equal([(await answer).code, (await answer).text], [200, ''])
 })
 good('may ask for any grace period', async () => {
   const graceOf = async (name: string, gracePeriodSeconds: number): Promise<readonly [unknown, unknown]> => {
