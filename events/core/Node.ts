@@ -76,10 +76,12 @@ export const Node: Kind = {
     cidrs.forEach((cidr, index) => {
       if (!/^[0-9a-fA-F.:]+\/\d{1,3}$/.test(cidr)) errors.push(badValue(`spec.podCIDRs[${index}]`, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
     })
-    const addresses = node['status']?.addresses ?? []
-    ;(addresses as { type?: string; address?: string }[]).forEach((address, index) => {
+    const addresses = new Set<string>()
+    ;((node['status']?.addresses ?? []) as { type?: string; address?: string }[]).forEach((address, index) => {
       if (!address.type) errors.push(required(`status.addresses[${index}].type`))
-      if (addresses.findIndex((other: unknown) => same(other, address)) < index) errors.push(duplicate(`status.addresses[${index}]`, address))
+      const id = JSON.stringify([address.type, address.address])
+      if (addresses.has(id)) errors.push(duplicate(`status.addresses[${index}]`, address))
+      addresses.add(id)
     })
     return errors
   },

@@ -27,6 +27,8 @@ export interface Answer {
 export interface TestServer {
   readonly api: TestApi
   readonly port: number
+  /** The administrator's connections. */
+  readonly agent: Agent
   /** What the server reported as its own mistakes. */
   readonly errors: unknown[]
   /** Rejects when the connection fails or `ms` pass without the end of the answer. */
@@ -83,6 +85,7 @@ export const startTestServer = async (): Promise<TestServer> => {
   return {
     api,
     port,
+    agent,
     errors,
     send,
     json: async (method, path, body, contentType = 'application/json') => {

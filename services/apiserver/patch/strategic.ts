@@ -31,14 +31,16 @@ const mergeObject = (type: TypeSchema | undefined, original: Json, patch: Json):
   const retain = patch[RETAIN]
   if (retain !== undefined) {
     if (!Array.isArray(retain)) throw badRequest('error when patching: the value of $retainKeys must be a list')
-    for (const key of Object.keys(merged)) if (!retain.includes(key)) delete merged[key]
+    const retained = new Set(retain)
+    for (const key of Object.keys(merged)) if (!retained.has(key)) delete merged[key]
   }
   for (const [key, value] of Object.entries(patch)) {
     if (key === DIRECTIVE || key === RETAIN || key === '__proto__' || key.startsWith(ORDER)) continue
     if (key.startsWith(DELETE_PRIMITIVES)) {
       const name = key.slice(DELETE_PRIMITIVES.length)
       if (!Array.isArray(value)) throw badRequest(`error when patching: the value of ${key} must be a list`)
-      if (Array.isArray(merged[name])) merged[name] = (merged[name] as unknown[]).filter((item) => !value.includes(item))
+      const gone = new Set(value)
+      if (Array.isArray(merged[name])) merged[name] = (merged[name] as unknown[]).filter((item) => !gone.has(item))
       continue
     }
     if (value === null) {
@@ -74,26 +76,41 @@ const mergeValue = (field: FieldSchema | undefined, original: unknown, value: un
   return structuredClone(value)
 }
 
-const mergePrimitives = (present: readonly unknown[], added: readonly unknown[]): unknown[] => [...present, ...added.filter((item) => !present.includes(item))]
+const mergePrimitives = (present: readonly unknown[], added: readonly unknown[]): unknown[] => {
+  const known = new Set(present)
+  return [...present, ...added.filter((item) => !known.has(item))]
+}
+
+/** Stands for a deleted item until the list is whole. */
+const GONE = Symbol('gone')
 
 const mergeList = (field: FieldSchema, key: string, present: readonly unknown[], patch: readonly unknown[], name: string): unknown[] => {
   const type = childType(field.items)
   if (patch.some((item) => isObject(item) && item[DIRECTIVE] === 'replace'))
     return patch.filter((item) => isObject(item) && !(DIRECTIVE in item && Object.keys(item).length === 1)).map((item) => withoutDirectives(item as Json))
-  let merged = [...present]
+  const merged: unknown[] = [...present]
+  // Where each key is: a patch may name as many items as there are, and a search for each would take their square.
+  const places = new Map<unknown, number[]>()
+  merged.forEach((item, at) => {
+    if (!isObject(item)) return
+    const known = places.get(item[key])
+    if (known === undefined) places.set(item[key], [at])
+    else known.push(at)
+  })
   for (const item of patch) {
     if (!isObject(item)) throw badRequest(`error when patching: an item of ${name} is not an object`)
     const value = item[key]
     if (value === undefined) throw badRequest(`error when patching: map: map[${Object.keys(item).join(' ')}] does not contain declared merge key: ${key}`)
+    const [at] = places.get(value) ?? []
     if (item[DIRECTIVE] === 'delete') {
-      merged = merged.filter((other) => !isObject(other) || other[key] !== value)
-      continue
-    }
-    const at = merged.findIndex((other) => isObject(other) && other[key] === value)
-    if (at < 0) merged.push(mergeObject(type, {}, item))
-    else merged[at] = mergeObject(type, merged[at] as Json, item)
+      for (const place of places.get(value) ?? []) merged[place] = GONE
+      places.delete(value)
+    } else if (at === undefined) {
+      places.set(value, [merged.length])
+      merged.push(mergeObject(type, {}, item))
+    } else merged[at] = mergeObject(type, merged[at] as Json, item)
   }
-  return merged
+  return merged.filter((item) => item !== GONE)
 }
 
 /**
