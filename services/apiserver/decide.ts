@@ -9,7 +9,7 @@ import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { ObjectKey } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { forbidden, methodNotAllowed, noSuchPath, type Status } from '#events/Refusal.ts'
+import { badRequest, forbidden, methodNotAllowed, noSuchPath, type Status } from '#events/Refusal.ts'
 import { kindOf } from '#events/scheme.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import { authorize } from '#projections/Rbac.ts'
@@ -61,6 +61,10 @@ export interface Decided {
   readonly present?: (object: KubeObject) => KubeObject
 }
 
+/** The subresources through which an object is changed. */
+const STORED = new Set(['', 'binding', 'eviction', 'finalize', 'scale', 'status'])
+const CHANNELS = new Set(['attach', 'exec'])
+
 export const decide = (intent: Intent, context: DecideContext): Decided => {
   const kind = kindOf(intent.ref)
   if (kind === undefined || kind.version !== intent.version) throw noSuchPath()
@@ -70,6 +74,9 @@ export const decide = (intent: Intent, context: DecideContext): Decided => {
   if (offered === undefined) throw noSuchPath()
   if (!offered.includes(intent.verb)) throw methodNotAllowed()
   authorizeIntent(kind, intent, context)
+  // A stream or a token is no change of the object: decided as one, whoever may exec could create pods.
+  if (CHANNELS.has(subresource)) throw badRequest('Upgrade request required')
+  if (!STORED.has(subresource)) throw methodNotAllowed()
   // What an eviction asks for is in its body, a dry run included.
   const asked = subresource === 'eviction' ? evictionIntent(intent) : intent
   const decided = decideVerb(kind, asked, context)
