@@ -5,6 +5,7 @@ import { Agent, request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { badRequest } from '#events/Refusal.ts'
 import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
 import { ApiServer } from '#services/apiserver/http/ApiServer.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
@@ -70,8 +71,8 @@ export const startTestServer = async (): Promise<TestServer> => {
       logs: async function* () {
         yield Buffer.from('a line\n')
       },
-      exec: () => Promise.reject(new Error('nothing runs here')),
-      attach: () => Promise.reject(new Error('nothing runs here'))
+      exec: () => Promise.reject(badRequest('nothing runs here')),
+      attach: () => Promise.reject(badRequest('nothing runs here'))
     },
     clock: systemClock,
     tokens: new Tokens(read('sa.key'), systemClock),

@@ -39,7 +39,7 @@ const addTokenMount = (container: Container, volumeName: string): void => {
 export const addTokenVolume = (pod: KubeObject, suffix: string, account?: KubeObject): void => {
   const spec: PodSpec = pod['spec']
   if ((spec.automountServiceAccountToken ?? account?.['automountServiceAccountToken'] ?? true) === false) return
-  const volume = spec.volumes?.find(({ name }) => name.startsWith('kube-api-access-')) ?? tokenVolume(suffix)
+  const volume = spec.volumes?.find(({ name }: { name?: string }) => name?.startsWith('kube-api-access-') === true) ?? tokenVolume(suffix)
   const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])]
   for (const container of containers) addTokenMount(container, volume.name)
   const used = containers.some((container) => container.volumeMounts?.some(({ name }) => name === volume.name))

@@ -253,7 +253,7 @@ export class ApiServer {
       else joinSession(await upgrade(request, socket, head), session)
     } catch (error) {
       const status = statusOf(error, this.#deps.onError)
-      const body = `${JSON.stringify(status)}\n`
+      const body = request.method === 'HEAD' ? '' : `${JSON.stringify(status)}\n`
       socket.end(`HTTP/1.1 ${status.code} ${status.reason}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
     }
   }
