@@ -36,14 +36,15 @@ interface Described {
   readonly parameters?: readonly { readonly name: string; readonly in: string }[]
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Json }>> }
   readonly 'x-kubernetes-action': string
-  readonly 'x-kubernetes-group-version-kind': { readonly group: string; readonly version: string; readonly kind: string }
+  readonly 'x-kubernetes-group-version-kind'?: { readonly group: string; readonly version: string; readonly kind: string }
 }
 
 const operationsOf = (path: string, described: Readonly<Record<string, unknown>>): Operation[] =>
   Object.entries(METHODS).flatMap(([name, method]): Operation[] => {
     const one = described[name] as Described | undefined
-    if (one === undefined) return []
-    const gvk = one['x-kubernetes-group-version-kind']
+    const gvk = one?.['x-kubernetes-group-version-kind']
+    // Discovery has neither kind nor action in other servers' documents.
+    if (one === undefined || gvk === undefined) return []
     return [
       {
         path,

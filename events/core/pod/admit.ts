@@ -55,6 +55,12 @@ export const admitPod = (pod: KubeObject): void => {
   }
   spec.priority ??= 0
   spec.preemptionPolicy ??= 'PreemptLowerPriority'
+  tolerateLoss(pod)
+}
+
+/** As upstream, on updates as well: who sends back the pod as they once wrote it means to take no toleration away. */
+export const tolerateLoss = (pod: KubeObject): void => {
+  const spec: PodSpec = (pod['spec'] ??= {})
   const missing = LOST.filter((key) => !spec.tolerations?.some((toleration) => tolerates(toleration, key)))
   if (missing.length > 0)
     spec.tolerations = [...(spec.tolerations ?? []), ...missing.map((key): Toleration => ({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: LOST_SECONDS }))]

@@ -1,4 +1,5 @@
 /** JSON Patch (RFC 6902), through the rfc6902 package, with the API server's limits and answers. */
+import { jsonWord } from '#events/schema/scalars.ts'
 import { applyPatch, Pointer, type Operation } from 'rfc6902'
 
 export type Patched = { readonly ok: unknown } | { readonly refused: { readonly code: 400 | 422; readonly message: string } }
@@ -10,18 +11,28 @@ const MOST_COPIED = 3 * 1024 * 1024
 const OPERATIONS = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test'])
 const FORBIDDEN = /(^|\/)(__proto__|prototype|constructor)(\/|$)/
 
+/** Characters of a path in a message. */
+const LONGEST_SHOWN = 256
+
 const malformed = (why: string): Patched => ({ refused: { code: 400, message: `error decoding patch: ${why}` } })
+const rejected = (why: string): Patched => ({ refused: { code: 422, message: `the server rejected our request due to an error in our request: ${why}` } })
 
 /** The patched document; the given one is not touched. */
 export const applyJsonPatch = (document: unknown, operations: unknown): Patched => {
-  if (!Array.isArray(operations)) return malformed('a JSON patch is an array of operations')
+  if (operations === null) return { ok: structuredClone(document) }
+  if (!Array.isArray(operations)) return malformed(`json: cannot unmarshal ${jsonWord(operations)} into Go value of type []handlers.jsonPatchOp`)
   if (operations.length > MOST_OPERATIONS)
     return { refused: { code: 422, message: `The allowed maximum operations in a JSON patch is ${MOST_OPERATIONS}, got ${operations.length}` } }
-  for (const operation of operations as Partial<Operation & { from: string }>[]) {
-    if (typeof operation !== 'object' || operation === null || !OPERATIONS.has(operation.op ?? '')) return malformed(`unexpected operation ${JSON.stringify(operation)}`)
-    const needsFrom = operation.op === 'copy' || operation.op === 'move'
-    for (const pointer of [operation.path, ...(needsFrom || 'from' in operation ? [operation.from] : [])])
-      if (typeof pointer !== 'string' || (pointer !== '' && !pointer.startsWith('/')) || FORBIDDEN.test(pointer)) return malformed(`invalid path ${JSON.stringify(pointer)}`)
+  for (const operation of operations as (Partial<Operation & { from: string }> | null)[]) {
+    if (typeof operation !== 'object' || Array.isArray(operation)) return malformed(`json: cannot unmarshal ${jsonWord(operation)} into Go value of type handlers.jsonPatchOp`)
+    for (const field of ['op', 'path', 'from'] as const) {
+      const value: unknown = operation?.[field]
+      if (value !== undefined && value !== null && typeof value !== 'string') return malformed(`json: cannot unmarshal ${jsonWord(value)} into Go struct field jsonPatchOp.${field} of type string`)
+    }
+    if (!OPERATIONS.has(operation?.op ?? '')) return rejected(`unexpected kind: ${operation?.op ?? 'unknown'}`)
+    const needsFrom = operation?.op === 'copy' || operation?.op === 'move'
+    for (const pointer of [operation?.path, ...(needsFrom ? [operation.from] : [])])
+      if (pointer === undefined || pointer === null || (pointer !== '' && !pointer.startsWith('/')) || FORBIDDEN.test(pointer)) return rejected(`invalid path ${JSON.stringify(pointer ?? null).slice(0, LONGEST_SHOWN)}`)
   }
   const holder = { document: structuredClone(document) }
   let copied = 0
@@ -35,8 +46,9 @@ export const applyJsonPatch = (document: unknown, operations: unknown): Patched 
       if (copied > MOST_COPIED) return { refused: { code: 422, message: `the JSON patch copies more than ${MOST_COPIED} bytes` } }
     }
     if (fits && (applyPatch(holder, [moved])[0] ?? undefined) === undefined) continue
-    const why = operation.op === 'test' ? `testing value ${operation.path} failed` : `${operation.op} operation does not apply: doc is missing path: "${operation.path}": missing value`
-    return { refused: { code: 422, message: `the server rejected our request due to an error in our request: ${why}` } }
+    const path = operation.path.slice(0, LONGEST_SHOWN)
+    const why = operation.op === 'test' ? `testing value ${path} failed` : `${operation.op} operation does not apply: doc is missing path: "${path}": missing value`
+    return rejected(why)
   }
   return { ok: holder.document }
 }

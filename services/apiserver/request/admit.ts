@@ -2,7 +2,7 @@
  * Admission: what the cluster's state has to say about a write. Changes the object in place; returns what the write
  * reserves (cluster IPs, node ports) until it is folded.
  */
-import { addTokenVolume, admitPod } from '#events/core/pod/admit.ts'
+import { addTokenVolume, admitPod, tolerateLoss } from '#events/core/pod/admit.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
@@ -32,6 +32,7 @@ export const admitUpdate = (kind: Kind, intent: Intent, object: KubeObject, old:
   if ((intent.subresource ?? '') !== '') return []
   // Labels on a role may be changed by who could not grant what it grants.
   if (kind.group === 'rbac.authorization.k8s.io' && !['rules', 'subjects', 'roleRef', 'aggregationRule'].every((field) => same(object[field], old[field]))) checkEscalation(context.view, context.user, kind, object)
+  if (kind.group === '' && kind.resource === 'pods' && object.metadata.annotations?.[MIRROR] === undefined) tolerateLoss(object)
   if (kind.group === '' && kind.resource === 'services') return allocateService(object, old, context)
   return []
 }

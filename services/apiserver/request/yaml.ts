@@ -2,7 +2,7 @@
  * YAML as the API server's Go library reads it: 1.1's booleans, octal numbers and merge keys, but neither its times nor
  * its sexagesimals. From anybody, so depth and what aliases expand to are bounded; and fast, because it blocks the server.
  */
-import { boolYaml11Tag, CORE_SCHEMA, floatCoreTag, floatYaml11Tag, intCoreTag, intYaml11Tag, loadAll, mergeTag, NOT_RESOLVED, YAMLException } from 'js-yaml'
+import { boolYaml11Tag, CORE_SCHEMA, defineScalarTag, floatCoreTag, floatYaml11Tag, intCoreTag, intYaml11Tag, loadAll, mergeTag, NOT_RESOLVED, YAMLException } from 'js-yaml'
 import { DEEPEST } from '#events/schema/depth.ts'
 
 /** Values that a document's aliases may stand for together; upstream's library allows some times that, and takes long. */
@@ -25,7 +25,13 @@ const either =
 
 const LETTERS: Readonly<Record<string, boolean>> = { y: true, Y: true, n: false, N: false }
 
+/** Go reads what it has no type for as text, and binary as the text it stands for. */
+const other = (prefix: string): ReturnType<typeof defineScalarTag<string>> => defineScalarTag(prefix, { matchByTagPrefix: true, resolve: (source) => source, identify: () => false })
+const binary = defineScalarTag('tag:yaml.org,2002:binary', { resolve: (source) => Buffer.from(source, 'base64').toString('utf8'), identify: () => false })
+
 const SCHEMA = CORE_SCHEMA.withTags(
+  binary,
+  other('!'),
   mergeTag,
   { ...boolYaml11Tag, resolve: (source, explicit, tag) => LETTERS[source] ?? boolYaml11Tag.resolve(source, explicit, tag) },
   { ...intYaml11Tag, resolve: either(intYaml11Tag.resolve, intCoreTag.resolve) },

@@ -83,10 +83,15 @@ const carryMetadata = (object: KubeObject, old: KubeObject, kind: Kind, intent: 
   const before = old.metadata
   meta.name = intent.name
   if (kind.namespaced) meta.namespace = intent.namespace
-  for (const field of ['uid', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'generation', 'generateName'] as const) {
+  else delete meta.namespace
+  for (const field of ['uid', 'generation', 'generateName'] as const) {
     if (before[field] === undefined) delete meta[field]
     else (meta as Record<string, unknown>)[field] = before[field]
   }
+  // What is left out is filled in; what is said must be so, or is refused as a change of what can't change.
+  meta.creationTimestamp ??= before.creationTimestamp as string
+  if (before.deletionTimestamp !== undefined) meta.deletionTimestamp = before.deletionTimestamp
+  if (before.deletionGracePeriodSeconds !== undefined) meta.deletionGracePeriodSeconds ??= before.deletionGracePeriodSeconds
   if (meta.managedFields === undefined && before.managedFields !== undefined) meta.managedFields = before.managedFields
 }
 

@@ -106,7 +106,11 @@ const lists: readonly Case[] = [
   ['a token made up', 'GET', `${MAPS}?continue=${Buffer.from('{"v":-1,"k":"a","t":1e300}').toString('base64url')}`, undefined, 400, /^continue key is not valid/],
   ['a moment that can not be decoded', 'GET', `/at/%zz${MAPS}`, undefined, 400, /^"%zz" is not a moment/],
   ['a moment before all time', 'GET', `/at/-99999999999999d${MAPS}`, undefined, 410, /there is nothing to read at -99999999999999d$/],
-  ['a copy from nowhere', 'PATCH', `${MAPS}/a`, '[{"op":"copy","path":""}]', 400, /^error decoding patch: invalid path/, 'application/json-patch+json']
+  ['a copy from nowhere', 'PATCH', `${MAPS}/a`, '[{"op":"copy","path":""}]', 422, /rejected our request.*invalid path/, 'application/json-patch+json'],
+  ['a patch that deletes', 'PATCH', `${MAPS}/a`, '{"metadata":{"deletionTimestamp":"2020-01-01T00:00:00Z"}}', 422, /metadata\.deletionTimestamp: Invalid value: "2020-01-01T00:00:00Z": field is immutable$/, MERGE],
+  ['a patch of when it began', 'PATCH', `${MAPS}/a`, '{"metadata":{"creationTimestamp":"2020-01-01T00:00:00Z"}}', 422, /metadata\.creationTimestamp: Invalid value: "2020-01-01T00:00:00Z": field is immutable$/, MERGE],
+  ['an aggregation of nothing', 'POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', '{"metadata":{"name":"a"},"aggregationRule":{}}', 422, /aggregationRule\.clusterRoleSelectors: Required value: at least one clusterRoleSelector required if aggregationRule is non-nil$/],
+  ['an aggregation by no operator', 'POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', '{"metadata":{"name":"a"},"aggregationRule":{"clusterRoleSelectors":[{"matchExpressions":[{"key":"a","operator":"x"}]}]}}', 422, /clusterRoleSelectors\[0\]\.matchExpressions\[0\]\.operator: Invalid value: "x"/]
 ]
 
 for (const [name, cases] of Object.entries({ bodies, options, reviews, lists })) {
@@ -147,6 +151,7 @@ good('in YAML read as upstream reads them', async () => {
   for (const [text, value] of [['1:20', '1:20'], ['12:30:45', '12:30:45'], ['2001-01-01', '2001-01-01'], ['~', ''], ['"yes"', 'yes'], ['=', '=']] as const) assert.equal((await yaml(`metadata: {name: a}\ndata: {v: ${text}}`)).object['data'], { v: value }, text)
   for (const text of ['yes', 'on', 'NO', 'y', '0644', '0o644', '0x10', '1_000', '1e3', '1.10']) assert.is((await yaml(`metadata: {name: a}\ndata: {v: ${text}}`)).code, 400, `${text} is no text in YAML 1.1`)
   assert.equal((await yaml('x: &x {a: b}\nmetadata: {name: a}\ndata:\n  <<: *x\n  c: d')).object['data'], { a: 'b', c: 'd' })
+  for (const [text, value] of [['!!binary aGVsbG8=', 'hello'], ['!mine x', 'x'], ['!!str 5', '5']] as const) assert.equal((await yaml(`metadata: {name: a}\ndata: {v: ${text}}`)).object['data'], { v: value }, text)
   assert.is((await yaml('---\nmetadata: {name: a}\n---\nmetadata: {name: b}')).code, 201, 'of several documents the first counts')
   const twice = await yaml('metadata: {name: a}\ndata:\n  a: x\n  a: z')
   assert.equal(twice.object['data'], { a: 'z' })
@@ -187,5 +192,28 @@ good('may ask for any grace period', async () => {
   }
   assert.equal(await graceOf('long', 9_000_000_000_000), [9_000_000_000_000, '9999-12-31T23:59:59Z'])
   assert.is((await graceOf('negative', -5))[0], 1, 'less than no time is a second')
+})
+good('send back what they once wrote, less what was filled in', async () => {
+  const written = { metadata: { name: 'again' }, spec: { containers: [{ name: 'a', image: 'a' }] } }
+  const { object } = await server.json('POST', `${N}/pods`, written)
+  const { tolerations, ...spec } = object['spec'] as Record<string, unknown>
+  assert.is((tolerations as unknown[]).length, 2)
+  const again = await server.json('PUT', `${N}/pods/again`, { ...object, spec })
+  assert.is(again.code, 200)
+  assert.equal(again.object['spec'].tolerations, tolerations)
+})
+good('say the same by an empty list as by none', async () => {
+  const labels = { a: 'b' }
+  const { object } = await server.json('POST', '/apis/apps/v1/namespaces/default/deployments', { metadata: { name: 'a' }, spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers: [{ name: 'a', image: 'a' }] } } } })
+  const sent = structuredClone(object)
+  sent['spec'].selector.matchExpressions = []
+  assert.is((await server.json('PUT', '/apis/apps/v1/namespaces/default/deployments/a', sent)).code, 200)
+})
+good('of what is in no namespace may name one, to no effect', async () => {
+  const name = 'no-namespace'
+  const role = '/apis/rbac.authorization.k8s.io/v1/clusterroles'
+  const { object } = await server.json('POST', role, { metadata: { name } })
+  const sent = await server.json('PUT', `${role}/${name}`, { ...object, metadata: { ...object.metadata, namespace: 'x' } })
+  assert.equal([sent.code, sent.object.metadata.namespace], [200, undefined])
 })
 good.run()

@@ -41,10 +41,10 @@ const NOWHERE: readonly (readonly [what: string, operation: unknown, code: numbe
   ['to what is inherited', { op: 'remove', path: '/toString' }, 422],
   ['from what is inherited', { op: 'copy', from: '/list/map', path: '/x' }, 422],
   ['through what is inherited', { op: 'add', path: '/valueOf/name', value: 1 }, 422],
-  ['through a prototype', { op: 'add', path: '/__proto__/x', value: 1 }, 400],
-  ['through a constructor', { op: 'add', path: '/constructor/prototype/x', value: 1 }, 400],
-  ['from nowhere', { op: 'copy', path: '/x' }, 400],
-  ['without a slash', { op: 'add', path: 'x', value: 1 }, 400],
+  ['through a prototype', { op: 'add', path: '/__proto__/x', value: 1 }, 422],
+  ['through a constructor', { op: 'add', path: '/constructor/prototype/x', value: 1 }, 422],
+  ['from nowhere', { op: 'copy', path: '/x' }, 422],
+  ['without a slash', { op: 'add', path: 'x', value: 1 }, 422],
   ['with a number', { op: 'add', path: 5, value: 1 }, 400]
 ]
 for (const [what, operation, code] of NOWHERE)
