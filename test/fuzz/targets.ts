@@ -87,6 +87,7 @@ export const startInProcess = async (): Promise<Running> => {
     send: (sent, ms) => server.send(sent, ms),
     begin: (sent, ms) => beginOver(server.agent, '127.0.0.1', server.port, sent, ms),
     renew: () => seed(target.send),
+    alone: true,
     mistakes: () => server.errors.splice(0)
   }
   await target.renew()
@@ -122,6 +123,7 @@ export const connectTo = async (url: string | undefined, path: string): Promise<
     send: (sent, ms) => sendOver(agent, hostname, Number(port), { ...sent, headers: { ...basic, ...sent.headers } }, ms),
     begin: (sent, ms) => beginOver(agent, hostname, Number(port), sent, ms, basic),
     renew: () => seed(target.send),
+    alone: false,
     mistakes: () => []
   }
   await target.renew()
