@@ -36,15 +36,23 @@ const LIMIT = 20_000
 const LOOK_BACK = 100
 /** Who waits this long for an answer may have asked another API server by now. */
 const ASKED_AGAIN_MS = 1_000
-/** Recent results, by intent id: a repeated delivery gets the same answer. */
+/** Recent results, by who asked and intent id: a repeated delivery gets the same answer. */
 const REMEMBERED = 20_000
+/** Characters of the objects among them: of large ones fewer are kept. The log is asked for what is forgotten. */
+const REMEMBERED_SIZE = 64 * 1024 * 1024
+
+interface Remembered {
+  readonly result: Promise<IntentResult>
+  size: number
+}
 
 export class ApiDecider implements Decider {
   readonly #options: DeciderOptions
   readonly #committers: ReadonlyMap<string, Committer>
   readonly #inFlight = new Map<string, Promise<unknown>>()
   readonly #reserved = new Set<string>()
-  readonly #recent = new Map<string, Promise<IntentResult>>()
+  readonly #recent = new Map<string, Remembered>()
+  #recentSize = 0
   #waiting = 0
 
   constructor(options: DeciderOptions) {
@@ -52,14 +60,31 @@ export class ApiDecider implements Decider {
     this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock)]))
   }
   submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
-    const known = this.#recent.get(intent.id)
-    if (known !== undefined) return known
-    const result = this.#submit(intent, user)
-    this.#recent.set(intent.id, result)
-    if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value as string)
-    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log.
-    result.catch(() => this.#recent.delete(intent.id))
-    return result
+    // Ids are the client's to choose: only who asked may have the answer.
+    const asked = `${user.username} ${intent.id}`
+    const known = this.#recent.get(asked)
+    if (known !== undefined) return known.result
+    const remembered: Remembered = { result: this.#submit(intent, user), size: 0 }
+    this.#recent.set(asked, remembered)
+    remembered.result.then(
+      (result) => {
+        if (this.#recent.get(asked) !== remembered) return
+        remembered.size = result.ok ? (result.text?.length ?? 0) : 0
+        this.#recentSize += remembered.size
+        this.#forget()
+      },
+      // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log.
+      () => this.#recent.delete(asked)
+    )
+    return remembered.result
+  }
+  /** The oldest go first. */
+  #forget(): void {
+    for (const [asked, { size }] of this.#recent) {
+      if (this.#recent.size <= REMEMBERED && this.#recentSize <= REMEMBERED_SIZE) return
+      this.#recent.delete(asked)
+      this.#recentSize -= size
+    }
   }
   async #submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
     if (this.#waiting >= LIMIT) return { ok: false, status: tooManyRequests('the server has too many writes waiting; try again', 1).status }

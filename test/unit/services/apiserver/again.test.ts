@@ -45,7 +45,26 @@ again('an object that is gone went once', async () => {
   const anew = await other().submit({ ...about, id: 'other', again: true }, ADMIN)
   assert.is(anew.ok ? '' : anew.status.reason, 'NotFound')
 })
-again('nobody gets the answer to what somebody else asked', async () => {
+again('an answer is not kept for ever: the log has it', async () => {
+  const first = { ...patch('small', 's'), name: 'kept' }
+  accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kept' } }))
+  const answer = accepted(await api.decider.submit(first, ADMIN))
+  let asked = 0
+  const { get } = api.logs.EVENTS
+  api.logs.EVENTS.get = (sequence) => {
+    asked += 1
+    return get.call(api.logs.EVENTS, sequence)
+  }
+  assert.equal(accepted(await api.decider.submit(first, ADMIN)), answer)
+  assert.is(asked, 0, 'what was just said needs no look')
+  for (let round = 0; round < 70; round++) accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `large-${round}` }, data: { large: 'x'.repeat(1_000_000) } }))
+  assert.equal(accepted(await api.decider.submit(first, ADMIN)), answer)
+  assert.ok(asked > 0, 'seventy megabytes later it is forgotten')
+})
+again('nobody gets the answer to what somebody else asked, here or elsewhere', async () => {
+  const first = { ...patch('mine', 'y'), name: 'kept' }
+  accepted(await api.decider.submit(first, ADMIN))
+  assert.not((await api.decider.submit(first, { username: 'mallory', groups: ['system:authenticated'] })).ok)
   const result = await other().submit({ ...patch('two', 'y'), again: true }, { username: 'mallory', groups: ['system:authenticated'] })
   assert.not(result.ok)
 })
