@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encodeEvent, UnencodableEvent, type NewEvent } from '#events/Event.ts'
-import type { IntentResult } from '#events/Intent.ts'
+import type { Intent, IntentResult } from '#events/Intent.ts'
 import { Refusal } from '#events/Refusal.ts'
 import { intentOf } from '#services/apiserver/door/check.ts'
-import { answerIntents } from '#services/apiserver/door/door.ts'
+import { answerIntents, userOf } from '#services/apiserver/door/door.ts'
 import { startTestApi, type TestApi } from '../../../support/api.ts'
 
 type Json = Record<string, unknown>
@@ -146,9 +146,22 @@ door('knows nobody by a broken subject', async () => {
   for (const token of ['nobody', 'node-%zz', '']) assert.match(await ask(GOOD, token), /^401 Unauthorized/)
 })
 door('answers a mistake of our own at once, and reports it', async () => {
-  api = { ...api, decider: { submit: () => Promise.reject(new TypeError('a mistake')) } as unknown as TestApi['decider'] }
-  assert.match(await ask(GOOD), /^500 Internal error occurred/)
-  assert.is(errors.length, 1)
+  const mistakes = [new TypeError('a mistake'), new UnencodableEvent('a header of two lines')]
+  for (const mistake of mistakes) {
+    api = { ...api, decider: { submit: () => Promise.reject(mistake) } as unknown as TestApi['decider'] }
+    assert.match(await ask(GOOD), /^500 Internal error occurred/)
+  }
+  assert.equal(errors, mistakes)
+})
+door('tells at once of an event that can not be written, instead of asking the log what became of it', async () => {
+  const began = performance.now()
+  const { verb, ref, version, namespace, name, object, source } = GOOD
+  const intent = { id: 'a\r\nb', verb, ref, version, namespace, name, object, source } as unknown as Intent
+  await api.decider.submit(intent, userOf('admin')).then(
+    () => assert.unreachable('it was written'),
+    (error: unknown) => assert.instance(error, UnencodableEvent)
+  )
+  assert.ok(performance.now() - began < 500)
 })
 door('is silent about what it can not know, so that the client asks again', async () => {
   api = { ...api, decider: { submit: () => Promise.reject(new Error('no acknowledgement')) } as unknown as TestApi['decider'] }

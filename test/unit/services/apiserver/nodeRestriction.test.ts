@@ -7,9 +7,11 @@ import type { UserInfo } from '#events/Intent.ts'
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import { Refusal } from '#events/Refusal.ts'
+import { nodeRefusal, type NodeRequest } from '#projections/NodeRestriction.ts'
 import { Objects } from '#projections/Objects.ts'
 import { restrictNode, restrictToken, type BoundTo, type NodeWrite } from '#services/apiserver/admission/nodeRestriction.ts'
 import { accepted, refused, startTestApi, type TestApi } from '../../../support/api.ts'
+import { startTestServer } from '../../../support/server.ts'
 
 type Json = Record<string, unknown>
 
@@ -35,8 +37,8 @@ const put = (object: KubeObject): void => {
   view.apply(facts, bodyOf(object))
 }
 put(nodeObject('mynode'))
-put(podOf('mypod', 'mynode', false))
-put(podOf('otherpod', 'othernode', false))
+put(podOf('mypod', 'mynode', false, {}, { serviceAccountName: 'mine' }))
+put(podOf('otherpod', 'othernode', false, {}, { serviceAccountName: 'theirs' }))
 
 /** The refusal's message; '' when it may be written. */
 const told = (write: Partial<NodeWrite> & Pick<NodeWrite, 'operation' | 'kind'>, user: UserInfo = MYNODE): string => {
@@ -95,6 +97,12 @@ pods('keep their labels in a status update', () => {
   // The agent's own reports name the pod and its status only, and a status write changes nothing else.
   says(status(podOf('p', 'mynode', false), ab), ALLOWED)
 })
+pods('keep their claims in a status update', () => {
+  const claims = (...names: readonly string[]): KubeObject => ({ ...podOf('p', 'mynode', false), status: { resourceClaimStatuses: names.map((name) => ({ name })) } })
+  const write = (object: KubeObject, old: KubeObject): Parameters<typeof told>[0] => ({ operation: 'UPDATE', kind: PODS, subresource: 'status', object, old })
+  says(write(claims('a'), claims('b')), 'node "mynode" cannot update resource claim statues')
+  says(write(claims('a'), claims('a')), ALLOWED)
+})
 pods('that are not there are not found', () => {
   says({ operation: 'DELETE', kind: PODS, name: 'unknown' }, 'pods "unknown" not found')
   says({ operation: 'CREATE', kind: PODS, subresource: 'eviction', name: 'unknown' }, 'pods "unknown" not found')
@@ -114,6 +122,11 @@ const OWNERS: readonly (readonly [what: string, owners: readonly OwnerReference[
   ['by an earlier node of the name', [owner('mynode', { uid: 'old' })], 'node mynode UID mismatch: expected old got mynode-uid']
 ]
 for (const [what, ownerReferences, expected] of OWNERS) mirrors(`owned ${what}`, () => says(mirrored({ ownerReferences }), expected))
+
+mirrors("of a node that is not there are nobody's", () => {
+  const user: UserInfo = { username: 'system:node:unknown', groups: ['system:nodes', 'system:authenticated'] }
+  assert.is(told({ operation: 'CREATE', kind: PODS, object: podOf('p', 'unknown', true) }, user), 'nodes "unknown" not found')
+})
 
 const container = (more: Json): Json => ({ containers: [{ name: 'a', image: 'a', ...more }] })
 const volume = (source: Json): Json => ({ volumes: [{ name: 'v', ...source }] })
@@ -166,6 +179,11 @@ nodes('are made with their own labels, and taints', () => {
   says({ operation: 'CREATE', kind: NODES, object: mine(labelled('v', ...OWN)) }, ALLOWED)
   says({ operation: 'CREATE', kind: NODES, object: mine(labelled('v', ...OWN, ...STEERING)) }, `nodes "mynode" is forbidden: node "mynode" is not allowed to set the following labels: ${TOLD}`)
   says({ operation: 'CREATE', kind: NODES, object: mine({}, { configSource: {} }) }, 'node "mynode" is not allowed to create pods with a non-nil configSource')
+})
+nodes('keep where their configuration comes from', () => {
+  says(updated(mine({}, { configSource: { a: 1 } }), mine()), 'node "mynode" is not allowed to update configSource to a new non-nil configSource')
+  says(updated(mine({}, { configSource: { a: 1 } }), mine({}, { configSource: { a: 1 } })), ALLOWED)
+  says(updated(mine(), mine({}, { configSource: { a: 1 } })), ALLOWED)
 })
 nodes('keep the labels that steer workloads', () => {
   says(updated(mine(labelled('v', ...OWN)), mine()), ALLOWED)
@@ -229,6 +247,44 @@ for (const [what, bound, expected] of TOKENS)
     assert.ok(expected === '' ? message === '' : message.includes(expected), message)
   })
 
+const asking = suite('what a node may ask')
+const NONE = "no relationship found between node 'mynode' and this object"
+/** Upstream's words; undefined where its role or admission has the last word. */
+const ASKED: readonly (readonly [verb: string, resource: string, name: string, refusal: string | undefined, namespace?: string])[] = [
+  ['get', 'nodes', 'mynode', undefined],
+  ['get', 'nodes', 'othernode', "node 'mynode' cannot read 'othernode', only its own Node object"],
+  ['list', 'nodes', '', "node 'mynode' cannot read all nodes, only its own Node object"],
+  ['patch', 'nodes', 'othernode', undefined],
+  ['get', 'pods', 'mypod', undefined, 'ns'],
+  ['get', 'pods', 'otherpod', NONE, 'ns'],
+  ['get', 'pods', 'gone', NONE, 'ns'],
+  ['get', 'pods/log', 'mypod', 'cannot get subresource', 'ns'],
+  ['list', 'pods', '', 'can only list/watch pods with spec.nodeName field selector'],
+  ['create', 'pods/eviction', 'otherpod', undefined, 'ns'],
+  ['delete', 'pods', 'otherpod', undefined, 'ns'],
+  ['get', 'serviceaccounts', 'mine', undefined, 'ns'],
+  ['get', 'serviceaccounts', 'theirs', NONE, 'ns'],
+  ['get', 'serviceaccounts', 'mine', NONE, 'elsewhere'],
+  ['create', 'serviceaccounts/token', 'mine', undefined, 'ns'],
+  ['create', 'serviceaccounts/token', 'theirs', NONE, 'ns'],
+  ['create', 'serviceaccounts/token', '', 'can only create tokens for individual service accounts', 'ns'],
+  ['delete', 'serviceaccounts', 'mine', 'can only create tokens for individual service accounts', 'ns'],
+  ['create', 'serviceaccounts', 'mine', 'can only create token subresource of serviceaccount', 'ns'],
+  ['get', 'leases', 'mynode', undefined, 'kube-node-lease'],
+  ['get', 'leases', 'othernode', 'can only access node lease with the same name as the requesting node', 'kube-node-lease'],
+  ['get', 'leases', 'mynode', 'can only access leases in the "kube-node-lease" system namespace', 'kube-system'],
+  ['list', 'leases', '', 'can only get, create, update, patch, or delete a node lease', 'kube-node-lease'],
+  ['create', 'leases', '', undefined, 'kube-node-lease'],
+  ['get', 'configmaps', 'any', undefined, 'ns']
+]
+for (const [verb, what, name, refusal, namespace = ''] of ASKED)
+  asking(`${verb} ${what} ${namespace}/${name}: ${refusal === undefined ? 'yes' : 'no'}`, () => {
+    const [resource = '', subresource = ''] = what.split('/')
+    const request: NodeRequest = { verb, group: resource === 'leases' ? 'coordination.k8s.io' : '', resource, subresource, namespace, name }
+    assert.is(nodeRefusal(view, 'mynode', request), refusal)
+    assert.is(nodeRefusal(view, '', request), 'unknown node for user "system:node:"')
+  })
+
 const decided = suite("a node's agent")
 let api: TestApi
 decided.before(async () => {
@@ -284,4 +340,23 @@ decided('and nobody else makes a mirror pod into another pod', async () => {
   assert.match(refused(await api.submit({ verb: 'patch', ref: PODS, namespace: 'default', name: 'otherpod', patch: { type: 'application/merge-patch+json', body: { metadata: { annotations: { [MIRROR]: 'x' } } } } })), /may not add mirror pod annotation/)
 })
 
-for (const part of [pods, mirrors, nodes, decided]) part.run()
+decided('and gets tokens only for the pods it runs, whatever its role', async () => {
+  const server = await startTestServer()
+  try {
+    const rbac = '/apis/rbac.authorization.k8s.io/v1'
+    await server.json('POST', `${rbac}/clusterroles`, { metadata: { name: 'tokens' }, rules: [{ apiGroups: [''], resources: ['serviceaccounts/token'], verbs: ['create'] }] })
+    await server.json('POST', `${rbac}/clusterrolebindings`, { metadata: { name: 'tokens' }, roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'tokens' }, subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:nodes' }] })
+    const made = await server.json('POST', '/api/v1/namespaces/default/pods', { metadata: { name: 'mypod' }, spec: { nodeName: 'mynode', containers: [{ name: 'a', image: 'a' }] } })
+    const ask = async (boundObjectRef: unknown): Promise<readonly [number, string]> => {
+      const headers = { 'content-type': 'application/json', 'impersonate-user': 'system:node:mynode', 'impersonate-group': 'system:nodes' }
+      const { code, text } = await server.send({ method: 'POST', path: '/api/v1/namespaces/default/serviceaccounts/default/token', headers, body: JSON.stringify({ spec: { boundObjectRef } }) })
+      return [code, (JSON.parse(text) as { message?: string }).message ?? '']
+    }
+    assert.equal(await ask(undefined), [403, 'serviceaccounts "default" is forbidden: node requested token not bound to a pod'])
+    assert.is((await ask({ apiVersion: 'v1', kind: 'Pod', name: 'mypod', uid: made.object.metadata.uid }))[0], 201)
+  } finally {
+    await server.stop()
+  }
+})
+
+for (const part of [pods, mirrors, nodes, asking, decided]) part.run()
