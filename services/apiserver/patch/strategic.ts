@@ -13,6 +13,9 @@ const RETAIN = '$retainKeys'
 const ORDER = '$setElementOrder/'
 const DELETE_PRIMITIVES = '$deleteFromPrimitiveList/'
 
+/** Characters of a directive in a message. */
+const LONGEST_SHOWN = 64
+
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The patched document; the given one is not touched. */
@@ -20,17 +23,22 @@ export const applyStrategicMergePatch = (type: TypeSchema, original: unknown, pa
 
 const childType = (field: FieldSchema | undefined): TypeSchema | undefined => (field?.type === 'object' && field.ref !== undefined ? typeNamed(field.ref) : undefined)
 
-const mergeObject = (type: TypeSchema | undefined, original: Json, patch: Json): Json => {
+/** What the patch's directive alone makes of the object; undefined when it is to be merged. */
+const directed = (patch: Json): Json | undefined => {
   const directive = patch[DIRECTIVE]
-  if (directive !== undefined) {
-    if (directive === 'replace') return withoutDirectives(patch)
-    if (directive === 'delete') return {}
-    if (directive !== 'merge') throw badRequest(`error when patching: unknown patch type [${String(directive)}]`)
-  }
+  if (directive === undefined || directive === 'merge') return undefined
+  if (directive === 'replace') return withoutDirectives(patch)
+  if (directive === 'delete') return {}
+  throw badRequest(`unknown patch type: ${JSON.stringify(directive).slice(0, LONGEST_SHOWN)}`)
+}
+
+const mergeObject = (type: TypeSchema | undefined, original: Json, patch: Json): Json => {
+  const whole = directed(patch)
+  if (whole !== undefined) return whole
   const merged: Json = { ...original }
   const retain = patch[RETAIN]
   if (retain !== undefined) {
-    if (!Array.isArray(retain)) throw badRequest('error when patching: the value of $retainKeys must be a list')
+    if (!Array.isArray(retain)) throw badRequest('invalid patch format of retainKeys')
     const retained = new Set(retain)
     for (const key of Object.keys(merged)) if (!retained.has(key)) delete merged[key]
   }
@@ -70,8 +78,9 @@ const mergeValue = (field: FieldSchema | undefined, original: unknown, value: un
   if (!isObject(value)) return value
   if (field?.type === 'object') return mergeObject(childType(field), isObject(original) ? original : {}, value)
   if (field?.type === 'map' || field?.type === 'any' || field === undefined) {
-    if (value[DIRECTIVE] === 'replace') return withoutDirectives(value)
-    return applyMergePatch(original, value)
+    if (!(DIRECTIVE in value) || field?.type === 'any') return applyMergePatch(original, value)
+    const { [DIRECTIVE]: _, ...merged } = value
+    return directed(value) ?? applyMergePatch(original, merged)
   }
   return structuredClone(value)
 }

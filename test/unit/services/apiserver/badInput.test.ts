@@ -9,9 +9,11 @@ const N = '/api/v1/namespaces/default'
 const MAPS = `${N}/configmaps`
 const YAML = 'application/yaml'
 const MERGE = 'application/merge-patch+json'
+const STRATEGIC = 'application/strategic-merge-patch+json'
 const APPLY = 'application/apply-patch+yaml'
 const AUTHORIZATION = '/apis/authorization.k8s.io/v1'
 const AUTHENTICATION = '/apis/authentication.k8s.io/v1'
+const TOKEN = `${N}/serviceaccounts/default/token`
 const STRUCT = 'struct \\{ APIVersion string "json:\\\\"apiVersion,omitempty\\\\""; Kind string "json:\\\\"kind,omitempty\\\\"" \\}'
 const unrecognized = (why: string, kind = 'ConfigMap'): RegExp => new RegExp(`^the object provided is unrecognized \\(must be of type ${kind}\\): ${why}`)
 const cannot = (why: string, kind = 'ConfigMap'): RegExp => new RegExp(`^${kind} in version "v1" cannot be handled as a ${kind}: ${why}$`)
@@ -58,10 +60,12 @@ const options: readonly Case[] = [
   ['a long field manager', 'PUT', `${MAPS}/a?fieldManager=${'a'.repeat(129)}`, '{}', 422, /^UpdateOptions\.meta\.k8s\.io "" is invalid: fieldManager: Too long: may not be more than 128 bytes$/],
   ['force without apply', 'PATCH', `${MAPS}/a?force=true`, '{}', 422, /^PatchOptions\.meta\.k8s\.io "" is invalid: force: Forbidden: may not be specified for non-apply patch$/, MERGE],
   ['apply without a manager', 'PATCH', `${MAPS}/a`, '{}', 422, /^PatchOptions\.meta\.k8s\.io "" is invalid: fieldManager: Required value: is required for apply patch$/, APPLY],
+  ['apply without a manager, to be looked at as never', 'PATCH', `${MAPS}/a?fieldValidation=y`, '{}', 422, /^PatchOptions\.meta\.k8s\.io "" is invalid: \[fieldManager: Required value: is required for apply patch, fieldValidation: Unsupported value: "y"/, APPLY],
   ['a grace period that is no number', 'DELETE', `${MAPS}/a?gracePeriodSeconds=x`, undefined, 400, /^strconv\.ParseInt: parsing "x": invalid syntax$/],
   ['a grace period beyond 64 bits', 'DELETE', `${MAPS}/a?gracePeriodSeconds=9223372036854775808`, undefined, 400, /^strconv\.ParseInt: parsing "9223372036854775808": value out of range$/],
   ['an unknown policy', 'DELETE', `${MAPS}/a?propagationPolicy=x`, undefined, 422, /^DeleteOptions\.meta\.k8s\.io "" is invalid: propagationPolicy: Unsupported value: "x": supported values: "Foreground", "Background", "Orphan", "nil"$/],
   ['delete options that are a list', 'DELETE', `${MAPS}/a`, '[]', 400, /cannot unmarshal array into Go value/],
+  ['a number for the kind of the delete options', 'DELETE', `${MAPS}/a`, '{"kind":5}', 400, /json: cannot unmarshal number into Go struct field \.kind of type string/],
   ['delete options of another kind', 'DELETE', `${MAPS}/a`, '{"kind":"Pod","apiVersion":"v1"}', 400, /^no kind "Pod" is registered for version "v1"/],
   ['preconditions that are a list', 'DELETE', `${MAPS}/a`, '{"preconditions":[]}', 400, /^json: cannot unmarshal array into Go struct field DeleteOptions\.preconditions of type v1\.Preconditions$/],
   ['a patch of another type', 'PATCH', `${MAPS}/a`, '{}', 415, /application\/merge-patch\+json/, 'application/json']
@@ -74,18 +78,27 @@ const reviews: readonly Case[] = [
   ['two questions', 'POST', `${AUTHORIZATION}/selfsubjectaccessreviews`, '{"spec":{"resourceAttributes":{},"nonResourceAttributes":{}}}', 422, /spec\.nonResourceAttributes: Invalid value: \{\}: cannot be specified in combination with resourceAttributes$/],
   ['a name', 'POST', `${AUTHORIZATION}/selfsubjectaccessreviews`, '{"metadata":{"name":"a"},"spec":{"resourceAttributes":{}}}', 422, /metadata: Invalid value: \{"name":"a"\}: must be empty$/],
   ['another namespace', 'POST', `${AUTHORIZATION}/namespaces/default/localsubjectaccessreviews`, '{"spec":{"user":"a","resourceAttributes":{"namespace":"x"}}}', 422, /spec\.resourceAttributes\.namespace: Invalid value: "x": must match metadata\.namespace$/],
+  ['a path in a namespace', 'POST', `${AUTHORIZATION}/namespaces/default/localsubjectaccessreviews`, '{"spec":{"user":"a","nonResourceAttributes":{"path":"/"}}}', 422, /spec\.nonResourceAttributes: Invalid value: \{"path":"\/"\}: disallowed on this kind of request$/],
+  ["a namespace besides the path's", 'POST', `${AUTHORIZATION}/namespaces/default/localsubjectaccessreviews`, '{"metadata":{"namespace":"x"},"spec":{"user":"a","resourceAttributes":{"namespace":"default"}}}', 400, /^the namespace of the provided object does not match the namespace sent on the request$/],
   ['rules of no namespace', 'POST', `${AUTHORIZATION}/selfsubjectrulesreviews`, '{}', 400, /^no namespace on request$/],
   ['no token', 'POST', `${AUTHENTICATION}/tokenreviews`, '{}', 400, /^token is required for TokenReview in authentication$/],
   ['a list', 'POST', `${AUTHENTICATION}/selfsubjectreviews`, '[]', 400, unrecognized("couldn't get version/kind; json parse error: json: cannot unmarshal array", 'SelfSubjectReview')],
   ['a moment of the past', 'POST', `/at/-1s${AUTHORIZATION}/subjectaccessreviews`, '{"spec":{"user":"a","resourceAttributes":{}}}', 405, /^this is the past/],
   ['a name in the path', 'POST', `${AUTHORIZATION}/subjectaccessreviews/a`, '{}', 404, /could not find the requested resource/],
   ['a namespace in the path', 'POST', `${AUTHORIZATION}/namespaces/default/subjectaccessreviews`, '{}', 404, /could not find the requested resource/],
-  ['text for a token request', 'POST', `${N}/serviceaccounts/default/token`, '"x"', 400, unrecognized("couldn't get version/kind", 'TokenRequest')],
-  ['text for its audiences', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"audiences":"x"}}', 400, cannot('json: cannot unmarshal string into Go struct field TokenRequestSpec\\.spec\\.audiences of type \\[\\]string', 'TokenRequest')],
-  ['text for its time', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"expirationSeconds":"x"}}', 400, cannot('json: cannot unmarshal string into Go struct field TokenRequestSpec\\.spec\\.expirationSeconds of type int64', 'TokenRequest')],
-  ['a short time', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"expirationSeconds":599}}', 422, /^TokenRequest\.authentication\.k8s\.io "" is invalid: spec\.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes$/],
-  ['a token for a pod that is not there', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"nope"}}}', 404, /^pods "nope" not found$/],
-  ['a token for a node', 'POST', `${N}/serviceaccounts/default/token`, '{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Node","name":"n"}}}', 400, /^cannot bind token to object of type \/v1, Kind=Node$/],
+  ['text for a token request', 'POST', TOKEN, '"x"', 400, unrecognized("couldn't get version/kind", 'TokenRequest')],
+  ['text for its audiences', 'POST', TOKEN, '{"spec":{"audiences":"x"}}', 400, cannot('json: cannot unmarshal string into Go struct field TokenRequestSpec\\.spec\\.audiences of type \\[\\]string', 'TokenRequest')],
+  ['text for its time', 'POST', TOKEN, '{"spec":{"expirationSeconds":"x"}}', 400, cannot('json: cannot unmarshal string into Go struct field TokenRequestSpec\\.spec\\.expirationSeconds of type int64', 'TokenRequest')],
+  ['a short time', 'POST', TOKEN, '{"spec":{"expirationSeconds":599}}', 422, /^TokenRequest\.authentication\.k8s\.io "" is invalid: spec\.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes$/],
+  ['a token for a pod that is not there', 'POST', TOKEN, '{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"nope"}}}', 404, /^pods "nope" not found$/],
+  ['a token for a node', 'POST', TOKEN, '{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Node","name":"n"}}}', 400, /^cannot bind token to object of type \/v1, Kind=Node$/],
+  ['a long time', 'POST', TOKEN, '{"spec":{"expirationSeconds":4294967297}}', 422, /spec\.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2\^32 seconds$/],
+  ['a token in another namespace', 'POST', TOKEN, '{"metadata":{"namespace":"x"}}', 400, /^the namespace of the provided object does not match the namespace sent on the request$/],
+  ['a token of another name', 'POST', TOKEN, '{"metadata":{"name":"x"}}', 422, /^TokenRequest\.authentication\.k8s\.io "default" is invalid: metadata\.name: Invalid value: "x": must match the service account name if specified$/],
+  ['a token of an earlier account', 'POST', TOKEN, '{"metadata":{"uid":"old"}}', 409, /the UID in the token request \(old\) does not match the UID of the service account \([0-9a-f-]{36}\)$/],
+  ['a token of nobody', 'POST', `${N}/serviceaccounts/nobody/token`, '{}', 404, /^serviceaccounts "nobody" not found$/],
+  ['a token for a pod of another account', 'POST', TOKEN, '{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"theirs"}}}', 400, /^cannot bind token for serviceaccount "default" to pod running with different serviceaccount name\.$/],
+  ['a token for an earlier pod', 'POST', TOKEN, '{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"mine","uid":"old"}}}', 409, /the UID in the bound object reference \(old\) does not match the UID in record/],
   ['an object for a binding', 'POST', `${N}/pods/a/binding`, '{"target":{"name":{}}}', 400, cannot('json: cannot unmarshal object into Go struct field ObjectReference\\.target\\.name of type string', 'Binding')],
   ['a binding to nothing', 'POST', `${N}/pods/a/binding`, '{"metadata":{"name":"a"}}', 422, /^Binding "a" is invalid: target\.name: Required value$/]
 ]
@@ -99,6 +112,9 @@ const lists: readonly Case[] = [
   ['a match of nothing', 'GET', `${MAPS}?resourceVersionMatch=Exact`, undefined, 422, /^ListOptions\.meta\.k8s\.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided$/],
   ['an unknown match', 'GET', `${MAPS}?resourceVersionMatch=x&resourceVersion=1`, undefined, 422, /resourceVersionMatch: Unsupported value: "x": supported values: "Exact", "NotOlderThan", ""$/],
   ['an exact match of any version', 'GET', `${MAPS}?resourceVersionMatch=Exact&resourceVersion=0`, undefined, 422, /resourceVersionMatch "exact" is forbidden for resourceVersion "0"$/],
+  ['a match of what continues', 'GET', `${MAPS}?resourceVersionMatch=Exact&resourceVersion=1&continue=x`, undefined, 422, /resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided$/],
+  ['a watch that matches', 'GET', `${MAPS}?watch=1&resourceVersionMatch=NotOlderThan`, undefined, 422, /resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided$/],
+  ['a watch that continues', 'GET', `${MAPS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&continue=x`, undefined, 422, /resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided$/],
   ['initial events of a list', 'GET', `${MAPS}?sendInitialEvents=true`, undefined, 422, /sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list$/],
   ['initial events without a match', 'GET', `${MAPS}?watch=1&sendInitialEvents=true`, undefined, 422, /sendInitialEvents requires setting resourceVersionMatch to NotOlderThan$/],
   ['initial events of an exact version', 'GET', `${MAPS}?watch=1&sendInitialEvents=true&resourceVersionMatch=Exact`, undefined, 422, /\[resourceVersionMatch: Forbidden: .*, resourceVersionMatch: Unsupported value: "Exact": supported values: "NotOlderThan"\]$/],
@@ -107,6 +123,9 @@ const lists: readonly Case[] = [
   ['a moment that can not be decoded', 'GET', `/at/%zz${MAPS}`, undefined, 400, /^"%zz" is not a moment/],
   ['a moment before all time', 'GET', `/at/-99999999999999d${MAPS}`, undefined, 410, /there is nothing to read at -99999999999999d$/],
   ['a copy from nowhere', 'PATCH', `${MAPS}/a`, '[{"op":"copy","path":""}]', 422, /rejected our request.*invalid path/, 'application/json-patch+json'],
+  ['a directive that is no text', 'PATCH', `${MAPS}/a`, '{"$patch":[{"toString":false}]}', 400, /^unknown patch type: \[\{"toString":false\}\]$/, STRATEGIC],
+  ['a directive in a map that is none', 'PATCH', `${MAPS}/a`, '{"data":{"$patch":{"valueOf":1}}}', 400, /^unknown patch type: \{"valueOf":1\}$/, STRATEGIC],
+  ['keys to retain that are no list', 'PATCH', `${MAPS}/a`, '{"$retainKeys":5}', 400, /^invalid patch format of retainKeys$/, STRATEGIC],
   ['a patch that deletes', 'PATCH', `${MAPS}/a`, '{"metadata":{"deletionTimestamp":"2020-01-01T00:00:00Z"}}', 422, /metadata\.deletionTimestamp: Invalid value: "2020-01-01T00:00:00Z": field is immutable$/, MERGE],
   ['a patch of when it began', 'PATCH', `${MAPS}/a`, '{"metadata":{"creationTimestamp":"2020-01-01T00:00:00Z"}}', 422, /metadata\.creationTimestamp: Invalid value: "2020-01-01T00:00:00Z": field is immutable$/, MERGE],
   ['an aggregation of nothing', 'POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', '{"metadata":{"name":"a"},"aggregationRule":{}}', 422, /aggregationRule\.clusterRoleSelectors: Required value: at least one clusterRoleSelector required if aggregationRule is non-nil$/],
@@ -119,6 +138,8 @@ for (const [name, cases] of Object.entries({ bodies, options, reviews, lists }))
   bad.before(async () => {
     server = await startTestServer()
     await server.json('POST', MAPS, { metadata: { name: 'a' } })
+    await server.json('POST', `${N}/serviceaccounts`, { metadata: { name: 'other' } })
+    for (const [name, serviceAccountName] of [['mine', 'default'], ['theirs', 'other']]) await server.json('POST', `${N}/pods`, { metadata: { name }, spec: { serviceAccountName, containers: [{ name: 'a', image: 'a' }] } })
   })
   bad.after(() => server.stop())
   for (const [what, method, path, body, code, message, contentType = 'application/json'] of cases)

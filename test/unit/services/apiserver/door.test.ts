@@ -89,6 +89,7 @@ const BAD: readonly (readonly [what: string, intent: unknown, message: RegExp])[
   ['more in the patch', { ...NO_OBJECT, verb: 'patch', patch: { type: 'application/merge-patch+json', body: {}, x: 1 } }, /unknown field "patch\.x"/],
   ['delete options to create with', { ...GOOD, deleteOptions: {} }, /deleteOptions go with the verb delete/],
   ['unknown delete options', { ...NO_OBJECT, verb: 'delete', deleteOptions: { grace: 1 } }, /unknown field "grace"/],
+  ['delete options of kind 5', { ...NO_OBJECT, verb: 'delete', deleteOptions: { kind: 5 } }, /json: cannot unmarshal number into Go struct field \.kind of type string/],
   ['a grace period that is text', { ...NO_OBJECT, verb: 'delete', deleteOptions: { gracePeriodSeconds: '1' } }, /cannot unmarshal string/],
   ['options that are a list', { ...GOOD, options: [] }, /options must be a JSON object/],
   ['unknown options', { ...GOOD, options: { forced: true } }, /unknown field "options\.forced"/],
