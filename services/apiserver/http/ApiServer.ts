@@ -26,7 +26,7 @@ import { momentOf, pastIsReadOnly, pastReader, presentReader, Versions, type Pas
 import { getObject, listObjects, selectionOf, waitForVersion } from '../verbs/read.ts'
 import { Fanout, timeoutMs } from '../verbs/watch.ts'
 import type { ApiDeps } from './deps.ts'
-import { parseTarget, type ResourcePath, type Target } from './paths.ts'
+import { checkPathName, parseTarget, type ResourcePath, type Target } from './paths.ts'
 import { listText, objectText, representationOf } from './representation.ts'
 import { sendJson, sendRefusal, sendText, statusOf } from './respond.ts'
 import { KUBERNETES_VERSION, VERSION_INFO } from './version.ts'
@@ -155,6 +155,7 @@ export class ApiServer {
     const attributes = { verb, group: kind.group, resource: kind.resource, subresource: path.subresource, namespace: path.namespace, name: path.name }
     // exec and attach by GET (WebSocket) do what POST does, and need what POST needs.
     this.#authorize(user, CHANNELS.has(path.subresource) ? { ...attributes, verb: 'create' } : attributes)
+    checkPathName(path.name)
     const { views, clock } = this.#deps
     const representation = representationOf(request.headers.accept, query)
     if (representation === undefined && path.subresource === '') throw new Refusal(406, 'NotAcceptable', 'only the following media types are accepted: application/json', {})
@@ -281,8 +282,8 @@ export class ApiServer {
     const given = deletionIn(await readBody(request), request, query)
     const selection = selectionOf(kind, query, '')
     const entries = views.collection(kind).list(kind.namespaced ? path.namespace : undefined).filter(selection.matches)
-    for (let from = 0; from < entries.length; from += DELETES)
-      await Promise.all(
+    for (let from = 0; from < entries.length; from += DELETES) {
+      const results = await Promise.all(
         entries.slice(from, from + DELETES).map(({ key }) =>
           decider.submit(
             { ...given, id: clock.uuid(), verb: 'delete', ref: { group: kind.group, resource: kind.resource }, version: kind.version, namespace: key.namespace, name: key.name, source: sourceOf(request) },
@@ -290,6 +291,9 @@ export class ApiServer {
           )
         )
       )
+      // As upstream: what is gone already is no failure; the first that is one is the answer, whatever went before.
+      for (const result of results) if (!result.ok && result.status.code !== 404) return sendRefusal(request, response, result.status)
+    }
     sendText(request, response, 200, listText(kind, entries, { resourceVersion: String(views.of(kind).objects.sequence) }, { form: 'object', include: 'Metadata' }, clock.now()))
   }
   #authorize(user: UserInfo, attributes: { verb: string; group: string; resource: string; subresource: string; namespace: string; name: string }): void {

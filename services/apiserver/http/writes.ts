@@ -8,8 +8,9 @@ import { cannotDecode, strictDecodingError } from '#events/schema/validate.ts'
 import { apiVersionOf } from '../request/decode.ts'
 import { mediaOf, parseBody, parseJson, parseYamlOrJson, readBody } from '../request/body.ts'
 import { deletionOf, optionsOfQuery, printable } from '../request/options.ts'
+import { authorize } from '#projections/Rbac.ts'
 import type { ApiDeps } from './deps.ts'
-import type { ResourcePath } from './paths.ts'
+import { checkPathName, type ResourcePath } from './paths.ts'
 import { sendJson, sendRefusal, sendText, warningsOf } from './respond.ts'
 
 const VERBS: Readonly<Record<string, IntentVerb>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
@@ -30,7 +31,6 @@ export const write = async (deps: ApiDeps, request: IncomingMessage, response: S
   if (verb === undefined) throw methodNotAllowed()
   const subresource = kind.subresources?.find(({ name }) => name === path.subresource)
   const bodyKind = subresource?.kind === undefined ? { group: kind.group, version: kind.version, kind: kind.kind } : { group: subresource.group ?? '', version: subresource.version ?? 'v1', kind: subresource.kind }
-  const bytes = await readBody(request)
   const base = {
     id: deps.clock.uuid(),
     ref: { group: kind.group, resource: kind.resource },
@@ -40,6 +40,11 @@ export const write = async (deps: ApiDeps, request: IncomingMessage, response: S
     ...(path.subresource === '' ? {} : { subresource: path.subresource }),
     ...commandOf(request)
   }
+  // Who may not write must not make the server read for it either: decided without the body, the refusal is audited as any other.
+  const { allowed } = authorize(deps.views, user, { verb, ...base.ref, subresource: path.subresource, namespace: path.namespace, name: path.name })
+  if (!allowed) return answer(request, response, await deps.decider.submit({ ...base, verb, name: path.name, options: { dryRun: true } }, user))
+  checkPathName(path.name)
+  const bytes = await readBody(request)
   if (verb === 'delete') return answer(request, response, await deps.decider.submit({ ...base, verb, name: path.name, ...deletionIn(bytes, request, query) }, user))
   const apply = verb === 'patch' && mediaOf(request.headers['content-type']) === APPLY
   if (verb === 'patch' && !apply && !PATCHES.includes(mediaOf(request.headers['content-type']) as PatchType)) throw unsupportedMediaType(PATCHES)

@@ -29,6 +29,8 @@ export const applyJsonPatch = (document: unknown, operations: unknown): Patched 
       const value: unknown = operation?.[field]
       if (value !== undefined && value !== null && typeof value !== 'string') return malformed(`json: cannot unmarshal ${jsonWord(value)} into Go struct field jsonPatchOp.${field} of type string`)
     }
+  }
+  for (const operation of operations as (Partial<Operation & { from: string }> | null)[]) {
     if (!OPERATIONS.has(operation?.op ?? '')) return rejected(`unexpected kind: ${operation?.op ?? 'unknown'}`)
     const needsFrom = operation?.op === 'copy' || operation?.op === 'move'
     for (const pointer of [operation?.path, ...(needsFrom ? [operation.from] : [])])

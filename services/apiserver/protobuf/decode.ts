@@ -24,6 +24,7 @@ export function decodeProtobuf(bytes: Uint8Array, expected?: { readonly apiVersi
   if (!MAGIC.every((byte, index) => bytes[index] === byte)) {
     throw new ProtobufError('provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]')
   }
+  if (bytes.length === MAGIC.length) throw new ProtobufError('empty body')
   let apiVersion = ''
   let kind = ''
   let raw: Uint8Array = new Uint8Array(0)

@@ -73,7 +73,7 @@ export class Authenticator {
     }
   }
   #impersonated(user: UserInfo, request: IncomingMessage): UserInfo {
-    const as = one(request.headers['impersonate-user'])
+    const as = one(request.headers['impersonate-user']) || undefined
     const groups = (request.headersDistinct['impersonate-group'] ?? []).flatMap((group) => group)
     if (as === undefined) {
       if (groups.length > 0) throw forbidden({ group: '', resource: 'groups' }, '', 'requested groups without impersonating a user')

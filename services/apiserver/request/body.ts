@@ -80,7 +80,7 @@ export const parseYamlOrJson = (text: string, refuse: (why: string) => Error): {
   try {
     return parseYaml(text)
   } catch (error) {
-    if (error instanceof YamlError) throw refuse(`yaml: ${error.message}`)
+    if (error instanceof YamlError) throw refuse(error.message)
     throw error
   }
 }

@@ -8,7 +8,7 @@ import { DEEPEST } from '#events/schema/depth.ts'
 /** Values that a document's aliases may stand for together; upstream's library allows some times that, and takes long. */
 const MOST_COPIED = 100_000
 
-/** The text is no YAML, or more than a request needs; the message is upstream's, without the `yaml: `. */
+/** The text is no YAML, or more than a request needs; the message is upstream's. */
 export class YamlError extends Error {
   override readonly name = 'YamlError'
 }
@@ -20,7 +20,9 @@ const either =
     if (source.includes(':')) return NOT_RESOLVED
     const found = first(source, explicit, tag)
     const value = found === NOT_RESOLVED ? second(source, explicit, tag) : found
-    return typeof value === 'number' && Number.isFinite(value) ? value : NOT_RESOLVED
+    if (typeof value !== 'number') return NOT_RESOLVED
+    if (!Number.isFinite(value)) throw new YamlError(`json: unsupported value: ${Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf'}`)
+    return value
   }
 
 const LETTERS: Readonly<Record<string, boolean>> = { y: true, Y: true, n: false, N: false }
@@ -49,9 +51,9 @@ const read = (text: string, json: boolean): unknown => loadAll(text, { schema: S
 
 const said = ({ reason, mark }: YAMLException): YamlError => {
   const anchor = /^unidentified alias "(.*)"$/.exec(reason)?.[1]
-  if (anchor !== undefined) return new YamlError(`unknown anchor '${anchor}' referenced`)
-  if (/maxDepth/.test(reason)) return new YamlError(`exceeded max depth of ${DEEPEST}`)
-  return new YamlError(`${mark === undefined ? '' : `line ${mark.line + 1}: `}${reason}`)
+  if (anchor !== undefined) return new YamlError(`yaml: unknown anchor '${anchor}' referenced`)
+  if (/maxDepth/.test(reason)) return new YamlError(`yaml: exceeded max depth of ${DEEPEST}`)
+  return new YamlError(`yaml: ${mark === undefined ? '' : `line ${mark.line + 1}: `}${reason}`)
 }
 
 export const parseYaml = (text: string): Yaml => {
@@ -68,12 +70,13 @@ export const parseYaml = (text: string): Yaml => {
     }
   } catch (error) {
     if (error instanceof YAMLException) throw said(error)
+    if (error instanceof YamlError) throw error
     // The library may run out of stack or of a string's length on texts made for that; its own words would tell nobody anything.
-    throw new YamlError('the document is too complex', { cause: error })
+    throw new YamlError('yaml: the document is too complex', { cause: error })
   }
   if (text.includes('*')) checkExpansion(value)
   // Halves of characters, which only escapes can write: JSON writes them as escapes again.
-  if (/\\[uU]/.test(text) && /\\ud[89a-f]/.test(JSON.stringify(value))) throw new YamlError('invalid Unicode character escape code')
+  if (/\\[uU]/.test(text) && /\\ud[89a-f]/.test(JSON.stringify(value))) throw new YamlError('yaml: invalid Unicode character escape code')
   return { value, duplicates }
 }
 
@@ -95,10 +98,10 @@ const checkExpansion = (value: unknown): void => {
     const before = known.get(part)
     if (before !== undefined) {
       copied += before.size
-      if (copied > MOST_COPIED) throw new YamlError('document contains excessive aliasing')
+      if (copied > MOST_COPIED) throw new YamlError('yaml: document contains excessive aliasing')
       return before
     }
-    if (within.has(part)) throw new YamlError("an anchor's value contains itself")
+    if (within.has(part)) throw new YamlError("yaml: an anchor's value contains itself")
     within.add(part)
     let size = 1
     let depth = 0
@@ -107,7 +110,7 @@ const checkExpansion = (value: unknown): void => {
       size += extent.size
       depth = Math.max(depth, extent.depth)
     }
-    if (depth >= DEEPEST) throw new YamlError(`exceeded max depth of ${DEEPEST}`)
+    if (depth >= DEEPEST) throw new YamlError(`yaml: exceeded max depth of ${DEEPEST}`)
     within.delete(part)
     const extent = { size, depth: depth + 1 }
     known.set(part, extent)

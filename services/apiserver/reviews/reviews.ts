@@ -65,6 +65,10 @@ const access = (view: ObjectsView, user: UserInfo, { resourceAttributes: asked, 
   return { allowed, ...(reason === '' ? {} : { reason }) }
 }
 
+/** What only the server says of an object: upstream drops it before it looks. */
+const OURS = new Set(['creationTimestamp', 'deletionGracePeriodSeconds', 'deletionTimestamp', 'managedFields', 'selfLink', 'uid'])
+const isEmpty = (value: unknown): boolean => value === undefined || value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
+
 /** As upstream's validation of the three kinds of access review. */
 const accessFaults = (kind: string, { metadata }: KubeObject, spec: AccessSpec): FieldError[] => {
   const faults: FieldError[] = []
@@ -72,9 +76,9 @@ const accessFaults = (kind: string, { metadata }: KubeObject, spec: AccessSpec):
   if (resource !== undefined && path !== undefined) faults.push(badValue('spec.nonResourceAttributes', path, 'cannot be specified in combination with resourceAttributes'))
   if (resource === undefined && path === undefined) faults.push(badValue('spec.resourceAttributes', null, 'exactly one of nonResourceAttributes or resourceAttributes must be specified'))
   if (kind !== 'SelfSubjectAccessReview' && (spec.user ?? '') === '' && (spec.groups?.length ?? 0) === 0) faults.push(badValue('spec.user', '', 'at least one of user or group must be specified'))
-  const { managedFields: _, namespace = '', ...rest } = metadata
+  const { namespace = '', ...rest } = metadata
   const local = kind === 'LocalSubjectAccessReview'
-  if (Object.keys(rest).length > 0 || (!local && namespace !== '')) faults.push(badValue('metadata', metadata, local ? 'must be empty except for namespace' : 'must be empty'))
+  if (Object.entries(rest).some(([field, value]) => !OURS.has(field) && !isEmpty(value)) || (!local && namespace !== '')) faults.push(badValue('metadata', metadata, local ? 'must be empty except for namespace' : 'must be empty'))
   if (!local) return faults
   if (resource !== undefined && (resource.namespace ?? '') !== namespace) faults.push(badValue('spec.resourceAttributes.namespace', resource.namespace ?? '', 'must match metadata.namespace'))
   if (path !== undefined) faults.push(badValue('spec.nonResourceAttributes', path, 'disallowed on this kind of request'))

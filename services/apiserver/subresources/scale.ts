@@ -36,6 +36,8 @@ export const decideScale = (kind: Kind, intent: Intent, context: DecideContext):
   checkName(kind, scale, intent)
   const given = scale.metadata.resourceVersion
   if (given !== undefined && given !== '' && given !== present.metadata.resourceVersion) throw conflict(kind, intent.name)
+  const { uid } = scale.metadata
+  if ((uid ?? '') !== '' && uid !== present.metadata.uid) throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${present.metadata.uid}`)
   const replicas = (scale['spec']?.replicas ?? 0) as number
   if (replicas < 0) throw invalid('autoscaling', 'Scale', intent.name, [{ type: 'Invalid', field: 'spec.replicas', value: replicas, detail: 'must be greater than or equal to 0' }])
   const object = structuredClone(entry.object)

@@ -4,6 +4,7 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { required } from '#events/meta/faults.ts'
 import { badRequest, invalid, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
+import { jsonWord } from '#events/schema/scalars.ts'
 import type { TypeSchema } from '#events/schema/Schema.ts'
 import type { DecideContext, Decided } from '../decide.ts'
 import { applyPatch } from '../patch/apply.ts'
@@ -42,31 +43,43 @@ export const patchValue = (schema: TypeSchema, document: KubeObject, intent: Int
     case 'application/merge-patch+json':
       return applyMergePatch(document, patchObject(body))
     case 'application/strategic-merge-patch+json':
-      return applyStrategicMergePatch(schema, document, patchObject(body))
+      return applyStrategicMergePatch(schema, document, body === null ? {} : patchObject(body))
     default:
       throw unsupportedMediaType(PATCH_TYPES)
   }
 }
 
 const patchObject = (body: unknown): Record<string, unknown> => {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw badRequest('error decoding patch: the patch must be a JSON object')
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw badRequest(`error decoding patch: json: cannot unmarshal ${jsonWord(body)} into Go value of type map[string]interface {}`)
   return body as Record<string, unknown>
+}
+
+/** What a request may own: an object's status is applied through its subresource, everything else not. The rest is said in vain. */
+const halfOf = (kind: Kind, applied: KubeObject, subresource: string): KubeObject => {
+  if (kind.hasStatus !== true) return applied
+  const { status, ...main } = applied
+  if (subresource === '') return main
+  const { apiVersion, kind: says, metadata } = applied
+  const { name, namespace, uid, resourceVersion, managedFields } = metadata
+  return JSON.parse(JSON.stringify({ apiVersion, kind: says, metadata: { name, namespace, uid, resourceVersion, managedFields }, status })) as KubeObject
 }
 
 const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   if ((intent.options?.fieldManager ?? '') === '') throw invalid('meta.k8s.io', 'PatchOptions', '', [required('fieldManager', 'is required for apply patch')])
   const applied = patchObject(intent.patch?.body) as unknown as KubeObject
-  if ((applied.apiVersion ?? '') === '' || (applied.kind ?? '') === '') throw badRequest('apply patch must set apiVersion and kind')
+  const [apiVersion, says]: readonly unknown[] = [applied.apiVersion ?? '', applied.kind ?? '']
+  if (typeof apiVersion === 'string' && typeof says === 'string' && (apiVersion === '' || says === ''))
+    throw badRequest(`invalid object type: ${apiVersion.includes('/') ? '' : '/'}${apiVersion}, Kind=${says}`)
   const { object: wanted, warnings } = decodeObject(kind, applied, intent.options?.fieldValidation)
   const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
   if (entry === undefined && (intent.subresource ?? '') !== '') throw notFound(kind, intent.name)
   if (entry === undefined && (wanted.metadata.uid ?? '') !== '') throw notFound(kind, intent.name)
-  wanted.metadata.name ??= intent.name
+  if (entry !== undefined) wanted.metadata.name ??= intent.name
   checkName(kind, wanted, intent)
   const result = applyPatch({
     type: typeOf(kind),
     live: entry?.object,
-    applied: wanted,
+    applied: halfOf(kind, wanted, intent.subresource ?? ''),
     manager: intent.options?.fieldManager as string,
     force: intent.options?.force === true,
     apiVersion: apiVersionOf(kind),

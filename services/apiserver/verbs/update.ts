@@ -10,7 +10,7 @@ import { admitChange, admitUpdate } from '../request/admit.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
-import { same } from '#events/meta/faults.ts'
+import { badValue, same } from '#events/meta/faults.ts'
 
 export const existing = (kind: Kind, intent: Intent, context: DecideContext): Entry => {
   const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
@@ -26,6 +26,13 @@ export const checkName = (kind: Pick<Kind, 'namespaced'>, object: KubeObject, in
   if (kind.namespaced && namespace !== '' && namespace !== intent.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
 }
 
+/** Whoever replaces an object means that very one; whoever patches another uid into it wants what can't be. Throws 409 and 422. */
+export const checkUid = (kind: Kind, intent: Intent, uid: string | undefined, old: KubeObject): void => {
+  if ((uid ?? '') === '' || uid === old.metadata.uid) return
+  if (intent.verb === 'patch') throw invalid(kind.group, kind.kind, intent.name, [badValue('metadata.uid', uid, 'field is immutable')])
+  throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
+}
+
 export const decideUpdate = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   const { object, warnings } = decodeObject(kind, intent.object, intent.options?.fieldValidation)
   checkName(kind, object, intent)
@@ -38,8 +45,7 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   const subresource = intent.subresource ?? ''
   const meta = object.metadata
   if ((meta.resourceVersion ?? '') !== '' && meta.resourceVersion !== '0' && meta.resourceVersion !== String(entry.sequence)) throw conflict(kind, intent.name)
-  if ((meta.uid ?? '') !== '' && meta.uid !== old.metadata.uid)
-    throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${old.metadata.uid}`)
+  checkUid(kind, intent, meta.uid, old)
   admitChange(kind, intent, object, old, context)
   carryMetadata(object, old, kind, intent)
   kind.prepareForUpdate?.(object, old, subresource, { now: seconds(context.now) })

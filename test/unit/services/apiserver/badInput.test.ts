@@ -1,6 +1,7 @@
 /** What a client may get wrong, one by one: a 4xx in upstream's words, never a 5xx. Codes and words were asked of kube-apiserver 1.34. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { KubeObject } from '#events/KubeObject.ts'
 import { startTestServer, type TestServer } from '../../../support/server.ts'
 
 type Case = readonly [what: string, method: string, path: string, body: string | undefined, code: number, message: RegExp, contentType?: string]
@@ -49,6 +50,9 @@ const bodies: readonly Case[] = [
   ['YAML with a list for a key', 'POST', MAPS, '? [a]\n: b', 400, unrecognized('yaml: '), YAML],
   ['YAML with half a character', 'POST', MAPS, 'metadata: {name: "\\uD800"}', 400, unrecognized('yaml: invalid Unicode character escape code'), YAML],
   ['a body of another type', 'POST', MAPS, 'x', 415, /^the body of the request was in an unknown format - accepted media types include: application\/json, application\/yaml, application\/vnd\.kubernetes\.protobuf$/, 'text/plain'],
+  ['infinity', 'POST', MAPS, 'metadata: {name: a, generation: -.inf}', 400, unrecognized('json: unsupported value: -Inf '), YAML],
+  ['not a number', 'POST', MAPS, 'metadata: {name: a, generation: .NaN}', 400, unrecognized('json: unsupported value: NaN '), YAML],
+  ['no bytes for protobuf', 'POST', MAPS, 'k8s\0', 400, unrecognized('empty body \\(6b387300\\)$'), 'application/vnd.kubernetes.protobuf'],
   ['bytes for protobuf', 'POST', MAPS, 'k8s', 400, unrecognized('provided data does not appear to be a protobuf message'), 'application/vnd.kubernetes.protobuf']
 ]
 
@@ -84,6 +88,7 @@ const reviews: readonly Case[] = [
   ['no token', 'POST', `${AUTHENTICATION}/tokenreviews`, '{}', 400, /^token is required for TokenReview in authentication$/],
   ['a list', 'POST', `${AUTHENTICATION}/selfsubjectreviews`, '[]', 400, unrecognized("couldn't get version/kind; json parse error: json: cannot unmarshal array", 'SelfSubjectReview')],
   ['a moment of the past', 'POST', `/at/-1s${AUTHORIZATION}/subjectaccessreviews`, '{"spec":{"user":"a","resourceAttributes":{}}}', 405, /^this is the past/],
+  ['labels', 'POST', `${AUTHORIZATION}/selfsubjectaccessreviews`, '{"metadata":{"labels":{"a":"b"}},"spec":{"resourceAttributes":{}}}', 422, /metadata: Invalid value: .*: must be empty$/],
   ['a name in the path', 'POST', `${AUTHORIZATION}/subjectaccessreviews/a`, '{}', 404, /could not find the requested resource/],
   ['a namespace in the path', 'POST', `${AUTHORIZATION}/namespaces/default/subjectaccessreviews`, '{}', 404, /could not find the requested resource/],
   ['text for a token request', 'POST', TOKEN, '"x"', 400, unrecognized("couldn't get version/kind", 'TokenRequest')],
@@ -123,6 +128,16 @@ const lists: readonly Case[] = [
   ['a moment that can not be decoded', 'GET', `/at/%zz${MAPS}`, undefined, 400, /^"%zz" is not a moment/],
   ['a moment before all time', 'GET', `/at/-99999999999999d${MAPS}`, undefined, 410, /there is nothing to read at -99999999999999d$/],
   ['a copy from nowhere', 'PATCH', `${MAPS}/a`, '[{"op":"copy","path":""}]', 422, /rejected our request.*invalid path/, 'application/json-patch+json'],
+  ['a merge patch that is a list', 'PATCH', `${MAPS}/a`, '[]', 400, /^error decoding patch: json: cannot unmarshal array into Go value of type map\[string\]interface \{\}$/, MERGE],
+  ['a JSON patch, first of all to be read', 'PATCH', `${MAPS}/a`, '[{"op":"x"},"y"]', 400, /^error decoding patch: json: cannot unmarshal string into Go value of type handlers\.jsonPatchOp$/, 'application/json-patch+json'],
+  ['another uid in a patch', 'PATCH', `${MAPS}/a`, '{"metadata":{"uid":"x"}}', 422, /metadata\.uid: Invalid value: "x": field is immutable$/, MERGE],
+  ['another uid', 'PUT', `${MAPS}/a`, '{"metadata":{"name":"a","uid":"x"}}', 409, /Precondition failed: UID in precondition: x, UID in object meta: [0-9a-f-]{36}$/],
+  ['the scale of another uid', 'PUT', '/apis/apps/v1/namespaces/default/deployments/d/scale', '{"metadata":{"name":"d","uid":"x"},"spec":{"replicas":1}}', 409, /Precondition failed: UID in precondition: x, /],
+  ['an apply of nothing', 'PATCH', `${MAPS}/a?fieldManager=x`, '{"apiVersion":"v1"}', 400, /^invalid object type: \/v1, Kind=$/, APPLY],
+  ['an apply of something new without a name', 'PATCH', `${MAPS}/new?fieldManager=x`, '{"apiVersion":"v1","kind":"ConfigMap"}', 400, /^the name of the object \(new based on URL\) was undeterminable: name must be provided$/, APPLY],
+  ['two dots for a name', 'DELETE', `${MAPS}/%2e%2e`, undefined, 400, /^Name parameter invalid: "\.\.": may not be '\.\.'$/],
+  ['a slash in a name', 'GET', `${MAPS}/a%2Fb`, undefined, 400, /^Name parameter invalid: "a\/b": may not contain '\/'$/],
+  ['half an escape in a name', 'GET', `${MAPS}/%zz`, undefined, 400, /^Name parameter invalid: "%zz": may not contain '%'$/],
   ['a directive that is no text', 'PATCH', `${MAPS}/a`, '{"$patch":[{"toString":false}]}', 400, /^unknown patch type: \[\{"toString":false\}\]$/, STRATEGIC],
   ['a directive in a map that is none', 'PATCH', `${MAPS}/a`, '{"data":{"$patch":{"valueOf":1}}}', 400, /^unknown patch type: \{"valueOf":1\}$/, STRATEGIC],
   ['keys to retain that are no list', 'PATCH', `${MAPS}/a`, '{"$retainKeys":5}', 400, /^invalid patch format of retainKeys$/, STRATEGIC],
@@ -138,6 +153,7 @@ for (const [name, cases] of Object.entries({ bodies, options, reviews, lists }))
   bad.before(async () => {
     server = await startTestServer()
     await server.json('POST', MAPS, { metadata: { name: 'a' } })
+    await server.json('POST', '/apis/apps/v1/namespaces/default/deployments', { metadata: { name: 'd' }, spec: { selector: { matchLabels: { a: 'b' } }, template: { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'a', image: 'a' }] } } } })
     await server.json('POST', `${N}/serviceaccounts`, { metadata: { name: 'other' } })
     for (const [name, serviceAccountName] of [['mine', 'default'], ['theirs', 'other']]) await server.json('POST', `${N}/pods`, { metadata: { name }, spec: { serviceAccountName, containers: [{ name: 'a', image: 'a' }] } })
   })
@@ -229,6 +245,59 @@ good('say the same by an empty list as by none', async () => {
   const sent = structuredClone(object)
   sent['spec'].selector.matchExpressions = []
   assert.is((await server.json('PUT', '/apis/apps/v1/namespaces/default/deployments/a', sent)).code, 200)
+})
+good('of a patch may be nothing', async () => {
+  await server.json('POST', MAPS, { metadata: { name: 'nothing' } })
+  for (const type of [STRATEGIC, 'application/json-patch+json']) assert.is((await server.send({ method: 'PATCH', path: `${MAPS}/nothing`, headers: { 'content-type': type }, body: 'null' })).code, 200, type)
+})
+good('of a review may say what the server says of every object, and nothing at length', async () => {
+  const metadata = { uid: 'x', creationTimestamp: '2030-01-01T00:00:00Z', labels: {}, finalizers: [], name: '' }
+  assert.is((await server.json('POST', `${AUTHORIZATION}/selfsubjectaccessreviews`, { metadata, spec: { resourceAttributes: {} } })).code, 201)
+})
+good('of an apply own their half of the object', async () => {
+  const path = '/apis/apps/v1/namespaces/default/deployments/a'
+  const apply = async (subresource: string, manager: string, more: Record<string, unknown>): Promise<KubeObject> => {
+    const { code, text } = await server.send({ method: 'PATCH', path: `${path}${subresource}?fieldManager=${manager}`, headers: { 'content-type': APPLY }, body: JSON.stringify({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'a', labels: { of: manager } }, ...more }) })
+    assert.is(code, 200, text)
+    return JSON.parse(text) as KubeObject
+  }
+  const ownedBy = ({ metadata: { managedFields = [] } }: KubeObject, manager: string): readonly string[] => managedFields.filter((entry) => entry.manager === manager).flatMap(({ fieldsV1 }) => Object.keys(fieldsV1 ?? {}))
+  // What others own of the spec is no conflict for who may not write it here.
+  const observed = await apply('/status', 'observer', { spec: { replicas: 7 }, status: { observedGeneration: 1 } })
+  assert.equal([observed['spec'].replicas, ownedBy(observed, 'observer')], [1, ['f:status']])
+  const main = await apply('', 'owner', { status: { observedGeneration: 9 } })
+  assert.equal([main['status'].observedGeneration, ownedBy(main, 'owner')], [1, ['f:metadata']])
+})
+good('of a header that is empty say nothing', async () => {
+  const { code, text } = await server.send({ method: 'POST', path: `${AUTHENTICATION}/selfsubjectreviews`, headers: { 'content-type': 'application/json', 'impersonate-user': '' }, body: '{}' })
+  assert.equal([code, (JSON.parse(text) as KubeObject)['status'].userInfo.username], [201, 'kubernetes-admin'])
+})
+good('are not read from who may not write', async () => {
+  const headers = { 'content-type': YAML, 'impersonate-user': 'mallory' }
+  const forbidden = 'configmaps is forbidden: User "mallory" cannot create resource "configmaps" in API group "" in the namespace "default"'
+  const { decider } = server.api
+  const { submit } = decider
+  const audited: string[] = []
+  decider.submit = (intent, user) => {
+    audited.push(`${user.username} ${intent.verb} ${JSON.stringify(intent.object)}`)
+    return submit.call(decider, intent, user)
+  }
+  const { code, text } = await server.send({ method: 'POST', path: MAPS, headers, body: 'a: [' })
+  decider.submit = submit
+  assert.equal([code, (JSON.parse(text) as { message: string }).message], [403, forbidden])
+  assert.equal(audited, ['mallory create undefined'], 'the decider tells the audit trail of it')
+  assert.is((await server.send({ method: 'DELETE', path: `${MAPS}/nothing`, headers: { 'impersonate-user': 'mallory' } })).code, 403)
+  assert.is((await server.send({ method: 'GET', path: `${MAPS}/nothing` })).code, 200)
+})
+good('of a deletion of many hold for each', async () => {
+  const of = '?labelSelector=of%3Dmany'
+  for (const name of ['many-1', 'many-2']) await server.json('POST', MAPS, { metadata: { name, labels: { of: 'many' } } })
+  const refused = await server.json('DELETE', `${MAPS}${of}`, { preconditions: { uid: 'x' } })
+  assert.is(refused.code, 409)
+  assert.match((refused.object as unknown as { message: string }).message, /the UID in the precondition \(x\) does not match the UID in record/)
+  assert.is(((await server.json('GET', `${MAPS}${of}`)).object['items'] as unknown[]).length, 2)
+  assert.is((await server.json('DELETE', `${MAPS}${of}`)).code, 200)
+  assert.is(((await server.json('GET', `${MAPS}${of}`)).object['items'] as unknown[]).length, 0)
 })
 good('of what is in no namespace may name one, to no effect', async () => {
   const name = 'no-namespace'
