@@ -173,8 +173,9 @@ export class ApiServer {
     const { request, target } = exchange
     const { resource } = target
     if (resource === undefined) return this.#documents.answer(exchange)
-    const virtual = reviewOf(resource.group, resource.resource)
-    if (virtual !== undefined && resource.version === 'v1') return review(this.#deps, this.#authenticator, exchange, virtual, resource)
+    const virtual = reviewOf(resource)
+    if (virtual !== undefined && target.moment !== undefined) throw pastIsReadOnly(target.moment)
+    if (virtual !== undefined) return review(this.#deps, this.#authenticator, exchange, virtual, resource)
     const kind = kindOf(resource)
     if (kind === undefined || kind.version !== resource.version) throw noSuchPath()
     if (resource.subresource !== '' && kind.subresources?.some(({ name }) => name === resource.subresource) !== true) throw noSuchPath()
@@ -202,7 +203,7 @@ export class ApiServer {
       await joinContainer(this.#deps, request, socket, head, parseTarget(request.url ?? '/'), user)
     } catch (error) {
       const status = statusOf(error, this.#deps.onError)
-      const body = `${JSON.stringify(status)}\n`
+      const body = request.method === 'HEAD' ? '' : `${JSON.stringify(status)}\n`
       const retry = status.details?.retryAfterSeconds
       socket.end(`HTTP/1.1 ${status.code} ${status.reason}\r\ncontent-type: application/json\r\n${retry === undefined ? '' : `retry-after: ${retry}\r\n`}content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
     }

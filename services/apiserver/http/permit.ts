@@ -15,6 +15,6 @@ export interface Attributes {
 }
 
 export const permit = (view: ObjectsView, user: UserInfo, attributes: Attributes): void => {
-  const { allowed } = authorize(view, user, attributes)
-  if (!allowed) throw forbidden({ group: attributes.group, resource: attributes.resource }, attributes.name, deniedMessage(user, attributes))
+  const { allowed, reason } = authorize(view, user, attributes)
+  if (!allowed) throw forbidden({ group: attributes.group, resource: attributes.resource }, attributes.name, deniedMessage(user, attributes, reason))
 }

@@ -3,6 +3,7 @@ import type { Kind } from '#events/Kind.ts'
 import { badRequest, methodNotAllowed, Refusal } from '#events/Refusal.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { History } from '#projections/History.ts'
+import { asksToWatch, listOptionsOf } from '../request/listOptions.ts'
 import { scaleOf } from '../subresources/scale.ts'
 import { Pages } from '../time-travel/Pages.ts'
 import { momentOf, pastReader, presentReader, type Past, type Reader } from '../time-travel/Reader.ts'
@@ -10,19 +11,22 @@ import type { Versions } from '../time-travel/Versions.ts'
 import { Backlog } from '../verbs/Backlog.ts'
 import { Fanout } from '../verbs/Fanout.ts'
 import { getObject, listObjects, selectionOf, waitForVersion } from '../verbs/read.ts'
-import { lineText, watchOptionsOf } from '../verbs/watch.ts'
+import { lineText, timeoutMs, watchOptionsOf } from '../verbs/watch.ts'
 import { CHANNELS, sendLog } from './channels.ts'
 import type { ApiDeps } from './deps.ts'
 import { wantsBody, type Exchange } from './exchange.ts'
 import type { Limits } from './limits.ts'
 import type { Outlets } from './Outlet.ts'
-import type { ResourcePath, Target } from './paths.ts'
+import { checkPathName, type ResourcePath, type Target } from './paths.ts'
 import { permit } from './permit.ts'
 import { listFrame, objectText, representationOf, type Representation } from './representation.ts'
 import { sendJson, sendSlices, sendText } from './respond.ts'
 import { listingSlices } from './slices.ts'
 
-export const isWatch = ({ resource, query }: Target): boolean => resource?.watch === true || ['true', '1'].includes(query.get('watch') ?? '')
+/** A watch of the past is over after this. */
+const PAST_MS = 1_800_000
+
+export const isWatch = ({ resource, query }: Target): boolean => resource?.watch === true || asksToWatch(query)
 
 export class Reads {
   readonly #deps: ApiDeps
@@ -52,6 +56,7 @@ export class Reads {
     const { views, clock } = this.#deps
     // exec and attach by GET (WebSocket) do what POST does, and need what POST needs.
     permit(views, user, CHANNELS.has(path.subresource) ? { ...attributes, verb: 'create' } : attributes)
+    checkPathName(path.name)
     const representation = representationOf(request.headers.accept, query)
     if (representation === undefined && path.subresource === '') throw new Refusal(406, 'NotAcceptable', 'only the following media types are accepted: application/json', {})
     const now = clock.now()
@@ -59,8 +64,9 @@ export class Reads {
     const reader: Reader = at === undefined ? presentReader(views, this.#past.versions, now) : pastReader(this.#past, at.sequences, at.time)
     const shown = representation ?? { form: 'object', include: 'Metadata' }
     if (watching) return at === undefined ? this.#watch(exchange, kind, path, shown) : this.#watchPast(exchange, kind, path, shown, reader)
+    if (path.name === '') listOptionsOf(query, false)
     const view = views.of(kind)
-    if (at === undefined) await waitForVersion(view, query.get('resourceVersion'), query.get('resourceVersionMatch'))
+    if (at === undefined) await waitForVersion(view, query.get('resourceVersion'))
     if (path.name !== '') {
       const entry = await getObject(kind, path.namespace, path.name, reader)
       if (path.subresource === 'log') return sendLog(this.#deps, exchange, entry)
@@ -83,7 +89,7 @@ export class Reads {
     const options = watchOptionsOf(query)
     const selection = selectionOf(kind, query, path.name)
     const view = this.#deps.views.of(kind)
-    if (options.from !== undefined) await waitForVersion(view, String(options.from), null)
+    if (options.from !== undefined) await waitForVersion(view, String(options.from))
     if (!wantsBody({ response, ...exchange })) return void response.writeHead(200, { 'content-type': 'application/json' }).end()
     await (this.#fanouts.get(view.stream) as Fanout).serve({ kind, namespace: namespaceOf(kind, path), selection, representation, ...options }, response)
   }
@@ -91,10 +97,10 @@ export class Reads {
   async #watchPast({ target: { query }, response, outlets }: Exchange, kind: Kind, path: ResourcePath, representation: Representation, reader: Reader): Promise<void> {
     const { clock, onError } = this.#deps
     const selection = selectionOf(kind, query, path.name)
-    const seconds = watchOptionsOf(query).timeoutSeconds ?? 1800
+    const lasts = timeoutMs(watchOptionsOf(query).timeoutSeconds, PAST_MS)
     const listing = reader.list(kind, namespaceOf(kind, path))
     const outlet = outlets.open(response)
-    const timer = clock.after(Math.min(seconds * 1000, 2 ** 31 - 1), () => outlet.end())
+    const timer = clock.after(lasts, () => outlet.end())
     outlet.onOver = () => timer.cancel()
     outlet.begin(200, { 'content-type': 'application/json' })
     const part = { listing, from: 0, to: listing.size, matches: selection.matches }

@@ -88,5 +88,13 @@ export const statusOf = (error: unknown, onError: (error: unknown) => void): Sta
   return new Refusal(500, 'InternalError', 'Internal error occurred: see the API server\'s log', { causes: [{ message: 'an unexpected error' }] }).status
 }
 
+/** Characters of one warning, and of all: as upstream, since clients bound the headers they read. */
+const LONGEST_WARNING = 256
+const LONGEST_WARNINGS = 4096
+
 /** RFC 7234 warning headers, one per message. */
-export const warningsOf = (warnings: readonly string[] | undefined): string[] => (warnings ?? []).slice(0, 32).map((text) => `299 - ${JSON.stringify(text.replace(/[^\x20-\x7e]/g, '?'))}`)
+export const warningsOf = (warnings: readonly string[] | undefined): string[] => {
+  let left = LONGEST_WARNINGS
+  const texts = (warnings ?? []).map((text) => `299 - ${JSON.stringify(text.slice(0, LONGEST_WARNING).replace(/[^\x20-\x7e]/g, '?'))}`)
+  return texts.filter((text) => (left -= text.length) >= 0)
+}

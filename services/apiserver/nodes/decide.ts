@@ -3,10 +3,11 @@
  * Plain functions of the state and the message.
  */
 import type { Binding, NoticeReport, PodReport, Pulse } from '#events/node/messages.ts'
-import type { Intent } from '#events/Intent.ts'
+import type { Cause, Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
+import { causeOf } from '../door/check.ts'
 
 type Draft = Omit<Intent, 'id' | 'source'>
 
@@ -136,11 +137,17 @@ export const serviceEnv = (view: ObjectsView, namespace: string, links: boolean)
   return env
 }
 
+/** The cause an agent names goes into headers; what can't be one is left out, so that the report itself still counts. */
+const because = (said: unknown): { cause?: Cause } => {
+  const cause = causeOf(said)
+  return cause === undefined ? {} : { cause }
+}
+
 /** A pod report as an intent, or undefined when it is about a pod that is not this node's, or no longer there. */
 export const intentOfPodReport = (view: ObjectsView, node: string, namespace: string, name: string, report: PodReport): Draft | undefined => {
   const entry = view.get({ ...PODS, namespace, name })
   if (entry === undefined || entry.object.metadata.uid !== report.uid || entry.object['spec']?.nodeName !== node) return undefined
-  const base = { ref: PODS, version: 'v1', namespace, name, cause: report.cause, options: { fieldManager: 'kubelet' } } as const
+  const base = { ref: PODS, version: 'v1', namespace, name, ...because(report.cause), options: { fieldManager: 'kubelet' } } as const
   if (report.terminated === true && entry.object.metadata.deletionTimestamp !== undefined)
     return { ...base, verb: 'delete', deleteOptions: { gracePeriodSeconds: 0, preconditions: { uid: report.uid } } }
   const old = (entry.object['status'] ?? {}) as Record<string, unknown> & { conditions?: { type: string }[] }
@@ -207,5 +214,5 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
 export const intentOfNotice = (view: ObjectsView, node: string, { involvedObject, type, reason, message, time, cause }: NoticeReport): Draft => {
   const { kind, apiVersion, name, namespace, uid, fieldPath } = involvedObject
   const about = { kind, apiVersion, metadata: { name, namespace, uid }, ...(fieldPath === undefined ? {} : { fieldPath }) }
-  return { ...noticeDraft(view, { about, type, reason, message, component: 'kubelet', host: node, time: `${time.slice(0, 19)}Z` }), ...(cause === undefined ? {} : { cause }) }
+  return { ...noticeDraft(view, { about, type, reason, message, component: 'kubelet', host: node, time: `${time.slice(0, 19)}Z` }), ...because(cause) }
 }

@@ -79,7 +79,7 @@ export class Authenticator {
     return undefined
   }
   #impersonated(user: UserInfo, request: IncomingMessage): UserInfo {
-    const as = one(request.headers['impersonate-user'])
+    const as = one(request.headers['impersonate-user']) || undefined
     const groups = valuesOf(request, 'impersonate-group')
     if (as === undefined) {
       if (groups.length > 0) throw forbidden({ group: '', resource: 'groups' }, '', 'requested groups without impersonating a user')

@@ -84,7 +84,7 @@ export const momentOf = (text: string, past: Past, now: number): Moment => {
     if (time > now) throw badRequest(`${text} is in the future`)
   } else throw badRequest(`"${text}" is not a moment: use an RFC 3339 time (2026-11-20T10:00:00Z), a time ago (-15m, -1h30m) or a resourceVersion`)
   const first = events.firstTime
-  if (first === undefined || time < first) throw expired(`the log begins at ${first === undefined ? 'no time yet: it is empty' : new Date(first).toISOString()}; there is nothing to read at ${new Date(time).toISOString()}`)
+  if (first === undefined || time < first) throw expired(`the log begins at ${first === undefined ? 'no time yet: it is empty' : new Date(first).toISOString()}; there is nothing to read at ${text}`)
   return {
     time,
     sequences: new Map([...past.histories].map(([stream, history]) => [stream, stream === 'EVENTS' && sequence !== undefined ? sequence : history.sequenceAt(time)]))

@@ -21,7 +21,7 @@ import type { Versions } from '../time-travel/Versions.ts'
 import type { Backlog, Straggler } from './Backlog.ts'
 import { Channel, type Member, type SharedLine, type Watcher } from './Channel.ts'
 import { checkReach, replay, type Told } from './replay.ts'
-import { bookmarkText, errorText, lineText, typeFor, type WatchRequest } from './watch.ts'
+import { bookmarkText, errorText, lineText, timeoutMs, typeFor, type WatchRequest } from './watch.ts'
 
 /** What a watch that begins recently is answered from, in memory; EVENTS changes most. */
 const WINDOW_CHANGES = 16_384
@@ -84,8 +84,7 @@ export class Fanout {
   async serve(request: WatchRequest, response: ServerResponse): Promise<void> {
     const outlet = this.#options.outlets.open(response)
     const watcher: Watcher = { request, outlet, columns: false, member: undefined }
-    const timeout = request.timeoutSeconds === undefined ? SHORTEST_MS * (1 + this.#clock.random()) : request.timeoutSeconds * 1000
-    const timer = this.#clock.after(Math.min(timeout, 2 ** 31 - 1), () => outlet.end())
+    const timer = this.#clock.after(timeoutMs(request.timeoutSeconds, SHORTEST_MS * (1 + this.#clock.random())), () => outlet.end())
     this.#open.add(outlet)
     outlet.onOver = () => {
       timer.cancel()

@@ -9,6 +9,7 @@ import { ViewBehind } from '../../platform/View.ts'
 import type { View } from '../../platform/View.ts'
 import { BREATHE, breathe } from '../http/breathe.ts'
 import type { Part } from '../http/slices.ts'
+import { integerOf } from '../request/options.ts'
 import { shortListing, type Listing } from '../time-travel/Listing.ts'
 import type { Pages } from '../time-travel/Pages.ts'
 import type { Reader } from '../time-travel/Reader.ts'
@@ -52,12 +53,9 @@ export const getObject = async (kind: Kind, namespace: string, name: string, rea
 }
 
 /** Waits until the view has what the client has seen already. */
-export const waitForVersion = async (view: View, resourceVersion: string | null, match: string | null): Promise<void> => {
-  if (resourceVersion === null || resourceVersion === '' || resourceVersion === '0') {
-    if (match !== null && match !== '' && (resourceVersion === null || resourceVersion === '')) throw badRequest('resourceVersionMatch is forbidden unless resourceVersion is provided')
-    return
-  }
-  if (!/^[1-9]\d{0,15}$/.test(resourceVersion)) throw badRequest(`Invalid value: "${resourceVersion}": strconv.ParseUint: parsing "${resourceVersion}": invalid syntax`)
+export const waitForVersion = async (view: View, resourceVersion: string | null): Promise<void> => {
+  if (resourceVersion === null || resourceVersion === '' || resourceVersion === '0') return
+  if (!/^[1-9]\d{0,15}$/.test(resourceVersion)) throw badRequest(`resourceVersion: Invalid value: "${resourceVersion}": strconv.ParseUint: parsing "${resourceVersion}": invalid syntax`)
   try {
     await view.waitFor(Number(resourceVersion), 3_000)
   } catch (error) {
@@ -76,14 +74,18 @@ interface Continue {
 
 const CONTINUE_LIFE_MS = 15 * 60_000
 
+const isContinue = (parsed: Partial<Continue> | null): parsed is Continue =>
+  Number.isSafeInteger(parsed?.v) && (parsed?.v as number) >= 0 && typeof parsed?.k === 'string' && Number.isSafeInteger(parsed.t)
+
 const readToken = (token: string, now: number): Continue => {
-  let parsed: Continue
+  let parsed: Partial<Continue> | null
   try {
-    parsed = JSON.parse(Buffer.from(token, 'base64url').toString()) as Continue
+    parsed = JSON.parse(Buffer.from(token, 'base64url').toString()) as Partial<Continue> | null
   } catch {
-    throw badRequest('continue key is not valid: the token was not made by this server')
+    parsed = null
   }
-  if (!Number.isInteger(parsed.v) || typeof parsed.k !== 'string' || !Number.isInteger(parsed.t)) throw badRequest('continue key is not valid: the token was not made by this server')
+  // Anybody can make one up: what it holds is believed no further than its shape.
+  if (!isContinue(parsed)) throw badRequest('continue key is not valid: the token was not made by this server')
   if (now - parsed.t > CONTINUE_LIFE_MS) throw expired('The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.')
   return parsed
 }
@@ -107,7 +109,7 @@ export interface ListRequest {
 }
 
 export const listObjects = async ({ kind, namespace, selection, query, reader, readerAt, pages, now }: ListRequest): Promise<Page> => {
-  const limit = limitOf(query)
+  const limit = Math.max(0, integerOf(query, 'limit') ?? 0)
   const token = query.get('continue') ?? ''
   const begun = token === '' ? undefined : readToken(token, now)
   const sequence = begun?.v ?? reader.sequence(kind)
@@ -150,11 +152,4 @@ const onlyOne = async (kind: Kind, namespace: string | undefined, selection: Sel
   if (selection.name === undefined || (namespace === undefined && kind.namespaced)) return undefined
   const entry = await reader.get(kind, namespace ?? '', selection.name)
   return entry === undefined || entry.id !== objectId(namespace ?? '', selection.name) ? [] : [entry]
-}
-
-const limitOf = (query: URLSearchParams): number => {
-  const text = query.get('limit')
-  if (text === null || text === '') return 0
-  if (!/^\d{1,9}$/.test(text)) throw badRequest(`strconv.ParseInt: parsing "${text}": invalid syntax`)
-  return Number(text)
 }

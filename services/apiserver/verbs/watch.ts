@@ -1,9 +1,10 @@
 /** watch: what a client asks for, and what it is told of a change, line by line. Plain functions. */
 import type { Kind } from '#events/Kind.ts'
-import { badRequest, Refusal } from '#events/Refusal.ts'
+import type { Refusal } from '#events/Refusal.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
 import { objectText, rowText, tableText, type Representation } from '../http/representation.ts'
 import { apiVersionOf } from '../request/decode.ts'
+import { listOptionsOf } from '../request/listOptions.ts'
 import type { Selection } from './read.ts'
 
 export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED'
@@ -21,29 +22,17 @@ export interface WatchRequest {
   readonly timeoutSeconds: number | undefined
 }
 
-const needsNotOlderThan = (message: string): Refusal =>
-  new Refusal(422, 'Invalid', `ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: ${message}`, {
-    kind: 'ListOptions',
-    group: 'meta.k8s.io',
-    causes: [{ reason: 'FieldValueForbidden', message, field: 'resourceVersionMatch' }]
-  })
+/** As upstream: nothing and 0 leave it to the server, and less than nothing is over at once. Timers hold no more than 24 days. */
+export const timeoutMs = (seconds: number | undefined, usual: number): number => (seconds === undefined || seconds === 0 ? usual : Math.min(Math.max(0, seconds * 1000), 2 ** 31 - 1))
 
 /** What the query says of a watch; 400 and 422 for what makes no sense. */
 export const watchOptionsOf = (query: URLSearchParams): Pick<WatchRequest, 'from' | 'initialEvents' | 'bookmarks' | 'timeoutSeconds'> => {
-  const version = query.get('resourceVersion') ?? ''
-  const initialEvents = query.get('sendInitialEvents') === 'true'
-  const match = query.get('resourceVersionMatch') ?? ''
-  const timeout = query.get('timeoutSeconds') ?? ''
-  if (initialEvents && match !== 'NotOlderThan') throw needsNotOlderThan('Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan')
-  if (!initialEvents && match !== '' && query.get('sendInitialEvents') === null) throw needsNotOlderThan('Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided')
-  if (version !== '' && !/^\d{1,16}$/.test(version)) throw badRequest(`Invalid value: "${version}": strconv.ParseUint: parsing "${version}": invalid syntax`)
-  if (timeout !== '' && !/^-?\d{1,16}$/.test(timeout)) throw badRequest(`strconv.ParseInt: parsing "${timeout}": invalid syntax`)
+  const options = listOptionsOf(query, true)
   return {
-    from: version === '' || Number(version) === 0 ? undefined : Number(version),
-    initialEvents,
-    bookmarks: query.get('allowWatchBookmarks') === 'true',
-    // Upstream takes none and a negative one alike: the server chooses.
-    timeoutSeconds: Number(timeout) > 0 ? Number(timeout) : undefined
+    from: Number(options.resourceVersion) || undefined,
+    initialEvents: options.sendInitialEvents,
+    bookmarks: options.allowWatchBookmarks,
+    timeoutSeconds: options.timeoutSeconds
   }
 }
 
