@@ -6,6 +6,7 @@
  */
 import type { ObjectKey } from './Key.ts'
 import type { KubeObject } from './KubeObject.ts'
+import { tooLarge } from './Refusal.ts'
 import { keyOfSubject, type StreamName } from './Subject.ts'
 
 /** What a decision knew that the object does not show, e.g. the scheduler's filtered nodes and scores. */
@@ -58,8 +59,8 @@ export interface EventRecord {
 
 export const EXPECTED_HEADER = 'Nats-Expected-Last-Subject-Sequence'
 
-/** Header values are ASCII; anything else travels percent-encoded. */
-const ascii = (text: string): string => encodeURI(text).replaceAll('%20', ' ')
+/** Header values are ASCII; anything else travels percent-encoded, halves of characters as U+FFFD. */
+const ascii = (text: string): string => encodeURI(text.toWellFormed()).replaceAll('%20', ' ')
 const fromAscii = (text: string): string => {
   if (!text.includes('%')) return text
   try {
@@ -87,6 +88,26 @@ export const stamp = (body: string, sequence: number): string => {
   return `${body.slice(0, at)}"resourceVersion":"${sequence}"${body[at] === '}' ? '' : ','}${body.slice(at)}`
 }
 
+/** Of an event's body: what the streams take. */
+const LARGEST_BODY = 2 * 1024 * 1024
+/** Of all its headers together: what the streams take besides the body. */
+const LARGEST_HEADERS = 64 * 1024
+/** Of the reasons among them. They explain a write; they must never be why it fails. */
+const LARGEST_REASONS = 24 * 1024
+
+/** A header that no log takes: our own mistake, found here because a log can only say that the outcome is unknown. */
+export class UnencodableEvent extends Error {
+  override readonly name = 'UnencodableEvent'
+}
+
+const PLAIN = /^[\x20-\x7e]*$/
+
+const reasonsHeader = (reasons: Reasons): string => {
+  const text = ascii(JSON.stringify(reasons))
+  return text.length <= LARGEST_REASONS ? text : ascii(JSON.stringify({ omitted: `${text.length} bytes of reasons, more than an event holds` }))
+}
+
+/** Throws `Refusal` 413 for an object larger than the log takes, and `UnencodableEvent` for what can't be a header. */
 export const encodeEvent = (event: NewEvent): EventRecord => {
   const headers: Record<string, string> = {
     'ce-specversion': '1.0',
@@ -104,9 +125,19 @@ export const encodeEvent = (event: NewEvent): EventRecord => {
   if (event.causationId !== undefined) headers['ce-causationid'] = event.causationId
   if (event.causationRef !== undefined) headers['reckon-cause'] = event.causationRef
   if (event.command !== undefined) headers['reckon-command'] = ascii(event.command)
-  if (event.reasons !== undefined) headers['reckon-reasons'] = ascii(JSON.stringify(event.reasons))
+  if (event.reasons !== undefined) headers['reckon-reasons'] = reasonsHeader(event.reasons)
   if (event.deleted) headers['reckon-deleted'] = 'true'
-  return { headers, text: bodyOf(event.object) }
+  let size = 0
+  for (const name in headers) {
+    const value = headers[name] as string
+    if (!PLAIN.test(value)) throw new UnencodableEvent(`the header ${name} of an event can't hold ${JSON.stringify(value.slice(0, 64))}`)
+    size += name.length + value.length + 4
+  }
+  const text = bodyOf(event.object)
+  // Three bytes per character at most: only what comes near is measured.
+  if (size > LARGEST_HEADERS || (text.length > LARGEST_BODY / 3 && new TextEncoder().encode(text).length > LARGEST_BODY))
+    throw tooLarge(`Request entity too large: an object may have ${LARGEST_BODY} bytes`)
+  return { headers, text }
 }
 
 /** A log entry that is not an event of ours: reading stops here rather than guess. */

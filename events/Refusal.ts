@@ -115,21 +115,37 @@ const CAUSE: Readonly<Record<FieldError['type'], { reason: string; title: string
   TypeInvalid: { reason: 'FieldValueTypeInvalid', title: 'Invalid value', showsValue: true }
 }
 
+/** Characters of a value in a message, and items of a list: it is the client's own, and may be megabytes. */
+const LONGEST_VALUE = 1024
+const MOST_ITEMS = 32
+
+const shownValue = (value: unknown): string => {
+  const part = typeof value === 'string' ? value.slice(0, LONGEST_VALUE) : Array.isArray(value) ? value.slice(0, MOST_ITEMS) : value
+  const text = JSON.stringify(part) ?? 'null'
+  return text.length > LONGEST_VALUE || part !== value && (part as string | unknown[]).length < (value as string | unknown[]).length ? `${text.slice(0, LONGEST_VALUE)}…` : text
+}
+
 /** `Invalid value: "Bad_Name": a lowercase RFC 1123 label must …` (without the field path). */
 export const fieldErrorBody = (error: FieldError): string => {
   const { title, showsValue } = CAUSE[error.type]
-  const value = showsValue && error.value !== undefined ? `: ${JSON.stringify(error.value)}` : ''
+  const value = showsValue && error.value !== undefined ? `: ${shownValue(error.value)}` : ''
   return `${title}${value}${error.detail === undefined || error.detail === '' ? '' : `: ${error.detail}`}`
 }
 
-/** 422 Invalid with a cause per fault: `Deployment.apps "web" is invalid: spec.selector: Required value`. */
+/** A client reads the first few; a list without end would be an answer many times as large as the request. */
+const MOST_FAULTS = 100
+
+/** 422 Invalid with a cause per fault, at most 100: `Deployment.apps "web" is invalid: spec.selector: Required value`. */
 export const invalid = (group: string, kind: string, name: string, errors: readonly FieldError[]): Refusal => {
-  const lines = errors.map((error) => `${error.field}: ${fieldErrorBody(error)}`)
+  const shown = errors.slice(0, MOST_FAULTS)
+  const lines = shown.map((error) => `${error.field}: ${fieldErrorBody(error)}`)
+  if (errors.length > shown.length) lines.push(`and ${errors.length - shown.length} more`)
   const list = lines.length === 1 ? (lines[0] ?? '') : `[${lines.join(', ')}]`
-  return new Refusal(422, 'Invalid', `${group === '' ? kind : `${kind}.${group}`} "${name}" is invalid: ${list}`, {
-    name,
+  const called = name.slice(0, LONGEST_VALUE)
+  return new Refusal(422, 'Invalid', `${group === '' ? kind : `${kind}.${group}`} "${called}" is invalid: ${list}`, {
+    name: called,
     ...(group === '' ? {} : { group }),
     kind,
-    causes: errors.map((error) => ({ reason: CAUSE[error.type].reason, message: fieldErrorBody(error), field: error.field }))
+    causes: shown.map((error) => ({ reason: CAUSE[error.type].reason, message: fieldErrorBody(error), field: error.field }))
   })
 }

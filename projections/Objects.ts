@@ -5,6 +5,10 @@
 import { bodyOf, stamp, type Event } from '#events/Event.ts'
 import { objectId, resourceId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { Sorted, type Snapshot } from './Sorted.ts'
+
+/** An entry without its text: mostly the facts of its event. */
+const OVERHEAD = 1024
 
 /** One live object. `object` is parsed and `text` is stamped at most once, whoever asks first. */
 export class Entry {
@@ -13,6 +17,8 @@ export class Entry {
   readonly sequence: number
   /** The event that made this version: id, correlation and the rest, for causes. */
   readonly facts: Omit<Event, 'object'>
+  /** About what holding on to it costs when it is outdated: its text (twice as much when that is not Latin-1) and its facts. */
+  readonly bytes: number
   #body: string | undefined
   #object: KubeObject | undefined
   #text: string | undefined
@@ -22,8 +28,19 @@ export class Entry {
     this.id = objectId(facts.key.namespace, facts.key.name)
     this.sequence = facts.sequence
     this.facts = facts
+    this.bytes = body.length + OVERHEAD
     this.#body = body
     this.#object = object
+  }
+  /** No longer the object's present version: who still holds it keeps the text only, and parses again in the rare case. */
+  outdated(): void {
+    this.#object = undefined
+  }
+  /** The same as the last state of an object that left its stream by itself. */
+  expired(): Entry {
+    const last = new Entry({ ...this.facts, deleted: true }, this.#body ?? (this.#text as string), this.#object)
+    last.#text = this.#text
+    return last
   }
   /** With metadata.resourceVersion. Shared: never change it in place. */
   get object(): KubeObject {
@@ -88,9 +105,9 @@ export const INDEXES: Readonly<Record<string, Readonly<Record<string, IndexFunct
 export class Collection {
   readonly ref: ResourceRef
   readonly #byId = new Map<string, Entry>()
-  readonly #namespaces = new Map<string, Map<string, Entry>>()
+  readonly #order = new Sorted<Entry>()
   readonly #indexes = new Map<string, { of: IndexFunction; postings: Map<string, Map<string, Entry>> }>()
-  readonly #sorted = new Map<string, readonly Entry[]>()
+  readonly #lists = new Map<string, readonly Entry[]>()
   /** Sequence of the last change in this collection. */
   sequence = 0
 
@@ -107,15 +124,19 @@ export class Collection {
   values(): IterableIterator<Entry> {
     return this.#byId.values()
   }
-  /** In the order lists show: by namespace, then name, as byte strings. Cached until the namespace changes. */
+  /** In the order lists show: by namespace, then name, as byte strings. Made once until the namespace changes. */
   list(namespace?: string): readonly Entry[] {
     const slot = namespace ?? '*'
-    const cached = this.#sorted.get(slot)
-    if (cached !== undefined) return cached
-    const source = namespace === undefined ? this.#byId : (this.#namespaces.get(namespace) ?? new Map<string, Entry>())
-    const sorted = [...source.values()].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
-    this.#sorted.set(slot, sorted)
-    return sorted
+    const known = this.#lists.get(slot)
+    if (known !== undefined) return known
+    const made = this.snapshot(namespace).toArray()
+    this.#lists.set(slot, made)
+    return made
+  }
+  /** The same without an array of its own: for readers who take their time. */
+  snapshot(namespace?: string): Snapshot<Entry> {
+    const all = this.#order.snapshot()
+    return namespace === undefined ? all : all.within(namespace)
   }
   /** Objects under an index value, in no particular order. */
   indexed(index: string, value: string): Iterable<Entry> {
@@ -132,23 +153,26 @@ export class Collection {
   index(): void {
     const loaded = [...this.#byId.values()]
     this.#byId.clear()
-    for (const entry of loaded) this.put(entry)
-    this.#sorted.clear()
+    for (const entry of loaded) this.#put(entry)
+    this.#order.fill(loaded)
+    this.#lists.clear()
   }
   put(entry: Entry): Entry | undefined {
+    const previous = this.#put(entry)
+    this.#order.put(entry)
+    this.#touched(entry)
+    return previous
+  }
+  #put(entry: Entry): Entry | undefined {
     const previous = this.#byId.get(entry.id)
     if (previous !== undefined) this.#unindex(previous)
     this.#byId.set(entry.id, entry)
-    let space = this.#namespaces.get(entry.key.namespace)
-    if (space === undefined) this.#namespaces.set(entry.key.namespace, (space = new Map()))
-    space.set(entry.id, entry)
     for (const { of, postings } of this.#indexes.values())
       for (const value of of(entry.object)) {
         let posting = postings.get(value)
         if (posting === undefined) postings.set(value, (posting = new Map()))
         posting.set(entry.id, entry)
       }
-    this.#touched(entry)
     return previous
   }
   remove(entry: Entry): Entry | undefined {
@@ -156,16 +180,14 @@ export class Collection {
     if (previous === undefined) return undefined
     this.#unindex(previous)
     this.#byId.delete(entry.id)
-    const space = this.#namespaces.get(entry.key.namespace)
-    space?.delete(entry.id)
-    if (space?.size === 0) this.#namespaces.delete(entry.key.namespace)
+    this.#order.remove(entry.id)
     this.#touched(entry)
     return previous
   }
   #touched(entry: Entry): void {
     this.sequence = Math.max(this.sequence, entry.sequence)
-    this.#sorted.delete('*')
-    this.#sorted.delete(entry.key.namespace)
+    this.#lists.delete('*')
+    this.#lists.delete(entry.key.namespace)
   }
   #unindex(entry: Entry): void {
     for (const { of, postings } of this.#indexes.values())
@@ -222,8 +244,7 @@ export class Objects implements ObjectsView {
       for (const previous of [...collection.values()]) {
         if (previous.sequence >= first) continue
         collection.remove(previous)
-        const entry = new Entry({ ...previous.facts, deleted: true }, bodyOf(previous.object))
-        changes.push({ type: 'DELETED', entry, previous, expired: true })
+        changes.push({ type: 'DELETED', entry: previous.expired(), previous, expired: true })
       }
     for (const heads of [this.#heads, this.#passed]) for (const [subject, sequence] of heads) if (sequence < first) heads.delete(subject)
     return changes

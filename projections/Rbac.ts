@@ -2,8 +2,8 @@
 import type { UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { forbidden, notFound } from '#events/Refusal.ts'
-import { nodeMay, nodeOf } from './NodeRestriction.ts'
+import { forbidden, invalid, notFound } from '#events/Refusal.ts'
+import { nodeOf, nodeRefusal } from './NodeRestriction.ts'
 import { subjectValue, type ObjectsView } from './Objects.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
@@ -77,7 +77,8 @@ const grantsOf = function* (view: ObjectsView, user: UserInfo, namespace: string
 export const authorize = (view: ObjectsView, user: UserInfo, attributes: Attributes): { readonly allowed: boolean; readonly reason: string } => {
   if (user.groups.includes(SUPERUSERS)) return { allowed: true, reason: '' }
   const node = nodeOf(user)
-  if (node !== undefined && attributes.path === undefined && !nodeMay(view, node, attributes)) return { allowed: false, reason: `no relationship found between node '${node}' and this object` }
+  const refusal = node === undefined || attributes.path !== undefined ? undefined : nodeRefusal(view, node, attributes)
+  if (refusal !== undefined) return { allowed: false, reason: refusal }
   for (const { rules, binding } of grantsOf(view, user, attributes.namespace))
     if (rules.some((rule) => allows(rule, attributes)))
       return { allowed: true, reason: `RBAC: allowed by ${binding.kind} "${binding.metadata.namespace === undefined ? '' : `${binding.metadata.namespace}/`}${binding.metadata.name}" of ${(binding['roleRef'] as RoleRef).kind} "${(binding['roleRef'] as RoleRef).name}"` }
@@ -95,25 +96,30 @@ export const rulesFor = (view: ObjectsView, user: UserInfo, namespace: string): 
   return { resourceRules: rules.filter((rule) => !isPathRule(rule)), nonResourceRules: rules.filter(isPathRule) }
 }
 
-/** True when every single permission of `rule` is granted by some rule of `owned`. */
+/** Single permissions of one rule that are looked at; real rules have some hundred. */
+const MOST_PERMISSIONS = 100_000
+
+const distinct = (list: readonly string[] | undefined): readonly string[] => [...new Set(list)]
+
+/** True when every single permission of `rule` is granted by some rule of `owned`. Throws 422 for a rule of more than can be looked at. */
 export const covered = (owned: readonly Rule[], rule: Rule): boolean => {
-  const verbs = rule.verbs ?? []
+  const verbs = distinct(rule.verbs)
   // A rule with both halves is not valid, but it is judged here first: both must be held.
-  const paths = rule.nonResourceURLs ?? []
+  const paths = distinct(rule.nonResourceURLs)
+  const groups = distinct(rule.apiGroups)
+  const resources = distinct(rule.resources)
+  const names = distinct(rule.resourceNames)
+  if (verbs.length * (paths.length + groups.length * resources.length) > MOST_PERMISSIONS)
+    throw invalid(GROUP, 'Role', '', [{ type: 'Invalid', field: 'rules', detail: `a rule may not name more than ${MOST_PERMISSIONS} combinations of verbs, groups and resources; split it, or use "*"` }])
   if (!paths.every((path) => verbs.every((verb) => owned.some((own) => has(own.verbs, verb) && own.nonResourceURLs?.some((url) => pathCovers(url, path)))))) return false
-  return (rule.apiGroups ?? []).every((group) =>
-    (rule.resources ?? []).every((resource) =>
-      verbs.every((verb) =>
-        ((rule.resourceNames?.length ?? 0) === 0 ? [undefined] : (rule.resourceNames as readonly (string | undefined)[])).every((name) =>
-          owned.some(
-            (own) =>
-              has(own.verbs, verb) &&
-              has(own.apiGroups, group) &&
-              (has(own.resources, resource) || own.resources?.includes(`*/${resource.split('/')[1] ?? ''}`) === true) &&
-              ((own.resourceNames?.length ?? 0) === 0 || (name !== undefined && own.resourceNames?.includes(name) === true))
-          )
-        )
-      )
+  return groups.every((group) =>
+    resources.every((resource) =>
+      verbs.every((verb) => {
+        const granting = owned.filter((own) => has(own.verbs, verb) && has(own.apiGroups, group) && (has(own.resources, resource) || own.resources?.includes(`*/${resource.split('/')[1] ?? ''}`) === true))
+        if (granting.some((own) => (own.resourceNames?.length ?? 0) === 0)) return true
+        const granted = new Set(granting.flatMap((own) => own.resourceNames ?? []))
+        return names.length > 0 && names.every((name) => granted.has(name))
+      })
     )
   )
 }

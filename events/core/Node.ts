@@ -48,6 +48,16 @@ const validateTaints = (taints: readonly Taint[], errors: FieldError[]): void =>
   })
 }
 
+const validateAddresses = (node: KubeObject, errors: FieldError[]): void => {
+  const addresses = new Set<string>()
+  ;((node['status']?.addresses ?? []) as { type?: string; address?: string }[]).forEach((address, index) => {
+    if (!address.type) errors.push(required(`status.addresses[${index}].type`))
+    const id = JSON.stringify([address.type, address.address])
+    if (addresses.has(id)) errors.push(duplicate(`status.addresses[${index}]`, address))
+    addresses.add(id)
+  })
+}
+
 export const Node: Kind = {
   group: '',
   version: 'v1',
@@ -76,15 +86,13 @@ export const Node: Kind = {
     cidrs.forEach((cidr, index) => {
       if (!/^[0-9a-fA-F.:]+\/\d{1,3}$/.test(cidr)) errors.push(badValue(`spec.podCIDRs[${index}]`, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
     })
-    const addresses = node['status']?.addresses ?? []
-    ;(addresses as { type?: string; address?: string }[]).forEach((address, index) => {
-      if (!address.type) errors.push(required(`status.addresses[${index}].type`))
-      if (addresses.findIndex((other: unknown) => same(other, address)) < index) errors.push(duplicate(`status.addresses[${index}]`, address))
-    })
+    validateAddresses(node, errors)
     return errors
   },
-  validateUpdate(node, old) {
+  validateUpdate(node, old, subresource) {
     const errors: FieldError[] = []
+    // What a status write stores would otherwise be refused at the next write of the node itself, for ever.
+    if (subresource === 'status') validateAddresses(node, errors)
     const [spec, before] = [node['spec'] ?? {}, old['spec'] ?? {}]
     if (before.podCIDRs?.length && !same(spec.podCIDRs, before.podCIDRs)) errors.push(forbiddenField('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid'))
     if (before.providerID && spec.providerID !== before.providerID) errors.push(forbiddenField('spec.providerID', 'node updates may not change providerID except from "" to valid'))

@@ -101,7 +101,8 @@ export const validateMetaUpdate = (object: KubeObject, old: KubeObject): FieldEr
   if (old.metadata.generation !== undefined && (object.metadata.generation ?? 0) < old.metadata.generation)
     errors.push(badValue('metadata.generation', object.metadata.generation ?? 0, 'must not be decremented'))
   if (old.metadata.deletionTimestamp !== undefined) {
-    const added = (object.metadata.finalizers ?? []).filter((finalizer) => !old.metadata.finalizers?.includes(finalizer))
+    const before = new Set(old.metadata.finalizers)
+    const added = (object.metadata.finalizers ?? []).filter((finalizer) => !before.has(finalizer)).slice(0, 100)
     if (added.length > 0)
       errors.push(
         forbiddenField(

@@ -62,7 +62,8 @@ export const formatQuantity = ({ nano, format }: Quantity): string => {
     mantissa /= 1024n
     power++
   }
-  return power === 0 ? String(mantissa) : `${mantissa}${BINARY[power - 1]}`
+  // Without a suffix it reads as a decimal amount next time, so it is written as one: what is stored must not change when it is applied again.
+  return power === 0 ? decimal(nano, false) : `${mantissa}${BINARY[power - 1]}`
 }
 
 // The same few amounts are parsed again and again (every pod, every filter), so parsing them is a lookup.

@@ -31,7 +31,15 @@ export const oneOf = (value: string | undefined, field: string, supported: reado
 }
 
 export const immutable = (value: unknown, old: unknown, field: string, errors: FieldError[]): void => {
-  if (!same(value, old)) errors.push(badValue(field, value, 'field is immutable'))
+  if (!same(withoutEmpty(value), withoutEmpty(old))) errors.push(badValue(field, value, 'field is immutable'))
+}
+
+/** Upstream can't tell an empty list or map from none at all. */
+const withoutEmpty = (value: unknown): unknown => {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(withoutEmpty)
+  const kept = Object.entries(value).map(([key, part]) => [key, withoutEmpty(part)] as const).filter(([, part]) => part !== undefined)
+  return kept.length === 0 ? undefined : Object.fromEntries(kept)
 }
 
 /** Equal as JSON: key order does not matter; an absent field equals an undefined one. */

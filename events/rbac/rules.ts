@@ -3,6 +3,7 @@ import type { PolicyRule, RoleRef, Subject } from 'kubernetes-types/rbac/v1'
 import type { Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { badValue, badValues, required, same, unsupported } from '../meta/faults.ts'
+import { validateLabelSelector, type LabelSelector } from '../meta/LabelSelector.ts'
 import { labelName, pathName, subdomainName } from '../meta/names.ts'
 import { age, AGE, CREATED_AT, NAME, text, wide } from '../meta/Table.ts'
 import { ALL_VERBS } from '../meta/verbs.ts'
@@ -73,6 +74,10 @@ export const roleKind = (naming: Pick<Kind, 'kind' | 'resource' | 'singular' | '
   validate(role) {
     const errors: FieldError[] = []
     ;((role['rules'] ?? []) as PolicyRule[]).forEach((rule, index) => validateRule(rule, `rules[${index}]`, naming.namespaced, errors))
+    const selectors = role['aggregationRule']?.clusterRoleSelectors as readonly LabelSelector[] | undefined
+    if (role['aggregationRule'] === undefined) return errors
+    if (!selectors?.length) errors.push(required('aggregationRule.clusterRoleSelectors', 'at least one clusterRoleSelector required if aggregationRule is non-nil'))
+    selectors?.forEach((selector, index) => validateLabelSelector(selector, `aggregationRule.clusterRoleSelectors[${index}]`, errors))
     return errors
   },
   columns: [NAME, CREATED_AT],

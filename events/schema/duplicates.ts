@@ -15,6 +15,8 @@ interface Frame {
 }
 
 const MOST = 100
+/** Characters of a path in a message, its end: keys are the client's, and may be megabytes. */
+const LONGEST_PATH = 1024
 
 /**
  * `duplicate field "spec.replicas"` for every repeated key of a valid JSON text, each once, at most 100.
@@ -49,7 +51,7 @@ export function duplicateFields(text: string): string[] {
         if (expectsKey && top?.keys !== undefined) {
           const raw = text.slice(i + 1, end)
           top.key = raw.includes('\\') ? String(JSON.parse(text.slice(i, end + 1))) : raw
-          if (top.keys.has(top.key)) found.add(`duplicate field ${JSON.stringify(pathOf(top))}`)
+          if (top.keys.has(top.key)) found.add(`duplicate field ${JSON.stringify(pathOf(top).slice(-LONGEST_PATH))}`)
           else top.keys.add(top.key)
           expectsKey = false
         }

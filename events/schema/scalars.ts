@@ -91,7 +91,8 @@ function time(value: unknown, micro: boolean): unknown {
   const milliseconds = parsed === null ? NaN : Date.parse(value.replace(',', '.'))
   if (parsed === null || Number.isNaN(milliseconds)) {
     const layout = micro ? '2006-01-02T15:04:05.000000Z07:00' : '2006-01-02T15:04:05Z07:00'
-    return new Bad({ text: `parsing time ${JSON.stringify(value)} as "${layout}": cannot parse ${JSON.stringify(value)} as "2006"` })
+    const shown = JSON.stringify(value.slice(0, 64))
+    return new Bad({ text: `parsing time ${shown} as "${layout}": cannot parse ${shown} as "2006"` })
   }
   if (micro ? microSeconds.test(value) : wholeSeconds.test(value)) return value
   const seconds = new Date(milliseconds).toISOString().slice(0, 19)

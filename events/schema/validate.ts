@@ -1,5 +1,6 @@
 /** Structural decoding of a request's JSON into a fresh object of a type: wrong types are errors, unknown fields and nulls are dropped. */
 import { badRequest, type Refusal } from '../Refusal.ts'
+import { DEEPEST } from './depth.ts'
 import { Bad, goType, goTypeName, mismatch, scalar, zero } from './scalars.ts'
 import { typeNamed, type FieldSchema, type TypeSchema } from './Schema.ts'
 
@@ -11,7 +12,7 @@ export interface Decoded {
   readonly value: unknown
   /** `unknown field "spec.foo"`, at most 100; empty when the mode is Ignore. */
   readonly unknownFields: string[]
-  /** Type faults in Go's words, in document order; the client is shown the first. */
+  /** Type faults in Go's words, in document order, at most 100; the client is shown the first. */
   readonly errors: string[]
 }
 
@@ -19,6 +20,7 @@ interface State {
   readonly collect: boolean
   readonly unknown: string[]
   readonly errors: string[]
+  values: number
   /** Struct fields as strings, list indexes as numbers, map keys wrapped. */
   readonly path: (string | number | { readonly key: string })[]
 }
@@ -27,8 +29,14 @@ type Read = (value: unknown, state: State) => unknown
 
 /** As upstream: a hundred strict errors are enough. */
 const MOST_UNKNOWN = 100
-/** Types may be recursive (JSONSchemaProps), so the depth of a document is bounded. */
-const DEEPEST = 1000
+const MOST_ERRORS = 100
+/** Characters of a path in a message: keys are the client's, and may be megabytes. */
+const LONGEST_PATH = 1024
+/**
+ * List items and map entries a document may have altogether. What the log takes of the largest real objects has a tenth of
+ * it; three megabytes of `{}` are a million, and every one of them would have its faults.
+ */
+const MOST_VALUES = 100_000
 
 const compiled = new Map<string, Read>()
 
@@ -39,11 +47,13 @@ function pathText(path: State['path'], last?: string): string {
     if (typeof segment === 'number') text += `[${segment}]`
     else text += `${text === '' ? '' : '.'}${typeof segment === 'string' ? segment : segment.key}`
   }
-  return text
+  return text.length > LONGEST_PATH ? `${text.slice(0, LONGEST_PATH)}…` : text
 }
 
 function fail(bad: Bad, struct: string, state: State): void {
   const { fault } = bad
+  // A body may have a fault in every few bytes; the client is shown the first.
+  if (state.errors.length >= MOST_ERRORS) return
   if ('text' in fault) {
     state.errors.push(fault.text)
     return
@@ -69,10 +79,21 @@ function copy(value: unknown, state: State, depth: number): unknown {
     tooDeep(state)
     return null
   }
+  const keys = Object.keys(value)
+  if (tooMany(keys.length, state)) return null
   if (Array.isArray(value)) return value.map((item) => copy(item, state, depth + 1))
   const out: Record<string, unknown> = {}
-  for (const key of Object.keys(value)) put(out, key, copy((value as Record<string, unknown>)[key], state, depth + 1))
+  for (const key of keys) put(out, key, copy((value as Record<string, unknown>)[key], state, depth + 1))
   return out
+}
+
+/** Counts values; what there is too many of is not read. */
+function tooMany(count: number, state: State): boolean {
+  state.values += count
+  if (state.values <= MOST_VALUES) return false
+  const error = `the object has more than ${MOST_VALUES} list items and map entries`
+  if (!state.errors.includes(error)) state.errors.push(error)
+  return true
 }
 
 function tooDeep(state: State): void {
@@ -103,6 +124,7 @@ function arrayReader(field: FieldSchema, struct: string): Read {
       return value
     }
     const out: unknown[] = []
+    if (tooMany(value.length, state)) return out
     for (let i = 0; i < value.length; i++) {
       const item: unknown = value[i]
       state.path.push(i)
@@ -124,7 +146,9 @@ function mapReader(field: FieldSchema, struct: string): Read {
       return value
     }
     const out: Record<string, unknown> = {}
-    for (const key of Object.keys(value)) {
+    const keys = Object.keys(value)
+    if (tooMany(keys.length, state)) return out
+    for (const key of keys) {
       const item = value[key]
       if (nested) state.path.push({ key })
       put(out, key, item === null ? zero(items) : read(item, state))
@@ -189,7 +213,7 @@ export function decodeStrict(type: TypeSchema, value: unknown, mode: FieldValida
     read = readerOfType(type.name, '')
     compiled.set(type.name, read)
   }
-  const state: State = { collect: mode !== 'Ignore', unknown: [], errors: [], path: [] }
+  const state: State = { collect: mode !== 'Ignore', unknown: [], errors: [], values: 0, path: [] }
   const result = read(value, state)
   return { value: result, unknownFields: state.unknown, errors: state.errors }
 }

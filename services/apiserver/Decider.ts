@@ -12,14 +12,18 @@ import { conflict, isPassing, Refusal, tooManyRequests, type Status } from '#eve
 import { kindOf } from '#events/scheme.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
+import { Answers, answerKey } from './Answers.ts'
 import { Committer } from './Committer.ts'
 import { decide, type Decided, type Settings } from './decide.ts'
 import { refusalOfLog } from './logFaults.ts'
 import { refusalFor, type Shortage } from './room/decide.ts'
 
 export interface Decider {
-  /** Resolves with the decision, refusals included; rejects only when the outcome is unknown. */
-  submit(intent: Intent, user: UserInfo): Promise<IntentResult>
+  /**
+   * Resolves with the decision, refusals included; rejects only when the outcome is unknown. `once`: the intent's id was made
+   * for this call, so nobody can ask for its answer again.
+   */
+  submit(intent: Intent, user: UserInfo, once?: boolean): Promise<IntentResult>
 }
 
 export interface DeciderOptions {
@@ -40,31 +44,40 @@ const LIMIT = 20_000
 const LOOK_BACK = 100
 /** Who waits this long for an answer may have asked another API server by now. */
 const ASKED_AGAIN_MS = 1_000
-/** Recent results, by intent id: a repeated delivery gets the same answer. */
-const REMEMBERED = 20_000
-const FULL = 507
 
 export class ApiDecider implements Decider {
   readonly #options: DeciderOptions
   readonly #committers: ReadonlyMap<string, Committer>
   readonly #inFlight = new Map<string, Promise<unknown>>()
   readonly #reserved = new Set<string>()
-  readonly #recent = new Map<string, Promise<IntentResult>>()
+  /** Being decided, by user and intent. */
+  readonly #asked = new Map<string, Promise<IntentResult>>()
+  readonly #answers: Answers
   #waiting = 0
 
   constructor(options: DeciderOptions) {
     this.#options = options
+    this.#answers = new Answers(options.views)
     this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault })]))
   }
-  submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
-    const known = this.#recent.get(intent.id)
-    if (known !== undefined) return known
-    const result = this.#submit(intent, user)
-    this.#recent.set(intent.id, result)
-    if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value as string)
-    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log. Nor is one that passes, as a full disk does.
-    const forget = (): void => void this.#recent.delete(intent.id)
-    result.then((answer) => !answer.ok && (isPassing(answer.status) || answer.status.code === FULL) && forget(), forget)
+  submit(intent: Intent, user: UserInfo, once = false): Promise<IntentResult> {
+    if (once) return this.#submit(intent, user)
+    const key = answerKey(intent, user)
+    const asked = this.#asked.get(key)
+    if (asked !== undefined) return asked
+    const result = this.#remembered(intent, user)
+    this.#asked.set(key, result)
+    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log.
+    const done = (): boolean => this.#asked.delete(key)
+    result.then(done, done)
+    return result
+  }
+  async #remembered(intent: Intent, user: UserInfo): Promise<IntentResult> {
+    const known = this.#answers.find(intent, user)
+    const before = known === undefined ? undefined : await known
+    if (before !== undefined) return before
+    const result = await this.#submit(intent, user)
+    this.#answers.remember(intent, user, result)
     return result
   }
   async #submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
@@ -117,7 +130,7 @@ export class ApiDecider implements Decider {
           const last = decided.events.at(-1) as Decided['events'][number]
           const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
           const object = { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(outcome.last) } }
-          if (!last.deleted) view.offer(outcome.last, object)
+          if (!last.deleted) view.offer(outcome.last, object, text.length)
           await view.waitFor(outcome.last)
           return { ...this.#answer(decided, object, text), sequence: outcome.last }
         }

@@ -9,7 +9,7 @@ import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { ObjectKey } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { forbidden, methodNotAllowed, noSuchPath, type Status } from '#events/Refusal.ts'
+import { badRequest, forbidden, methodNotAllowed, noSuchPath, type Status } from '#events/Refusal.ts'
 import type { PodSecurity } from '#events/core/pod/security/configuration.ts'
 import { kindOf } from '#events/scheme.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
@@ -17,7 +17,7 @@ import { authorize } from '#projections/Rbac.ts'
 import { admitDecided } from './request/admit.ts'
 import { deniedMessage } from './request/denied.ts'
 import { decideBinding } from './subresources/binding.ts'
-import { decideEviction } from './subresources/eviction.ts'
+import { decideEviction, evictionIntent } from './subresources/eviction.ts'
 import { decideScale } from './subresources/scale.ts'
 import { decideCreate } from './verbs/create.ts'
 import { decideDelete } from './verbs/delete.ts'
@@ -67,6 +67,10 @@ export interface Decided {
   readonly present?: (object: KubeObject) => KubeObject
 }
 
+/** The subresources through which an object is changed. */
+const STORED = new Set(['', 'binding', 'eviction', 'finalize', 'scale', 'status'])
+const CHANNELS = new Set(['attach', 'exec'])
+
 export const decide = (intent: Intent, context: DecideContext): Decided => {
   const kind = kindOf(intent.ref)
   if (kind === undefined || kind.version !== intent.version) throw noSuchPath()
@@ -76,11 +80,17 @@ export const decide = (intent: Intent, context: DecideContext): Decided => {
   if (offered === undefined) throw noSuchPath()
   if (!offered.includes(intent.verb)) throw methodNotAllowed()
   authorizeIntent(kind, intent, context)
-  return admitDecided(kind, intent, decideVerb(kind, intent, context), context)
+  // A stream or a token is no change of the object: decided as one, whoever may exec could create pods.
+  if (CHANNELS.has(subresource)) throw badRequest('Upgrade request required')
+  if (!STORED.has(subresource)) throw methodNotAllowed()
+  // What an eviction asks for is in its body, a dry run included.
+  const asked = subresource === 'eviction' ? evictionIntent(intent) : intent
+  const decided = admitDecided(kind, asked, decideVerb(kind, asked, context), context)
+  return asked.options?.dryRun === true ? asIf(decided, context) : decided
 }
 
 const decideVerb = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
-  switch (intent.subresource) {
+  switch (intent.subresource ?? '') {
     case 'binding':
       return decideBinding(kind, intent, context)
     case 'eviction':
@@ -100,6 +110,16 @@ const decideVerb = (kind: Kind, intent: Intent, context: DecideContext): Decided
   }
 }
 
+/**
+ * A dry run: everything is decided, nothing stored or reserved. Here and not in each verb, so that none can forget it.
+ * The answer is the object as it would be, with the version it has now; a new one has none.
+ */
+const asIf = ({ events, reserves: _, ...decided }: Decided, { view }: DecideContext): Decided => {
+  const last = events.at(-1)
+  if (last === undefined || decided.code === 201) return { ...decided, events: [] }
+  return { ...decided, events: [], object: { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(view.get(last.key)?.sequence ?? last.expected) } } }
+}
+
 const authorizeIntent = (kind: Kind, intent: Intent, context: DecideContext): void => {
   const attributes = {
     verb: intent.verb,
@@ -109,6 +129,6 @@ const authorizeIntent = (kind: Kind, intent: Intent, context: DecideContext): vo
     namespace: intent.namespace,
     name: intent.name
   }
-  const { allowed } = authorize(context.view, context.user, attributes)
-  if (!allowed) throw forbidden(intent.ref, intent.name, deniedMessage(context.user, attributes))
+  const { allowed, reason } = authorize(context.view, context.user, attributes)
+  if (!allowed) throw forbidden(intent.ref, intent.name, deniedMessage(context.user, attributes, reason))
 }

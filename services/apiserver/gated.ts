@@ -8,9 +8,9 @@ import type { Decider } from './Decider.ts'
  * were decided on a state that was whole.
  */
 export const gated = (decider: Decider, closed: () => Refusal | undefined): Decider => ({
-  submit: (intent, user) => {
+  submit: (intent, user, ...rest) => {
     const refusal = closed()
-    return refusal === undefined ? decider.submit(intent, user) : Promise.resolve({ ok: false, status: refusal.status })
+    return refusal === undefined ? decider.submit(intent, user, ...rest) : Promise.resolve({ ok: false, status: refusal.status })
   }
 })
 

@@ -8,13 +8,13 @@ import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import type { Log, LogEntry, Subscription } from '#events/Log.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
 import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
-import { Window } from '#projections/Window.ts'
+import { Window, type WindowLimits } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
 import type { Integrity } from './ledger/Integrity.ts'
 import type { Vault } from './secrets/Vault.ts'
 
-/** Enough for some minutes of a busy cluster; older watches are served from the log. */
-const WINDOW = 16_384
+/** Objects on their way through the log; those beyond are parsed when they come back. */
+const OWN_BYTES = 4 * 1024 * 1024
 
 /** A projection besides Objects that wants every event in order: history, causes, metrics. */
 export interface Fold {
@@ -51,15 +51,16 @@ export class View {
   readonly name: string
   readonly log: Log
   readonly objects = new Objects()
-  readonly window = new Window(WINDOW)
   readonly integrity: Integrity | undefined
   readonly vault: Vault | undefined
+  #window: Window | undefined
   readonly #clock: Clock
   readonly #options: ViewOptions
   readonly #subscribers = new Set<(change: Change) => void>()
   readonly #folds: Fold[] = []
   /** Objects this process wrote and has parsed already, by sequence, until their events come back. */
-  readonly #own = new Map<number, KubeObject>()
+  readonly #own = new Map<number, { readonly object: KubeObject; readonly bytes: number }>()
+  #ownBytes = 0
   #waiters: { sequence: number; resolve: () => void; reject: (error: Error) => void; timer: Timer }[] = []
   #subscription: Subscription | undefined
   #failed: Error | undefined
@@ -83,6 +84,11 @@ export class View {
   alsoFold(fold: Fold): void {
     this.#folds.push(fold)
   }
+  /** Remembers the changes from now on, for watches; most processes have none and remember nothing. */
+  remember(limits: WindowLimits): Window {
+    this.#window ??= new Window(limits, this.objects.sequence)
+    return this.#window
+  }
   /** Resolves when everything in the stream at this moment is folded; rejects with LogDamaged when it is not what it was. */
   async start(): Promise<void> {
     const state = await this.log.state()
@@ -99,7 +105,7 @@ export class View {
           this.objects.pass(last)
           if (this.#options.expires === true) this.#watchExpiry()
           // What was replayed is not in the window: watches that start before it are answered from the log.
-          this.window.reset(Math.max(last, this.objects.sequence))
+          this.#window?.reset(Math.max(last, this.objects.sequence))
           resolve()
         },
         onFailed: (error) => {
@@ -120,9 +126,11 @@ export class View {
     this.#subscribers.add(onChange)
     return { close: () => this.#subscribers.delete(onChange) }
   }
-  /** The writer's parsed object for a sequence it was just acknowledged: spares parsing the event when it comes back. */
-  offer(sequence: number, object: KubeObject): void {
-    if (sequence > this.objects.sequence) this.#own.set(sequence, object)
+  /** The writer's parsed object for a sequence it was just acknowledged: spares parsing the event when it comes back. `bytes`: its text's. */
+  offer(sequence: number, object: KubeObject, bytes: number): void {
+    if (sequence <= this.objects.sequence || this.#own.has(sequence) || this.#ownBytes + bytes > OWN_BYTES) return
+    this.#own.set(sequence, { object, bytes })
+    this.#ownBytes += bytes
   }
   /** Resolves when `sequence` is folded; rejects with ViewBehind after `timeoutMs`. */
   waitFor(sequence: number, timeoutMs = 10_000): Promise<void> {
@@ -223,12 +231,13 @@ export class View {
         continue
       }
       const own = this.#own.get(entry.sequence)
-      if (own !== undefined) this.#own.delete(entry.sequence)
-      const change = this.objects.apply(facts, this.#options.vault?.reveal(entry) ?? entry.text, own)
+      if (own !== undefined && this.#own.delete(entry.sequence)) this.#ownBytes -= own.bytes
+      const change = this.objects.apply(facts, this.#options.vault?.reveal(entry) ?? entry.text, own?.object)
       for (const fold of this.#folds) fold.apply(entry)
       if (change === undefined) continue
-      this.window.push(change)
+      this.#window?.push(change)
       for (const subscriber of this.#subscribers) subscriber(change)
+      change.previous?.outdated()
     }
     this.integrity?.settle()
     if (this.#waiters.length === 0) return

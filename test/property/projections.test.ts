@@ -8,6 +8,7 @@ import { objectId, resourceId, type ResourceRef } from '#events/Key.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { History } from '#projections/History.ts'
 import { Objects, type Change } from '#projections/Objects.ts'
+import { Sorted } from '#projections/Sorted.ts'
 import { Window } from '#projections/Window.ts'
 
 const REFS: readonly ResourceRef[] = [
@@ -155,31 +156,78 @@ projections('objects: changes tell the state before and after, and are the last 
   )
 })
 
-projections('a window gives exactly the later changes of a collection, or says that it can not', () => {
+projections('a window gives exactly the later changes of a collection, in parts, or says that it can not', () => {
   fc.assert(
-    fc.property(script, fc.integer({ min: 2, max: 12 }), (steps, capacity) => {
+    fc.property(script, fc.integer({ min: 2, max: 12 }), fc.integer({ min: 1_500, max: 20_000 }), fc.integer({ min: 1, max: 5_000 }), (steps, capacity, bytes, part) => {
       const objects = new Objects()
-      const window = new Window(capacity)
+      const window = new Window({ changes: capacity, bytes })
       const all: Change[] = []
       for (const entry of entriesOf(steps)) {
         const change = put(objects, entry)
         if (change === undefined) continue
         all.push(change)
         window.push(change)
+        assert.ok(window.bytes <= bytes, `${window.bytes} bytes where ${bytes} are allowed`)
+      }
+      const since = (ref: (typeof REFS)[number], from: number): Change[] | undefined => {
+        const found: Change[] = []
+        for (let position = from; ; ) {
+          const recent = window.since(ref, position, part)
+          if (recent === undefined) return undefined
+          found.push(...recent.changes)
+          if (recent.last) return found
+          assert.ok(recent.upTo > position, 'a part gets on')
+          position = recent.upTo
+        }
       }
       for (let from = 0; from <= objects.sequence; from++)
         for (const ref of REFS) {
           const wanted = all.filter(({ entry }) => entry.sequence > from && resourceId(entry.key) === resourceId(ref))
-          const found = window.since(ref, from)
           assert.equal(
-            found?.map(({ entry }) => entry.sequence),
+            since(ref, from)?.map(({ entry }) => entry.sequence),
             from < window.floor ? undefined : wanted.map(({ entry }) => entry.sequence)
           )
         }
-      // Bounded, and still of use: the younger half of its capacity is always there.
-      const young = all.at(-Math.floor(capacity / 2))?.entry.sequence
-      if (young !== undefined) assert.ok(window.floor <= young)
+      // Bounded, and full of use: one more change would be too many, or too much.
+      const kept = all.filter(({ entry }) => entry.sequence > window.floor)
+      const next = all.at(-1 - kept.length)
+      if (next !== undefined) assert.ok(kept.length === capacity || window.bytes + next.entry.bytes > bytes)
     })
+  )
+})
+
+projections('a sorted collection is what sorting gives, and a snapshot of it never changes', () => {
+  const name = fc.tuple(fc.constantFrom('', 'a', 'ab', 'b'), fc.integer({ min: 0, max: 400 })).map(([namespace, n]) => `${namespace}/${n}`)
+  fc.assert(
+    fc.property(fc.array(fc.record({ id: name, gone: fc.boolean(), look: fc.boolean() }), { maxLength: 1_500, size: 'max' }), (steps) => {
+      const sorted = new Sorted<{ readonly id: string; readonly at: number }>()
+      const model = new Map<string, { readonly id: string; readonly at: number }>()
+      const expected = (): { readonly id: string; readonly at: number }[] => [...model.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+      const seen: { snapshot: ReturnType<typeof sorted.snapshot>; was: ReturnType<typeof expected> }[] = []
+      for (const [at, { id, gone, look }] of steps.entries()) {
+        if (gone) {
+          sorted.remove(id)
+          model.delete(id)
+        } else {
+          sorted.put({ id, at })
+          model.set(id, { id, at })
+        }
+        if (look && at % 100 === 0) seen.push({ snapshot: sorted.snapshot(), was: expected() })
+      }
+      seen.push({ snapshot: sorted.snapshot(), was: expected() })
+      for (const { snapshot, was } of seen) {
+        assert.equal(snapshot.toArray(), was)
+        assert.equal(Array.from({ length: snapshot.size }, (_, at) => snapshot.at(at)), was)
+        const within = snapshot.within('a')
+        assert.equal(within.toArray(), was.filter(({ id }) => id.startsWith('a/')))
+        assert.is(within.size, within.toArray().length)
+        assert.is(snapshot.lowerBound('a/2'), was.filter(({ id }) => id < 'a/2').length)
+      }
+      const filled = new Sorted<{ readonly id: string; readonly at: number }>()
+      filled.fill([...model.values()])
+      assert.equal(filled.snapshot().toArray(), expected())
+    }),
+    { numRuns: 30 }
   )
 })
 

@@ -2,6 +2,8 @@
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { kindNamed, streamOf } from '#events/scheme.ts'
+import type { StreamName } from '#events/Subject.ts'
+import { History } from '#projections/History.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import type { Settings } from '#services/apiserver/decide.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
@@ -14,6 +16,7 @@ export const ADMIN: UserInfo = { username: 'kubernetes-admin', groups: ['system:
 export interface TestApi {
   readonly logs: { readonly EVENTS: MemoryLog; readonly NOTICES: MemoryLog; readonly PULSE: MemoryLog }
   readonly views: Views
+  readonly histories: ReadonlyMap<StreamName, History>
   readonly decider: ApiDecider
   /** Submits as a user (the administrator by default). */
   submit(intent: Partial<Intent> & Pick<Intent, 'verb' | 'ref'>, user?: UserInfo): Promise<IntentResult>
@@ -31,7 +34,11 @@ export const kindFor = (apiVersion: string, kind: string): NonNullable<ReturnTyp
 export const startTestApi = async (clock: Clock = systemClock, settings: Partial<Settings> = {}): Promise<TestApi> => {
   const logs = { EVENTS: new MemoryLog('EVENTS', clock), NOTICES: new MemoryLog('NOTICES', clock), PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true }) }
   const list = [new View('EVENTS', logs.EVENTS, clock), new View('NOTICES', logs.NOTICES, clock), new View('PULSE', logs.PULSE, clock)]
-  for (const view of list) await view.start()
+  const histories = new Map(list.map(({ stream }) => [stream, new History(stream)]))
+  for (const view of list) {
+    view.alsoFold(histories.get(view.stream) as History)
+    await view.start()
+  }
   const views = new Views(list, streamOf)
   const decider = new ApiDecider({ views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767], ...settings } })
   await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
@@ -45,6 +52,7 @@ export const startTestApi = async (clock: Clock = systemClock, settings: Partial
   return {
     logs,
     views,
+    histories,
     decider,
     submit,
     create,

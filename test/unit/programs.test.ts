@@ -35,6 +35,9 @@ const INDIRECT: Readonly<Record<string, readonly string[]>> = {
   'services/platform/Conntrack.ts: file as string': ['conntrack', 'nsenter'],
   'services/platform/Iptables.ts: file as string': ['iptables', 'iptables-restore', 'iptables-save', 'nsenter'],
   'services/platform/iptables/RuleMonitor.ts: file': ['nsenter', 'stdbuf', 'xtables-monitor'],
+  'test/bench/watch-fanout.ts: import.meta.filename': ['node'],
+  // What its caller names.
+  'test/bench/with-api.ts: program': [],
   'test/contract/services/apiserver/schema/kubectl.test.ts: binary': ['kubectl'],
   'test/integration/dns.test.ts: busybox': ['busybox'],
   'test/integration/network.test.ts: busybox': ['busybox'],

@@ -7,6 +7,7 @@ import { ALL_VERBS, STATUS } from '../../meta/verbs.ts'
 import { appArmorFields, validateAppArmorAnnotations, validateAppArmorUpdate } from './appArmor.ts'
 import { defaultPod } from './default.ts'
 import { podEventType } from './facts.ts'
+import { validateMirror, validateMirrorUpdate } from './mirror.ts'
 import { COLUMNS, podRow, podRowConditions } from './table.ts'
 import { validatePodSpec } from './validate.ts'
 import { validatePodUpdate } from './validateUpdate.ts'
@@ -44,8 +45,12 @@ export const Pod: Kind = {
     appArmorFields(pod)
   },
   prepareForUpdate: keepOtherHalf,
-  validate: (pod) => [...validateAppArmorAnnotations(pod), ...validatePodSpec(pod['spec'] ?? {}, 'spec')],
-  validateUpdate: (pod, old, subresource) => [...(subresource === '' ? validateAppArmorUpdate(pod, old) : []), ...validatePodUpdate(pod, old, subresource)],
+  validate: (pod) => [...validateAppArmorAnnotations(pod), ...validateMirror(pod), ...validatePodSpec(pod['spec'] ?? {}, 'spec')],
+  validateUpdate: (pod, old, subresource) => [
+    ...(subresource === '' ? validateAppArmorUpdate(pod, old) : []),
+    ...validateMirrorUpdate(pod, old),
+    ...validatePodUpdate(pod, old, subresource)
+  ],
   fields: {
     'spec.nodeName': specField('nodeName'),
     'spec.restartPolicy': specField('restartPolicy'),

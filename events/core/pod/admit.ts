@@ -39,7 +39,7 @@ const addTokenMount = (container: Container, volumeName: string): void => {
 export const addTokenVolume = (pod: KubeObject, suffix: string, account?: KubeObject): void => {
   const spec: PodSpec = pod['spec']
   if ((spec.automountServiceAccountToken ?? account?.['automountServiceAccountToken'] ?? true) === false) return
-  const volume = spec.volumes?.find(({ name }) => name.startsWith('kube-api-access-')) ?? tokenVolume(suffix)
+  const volume = spec.volumes?.find(({ name }: { name?: string }) => name?.startsWith('kube-api-access-') === true) ?? tokenVolume(suffix)
   const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])]
   for (const container of containers) addTokenMount(container, volume.name)
   const used = containers.some((container) => container.volumeMounts?.some(({ name }) => name === volume.name))
@@ -55,6 +55,12 @@ export const admitPod = (pod: KubeObject): void => {
   }
   spec.priority ??= 0
   spec.preemptionPolicy ??= 'PreemptLowerPriority'
+  tolerateLoss(pod)
+}
+
+/** As upstream, on updates as well: who sends back the pod as they once wrote it means to take no toleration away. */
+export const tolerateLoss = (pod: KubeObject): void => {
+  const spec: PodSpec = (pod['spec'] ??= {})
   const missing = LOST.filter((key) => !spec.tolerations?.some((toleration) => tolerates(toleration, key)))
   if (missing.length > 0)
     spec.tolerations = [...(spec.tolerations ?? []), ...missing.map((key): Toleration => ({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: LOST_SECONDS }))]

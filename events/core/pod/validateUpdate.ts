@@ -8,8 +8,10 @@ const ONLY =
   'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)'
 
 const validateTolerations = (tolerations: readonly Toleration[], old: readonly Toleration[], errors: FieldError[]): void => {
+  const idOf = ({ key, operator, value, effect }: Toleration): string => JSON.stringify([key, operator, value, effect])
+  const present = new Set(tolerations.map(idOf))
   for (const before of old)
-    if (!tolerations.some((toleration) => same({ ...toleration, tolerationSeconds: undefined }, { ...before, tolerationSeconds: undefined }))) {
+    if (!present.has(idOf(before))) {
       errors.push(forbiddenField('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds'))
       return
     }

@@ -3,14 +3,20 @@
  * the subject is the identity; what is asked goes to the same decider as a request over HTTPS.
  */
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
-import { ACT_AS, type Intent, type IntentResult, type UserInfo } from '#events/Intent.ts'
-import { badRequest, Refusal, unauthorized } from '#events/Refusal.ts'
+import { UnencodableEvent } from '#events/Event.ts'
+import { ACT_AS, type IntentResult, type UserInfo } from '#events/Intent.ts'
+import { badRequest, Refusal, tooLarge, unauthorized } from '#events/Refusal.ts'
 import { decodeToken } from '#events/Subject.ts'
 import type { Decider } from '../Decider.ts'
+import { statusOf } from '../http/respond.ts'
+import { parseJson } from '../request/body.ts'
+import { intentOf } from './check.ts'
 
 /** Requests decided at once; the rest wait in the subscription, which the server bounds. */
 const PARALLEL = 256
-const VERBS = new Set(['create', 'update', 'patch', 'delete'])
+/** A message's bytes: as much as an object over HTTPS, and what an intent says around it. */
+const LARGEST = 4 * 1024 * 1024
+const MOST_INTENTS = 1_000
 
 /** The user behind `intent.<token>`. */
 export const userOf = (token: string, actAs?: string): UserInfo => {
@@ -21,20 +27,17 @@ export const userOf = (token: string, actAs?: string): UserInfo => {
       return { username: actAs, groups: ['system:serviceaccounts', 'system:serviceaccounts:kube-system', 'system:authenticated'] }
     return { username: 'system:kube-controller-manager', groups: ['system:authenticated'] }
   }
-  if (token.startsWith('node-')) return { username: `system:node:${decodeToken(token.slice('node-'.length))}`, groups: ['system:nodes', 'system:authenticated'] }
-  throw unauthorized()
+  const node = token.startsWith('node-') ? nodeNamed(token.slice('node-'.length)) : undefined
+  if (node === undefined) throw unauthorized()
+  return { username: `system:node:${node}`, groups: ['system:nodes', 'system:authenticated'] }
 }
 
-/** What a message must look like before the decider sees it. */
-export const intentOf = (body: unknown): Intent => {
-  if (typeof body !== 'object' || body === null) throw badRequest('the intent is not a JSON object')
-  const { id, verb, ref, version, namespace = '', name = '', source } = body as Partial<Intent>
-  if (typeof id !== 'string' || id === '' || id.length > 128) throw badRequest('the intent has no id')
-  if (typeof verb !== 'string' || !VERBS.has(verb)) throw badRequest(`the intent's verb must be one of ${[...VERBS].join(', ')}`)
-  if (typeof ref?.group !== 'string' || typeof ref.resource !== 'string' || typeof version !== 'string') throw badRequest('the intent names no resource: ref.group, ref.resource and version are strings')
-  if (typeof namespace !== 'string' || typeof name !== 'string') throw badRequest("the intent's namespace and name must be strings")
-  if (typeof source !== 'string' || source === '') throw badRequest('the intent has no source')
-  return body as Intent
+const nodeNamed = (token: string): string | undefined => {
+  try {
+    return decodeToken(token)
+  } catch {
+    return undefined
+  }
 }
 
 export const serveIntents = (connection: NatsConnection, decider: Decider, onError: (error: unknown) => void): { close(): Promise<void> } => {
@@ -44,7 +47,7 @@ export const serveIntents = (connection: NatsConnection, decider: Decider, onErr
   const loop = async (): Promise<void> => {
     for await (const message of subscription) {
       running += 1
-      void answer(message, decider)
+      void answer(message, decider, onError)
         .catch(onError)
         .finally(() => {
           running -= 1
@@ -58,36 +61,41 @@ export const serveIntents = (connection: NatsConnection, decider: Decider, onErr
   return { close: () => subscription.drain() }
 }
 
-const answer = async (message: Msg, decider: Decider): Promise<void> => {
-  let results: IntentResult[]
+/** One message: who sent it, and what it says. Resolves with the answer's text; rejects when an outcome is unknown, which only asking again can tell. */
+export const answerIntents = async (token: string, actAs: string | undefined, bytes: Uint8Array, decider: Decider, onError: (error: unknown) => void): Promise<string> => {
+  let results: readonly IntentResult[]
   try {
-    const user = userOf(message.subject.slice('intent.'.length), message.headers?.get(ACT_AS) || undefined)
-    const body = parse(message)
-    const intents = Array.isArray(body) ? body : [body]
-    if (intents.length > 1_000) throw badRequest('a message holds at most 1000 intents')
-    results = await Promise.all(intents.map((intent) => submit(decider, intent, user)))
+    const user = userOf(token, actAs)
+    const body = parse(bytes)
+    const intents = Array.isArray(body) ? (body as readonly unknown[]) : [body]
+    if (intents.length > MOST_INTENTS) throw badRequest(`a message holds at most ${MOST_INTENTS} intents`)
+    results = await Promise.all(intents.map((intent) => submit(decider, intent, user, onError)))
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     results = [{ ok: false, status: error.status }]
   }
   // `text` is the object again; sending it twice would double the answer.
-  message.respond(JSON.stringify(results.map((result) => (result.ok ? { ...result, text: undefined } : result))))
+  return JSON.stringify(results.map((result) => (result.ok ? { ...result, text: undefined } : result)))
 }
 
-const submit = async (decider: Decider, body: unknown, user: UserInfo): Promise<IntentResult> => {
+const answer = async (message: Msg, decider: Decider, onError: (error: unknown) => void): Promise<void> => {
+  const token = message.subject.slice('intent.'.length)
+  message.respond(await answerIntents(token, message.headers?.get(ACT_AS) || undefined, message.data, decider, onError))
+}
+
+/** What a mistake in our own code throws, before anything is stored: no reason to let the client wait and ask again. */
+const isMistake = (error: unknown): boolean => error instanceof TypeError || error instanceof RangeError || error instanceof URIError || error instanceof UnencodableEvent
+
+const submit = async (decider: Decider, body: unknown, user: UserInfo, onError: (error: unknown) => void): Promise<IntentResult> => {
   try {
     return await decider.submit(intentOf(body), user)
   } catch (error) {
-    if (error instanceof Refusal) return { ok: false, status: error.status }
-    throw error
+    if (!(error instanceof Refusal) && !isMistake(error)) throw error
+    return { ok: false, status: statusOf(error, onError) }
   }
 }
 
-const parse = (message: Msg): unknown => {
-  try {
-    return message.json()
-  } catch {
-    throw badRequest('the intent is not valid JSON')
-  }
+const parse = (bytes: Uint8Array): unknown => {
+  if (bytes.length > LARGEST) throw tooLarge(`Request entity too large: limit is ${LARGEST}`)
+  return parseJson(new TextDecoder().decode(bytes), (why) => badRequest(`the intent is not valid JSON: ${why}`))
 }
-

@@ -6,14 +6,19 @@ import { createServer, type Server } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { Refusal, unauthorized } from '#events/Refusal.ts'
+import { systemClock } from '../../platform/Clock.ts'
 import type { TlsFiles } from './ApiServer.ts'
+import { Outlets } from './Outlet.ts'
 import { sendRefusal, sendText } from './respond.ts'
 
+/** A client that takes nothing for so long is cut off. */
+const WRITE_MS = 60_000
 const HEALTH = /^\/(healthz|livez|readyz)(\/|\?|$)/
 
 export class DamagedServer {
   readonly #damages: readonly string[]
   readonly #waysOn: readonly string[]
+  readonly #outlets = new Outlets(systemClock, WRITE_MS)
   #server: Server | undefined
 
   constructor(damages: readonly string[], waysOn: readonly string[]) {
@@ -33,6 +38,7 @@ export class DamagedServer {
   }
   async close(): Promise<void> {
     const server = this.#server
+    this.#outlets.close()
     if (server === undefined) return
     await new Promise<void>((resolve) => {
       server.close(() => resolve())
@@ -40,12 +46,13 @@ export class DamagedServer {
     })
   }
   #answer(request: IncomingMessage, response: ServerResponse): void {
+    const door = { request, response, outlets: this.#outlets }
     request.resume()
-    if (!(request.socket as TLSSocket).authorized) return sendRefusal(request, response, unauthorized().status)
+    if (!(request.socket as TLSSocket).authorized) return sendRefusal(door, unauthorized().status)
     // The process lives, and starting it again helps nobody.
-    if (/^\/livez(\/|\?|$)/.test(request.url ?? '')) return sendText(request, response, 200, 'ok', { 'content-type': 'text/plain; charset=utf-8' })
+    if (/^\/livez(\/|\?|$)/.test(request.url ?? '')) return sendText(door, 200, 'ok', { 'content-type': 'text/plain; charset=utf-8' })
     if (HEALTH.test(request.url ?? ''))
-      return sendText(request, response, 500, [...this.#damages.map((line) => `[-]log failed: ${line}`), ...this.#waysOn, ''].join('\n'), { 'content-type': 'text/plain; charset=utf-8' })
-    sendRefusal(request, response, new Refusal(503, 'ServiceUnavailable', `the log is damaged: ${this.#damages.join('; ')}. ${this.#waysOn.join('\n')}`, { causes: this.#damages.map((message) => ({ reason: 'LogDamaged', message })) }).status)
+      return sendText(door, 500, [...this.#damages.map((line) => `[-]log failed: ${line}`), ...this.#waysOn, ''].join('\n'), { 'content-type': 'text/plain; charset=utf-8' })
+    sendRefusal(door, new Refusal(503, 'ServiceUnavailable', `the log is damaged: ${this.#damages.join('; ')}. ${this.#waysOn.join('\n')}`, { causes: this.#damages.map((message) => ({ reason: 'LogDamaged', message })) }).status)
   }
 }

@@ -8,6 +8,7 @@ import type { Decider } from '../Decider.ts'
 import type { SigningKeys } from '../nodes/SigningKeys.ts'
 import type { Tokens } from '../nodes/Tokens.ts'
 import type { Health } from './health.ts'
+import type { Limits } from './limits.ts'
 
 export interface ApiDeps {
   readonly decider: Decider
@@ -20,6 +21,8 @@ export interface ApiDeps {
   /** `host:port`, as clients reach it. */
   readonly address: string
   readonly onError: (error: unknown) => void
+  /** What is not named is as `LIMITS` says. */
+  readonly limits?: Partial<Limits>
   /** What `/livez`, `/readyz` and `/healthz` ask; absent: nothing but whether the server answers. */
   readonly health?: Health
 }

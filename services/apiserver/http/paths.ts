@@ -1,4 +1,5 @@
 /** From a URL to what it names: a resource of the API, at present or at a moment of the past, or something else. */
+import { badRequest } from '#events/Refusal.ts'
 
 export interface ResourcePath {
   readonly group: string
@@ -30,10 +31,16 @@ export const parseTarget = (url: string): Target => {
   let moment: string | undefined
   if (path.startsWith('/at/')) {
     const end = path.indexOf('/', 4)
-    moment = decodeURIComponent(path.slice(4, end < 0 ? undefined : end))
+    moment = decoded(path.slice(4, end < 0 ? undefined : end))
     path = end < 0 ? '/' : path.slice(end)
   }
   return { moment, path, query, resource: resourceOf(path) }
+}
+
+/** What is no segment of a path is no object's name: 400, as upstream, and not a search for it. */
+export const checkPathName = (name: string): void => {
+  const may = name === '.' || name === '..' ? `be '${name}'` : name.includes('/') ? "contain '/'" : name.includes('%') ? "contain '%'" : undefined
+  if (may !== undefined) throw badRequest(`Name parameter invalid: ${JSON.stringify(name)}: may not ${may}`)
 }
 
 const resourceOf = (path: string): ResourcePath | undefined => {

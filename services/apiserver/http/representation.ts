@@ -12,6 +12,12 @@ export interface Representation {
   readonly include: 'Metadata' | 'Object' | 'None'
 }
 
+/** An object, parsed and as text. */
+export interface ShownEntry {
+  readonly object: KubeObject
+  readonly text: string
+}
+
 /** The forms a client can read, best first; `undefined` when it reads none of ours. */
 export const representationOf = (accept: string | undefined, query: URLSearchParams): Representation | undefined => {
   const include = query.get('includeObject')
@@ -35,7 +41,7 @@ export const columnDefinitions = (kind: Kind): unknown[] =>
 const partialMetadata = (object: KubeObject): unknown => ({ kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata })
 
 /** A table row as JSON text. `now`: milliseconds; ages are relative to it. */
-export const rowText = (kind: Kind, entry: { readonly object: KubeObject; readonly text: string }, include: Representation['include'], now: number): string => {
+export const rowText = (kind: Kind, entry: ShownEntry, include: Representation['include'], now: number): string => {
   const { object } = entry
   const cells = JSON.stringify(kind.row === undefined ? [object.metadata.name, age(object, now)] : kind.row(object, now))
   const conditions = kind.rowConditions?.(object)
@@ -43,20 +49,29 @@ export const rowText = (kind: Kind, entry: { readonly object: KubeObject; readon
   return `{"cells":${cells}${conditions === undefined ? '' : `,"conditions":${JSON.stringify(conditions)}`}${carried === undefined ? '' : `,"object":${carried}`}}`
 }
 
-export const tableText = (kind: Kind, rows: readonly string[], metadata: unknown, withColumns = true): string =>
-  `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":${JSON.stringify(metadata)},"columnDefinitions":${withColumns ? JSON.stringify(columnDefinitions(kind)) : '[]'},"rows":[${rows.join(',')}]}\n`
+const tableHead = (kind: Kind, metadata: unknown, withColumns: boolean): string =>
+  `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":${JSON.stringify(metadata)},"columnDefinitions":${withColumns ? JSON.stringify(columnDefinitions(kind)) : '[]'},"rows":[`
+
+/** A table of one row. */
+export const tableText = (kind: Kind, row: string, metadata: unknown, withColumns = true): string => `${tableHead(kind, metadata, withColumns)}${row}]}\n`
 
 /** One object in a form. */
-export const objectText = (kind: Kind, entry: { readonly object: KubeObject; readonly text: string }, { form, include }: Representation, now: number): string => {
+export const objectText = (kind: Kind, entry: ShownEntry, { form, include }: Representation, now: number): string => {
   if (form === 'object') return `${entry.text}\n`
   if (form === 'metadata') return `${JSON.stringify(partialMetadata(entry.object))}\n`
-  return tableText(kind, [rowText(kind, entry, include, now)], { resourceVersion: entry.object.metadata.resourceVersion ?? '' })
+  return tableText(kind, rowText(kind, entry, include, now), { resourceVersion: entry.object.metadata.resourceVersion ?? '' })
 }
 
-/** A list in a form, put together from the entries' own texts. */
-export const listText = (kind: Kind, entries: readonly { readonly object: KubeObject; readonly text: string }[], metadata: unknown, { form, include }: Representation, now: number, firstPage = true): string => {
-  if (form === 'table') return tableText(kind, entries.map((entry) => rowText(kind, entry, include, now)), metadata, firstPage)
+/** A list in a form: what stands before and behind the items, and each item's text. */
+export interface ListFrame {
+  readonly head: string
+  readonly tail: string
+  item(entry: ShownEntry): string
+}
+
+export const listFrame = (kind: Kind, metadata: unknown, { form, include }: Representation, now: number, firstPage = true): ListFrame => {
+  if (form === 'table') return { head: tableHead(kind, metadata, firstPage), tail: ']}\n', item: (entry) => rowText(kind, entry, include, now) }
   if (form === 'metadata')
-    return `${JSON.stringify({ kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata, items: entries.map(({ object }) => partialMetadata(object)) })}\n`
-  return `{"kind":"${kind.kind}List","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(metadata)},"items":[${entries.map(({ text }) => text).join(',')}]}\n`
+    return { head: `{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":${JSON.stringify(metadata)},"items":[`, tail: ']}\n', item: ({ object }) => JSON.stringify(partialMetadata(object)) }
+  return { head: `{"kind":"${kind.kind}List","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(metadata)},"items":[`, tail: ']}\n', item: ({ text }) => text }
 }

@@ -1,128 +1,91 @@
 /** create, update, patch, delete over HTTP: the request becomes an intent, the decision becomes the answer. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { DeleteOptions, Intent, IntentResult, IntentVerb, PatchType, UserInfo } from '#events/Intent.ts'
+import type { IncomingMessage } from 'node:http'
+import type { DeleteOptions, Intent, IntentResult, IntentVerb, PatchType } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { badRequest, invalid, methodNotAllowed, unsupportedMediaType } from '#events/Refusal.ts'
+import { badRequest, methodNotAllowed, unsupportedMediaType } from '#events/Refusal.ts'
 import { cannotDecode, strictDecodingError } from '#events/schema/validate.ts'
 import { apiVersionOf } from '../request/decode.ts'
-import { parseBody, parseJson, readBody } from '../request/body.ts'
+import { mediaOf, parseBody, parseJson, parseYamlOrJson } from '../request/body.ts'
+import { deletionOf, optionsOfQuery, printable } from '../request/options.ts'
+import { authorize } from '#projections/Rbac.ts'
 import type { ApiDeps } from './deps.ts'
-import type { ResourcePath } from './paths.ts'
+import type { Exchange } from './exchange.ts'
+import { checkPathName, type ResourcePath } from './paths.ts'
 import { sendJson, sendRefusal, sendText, warningsOf } from './respond.ts'
 
 const VERBS: Readonly<Record<string, IntentVerb>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
 const PATCHES: readonly PatchType[] = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml']
 
-export interface WriteRequest {
-  readonly kind: Kind
-  readonly path: ResourcePath
-  readonly query: URLSearchParams
-  readonly user: UserInfo
-}
+const OPTIONS = { create: 'CreateOptions', update: 'UpdateOptions', patch: 'PatchOptions' } as const
+const APPLY = 'application/apply-patch+yaml'
 
-export const write = async (deps: ApiDeps, request: IncomingMessage, response: ServerResponse, { kind, path, query, user }: WriteRequest): Promise<void> => {
+export const write = async (deps: ApiDeps, exchange: Exchange, kind: Kind, path: ResourcePath): Promise<void> => {
+  const { request, user, target } = exchange
+  const { query } = target
   const verb = VERBS[request.method ?? '']
   if (verb === undefined) throw methodNotAllowed()
   const subresource = kind.subresources?.find(({ name }) => name === path.subresource)
-  const bodyKind = { apiVersion: subresource?.kind === undefined ? apiVersionOf(kind) : `${subresource.group === undefined || subresource.group === '' ? '' : `${subresource.group}/`}${subresource.version ?? 'v1'}`, kind: subresource?.kind ?? kind.kind }
-  const bytes = await readBody(request)
-  const options = optionsOf(query, request)
-  const strict = options.fieldValidation !== 'Ignore'
+  const bodyKind = subresource?.kind === undefined ? { group: kind.group, version: kind.version, kind: kind.kind } : { group: subresource.group ?? '', version: subresource.version ?? 'v1', kind: subresource.kind }
   const base = {
     id: deps.clock.uuid(),
     ref: { group: kind.group, resource: kind.resource },
     version: kind.version,
     namespace: path.namespace,
     source: sourceOf(request),
-    options,
     ...(path.subresource === '' ? {} : { subresource: path.subresource }),
     ...commandOf(request)
   }
+  // Who may not write must not make the server read for it either: decided without the body, the refusal is audited as any other.
+  const { allowed } = authorize(deps.views, user, { verb, ...base.ref, subresource: path.subresource, namespace: path.namespace, name: path.name })
+  if (!allowed) return answer(exchange, await deps.decider.submit({ ...base, verb, name: path.name, options: { dryRun: true } }, user, true))
+  checkPathName(path.name)
+  const bytes = await exchange.readBody()
+  if (verb === 'delete') return answer(exchange, await deps.decider.submit({ ...base, verb, name: path.name, ...deletionIn(bytes, request, query) }, user, true))
+  const apply = verb === 'patch' && mediaOf(request.headers['content-type']) === APPLY
+  if (verb === 'patch' && !apply && !PATCHES.includes(mediaOf(request.headers['content-type']) as PatchType)) throw unsupportedMediaType(PATCHES)
+  const options = optionsOfQuery(OPTIONS[verb], query, apply)
   let intent: Intent
   let duplicates: readonly string[] = []
-  if (verb === 'delete') intent = { ...base, verb, name: path.name, ...deleteOptionsOf(bytes, request, query) }
-  else if (verb === 'patch') intent = { ...base, verb, name: path.name, patch: patchOf(bytes, request) }
+  if (verb === 'patch') intent = { ...base, verb, name: path.name, patch: patchOf(bytes, request), options }
   else {
-    const body = parseBody(bytes, request.headers['content-type'], bodyKind.kind, strict, bodyKind)
-    if (typeof body.value !== 'object' || body.value === null || Array.isArray(body.value)) throw badRequest(`the object provided is unrecognized (must be of type ${bodyKind.kind}): the body is not a JSON object`)
+    const body = parseBody(bytes, request.headers['content-type'], bodyKind.kind, options.fieldValidation !== 'Ignore', { apiVersion: apiVersionOf(bodyKind), kind: bodyKind.kind })
     duplicates = body.duplicates
-    const object = body.value as KubeObject
-    checkKind(object, bodyKind)
-    intent = { ...base, verb, name: verb === 'create' && path.name === '' ? (object.metadata?.name ?? '') : path.name, object }
+    const object = (body.value ?? {}) as KubeObject
+    intent = { ...base, verb, name: verb === 'create' && path.name === '' ? nameOf(object) : path.name, object, options }
   }
-  if (duplicates.length > 0 && options.fieldValidation === 'Strict') throw cannotDecode(kind.version, kind.kind, strictDecodingError(duplicates))
-  const result = await deps.decider.submit(intent, user)
-  answer(request, response, duplicates.length > 0 && options.fieldValidation === 'Warn' && result.ok ? { ...result, warnings: [...duplicates, ...(result.warnings ?? [])] } : result)
+  if (duplicates.length > 0 && options.fieldValidation === 'Strict') throw cannotDecode(bodyKind.version, bodyKind.kind, strictDecodingError(duplicates))
+  const result = await deps.decider.submit(intent, user, true)
+  answer(exchange, duplicates.length > 0 && options.fieldValidation === 'Warn' && result.ok ? { ...result, warnings: [...duplicates, ...(result.warnings ?? [])] } : result)
 }
 
-export const answer = (request: IncomingMessage, response: ServerResponse, result: IntentResult): void => {
-  if (!result.ok) return sendRefusal(request, response, result.status)
+/** Before it is decoded an object may have anything for a name; what is no text is refused then. */
+const nameOf = ({ metadata }: { readonly metadata?: { readonly name?: unknown } | null }): string => (typeof metadata?.name === 'string' ? metadata.name : '')
+
+export const answer = (exchange: Exchange, result: IntentResult): void => {
+  if (!result.ok) return sendRefusal(exchange, result.status)
   const warnings = warningsOf(result.warnings)
-  if (warnings.length > 0) response.setHeader('warning', warnings)
-  if (result.text !== undefined) sendText(request, response, result.code, `${result.text}\n`)
-  else sendJson(request, response, result.code, result.object)
-}
-
-const checkKind = (object: KubeObject, wanted: { readonly apiVersion: string; readonly kind: string }): void => {
-  if ((object.kind ?? '') !== '' && object.kind !== wanted.kind)
-    throw badRequest(`the object provided is unrecognized (must be of type ${wanted.kind}): ${object.kind} in version "${object.apiVersion ?? ''}" cannot be handled as a ${wanted.kind}`)
-  if ((object.apiVersion ?? '') !== '' && object.apiVersion !== wanted.apiVersion)
-    throw badRequest(`the API version in the data (${object.apiVersion}) does not match the expected API version (${wanted.apiVersion})`)
+  if (warnings.length > 0) exchange.response.setHeader('warning', warnings)
+  if (result.text !== undefined) sendText(exchange, result.code, `${result.text}\n`)
+  else sendJson(exchange, result.code, result.object)
 }
 
 const patchOf = (bytes: Buffer, request: IncomingMessage): NonNullable<Intent['patch']> => {
-  const media = (request.headers['content-type'] ?? '').split(';')[0]?.trim() as PatchType
-  if (!PATCHES.includes(media)) throw unsupportedMediaType(PATCHES)
-  if (media === 'application/apply-patch+yaml') return { type: media, body: parseBody(bytes, media, 'apply patch', false).value }
-  return { type: media, body: parseJson(bytes.toString('utf8'), 'patch') }
+  const type = mediaOf(request.headers['content-type']) as PatchType
+  const text = bytes.toString('utf8')
+  if (type === APPLY) return { type, body: parseYamlOrJson(text, (why) => badRequest(`error decoding YAML: error converting YAML to JSON: ${why}`)).value }
+  return { type, body: parseJson(text, (why) => badRequest(`error decoding patch: ${why}`)) }
 }
 
-const optionsOf = (query: URLSearchParams, request: IncomingMessage): NonNullable<Intent['options']> => {
-  const fieldValidation = query.get('fieldValidation') || 'Warn'
-  if (fieldValidation !== 'Strict' && fieldValidation !== 'Warn' && fieldValidation !== 'Ignore')
-    throw invalid('meta.k8s.io', 'CreateOptions', '', [{ type: 'NotSupported', field: 'fieldValidation', value: fieldValidation, detail: 'supported values: "", "Ignore", "Strict", "Warn"' }])
-  const manager = query.get('fieldManager') ?? ''
-  if (manager.length > 128) throw invalid('meta.k8s.io', 'PatchOptions', '', [{ type: 'TooLong', field: 'fieldManager', detail: 'may not be more than 128 bytes' }])
-  return {
-    fieldValidation,
-    ...(manager === '' ? (request.headers['content-type']?.startsWith('application/apply-patch') === true ? {} : { fieldManager: sourceOf(request) }) : { fieldManager: manager }),
-    ...(query.get('force') === 'true' ? { force: true } : {}),
-    ...(dryRun(query.getAll('dryRun')) ? { dryRun: true } : {})
-  }
-}
-
-const dryRun = (values: readonly string[]): boolean => {
-  const given = values.filter((value) => value !== '')
-  for (const value of given) if (value !== 'All') throw invalid('meta.k8s.io', 'CreateOptions', '', [{ type: 'NotSupported', field: 'dryRun', value, detail: 'supported values: "All"' }])
-  return given.length > 0
-}
-
-interface SentDeleteOptions extends DeleteOptions {
-  readonly dryRun?: readonly string[]
-  readonly orphanDependents?: boolean
-}
-
-/** DeleteOptions come in the body or, from simple clients, as query parameters. */
-export const deleteOptionsOf = (bytes: Buffer, request: IncomingMessage, query: URLSearchParams): { deleteOptions?: DeleteOptions; options?: Intent['options'] } => {
-  const body = bytes.length === 0 ? {} : ((parseBody(bytes, request.headers['content-type'], 'DeleteOptions', false, { apiVersion: 'v1', kind: 'DeleteOptions' }).value ?? {}) as SentDeleteOptions)
-  const grace = query.get('gracePeriodSeconds')
-  const policy = query.get('propagationPolicy') as DeleteOptions['propagationPolicy'] | null
-  const gracePeriodSeconds = body.gracePeriodSeconds ?? (grace === null || grace === '' ? undefined : Number(grace))
-  const propagationPolicy = body.propagationPolicy ?? (policy === null ? undefined : policy) ?? (body.orphanDependents === true ? 'Orphan' : undefined)
-  if (gracePeriodSeconds !== undefined && !Number.isInteger(gracePeriodSeconds)) throw badRequest('gracePeriodSeconds: must be an integer')
-  if (propagationPolicy !== undefined && !['Background', 'Foreground', 'Orphan'].includes(propagationPolicy))
-    throw invalid('meta.k8s.io', 'DeleteOptions', '', [{ type: 'NotSupported', field: 'propagationPolicy', value: propagationPolicy, detail: 'supported values: "Background", "Foreground", "Orphan"' }])
-  const deleteOptions: DeleteOptions = {
-    ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
-    ...(propagationPolicy === undefined ? {} : { propagationPolicy }),
-    ...(body.preconditions === undefined ? {} : { preconditions: body.preconditions })
-  }
-  return { deleteOptions, ...(dryRun([...(body.dryRun ?? []), ...query.getAll('dryRun')]) ? { options: { dryRun: true } } : {}) }
+/** What a DELETE is told, in its body or its query. */
+export const deletionIn = (bytes: Buffer, request: IncomingMessage, query: URLSearchParams): { readonly deleteOptions: DeleteOptions; readonly options: NonNullable<Intent['options']> } => {
+  const body = bytes.length === 0 ? undefined : parseBody(bytes, request.headers['content-type'], 'DeleteOptions', false, { apiVersion: 'v1', kind: 'DeleteOptions' }).value
+  const { deleteOptions, dryRun } = deletionOf(body, query)
+  return { deleteOptions, options: dryRun ? { dryRun } : {} }
 }
 
 /** The program's name: the first word of its User-Agent. */
-export const sourceOf = (request: IncomingMessage): string => (request.headers['user-agent'] ?? 'unknown').split('/')[0]?.slice(0, 64) || 'unknown'
+export const sourceOf = (request: IncomingMessage): string => printable((request.headers['user-agent'] ?? 'unknown').split('/')[0] ?? '').slice(0, 64) || 'unknown'
 
 const commandOf = (request: IncomingMessage): { command?: string } => {
   const command = request.headers['kubectl-command']

@@ -3,10 +3,11 @@
  * Plain functions of the state and the message.
  */
 import type { Binding, Fate, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
-import type { Intent } from '#events/Intent.ts'
+import type { Cause, Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
+import { causeOf } from '../door/check.ts'
 
 export type Draft = Omit<Intent, 'id' | 'source'>
 
@@ -162,11 +163,17 @@ export const fateOf = ({ uid, since }: Stray, node: string, { present, deleted, 
   return lossAccepted ? 'lost' : 'unknown'
 }
 
+/** The cause an agent names goes into headers; what can't be one is left out, so that the report itself still counts. */
+const because = (said: unknown): { cause?: Cause } => {
+  const cause = causeOf(said)
+  return cause === undefined ? {} : { cause }
+}
+
 /** A pod report as an intent, or undefined when it is about a pod that is not this node's, or no longer there. */
 export const intentOfPodReport = (view: ObjectsView, node: string, namespace: string, name: string, report: PodReport): Draft | undefined => {
   const entry = view.get({ ...PODS, namespace, name })
   if (entry === undefined || entry.object.metadata.uid !== report.uid || entry.object['spec']?.nodeName !== node) return undefined
-  const base = { ref: PODS, version: 'v1', namespace, name, cause: report.cause, options: { fieldManager: 'kubelet' } } as const
+  const base = { ref: PODS, version: 'v1', namespace, name, ...because(report.cause), options: { fieldManager: 'kubelet' } } as const
   if (report.terminated === true && entry.object.metadata.deletionTimestamp !== undefined)
     return { ...base, verb: 'delete', deleteOptions: { gracePeriodSeconds: 0, preconditions: { uid: report.uid } } }
   const old = (entry.object['status'] ?? {}) as Record<string, unknown> & { conditions?: { type: string }[] }
@@ -237,5 +244,5 @@ export const intentOfNotice = (view: ObjectsView, node: string, { involvedObject
   const seen = view.get({ ...draft.ref, namespace: draft.namespace, name: draft.name })
   const { patch } = draft
   const counted = patch === undefined || seen === undefined ? draft : { ...draft, patch: { ...patch, body: { ...(patch.body as object), metadata: { resourceVersion: String(seen.sequence) } } } }
-  return { ...counted, ...(cause === undefined ? {} : { cause }) }
+  return { ...counted, ...because(cause) }
 }

@@ -100,7 +100,10 @@ const mergeValue = (field: FieldSchema | undefined, live: unknown, applied: unkn
     return merged
   }
   if (field.type !== 'array' || !Array.isArray(live) || !Array.isArray(applied)) return applied
-  if (field.listType === 'set') return [...live, ...applied.filter((item) => !live.includes(item))]
+  if (field.listType === 'set') {
+    const known = new Set<unknown>(live)
+    return [...live, ...applied.filter((item) => !known.has(item))]
+  }
   const { listMapKeys: keys } = field
   if (field.listType !== 'map' || keys === undefined) return applied
   const wanted = new Map<string, unknown>(applied.map((item) => [itemKey(item, keys), item]))

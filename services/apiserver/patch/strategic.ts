@@ -13,6 +13,9 @@ const RETAIN = '$retainKeys'
 const ORDER = '$setElementOrder/'
 const DELETE_PRIMITIVES = '$deleteFromPrimitiveList/'
 
+/** Characters of a directive in a message. */
+const LONGEST_SHOWN = 64
+
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The patched document; the given one is not touched. */
@@ -20,25 +23,32 @@ export const applyStrategicMergePatch = (type: TypeSchema, original: unknown, pa
 
 const childType = (field: FieldSchema | undefined): TypeSchema | undefined => (field?.type === 'object' && field.ref !== undefined ? typeNamed(field.ref) : undefined)
 
-const mergeObject = (type: TypeSchema | undefined, original: Json, patch: Json): Json => {
+/** What the patch's directive alone makes of the object; undefined when it is to be merged. */
+const directed = (patch: Json): Json | undefined => {
   const directive = patch[DIRECTIVE]
-  if (directive !== undefined) {
-    if (directive === 'replace') return withoutDirectives(patch)
-    if (directive === 'delete') return {}
-    if (directive !== 'merge') throw badRequest(`error when patching: unknown patch type [${String(directive)}]`)
-  }
+  if (directive === undefined || directive === 'merge') return undefined
+  if (directive === 'replace') return withoutDirectives(patch)
+  if (directive === 'delete') return {}
+  throw badRequest(`unknown patch type: ${JSON.stringify(directive).slice(0, LONGEST_SHOWN)}`)
+}
+
+const mergeObject = (type: TypeSchema | undefined, original: Json, patch: Json): Json => {
+  const whole = directed(patch)
+  if (whole !== undefined) return whole
   const merged: Json = { ...original }
   const retain = patch[RETAIN]
   if (retain !== undefined) {
-    if (!Array.isArray(retain)) throw badRequest('error when patching: the value of $retainKeys must be a list')
-    for (const key of Object.keys(merged)) if (!retain.includes(key)) delete merged[key]
+    if (!Array.isArray(retain)) throw badRequest('invalid patch format of retainKeys')
+    const retained = new Set(retain)
+    for (const key of Object.keys(merged)) if (!retained.has(key)) delete merged[key]
   }
   for (const [key, value] of Object.entries(patch)) {
     if (key === DIRECTIVE || key === RETAIN || key === '__proto__' || key.startsWith(ORDER)) continue
     if (key.startsWith(DELETE_PRIMITIVES)) {
       const name = key.slice(DELETE_PRIMITIVES.length)
       if (!Array.isArray(value)) throw badRequest(`error when patching: the value of ${key} must be a list`)
-      if (Array.isArray(merged[name])) merged[name] = (merged[name] as unknown[]).filter((item) => !value.includes(item))
+      const gone = new Set(value)
+      if (Array.isArray(merged[name])) merged[name] = (merged[name] as unknown[]).filter((item) => !gone.has(item))
       continue
     }
     if (value === null) {
@@ -68,32 +78,48 @@ const mergeValue = (field: FieldSchema | undefined, original: unknown, value: un
   if (!isObject(value)) return value
   if (field?.type === 'object') return mergeObject(childType(field), isObject(original) ? original : {}, value)
   if (field?.type === 'map' || field?.type === 'any' || field === undefined) {
-    if (value[DIRECTIVE] === 'replace') return withoutDirectives(value)
-    return applyMergePatch(original, value)
+    if (!(DIRECTIVE in value) || field?.type === 'any') return applyMergePatch(original, value)
+    const { [DIRECTIVE]: _, ...merged } = value
+    return directed(value) ?? applyMergePatch(original, merged)
   }
   return structuredClone(value)
 }
 
-const mergePrimitives = (present: readonly unknown[], added: readonly unknown[]): unknown[] => [...present, ...added.filter((item) => !present.includes(item))]
+const mergePrimitives = (present: readonly unknown[], added: readonly unknown[]): unknown[] => {
+  const known = new Set(present)
+  return [...present, ...added.filter((item) => !known.has(item))]
+}
+
+/** Stands for a deleted item until the list is whole. */
+const GONE = Symbol('gone')
 
 const mergeList = (field: FieldSchema, key: string, present: readonly unknown[], patch: readonly unknown[], name: string): unknown[] => {
   const type = childType(field.items)
   if (patch.some((item) => isObject(item) && item[DIRECTIVE] === 'replace'))
     return patch.filter((item) => isObject(item) && !(DIRECTIVE in item && Object.keys(item).length === 1)).map((item) => withoutDirectives(item as Json))
-  let merged = [...present]
+  const merged: unknown[] = [...present]
+  // Where each key is: a patch may name as many items as there are, and a search for each would take their square.
+  const places = new Map<unknown, number[]>()
+  merged.forEach((item, at) => {
+    if (!isObject(item)) return
+    const known = places.get(item[key])
+    if (known === undefined) places.set(item[key], [at])
+    else known.push(at)
+  })
   for (const item of patch) {
     if (!isObject(item)) throw badRequest(`error when patching: an item of ${name} is not an object`)
     const value = item[key]
     if (value === undefined) throw badRequest(`error when patching: map: map[${Object.keys(item).join(' ')}] does not contain declared merge key: ${key}`)
+    const [at] = places.get(value) ?? []
     if (item[DIRECTIVE] === 'delete') {
-      merged = merged.filter((other) => !isObject(other) || other[key] !== value)
-      continue
-    }
-    const at = merged.findIndex((other) => isObject(other) && other[key] === value)
-    if (at < 0) merged.push(mergeObject(type, {}, item))
-    else merged[at] = mergeObject(type, merged[at] as Json, item)
+      for (const place of places.get(value) ?? []) merged[place] = GONE
+      places.delete(value)
+    } else if (at === undefined) {
+      places.set(value, [merged.length])
+      merged.push(mergeObject(type, {}, item))
+    } else merged[at] = mergeObject(type, merged[at] as Json, item)
   }
-  return merged
+  return merged.filter((item) => item !== GONE)
 }
 
 /**

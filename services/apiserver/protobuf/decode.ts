@@ -1,4 +1,5 @@
 /** Decodes `application/vnd.kubernetes.protobuf` request bodies into the JSON form of the object. */
+import { deeperThan } from '#events/schema/depth.ts'
 import { messageNamed, messageOfKind, type Message, type ProtoField } from './messages.ts'
 import { ProtobufError, Reader } from './wire.ts'
 
@@ -23,6 +24,7 @@ export function decodeProtobuf(bytes: Uint8Array, expected?: { readonly apiVersi
   if (!MAGIC.every((byte, index) => bytes[index] === byte)) {
     throw new ProtobufError('provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]')
   }
+  if (bytes.length === MAGIC.length) throw new ProtobufError('empty body')
   let apiVersion = ''
   let kind = ''
   let raw: Uint8Array = new Uint8Array(0)
@@ -58,8 +60,10 @@ export function decodeProtobuf(bytes: Uint8Array, expected?: { readonly apiVersi
 }
 
 function parseJson(bytes: Uint8Array): unknown {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  if (deeperThan(text)) throw new ProtobufError('embedded JSON exceeded max depth')
   try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'))
+    return JSON.parse(text)
   } catch {
     throw new ProtobufError('embedded JSON is malformed')
   }

@@ -2,13 +2,16 @@
  * Admission: what the cluster's state has to say about a write. Before validation it changes the object in place and
  * returns what the write reserves (cluster IPs, node ports) until it is folded; after the decision it only judges.
  */
-import { addTokenVolume, admitPod } from '#events/core/pod/admit.ts'
+import { addTokenVolume, admitPod, tolerateLoss } from '#events/core/pod/admit.ts'
+import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
 import { checkEscalation } from '#projections/Rbac.ts'
+import { restrictNode } from '../admission/nodeRestriction.ts'
+import { apiReferenceOf } from '../admission/podReferences.ts'
 import { podSecurity } from '../admission/podSecurity.ts'
 import type { DecideContext, Decided } from '../decide.ts'
 import { allocateService } from './allocate.ts'
@@ -17,6 +20,7 @@ import { generatedSuffix } from './names.ts'
 const NAMESPACES = { group: '', resource: 'namespaces' }
 
 export const admitCreate = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): readonly string[] => {
+  restrictNode(context.user, { operation: 'CREATE', kind, subresource: '', namespace: intent.namespace, name: object.metadata.name ?? '', object }, context.view)
   if (kind.namespaced) namespaceLifecycle(kind, intent, object, context)
   if (kind.group === 'rbac.authorization.k8s.io') checkEscalation(context.view, context.user, kind, object)
   if (kind.group !== '') return []
@@ -29,6 +33,7 @@ export const admitUpdate = (kind: Kind, intent: Intent, object: KubeObject, old:
   if ((intent.subresource ?? '') !== '') return []
   // Labels on a role may be changed by who could not grant what it grants.
   if (kind.group === 'rbac.authorization.k8s.io' && !['rules', 'subjects', 'roleRef', 'aggregationRule'].every((field) => same(object[field], old[field]))) checkEscalation(context.view, context.user, kind, object)
+  if (kind.group === '' && kind.resource === 'pods' && object.metadata.annotations?.[MIRROR] === undefined) tolerateLoss(object)
   if (kind.group === '' && kind.resource === 'services') return allocateService(object, old, context)
   return []
 }
@@ -44,6 +49,14 @@ export const admitDecided = (kind: Kind, intent: Intent, decided: Decided, conte
   return { ...decided, warnings: [...decided.warnings, ...warnings], audit }
 }
 
+/** Before anything of the object is taken over from the present one: what the client means to change. */
+export const admitChange = (kind: Kind, intent: Intent, object: KubeObject, old: KubeObject, context: DecideContext): void =>
+  restrictNode(context.user, { operation: 'UPDATE', kind, subresource: intent.subresource ?? '', namespace: intent.namespace, name: intent.name, object, old }, context.view)
+
+/** Deletes, and the subresources that are a create of something else: an eviction, a binding. */
+export const admitBeside = (operation: 'CREATE' | 'DELETE', kind: Kind, intent: Intent, old: KubeObject, context: DecideContext): void =>
+  restrictNode(context.user, { operation, kind, subresource: intent.subresource ?? '', namespace: intent.namespace, name: intent.name, old }, context.view)
+
 const namespaceLifecycle = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
   // Leases of nodes and notices about deleted namespaces must not depend on the namespace's state.
   const namespace = context.view.get({ ...NAMESPACES, namespace: '', name: intent.namespace })
@@ -58,6 +71,7 @@ const namespaceLifecycle = (kind: Kind, intent: Intent, object: KubeObject, cont
 
 /** Pods run as a service account: it must exist, and its token is mounted unless the pod or the account says no. */
 const admitNewPod = (kind: Kind, intent: Intent, pod: KubeObject, context: DecideContext): void => {
+  if (pod.metadata.annotations?.[MIRROR] !== undefined) return admitMirror(kind, pod)
   admitPod(pod)
   const spec = pod['spec'] as { serviceAccountName?: string; serviceAccount?: string }
   const name = (spec.serviceAccountName ??= 'default')
@@ -66,6 +80,15 @@ const admitNewPod = (kind: Kind, intent: Intent, pod: KubeObject, context: Decid
   if (account === undefined)
     throw forbidden(kind, pod.metadata.name ?? '', `error looking up service account ${intent.namespace}/${name}: serviceaccount "${name}" not found`)
   addTokenVolume(pod, suffix(context), account.object)
+}
+
+/** A mirror pod runs already: what is added to it here would be a lie, and what it may not use it must not name. */
+const admitMirror = (kind: Kind, pod: KubeObject): void => {
+  const name = pod.metadata.name ?? ''
+  const reference = apiReferenceOf(pod)
+  if (reference === 'serviceaccounts') throw forbidden(kind, name, 'a mirror pod may not reference service accounts')
+  if (reference?.startsWith('secrets') === true) throw forbidden(kind, name, 'a mirror pod may not reference secrets')
+  if (reference?.startsWith('serviceaccounts') === true) throw forbidden(kind, name, 'a mirror pod may not use ServiceAccountToken volume projections')
 }
 
 const suffix = (context: DecideContext): string => generatedSuffix(context.random)

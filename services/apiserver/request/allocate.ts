@@ -54,6 +54,7 @@ export const allocateService = (service: KubeObject, old: KubeObject | undefined
   }
   const wantsNodePorts = spec.type === 'NodePort' || spec.type === 'LoadBalancer'
   const taken = new Set<string>()
+  const [portBefore, namesBefore] = nodePortsOf(before)
   for (const [at, port] of (spec.ports ?? []).entries()) {
     if (!wantsNodePorts) {
       // Leaving NodePort gives the ports back, unless the client names them itself.
@@ -62,11 +63,10 @@ export const allocateService = (service: KubeObject, old: KubeObject | undefined
     }
     const protocol = port.protocol ?? 'TCP'
     if (!port.nodePort) {
-      const same = before?.ports?.find((other) => other.port === port.port && (other.protocol ?? 'TCP') === protocol && other.nodePort)
-      port.nodePort = same?.nodePort ?? freePort(protocol, taken, context)
+      port.nodePort = portBefore.get(`${protocol}/${port.port}`) ?? freePort(protocol, taken, context)
     }
     const name = `${protocol}/${port.nodePort}`
-    const mine = before?.ports?.some((other) => other.nodePort === port.nodePort && (other.protocol ?? 'TCP') === protocol) === true
+    const mine = namesBefore.has(name)
     const [low, high] = context.settings.nodePorts
     if (!mine && (port.nodePort < low || port.nodePort > high))
       faults.push({ type: 'Invalid', field: `spec.ports[${at}].nodePort`, value: port.nodePort, detail: `provided port is not in the valid range. The range of valid ports is ${low}-${high}` })
@@ -77,6 +77,18 @@ export const allocateService = (service: KubeObject, old: KubeObject | undefined
   }
   if (faults.length > 0) throw invalid('', 'Service', service.metadata.name ?? '', faults)
   return reserves
+}
+
+/** What a Service has already: node ports by `TCP/80`, and their names such as `TCP/30080`. */
+const nodePortsOf = (spec: ServiceSpec | undefined): readonly [ReadonlyMap<string, number>, ReadonlySet<string>] => {
+  const ports = new Map<string, number>()
+  const names = new Set<string>()
+  for (const { protocol = 'TCP', port, nodePort } of spec?.ports ?? []) {
+    if (!nodePort) continue
+    if (!ports.has(`${protocol}/${port}`)) ports.set(`${protocol}/${port}`, nodePort)
+    names.add(`${protocol}/${nodePort}`)
+  }
+  return [ports, names]
 }
 
 const used = (index: string, value: string, context: DecideContext): boolean => {

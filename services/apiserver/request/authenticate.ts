@@ -1,6 +1,7 @@
 /** Who is asking: a client certificate of the cluster's CA, or a service account's token. Nobody is anonymous. */
 import { decodeProtectedHeader, jwtVerify } from 'jose'
 import type { IncomingMessage } from 'node:http'
+import type { Http2Stream } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { UserInfo } from '#events/Intent.ts'
 import { forbidden, unauthorized } from '#events/Refusal.ts'
@@ -19,7 +20,7 @@ export class Authenticator {
   readonly #keys: SigningKeys
   readonly #view: ObjectsView
   /** A connection's certificate does not change: asked once. */
-  readonly #certificates = new WeakMap<TLSSocket, UserInfo | null>()
+  readonly #certificates = new WeakMap<object, UserInfo | null>()
 
   constructor(keys: SigningKeys, view: ObjectsView) {
     this.#keys = keys
@@ -29,7 +30,7 @@ export class Authenticator {
   authenticate(request: IncomingMessage): UserInfo | Promise<UserInfo> {
     const token = bearerOf(request.headers.authorization)
     if (token !== undefined) return this.#byToken(token).then((user) => this.#impersonated(user, request))
-    const user = this.#byCertificate(request.socket as TLSSocket)
+    const user = this.#byCertificate(connectionOf(request))
     if (user === undefined) throw unauthorized()
     return this.#impersonated(user, request)
   }
@@ -78,8 +79,8 @@ export class Authenticator {
     return undefined
   }
   #impersonated(user: UserInfo, request: IncomingMessage): UserInfo {
-    const as = one(request.headers['impersonate-user'])
-    const groups = (request.headersDistinct['impersonate-group'] ?? []).flatMap((group) => group)
+    const as = one(request.headers['impersonate-user']) || undefined
+    const groups = valuesOf(request, 'impersonate-group')
     if (as === undefined) {
       if (groups.length > 0) throw forbidden({ group: '', resource: 'groups' }, '', 'requested groups without impersonating a user')
       return user
@@ -95,6 +96,15 @@ export class Authenticator {
     if (!allowed) throw forbidden({ group: '', resource }, who, `User "${user.username}" cannot impersonate resource "${resource}" in API group "" at the cluster scope`)
   }
 }
+
+/** The connection a request came on: of an HTTP/2 request, its session's (the request's own socket is one per stream). */
+const connectionOf = (request: IncomingMessage): TLSSocket => {
+  const { stream } = request as unknown as { readonly stream?: Http2Stream }
+  return (stream?.session?.socket ?? request.socket) as TLSSocket
+}
+
+/** Each value of a header that may come several times. */
+const valuesOf = ({ rawHeaders }: IncomingMessage, name: string): string[] => rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
 
 const bearerOf = (header: string | undefined): string | undefined => (header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1])
 const one = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)

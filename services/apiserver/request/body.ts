@@ -1,33 +1,15 @@
 /** From a request's bytes to a JSON value: JSON, YAML or protobuf, with faults in upstream's words. */
-import { parseDocument } from 'yaml'
-import { badRequest, tooLarge, unsupportedMediaType } from '#events/Refusal.ts'
+import { badRequest, unsupportedMediaType } from '#events/Refusal.ts'
+import { deeperThan } from '#events/schema/depth.ts'
 import { duplicateFields } from '#events/schema/duplicates.ts'
 import { decodeProtobuf, PROTOBUF_CONTENT_TYPE } from '../protobuf/decode.ts'
 import { ProtobufError } from '../protobuf/wire.ts'
-import type { IncomingMessage } from 'node:http'
+import { typeMetaFault } from './decode.ts'
+import { parseYaml, YamlError } from './yaml.ts'
 
-/** As upstream's default. */
-const LARGEST = 3 * 1024 * 1024
 const ACCEPTED = ['application/json', 'application/yaml', PROTOBUF_CONTENT_TYPE] as const
-
-export const readBody = (request: IncomingMessage): Promise<Buffer> =>
-  new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      if (size > LARGEST) {
-        request.removeAllListeners('data')
-        request.resume()
-        reject(tooLarge(`Request entity too large: limit is ${LARGEST}`))
-        return
-      }
-      chunks.push(chunk)
-    })
-    request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
-    request.on('error', reject)
-    request.on('aborted', () => reject(badRequest('the request was aborted')))
-  })
+/** Of a body that can't be read, a message shows this much. */
+const SHOWN = 30
 
 export interface Body {
   readonly value: unknown
@@ -35,34 +17,79 @@ export interface Body {
   readonly duplicates: readonly string[]
 }
 
+/** The media type of a Content-Type header, without parameters; '' when there is none. */
+export const mediaOf = (contentType: string | undefined): string => (contentType ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
+
+/** The first bytes: as text when they look like JSON, else in hexadecimal. */
+const summaryOf = (bytes: Buffer): string => {
+  if (bytes.length === 0) return '<empty>'
+  return bytes.subarray(0, SHOWN).toString(bytes[0] === 0x7b ? 'utf8' : 'hex') + (bytes.length > SHOWN ? ' ...' : '')
+}
+
+const unrecognized = (bytes: Buffer, kind: string, why: string): Error => badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why} (${summaryOf(bytes)})`)
+
+const HALF = /\\u[dD][89a-fA-F]/
+const HALVES = /(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\[^]/g
+
+/** Escaped halves of characters become U+FFFD, as in Go: a name with one would be another name in the log. */
+const whole = (text: string): string => (HALF.test(text) ? text.replace(HALVES, (escape: string, _: string | undefined, half: string | undefined) => (half === undefined ? escape : '\\ufffd')) : text)
+
+/** The value of a JSON text; `refuse` is told in Go's manner what is wrong with it otherwise. */
+export const parseJson = (text: string, refuse: (why: string) => Error): unknown => {
+  if (deeperThan(text)) throw refuse('exceeded max depth')
+  try {
+    return JSON.parse(whole(text)) as unknown
+  } catch (error) {
+    if (text.trim() === '') throw refuse('unexpected end of JSON input')
+    throw refuse(error instanceof SyntaxError ? error.message : 'the document is too complex')
+  }
+}
+
+const JSON_FIRST = /^\s*[[{]/
+
+/** YAML that is JSON, as kubectl sends it, is read as that: many times faster, and the same. */
+export const parseYamlOrJson = (text: string, refuse: (why: string) => Error): { readonly value: unknown; readonly duplicates: readonly string[] } => {
+  if (JSON_FIRST.test(text) && !deeperThan(text))
+    try {
+      return { value: JSON.parse(whole(text)) as unknown, duplicates: [] }
+    } catch {
+      // A flow mapping, then.
+    }
+  try {
+    return parseYaml(text)
+  } catch (error) {
+    if (error instanceof YamlError) throw refuse(error.message)
+    throw error
+  }
+}
+
 /** `kind` is for messages: what the body is decoded as. */
 export const parseBody = (bytes: Buffer, contentType: string | undefined, kind: string, strict: boolean, expected?: { readonly apiVersion: string; readonly kind: string }): Body => {
-  const media = (contentType ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
+  const media = mediaOf(contentType)
+  const refuse = (why: string): Error => unrecognized(bytes, kind, why)
   if (media === '' || media === 'application/json' || media.endsWith('+json')) {
     const text = bytes.toString('utf8')
-    return { value: parseJson(text, kind), duplicates: strict ? duplicateFields(text) : [] }
+    const value = parseJson(text, (why) => refuse(`couldn't get version/kind; json parse error: ${why}`))
+    return { value: withTypeMeta(value, refuse), duplicates: strict ? duplicateFields(text) : [] }
   }
   if (media === 'application/yaml' || media === 'text/yaml' || media === 'application/apply-patch+yaml') {
-    const document = parseDocument(bytes.toString('utf8'), { uniqueKeys: false, maxAliasCount: 100 } as Parameters<typeof parseDocument>[1])
-    const fault = document.errors[0]
-    if (fault !== undefined) throw badRequest(`the object provided is unrecognized (must be of type ${kind}): error converting YAML to JSON: yaml: ${fault.message.split('\n')[0]}`)
-    return { value: document.toJS() as unknown, duplicates: [] }
+    const { value, duplicates } = parseYamlOrJson(bytes.toString('utf8'), refuse)
+    return { value: withTypeMeta(value, refuse), duplicates: strict ? duplicates.map((line) => `yaml: unmarshal errors:\n  ${line}`) : [] }
   }
   if (media === PROTOBUF_CONTENT_TYPE) {
     try {
       return { value: decodeProtobuf(bytes, expected).object, duplicates: [] }
     } catch (error) {
-      if (error instanceof ProtobufError) throw badRequest(`the object provided is unrecognized (must be of type ${kind}): ${error.message}`)
+      if (error instanceof ProtobufError) throw refuse(error.message)
+      if (error instanceof RangeError) throw refuse('the message is too complex')
       throw error
     }
   }
   throw unsupportedMediaType(ACCEPTED)
 }
 
-export const parseJson = (text: string, kind: string): unknown => {
-  try {
-    return JSON.parse(text) as unknown
-  } catch (error) {
-    throw badRequest(`the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${error instanceof Error ? error.message : String(error)}`)
-  }
+const withTypeMeta = (value: unknown, refuse: (why: string) => Error): unknown => {
+  const fault = typeMetaFault(value)
+  if (fault !== undefined) throw refuse(fault)
+  return value
 }

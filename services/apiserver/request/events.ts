@@ -6,7 +6,10 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { eventTypeOf } from '#events/meta/eventType.ts'
 import type { DecideContext } from '../decide.ts'
 
-export const seconds = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
+/** The last moment RFC 3339 has digits for: a grace period may be any number of seconds. */
+const LAST = Date.UTC(9999, 11, 31, 23, 59, 59)
+
+export const seconds = (ms: number): string => `${new Date(Math.min(ms, LAST)).toISOString().slice(0, 19)}Z`
 
 interface Outcome {
   readonly before: KubeObject | undefined

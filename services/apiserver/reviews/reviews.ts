@@ -2,10 +2,14 @@
 import type { UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Kind } from '#events/Kind.ts'
-import { badRequest } from '#events/Refusal.ts'
+import { badValue } from '#events/meta/faults.ts'
+import { badRequest, invalid, noSuchPath, type FieldError } from '#events/Refusal.ts'
+import type { FieldValidation } from '#events/schema/validate.ts'
 import { authorize, rulesFor } from '#projections/Rbac.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
+import type { ResourcePath } from '../http/paths.ts'
 import type { Authenticator } from '../request/authenticate.ts'
+import { decodeAs } from '../request/decode.ts'
 
 const review = (group: string, resource: string, kind: string, namespaced = false): Kind => ({
   group,
@@ -31,7 +35,12 @@ export const REVIEWS: readonly Kind[] = [
   review(AUTHORIZATION, 'subjectaccessreviews', 'SubjectAccessReview')
 ]
 
-export const reviewOf = (group: string, resource: string): Kind | undefined => REVIEWS.find((kind) => kind.group === group && kind.resource === resource)
+/** The review a path asks for; 404 when there is one of the name, but not there. */
+export const reviewOf = ({ group, version, resource, namespace, name }: ResourcePath): Kind | undefined => {
+  const kind = REVIEWS.find((one) => one.group === group && one.version === version && one.resource === resource)
+  if (kind !== undefined && (kind.namespaced !== (namespace !== '') || name !== '')) throw noSuchPath()
+  return kind
+}
 
 interface AccessSpec {
   readonly resourceAttributes?: { namespace?: string; verb?: string; group?: string; resource?: string; subresource?: string; name?: string }
@@ -41,39 +50,80 @@ interface AccessSpec {
   readonly uid?: string
 }
 
-const access = (view: ObjectsView, user: UserInfo, spec: AccessSpec, namespace: string): { allowed: boolean; reason?: string } => {
-  const { resourceAttributes: asked, nonResourceAttributes: path } = spec
-  if ((asked === undefined) === (path === undefined)) throw badRequest('exactly one of nonResourceAttributes or resourceAttributes must be specified')
+interface ReviewSpec extends AccessSpec {
+  readonly namespace?: string
+  readonly token?: string
+  readonly audiences?: string[]
+}
+
+const access = (view: ObjectsView, user: UserInfo, { resourceAttributes: asked, nonResourceAttributes: path }: AccessSpec): { allowed: boolean; reason?: string } => {
   const attributes =
     asked === undefined
       ? { verb: path?.verb ?? '', group: '', resource: '', subresource: '', namespace: '', name: '', path: path?.path ?? '' }
-      : { verb: asked.verb ?? '', group: asked.group ?? '', resource: asked.resource ?? '', subresource: asked.subresource ?? '', namespace: asked.namespace ?? namespace, name: asked.name ?? '' }
+      : { verb: asked.verb ?? '', group: asked.group ?? '', resource: asked.resource ?? '', subresource: asked.subresource ?? '', namespace: asked.namespace ?? '', name: asked.name ?? '' }
   const { allowed, reason } = authorize(view, user, attributes)
   return { allowed, ...(reason === '' ? {} : { reason }) }
 }
 
-/** The review with its status filled in. */
-export const answerReview = async (kind: Kind, object: KubeObject, user: UserInfo, namespace: string, view: ObjectsView, authenticator: Authenticator): Promise<KubeObject> => {
-  const spec = (object['spec'] ?? {}) as AccessSpec & { namespace?: string; token?: string; audiences?: string[] }
-  const base = { apiVersion: `${kind.group}/${kind.version}`, kind: kind.kind, metadata: { creationTimestamp: null } as unknown as KubeObject['metadata'] }
+/** What only the server says of an object: upstream drops it before it looks. */
+const OURS = new Set(['creationTimestamp', 'deletionGracePeriodSeconds', 'deletionTimestamp', 'managedFields', 'selfLink', 'uid'])
+const isEmpty = (value: unknown): boolean => value === undefined || value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
+
+/** As upstream's validation of the three kinds of access review. */
+const accessFaults = (kind: string, { metadata }: KubeObject, spec: AccessSpec): FieldError[] => {
+  const faults: FieldError[] = []
+  const { resourceAttributes: resource, nonResourceAttributes: path } = spec
+  if (resource !== undefined && path !== undefined) faults.push(badValue('spec.nonResourceAttributes', path, 'cannot be specified in combination with resourceAttributes'))
+  if (resource === undefined && path === undefined) faults.push(badValue('spec.resourceAttributes', null, 'exactly one of nonResourceAttributes or resourceAttributes must be specified'))
+  if (kind !== 'SelfSubjectAccessReview' && (spec.user ?? '') === '' && (spec.groups?.length ?? 0) === 0) faults.push(badValue('spec.user', '', 'at least one of user or group must be specified'))
+  const { namespace = '', ...rest } = metadata
+  const local = kind === 'LocalSubjectAccessReview'
+  if (Object.entries(rest).some(([field, value]) => !OURS.has(field) && !isEmpty(value)) || (!local && namespace !== '')) faults.push(badValue('metadata', metadata, local ? 'must be empty except for namespace' : 'must be empty'))
+  if (!local) return faults
+  if (resource !== undefined && (resource.namespace ?? '') !== namespace) faults.push(badValue('spec.resourceAttributes.namespace', resource.namespace ?? '', 'must match metadata.namespace'))
+  if (path !== undefined) faults.push(badValue('spec.nonResourceAttributes', path, 'disallowed on this kind of request'))
+  return faults
+}
+
+export interface ReviewRequest {
+  readonly kind: Kind
+  /** The body, not yet looked at. */
+  readonly value: unknown
+  readonly user: UserInfo
+  /** '' for reviews at the cluster scope. */
+  readonly namespace: string
+  readonly fieldValidation?: FieldValidation
+}
+
+/** The review with its status filled in. Throws 400 and 422 for one that asks nothing, or no question. */
+export const answerReview = async ({ kind, value, user, namespace, fieldValidation }: ReviewRequest, view: ObjectsView, authenticator: Authenticator): Promise<KubeObject> => {
+  const { object } = decodeAs(kind, value, fieldValidation)
+  const given = object.metadata.namespace ?? ''
+  if (given !== '' && given !== namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  if (kind.namespaced) object.metadata.namespace = namespace
+  const spec = (object['spec'] ?? {}) as ReviewSpec
+  const base = { apiVersion: `${kind.group}/${kind.version}`, kind: kind.kind, metadata: { creationTimestamp: null, ...(kind.namespaced ? { namespace } : {}) } as unknown as KubeObject['metadata'] }
   const info = ({ username, uid, groups, extra }: UserInfo): Record<string, unknown> => ({ username, ...(uid === undefined ? {} : { uid }), groups, ...(extra === undefined ? {} : { extra }) })
   switch (kind.kind) {
     case 'SelfSubjectReview':
       return { ...base, status: { userInfo: info(user) } }
     case 'SelfSubjectAccessReview':
-      return { ...base, spec, status: access(view, user, spec, namespace) }
     case 'SubjectAccessReview':
     case 'LocalSubjectAccessReview': {
-      if ((spec.user ?? '') === '' && (spec.groups?.length ?? 0) === 0) throw badRequest('spec.user: at least one of user or group must be specified')
-      return { ...base, spec, status: access(view, { username: spec.user ?? '', groups: spec.groups ?? [] }, spec, namespace) }
+      const faults = accessFaults(kind.kind, object, spec)
+      if (faults.length > 0) throw invalid(kind.group, kind.kind, '', faults)
+      const subject = kind.kind === 'SelfSubjectAccessReview' ? user : { username: spec.user ?? '', groups: spec.groups ?? [] }
+      return { ...base, spec, status: access(view, subject, spec) }
     }
     case 'SelfSubjectRulesReview': {
-      const rules = rulesFor(view, user, spec.namespace ?? 'default')
-      return { ...base, spec: {}, status: { ...rules, incomplete: false } }
+      if ((spec.namespace ?? '') === '') throw badRequest('no namespace on request')
+      return { ...base, spec: {}, status: { ...rulesFor(view, user, spec.namespace as string), incomplete: false } }
     }
     default: {
-      const found = await authenticator.review(spec.token ?? '', spec.audiences)
-      return { ...base, spec, status: found === undefined ? { authenticated: false, error: 'the token is not valid' } : { authenticated: true, user: info(found), ...(spec.audiences === undefined ? {} : { audiences: spec.audiences }) } }
+      if ((spec.token ?? '') === '') throw badRequest('token is required for TokenReview in authentication')
+      const audiences = (spec.audiences?.length ?? 0) === 0 ? undefined : spec.audiences
+      const found = await authenticator.review(spec.token as string, audiences)
+      return { ...base, spec, status: found === undefined ? { authenticated: false, error: 'the token is not valid' } : { authenticated: true, user: info(found), ...(audiences === undefined ? {} : { audiences }) } }
     }
   }
 }

@@ -2,8 +2,11 @@
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { badRequest, conflict, type Status } from '#events/Refusal.ts'
+import { required } from '#events/meta/faults.ts'
+import { badRequest, conflict, invalid, type FieldError, type Status } from '#events/Refusal.ts'
 import type { DecideContext, Decided } from '../decide.ts'
+import { admitBeside } from '../request/admit.ts'
+import { decodeAs } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { existing } from '../verbs/update.ts'
 
@@ -12,23 +15,38 @@ interface Condition {
   readonly status: string
 }
 
+const BINDING = { group: '', version: 'v1', kind: 'Binding' }
+
+const faultsOf = (target: { readonly kind?: string; readonly name?: string } | undefined): FieldError[] => {
+  const faults: FieldError[] = []
+  if ((target?.kind ?? '') !== '' && target?.kind !== 'Node') faults.push({ type: 'NotSupported', field: 'target.kind', value: target?.kind, detail: 'supported values: "Node", "<empty>"' })
+  if ((target?.name ?? '') === '') faults.push(required('target.name'))
+  return faults
+}
+
 export const decideBinding = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
-  const binding = intent.object as (KubeObject & { target?: { kind?: string; name?: string } }) | undefined
-  const node = binding?.target?.name ?? ''
-  if (node === '') throw badRequest('Binding in version "v1" cannot be handled as a Binding: target.name: Required value')
-  if ((binding?.target?.kind ?? 'Node') !== 'Node') throw badRequest('Binding in version "v1" cannot be handled as a Binding: target.kind: must be Node')
+  const { object: binding, warnings } = decodeAs(BINDING, intent.object, intent.options?.fieldValidation)
+  if (binding.metadata.name !== intent.name) throw badRequest('name in URL does not match name in Binding object')
+  const target = binding['target'] as { readonly kind?: string; readonly name?: string } | undefined
+  const faults = faultsOf(target)
+  if (faults.length > 0) throw invalid('', 'Binding', intent.name, faults)
+  const node = target?.name as string
   const entry = existing(kind, intent, context)
   const old = entry.object
-  const uid = binding?.metadata?.uid
-  if (uid !== undefined && uid !== '' && uid !== old.metadata.uid) throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
+  admitBeside('CREATE', kind, intent, old, context)
+  const { uid = '', resourceVersion = '' } = binding.metadata
+  if (uid !== '' && uid !== old.metadata.uid) throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
+  if (resourceVersion !== '' && resourceVersion !== old.metadata.resourceVersion)
+    throw conflict(kind, intent.name, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${old.metadata.resourceVersion}`)
   if (old.metadata.deletionTimestamp !== undefined) throw conflict(kind, intent.name, `pod ${intent.name} is being deleted, cannot be assigned to a host`)
   if ((old['spec'].nodeName ?? '') !== '') throw conflict(kind, intent.name, `pod ${intent.name} is already assigned to node "${old['spec'].nodeName}"`)
+  if ((old['spec'].schedulingGates?.length ?? 0) > 0) throw conflict(kind, intent.name, `pod ${intent.name} has non-empty .spec.schedulingGates`)
   const now = seconds(context.now)
   const conditions = ((old['status']?.conditions ?? []) as Condition[]).filter(({ type }) => type !== 'PodScheduled')
   const { resourceVersion: _, ...metadata } = old.metadata
   const object: KubeObject = {
     ...old,
-    metadata: { ...metadata, ...(binding?.metadata?.annotations === undefined ? {} : { annotations: { ...metadata.annotations, ...binding.metadata.annotations } }) },
+    metadata: { ...metadata, ...(binding.metadata.annotations === undefined ? {} : { annotations: { ...metadata.annotations, ...binding.metadata.annotations } }) },
     spec: { ...old['spec'], nodeName: node },
     status: {
       ...old['status'],
@@ -36,6 +54,5 @@ export const decideBinding = (kind: Kind, intent: Intent, context: DecideContext
     }
   }
   const status: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
-  const events = intent.options?.dryRun === true ? [] : [eventFor(kind, intent, context, { before: old, after: object, deleted: false })]
-  return { events, code: 201, object, status, warnings: [] }
+  return { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: false })], code: 201, object, status, warnings }
 }

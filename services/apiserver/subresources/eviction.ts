@@ -1,13 +1,56 @@
 /** pods/eviction: a polite delete, the way `kubectl drain` asks for it. */
 import type { DeleteOptions, Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { Status } from '#events/Refusal.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { badRequest, type Status } from '#events/Refusal.ts'
 import type { DecideContext, Decided } from '../decide.ts'
+import { decodeAs } from '../request/decode.ts'
+import { seconds } from '../request/events.ts'
+import { checkDeleteOptions } from '../request/options.ts'
 import { decideDelete } from '../verbs/delete.ts'
 
-export const decideEviction = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
-  const deleteOptions = intent.object?.['deleteOptions'] as (DeleteOptions & { dryRun?: string[] }) | undefined
-  const decided = decideDelete(kind, { ...intent, ...(deleteOptions === undefined ? {} : { deleteOptions }) }, context)
+const EVICTION = { group: 'policy', version: 'v1', kind: 'Eviction' }
+/** What clients before Kubernetes 1.22 write; the shape is the same. */
+const OLD_VERSION = 'policy/v1beta1'
+
+/**
+ * The eviction as the delete it asks for, with the options in its body. A dry run may be asked for there or beside it,
+ * and either way nothing is deleted: `kubectl drain --dry-run=server` says it in the body alone.
+ */
+export const evictionIntent = (intent: Intent): Intent => {
+  const given = intent.object?.apiVersion === OLD_VERSION ? { ...intent.object, apiVersion: 'policy/v1' } : intent.object
+  const { object } = decodeAs(EVICTION, given, intent.options?.fieldValidation)
+  if (object.metadata.name !== intent.name) throw badRequest('name in URL does not match name in Eviction object')
+  if ((object.metadata.namespace ?? '') !== '' && object.metadata.namespace !== intent.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  const { deleteOptions, dryRun } = checkDeleteOptions((object['deleteOptions'] ?? {}) as DeleteOptions)
+  return { ...intent, object, deleteOptions, ...(dryRun ? { options: { ...intent.options, dryRun } } : {}) }
+}
+
+interface Condition {
+  readonly type: string
+  readonly status: string
+  readonly lastTransitionTime?: string
+}
+
+/** `asked`: made by `evictionIntent`. */
+export const decideEviction = (kind: Kind, asked: Intent, context: DecideContext): Decided => {
+  const decided = decideDelete(kind, asked, context)
   const status: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
-  return { ...decided, code: 201, status }
+  return { ...decided, events: decided.events.map((event) => ({ ...event, object: disrupted(event.object, seconds(context.now)) })), code: 201, status }
+}
+
+/** The pod says why it went: the condition upstream's eviction leaves (KEP-3329). */
+const disrupted = (pod: KubeObject, now: string): KubeObject => {
+  const conditions = (pod['status']?.conditions ?? []) as readonly Condition[]
+  const before = conditions.find(({ type }) => type === 'DisruptionTarget')
+  const condition = {
+    type: 'DisruptionTarget',
+    status: 'True',
+    lastProbeTime: null,
+    lastTransitionTime: before?.status === 'True' ? before.lastTransitionTime : now,
+    reason: 'EvictionByEvictionAPI',
+    message: 'Eviction API: evicting',
+    ...(pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation })
+  }
+  return { ...pod, status: { ...pod['status'], conditions: [...conditions.filter(({ type }) => type !== 'DisruptionTarget'), condition] } }
 }

@@ -2,10 +2,14 @@
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { badRequest, conflict, invalid, methodNotAllowed } from '#events/Refusal.ts'
+import { conflict, invalid, methodNotAllowed } from '#events/Refusal.ts'
+import { typeOfKind, type TypeSchema } from '#events/schema/Schema.ts'
 import type { DecideContext, Decided } from '../decide.ts'
+import { decodeAs, decodePatched } from '../request/decode.ts'
 import { patchValue } from '../verbs/patch.ts'
-import { existing, replaceObject } from '../verbs/update.ts'
+import { checkName, existing, replaceObject } from '../verbs/update.ts'
+
+const SCALE = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
 
 const at = (object: KubeObject, path: string): unknown => path.replace(/^\./, '').split('.').reduce<unknown>((value, field) => (value as Record<string, unknown> | undefined)?.[field], object)
 
@@ -26,13 +30,15 @@ export const decideScale = (kind: Kind, intent: Intent, context: DecideContext):
   if (kind.scale === undefined) throw methodNotAllowed()
   const entry = existing(kind, intent, context)
   const present = scaleOf(kind, entry.object)
-  const scale = (intent.verb === 'patch' ? patchValue(kind, present, intent) : intent.object) as KubeObject | undefined
-  if (scale === undefined || typeof scale !== 'object') throw badRequest('Scale in version "v1" cannot be handled as a Scale: the body is not a JSON object')
-  if ((scale.kind ?? 'Scale') !== 'Scale') throw badRequest(`${scale.kind} cannot be handled as a Scale`)
-  const given = scale.metadata?.resourceVersion
+  const validation = intent.options?.fieldValidation
+  const { object: scale, warnings } =
+    intent.verb === 'patch' ? decodePatched(SCALE, patchValue(typeOfKind('autoscaling', 'v1', 'Scale') as TypeSchema, present, intent), validation) : decodeAs(SCALE, intent.object, validation)
+  checkName(kind, scale, intent)
+  const given = scale.metadata.resourceVersion
   if (given !== undefined && given !== '' && given !== present.metadata.resourceVersion) throw conflict(kind, intent.name)
-  const replicas: unknown = scale['spec']?.replicas ?? 0
-  if (typeof replicas !== 'number' || !Number.isInteger(replicas)) throw badRequest('Scale in version "v1" cannot be handled as a Scale: spec.replicas: must be an integer')
+  const { uid } = scale.metadata
+  if ((uid ?? '') !== '' && uid !== present.metadata.uid) throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${present.metadata.uid}`)
+  const replicas = (scale['spec']?.replicas ?? 0) as number
   if (replicas < 0) throw invalid('autoscaling', 'Scale', intent.name, [{ type: 'Invalid', field: 'spec.replicas', value: replicas, detail: 'must be greater than or equal to 0' }])
   const object = structuredClone(entry.object)
   delete object.metadata.resourceVersion
@@ -41,6 +47,6 @@ export const decideScale = (kind: Kind, intent: Intent, context: DecideContext):
   ;(path.reduce<unknown>((value, field) => (value as Record<string, unknown>)[field], object) as Record<string, unknown>)[last] = replicas
   // Stored as a change of the object itself, so that generation, checks and history are the ordinary ones.
   const { subresource: _, ...whole } = intent
-  const decided = replaceObject(kind, whole, object, entry, context, [])
+  const decided = replaceObject(kind, whole, object, entry, context, warnings)
   return { ...decided, events: decided.events.map((event) => ({ ...event, verb: `${intent.verb}/scale` })), present: (after) => scaleOf(kind, after) }
 }

@@ -2,14 +2,15 @@
  * Reading the state at a moment: the present from the view, the past from the history and the log. Gets, lists and
  * tables ask a Reader and do not know which it is.
  */
-import { decodeFacts } from '#events/Event.ts'
 import { objectId, type ResourceRef } from '#events/Key.ts'
-import type { LogEntry } from '#events/Log.ts'
 import { badRequest, expired, Refusal } from '#events/Refusal.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { History } from '#projections/History.ts'
-import { Entry } from '#projections/Objects.ts'
+import type { Entry } from '#projections/Objects.ts'
+import { Snapshot } from '#projections/Sorted.ts'
 import type { View, Views } from '../../platform/View.ts'
+import { pastListing, presentListing, type Listing } from './Listing.ts'
+import type { Versions } from './Versions.ts'
 
 export interface Reader {
   /** The sequence, in the collection's stream, that is read at. */
@@ -17,43 +18,15 @@ export interface Reader {
   /** Milliseconds: what ages are relative to. */
   readonly now: number
   get(ref: ResourceRef, namespace: string, name: string): Promise<Entry | undefined> | Entry | undefined
-  list(ref: ResourceRef, namespace?: string): Promise<readonly Entry[]> | readonly Entry[]
+  list(ref: ResourceRef, namespace?: string): Listing
 }
 
-export const presentReader = (views: Views, now: number): Reader => ({
+export const presentReader = (views: Views, versions: Versions, now: number): Reader => ({
   now,
   sequence: (ref) => views.of(ref).objects.sequence,
   get: (ref, namespace, name) => views.collection(ref).get(namespace, name),
-  list: (ref, namespace) => views.collection(ref).list(namespace)
+  list: (ref, namespace) => presentListing(views.of(ref), versions, ref, namespace)
 })
-
-/** Old versions asked for again and again (a dashboard looking at one moment) are read once. */
-const KEPT = 4_096
-/** Reads of the log in flight for one list. */
-const PARALLEL = 64
-
-/** Old versions by stream and sequence, the most recently used ones kept. */
-export class Versions {
-  readonly #kept = new Map<string, Entry>()
-
-  async read(view: View, sequence: number): Promise<Entry> {
-    const key = `${view.stream}:${sequence}`
-    const known = this.#kept.get(key)
-    if (known !== undefined) {
-      this.#kept.delete(key)
-      this.#kept.set(key, known)
-      return known
-    }
-    const stored = await view.log.get(sequence)
-    const entry = stored === undefined ? undefined : view.versionOf(stored)
-    if (entry === undefined) throw expired(`${view.stream} no longer has version ${sequence}`)
-    this.#kept.set(key, entry)
-    if (this.#kept.size > KEPT) this.#kept.delete(this.#kept.keys().next().value as string)
-    return entry
-  }
-}
-
-export const entryOf = (stream: StreamName, stored: LogEntry): Entry => new Entry(decodeFacts(stream, stored), stored.text)
 
 export interface Past {
   readonly views: Views
@@ -75,13 +48,9 @@ export const pastReader = ({ views, histories, versions }: Past, sequences: Read
       const version = history.versionAt(ref, objectId(namespace, name), sequence)
       return version === undefined ? undefined : versions.read(view, version)
     },
-    list: async (ref, namespace) => {
+    list: (ref, namespace) => {
       const { view, history, sequence } = at(ref)
-      const live = history.liveAt(ref, sequence, namespace)
-      const entries: Entry[] = []
-      for (let from = 0; from < live.length; from += PARALLEL)
-        entries.push(...(await Promise.all(live.slice(from, from + PARALLEL).map((version) => versions.read(view, version.sequence)))))
-      return entries
+      return pastListing(view, versions, ref, new Snapshot([history.liveAt(ref, sequence, namespace)]))
     }
   }
 }
@@ -115,7 +84,7 @@ export const momentOf = (text: string, past: Past, now: number): Moment => {
     if (time > now) throw badRequest(`${text} is in the future`)
   } else throw badRequest(`"${text}" is not a moment: use an RFC 3339 time (2026-11-20T10:00:00Z), a time ago (-15m, -1h30m) or a resourceVersion`)
   const first = events.firstTime
-  if (first === undefined || time < first) throw expired(`the log begins at ${first === undefined ? 'no time yet: it is empty' : new Date(first).toISOString()}; there is nothing to read at ${new Date(time).toISOString()}`)
+  if (first === undefined || time < first) throw expired(`the log begins at ${first === undefined ? 'no time yet: it is empty' : new Date(first).toISOString()}; there is nothing to read at ${text}`)
   return {
     time,
     sequences: new Map([...past.histories].map(([stream, history]) => [stream, stream === 'EVENTS' && sequence !== undefined ? sequence : history.sequenceAt(time)]))

@@ -53,6 +53,5 @@ export const createObject = (kind: Kind, intent: Intent, object: KubeObject, con
   if (context.view.get(key) !== undefined) throw alreadyExists(kind, key.name)
   if (!managed)
     trackUpdate({ type: typeOf(kind), before: undefined, after: object, manager: intent.options?.fieldManager ?? intent.source, apiVersion: apiVersionOf(kind), time: seconds(context.now) })
-  if (intent.options?.dryRun === true) return { events: [], code: 201, object, warnings }
   return { events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings, reserves }
 }

@@ -4,6 +4,7 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conflict, forbidden, type Status } from '#events/Refusal.ts'
 import type { DecideContext, Decided } from '../decide.ts'
+import { admitBeside } from '../request/admit.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { existing, goes } from './update.ts'
 
@@ -12,12 +13,9 @@ const PROTECTED = new Set(['default', 'kube-system', 'kube-public'])
 export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   const entry = existing(kind, intent, context)
   const old = entry.object
+  admitBeside(intent.subresource === 'eviction' ? 'CREATE' : 'DELETE', kind, intent, old, context)
   const options = intent.deleteOptions ?? {}
-  const { uid, resourceVersion } = options.preconditions ?? {}
-  if (uid !== undefined && uid !== '' && uid !== old.metadata.uid)
-    throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
-  if (resourceVersion !== undefined && resourceVersion !== '' && resourceVersion !== old.metadata.resourceVersion)
-    throw conflict(kind, intent.name, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${old.metadata.resourceVersion}`)
+  checkPreconditions(kind, intent, old)
   const namespaces = kind.group === '' && kind.resource === 'namespaces'
   if (namespaces && PROTECTED.has(intent.name)) throw forbidden(kind, intent.name, 'this namespace may not be deleted')
 
@@ -27,7 +25,10 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
   const finalizers = new Set(object.metadata.finalizers ?? [])
   if (options.propagationPolicy === 'Foreground') finalizers.add('foregroundDeletion').delete('orphan')
   if (options.propagationPolicy === 'Orphan') finalizers.add('orphan').delete('foregroundDeletion')
+  // Who asks for the background after all takes back what was asked for before.
+  if (options.propagationPolicy === 'Background') for (const finalizer of ['orphan', 'foregroundDeletion']) finalizers.delete(finalizer)
   if (finalizers.size > 0) object.metadata.finalizers = [...finalizers]
+  else delete object.metadata.finalizers
   if (old.metadata.deletionTimestamp === undefined) {
     object.metadata.deletionTimestamp = seconds(context.now + grace * 1000)
     object.metadata.deletionGracePeriodSeconds = grace
@@ -40,16 +41,26 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
   } else if (!goes(kind, object) && equalFinalizers(object, old)) return { events: [], code: 200, object: old, entry, warnings: [] }
   const gone = goes(kind, object)
   const answer = gone ? { status: success(kind, intent, old) } : {}
-  if (intent.options?.dryRun === true) return { events: [], code: 200, object, warnings: [], ...answer }
   // A finished delete keeps the object as it last was: that is what watchers and readers of the past want to see.
   const after = gone && old.metadata.deletionTimestamp === undefined && grace === 0 ? withoutVersion(old) : object
   return { events: [eventFor(kind, intent, context, { before: old, after, deleted: gone })], code: 200, object: after, warnings: [], ...answer }
 }
 
+/** Upstream names the kind here, not the resource. */
+const checkPreconditions = (kind: Kind, intent: Intent, { metadata }: KubeObject): void => {
+  const { uid, resourceVersion } = intent.deleteOptions?.preconditions ?? {}
+  const ref = { group: kind.group, resource: kind.kind }
+  if (uid !== undefined && uid !== metadata.uid)
+    throw conflict(ref, intent.name, `the UID in the precondition (${uid}) does not match the UID in record (${metadata.uid}). The object might have been deleted and then recreated`)
+  if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion)
+    throw conflict(ref, intent.name, `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${metadata.resourceVersion}). The object might have been modified`)
+}
+
 const gracePeriod = (kind: Kind, object: KubeObject, asked: number | undefined): number => {
   const standard = kind.gracePeriodSeconds?.(object) ?? 0
   if (kind.gracePeriodSeconds === undefined || standard === 0) return 0
-  return asked === undefined || asked < 0 ? standard : asked
+  // As upstream: less than no time is a second.
+  return asked === undefined ? standard : asked < 0 ? 1 : asked
 }
 
 const equalFinalizers = (left: KubeObject, right: KubeObject): boolean =>

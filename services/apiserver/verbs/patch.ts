@@ -2,31 +2,37 @@
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { badRequest, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
+import { required } from '#events/meta/faults.ts'
+import { badRequest, invalid, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
+import { jsonWord } from '#events/schema/scalars.ts'
+import type { TypeSchema } from '#events/schema/Schema.ts'
 import type { DecideContext, Decided } from '../decide.ts'
 import { applyPatch } from '../patch/apply.ts'
 import { applyJsonPatch } from '../patch/json.ts'
 import { applyMergePatch } from '../patch/merge.ts'
 import { applyStrategicMergePatch } from '../patch/strategic.ts'
-import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
+import { apiVersionOf, decodeObject, decodePatched, typeOf } from '../request/decode.ts'
 import { seconds } from '../request/events.ts'
 import { createObject } from './create.ts'
-import { existing, replaceObject } from './update.ts'
+import { checkName, existing, replaceObject } from './update.ts'
 
 const PATCH_TYPES = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml'] as const
 
 export const decidePatch = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   if (intent.patch?.type === 'application/apply-patch+yaml') return decideApply(kind, intent, context)
   const entry = existing(kind, intent, context)
-  const patched = patchValue(kind, entry.object, intent)
-  const { object, warnings } = decodeObject(kind, patched, intent.options?.fieldValidation)
+  const patched = patchValue(typeOf(kind), entry.object, intent)
+  // A strategic patch is of the kind its path says, whatever it says itself.
+  const named = intent.patch?.type === 'application/strategic-merge-patch+json' ? { ...(patched as KubeObject), apiVersion: entry.object.apiVersion, kind: entry.object.kind } : patched
+  const { object, warnings } = decodePatched(kind, named, intent.options?.fieldValidation)
+  checkName(kind, object, intent)
   // Only a resourceVersion the patch itself brought is a lock; the present one rides along in the object.
   if (object.metadata.resourceVersion === entry.object.metadata.resourceVersion) delete object.metadata.resourceVersion
   return replaceObject(kind, intent, object, entry, context, warnings)
 }
 
-/** The patched document; shared with the scale subresource, whose document is a Scale. */
-export const patchValue = (kind: Kind, document: KubeObject, intent: Intent): unknown => {
+/** The patched document, of `type`; shared with the scale subresource, whose document is a Scale. */
+export const patchValue = (schema: TypeSchema, document: KubeObject, intent: Intent): unknown => {
   const { type, body } = intent.patch ?? {}
   switch (type) {
     case 'application/json-patch+json': {
@@ -37,30 +43,43 @@ export const patchValue = (kind: Kind, document: KubeObject, intent: Intent): un
     case 'application/merge-patch+json':
       return applyMergePatch(document, patchObject(body))
     case 'application/strategic-merge-patch+json':
-      return applyStrategicMergePatch(typeOf(kind), document, patchObject(body))
+      return applyStrategicMergePatch(schema, document, body === null ? {} : patchObject(body))
     default:
       throw unsupportedMediaType(PATCH_TYPES)
   }
 }
 
 const patchObject = (body: unknown): Record<string, unknown> => {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw badRequest('error decoding patch: the patch must be a JSON object')
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw badRequest(`error decoding patch: json: cannot unmarshal ${jsonWord(body)} into Go value of type map[string]interface {}`)
   return body as Record<string, unknown>
 }
 
+/** What a request may own: an object's status is applied through its subresource, everything else not. The rest is said in vain. */
+const halfOf = (kind: Kind, applied: KubeObject, subresource: string): KubeObject => {
+  if (kind.hasStatus !== true) return applied
+  const { status, ...main } = applied
+  if (subresource === '') return main
+  const { apiVersion, kind: says, metadata } = applied
+  const { name, namespace, uid, resourceVersion, managedFields } = metadata
+  return JSON.parse(JSON.stringify({ apiVersion, kind: says, metadata: { name, namespace, uid, resourceVersion, managedFields }, status })) as KubeObject
+}
+
 const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
-  if ((intent.options?.fieldManager ?? '') === '') throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch')
+  if ((intent.options?.fieldManager ?? '') === '') throw invalid('meta.k8s.io', 'PatchOptions', '', [required('fieldManager', 'is required for apply patch')])
   const applied = patchObject(intent.patch?.body) as unknown as KubeObject
-  if ((applied.apiVersion ?? '') === '' || (applied.kind ?? '') === '') throw badRequest('apply patch must set apiVersion and kind')
+  const [apiVersion, says]: readonly unknown[] = [applied.apiVersion ?? '', applied.kind ?? '']
+  if (typeof apiVersion === 'string' && typeof says === 'string' && (apiVersion === '' || says === ''))
+    throw badRequest(`invalid object type: ${apiVersion.includes('/') ? '' : '/'}${apiVersion}, Kind=${says}`)
   const { object: wanted, warnings } = decodeObject(kind, applied, intent.options?.fieldValidation)
   const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
   if (entry === undefined && (intent.subresource ?? '') !== '') throw notFound(kind, intent.name)
   if (entry === undefined && (wanted.metadata.uid ?? '') !== '') throw notFound(kind, intent.name)
-  wanted.metadata.name ??= intent.name
+  if (entry !== undefined) wanted.metadata.name ??= intent.name
+  checkName(kind, wanted, intent)
   const result = applyPatch({
     type: typeOf(kind),
     live: entry?.object,
-    applied: wanted,
+    applied: halfOf(kind, wanted, intent.subresource ?? ''),
     manager: intent.options?.fieldManager as string,
     force: intent.options?.force === true,
     apiVersion: apiVersionOf(kind),

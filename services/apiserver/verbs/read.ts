@@ -1,4 +1,4 @@
-/** get and list: from a Reader, selected, paged, and put together from texts that exist already. */
+/** get and list: from a Reader, selected and paged. What a list shows is found, and put together, while it is sent. */
 import type { Kind } from '#events/Kind.ts'
 import { objectId } from '#events/Key.ts'
 import { fieldMatcher, parseFieldSelector, requiredValue } from '#events/meta/FieldSelector.ts'
@@ -7,11 +7,18 @@ import { badRequest, expired, notFound, timedOut } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import { ViewBehind } from '../../platform/View.ts'
 import type { View } from '../../platform/View.ts'
+import { BREATHE, breathe } from '../http/breathe.ts'
+import type { Part } from '../http/slices.ts'
+import { integerOf } from '../request/options.ts'
+import { shortListing, type Listing } from '../time-travel/Listing.ts'
+import type { Pages } from '../time-travel/Pages.ts'
 import type { Reader } from '../time-travel/Reader.ts'
 
 export type Matcher = (entry: Entry) => boolean
 
 export interface Selection {
+  /** Equal for selections that select the same in the same words. */
+  readonly id: string
   readonly matches: Matcher
   /** True when everything matches. */
   readonly all: boolean
@@ -24,13 +31,14 @@ export interface Selection {
 export const selectionOf = (kind: Kind, query: URLSearchParams, name: string): Selection => {
   const labels = query.get('labelSelector') ?? ''
   const fields = query.get('fieldSelector') ?? ''
-  if (labels === '' && fields === '' && name === '') return { matches: () => true, all: true }
+  if (labels === '' && fields === '' && name === '') return { id: '', matches: () => true, all: true }
   const selector = parseSelector(labels)
   const requirements = parseFieldSelector(fields)
   const byField = fieldMatcher(kind, requirements)
   const wanted = name === '' ? requiredValue(requirements, 'metadata.name') : name
   const node = requiredValue(requirements, 'spec.nodeName')
   return {
+    id: JSON.stringify([name, labels, fields]),
     matches: ({ object }) => (name === '' || object.metadata.name === name) && matches(selector, object.metadata.labels) && byField(object),
     all: false,
     ...(wanted === undefined ? {} : { name: wanted }),
@@ -45,12 +53,9 @@ export const getObject = async (kind: Kind, namespace: string, name: string, rea
 }
 
 /** Waits until the view has what the client has seen already. */
-export const waitForVersion = async (view: View, resourceVersion: string | null, match: string | null): Promise<void> => {
-  if (resourceVersion === null || resourceVersion === '' || resourceVersion === '0') {
-    if (match !== null && match !== '' && (resourceVersion === null || resourceVersion === '')) throw badRequest('resourceVersionMatch is forbidden unless resourceVersion is provided')
-    return
-  }
-  if (!/^[1-9]\d{0,15}$/.test(resourceVersion)) throw badRequest(`Invalid value: "${resourceVersion}": strconv.ParseUint: parsing "${resourceVersion}": invalid syntax`)
+export const waitForVersion = async (view: View, resourceVersion: string | null): Promise<void> => {
+  if (resourceVersion === null || resourceVersion === '' || resourceVersion === '0') return
+  if (!/^[1-9]\d{0,15}$/.test(resourceVersion)) throw badRequest(`resourceVersion: Invalid value: "${resourceVersion}": strconv.ParseUint: parsing "${resourceVersion}": invalid syntax`)
   try {
     await view.waitFor(Number(resourceVersion), 3_000)
   } catch (error) {
@@ -69,64 +74,82 @@ interface Continue {
 
 const CONTINUE_LIFE_MS = 15 * 60_000
 
+const isContinue = (parsed: Partial<Continue> | null): parsed is Continue =>
+  Number.isSafeInteger(parsed?.v) && (parsed?.v as number) >= 0 && typeof parsed?.k === 'string' && Number.isSafeInteger(parsed.t)
+
 const readToken = (token: string, now: number): Continue => {
-  let parsed: Continue
+  let parsed: Partial<Continue> | null
   try {
-    parsed = JSON.parse(Buffer.from(token, 'base64url').toString()) as Continue
+    parsed = JSON.parse(Buffer.from(token, 'base64url').toString()) as Partial<Continue> | null
   } catch {
-    throw badRequest('continue key is not valid: the token was not made by this server')
+    parsed = null
   }
-  if (!Number.isInteger(parsed.v) || typeof parsed.k !== 'string' || !Number.isInteger(parsed.t)) throw badRequest('continue key is not valid: the token was not made by this server')
+  // Anybody can make one up: what it holds is believed no further than its shape.
+  if (!isContinue(parsed)) throw badRequest('continue key is not valid: the token was not made by this server')
   if (now - parsed.t > CONTINUE_LIFE_MS) throw expired('The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.')
   return parsed
 }
 
-export interface Page {
-  readonly entries: readonly Entry[]
+/** A list as it is answered: what is shown is found while it is sent. */
+export interface Page extends Part {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string; readonly remainingItemCount?: number }
   readonly first: boolean
 }
 
-/** `readerAt` reads at a sequence of the kind's stream: pages after the first see what the first saw. */
-export const listObjects = async (
-  kind: Kind,
-  namespace: string | undefined,
-  selection: Selection,
-  query: URLSearchParams,
-  reader: Reader,
-  readerAt: (sequence: number) => Reader,
-  now: number
-): Promise<Page> => {
-  const limit = limitOf(query)
+export interface ListRequest {
+  readonly kind: Kind
+  readonly namespace: string | undefined
+  readonly selection: Selection
+  readonly query: URLSearchParams
+  readonly reader: Reader
+  /** Reads at a sequence of the kind's stream: pages after the first see what the first saw. */
+  readonly readerAt: (sequence: number) => Reader
+  readonly pages: Pages
+  readonly now: number
+}
+
+export const listObjects = async ({ kind, namespace, selection, query, reader, readerAt, pages, now }: ListRequest): Promise<Page> => {
+  const limit = Math.max(0, integerOf(query, 'limit') ?? 0)
   const token = query.get('continue') ?? ''
-  const from = token === '' ? undefined : readToken(token, now)
-  const sequence = from?.v ?? reader.sequence(kind)
-  const source = from === undefined ? reader : readerAt(from.v)
-  const candidates = await candidatesOf(kind, namespace, selection, source)
-  const after = from === undefined ? candidates : candidates.filter(({ id }) => id > from.k)
-  const found = selection.all ? after : after.filter(selection.matches)
-  const resourceVersion = String(sequence)
-  if (limit === 0 || found.length <= limit) return { entries: found, metadata: { resourceVersion }, first: from === undefined }
-  const entries = found.slice(0, limit)
-  const next: Continue = { v: sequence, k: (entries.at(-1) as Entry).id, t: from?.t ?? now }
-  return {
-    entries,
-    metadata: { resourceVersion, continue: Buffer.from(JSON.stringify(next)).toString('base64url'), ...(selection.all ? { remainingItemCount: found.length - limit } : {}) },
-    first: from === undefined
+  const begun = token === '' ? undefined : readToken(token, now)
+  const sequence = begun?.v ?? reader.sequence(kind)
+  const source = begun === undefined ? reader : readerAt(begun.v)
+  const metadata = { resourceVersion: String(sequence) }
+  const first = begun === undefined
+  const one = await onlyOne(kind, namespace, selection, source)
+  if (one !== undefined) {
+    const found = one.filter(selection.matches)
+    return { listing: shortListing(found), from: 0, to: found.length, matches: undefined, metadata, first }
   }
+  const listing = (begun === undefined ? undefined : pages.get(kind, namespace, sequence)) ?? source.list(kind, namespace)
+  const from = begun === undefined ? 0 : listing.after(begun.k)
+  const matches = selection.all ? undefined : selection.matches
+  if (limit === 0) return { listing, from, to: listing.size, matches, metadata, first }
+  const to = selection.all ? Math.min(listing.size, from + limit) : await endOf(listing, from, limit, selection.matches)
+  if (to >= listing.size) return { listing, from, to: listing.size, matches, metadata, first }
+  const last = await listing.at(to - 1)
+  const next: Continue = { v: sequence, k: last.id, t: begun?.t ?? now }
+  if (first) pages.keep(kind, namespace, sequence, listing)
+  return { listing, from, to, matches, metadata: { ...metadata, continue: Buffer.from(JSON.stringify(next)).toString('base64url'), ...(selection.all ? { remainingItemCount: listing.size - to } : {}) }, first }
 }
 
-const candidatesOf = async (kind: Kind, namespace: string | undefined, selection: Selection, reader: Reader): Promise<readonly Entry[]> => {
-  if (selection.name !== undefined && (namespace !== undefined || !kind.namespaced)) {
-    const entry = await reader.get(kind, namespace ?? '', selection.name)
-    return entry === undefined || entry.id !== objectId(namespace ?? '', selection.name) ? [] : [entry]
+/** Behind the `limit`th match; the listing's size when there is no match after it. */
+const endOf = async (listing: Listing, from: number, limit: number, matches: Matcher): Promise<number> => {
+  let end = listing.size
+  let found = 0
+  for (let index = from; index < listing.size; index++) {
+    if (index % BREATHE === 0) await breathe()
+    const at = listing.at(index)
+    if (!matches(at instanceof Promise ? await at : at)) continue
+    found += 1
+    if (found === limit) end = index + 1
+    else if (found > limit) return end
   }
-  return reader.list(kind, namespace)
+  return listing.size
 }
 
-const limitOf = (query: URLSearchParams): number => {
-  const text = query.get('limit')
-  if (text === null || text === '') return 0
-  if (!/^\d{1,9}$/.test(text)) throw badRequest(`strconv.ParseInt: parsing "${text}": invalid syntax`)
-  return Number(text)
+const onlyOne = async (kind: Kind, namespace: string | undefined, selection: Selection, reader: Reader): Promise<readonly Entry[] | undefined> => {
+  if (selection.name === undefined || (namespace === undefined && kind.namespaced)) return undefined
+  const entry = await reader.get(kind, namespace ?? '', selection.name)
+  return entry === undefined || entry.id !== objectId(namespace ?? '', selection.name) ? [] : [entry]
 }

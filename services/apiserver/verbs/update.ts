@@ -6,11 +6,11 @@ import { validateMeta, validateMetaUpdate } from '#events/meta/ObjectMeta.ts'
 import { badRequest, conflict, invalid, notFound } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import type { DecideContext, Decided } from '../decide.ts'
-import { admitUpdate } from '../request/admit.ts'
+import { admitChange, admitUpdate } from '../request/admit.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
-import { same } from '#events/meta/faults.ts'
+import { badValue, same } from '#events/meta/faults.ts'
 
 export const existing = (kind: Kind, intent: Intent, context: DecideContext): Entry => {
   const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
@@ -18,12 +18,24 @@ export const existing = (kind: Kind, intent: Intent, context: DecideContext): En
   return entry
 }
 
+/** Objects do not move: name and namespace are those of the request. Throws 400. */
+export const checkName = (kind: Pick<Kind, 'namespaced'>, object: KubeObject, intent: Intent): void => {
+  const { name = '', namespace = '' } = object.metadata
+  if (name === '') throw badRequest(`the name of the object (${intent.name} based on URL) was undeterminable: name must be provided`)
+  if (name !== intent.name) throw badRequest(`the name of the object (${name}) does not match the name on the URL (${intent.name})`)
+  if (kind.namespaced && namespace !== '' && namespace !== intent.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+}
+
+/** Whoever replaces an object means that very one; whoever patches another uid into it wants what can't be. Throws 409 and 422. */
+export const checkUid = (kind: Kind, intent: Intent, uid: string | undefined, old: KubeObject): void => {
+  if ((uid ?? '') === '' || uid === old.metadata.uid) return
+  if (intent.verb === 'patch') throw invalid(kind.group, kind.kind, intent.name, [badValue('metadata.uid', uid, 'field is immutable')])
+  throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
+}
+
 export const decideUpdate = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   const { object, warnings } = decodeObject(kind, intent.object, intent.options?.fieldValidation)
-  if ((object.metadata.name ?? '') !== '' && object.metadata.name !== intent.name)
-    throw badRequest(`the name of the object (${object.metadata.name}) does not match the name on the URL (${intent.name})`)
-  if (kind.namespaced && (object.metadata.namespace ?? '') !== '' && object.metadata.namespace !== intent.namespace)
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  checkName(kind, object, intent)
   return replaceObject(kind, intent, object, existing(kind, intent, context), context, warnings)
 }
 
@@ -33,8 +45,8 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   const subresource = intent.subresource ?? ''
   const meta = object.metadata
   if ((meta.resourceVersion ?? '') !== '' && meta.resourceVersion !== '0' && meta.resourceVersion !== String(entry.sequence)) throw conflict(kind, intent.name)
-  if ((meta.uid ?? '') !== '' && meta.uid !== old.metadata.uid)
-    throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${old.metadata.uid}`)
+  checkUid(kind, intent, meta.uid, old)
+  admitChange(kind, intent, object, old, context)
   carryMetadata(object, old, kind, intent)
   kind.prepareForUpdate?.(object, old, subresource, { now: seconds(context.now) })
   if (subresource !== '') {
@@ -66,7 +78,6 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
       ...(subresource === '' ? {} : { subresource })
     })
   delete object.metadata.resourceVersion
-  if (intent.options?.dryRun === true) return { events: [], code: 200, object, warnings }
   // The last finalizer of an object that was asked to go is what it was waiting for.
   const gone = goes(kind, object)
   return { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone })], code: 200, object, warnings, reserves }
@@ -78,10 +89,15 @@ const carryMetadata = (object: KubeObject, old: KubeObject, kind: Kind, intent: 
   const before = old.metadata
   meta.name = intent.name
   if (kind.namespaced) meta.namespace = intent.namespace
-  for (const field of ['uid', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'generation', 'generateName'] as const) {
+  else delete meta.namespace
+  for (const field of ['uid', 'generation', 'generateName'] as const) {
     if (before[field] === undefined) delete meta[field]
     else (meta as Record<string, unknown>)[field] = before[field]
   }
+  // What is left out is filled in; what is said must be so, or is refused as a change of what can't change.
+  meta.creationTimestamp ??= before.creationTimestamp as string
+  if (before.deletionTimestamp !== undefined) meta.deletionTimestamp = before.deletionTimestamp
+  if (before.deletionGracePeriodSeconds !== undefined) meta.deletionGracePeriodSeconds ??= before.deletionGracePeriodSeconds
   if (meta.managedFields === undefined && before.managedFields !== undefined) meta.managedFields = before.managedFields
 }
 

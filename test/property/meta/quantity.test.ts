@@ -25,6 +25,7 @@ quantity('are canonical after one formatting, and mean the same', () => {
     { examples: [['-416562.5Ki'], ['1.953125Ki'], ['1500Ki']] }
   )
 })
+quantity('of bytes that no binary suffix fits are decimal ones', () => assert.is(canonicalQuantity('196953.125Ki'), '201680k'))
 quantity('have a canonical form without a fraction', () => {
   fc.assert(fc.property(amount, (text) => assert.not.match(canonicalQuantity(text), /\./)))
 })

@@ -112,15 +112,26 @@ const pod = (name: string, nodeName: string): KubeObject => ({ apiVersion: 'v1',
 nodes('touches its own node, lease and pods only', () => {
   const view = given(pod('mine', 'n1'), pod('theirs', 'n2'))
   const may = (attributes: Attributes): boolean => authorize(view, user('system:node:n1', 'system:nodes'), attributes).allowed
-  assert.ok(may(ask('update', 'pods/status', { name: 'mine' })))
-  assert.not.ok(may(ask('update', 'pods/status', { name: 'theirs' })))
-  assert.not.ok(may(ask('delete', 'pods', { name: 'theirs' })))
-  assert.ok(may(ask('update', 'nodes/status', { namespace: '', name: 'n1' })))
-  assert.not.ok(may(ask('update', 'nodes/status', { namespace: '', name: 'n2' })))
+  const why = (attributes: Attributes): string => authorize(view, user('system:node:n1', 'system:nodes'), attributes).reason
+  assert.ok(may(ask('get', 'pods', { name: 'mine' })))
+  assert.is(why(ask('get', 'pods', { name: 'theirs' })), "no relationship found between node 'n1' and this object")
+  assert.is(why(ask('get', 'pods', { name: 'nobodys' })), "no relationship found between node 'n1' and this object")
+  assert.is(why(ask('list', 'pods')), 'can only list/watch pods with spec.nodeName field selector')
+  assert.ok(may(ask('get', 'nodes', { namespace: '', name: 'n1' })))
+  assert.is(why(ask('get', 'nodes', { namespace: '', name: 'n2' })), "node 'n1' cannot read 'n2', only its own Node object")
+  assert.is(why(ask('list', 'nodes', { namespace: '' })), "node 'n1' cannot read all nodes, only its own Node object")
   assert.ok(may(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-node-lease', name: 'n1' })))
-  assert.not.ok(may(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-system', name: 'n1' })))
+  assert.is(why(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-node-lease', name: 'n2' })), 'can only access node lease with the same name as the requesting node')
+  assert.is(why(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-system', name: 'n1' })), 'can only access leases in the "kube-node-lease" system namespace')
+  assert.is(why(ask('list', 'leases.coordination.k8s.io', { namespace: 'kube-node-lease' })), 'can only get, create, update, patch, or delete a node lease')
+  assert.is(why(ask('create', 'serviceaccounts/token', { name: 'default' })), "no relationship found between node 'n1' and this object")
   assert.not.ok(may(ask('get', 'secrets', { name: 's' })))
-  assert.is(authorize(view, user('system:node:n1', 'system:nodes'), ask('delete', 'pods', { name: 'theirs' })).reason, "no relationship found between node 'n1' and this object")
+  assert.not.ok(may(ask('create', 'pods/exec', { name: 'mine' })))
+  // Whose object it is that is written only admission can see: it refuses, not the authorizer.
+  assert.ok(may(ask('update', 'pods/status', { name: 'theirs' })))
+  assert.ok(may(ask('delete', 'pods', { name: 'theirs' })))
+  assert.ok(may(ask('update', 'nodes/status', { namespace: '', name: 'n2' })))
+  assert.not.ok(may(ask('delete', 'nodes', { namespace: '', name: 'n1' })))
 })
 nodes.run()
 

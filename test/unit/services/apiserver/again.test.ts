@@ -45,7 +45,26 @@ again('an object that is gone went once', async () => {
   const anew = await other().submit({ ...about, id: 'other', again: true }, ADMIN)
   assert.is(anew.ok ? '' : anew.status.reason, 'NotFound')
 })
-again('nobody gets the answer to what somebody else asked', async () => {
+again('an answer is not kept for ever: the log has it', async () => {
+  const first = { ...patch('small', 's'), name: 'kept' }
+  accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kept' } }))
+  const answer = accepted(await api.decider.submit(first, ADMIN))
+  let looks = 0
+  const { lastSequence } = api.logs.EVENTS
+  api.logs.EVENTS.lastSequence = () => {
+    looks += 1
+    return lastSequence.call(api.logs.EVENTS)
+  }
+  assert.equal(accepted(await api.decider.submit(first, ADMIN)), answer)
+  assert.is(looks, 0, 'where it is in the log is remembered')
+  for (let round = 0; round < 40; round++) assert.not((await api.decider.submit({ ...patch(`${round}`.padEnd(60_000, 'x'), 's'), name: 'nowhere' }, ADMIN)).ok)
+  assert.equal(accepted(await api.decider.submit(first, ADMIN)), answer)
+  assert.ok(looks > 0, 'five megabytes of other answers later it is looked for')
+})
+again('nobody gets the answer to what somebody else asked, here or elsewhere', async () => {
+  const first = { ...patch('mine', 'y'), name: 'kept' }
+  accepted(await api.decider.submit(first, ADMIN))
+  assert.not((await api.decider.submit(first, { username: 'mallory', groups: ['system:authenticated'] })).ok)
   const result = await other().submit({ ...patch('two', 'y'), again: true }, { username: 'mallory', groups: ['system:authenticated'] })
   assert.not(result.ok)
 })

@@ -60,6 +60,12 @@ create('warns of unknown fields when asked to', async () => {
   assert.ok(result.ok)
   assert.equal(result.warnings, ['unknown field "dataa"'])
 })
+create('makes nothing of a request for a stream or a token', async () => {
+  const before = await api.logs.EVENTS.lastSequence()
+  for (const subresource of ['exec', 'attach']) assert.is(refused(await api.create(pod('sneaky'), { subresource })), '400 BadRequest: Upgrade request required')
+  assert.match(refused(await api.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'sneaky' } }, { subresource: 'token' })), /^405 MethodNotAllowed/)
+  assert.is(await api.logs.EVENTS.lastSequence(), before)
+})
 create('stores nothing in a dry run', async () => {
   const before = await api.logs.EVENTS.lastSequence()
   const object = accepted(await api.create(configMap('dry'), { options: { dryRun: true } }))

@@ -1,0 +1,18 @@
+/** Mirror pods: how a node shows the pods it runs of its own accord. The annotation says so for the pod's whole life. */
+import type { KubeObject } from '../../KubeObject.ts'
+import { badValue, forbiddenField } from '../../meta/faults.ts'
+import type { FieldError } from '../../Refusal.ts'
+
+export const MIRROR = 'kubernetes.io/config.mirror'
+
+const PATH = `metadata.annotations[${MIRROR}]`
+
+export const validateMirror = (pod: KubeObject): FieldError[] => {
+  const value = pod.metadata.annotations?.[MIRROR]
+  return value === undefined || (pod['spec']?.nodeName ?? '') !== '' ? [] : [badValue(PATH, value, 'must set spec.nodeName if mirror pod annotation is set')]
+}
+
+export const validateMirrorUpdate = (pod: KubeObject, old: KubeObject): FieldError[] => {
+  const [now, before] = [pod.metadata.annotations?.[MIRROR], old.metadata.annotations?.[MIRROR]]
+  return now === before ? [] : [forbiddenField(PATH, before === undefined ? 'may not add mirror pod annotation' : 'may not remove or update mirror pod annotation')]
+}

@@ -1,0 +1,50 @@
+/** Paths that name no resource: health, version, discovery, OpenAPI. */
+import { KINDS } from '#events/scheme.ts'
+import { methodNotAllowed, Refusal } from '#events/Refusal.ts'
+import { authorize } from '#projections/Rbac.ts'
+import { Discovery } from '../discovery/Discovery.ts'
+import { OpenApi } from '../openapi/OpenApi.ts'
+import { REVIEWS } from '../reviews/reviews.ts'
+import { pastIsReadOnly } from '../time-travel/Reader.ts'
+import type { ApiDeps } from './deps.ts'
+import type { Exchange } from './exchange.ts'
+import { healthAnswer, ONLY_PING } from './health.ts'
+import { sendBytes, sendJson, sendText } from './respond.ts'
+import { KUBERNETES_VERSION, VERSION_INFO } from './version.ts'
+
+const HEALTH = /^\/(healthz|livez|readyz)(\/|$)/
+const TEXT = { 'content-type': 'text/plain; charset=utf-8' } as const
+
+/** What must be answered however busy the server is: who asks decides by it whether to send more. */
+export const isVital = (path: string): boolean => path === '/version' || HEALTH.test(path)
+
+export class Documents {
+  readonly #deps: ApiDeps
+  readonly #discovery: Discovery
+  readonly #openapi: OpenApi
+
+  constructor(deps: ApiDeps) {
+    this.#deps = deps
+    this.#discovery = new Discovery([...KINDS, ...REVIEWS], deps.address)
+    this.#openapi = new OpenApi([...KINDS, ...REVIEWS], KUBERNETES_VERSION)
+  }
+  async answer(exchange: Exchange): Promise<void> {
+    const { request, user, target } = exchange
+    const { path, moment, query } = target
+    if (request.method !== 'GET' && request.method !== 'HEAD') throw moment === undefined ? methodNotAllowed() : pastIsReadOnly(moment)
+    const { allowed } = authorize(this.#deps.views, user, { verb: 'get', group: '', resource: '', subresource: '', namespace: '', name: '', path })
+    if (!allowed) throw new Refusal(403, 'Forbidden', `forbidden: User "${user.username}" cannot get path "${path}"`, {})
+    if (path === '/version') return sendJson(exchange, 200, VERSION_INFO)
+    const health = await healthAnswer(this.#deps.health ?? ONLY_PING, path, query)
+    if (health !== undefined) return sendText(exchange, health.code, health.text, health.headers)
+    const accept = request.headers.accept ?? ''
+    const ifNoneMatch = request.headers['if-none-match']
+    const hash = query.get('hash')
+    const found =
+      this.#discovery.answer({ path, accept, ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<Discovery['answer']>[0]) ??
+      this.#openapi.answer({ path, accept, ...(hash === null ? {} : { hash }), acceptEncoding: String(request.headers['accept-encoding'] ?? ''), ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<OpenApi['answer']>[0])
+    if (found !== undefined) return sendBytes(exchange, found.code, found.body, found.headers)
+    if (path === '/') return sendJson(exchange, 200, { paths: ['/api', '/api/v1', '/apis', '/at/', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'] })
+    sendText(exchange, 404, '404 page not found\n', TEXT)
+  }
+}

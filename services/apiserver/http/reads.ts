@@ -1,0 +1,120 @@
+/** get, list and watch over HTTP, at present or at a moment of the past. */
+import type { Kind } from '#events/Kind.ts'
+import { badRequest, methodNotAllowed, Refusal } from '#events/Refusal.ts'
+import type { StreamName } from '#events/Subject.ts'
+import type { History } from '#projections/History.ts'
+import { asksToWatch, listOptionsOf } from '../request/listOptions.ts'
+import { scaleOf } from '../subresources/scale.ts'
+import { Pages } from '../time-travel/Pages.ts'
+import { momentOf, pastReader, presentReader, type Past, type Reader } from '../time-travel/Reader.ts'
+import type { Versions } from '../time-travel/Versions.ts'
+import { Backlog } from '../verbs/Backlog.ts'
+import { Fanout } from '../verbs/Fanout.ts'
+import { getObject, listObjects, selectionOf, waitForVersion } from '../verbs/read.ts'
+import { lineText, timeoutMs, watchOptionsOf } from '../verbs/watch.ts'
+import { CHANNELS, sendLog } from './channels.ts'
+import type { ApiDeps } from './deps.ts'
+import { wantsBody, type Exchange } from './exchange.ts'
+import type { Limits } from './limits.ts'
+import type { Outlets } from './Outlet.ts'
+import { checkPathName, type ResourcePath, type Target } from './paths.ts'
+import { permit } from './permit.ts'
+import { listFrame, objectText, representationOf, type Representation } from './representation.ts'
+import { sendJson, sendSlices, sendText } from './respond.ts'
+import { listingSlices } from './slices.ts'
+
+/** A watch of the past is over after this. */
+const PAST_MS = 1_800_000
+
+export const isWatch = ({ resource, query }: Target): boolean => resource?.watch === true || asksToWatch(query)
+
+export class Reads {
+  readonly #deps: ApiDeps
+  readonly #past: Past
+  readonly #pages = new Pages()
+  readonly #fanouts: ReadonlyMap<string, Fanout>
+
+  constructor(deps: ApiDeps, limits: Limits, outlets: Outlets, versions: Versions) {
+    const { views, clock, histories, onError } = deps
+    const backlog = new Backlog({ ...limits.watch, replays: limits.replays })
+    this.#deps = deps
+    this.#past = { views, histories, versions }
+    this.#fanouts = new Map(
+      [...views.byStream.values()].map((view) => [view.stream, new Fanout({ view, history: histories.get(view.stream) as History, versions, clock, outlets, backlog, onError })])
+    )
+  }
+  /** Ends every watch. */
+  close(): void {
+    for (const fanout of this.#fanouts.values()) fanout.close()
+  }
+  async read(exchange: Exchange, kind: Kind, path: ResourcePath): Promise<void> {
+    const { request, target, user } = exchange
+    const { query, moment } = target
+    const watching = isWatch(target)
+    const verb = watching ? 'watch' : path.name === '' ? 'list' : 'get'
+    const attributes = { verb, group: kind.group, resource: kind.resource, subresource: path.subresource, namespace: path.namespace, name: path.name }
+    const { views, clock } = this.#deps
+    // exec and attach by GET (WebSocket) do what POST does, and need what POST needs.
+    permit(views, user, CHANNELS.has(path.subresource) ? { ...attributes, verb: 'create' } : attributes)
+    checkPathName(path.name)
+    const representation = representationOf(request.headers.accept, query)
+    if (representation === undefined && path.subresource === '') throw new Refusal(406, 'NotAcceptable', 'only the following media types are accepted: application/json', {})
+    const now = clock.now()
+    const at = moment === undefined ? undefined : momentOf(moment, this.#past, now)
+    const reader: Reader = at === undefined ? presentReader(views, this.#past.versions, now) : pastReader(this.#past, at.sequences, at.time)
+    const shown = representation ?? { form: 'object', include: 'Metadata' }
+    if (watching) return at === undefined ? this.#watch(exchange, kind, path, shown) : this.#watchPast(exchange, kind, path, shown, reader)
+    if (path.name === '') listOptionsOf(query, false)
+    const view = views.of(kind)
+    if (at === undefined) await waitForVersion(view, query.get('resourceVersion'))
+    if (path.name !== '') {
+      const entry = await getObject(kind, path.namespace, path.name, reader)
+      if (path.subresource === 'log') return sendLog(this.#deps, exchange, entry)
+      if (CHANNELS.has(path.subresource)) throw badRequest('Upgrade request required')
+      if (path.subresource === 'scale') return sendJson(exchange, 200, scaleOf(kind, entry.object))
+      if (path.subresource !== '' && path.subresource !== 'status') throw methodNotAllowed()
+      return sendText(exchange, 200, objectText(kind, entry, shown, reader.now))
+    }
+    const exact = query.get('resourceVersionMatch') === 'Exact' && at === undefined
+    const readerAt = (sequence: number): Reader =>
+      at === undefined && view.objects.collection(kind).sequence <= sequence
+        ? presentReader(views, this.#past.versions, now)
+        : pastReader(this.#past, new Map<StreamName, number>([[view.stream, sequence]]), reader.now)
+    const source = exact ? readerAt(Number(query.get('resourceVersion'))) : reader
+    const page = await listObjects({ kind, namespace: namespaceOf(kind, path), selection: selectionOf(kind, query, ''), query, reader: source, readerAt, pages: this.#pages, now })
+    const frame = listFrame(kind, page.metadata, shown, reader.now, page.first)
+    return sendSlices(exchange, listingSlices(page, { ...frame, between: ',' }, clock), this.#deps.onError)
+  }
+  async #watch({ target: { query }, response, ...exchange }: Exchange, kind: Kind, path: ResourcePath, representation: Representation): Promise<void> {
+    const options = watchOptionsOf(query)
+    const selection = selectionOf(kind, query, path.name)
+    const view = this.#deps.views.of(kind)
+    if (options.from !== undefined) await waitForVersion(view, String(options.from))
+    if (!wantsBody({ response, ...exchange })) return void response.writeHead(200, { 'content-type': 'application/json' }).end()
+    await (this.#fanouts.get(view.stream) as Fanout).serve({ kind, namespace: namespaceOf(kind, path), selection, representation, ...options }, response)
+  }
+  /** The past does not change: what was there, and then silence. */
+  async #watchPast({ target: { query }, response, outlets }: Exchange, kind: Kind, path: ResourcePath, representation: Representation, reader: Reader): Promise<void> {
+    const { clock, onError } = this.#deps
+    const selection = selectionOf(kind, query, path.name)
+    const lasts = timeoutMs(watchOptionsOf(query).timeoutSeconds, PAST_MS)
+    const listing = reader.list(kind, namespaceOf(kind, path))
+    const outlet = outlets.open(response)
+    const timer = clock.after(lasts, () => outlet.end())
+    outlet.onOver = () => timer.cancel()
+    outlet.begin(200, { 'content-type': 'application/json' })
+    const part = { listing, from: 0, to: listing.size, matches: selection.matches }
+    let columns = true
+    const item = (entry: Parameters<typeof lineText>[2]): string => {
+      const text = lineText(kind, 'ADDED', entry, representation, columns, reader.now)
+      columns = false
+      return text
+    }
+    await outlet.pour(listingSlices(part, { head: '', between: '', tail: '', item }, clock)).catch((error: unknown) => {
+      outlet.cut()
+      onError(error)
+    })
+  }
+}
+
+const namespaceOf = (kind: Kind, path: ResourcePath): string | undefined => (kind.namespaced && path.namespace !== '' ? path.namespace : undefined)

@@ -1,0 +1,39 @@
+/** Old versions asked for again and again (a dashboard looking at one moment) are read from the log once, within a budget. */
+import { expired } from '#events/Refusal.ts'
+import type { Entry } from '#projections/Objects.ts'
+import type { View } from '../../platform/View.ts'
+
+const BUDGET = 12 * 1024 * 1024
+/** Who reads a table parses it. */
+const costOf = ({ bytes }: Entry): number => 2 * bytes
+
+/** Old versions by stream and sequence, the most recently used ones kept. */
+export class Versions {
+  readonly #budget: number
+  readonly #kept = new Map<string, Entry>()
+  #size = 0
+
+  constructor(budget = BUDGET) {
+    this.#budget = budget
+  }
+  async read(view: View, sequence: number): Promise<Entry> {
+    const key = `${view.stream}:${sequence}`
+    const known = this.#kept.get(key)
+    if (known !== undefined) {
+      this.#kept.delete(key)
+      this.#kept.set(key, known)
+      return known
+    }
+    const stored = await view.log.get(sequence)
+    const entry = stored === undefined ? undefined : view.versionOf(stored)
+    if (entry === undefined) throw expired(`${view.stream} no longer has version ${sequence}`)
+    if (!this.#kept.has(key)) this.#size += costOf(entry)
+    this.#kept.set(key, entry)
+    for (const [oldest, old] of this.#kept) {
+      if (this.#size <= this.#budget) break
+      this.#kept.delete(oldest)
+      this.#size -= costOf(old)
+    }
+    return entry
+  }
+}

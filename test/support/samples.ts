@@ -1,0 +1,36 @@
+/** A small good object of every kind, as a client would write it. */
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+
+const container = { name: 'web', image: 'web:1' }
+const labels = { app: 'web' }
+const template = { metadata: { labels }, spec: { containers: [container] } }
+const subjects = [{ kind: 'User', name: 'ada', apiGroup: 'rbac.authorization.k8s.io' }]
+const rules = [{ verbs: ['get'], apiGroups: [''], resources: ['pods'] }]
+const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' }
+
+const REST: Readonly<Record<string, Record<string, unknown>>> = {
+  ConfigMap: { data: { key: 'value' } },
+  Endpoints: { subsets: [{ addresses: [{ ip: '10.1.2.3' }], ports: [{ port: 80 }] }] },
+  Event: { involvedObject: { kind: 'Pod', namespace: 'default', name: 'web' }, reason: 'Started', message: 'it runs', type: 'Normal' },
+  Node: { spec: { unschedulable: true } },
+  Pod: { spec: { containers: [container], nodeName: 'n1' } },
+  Secret: { data: { key: 'dmFsdWU=' } },
+  Service: { spec: { selector: labels, ports: [{ port: 80 }] } },
+  Deployment: { spec: { replicas: 2, selector: { matchLabels: labels }, template } },
+  ReplicaSet: { spec: { replicas: 2, selector: { matchLabels: labels }, template } },
+  ClusterRole: { rules },
+  Role: { rules },
+  ClusterRoleBinding: { roleRef, subjects },
+  RoleBinding: { roleRef, subjects },
+  Lease: { spec: { holderIdentity: 'me', leaseDurationSeconds: 40 } },
+  EndpointSlice: { addressType: 'IPv4', endpoints: [{ addresses: ['10.1.2.3'] }], ports: [{ name: 'http', port: 80 }] }
+}
+
+/** A new one each time: it may be changed in place. Namespaced ones are in `default`. */
+export const sampleOf = ({ group, version, kind, namespaced }: Kind, name: string): KubeObject => ({
+  apiVersion: group === '' ? version : `${group}/${version}`,
+  kind,
+  metadata: { name, ...(namespaced ? { namespace: 'default' } : {}), labels: { ...labels } },
+  ...structuredClone(REST[kind] ?? {})
+})

@@ -1,0 +1,133 @@
+/** The fan-out, turn by turn: who joins or falls behind in the middle of one gets each change once. */
+import type { ServerResponse } from 'node:http'
+import { Writable } from 'node:stream'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { kindNamed } from '#events/scheme.ts'
+import type { History } from '#projections/History.ts'
+import { Outlets } from '#services/apiserver/http/Outlet.ts'
+import type { Representation } from '#services/apiserver/http/representation.ts'
+import { Versions } from '#services/apiserver/time-travel/Versions.ts'
+import { Backlog } from '#services/apiserver/verbs/Backlog.ts'
+import { Fanout } from '#services/apiserver/verbs/Fanout.ts'
+import { selectionOf } from '#services/apiserver/verbs/read.ts'
+import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
+import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+
+const KIND = kindNamed('', 'v1', 'ConfigMap')!
+
+/** An answer whose client takes everything, or nothing until it is told to. */
+class Answer extends Writable {
+  text = ''
+  taking = true
+  socket = null
+  #held: (() => void)[] = []
+  constructor() {
+    super({ highWaterMark: 1_000 })
+  }
+  writeHead(): void {}
+  flushHeaders(): void {}
+  override _write(chunk: Buffer, _: BufferEncoding, done: () => void): void {
+    const take = (): void => {
+      this.text += chunk.toString()
+      done()
+    }
+    if (this.taking) take()
+    else this.#held.push(take)
+  }
+  take(): void {
+    this.taking = true
+    for (const each of this.#held.splice(0)) each()
+  }
+  get told(): { type: string; object: any }[] {
+    return this.text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line))
+  }
+  get names(): string[] {
+    return this.told.map(({ object }) => object.metadata.name)
+  }
+}
+
+const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays: 4 }): Promise<{ api: TestApi; fanout: Fanout; turns: (() => void)[]; turn(): void; watch(from?: number, form?: Representation['form']): Promise<Answer>; create(name: string, size?: number): Promise<number> }> => {
+  const clock = new VirtualClock(1)
+  const api = await startTestApi(clock)
+  const turns: (() => void)[] = []
+  const view = api.views.of(KIND)
+  const fanout = new Fanout({
+    view,
+    history: api.histories.get('EVENTS') as History,
+    versions: new Versions(),
+    clock: clock,
+    outlets: new Outlets(clock, 60_000),
+    backlog: new Backlog(limits),
+    onError: (error) => assert.unreachable(String(error)),
+    soon: (task) => void turns.push(task)
+  })
+  return {
+    api,
+    fanout,
+    turns,
+    turn: () => turns.shift()?.(),
+    watch: async (from = view.objects.sequence, form = 'object') => {
+      const answer = new Answer()
+      await fanout.serve({ kind: KIND, namespace: 'default', selection: selectionOf(KIND, new URLSearchParams(), ''), representation: { form, include: 'None' }, from, initialEvents: false, bookmarks: false, timeoutSeconds: 1_000 }, answer as unknown as ServerResponse)
+      return answer
+    },
+    create: async (name, size = 10) => Number(accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { key: 'x'.repeat(size) } })).metadata.resourceVersion)
+  }
+}
+
+const turns = suite('turns')
+turns('who joins while changes wait for their turn has had them already', async () => {
+  const { fanout, watch, create, turn } = await start()
+  const early = await watch()
+  const before = await create('a')
+  const late = await watch(before - 1)
+  assert.equal([early.names, late.names], [[], ['a']])
+  turn()
+  await create('b')
+  turn()
+  assert.equal([early.names, late.names], [['a', 'b'], ['a', 'b']])
+  fanout.close()
+})
+turns('what comes while a round goes on reaches those at its beginning, too', async () => {
+  const { fanout, watch, create, turn, turns: waiting } = await start()
+  const answers = await Promise.all(Array.from({ length: 1_100 }, () => watch()))
+  await create('a')
+  turn()
+  const reached = (): number => answers.filter(({ text }) => text !== '').length
+  assert.ok(reached() > 0 && reached() < 1_100, 'one turn does not serve them all')
+  await create('b')
+  while (waiting.length > 0) turn()
+  assert.equal([...new Set(answers.map(({ names }) => names.join()))], ['a,b'])
+  fanout.close()
+})
+turns('several changes of a turn travel together', async () => {
+  const { fanout, watch, create, turn } = await start()
+  const answer = await watch()
+  const writes: number[] = []
+  const { _write } = answer
+  answer._write = (chunk, encoding, done) => {
+    writes.push(chunk.length)
+    _write.call(answer, chunk, encoding, done)
+  }
+  for (const name of ['a', 'b', 'c']) await create(name)
+  turn()
+  assert.is(writes.length, 1)
+  assert.equal(answer.names, ['a', 'b', 'c'])
+  fanout.close()
+})
+turns('a table\'s watcher who falls behind has its columns', async () => {
+  const { fanout, watch, create, turn } = await start({ behind: 1_000, together: 10_000_000, replays: 4 })
+  const answer = await watch(undefined, 'table')
+  answer.taking = false
+  for (let n = 0; n < 20; n++) {
+    await create(`c-${String(n).padStart(2, '0')}`)
+    turn()
+  }
+  answer.take()
+  while (answer.told.length < 20) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(answer.told.map(({ object }) => object.rows[0].cells[0]), Array.from({ length: 20 }, (_, n) => `c-${String(n).padStart(2, '0')}`))
+  assert.equal(answer.told.map(({ object }) => object.columnDefinitions.length), [3, ...Array.from({ length: 19 }, () => 0)])
+  fanout.close()
+})
+turns.run()
