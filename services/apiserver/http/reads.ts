@@ -1,16 +1,18 @@
 /** get, list and watch over HTTP, at present or at a moment of the past. */
+import type { UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
-import { badRequest, methodNotAllowed, Refusal } from '#events/Refusal.ts'
-import type { StreamName } from '#events/Subject.ts'
+import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
 import type { History } from '#projections/History.ts'
+import type { View } from '../../platform/View.ts'
 import { asksToWatch, listOptionsOf } from '../request/listOptions.ts'
 import { scaleOf } from '../subresources/scale.ts'
+import { authorizePast, LATELY_MS, NAMESPACES, otherNamespace, readsWholeCluster, stillThere, type PastRight } from '../time-travel/authorizePast.ts'
 import { Pages } from '../time-travel/Pages.ts'
 import { momentOf, pastReader, presentReader, type Past, type Reader } from '../time-travel/Reader.ts'
 import type { Versions } from '../time-travel/Versions.ts'
 import { Backlog } from '../verbs/Backlog.ts'
 import { Fanout } from '../verbs/Fanout.ts'
-import { getObject, listObjects, selectionOf, waitForVersion } from '../verbs/read.ts'
+import { getObject, listObjects, selectionOf, waitForVersion, type Selection } from '../verbs/read.ts'
 import { lineText, timeoutMs, watchOptionsOf } from '../verbs/watch.ts'
 import { CHANNELS, sendLog } from './channels.ts'
 import type { ApiDeps } from './deps.ts'
@@ -18,7 +20,7 @@ import { wantsBody, type Exchange } from './exchange.ts'
 import type { Limits } from './limits.ts'
 import type { Outlets } from './Outlet.ts'
 import { checkPathName, type ResourcePath, type Target } from './paths.ts'
-import { permit } from './permit.ts'
+import { permit, type Attributes } from './permit.ts'
 import { listFrame, objectText, representationOf, type Representation } from './representation.ts'
 import { sendJson, sendSlices, sendText } from './respond.ts'
 import { listingSlices } from './slices.ts'
@@ -62,13 +64,15 @@ export class Reads {
     const now = clock.now()
     const at = moment === undefined ? undefined : momentOf(moment, this.#past, now)
     const reader: Reader = at === undefined ? presentReader(views, this.#past.versions, now) : pastReader(this.#past, at.sequences, at.time)
+    const right = at === undefined || CHANNELS.has(path.subresource) ? undefined : await this.#permitPast(user, attributes, reader)
     const shown = representation ?? { form: 'object', include: 'Metadata' }
-    if (watching) return at === undefined ? this.#watch(exchange, kind, path, shown) : this.#watchPast(exchange, kind, path, shown, reader)
+    if (watching) return right === undefined ? this.#watch(exchange, kind, path, shown) : this.#watchPast(exchange, kind, path, shown, reader, this.#shownWith(right, selectionOf(kind, query, path.name)))
     if (path.name === '') listOptionsOf(query, false)
     const view = views.of(kind)
     if (at === undefined) await waitForVersion(view, query.get('resourceVersion'))
     if (path.name !== '') {
       const entry = await getObject(kind, path.namespace, path.name, reader)
+      if (right !== undefined && !stillThere(views, right, entry)) throw notFound(kind, path.name)
       if (path.subresource === 'log') return sendLog(this.#deps, exchange, entry)
       if (CHANNELS.has(path.subresource)) throw badRequest('Upgrade request required')
       if (path.subresource === 'scale') return sendJson(exchange, 200, scaleOf(kind, entry.object))
@@ -76,27 +80,58 @@ export class Reads {
       return sendText(exchange, 200, objectText(kind, entry, shown, reader.now))
     }
     const exact = query.get('resourceVersionMatch') === 'Exact' && at === undefined
-    const readerAt = (sequence: number): Reader =>
-      at === undefined && view.objects.collection(kind).sequence <= sequence
-        ? presentReader(views, this.#past.versions, now)
-        : pastReader(this.#past, new Map<StreamName, number>([[view.stream, sequence]]), reader.now)
-    const source = exact ? readerAt(Number(query.get('resourceVersion'))) : reader
-    const page = await listObjects({ kind, namespace: namespaceOf(kind, path), selection: selectionOf(kind, query, ''), query, reader: source, readerAt, pages: this.#pages, now })
+    const readerAt = async (sequence: number): Promise<Reader> => {
+      if (right === undefined && view.objects.collection(kind).sequence <= sequence) return presentReader(views, this.#past.versions, now)
+      const old = pastReader(this.#past, this.#momentOf(view, sequence), reader.now)
+      if (right === undefined) this.#checkLately(view, user, attributes, sequence)
+      // The next page of a list of the past: what its token says is the client's word.
+      else await this.#permitPast(user, attributes, old)
+      return old
+    }
+    const source = exact ? await readerAt(Number(query.get('resourceVersion'))) : reader
+    const selection = this.#shownWith(right, selectionOf(kind, query, ''))
+    const page = await listObjects({ kind, namespace: namespaceOf(kind, path), selection, query, reader: source, readerAt, pages: this.#pages, now })
     const frame = listFrame(kind, page.metadata, shown, reader.now, page.first)
     return sendSlices(exchange, listingSlices(page, { ...frame, between: ',' }, clock), this.#deps.onError)
+  }
+  /** 403 for who has no right to the past, or not to that of the namespace's earlier tenant. */
+  async #permitPast(user: UserInfo, attributes: Attributes, reader: Reader): Promise<PastRight> {
+    const { views } = this.#deps
+    const right = authorizePast(views, user, attributes)
+    const then = attributes.namespace === '' ? undefined : await reader.get(NAMESPACES, '', attributes.namespace)
+    const refusal = otherNamespace(views, right, attributes, then)
+    if (refusal !== undefined) throw refusal
+    return right
+  }
+  /** 410 for a version of long ago, whose right is asked for at `/at/`; to who sees the whole cluster's past no version is too old. */
+  #checkLately(view: View, user: UserInfo, attributes: Attributes, sequence: number): void {
+    const { views, clock, histories } = this.#deps
+    const oldest = (histories.get(view.stream) as History).sequenceAt(clock.now() - LATELY_MS)
+    if (sequence < oldest && !readsWholeCluster(views, user, attributes)) throw expired(`too old resource version: ${sequence} (${oldest})`)
+  }
+  #shownWith(right: PastRight | undefined, selection: Selection): Selection {
+    if (right === undefined || right.wholeCluster) return selection
+    return { ...selection, all: false, matches: (entry) => selection.matches(entry) && stillThere(this.#deps.views, right, entry) }
+  }
+  /** The place of a stream's sequence in each stream. */
+  #momentOf(view: View, sequence: number): ReadonlyMap<string, number> {
+    const { histories } = this.#deps
+    const time = histories.get(view.stream)?.timeOf(sequence) ?? 0
+    return new Map([...histories].map(([stream, history]) => [stream, stream === view.stream ? sequence : history.sequenceAt(time)]))
   }
   async #watch({ target: { query }, response, ...exchange }: Exchange, kind: Kind, path: ResourcePath, representation: Representation): Promise<void> {
     const options = watchOptionsOf(query)
     const selection = selectionOf(kind, query, path.name)
     const view = this.#deps.views.of(kind)
     if (options.from !== undefined) await waitForVersion(view, String(options.from))
+    if (options.from !== undefined && !options.initialEvents)
+      this.#checkLately(view, exchange.user, { verb: 'watch', group: kind.group, resource: kind.resource, subresource: '', namespace: path.namespace, name: path.name }, options.from)
     if (!wantsBody({ response, ...exchange })) return void response.writeHead(200, { 'content-type': 'application/json' }).end()
     await (this.#fanouts.get(view.stream) as Fanout).serve({ kind, namespace: namespaceOf(kind, path), selection, representation, ...options }, response)
   }
   /** The past does not change: what was there, and then silence. */
-  async #watchPast({ target: { query }, response, outlets }: Exchange, kind: Kind, path: ResourcePath, representation: Representation, reader: Reader): Promise<void> {
+  async #watchPast({ target: { query }, response, outlets }: Exchange, kind: Kind, path: ResourcePath, representation: Representation, reader: Reader, selection: Selection): Promise<void> {
     const { clock, onError } = this.#deps
-    const selection = selectionOf(kind, query, path.name)
     const lasts = timeoutMs(watchOptionsOf(query).timeoutSeconds, PAST_MS)
     const listing = reader.list(kind, namespaceOf(kind, path))
     const outlet = outlets.open(response)

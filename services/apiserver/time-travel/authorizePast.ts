@@ -10,8 +10,10 @@ import { authorize, type Attributes } from '#projections/Rbac.ts'
 import { deniedMessage } from '../request/denied.ts'
 
 export const HISTORY = 'history'
+/** How old a version may be that is read without that right: the next page of a list, `Exact`, a watch that goes on. Upstream forgets sooner. */
+export const LATELY_MS = 15 * 60_000
 
-const NAMESPACES = { group: '', resource: 'namespaces' }
+export const NAMESPACES = { group: '', resource: 'namespaces' }
 
 export interface PastRight {
   /** False: a new tenant of a name may not read what the one before had. */
@@ -24,9 +26,12 @@ export const authorizePast = (present: ObjectsView, user: UserInfo, attributes: 
     const asked = { ...attributes, verb }
     if (!authorize(present, user, asked).allowed) throw forbidden(attributes, attributes.name, deniedMessage(user, asked))
   }
-  const everywhere = (verb: string): boolean => authorize(present, user, { ...attributes, verb, namespace: '' }).allowed
-  return { wholeCluster: attributes.namespace === '' || (everywhere(attributes.verb) && everywhere(HISTORY)) }
+  return { wholeCluster: attributes.namespace === '' || readsWholeCluster(present, user, attributes) }
 }
+
+/** Whether nobody's past is closed to the user: whichever tenant had the name. */
+export const readsWholeCluster = (present: ObjectsView, user: UserInfo, attributes: Attributes): boolean =>
+  [attributes.verb, HISTORY].every((verb) => authorize(present, user, { ...attributes, verb, namespace: '' }).allowed)
 
 /** Why a namespace's past is not this reader's, if it is not: it must be the same namespace then and now. */
 export const otherNamespace = (present: ObjectsView, { wholeCluster }: PastRight, { group, resource, namespace, name }: Attributes, then: Entry | undefined): Refusal | undefined => {

@@ -103,7 +103,7 @@ export interface ListRequest {
   readonly query: URLSearchParams
   readonly reader: Reader
   /** Reads at a sequence of the kind's stream: pages after the first see what the first saw. */
-  readonly readerAt: (sequence: number) => Reader
+  readonly readerAt: (sequence: number) => Promise<Reader>
   readonly pages: Pages
   readonly now: number
 }
@@ -113,7 +113,7 @@ export const listObjects = async ({ kind, namespace, selection, query, reader, r
   const token = query.get('continue') ?? ''
   const begun = token === '' ? undefined : readToken(token, now)
   const sequence = begun?.v ?? reader.sequence(kind)
-  const source = begun === undefined ? reader : readerAt(begun.v)
+  const source = begun === undefined ? reader : await readerAt(begun.v)
   const metadata = { resourceVersion: String(sequence) }
   const first = begun === undefined
   const one = await onlyOne(kind, namespace, selection, source)

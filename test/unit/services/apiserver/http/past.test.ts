@@ -1,0 +1,76 @@
+/** The past through the door: its right is asked for at `/at/`, and no other way of naming an old version leads around it. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { accepted } from '#test/support/api.ts'
+import { readAll, startHttp, type TestHttp } from '#test/support/http.ts'
+
+const RBAC = 'rbac.authorization.k8s.io'
+const TEAM = '/api/v1/namespaces/team'
+const as = (user: string) => ({ headers: { 'impersonate-user': user } })
+const json = (body: Buffer): any => JSON.parse(body.toString())
+
+const past = suite('the past through the door')
+let http: TestHttp
+/** Before the namespace's first tenant left. */
+let before = ''
+const create = (object: unknown): Promise<unknown> => http.api.create(object as KubeObject).then(accepted)
+const secret = (word: string): unknown => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'team' }, data: { word: btoa(word) } })
+const status = async (path: string, user: string): Promise<number> => {
+  const response = await http.open(path, as(user))
+  response.destroy()
+  return response.statusCode ?? 0
+}
+const sequence = async (): Promise<string> => String(await http.api.logs.EVENTS.lastSequence())
+
+past.before(async () => {
+  http = await startHttp()
+  await create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } })
+  await create({ apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', metadata: { name: 'only-now' }, rules: [{ apiGroups: [''], resources: ['secrets', 'configmaps'], verbs: ['get', 'list', 'watch'] }] })
+  for (const [name, role] of [['owner', 'admin'], ['present', 'only-now']] as const)
+    await create({ apiVersion: `${RBAC}/v1`, kind: 'RoleBinding', metadata: { name, namespace: 'team' }, roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: role }, subjects: [{ apiGroup: RBAC, kind: 'User', name }] })
+  await create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'team' }, data: { at: 'first' } })
+  await create(secret('old'))
+  before = await sequence()
+})
+past.after(() => http.stop())
+
+past('is for who has the right to it, not for who may read what is there now', async () => {
+  for (const path of [`${TEAM}/configmaps/c`, `${TEAM}/configmaps`, `${TEAM}/configmaps?watch=1`]) {
+    assert.equal([await status(path, 'present'), await status(path, 'owner')], [200, 200], path)
+    assert.equal([await status(`/at/${before}${path}`, 'present'), await status(`/at/${before}${path}`, 'owner')], [403, 200], path)
+  }
+  const { body } = await http.call('GET', `/at/${before}${TEAM}/configmaps/c`, as('present'))
+  assert.match(json(body).message, /cannot history resource "configmaps"/)
+})
+past('of a Secret that is another one now is not shown to the namespace', async () => {
+  assert.is(await status(`/at/${before}${TEAM}/secrets/key`, 'owner'), 200)
+  assert.is((await http.call('DELETE', `${TEAM}/secrets/key`)).status, 200)
+  await create(secret('new'))
+  assert.is(await status(`/at/${before}${TEAM}/secrets/key`, 'owner'), 404)
+  const list = async (path: string, user: string): Promise<string> => (await http.call('GET', `/at/${before}${TEAM}/${path}`, as(user))).body.toString()
+  assert.equal([json(Buffer.from(await list('secrets', 'owner'))).items.length, json(Buffer.from(await list('secrets', 'alice'))).items.length], [0, 1])
+  const watched = await http.open(`/at/${before}${TEAM}/secrets?watch=1&timeoutSeconds=1`, as('owner'))
+  const [told] = await Promise.all([readAll(watched), http.clock.run(1_100)])
+  assert.is(told.length, 0)
+})
+past('of lately is read by its versions; what is older is gone but for who sees the whole cluster', async () => {
+  const forged = Buffer.from(JSON.stringify({ v: Number(before), k: '', t: 9e12 })).toString('base64url')
+  const ways = [`${TEAM}/secrets?resourceVersion=${before}&resourceVersionMatch=Exact`, `${TEAM}/secrets?continue=${forged}`, `${TEAM}/secrets?watch=1&resourceVersion=${before}`]
+  for (const path of ways) assert.is(await status(path, 'present'), 200, path)
+  await http.clock.run(20 * 60_000)
+  await create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'later', namespace: 'team' } })
+  for (const path of ways) assert.equal([await status(path, 'present'), await status(path, 'owner'), await status(path, 'alice')], [410, 410, 200], path)
+})
+past('ends where the namespace was another one, whatever a page\'s token says', async () => {
+  const same = await sequence()
+  assert.is((await http.call('DELETE', TEAM)).status, 200)
+  const going = json((await http.call('GET', TEAM)).body)
+  assert.is((await http.call('PUT', `${TEAM}/finalize`, { body: JSON.stringify({ ...going, spec: { finalizers: [] } }) })).status, 200)
+  await create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } })
+  const after = await sequence()
+  const token = Buffer.from(JSON.stringify({ v: Number(same), k: '', t: 9e12 })).toString('base64url')
+  for (const [path, code] of [[`/at/${after}${TEAM}/configmaps`, 200], [`/at/${same}${TEAM}/configmaps`, 403], [`/at/${after}${TEAM}/configmaps?continue=${token}`, 403]] as const)
+    assert.equal([await status(path, 'owner'), await status(path, 'alice')], [code, 200], path)
+})
+past.run()
