@@ -2,7 +2,7 @@
  * The current objects: a fold of one stream's events into collections that gets, lists, selectors and every
  * controller read. Mutable inside for speed; still a plain function of the events it was given.
  */
-import { bodyOf, stamp, type Event } from '#events/Event.ts'
+import { stamp, type Event } from '#events/Event.ts'
 import { objectId, resourceId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { Sorted, type Snapshot } from './Sorted.ts'

@@ -6,7 +6,7 @@ import type { StreamName } from '#events/Subject.ts'
 import { ensurePki, firstServiceAddress, pkiFile, type Pki } from '#ops/pki/pki.ts'
 import { durationOf } from '#ops/home.ts'
 import { History } from '#projections/History.ts'
-import { Audit } from '#services/apiserver/Audit.ts'
+import { audited } from '#services/apiserver/audit/audited.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { gated } from '#services/apiserver/gated.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
@@ -24,13 +24,13 @@ import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/Signing
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { Retention } from '#services/apiserver/secrets/Retention.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import { atLeast } from '#services/platform/disk/decide.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { JetStreamWorkQueue } from '#services/platform/jetstream/JetStreamWorkQueue.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
 import type { Views } from '#services/platform/View.ts'
 import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
+import { auditTrail } from './audit.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
 import type { LogDisk } from './disk.ts'
 import { noDamages, scrub } from './scrub.ts'
@@ -56,7 +56,7 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     const nats = yield* connection(place, 'apiserver')
     const histories = new Map<StreamName, History>((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new History(stream)]))
     const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, (stream) => [histories.get(stream) as History])
-    const audit = new Audit(nats, systemClock, () => atLeast(disk.shortage()?.room ?? 'plenty', 'no-creates'))
+    const trail = yield* auditTrail(place, nats, disk)
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
     const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
     const damages = noDamages()
@@ -64,10 +64,11 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
       views,
       clock: systemClock,
       settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podSecurity },
-      shortage: () => disk.shortage(),
-      onRefused: (intent, user, status) => audit.refused(intent, user, status)
+      shortage: () => disk.shortage()
     })
     const decider = gated(deciding, damages.closed)
+    // HTTP notes more of its requests than their intents say, and records them itself.
+    const noted = audited(decider, trail, systemClock)
     yield* attempt('the objects every cluster has', () =>
       bootstrap({
         views,
@@ -94,14 +95,14 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     )
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const ingest = new ReportIngest({ views, decider, reports: new JetStreamWorkQueue(nats, { stream: 'REPORTS', durable: 'apiserver-reports' }), clock: systemClock, onError: warn })
+        const ingest = new ReportIngest({ views, decider: noted, reports: new JetStreamWorkQueue(nats, { stream: 'REPORTS', durable: 'apiserver-reports' }), clock: systemClock, onError: warn })
         ingest.start()
         return ingest
       }),
       (ingest) => Effect.promise(() => ingest.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => servePulses(nats, new Pulses({ views, decider, clock: systemClock, onError: warn }), warn)),
+      Effect.sync(() => servePulses(nats, new Pulses({ views, decider: noted, clock: systemClock, onError: warn }), warn)),
       (door) => Effect.sync(() => door.close())
     )
     yield* Effect.acquireRelease(
@@ -113,7 +114,7 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => serveIntents(nats, decider, warn)),
+      Effect.sync(() => serveIntents(nats, noted, warn)),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     const { vault } = views.of({ group: '', resource: 'secrets' })
@@ -134,6 +135,7 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
       attempt(`the API server on port ${config.apiPort}`, async () => {
         const made = new ApiServer({
           decider,
+          audit: trail,
           views,
           histories,
           nodeCalls: new NatsNodeCalls(nats),
