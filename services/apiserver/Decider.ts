@@ -73,9 +73,13 @@ export class ApiDecider implements Decider {
     return result
   }
   async #remembered(intent: Intent, user: UserInfo): Promise<IntentResult> {
-    const known = this.#answers.find(intent, user)
-    const before = known === undefined ? undefined : await known
-    if (before !== undefined) return before
+    try {
+      const known = this.#answers.find(intent, user)
+      const before = known === undefined ? undefined : await known
+      if (before !== undefined) return before
+    } catch (error) {
+      return this.#refused(intent, user, error)
+    }
     const result = await this.#submit(intent, user)
     this.#answers.remember(intent, user, result)
     return result
@@ -86,14 +90,18 @@ export class ApiDecider implements Decider {
     try {
       return await this.#serially(intent, user)
     } catch (error) {
-      const refusal = error instanceof Refusal ? error : refusalOfLog(error)
-      if (refusal === undefined) throw error
-      // What will pass is no decision, and nothing to keep a record of.
-      if (!isPassing(refusal.status)) this.#options.onRefused?.(intent, user, refusal.status)
-      return { ok: false, status: refusal.status }
+      return this.#refused(intent, user, error)
     } finally {
       this.#waiting -= 1
     }
+  }
+  /** What was thrown as an answer; throws it again when it is none. */
+  #refused(intent: Intent, user: UserInfo, error: unknown): IntentResult {
+    const refusal = error instanceof Refusal ? error : refusalOfLog(error)
+    if (refusal === undefined) throw error
+    // What will pass is no decision, and nothing to keep a record of.
+    if (!isPassing(refusal.status)) this.#options.onRefused?.(intent, user, refusal.status)
+    return { ok: false, status: refusal.status }
   }
   /** One write of an object at a time: the next is decided on what this one leaves. */
   async #serially(intent: Intent, user: UserInfo): Promise<IntentResult> {
