@@ -76,9 +76,13 @@ export class ApiDecider implements Decider {
     return result
   }
   async #remembered(intent: Intent, user: UserInfo): Promise<Decision> {
-    const known = this.#answers.find(intent, user)
-    const before = known === undefined ? undefined : await known
-    if (before !== undefined) return before
+    try {
+      const known = this.#answers.find(intent, user)
+      const before = known === undefined ? undefined : await known
+      if (before !== undefined) return before
+    } catch (error) {
+      return this.#refused(error)
+    }
     const result = await this.#submit(intent, user)
     this.#answers.remember(intent, user, result)
     return result
@@ -89,12 +93,16 @@ export class ApiDecider implements Decider {
     try {
       return await this.#serially(intent, user)
     } catch (error) {
-      const refusal = error instanceof Refusal ? error : refusalOfLog(error)
-      if (refusal === undefined) throw error
-      return { ok: false, status: refusal.status, ...noted(refusal.audit) }
+      return this.#refused(error)
     } finally {
       this.#waiting -= 1
     }
+  }
+  /** What was thrown as an answer; throws it again when it is none. */
+  #refused(error: unknown): Decision {
+    const refusal = error instanceof Refusal ? error : refusalOfLog(error)
+    if (refusal === undefined) throw error
+    return { ok: false, status: refusal.status, ...noted(refusal.audit) }
   }
   /** One write of an object at a time: the next is decided on what this one leaves. */
   async #serially(intent: Intent, user: UserInfo): Promise<Decision> {

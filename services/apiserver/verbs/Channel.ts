@@ -11,6 +11,8 @@ import type { WatchRequest } from './watch.ts'
 export interface SharedLine extends Line {
   /** Of the change it tells. */
   readonly sequence: number
+  /** Of what expired: how many had by then; 0 of every other change. */
+  readonly expired: number
   holders: number
 }
 
@@ -21,6 +23,8 @@ export interface Watcher {
   /** A table's columns have gone out, with its first row. */
   columns: boolean
   member: Member | undefined
+  /** What had expired when it was last told: so many. */
+  expired: number
 }
 
 export interface Member {
@@ -106,6 +110,7 @@ export class Channel {
     const line = this.#lines[member.next - this.#first] as SharedLine
     // What expires is told by no event of its own: its line names a place long past.
     member.position = Math.max(member.position, line.sequence)
+    member.watcher.expired = Math.max(member.watcher.expired, line.expired)
     member.place += line.raw.length
     member.next += 1
   }

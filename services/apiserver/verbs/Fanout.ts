@@ -8,7 +8,7 @@
 import { Buffer } from 'node:buffer'
 import type { ServerResponse } from 'node:http'
 import { resourceId } from '#events/Key.ts'
-import { Refusal } from '#events/Refusal.ts'
+import { expired, Refusal } from '#events/Refusal.ts'
 import type { History } from '#projections/History.ts'
 import type { Change } from '#projections/Objects.ts'
 import type { Window } from '#projections/Window.ts'
@@ -26,6 +26,8 @@ import { bookmarkText, errorText, lineText, timeoutMs, typeFor, type WatchReques
 /** What a watch that begins recently is answered from, in memory; EVENTS changes most. */
 const WINDOW_CHANGES = 16_384
 const WINDOW_BYTES = { EVENTS: 24 * 1024 * 1024, NOTICES: 6 * 1024 * 1024, PULSE: 6 * 1024 * 1024 } as const
+/** Objects that left their stream by themselves, kept for who catches up meanwhile. */
+const EXPIRED = 4_096
 /** Watchers written to before others get a turn. */
 const PER_TURN = 512
 const BOOKMARK_MS = 60_000
@@ -46,6 +48,13 @@ export interface FanoutOptions {
   readonly soon?: (task: () => void) => void
 }
 
+/** A change on its way to the watchers. */
+interface Arrived {
+  readonly change: Change
+  /** How many had expired with it. */
+  readonly expired: number
+}
+
 export class Fanout {
   readonly #options: FanoutOptions
   readonly #view: View
@@ -55,7 +64,10 @@ export class Fanout {
   /** By collection, then by what exactly is told. */
   readonly #channels = new Map<string, Map<string, Channel>>()
   readonly #open = new Set<Outlet>()
-  #pending: Change[] = []
+  #pending: Arrived[] = []
+  /** The last ones, and how many there ever were: no event tells them, so neither the window nor the log does. */
+  readonly #expired: Change[] = []
+  #expiredCount = 0
   /** Channels whose watchers are being written to, and how far. */
   #rounds = new Map<Channel, Iterator<Member>>()
   #scheduled = false
@@ -70,10 +82,15 @@ export class Fanout {
     this.#window = view.remember({ changes: WINDOW_CHANGES, bytes: WINDOW_BYTES[view.stream] })
     options.backlog.add(() => this.#slowest())
     view.subscribe((change) => {
+      if (change.expired === true) this.#remember(change)
       if (this.#channels.get(resourceId(change.entry.key)) === undefined) return
-      this.#pending.push(change)
+      this.#pending.push({ change, expired: this.#expiredCount })
       this.#schedule()
     })
+  }
+  #remember(change: Change): void {
+    this.#expiredCount += 1
+    if (this.#expired.push(change) > EXPIRED) this.#expired.splice(0, EXPIRED / 2)
   }
   /** Ends every watch cleanly: the server is going down. */
   close(): void {
@@ -83,7 +100,7 @@ export class Fanout {
   /** Serves one watch; resolves when it is live, or over. */
   async serve(request: WatchRequest, response: ServerResponse): Promise<void> {
     const outlet = this.#options.outlets.open(response)
-    const watcher: Watcher = { request, outlet, columns: false, member: undefined }
+    const watcher: Watcher = { request, outlet, columns: false, member: undefined, expired: this.#expiredCount }
     const timer = this.#clock.after(timeoutMs(request.timeoutSeconds, SHORTEST_MS * (1 + this.#clock.random())), () => outlet.end())
     this.#open.add(outlet)
     outlet.onOver = () => {
@@ -136,9 +153,23 @@ export class Fanout {
         if (type !== undefined) packer.add(this.#text(watcher, { type, entry: change.entry }))
       }
       position = recent.upTo
+      if (recent.last && packer.empty) this.#addExpired(watcher, packer)
       if (!packer.empty) {
         if (!(await outlet.pour(packer.all()))) return
       } else if (recent.last) return this.#join(watcher)
+    }
+  }
+  /** What expired since the watcher was last told. After too much of it the client lists again. */
+  #addExpired(watcher: Watcher, packer: Packer): void {
+    const { kind, namespace, selection } = watcher.request
+    const missed = this.#expiredCount - watcher.expired
+    watcher.expired = this.#expiredCount
+    if (missed > this.#expired.length) throw expired(`too old resource version: ${missed} objects have expired meanwhile`)
+    for (const change of this.#expired.slice(this.#expired.length - missed)) {
+      const { key } = change.entry
+      if (resourceId(key) !== resourceId(kind) || (namespace !== undefined && key.namespace !== namespace)) continue
+      const type = typeFor(selection, change)
+      if (type !== undefined) packer.add(this.#text(watcher, { type, entry: change.entry }))
     }
   }
   /** Older than the window: the log has it. Watches never expire while their start is in the log. */
@@ -183,6 +214,7 @@ export class Fanout {
     let channel = channels.get(key)
     if (channel === undefined) channels.set(key, (channel = new Channel(key, watcher.request, (bytes) => this.#options.backlog.held(bytes))))
     const joined = channel
+    watcher.expired = this.#expiredCount
     const member = joined.join(watcher, this.#view.objects.sequence, this.#clock.now() + BOOKMARK_MS * (0.5 + this.#clock.random() / 2))
     watcher.member = member
     watcher.outlet.onDrain = () => {
@@ -229,7 +261,7 @@ export class Fanout {
     if (this.#pending.length === 0) return
     const pending = this.#pending
     this.#pending = []
-    for (const change of pending) {
+    for (const { change, expired } of pending) {
       const { key } = change.entry
       const made = new Map<string, SharedLine>()
       for (const channel of this.#channels.get(resourceId(key))?.values() ?? []) {
@@ -237,7 +269,7 @@ export class Fanout {
         if (request.namespace !== undefined && key.namespace !== request.namespace) continue
         const type = typeFor(request.selection, change)
         if (type === undefined) continue
-        const make = (columns: boolean): SharedLine => ({ ...lineOf(lineText(request.kind, type, change.entry, request.representation, columns, this.#clock.now())), sequence: change.entry.sequence, holders: 0 })
+        const make = (columns: boolean): SharedLine => ({ ...lineOf(lineText(request.kind, type, change.entry, request.representation, columns, this.#clock.now())), sequence: change.entry.sequence, expired: change.expired === true ? expired : 0, holders: 0 })
         const form = `${type}/${request.representation.form}/${request.representation.include}`
         let line = made.get(form)
         if (line === undefined) made.set(form, (line = make(false)))

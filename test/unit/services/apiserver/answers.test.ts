@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
+import { LogAway } from '#events/Log.ts'
 import { tooManyRequests } from '#events/Refusal.ts'
 import { Answers } from '#services/apiserver/Answers.ts'
 import { accepted, ADMIN, startTestApi } from '#test/support/api.ts'
@@ -18,6 +19,16 @@ answers('the same user gets the same answer again, and nothing happens twice', a
   const before = await api.logs.EVENTS.lastSequence()
   assert.equal(await api.decider.submit(configMap('a'), ADMIN), first)
   assert.is(await api.logs.EVENTS.lastSequence(), before)
+})
+answers('an answer that can not be read now is asked for again, not decided again', async () => {
+  const api = await startTestApi()
+  const first = await api.decider.submit(configMap('a'), ADMIN)
+  const { get } = api.logs.EVENTS
+  api.logs.EVENTS.get = () => Promise.reject(new LogAway('EVENTS does not answer'))
+  const meanwhile = await api.decider.submit(configMap('a'), ADMIN)
+  assert.is(meanwhile.ok ? 0 : meanwhile.status.code, 503)
+  api.logs.EVENTS.get = get
+  assert.equal(await api.decider.submit(configMap('a'), ADMIN), first)
 })
 answers('another user with the id gets a decision of their own', async () => {
   const api = await startTestApi()

@@ -12,9 +12,11 @@ import { Backlog } from '#services/apiserver/verbs/Backlog.ts'
 import { Fanout } from '#services/apiserver/verbs/Fanout.ts'
 import { selectionOf } from '#services/apiserver/verbs/read.ts'
 import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
+import { until } from '#test/support/http.ts'
 import { VirtualClock } from '../../../simulation/VirtualClock.ts'
 
 const KIND = kindNamed('', 'v1', 'ConfigMap')!
+const NOTICE = kindNamed('', 'v1', 'Event')!
 
 /** An answer whose client takes everything, or nothing until it is told to. */
 class Answer extends Writable {
@@ -47,14 +49,14 @@ class Answer extends Writable {
   }
 }
 
-const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays: 4 }): Promise<{ api: TestApi; fanout: Fanout; turns: (() => void)[]; turn(): void; watch(from?: number, form?: Representation['form']): Promise<Answer>; create(name: string, size?: number): Promise<number> }> => {
+const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays: 4 }, kind = KIND): Promise<{ api: TestApi; fanout: Fanout; turns: (() => void)[]; turn(): void; watch(from?: number, form?: Representation['form']): Promise<Answer>; create(name: string, size?: number): Promise<number> }> => {
   const clock = new VirtualClock(1)
   const api = await startTestApi(clock)
   const turns: (() => void)[] = []
-  const view = api.views.of(KIND)
+  const view = api.views.of(kind)
   const fanout = new Fanout({
     view,
-    history: api.histories.get('EVENTS') as History,
+    history: api.histories.get(view.stream) as History,
     versions: new Versions(),
     clock: clock,
     outlets: new Outlets(clock, 60_000),
@@ -69,10 +71,14 @@ const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays
     turn: () => turns.shift()?.(),
     watch: async (from = view.objects.sequence, form = 'object') => {
       const answer = new Answer()
-      await fanout.serve({ kind: KIND, namespace: 'default', selection: selectionOf(KIND, new URLSearchParams(), ''), representation: { form, include: 'None' }, from, initialEvents: false, bookmarks: false, timeoutSeconds: 1_000 }, answer as unknown as ServerResponse)
+      await fanout.serve({ kind, namespace: 'default', selection: selectionOf(kind, new URLSearchParams(), ''), representation: { form, include: 'None' }, from, initialEvents: false, bookmarks: false, timeoutSeconds: 1_000 }, answer as unknown as ServerResponse)
       return answer
     },
-    create: async (name, size = 10) => Number(accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { key: 'x'.repeat(size) } })).metadata.resourceVersion)
+    create: async (name, size = 10) => {
+      const annotations = { key: 'x'.repeat(size) }
+      const more = kind === KIND ? {} : { involvedObject: { kind: 'Pod', namespace: 'default', name: 'p' }, reason: 'Told', type: 'Normal' }
+      return Number(accepted(await api.create({ apiVersion: 'v1', kind: kind.kind, metadata: { name, annotations }, ...more })).metadata.resourceVersion)
+    }
   }
 }
 
@@ -130,4 +136,74 @@ turns('a table\'s watcher who falls behind has its columns', async () => {
   assert.equal(answer.told.map(({ object }) => object.columnDefinitions.length), [3, ...Array.from({ length: 19 }, () => 0)])
   fanout.close()
 })
+
+const leaving = suite('what expires')
+/** Everything up to a sequence leaves the stream by itself. */
+const expire = async (api: TestApi, last: number): Promise<void> => {
+  const { NOTICES } = api.logs
+  const now = await NOTICES.state()
+  NOTICES.state = async () => ({ ...now, first: last + 1 })
+  await api.views.of(NOTICE).expire()
+}
+const summary = ({ told }: Answer): string[] => told.map(({ type, object }) => `${type} ${object.metadata?.name ?? object.code}`)
+leaving('is told as it last was, and nobody\'s place goes back for it', async () => {
+  const { api, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
+  const a = await create('a', 1_500)
+  const answer = await watch()
+  const b = await create('b')
+  turn()
+  answer.taking = false
+  await expire(api, a)
+  turn()
+  for (const name of ['c', 'd', 'e']) {
+    await create(name, 2_000)
+    turn()
+  }
+  answer.take()
+  await until('5 lines', () => answer.told.length >= 5)
+  assert.equal(summary(answer), ['ADDED b', 'DELETED a', 'ADDED c', 'ADDED d', 'ADDED e'])
+  assert.is(answer.told[1]?.object.metadata.annotations.key.length, 1_500)
+  await expire(api, b)
+  turn()
+  const last = answer.text.trimEnd().split('\n').at(-1) as string
+  assert.match(last, /^{"type":"DELETED".*"name":"b"/)
+  assert.is(last.match(/"resourceVersion"/g)?.length, 1)
+  fanout.close()
+})
+leaving('meanwhile is told to who catches up, once', async () => {
+  const { api, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
+  await create('a')
+  const answer = await watch()
+  answer.taking = false
+  for (const name of ['b', 'c', 'd', 'e']) {
+    await create(name, 2_000)
+    turn()
+  }
+  await expire(api, api.views.of(NOTICE).objects.sequence)
+  turn()
+  answer.take()
+  await until('9 lines', () => answer.told.length >= 9)
+  await create('f')
+  turn()
+  await until('10 lines', () => answer.told.length >= 10)
+  assert.equal(summary(answer), ['ADDED b', 'ADDED c', 'ADDED d', 'ADDED e', ...['a', 'b', 'c', 'd', 'e'].map((name) => `DELETED ${name}`), 'ADDED f'])
+  fanout.close()
+})
+leaving('in such numbers that they are not kept makes the client list again', async () => {
+  const { api, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
+  for (let n = 0; n < 4_200; n++) await create(`n-${n}`)
+  const answer = await watch()
+  answer.taking = false
+  for (const name of ['b', 'c', 'd']) {
+    await create(name, 2_000)
+    turn()
+  }
+  await expire(api, api.views.of(NOTICE).objects.sequence)
+  turn()
+  answer.take()
+  await until('the end', () => answer.writableFinished)
+  assert.is(summary(answer).at(-1), 'ERROR 410')
+  fanout.close()
+})
 turns.run()
+leaving.run()
