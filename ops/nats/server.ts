@@ -30,6 +30,8 @@ export interface NatsServerOptions {
   readonly report: Report
   /** Nodes that have users; this machine's by default. */
   readonly nodes?: readonly string[]
+  /** False: an acknowledged write need not be on disk. */
+  readonly synced?: boolean
 }
 
 const START_LIMIT_MS = 30_000
@@ -43,7 +45,7 @@ export const natsLogFile = (home: string): string => join(home, 'log/nats-server
  * Returns a server that answers: the one already running for this home, or a new one in the background that outlives
  * us. The PKI must be there (ensurePki). Throws with the end of the log when it does not come up.
  */
-export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName] }: NatsServerOptions): Promise<NatsServer> => {
+export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName], synced = true }: NatsServerOptions): Promise<NatsServer> => {
   for (const folder of ['nats/store', 'run', 'log']) privateFolder(join(home, folder))
   const text = renderNatsConf({
     serverName: serverName(config),
@@ -53,6 +55,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
     logFile: natsLogFile(home),
     certificateFile: pkiFile(home, 'nats.crt'),
     keyFile: pkiFile(home, 'nats.key'),
+    synced,
     users: natsUsers(nodes).map((user) => ({ ...user, publicKey: ensureCredentials(home, user.name) }))
   })
   const changed = !existsSync(confFile(home)) || readFileSync(confFile(home), 'utf8') !== text

@@ -11,6 +11,7 @@ import { keyId, type ObjectKey } from '#events/Key.ts'
 import { LogAway } from '#events/Log.ts'
 import { conflict, isPassing, logAway, Refusal, timedOut, tooManyRequests, type Status } from '#events/Refusal.ts'
 import { kindOf } from '#events/scheme.ts'
+import { subjectOf } from '#events/Subject.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
 import { Committer, Unresolved } from './Committer.ts'
@@ -54,7 +55,7 @@ export class ApiDecider implements Decider {
 
   constructor(options: DeciderOptions) {
     this.#options = options
-    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault })]))
+    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault, begins: () => view.begins })]))
   }
   submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
     const known = this.#recent.get(intent.id)
@@ -121,6 +122,8 @@ export class ApiDecider implements Decider {
           return { ...this.#answer(decided, object, text), sequence: outcome.last }
         }
         if (tries >= TRIES) throw conflict(intent.ref, intent.name)
+        // Its subject may be empty since its history was compacted.
+        if (view.floor > 0) await view.look()
         // Somebody else wrote the object: what they wrote will be here in a moment.
         if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
         else await view.waitFor(await view.log.lastSequence())
@@ -146,8 +149,9 @@ export class ApiDecider implements Decider {
     const view = this.#options.views.of(intent.ref)
     await view.waitFor(await view.log.lastSequence())
     let sequence = view.objects.head({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+    const subject = subjectOf(view.stream, { ...intent.ref, namespace: intent.namespace, name: intent.name })
     for (let steps = 0; sequence > 0 && steps < LOOK_BACK; steps++) {
-      const entry = await view.log.get(sequence)
+      const entry = await view.log.get(sequence, subject)
       if (entry === undefined) return undefined
       const version = view.versionOf(entry)
       // What is not ours stands between two events of the object's.

@@ -2,11 +2,12 @@
  * Reading the state at a moment: the present from the view, the past from the history and the log. Gets, lists and
  * tables ask a Reader and do not know which it is.
  */
+import { compactedText } from '#events/compaction.ts'
 import { decodeFacts } from '#events/Event.ts'
 import { objectId, type ResourceRef } from '#events/Key.ts'
 import type { LogEntry } from '#events/Log.ts'
 import { badRequest, expired, Refusal } from '#events/Refusal.ts'
-import type { StreamName } from '#events/Subject.ts'
+import { subjectOf, type StreamName } from '#events/Subject.ts'
 import type { History } from '#projections/History.ts'
 import { Entry } from '#projections/Objects.ts'
 import type { View, Views } from '../../platform/View.ts'
@@ -36,7 +37,8 @@ const PARALLEL = 64
 export class Versions {
   readonly #kept = new Map<string, Entry>()
 
-  async read(view: View, sequence: number): Promise<Entry> {
+  /** `subject`: the object's. */
+  async read(view: View, sequence: number, subject: string): Promise<Entry> {
     const key = `${view.stream}:${sequence}`
     const known = this.#kept.get(key)
     if (known !== undefined) {
@@ -44,7 +46,7 @@ export class Versions {
       this.#kept.set(key, known)
       return known
     }
-    const stored = await view.log.get(sequence)
+    const stored = await view.log.get(sequence, subject)
     const entry = stored === undefined ? undefined : view.versionOf(stored)
     if (entry === undefined) throw expired(`${view.stream} no longer has version ${sequence}`)
     this.#kept.set(key, entry)
@@ -65,7 +67,14 @@ export interface Past {
 export const pastReader = ({ views, histories, versions }: Past, sequences: ReadonlyMap<string, number>, now: number): Reader => {
   const at = (ref: ResourceRef): { view: View; history: History; sequence: number } => {
     const view = views.of(ref)
-    return { view, history: histories.get(view.stream) as History, sequence: sequences.get(view.stream) ?? 0 }
+    const history = histories.get(view.stream) as History
+    const sequence = sequences.get(view.stream) ?? 0
+    if (sequence < history.floor) throw compacted(history)
+    return { view, history, sequence }
+  }
+  const subjectIn = (view: View, ref: ResourceRef, id: string): string => {
+    const [namespace = '', name = ''] = id.split('/')
+    return subjectOf(view.stream, { group: ref.group, resource: ref.resource, namespace, name })
   }
   return {
     now,
@@ -73,18 +82,20 @@ export const pastReader = ({ views, histories, versions }: Past, sequences: Read
     get: async (ref, namespace, name) => {
       const { view, history, sequence } = at(ref)
       const version = history.versionAt(ref, objectId(namespace, name), sequence)
-      return version === undefined ? undefined : versions.read(view, version)
+      return version === undefined ? undefined : versions.read(view, version, subjectIn(view, ref, objectId(namespace, name)))
     },
     list: async (ref, namespace) => {
       const { view, history, sequence } = at(ref)
       const live = history.liveAt(ref, sequence, namespace)
       const entries: Entry[] = []
       for (let from = 0; from < live.length; from += PARALLEL)
-        entries.push(...(await Promise.all(live.slice(from, from + PARALLEL).map((version) => versions.read(view, version.sequence)))))
+        entries.push(...(await Promise.all(live.slice(from, from + PARALLEL).map(({ id, sequence: version }) => versions.read(view, version, subjectIn(view, ref, id))))))
       return entries
     }
   }
 }
+
+const compacted = (history: History): Refusal => expired(compactedText(history.floor, history.firstTime ?? 0))
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const RELATIVE = /^-(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/
@@ -103,6 +114,7 @@ export const momentOf = (text: string, past: Past, now: number): Moment => {
   let sequence: number | undefined
   if (/^\d{1,15}$/.test(text)) {
     sequence = Number(text)
+    if (sequence < events.floor) throw compacted(events)
     if (sequence > events.lastSequence) throw badRequest(`resourceVersion ${sequence} is in the future: the last one is ${events.lastSequence}`)
     const stored = events.timeOf(sequence)
     if (stored === undefined) throw expired(`resourceVersion ${sequence} is before the first event`)
@@ -115,6 +127,7 @@ export const momentOf = (text: string, past: Past, now: number): Moment => {
     if (time > now) throw badRequest(`${text} is in the future`)
   } else throw badRequest(`"${text}" is not a moment: use an RFC 3339 time (2026-11-20T10:00:00Z), a time ago (-15m, -1h30m) or a resourceVersion`)
   const first = events.firstTime
+  if (events.floor > 0 && time < (first ?? 0)) throw compacted(events)
   if (first === undefined || time < first) throw expired(`the log begins at ${first === undefined ? 'no time yet: it is empty' : new Date(first).toISOString()}; there is nothing to read at ${new Date(time).toISOString()}`)
   return {
     time,

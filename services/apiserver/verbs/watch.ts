@@ -7,7 +7,8 @@ import type { ServerResponse } from 'node:http'
 import type { Kind } from '#events/Kind.ts'
 import { resourceId } from '#events/Key.ts'
 import type { LogEntry } from '#events/Log.ts'
-import { Refusal, type Status } from '#events/Refusal.ts'
+import { compactedText } from '#events/compaction.ts'
+import { expired, Refusal, type Status } from '#events/Refusal.ts'
 import { keyOfSubject } from '#events/Subject.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
@@ -158,7 +159,18 @@ export class Fanout {
     for (const change of held) this.#offer(watcher, change, new Map())
   }
   /** Older than the window: the log has it. Watches never expire while their start is in the log. */
-  #fromLog(watcher: Watcher, from: number): Promise<readonly Change[]> {
+  async #fromLog(watcher: Watcher, from: number): Promise<readonly Change[]> {
+    this.#reaches(from)
+    const changes = await this.#read(watcher, from)
+    // What was compacted meanwhile may be missing among them.
+    this.#reaches(from)
+    return changes
+  }
+  #reaches(from: number): void {
+    const { floor, floorTime } = this.#view
+    if (from < floor) throw expired(`too old resource version: ${from} (${floor}): ${compactedText(floor, floorTime)}`)
+  }
+  #read(watcher: Watcher, from: number): Promise<readonly Change[]> {
     const { stream, log, objects } = this.#view
     const id = resourceId(watcher.kind)
     return new Promise((resolve, reject) => {
@@ -191,7 +203,7 @@ export class Fanout {
       const entry = entryOf(stream, raw)
       let previous = before.get(entry.id)
       if (previous === undefined && entry.facts.expected > 0) {
-        const older = await log.get(entry.facts.expected)
+        const older = await log.get(entry.facts.expected, raw.subject)
         if (older !== undefined && older.headers['reckon-deleted'] !== 'true') previous = entryOf(stream, older)
       }
       changes.push({ type: entry.facts.deleted ? 'DELETED' : previous === undefined ? 'ADDED' : 'MODIFIED', entry, previous })

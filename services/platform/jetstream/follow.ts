@@ -8,9 +8,9 @@ import { jetstream, JetStreamApiError, type ConsumerMessages, type JsMsg } from 
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { LogEntry } from '#events/Log.ts'
 import type { Consumer, Source } from '../Follower.ts'
-import type { Consumers } from './consumers.ts'
+import { readsBase, type Consumers } from './consumers.ts'
 import { onDisconnect } from './disconnect.ts'
-import { plainHeaders } from './entry.ts'
+import { entryOfBase, plainHeaders } from './entry.ts'
 
 /**
  * What may be on its way at once. Counting messages instead loses: some hundred large ones exceed what the server holds
@@ -43,16 +43,18 @@ export const jetStreamSource = (connection: NatsConnection, stream: string, cons
   },
   open: async (from): Promise<Consumer> => {
     const { info, state } = await consumers.open(from)
+    const kept = readsBase(info)
     let messages: ConsumerMessages | undefined
     let closed = false
     let heard = (): void => {}
     return {
       state,
       pending: info.num_pending,
+      kept,
       run: (onDelivery, onEnd) => {
         // The consumer lives in the server's memory: after a loss it may be gone, and the stream not what it was.
         heard = onDisconnect(connection, onEnd)
-        const callback = (message: JsMsg): void => onDelivery({ entry: entryOf(message), count: message.info.deliverySequence, pending: message.info.pending })
+        const callback = (message: JsMsg): void => onDelivery({ entry: kept ? entryOfBase(entryOf(message)) : entryOf(message), count: message.info.deliverySequence, pending: message.info.pending })
         jetstream(connection)
           .consumers.getConsumerFromInfo(info)
           .consume({ max_bytes: OUTSTANDING_BYTES, callback })
@@ -67,7 +69,7 @@ export const jetStreamSource = (connection: NatsConnection, stream: string, cons
         closed = true
         heard()
         await messages?.close().catch(() => {})
-        void consumers.end(info.name)
+        void consumers.end(info)
       }
     }
   }
