@@ -27,8 +27,9 @@ export class Base {
   versions(): IterableIterator<KeptVersion> {
     return this.#kept.values()
   }
-  has(subject: string, sequence: number): boolean {
-    return this.#kept.get(subject)?.sequence === sequence
+  /** Of the version that is kept of a subject, if one is. */
+  sequenceOf(subject: string): number | undefined {
+    return this.#kept.get(subject)?.sequence
   }
   /** What all of them come to: each version's place and digest, linked one after the other. */
   digest(hash: Hash): Uint8Array {

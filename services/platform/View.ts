@@ -6,7 +6,7 @@ import { isCompaction } from '#events/compaction.ts'
 import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
-import type { Log, LogEntry, LogState, Subscription } from '#events/Log.ts'
+import { LogDamaged, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
 import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
 import { Window } from '#projections/Window.ts'
@@ -113,10 +113,16 @@ export class View {
         },
         onFailed: (error) => {
           this.#fail(error)
-          reject(error)
+          void this.#judged(error, state).then(reject)
         }
       })
     })
+  }
+  /** While history is compacted, what was kept at the old floor gives way to what is kept at the new one: that is no damage. */
+  async #judged(error: Error, { floor }: LogState): Promise<Error> {
+    if (!(error instanceof LogDamaged)) return error
+    const now = await this.log.state().catch(() => undefined)
+    return now !== undefined && now.floor > floor ? new Error(`${this.stream}: history was compacted while it was read; it has to be read again`) : error
   }
   close(): void {
     this.#expiry?.cancel()

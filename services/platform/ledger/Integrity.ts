@@ -155,8 +155,6 @@ export class Integrity {
     this.#chain = new Chain(sha256, floor, Buffer.from(mark.hash, 'base64url'))
     this.#agreed = floor
     if (Buffer.from(found.digest(sha256)).toString('base64url') === mark.digest) return
-    // While history is compacted further, what was kept at the old floor gives way to what is kept at the new one.
-    if (this.#options.ledger.floors().some((one) => one.floor > floor)) throw new Error(`${this.#options.ledger.stream}: history is being compacted; start again`)
     this.#fail(found.entries < mark.entries ? 'hole' : 'altered', [{ first: 1, last: floor }], `${found.entries} of the ${mark.entries} versions that were kept when history was compacted up to ${floor} are there${found.entries === mark.entries ? ', and they are not what they were' : ''}`)
   }
   /** Hashes behind an accepted loss are others than those that were seen before it. */
