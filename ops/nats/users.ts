@@ -97,6 +97,8 @@ const keeper = trusted('keeper', [
   'audit.>',
   'key.>',
   '$JS.API.STREAM.NAMES',
+  // Cursors are backed up too.
+  '$JS.API.CONSUMER.LIST.EVENTS',
   ...STREAMS.flatMap((stream) => [`$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`, `$JS.API.STREAM.PURGE.${stream}`, ...reads(stream)])
 ])
 

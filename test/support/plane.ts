@@ -6,7 +6,7 @@ import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { loadOrCreateConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
+import { loadOrCreateConfig, readConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
 import { runningServer, stopNatsServer } from '#ops/nats/server.ts'
 import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
 import { freePort } from './nats.ts'
@@ -36,10 +36,16 @@ export interface Plane {
   remove(): Promise<void>
 }
 
-export const startPlane = async (components = 'apiserver', env: Readonly<Record<string, string>> = {}): Promise<Plane> => {
+const newHome = async (): Promise<string> => {
   const home = mkdtempSync(join(tmpdir(), 'reckon-plane-'))
-  const config: ClusterConfig = { ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort() }
-  writeSecret(join(home, 'config.json'), JSON.stringify(config))
+  writeSecret(join(home, 'config.json'), JSON.stringify({ ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort() }))
+  return home
+}
+
+/** `at`: a home that is there already, which goes away with the plane all the same. */
+export const startPlane = async (components = 'apiserver', env: Readonly<Record<string, string>> = {}, at?: string): Promise<Plane> => {
+  const home = at ?? (await newHome())
+  const config = readConfig(home) as ClusterConfig
   await ensurePki(home, config)
   const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((name) => readFileSync(pkiFile(home, name))) as [Buffer, Buffer, Buffer]
   const agent = new Agent({ keepAlive: true, maxSockets: 64, ca, cert, key })

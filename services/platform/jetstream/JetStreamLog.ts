@@ -180,6 +180,11 @@ export class JetStreamLog implements Log {
   async lastSequence(): Promise<number> {
     return (await this.state()).last
   }
+  /** The stream's own metadata; for who may ask for it (`trusted` users). */
+  async metadata(): Promise<Readonly<Record<string, string>>> {
+    const jsm = await this.#jsm()
+    return (await again(() => jsm.streams.info(this.stream))).config.metadata ?? {}
+  }
   state(): Promise<LogState> {
     return again(() => this.#consumers.state())
   }
