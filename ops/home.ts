@@ -42,11 +42,11 @@ export interface Settings {
 }
 
 export interface BackupSettings {
-  /** Absolute, or relative to the home. */
+  /** Absolute; on another disk, best. */
   readonly folder: string
   /** `15m`, `24h`. */
   readonly every: string
-  /** Where the passphrase is, for a backup that is encrypted. */
+  /** Where the passphrase is, absolute, for a backup that is encrypted. */
   readonly passphraseFile?: string
 }
 

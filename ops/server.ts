@@ -9,11 +9,12 @@ import * as Effect from 'effect/Effect'
 import * as Schedule from 'effect/Schedule'
 import type * as Scope from 'effect/Scope'
 import { LogDamaged, type Damage } from '#events/Log.ts'
-import { loadOrCreateConfig, resolveHome } from './home.ts'
+import { loadOrCreateConfig, readConfig, resolveHome } from './home.ts'
 import { apiserver, type RunningApiServer } from './components/apiserver.ts'
 import type { Place } from './components/connection.ts'
 import { controllerManager, scheduler } from './components/control.ts'
 import { damaged } from './components/damaged.ts'
+import { chores, choresOf } from './components/chores.ts'
 import { renewal } from './components/renew.ts'
 import { openLog } from './nats/keeper.ts'
 import type { NatsServer } from './nats/server.ts'
@@ -73,6 +74,7 @@ const damagesIn = (error: unknown): readonly Damage[] | undefined => (error inst
 export const run = (home: string, components: readonly Component[]): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* Effect.promise(() => loadOrCreateConfig(home, say))
+    const asked = yield* Effect.try({ try: () => choresOf(config), catch: (error) => error as Error })
     yield* Effect.promise(() => ensurePki(home, config))
     const failed = yield* Deferred.make<never, Error>()
     const place: Place = {
@@ -97,6 +99,7 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
       api = started
       dropCopy(home)
       yield* renewal(place, api)
+      yield* chores(place, api, asked)
     }
     if (has('controller-manager')) yield* controllerManager(place, api)
     if (has('scheduler')) yield* scheduler(place, api)
@@ -118,6 +121,7 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     const at = process.argv.indexOf(name)
     return at < 0 ? undefined : process.argv[at + 1]
   }
-  const named = option('--components')?.split(',') as Component[] | undefined
-  runComponents(option('--home') ?? resolveHome(), named ?? COMPONENTS)
+  const home = option('--home') ?? resolveHome()
+  const named = (option('--components')?.split(',') ?? readConfig(home)?.settings?.components) as Component[] | undefined
+  runComponents(home, named ?? COMPONENTS)
 }

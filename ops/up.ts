@@ -8,6 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { privateFolder, readConfig, resolveHome, loadOrCreateConfig, writeSecret, type ClusterConfig } from './home.ts'
 import { ensurePki, pkiFile, writeKubeconfig } from './pki/pki.ts'
 import { runningServer, stopNatsServer } from './nats/server.ts'
+import { heldBy, keepingLock } from './setup/lock.ts'
 import { argumentsOf, identify, stopProcess, type ProcessIdentity } from './setup/process.ts'
 import { PROJECT, type Report } from './setup/project.ts'
 
@@ -116,6 +117,8 @@ const acceptLosses = async (home: string, config: ClusterConfig, report: Report)
 /** Starts the process in the background and returns when it serves. */
 const start = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
   for (const folder of ['run', 'log']) privateFolder(join(home, folder))
+  const held = heldBy(keepingLock(home))
+  if (held?.startsWith('reckon log compact') === true) throw new Error(`${held}; wait for it, then start the cluster`)
   const stale = runningCluster(home)
   // A process that runs but does not answer is in nobody's way any more: it is replaced; containers go on meanwhile.
   if (stale !== undefined) await stopProcess(stale, STOP_LIMIT_MS)

@@ -2,6 +2,7 @@
  * Writing entries back into a new stream, each at the sequence it had. Sequences nobody has any more are stepped over: the
  * server counts only what it stores, so an empty entry is stored for each and taken away at the end.
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import type { JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, type NatsConnection } from '@nats-io/transport-node'
 import { headersAgain } from '#events/Event.ts'
@@ -11,6 +12,8 @@ import type { LogEntry } from '#events/Log.ts'
 const AT_ONCE = 1_000
 const AT_ONCE_BYTES = 4 * 1024 * 1024
 const TIMEOUT_MS = 60_000
+const TRIES = 1_000
+const TRY_MS = 10
 const NOTHING = new Uint8Array()
 const encoder = new TextEncoder()
 
@@ -71,11 +74,16 @@ export class StreamWriter {
     ;[this.#waiting, this.#bytes] = [0, 0]
     this.#onProgress(sequence)
   }
-  /** Everything is stored, and nothing that was not: returns when that is so. */
+  /** Everything is stored: returns when that is so, and what stood in the gaps is gone. */
   async end(): Promise<void> {
     await this.#nats.flush()
+    // The server has it all; whether it is stored, nobody was told of the last ones.
+    for (let tries = 0; ; tries++) {
+      const { last_seq: last } = (await this.#jsm.streams.info(this.#stream)).state
+      if (last === this.#next - 1) break
+      if (last >= this.#next || tries >= TRIES) throw new Error(`${this.#stream}: ends at ${last}, and not at ${this.#next - 1}`)
+      await wait(TRY_MS)
+    }
     if (this.#gaps) await this.#jsm.streams.purge(this.#stream, { filter: GAP[this.#stream] as string })
-    const { state } = await this.#jsm.streams.info(this.#stream)
-    if (state.last_seq !== this.#next - 1) throw new Error(`${this.#stream}: ends at ${state.last_seq}, and not at ${this.#next - 1}`)
   }
 }

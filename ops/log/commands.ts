@@ -3,6 +3,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { durationOf, type ClusterConfig } from '#ops/home.ts'
 import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS } from '#ops/nats/streams.ts'
 import type { Report } from '#ops/setup/project.ts'
+import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { QUARANTINE, rangesOf } from '#services/platform/jetstream/metadata.ts'
 import { readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
 import { compact, finishCompaction, plan, type Compaction } from './compact.ts'
@@ -59,7 +60,8 @@ export const compactHistory = async (home: string, config: ClusterConfig, { befo
       const work: Compaction = { home, connection, seal: loadSeal(home), report, eased: works, command: `reckon log compact${before === undefined ? '' : ` --before ${before}`}` }
       if (!dryRun) await finishCompaction(work)
       const planned = await plan(work, limit)
-      if (planned === undefined) return undefined
+      const { floor } = await new JetStreamLog(connection, 'EVENTS').state()
+      if (planned === undefined || planned.mark.floor <= floor) return undefined
       const { mark, entries, gone, goneBytes } = planned
       if (mark.time > Date.now() - YOUNGEST_MS) throw new Error(`resourceVersion ${mark.floor} is of ${new Date(mark.time).toISOString()}: history of the last five minutes stays`)
       if (!dryRun) await compact(work, planned)

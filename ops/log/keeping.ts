@@ -1,18 +1,15 @@
 /** Work on the log as its keeper, whether the cluster runs or not. */
 import type { NatsConnection } from '@nats-io/transport-node'
-import { join } from 'node:path'
 import type { ClusterConfig } from '#ops/home.ts'
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { runningServer, startNatsServer, stopNatsServer } from '#ops/nats/server.ts'
 import { damageOf, inspectStore } from '#ops/nats/store.ts'
-import { takeLock } from '#ops/setup/lock.ts'
+import { keepingLock, takeLock } from '#ops/setup/lock.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { damageLines } from './damage.ts'
 
 /** What reads or changes all of a home's log: one at a time. */
-export const keepingLock = (home: string): string => join(home, 'run/keeping.lock')
-
 export const lockLog = (home: string, what: string): (() => void) => takeLock(keepingLock(home), what)
 
 /** Runs with a connection of the keeper's; nats-server is started for it when it does not run, and stopped again. `works`: it ran before. */

@@ -1,8 +1,11 @@
 /** One at a time: a file that says which process is at work. One whose process is gone counts for nothing. */
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { identify, isProcess } from './process.ts'
+
+/** Held by what reads or changes all of a home's log. */
+export const keepingLock = (home: string): string => join(home, 'run/keeping.lock')
 
 interface Holder {
   readonly what: string
