@@ -168,7 +168,7 @@ export class BackupFolder {
   }
 }
 
-const KNOWN = /^(manifest\.json(\.age)?(\.new)?|key\.age(\.new)?|lock|events|notices|audit|pulse|keys|home)$/
+const KNOWN = /^(manifest\.json(\.age)?(\.new)?|key\.age(\.new)?|lock(\.\d+)?|events|notices|audit|pulse|keys|home)$/
 
 export const filesOf = ({ events, streams, home }: Manifest): readonly StoredFile[] => [...events.segments, ...Object.values(streams).flatMap(({ segments }) => segments), home]
 

@@ -1,5 +1,5 @@
 /** One at a time: a file that says which process is at work. One whose process is gone counts for nothing. */
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { identify, isProcess } from './process.ts'
@@ -37,18 +37,21 @@ export const heldBy = (path: string): string | undefined => {
 /** Returns what gives the lock back. Throws when another process that lives has it. */
 export const takeLock = (path: string, what: string): (() => void) => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  const own = `${path}.${process.pid}`
   const mine = { what, host: hostname(), pid: process.pid, startTime: identify(process.pid)?.startTime ?? '', since: new Date().toISOString() } satisfies Holder
   for (let tries = 0; ; tries++) {
     try {
-      const file = openSync(path, 'wx', 0o600)
-      writeSync(file, JSON.stringify(mine))
-      closeSync(file)
+      writeFileSync(own, JSON.stringify(mine), { mode: 0o600 })
+      // It appears with its content, or not at all because there is one.
+      linkSync(own, path)
       return () => rmSync(path, { force: true })
     } catch (error) {
       if ((error as { code?: string }).code !== 'EEXIST') throw error
       const held = heldBy(path)
       if (held !== undefined || tries > 2) throw new Error(`${held ?? 'another process is at work'}; wait for it${held?.includes(' on ') === true ? `, or remove ${path} when it is gone` : ''}`)
       rmSync(path, { force: true })
+    } finally {
+      rmSync(own, { force: true })
     }
   }
 }

@@ -4,7 +4,7 @@
  * The server syncs once per append, however many events it holds; one by one a stream takes some thousand events a
  * second, in batches some ten thousand. A batch has a fixed cost, so a short queue goes one by one, in parallel.
  */
-import { encodeEvent, PREVIOUS_HEADER, type EventRecord, type NewEvent } from '#events/Event.ts'
+import { encodeEvent, EXPECTED_HEADER, PREVIOUS_HEADER, type EventRecord, type NewEvent } from '#events/Event.ts'
 import { AppendUncertain, type Append, type AppendResult, type Log } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
@@ -76,7 +76,7 @@ export class Committer {
     const subject = subjectOf(event.stream, event.key)
     // The lock is on what the stream has; what the event follows on is said beside it.
     const compacted = event.expected > 0 && event.expected < (begins?.() ?? 0)
-    const append = compacted ? { subject, headers: { ...headers, [PREVIOUS_HEADER]: String(event.expected) }, text, expected: 0 } : { subject, headers, text, expected: event.expected }
+    const append = compacted ? { subject, headers: { ...headers, [EXPECTED_HEADER]: '0', [PREVIOUS_HEADER]: String(event.expected) }, text, expected: 0 } : { subject, headers, text, expected: event.expected }
     return integrity?.seal(append) ?? append
   }
   #enqueue(decided: Omit<Waiting, 'resolve' | 'reject'>): Promise<Outcome> {
