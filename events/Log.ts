@@ -71,7 +71,7 @@ export class AppendUncertain extends Error {
   override readonly name = 'AppendUncertain'
 }
 
-/** A question to the log got no answer: it can't be reached now. Asked again later, it may be. */
+/** The log can't be reached. An append that rejects with it was not sent: it is not in the log, and will not be. */
 export class LogAway extends Error {
   override readonly name = 'LogAway'
 }
@@ -148,8 +148,11 @@ export interface ReadRange {
 
 export interface Log {
   readonly stream: StreamName | (string & {})
-  /** Atomic: at most 1,000 appends; no subject twice. Rejects with AppendUncertain when the outcome is unknown. */
-  append(appends: readonly Append[]): Promise<AppendResult>
+  /**
+   * Atomic: at most 1,000 appends; no subject twice. Rejects with AppendUncertain when the outcome is unknown, with LogAway
+   * when there was nobody to send it to within `waitMs`, with LogRefused when the log said no.
+   */
+  append(appends: readonly Append[], waitMs?: number): Promise<AppendResult>
   follow(follow: Follow): Subscription
   /** `subject`, where it is known: spares a search when the entry is one that was kept at the floor. */
   get(sequence: number, subject?: string): Promise<LogEntry | undefined>

@@ -64,7 +64,7 @@ export const badRequest = (message: string): Refusal => new Refusal(400, 'BadReq
 /** The server could not decide, or could not find out what became of it: the same request may be asked again. */
 export const isPassing = ({ code }: Status): boolean => code === 429 || code === 503 || code === 504
 
-export const logAway = (): Refusal => new Refusal(503, 'ServiceUnavailable', 'the log can not be reached now; try again', { retryAfterSeconds: 1 })
+export const logAway = (): Refusal => new Refusal(503, 'ServiceUnavailable', 'the log can not be reached, and this request stored nothing; the log is started again by itself: try again', { retryAfterSeconds: 1 })
 export const unauthorized = (): Refusal => new Refusal(401, 'Unauthorized', 'Unauthorized')
 export const forbidden = (ref: ResourceRef, name: string, why: string, causes?: readonly StatusCause[]): Refusal =>
   new Refusal(403, 'Forbidden', name === '' ? `${qualifiedResource(ref)} is forbidden: ${why}` : `${qualifiedResource(ref)} "${name}" is forbidden: ${why}`, {
@@ -89,6 +89,8 @@ export const unsupportedMediaType = (accepted: readonly string[]): Refusal =>
   new Refusal(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`)
 export const tooManyRequests = (message: string, retryAfterSeconds?: number): Refusal =>
   new Refusal(429, 'TooManyRequests', message, retryAfterSeconds === undefined ? {} : { retryAfterSeconds })
+/** RFC 4918: the server can't store what is asked of it. */
+export const insufficientStorage = (message: string): Refusal => new Refusal(507, 'InsufficientStorage', message)
 export const timedOut = (message: string, causes?: readonly StatusCause[]): Refusal =>
   new Refusal(504, 'Timeout', message, causes === undefined ? {} : { causes })
 

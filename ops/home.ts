@@ -1,11 +1,12 @@
 /** A cluster's home folder: where its state lives, and the choices made once when it was created. */
 import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { NO_EXEMPTIONS, readPodSecurity, type PodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
 import { fieldErrorBody } from '#events/Refusal.ts'
+import type { DiskSettings } from '#services/platform/disk/decide.ts'
 
 export interface ClusterConfig {
   readonly name: string
@@ -39,6 +40,8 @@ export interface Settings {
   readonly backup?: BackupSettings
   /** What `reckon up` runs; all components by default. */
   readonly components?: readonly string[]
+  /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
+  readonly disk?: DiskSettings
 }
 
 export interface BackupSettings {
@@ -78,8 +81,14 @@ export const privateFolder = (path: string): string => {
 export const writeSecret = (path: string, content: string | Uint8Array): void => {
   privateFolder(dirname(path))
   const next = `${path}.${process.pid}.new`
-  writeFileSync(next, content, { mode: 0o600 })
-  renameSync(next, path)
+  try {
+    writeFileSync(next, content, { mode: 0o600 })
+    renameSync(next, path)
+  } catch (error) {
+    // Of a disk that is full, half a file should not take what is left.
+    rmSync(next, { force: true })
+    throw error
+  }
 }
 
 export const configPath = (home: string): string => join(home, 'config.json')

@@ -9,55 +9,47 @@ import * as Effect from 'effect/Effect'
 import * as Schedule from 'effect/Schedule'
 import type * as Scope from 'effect/Scope'
 import { LogDamaged, type Damage } from '#events/Log.ts'
-import { loadOrCreateConfig, readConfig, resolveHome } from './home.ts'
+import { privateFolder, readConfig, resolveHome } from './home.ts'
 import { apiserver, type RunningApiServer } from './components/apiserver.ts'
 import type { Place } from './components/connection.ts'
 import { controllerManager, scheduler } from './components/control.ts'
 import { damaged } from './components/damaged.ts'
 import { chores, choresOf } from './components/chores.ts'
+import { logDisk, tellOfDisk, type LogDisk } from './components/disk.ts'
 import { renewal } from './components/renew.ts'
-import { openLog } from './nats/keeper.ts'
-import type { NatsServer } from './nats/server.ts'
-import { dropCopy, noteBlocks } from './nats/store.ts'
+import { LogKeeper } from './nats/keeper.ts'
+import { dropCopy, noteBlocks, storeFolder } from './nats/store.ts'
 import { rememberDamage } from './log/damage.ts'
 import { ensurePki } from './pki/pki.ts'
+import { claimHome } from './running.ts'
 
 export const COMPONENTS = ['apiserver', 'scheduler', 'controller-manager', 'kubelet', 'kube-proxy', 'dns'] as const
 export type Component = (typeof COMPONENTS)[number]
 
+// A full disk takes no log lines; that is no reason to end.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 const say = (line: string): void => void process.stdout.write(`${new Date().toISOString()} ${line}\n`)
 const messageOf = (error: unknown): string => (error instanceof Error ? `${error.message}` : String(error))
 
-/** Between tries to start it again; a passing fault may pass late. */
-const RETRIES = Schedule.min([Schedule.exponential('250 millis'), Schedule.spaced('10 seconds')])
 /** How often finished files of the log are written down. */
 const NOTE_EVERY = '1 minute'
 
-/**
- * Keeps nats-server running: it is adopted when it runs, and started again when it dies, for ever. Ends with what is wrong
- * with the log when it can't be opened as it was.
- */
-const keepLog = (place: Place): Effect.Effect<readonly Damage[], Error, Scope.Scope> =>
+/** Keeps nats-server running. Ends with what is wrong with the log when it can't be opened as it was. */
+const keepLog = (place: Place, disk: LogDisk): Effect.Effect<readonly Damage[], Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { home, config } = place
-    const open = Effect.tryPromise({ try: () => openLog(home, config, say), catch: (cause) => new Error(messageOf(cause), { cause }) })
-    const first = yield* open
-    if (first.server === undefined || first.damages.length > 0) return first.damages
-    let server: NatsServer = first.server
-    const keep = Effect.gen(function* () {
-      for (;;) {
-        yield* Effect.promise(() => server.exited)
-        say('nats-server is gone; starting it again')
-        const next = yield* open.pipe(
-          Effect.tapError((error) => Effect.sync(() => say(`nats-server can't be started: ${error.message}; trying again`))),
-          Effect.retry(RETRIES)
-        )
-        const [damage] = next.damages
-        if (damage !== undefined) return place.fatal('the log', new LogDamaged(damage))
-        server = next.server as NatsServer
-      }
-    })
-    yield* Effect.forkScoped(keep)
+    const prepare = async (): Promise<void> => {
+      disk.complaints.reset()
+      await disk.watch.look()
+    }
+    const keeper = yield* Effect.acquireRelease(
+      Effect.sync(() => new LogKeeper({ home, config, report: say, prepare, onDamaged: (damage) => place.fatal('the log', new LogDamaged(damage)) })),
+      (open) => Effect.sync(() => open.stop())
+    )
+    disk.keeper = keeper
+    const damages = yield* Effect.tryPromise({ try: () => keeper.open(), catch: (cause) => new Error(messageOf(cause), { cause }) })
+    if (damages.length > 0) return damages
     yield* Effect.forkScoped(
       Effect.tryPromise(() => noteBlocks(home, Date.now())).pipe(
         Effect.catch((error) => Effect.sync(() => place.warn('the log', error))),
@@ -73,7 +65,9 @@ const damagesIn = (error: unknown): readonly Damage[] | undefined => (error inst
 /** Runs the components until the process is told to end. */
 export const run = (home: string, components: readonly Component[]): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const config = yield* Effect.promise(() => loadOrCreateConfig(home, say))
+    const config = readConfig(home)
+    // Not made here: a home whose disk is not mounted yet is no new cluster.
+    if (config === undefined) return yield* Effect.fail(new Error(`there is no cluster in ${home}; \`reckon up\` makes one`))
     const asked = yield* Effect.try({ try: () => choresOf(config), catch: (error) => error as Error })
     yield* Effect.promise(() => ensurePki(home, config))
     const failed = yield* Deferred.make<never, Error>()
@@ -88,17 +82,18 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
       }
     }
     const has = (component: Component): boolean => components.includes(component)
-    if (has('apiserver')) {
-      const damages = yield* keepLog(place)
-      if (damages.length > 0) return yield* damaged(place, damages)
-    }
     let api: RunningApiServer | undefined
     if (has('apiserver')) {
-      const started = yield* apiserver(place).pipe(Effect.catchIf((error) => damagesIn(error) !== undefined, (error) => Effect.succeed(damagesIn(error) ?? [])))
+      privateFolder(storeFolder(home))
+      const disk = yield* logDisk(place)
+      const damages = yield* keepLog(place, disk)
+      if (damages.length > 0) return yield* damaged(place, damages)
+      const started = yield* apiserver(place, disk).pipe(Effect.catchIf((error) => damagesIn(error) !== undefined, (error) => Effect.succeed(damagesIn(error) ?? [])))
       if (!('decider' in started)) return yield* damaged(place, started)
       api = started
       dropCopy(home)
       yield* renewal(place, api)
+      yield* tellOfDisk(place, disk, started)
       yield* chores(place, api, asked)
     }
     if (has('controller-manager')) yield* controllerManager(place, api)
@@ -107,6 +102,8 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
       const { agent } = yield* Effect.promise(() => import('./components/agent.ts'))
       yield* agent(place, components)
     }
+    // Comes last, and so goes first: who asks whether to send work here learns that this ends before anything else does.
+    yield* Effect.addFinalizer(() => Effect.sync(() => api?.ending()))
     say(`running: ${components.join(', ')}`)
     yield* Deferred.await(failed)
   })
@@ -122,6 +119,14 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     return at < 0 ? undefined : process.argv[at + 1]
   }
   const home = option('--home') ?? resolveHome()
-  const named = (option('--components')?.split(',') ?? readConfig(home)?.settings?.components) as Component[] | undefined
+  let named = option('--components')?.split(',') as Component[] | undefined
+  try {
+    named ??= readConfig(home)?.settings?.components as Component[] | undefined
+    claimHome(home)
+  } catch (error) {
+    say(messageOf(error))
+    // A full disk takes no pid file; who looks for the process then looks in vain, and that is all.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') process.exit(1)
+  }
   runComponents(home, named ?? COMPONENTS)
 }

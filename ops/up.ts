@@ -1,24 +1,21 @@
 /** `reckon up`, `down` and `status`: the whole cluster on this machine, started in the background, and stopped again. */
-import { spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { setTimeout as wait } from 'node:timers/promises'
-import { privateFolder, readConfig, resolveHome, loadOrCreateConfig, writeSecret, type ClusterConfig } from './home.ts'
+import { privateFolder, readConfig, resolveHome, loadOrCreateConfig, type ClusterConfig } from './home.ts'
 import { ensurePki, pkiFile, writeKubeconfig } from './pki/pki.ts'
 import { runningServer, stopNatsServer } from './nats/server.ts'
+import { commandOf, logFile, runningCluster } from './running.ts'
 import { heldBy, keepingLock } from './setup/lock.ts'
-import { argumentsOf, identify, stopProcess, type ProcessIdentity } from './setup/process.ts'
-import { PROJECT, type Report } from './setup/project.ts'
+import { ageOf, stopProcess } from './setup/process.ts'
+import type { Report } from './setup/project.ts'
+import { restartsText, type SupervisorState } from './supervise/decide.ts'
+import { startSupervisor, stopSupervisor, supervisorState, wakeSupervisor } from './supervise/supervisor.ts'
 
 const READY_LIMIT_MS = 60_000
 const STOP_LIMIT_MS = 30_000
-const SERVER = join(import.meta.dirname, 'server.ts')
-
-export const logFile = (home: string): string => join(home, 'log/reckon.log')
-const pidFile = (home: string): string => join(home, 'run/reckon.pid')
-
 export interface ClusterStatus {
   readonly running: boolean
   readonly home: string
@@ -26,17 +23,16 @@ export interface ClusterStatus {
   readonly version?: string
   readonly pid?: number
   readonly natsPid?: number
+  /** Who keeps it running; absent when nobody does. */
+  readonly supervisor?: SupervisorState
+  /** What the API server says is wrong, when it is not ready. */
+  readonly faults?: string
+  readonly disk?: { readonly room: string; readonly free: number; readonly total: number; readonly reserve: number; readonly words: string }
   readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly pods: number }[]
   readonly streams: readonly { readonly name: string; readonly messages: number; readonly bytes: number; readonly lastSequence: number }[]
   readonly pods: { readonly running: number; readonly total: number }
-}
-
-/** The control plane's process of this home, if it runs: the pid file's process, started for this home. */
-export const runningCluster = (home: string): ProcessIdentity | undefined => {
-  if (!existsSync(pidFile(home))) return undefined
-  const pid = Number(readFileSync(pidFile(home), 'utf8').trim())
-  const given = argumentsOf(pid)
-  return given.includes(SERVER) && given.includes(home) ? identify(pid) : undefined
+  /** Sentences for a person: who keeps it running, what it is short of. */
+  readonly notes: readonly string[]
 }
 
 /** Asks the API server as the administrator; the body as text. */
@@ -58,13 +54,20 @@ export const ask = (home: string, config: ClusterConfig, path: string, accept = 
     call.end()
   })
 
-const isReady = async (home: string, config: ClusterConfig): Promise<boolean> =>
-  ask(home, config, '/readyz').then(
+interface Readiness {
+  readonly ready: boolean
+  /** What it says instead; undefined when it does not answer at all. */
+  readonly says?: string
+}
+
+/** A disk that is short of room is no reason to wait: what there is is served. */
+const readiness = async (home: string, config: ClusterConfig): Promise<Readiness> =>
+  ask(home, config, '/readyz?exclude=disk').then(
     ({ status, body }) => {
-      if (status !== 200 && body.startsWith('[-]log failed')) throw new LogIsDamaged(body.trimEnd())
-      return status === 200
+      if (status !== 200 && body.startsWith('[-]log failed:') && !body.startsWith('[-]log failed: reason withheld')) throw new LogIsDamaged(body.trimEnd())
+      return { ready: status === 200, says: body.trimEnd() }
     },
-    () => false
+    () => ({ ready: false })
   )
 
 /** The cluster answers, and all it says is what is wrong with its log. */
@@ -83,8 +86,14 @@ export interface UpOptions {
 export const up = async ({ home, demo, acceptLoss = false, report }: UpOptions): Promise<void> => {
   const known = readConfig(home)
   if (acceptLoss && known !== undefined) await acceptLosses(home, known, report)
-  if (known !== undefined && runningCluster(home) !== undefined && (await isReady(home, known))) {
+  const running = runningCluster(home)
+  if (known !== undefined && running !== undefined && (await readiness(home, known)).ready) {
     report(`the cluster in ${home} is running already`)
+    if ((await supervisorState(home, known)) === undefined) {
+      report('nobody was there to start it again if it ended; from now on there is')
+      await startSupervisor({ home, config: known, command: commandOf(home), log: logFile(home) }, running)
+      await untilReady(home, known, report, true)
+    }
     if (demo) await deployDemo(home, known, report)
     await describe(home, known, demo, report)
     return
@@ -106,34 +115,57 @@ export const up = async ({ home, demo, acceptLoss = false, report }: UpOptions):
 }
 
 const acceptLosses = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
-  const cluster = runningCluster(home)
-  if (cluster !== undefined) await stopProcess(cluster, STOP_LIMIT_MS)
+  await stopCluster(home, config)
   await stopNatsServer(home)
   const { acceptLoss } = await import('./log/accept.ts')
   const accepted = await acceptLoss(home, config, report)
   if (accepted.length === 0) report('nothing of the log is missing')
 }
 
-/** Starts the process in the background and returns when it serves. */
+/** Ends the process, and whoever would start it again. True when there was one. */
+const stopCluster = async (home: string, config: ClusterConfig): Promise<boolean> => {
+  const supervised = await stopSupervisor(home, config)
+  const left = runningCluster(home)
+  if (left !== undefined) await stopProcess(left, STOP_LIMIT_MS)
+  return supervised || left !== undefined
+}
+
+/** Has the process started in the background, and returns when it serves. */
 const start = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
   for (const folder of ['run', 'log']) privateFolder(join(home, folder))
   const held = heldBy(keepingLock(home))
   if (held?.startsWith('reckon log compact') === true) throw new Error(`${held}; wait for it, then start the cluster`)
+  const known = await supervisorState(home, config)
   const stale = runningCluster(home)
-  // A process that runs but does not answer is in nobody's way any more: it is replaced; containers go on meanwhile.
-  if (stale !== undefined) await stopProcess(stale, STOP_LIMIT_MS)
-  report(`starting the cluster (log in ${logFile(home)})`)
-  const output = openSync(logFile(home), 'a', 0o600)
-  const child = spawn(process.execPath, [SERVER, '--home', home], { detached: true, stdio: ['ignore', output, output], cwd: PROJECT, env: { ...process.env, RECKON_HOME: home } })
-  closeSync(output)
-  let failure: string | undefined
-  child.on('error', (error) => (failure = error.message))
-  child.on('exit', (code, signal) => (failure ??= `it ended with ${code ?? signal}`))
-  child.unref()
-  writeSecret(pidFile(home), `${child.pid}\n`)
+  // A process that has run for long and does not answer is in nobody's way any more: it is replaced; containers go on meanwhile.
+  if (stale !== undefined && (known === undefined || ageOf(stale) > READY_LIMIT_MS)) await stopProcess(stale, STOP_LIMIT_MS)
+  if (known === undefined) {
+    report(`starting the cluster (log in ${logFile(home)})`)
+    await startSupervisor({ home, config, command: commandOf(home), log: logFile(home) })
+  } else {
+    report(`the cluster is being started already, by ${known.name} (log in ${logFile(home)})`)
+    if (known.waiting !== undefined) await wakeSupervisor(home, config)
+  }
+  await untilReady(home, config, report, known !== undefined)
+}
+
+/** Ends of the process that are put up with while it is waited for: a port may be free a moment later. */
+const ENDS = 2
+
+/** `keep`: who keeps it running stays when it does not become ready, having been there before. */
+const untilReady = async (home: string, config: ClusterConfig, report: Report, keep: boolean): Promise<void> => {
+  const before = (await supervisorState(home, config))?.restarts ?? 0
   const deadline = Date.now() + READY_LIMIT_MS
-  while (!(await isReady(home, config))) {
-    if (failure !== undefined || Date.now() > deadline) throw new Error(`the cluster did not start: ${failure ?? 'it does not answer'}; the end of its log:\n${tail(logFile(home))}`)
+  for (;;) {
+    const { ready, says } = await readiness(home, config)
+    if (ready) break
+    const state = await supervisorState(home, config)
+    const ended = state === undefined ? 'whoever keeps it running is gone' : state.restarts - before >= ENDS ? `it ${state.lastReason ?? 'ended'}, again and again` : undefined
+    if (ended !== undefined || Date.now() > deadline) {
+      if (!keep) await stopCluster(home, config)
+      const reason = ended ?? (says === undefined ? 'it does not answer' : `it is not ready:\n  ${says.replaceAll('\n', '\n  ')}\n`)
+      throw new Error(`the cluster did not start: ${reason}; the end of its log:\n${tail(logFile(home))}${keep ? '\nIt is tried again and again; `reckon down` ends that.' : ''}`)
+    }
     await wait(100)
   }
   report(`the API server answers on https://127.0.0.1:${config.apiPort}`)
@@ -177,30 +209,31 @@ const service = async (home: string, config: ClusterConfig): Promise<{ clusterIP
 export const down = async ({ home, report }: { readonly home: string; readonly report: Report }): Promise<void> => {
   const config = readConfig(home)
   if (config === undefined) return report(`there is no cluster in ${home}`)
-  const cluster = runningCluster(home)
   const nats = runningServer(home)
-  if (cluster !== undefined) {
-    report('stopping the control plane and the agent')
-    await stopProcess(cluster, STOP_LIMIT_MS)
-  }
-  rmSync(pidFile(home), { force: true })
+  const supervised = (await supervisorState(home, config)) !== undefined || runningCluster(home) !== undefined
+  if (supervised) report('stopping the control plane and the agent')
+  const cluster = await stopCluster(home, config)
   const { removeNode } = await import('./components/remove.ts')
   await removeNode(home, config, report)
   if (nats !== undefined) report('stopping nats-server')
   await stopNatsServer(home)
   const { releaseDocker } = await import('./setup/docker-engine.ts')
   await releaseDocker(home, report)
-  report(cluster === undefined && nats === undefined ? 'nothing was running' : `stopped; the history stays in ${home}`)
+  report(!cluster && nats === undefined ? 'nothing was running' : `stopped; the history stays in ${home}`)
 }
 
 export const status = async ({ home }: { readonly home: string }): Promise<ClusterStatus> => {
   const config = readConfig(home)
   const cluster = runningCluster(home)
   const nats = runningServer(home)
-  const base = { running: false, home, nodes: [], streams: [], pods: { running: 0, total: 0 } }
+  const base = { running: false, home, nodes: [], streams: [], pods: { running: 0, total: 0 }, notes: [] }
   if (config === undefined) return base
-  const pids = { ...(cluster === undefined ? {} : { pid: cluster.pid }), ...(nats === undefined ? {} : { natsPid: nats.pid }) }
-  if (!(await isReady(home, config))) return { ...base, ...pids }
+  const supervisor = await supervisorState(home, config)
+  const disk = await diskNow(home, config).catch(() => undefined)
+  const notes = [supervisor === undefined ? (cluster === undefined ? [] : ['Nobody starts it again if it ends; `reckon up` sees to that.']) : [restartsText(supervisor)], disk === undefined || disk.room === 'plenty' ? [] : [diskText(home, disk)]].flat()
+  const pids = { notes, ...(supervisor === undefined ? {} : { supervisor }), ...(disk === undefined ? {} : { disk }), ...(cluster === undefined ? {} : { pid: cluster.pid }), ...(nats === undefined ? {} : { natsPid: nats.pid }) }
+  const { ready, says } = await readiness(home, config).catch((error: Error) => ({ ready: false, says: error.message }))
+  if (!ready) return { ...base, ...pids, ...(says === undefined ? {} : { faults: says }) }
   const read = async <Body>(path: string): Promise<Body> => JSON.parse((await ask(home, config, path)).body) as Body
   const { gitVersion } = await read<{ gitVersion: string }>('/version')
   const { items: pods } = await read<{ items: { spec: { nodeName?: string }; status: { phase?: string } }[] }>('/api/v1/pods')
@@ -219,6 +252,26 @@ export const status = async ({ home }: { readonly home: string }): Promise<Clust
     streams: await streams(home, config),
     pods: { running: pods.filter(({ status: { phase } }) => phase === 'Running').length, total: pods.length }
   }
+}
+
+const diskText = (home: string, { free, total, words }: NonNullable<ClusterStatus['disk']>): string => {
+  const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`
+  return `${words[0]?.toUpperCase()}${words.slice(1)} (${mib(free)} of ${mib(total)}; ${home}/nats/store).`
+}
+
+/** The log's disk, as the running process would judge it. */
+const diskNow = async (home: string, config: ClusterConfig): Promise<ClusterStatus['disk']> => {
+  const [{ FileReserve, FolderDisk }, { roomOf, thresholdsOf, wordsOf }, { reserveFile }, { storeFolder }] = await Promise.all([
+    import('#services/platform/disk/Disk.ts'),
+    import('#services/platform/disk/decide.ts'),
+    import('./components/disk.ts'),
+    import('./nats/store.ts')
+  ])
+  const usage = await new FolderDisk(storeFolder(home)).usage()
+  const thresholds = thresholdsOf(usage.total, config.settings?.disk)
+  const reserve = new FileReserve(reserveFile(home)).held()
+  const room = roomOf('plenty', usage, thresholds, reserve)
+  return { room, free: usage.free, total: usage.total, reserve, words: wordsOf(room, thresholds) }
 }
 
 /** The streams the administrator may look at. */

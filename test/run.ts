@@ -4,12 +4,13 @@
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { delimiter, join, relative } from 'node:path'
 import Docker from 'dockerode'
 import { ensureImages } from '#ops/images/images.ts'
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { releaseDocker } from '#ops/setup/docker-engine.ts'
 import { ensureMachine } from '#ops/setup/setup.ts'
+import { inWords, kubectls } from './support/kubectls.ts'
 import { runFile, type FileResult, stopAll } from './run-file.ts'
 
 const PROJECT = join(import.meta.dirname, '..')
@@ -68,7 +69,9 @@ const prepareMachine = async (home: string): Promise<NodeJS.ProcessEnv | undefin
     await ensureMachine(say, home)
     const nats = await ensureNatsServer(say)
     await ensureImages(new Docker(), say)
-    return { RECKON_NATS_SERVER: nats.path }
+    const found = await kubectls(say)
+    say(`kubectl ${inWords(found)}`)
+    return { RECKON_NATS_SERVER: nats.path, RECKON_TEST_KUBECTL: found.map(({ path }) => path).join(delimiter) }
   } catch (error) {
     fail('preparing the machine', (error as Error).message)
     return undefined

@@ -94,7 +94,8 @@ const versionOf = (binary) => {
 /** Runs npm's own JavaScript under the given Node, with that Node first on PATH for the packages' install scripts. */
 const npm = (node, args, cwd) => {
   const path = `${dirname(node)}${delimiter}${process.env.PATH ?? ''}`
-  const env = { ...process.env, PATH: path }
+  // npm would leave a cache of its own program in the folder for passing files, for a Node that it never runs under again.
+  const env = { ...process.env, PATH: path, NODE_DISABLE_COMPILE_CACHE: '1' }
   // Set when we were started by `npm start`: settings of the outer npm that must not leak into the inner one.
   for (const name of Object.keys(env)) {
     if (/^npm_(config_(global_prefix|local_prefix|prefix|global|omit|include|production)|package_|lifecycle_|command|execpath|node_execpath)/.test(name)) delete env[name]

@@ -11,25 +11,31 @@ import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
+import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
 import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
+import { PING } from '#services/apiserver/http/health.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { Retention } from '#services/apiserver/secrets/Retention.ts'
 import { systemClock } from '#services/platform/Clock.ts'
+import { atLeast } from '#services/platform/disk/decide.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
 import type { Views } from '#services/platform/View.ts'
 import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
+import type { LogDisk } from './disk.ts'
 
 export interface RunningApiServer {
   readonly views: Views
   readonly decider: Decider
   /** Puts renewed certificates and keys into use. */
   renew(tls: TlsFiles, signing: KeyMaterial): void
+  /** Not ready from now on. */
+  ending(): void
 }
 
 const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<Value, Error> =>
@@ -37,20 +43,21 @@ const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<
 
 export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }: Pki): KeyMaterial => ({ privateKey: serviceAccountKey, publicKeys: serviceAccountPublicKeys })
 
-export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
+export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { home, config } = place
     const warn = (error: unknown): void => place.warn('apiserver', error)
     const nats = yield* connection(place, 'apiserver')
     const histories = new Map<StreamName, History>((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new History(stream)]))
-    const views = yield* wholeViews(place, 'apiserver', nats, (stream) => [histories.get(stream) as History])
-    const audit = new Audit(nats, systemClock)
+    const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, (stream) => [histories.get(stream) as History])
+    const audit = new Audit(nats, systemClock, () => atLeast(disk.shortage()?.room ?? 'plenty', 'no-creates'))
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
     const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
     const decider = new ApiDecider({
       views,
       clock: systemClock,
       settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podSecurity },
+      shortage: () => disk.shortage(),
       onRefused: (intent, user, status) => audit.refused(intent, user, status)
     })
     yield* attempt('the objects every cluster has', () =>
@@ -103,6 +110,9 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
         }),
         (retention) => Effect.sync(() => retention.stop())
       )
+    const shutdown = new ShutdownCheck()
+    const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
+    const asked = [PING, ...checks, disk.check]
     const server = yield* Effect.acquireRelease(
       attempt(`the API server on port ${config.apiPort}`, async () => {
         const made = new ApiServer({
@@ -114,7 +124,8 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
           tokens,
           signingKeys,
           address: `127.0.0.1:${config.apiPort}`,
-          onError: warn
+          onError: warn,
+          health: { livez: [PING, ...checks.filter(({ name }) => name === 'log')], healthz: asked, readyz: [...asked, shutdown] }
         })
         await made.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)
         return made
@@ -124,6 +135,7 @@ export const apiserver = (place: Place): Effect.Effect<RunningApiServer, Error, 
     return {
       views,
       decider,
+      ending: () => shutdown.begin(),
       renew: (tls, signing) => {
         server.renew(tls)
         signingKeys.replace(signing)

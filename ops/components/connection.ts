@@ -10,6 +10,7 @@ import { ledgerFolder } from '#ops/nats/streams.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import type { ClusterConfig } from '#ops/home.ts'
 import { systemClock } from '#services/platform/Clock.ts'
+import type { Appends } from '#services/platform/jetstream/Appends.ts'
 import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
@@ -106,7 +107,7 @@ const vault = (place: Place, component: string, seal: Seal, nats: NatsConnection
  * The whole state, folded from the log's own account and checked entry by entry. `folds` are kept up to date from the same
  * followers. Fails with LogDamaged when a stream is not what this home remembers of it.
  */
-export const wholeViews = (place: Place, component: string, nats: NatsConnection, folds: (stream: View['stream']) => readonly Fold[]): Effect.Effect<Views, Error, Scope.Scope> =>
+export const wholeViews = (place: Place, component: string, nats: NatsConnection, appends: Appends, folds: (stream: View['stream']) => readonly Fold[]): Effect.Effect<Views, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const views: View[] = []
     const seal = loadSeal(place.home)
@@ -114,7 +115,7 @@ export const wholeViews = (place: Place, component: string, nats: NatsConnection
     for (const stream of ['EVENTS', 'NOTICES', 'PULSE'] as const) {
       const { expires, filter } = FOLLOWED[stream]
       const integrity = yield* integrityOf(place, component, seal, stream, { whole: filter === undefined, expires })
-      const log = new JetStreamLog(nats, stream, filter === undefined ? {} : { gapless: false, filter })
+      const log = new JetStreamLog(nats, stream, { appends, ...(filter === undefined ? {} : { gapless: false, filter }) })
       const view = new View(stream, log, systemClock, { integrity, expires, vault: keys })
       for (const fold of folds(stream)) view.alsoFold(fold)
       views.push(yield* started(place, component, view))

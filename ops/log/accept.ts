@@ -13,7 +13,7 @@ import { connectNats } from '#ops/nats/connect.ts'
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { startNatsServer } from '#ops/nats/server.ts'
 import { forgetBlocks, inspectStore, keepCopy, setAside } from '#ops/nats/store.ts'
-import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS, STREAMS } from '#ops/nats/streams.ts'
+import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS, STREAM_NOT_FOUND, STREAMS } from '#ops/nats/streams.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { BASE_MARK, EPOCH, FLOOR, IDENTITY, LOSSES, rangesOf, stateOf, textOfRanges } from '#services/platform/jetstream/metadata.ts'
@@ -31,7 +31,6 @@ export interface Accepted {
 /** In a stream of the same kind, what stands where an entry was lost: one subject for all. */
 const FILLER = { EVENTS: 'ev.reckon%2Eio.losses._.filler', NOTICES: 'notice.reckon%2Eio.losses._.filler', PULSE: 'pulse.object.reckon%2Eio.losses._.filler', KEYS: 'key.lost', AUDIT: 'audit.lost' } as const
 const FILLERS_AT_ONCE = 500
-const STREAM_NOT_FOUND = 10059
 
 /** The cluster's processes must not run. Returns what was accepted as lost, by stream. */
 export const acceptLoss = async (home: string, config: ClusterConfig, report: Report): Promise<readonly Accepted[]> => {

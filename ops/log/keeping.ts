@@ -21,7 +21,7 @@ export const withKeeper = async <Value>(home: string, config: ClusterConfig, rep
     await startNatsServer({ home, config, binary: (await ensureNatsServer(report)).path, report })
   }
   try {
-    const nats = await connectNats(home, config, 'keeper', { waitOnFirstConnect: false, maxReconnectAttempts: 10 })
+    const nats = await connectNats(home, config, 'keeper', { waitOnFirstConnect: false, maxReconnectAttempts: 100 })
     try {
       return await work(nats, runs)
     } finally {

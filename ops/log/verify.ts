@@ -1,7 +1,8 @@
 /** `reckon log verify`: the whole log read and held against what the home remembers of it. */
+import { JetStreamApiError } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Damage, LogState, Range } from '#events/Log.ts'
-import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS } from '#ops/nats/streams.ts'
+import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS, STREAM_NOT_FOUND } from '#ops/nats/streams.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { beyond, textOfRanges } from '#services/platform/jetstream/metadata.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
@@ -78,7 +79,9 @@ export const verifyLog = async ({ home, connection, report }: VerifyOptions): Pr
 
 const verifyStream = async (stream: string, ledger: FileLedger, { connection, seal, report }: { connection: NatsConnection; seal: ReturnType<typeof loadSeal>; report: (line: string) => void }): Promise<StreamVerdict> => {
   const sparse = SPARSE_STREAMS.has(stream)
-  const { first, floor } = await new JetStreamLog(connection, stream).state()
+  const before = await stateIfThere(connection, stream)
+  if (before === undefined) return gone(stream, ledger)
+  const { first, floor } = before
   const known = sparse ? [] : [...ledger.marks(), ledger.head()].filter(({ sequence, hash }) => hash !== undefined && sequence > floor)
   // Of a stream whose beginning is gone, the chain is taken up at the first place that is remembered.
   const from = first > 1 && floor === 0 ? known.find(({ sequence }) => sequence >= first - 1) : undefined
@@ -110,6 +113,21 @@ const verifyStream = async (stream: string, ledger: FileLedger, { connection, se
       ...altered(stream, known, found, strange)
     ]
   }
+}
+
+const stateIfThere = async (connection: NatsConnection, stream: string): Promise<LogState | undefined> => {
+  try {
+    return await new JetStreamLog(connection, stream).state()
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return undefined
+    throw error
+  }
+}
+
+const gone = (stream: string, ledger: FileLedger): StreamVerdict => {
+  const { sequence } = ledger.head()
+  const found = damage(stream, 'gone', sequence === 0 ? [] : [{ first: 1, last: sequence }], `the stream is not there, though ${sequence} events were acknowledged in it`)
+  return { stream, entries: 0, first: 0, last: 0, hash: '', strange: [], losses: [], damages: [found] }
 }
 
 const identity = (stream: string, ledger: FileLedger, state: LogState): readonly Damage[] =>

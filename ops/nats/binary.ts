@@ -18,6 +18,7 @@ const RELEASE_SHA256: Readonly<Record<string, string>> = {
 }
 const CONNECT_TIMEOUT_MS = 3000
 const DOWNLOAD_TIMEOUT_MS = 120_000
+const VERSION_LIMIT_MS = 10_000
 const MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024
 
 export interface NatsBinary {
@@ -77,7 +78,7 @@ const tooOld = (path: string, version: string): string =>
 /** `nats-server: v2.15.1` → `2.15.1`; undefined when the program does not run. */
 export const natsVersion = async (path: string): Promise<string | undefined> => {
   try {
-    return /v?(\d+\.\d+\.\d+)/.exec(await run(path, ['--version']))?.[1]
+    return /v?(\d+\.\d+\.\d+)/.exec(await run(path, ['--version'], { timeout: VERSION_LIMIT_MS }))?.[1]
   } catch {
     return undefined
   }

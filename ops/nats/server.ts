@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type ClusterConfig, privateFolder, writeSecret } from '../home.ts'
 import { pkiFile } from '../pki/pki.ts'
-import { argumentsOf, identify, isProcess, type ProcessIdentity, stopProcess } from '../setup/process.ts'
+import { argumentsOf, identify, isProcess, killProcess, type ProcessIdentity, progressOf, stopProcess } from '../setup/process.ts'
 import type { Report } from '../setup/project.ts'
 import { renderNatsConf } from './conf.ts'
 import { ensureCredentials } from './credentials.ts'
-import { markClosed, markOpen } from './store.ts'
+import { ensureMounted, markClosed, markOpen } from './store.ts'
 import { natsUsers } from './users.ts'
 
 export interface NatsServer {
@@ -19,7 +19,14 @@ export interface NatsServer {
   readonly adopted: boolean
   readonly alive: () => boolean
   /** Resolves when the process is gone. */
-  readonly exited: Promise<void>
+  readonly exited: Promise<Ended>
+}
+
+export interface Ended {
+  /** For a person: `it ended with 1`. */
+  readonly reason: string
+  /** From outside, as far as is known: by kill -9, or for want of memory. */
+  readonly killed: boolean
 }
 
 export interface NatsServerOptions {
@@ -34,8 +41,12 @@ export interface NatsServerOptions {
   readonly synced?: boolean
 }
 
-const START_LIMIT_MS = 30_000
+/** One that does not answer and does nothing either for so long hangs; how long a large store may take is nobody's to know. */
+const STALL_MS = 15_000
+const TOLD_MS = 30_000
 const STOP_LIMIT_MS = 30_000
+/** How soon the end of a process is seen that is nobody's child here. */
+const LOOK_MS = 50
 
 const confFile = (home: string): string => join(home, 'nats/nats.conf')
 const pidFile = (home: string): string => join(home, 'run/nats-server.pid')
@@ -43,9 +54,10 @@ export const natsLogFile = (home: string): string => join(home, 'log/nats-server
 
 /**
  * Returns a server that answers: the one already running for this home, or a new one in the background that outlives
- * us. The PKI must be there (ensurePki). Throws with the end of the log when it does not come up.
+ * us. The PKI must be there (ensurePki). Throws with the end of the log when it does not come up; one that hangs is killed.
  */
 export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName], synced = true }: NatsServerOptions): Promise<NatsServer> => {
+  ensureMounted(home)
   for (const folder of ['nats/store', 'run', 'log']) privateFolder(join(home, folder))
   const text = renderNatsConf({
     serverName: serverName(config),
@@ -64,8 +76,8 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
   if (running !== undefined) {
     // HUP makes it read its users and certificates again; connections stay.
     if (changed) process.kill(running.pid, 'SIGHUP')
-    await answers(config, () => isProcess(running), home)
-    return handle(running, true)
+    await answers(config, running, report, home)
+    return { pid: running.pid, adopted: true, alive: () => isProcess(running), exited: goneBy(running) }
   }
   report(`starting nats-server on 127.0.0.1:${config.natsPort} (log in ${natsLogFile(home)})`)
   rmSync(pidFile(home), { force: true })
@@ -74,51 +86,86 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
   const output = openSync(natsLogFile(home), 'a', 0o600)
   const child = spawn(binary, ['--config', confFile(home)], { detached: true, stdio: ['ignore', output, output] })
   closeSync(output)
-  let failure: string | undefined
-  child.on('error', (error) => (failure = error.message))
-  child.on('exit', (code, signal) => (failure ??= `ended with ${code ?? signal}`))
+  const exited = new Promise<Ended>((resolve) => {
+    child.on('error', (error) => resolve({ reason: error.message, killed: false }))
+    child.on('exit', (code, signal) => resolve({ reason: `it ended with ${code ?? signal}`, killed: signal === 'SIGKILL' }))
+  })
   child.unref()
-  await answers(config, () => failure === undefined, home)
   const identity = child.pid === undefined ? undefined : identify(child.pid)
-  if (identity === undefined) throw new Error(`nats-server ${failure ?? 'is gone'}; the end of its log:\n  ${logTail(home)}`)
-  writeSecret(pidFile(home), `${identity.pid}\n`)
-  return handle(identity, false)
+  if (identity === undefined) throw new Error(`nats-server did not start: ${(await exited).reason}; the end of its log:\n  ${logTail(home)}`)
+  try {
+    await answers(config, identity, report, home)
+    // It writes the file itself, unless it is a wrapper.
+    if (pidIn(home) !== identity.pid) writeSecret(pidFile(home), `${identity.pid}\n`)
+  } catch (error) {
+    // Whatever it was, two servers on one store would be worse than none.
+    await killProcess(identity)
+    throw error
+  }
+  return { pid: identity.pid, adopted: false, alive: () => isProcess(identity), exited }
 }
 
 /** Stops the home's server and returns when it is gone. Its data stays. */
 export const stopNatsServer = async (home: string): Promise<void> => {
   const running = runningServer(home)
-  if (running !== undefined && (await stopProcess(running, STOP_LIMIT_MS)) === 'ended') markClosed(home)
+  // What can't be written down (a full disk, for one) is found out at the next start, as after a crash.
+  if (running !== undefined && (await stopProcess(running, STOP_LIMIT_MS)) === 'ended') await markClosed(home).catch(() => {})
   rmSync(pidFile(home), { force: true })
 }
 
 /** The nats-server of this home, if one runs: the pid file's process, started with our configuration file. */
 export const runningServer = (home: string): ProcessIdentity | undefined => {
-  if (!existsSync(pidFile(home))) return undefined
-  const pid = Number(readFileSync(pidFile(home), 'utf8').trim())
+  const pid = pidIn(home)
   return argumentsOf(pid).includes(confFile(home)) ? identify(pid) : undefined
 }
 
-const handle = (identity: ProcessIdentity, adopted: boolean): NatsServer => ({
-  pid: identity.pid,
-  adopted,
-  alive: () => isProcess(identity),
-  exited: goneBy(identity)
-})
+const pidIn = (home: string): number => (existsSync(pidFile(home)) ? Number(readFileSync(pidFile(home), 'utf8').trim()) : 0)
 
 /** An adopted process is nobody's child here, so its end is seen by looking. */
-const goneBy = async (identity: ProcessIdentity): Promise<void> => {
-  while (isProcess(identity)) await wait(250, undefined, { ref: false })
+const goneBy = async (identity: ProcessIdentity): Promise<Ended> => {
+  while (isProcess(identity)) await wait(LOOK_MS, undefined, { ref: false })
+  return { reason: 'it is gone', killed: true }
 }
 
-const answers = async (config: ClusterConfig, alive: () => boolean, home: string): Promise<void> => {
-  const deadline = Date.now() + START_LIMIT_MS
+/** Resolves when it answers. Throws when it has ended, or hangs, in which case it is killed. */
+const answers = async (config: ClusterConfig, identity: ProcessIdentity, report: Report, home: string): Promise<void> => {
+  const hangs = stallOf(identity)
+  let told = performance.now()
   while ((await greeting(config.natsPort)) !== serverName(config)) {
-    if (!alive()) throw new Error(`nats-server did not start; the end of its log:\n  ${logTail(home)}`)
-    if (Date.now() > deadline) throw new Error(`nats-server does not answer on 127.0.0.1:${config.natsPort}; the end of its log:\n  ${logTail(home)}`)
+    if (!isProcess(identity)) throw new Error(`nats-server did not start; the end of its log:\n  ${logTail(home)}`)
+    if (hangs()) {
+      await killProcess(identity)
+      throw new Error(`nats-server did not answer on 127.0.0.1:${config.natsPort} and did nothing for ${STALL_MS / 1000} s, and was killed; the end of its log:\n  ${logTail(home)}`)
+    }
+    if (performance.now() - told > TOLD_MS) {
+      told = performance.now()
+      report('nats-server does not answer yet; it reads its store')
+    }
     await wait(20)
   }
 }
+
+/**
+ * Says, asked again and again, whether a process has hung for STALL_MS: it neither computes nor reads nor writes, waits for no
+ * disk, and nobody has stopped it (SIGSTOP). Counted in looks rather than by the clock, which goes on while the machine sleeps.
+ */
+export const stallOf = (identity: ProcessIdentity, lookMs = 1_000): (() => boolean) => {
+  let done = ''
+  let looks = 0
+  let last = Number.NEGATIVE_INFINITY
+  return () => {
+    const now = performance.now()
+    if (now - last < lookMs) return false
+    last = now
+    const progress = progressOf(identity)
+    looks = progress === undefined || progress.done !== done || progress.state === 'D' || progress.state === 'T' || progress.state === 't' ? 0 : looks + 1
+    done = progress?.done ?? ''
+    return looks >= STALL_MS / lookMs
+  }
+}
+
+/** True when the home's server greets who connects to its port. */
+export const greets = async (config: ClusterConfig): Promise<boolean> => (await greeting(config.natsPort)) === serverName(config)
 
 /** Tells our server from another one that has the port. */
 const serverName = (config: ClusterConfig): string => `reckon-${config.instance}`

@@ -25,21 +25,40 @@ export interface Block {
   readonly size: number
   readonly modified: number
   readonly sha256: string
+  /** It was not long finished: no time was lost by reading it again. */
+  readonly newest?: true
 }
 
 type Manifest = Readonly<Record<string, Block>>
 
-const storeFolder = (home: string): string => join(home, 'nats/store')
+export const storeFolder = (home: string): string => join(home, 'nats/store')
 const streamsFolder = (home: string): string => join(storeFolder(home), 'jetstream', LOG_ACCOUNT, 'streams')
 const manifestFile = (home: string): string => join(ledgerFolder(home), 'blocks.json')
 const cleanFile = (home: string): string => join(home, 'nats/closed')
 export const asideFolder = (home: string): string => join(home, 'nats/aside')
 
+const mountedFile = (home: string): string => join(home, 'nats/mounted')
+
+/**
+ * Throws when the store was a file system of its own and is none now: the empty folder behind a mount that is missing is no
+ * lost log, and nothing may be written to it.
+ */
+export const ensureMounted = (home: string): void => {
+  const device = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.dev
+  const own = device(storeFolder(home)) !== undefined && device(storeFolder(home)) !== device(home)
+  if (own && !existsSync(mountedFile(home))) writeSecret(mountedFile(home), '')
+  if (!own && existsSync(mountedFile(home)) && !existsSync(join(storeFolder(home), 'jetstream')))
+    throw new Error(`nothing is mounted on ${storeFolder(home)}, where the log was: mount it again, or remove ${mountedFile(home)} if it is to be here from now on`)
+}
+
 const readManifest = (home: string): Manifest => (existsSync(manifestFile(home)) ? (JSON.parse(readFileSync(manifestFile(home), 'utf8')) as Manifest) : {})
 
-/** Written when nats-server has ended by our word: it has then put everything in order itself. */
-export const markClosed = (home: string): void => writeSecret(cleanFile(home), '')
-const wasClosed = (home: string): boolean => existsSync(cleanFile(home))
+/** What the files were when nats-server ended by our word; undefined when it did not. */
+const readClosed = (home: string): Manifest | undefined => {
+  if (!existsSync(cleanFile(home))) return undefined
+  const text = readFileSync(cleanFile(home), 'utf8')
+  return text === '' ? {} : (JSON.parse(text) as Manifest)
+}
 
 const indexOf = (file: string): number => Number(/^(\d+)\.blk$/.exec(file)?.[1] ?? Number.NaN)
 
@@ -92,8 +111,26 @@ export const noteBlocks = async (home: string, now: number): Promise<void> => {
   if (changed || Object.keys(before).length !== Object.keys(after).length) writeSecret(manifestFile(home), JSON.stringify(after))
 }
 
+/**
+ * Written when nats-server has ended by our word: it has then put everything in order itself, and nothing changes any more until
+ * it is started. So the files that were still written to are written down as well, and those of streams that expire: at rest
+ * nothing does.
+ */
+export const markClosed = async (home: string): Promise<void> => {
+  const known = readManifest(home)
+  const closed: Record<string, Block> = {}
+  for (const stream of STORED)
+    for (const path of blocksOf(home, stream)) {
+      const name = relative(streamsFolder(home), path)
+      const { size, mtimeMs: modified } = statSync(path)
+      const noted = known[name]
+      closed[name] = noted !== undefined && noted.size === size && noted.modified === modified ? noted : { path: name, size, modified, sha256: await hashOf(path), newest: true }
+    }
+  writeSecret(cleanFile(home), JSON.stringify(closed))
+}
+
 /** After a change of finished files that was ours (an accepted loss): what is there counts from now on. */
-export const forgetBlocks = (home: string): void => rmSync(manifestFile(home), { force: true })
+export const forgetBlocks = (home: string): void => [manifestFile(home), cleanFile(home)].forEach((path) => rmSync(path, { force: true }))
 
 const oldFolder = (home: string): string => join(storeFolder(home), 'jetstream/$G')
 
@@ -109,9 +146,11 @@ const adoptFolder = (home: string): void => {
  * end; otherwise every finished file is read, which nats-server is about to do as well. Nothing is changed.
  */
 export const inspectStore = async (home: string, report: (line: string) => void): Promise<readonly Block[]> => {
+  ensureMounted(home)
   adoptFolder(home)
-  const closed = wasClosed(home)
-  const blocks = Object.values(readManifest(home))
+  const atClose = readClosed(home)
+  const closed = atClose !== undefined
+  const blocks = Object.values({ ...readManifest(home), ...atClose })
   const total = blocks.reduce((sum, { size }) => sum + size, 0)
   if (!closed && total > LARGE) report(`nats-server was not closed; checking ${(total / 2 ** 30).toFixed(1)} GiB of the log's files`)
   const damaged: Block[] = []
@@ -121,7 +160,7 @@ export const inspectStore = async (home: string, report: (line: string) => void)
     const path = join(streamsFolder(home), block.path)
     const stat = statSync(path, { throwIfNoEntry: false })
     const stream = block.path.split('/')[0] as string
-    const changes = stream !== 'EVENTS' || isCut(home, stream, path, oldest)
+    const changes = atClose?.[block.path] === undefined && (stream !== 'EVENTS' || isCut(home, stream, path, oldest))
     if (stat === undefined) {
       if (!changes) damaged.push(block)
       continue
@@ -129,9 +168,18 @@ export const inspectStore = async (home: string, report: (line: string) => void)
     const same = stat.size === block.size && stat.mtimeMs === block.modified
     if (!same && changes) continue
     vouched.add(block.path)
-    if (!(same && closed) && (await hashOf(path)) !== block.sha256) damaged.push(block)
+    if (same && closed && block.newest !== true) continue
+    if ((await hashOf(path)) !== block.sha256) damaged.push(block)
   }
-  if (!closed && damaged.length === 0) copyOpenBlocks(home, vouched)
+  if (!closed && damaged.length === 0)
+    try {
+      copyOpenBlocks(home, vouched)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      // Without it a bad record could not be looked at later; without the log nothing would ever make room again.
+      dropCopy(home)
+      report("the disk is full: nats-server is started without a copy of the log's newest files")
+    }
   return damaged
 }
 
@@ -170,7 +218,10 @@ export const keepCopy = (home: string, now: Date): string | undefined => {
   return kept
 }
 
-/** Moves damaged files out of the store, so that nats-server takes the rest for what it is: a log with a hole. */
+/**
+ * Moves damaged files out of the store, so that nats-server takes the rest for what it is: a log with a hole. Of a stream's last
+ * file it takes what is in front of the damage, so that one is only copied.
+ */
 export const setAside = (home: string, damaged: readonly Block[], now: Date): string => {
   const folder = join(asideFolder(home), `${now.toISOString().replaceAll(':', '-')}-damaged`)
   for (const { path } of damaged) {
@@ -178,9 +229,19 @@ export const setAside = (home: string, damaged: readonly Block[], now: Date): st
     if (!existsSync(source)) continue
     const target = join(folder, path)
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
-    renameSync(source, target)
+    if (blocksOf(home, path.split('/')[0] as string).at(-1) === source) copyFileSync(source, target)
+    else renameSync(source, target)
   }
   return folder
+}
+
+/** Moves what is left of a stream out of the store: nats-server could not make a stream of it. */
+export const setStreamAside = (home: string, stream: string, now: Date): void => {
+  const source = join(streamsFolder(home), stream)
+  if (!existsSync(source)) return
+  const target = join(asideFolder(home), `${now.toISOString().replaceAll(':', '-')}-unreadable`, stream)
+  mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
+  renameSync(source, target)
 }
 
 /** What files that are not what they were mean for their stream. */

@@ -113,7 +113,20 @@ export const STREAMS: readonly Definition[] = [
   }
 ]
 
-const STREAM_NOT_FOUND = 10059
+/** What each bounded stream may take of a small disk at most; on a large one its own bound comes first. */
+const PARTS: Readonly<Record<string, number>> = { NOTICES: 0.03, PULSE: 0.01, REPORTS: 0.02, AUDIT: 0.04 }
+/** Less would not hold what is written between two looks at it. */
+const LEAST = 2 * MIB
+
+/** The streams on a disk of so many bytes. Bounds reserve nothing: a stream takes what is in it. */
+export const streamsOn = (disk = Number.POSITIVE_INFINITY): readonly Definition[] =>
+  STREAMS.map((definition) => {
+    const part = PARTS[definition.name]
+    if (part === undefined || definition.max_bytes === undefined) return definition
+    return { ...definition, max_bytes: Math.max(LEAST, Math.min(definition.max_bytes, Math.floor((disk * part) / MIB) * MIB)) }
+  })
+
+export const STREAM_NOT_FOUND = 10059
 
 /** Whose loss is a loss: history, or resourceVersions that were handed out. The others are derived anew. */
 export const KEPT_STREAMS: readonly string[] = ['EVENTS', 'NOTICES', 'PULSE', 'KEYS', 'AUDIT']
@@ -124,20 +137,27 @@ export const EXPIRING_STREAMS: ReadonlySet<string> = new Set(['NOTICES', 'PULSE'
 
 export const ledgerFolder = (home: string): string => join(home, 'ledger')
 
+export interface EnsureOptions {
+  /** Bytes of the disk they are on. */
+  readonly disk?: number
+  /** Takes away what is left of a stream's files before it is made anew. */
+  readonly putAside?: (stream: string) => void
+}
+
 /**
  * Creates the streams that are missing in a new home and updates the ones whose definition changed. Returns what is
  * wrong: a stream that was made once is never taken for one that is still to be made, nor another for it.
  */
-export const ensureStreams = async (jsm: JetStreamManager, folder: string, report: (line: string) => void = () => {}): Promise<readonly Damage[]> => {
+export const ensureStreams = async (jsm: JetStreamManager, folder: string, report: (line: string) => void = () => {}, { disk, putAside = () => {} }: EnsureOptions = {}): Promise<readonly Damage[]> => {
   const damages: Damage[] = []
-  for (const definition of STREAMS) {
-    const damage = await ensureStream(jsm, folder, definition, report)
+  for (const definition of streamsOn(disk)) {
+    const damage = await ensureStream(jsm, folder, definition, report, putAside)
     if (damage !== undefined) damages.push(damage)
   }
   return damages
 }
 
-const ensureStream = async (jsm: JetStreamManager, folder: string, definition: Definition, report: (line: string) => void): Promise<Damage | undefined> => {
+const ensureStream = async (jsm: JetStreamManager, folder: string, definition: Definition, report: (line: string) => void, putAside: (stream: string) => void): Promise<Damage | undefined> => {
   const { name } = definition
   const record = readRecord(folder, name)
   const existing = await infoOf(jsm, name)
@@ -149,7 +169,11 @@ const ensureStream = async (jsm: JetStreamManager, folder: string, definition: D
     const identity = record?.identity ?? randomUUID()
     // First the record, then the stream: a start that ends in between makes the stream that is written down.
     if (record === undefined) writeRecord(folder, name, { identity, made: new Date().toISOString() })
-    else report(`${name} was not there and is made anew`)
+    else {
+      report(`${name} was not there and is made anew`)
+      // A settings file the server can't read stays as it is when the stream is made over it: the next start would lose it again.
+      putAside(name)
+    }
     await jsm.streams.add({ ...definition, ...(sequence > 0 ? { first_seq: sequence + 1 } : {}), metadata: { [IDENTITY]: identity } })
     return undefined
   }

@@ -115,19 +115,31 @@ const privateConfiguration = async (work: string, suite: string): Promise<string
   return Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])
 }
 
+export interface Repository {
+  readonly uri: string
+  readonly suite: string
+  readonly component: string
+}
+
+/** What this machine's apt reads. */
+export const repositories = async (): Promise<Repository[]> =>
+  parseRepositories(await run('apt-get', ['indextargets', '--format', '$(REPO_URI) $(RELEASE) $(COMPONENT)', 'Identifier: Packages']))
+
+/** Out of `apt-get indextargets` lines "URI suite component". */
+export const parseRepositories = (targets: string): Repository[] =>
+  targets.split('\n').flatMap((line) => {
+    const [uri, suite, component] = line.trim().split(' ')
+    return uri === undefined || suite === undefined || component === undefined ? [] : [{ uri: uri.replace(/\/$/, ''), suite, component }]
+  })
+
 /** The mirror this machine takes Debian itself from, so that a local mirror is used for other suites too. */
 export const debianMirror = async (): Promise<string> => {
   const codename = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'bookworm'
-  const targets = await run('apt-get', ['indextargets', '--format', '$(REPO_URI) $(RELEASE) $(COMPONENT)', 'Identifier: Packages'])
-  const mirror = mirrorAmong(targets, codename)
-  if (mirror === undefined) throw new Error(`apt names no mirror of Debian's ${codename} on this machine: install nats-server 2.12 or newer yourself, or name it in RECKON_NATS_SERVER`)
+  const mirror = mirrorAmong(await repositories(), codename)
+  if (mirror === undefined) throw new Error(`apt names no mirror of Debian's ${codename} on this machine (apt-get indextargets)`)
   return mirror
 }
 
-/** The repository that carries a release's `main`, out of `apt-get indextargets` lines "URI suite component". */
-export const mirrorAmong = (targets: string, codename: string): string | undefined =>
-  targets
-    .split('\n')
-    .map((line) => line.trim().split(' '))
-    .find(([uri, suite, component]) => uri !== undefined && suite === codename && component === 'main' && !uri.includes('debian-security'))?.[0]
-    ?.replace(/\/$/, '')
+/** The repository that carries a release's `main`. */
+export const mirrorAmong = (all: readonly Repository[], codename: string): string | undefined =>
+  all.find(({ uri, suite, component }) => suite === codename && component === 'main' && !uri.includes('debian-security'))?.uri

@@ -6,8 +6,9 @@ import { request } from 'node:http'
 import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { privateFolder } from '../home.ts'
-import { installPackages } from './apt.ts'
+import { dockerMounts, restoreMounts } from './docker-mounts.ts'
 import { captureNetwork, type NetworkBefore, restoreNetwork } from './docker-network.ts'
+import { installMissing } from './programs.ts'
 import { findProgram, type Report, run } from './project.ts'
 import { isProcess, type ProcessIdentity, identify, stopProcess } from './process.ts'
 
@@ -21,6 +22,8 @@ const START_LIMIT_MS = 60_000
 interface Started {
   readonly daemon: ProcessIdentity
   readonly network: NetworkBefore
+  /** Absent when an earlier version wrote it. */
+  readonly mounts?: readonly string[]
 }
 
 /** Returns when Docker Engine answers. A daemon started here is written down, and `home` as one that uses it. */
@@ -42,6 +45,7 @@ export const releaseDocker = async (home: string, report: Report): Promise<void>
   report('stopping Docker Engine (it was started for the cluster)')
   await stopProcess(started.daemon, 30_000)
   await restoreNetwork(started.network)
+  await restoreMounts(started.mounts ?? dockerMounts())
   rmSync(STARTED, { force: true })
 }
 
@@ -68,7 +72,7 @@ const get = (path: string): Promise<{ status: number; body: string } | undefined
 
 const startDocker = async (home: string, report: Report): Promise<void> => {
   if (findProgram('dockerd') === undefined) {
-    await installPackages(['docker.io'], 'Docker Engine runs the containers', report)
+    await installMissing('docker', report)
     // On a machine with an init system the package starts its daemon itself.
     if (await answersWithin(2000)) return
   }
@@ -85,6 +89,7 @@ const startDocker = async (home: string, report: Report): Promise<void> => {
   removeStalePidFiles()
   // After our own daemon was killed its rules are still there: what was before it is what it wrote down.
   const network = readStarted()?.network ?? (await captureNetwork())
+  const mounts = readStarted()?.mounts ?? dockerMounts()
   const output = openSync(log, 'a', 0o600)
   const daemon = spawn(dockerd, [], { detached: true, stdio: ['ignore', output, output] })
   closeSync(output)
@@ -103,7 +108,7 @@ const startDocker = async (home: string, report: Report): Promise<void> => {
   const identity = daemon.pid === undefined || exited ? undefined : identify(daemon.pid)
   if (identity === undefined) return // another starter was faster, and its daemon answers
   mkdirSync(STATE, { recursive: true, mode: 0o700 })
-  writeFileSync(STARTED, JSON.stringify({ daemon: identity, network } satisfies Started), { mode: 0o600 })
+  writeFileSync(STARTED, JSON.stringify({ daemon: identity, network, mounts } satisfies Started), { mode: 0o600 })
 }
 
 const answersWithin = async (limit: number): Promise<boolean> => {

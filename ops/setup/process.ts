@@ -28,6 +28,30 @@ export const isProcess = (known: ProcessIdentity): boolean => {
   return now !== undefined && now.startTime === known.startTime
 }
 
+const TICKS = 100
+
+/** Milliseconds since a process was started. */
+export const ageOf = ({ startTime }: ProcessIdentity): number => (Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) - Number(startTime) / TICKS) * 1000
+
+/** What a process has done so far, to tell one that works from one that hangs. */
+export interface Progress {
+  /** One letter, proc(5): `D` waits for a disk, `T` was stopped by somebody. */
+  readonly state: string
+  /** Changes whenever it computes, reads or writes. */
+  readonly done: string
+}
+
+/** Undefined for a process that is gone. */
+export const progressOf = ({ pid }: ProcessIdentity): Progress | undefined => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0] ?? '', done: [fields[11], fields[12], readFileSync(`/proc/${pid}/io`, 'utf8')].join(' ') }
+  } catch {
+    return undefined
+  }
+}
+
 /** The arguments a process was started with; empty when it is gone. */
 export const argumentsOf = (pid: number): string[] => {
   try {
@@ -50,6 +74,12 @@ export const stopProcess = async (known: ProcessIdentity, limit: number): Promis
     await wait(20)
   }
   return killed ? 'killed' : 'ended'
+}
+
+/** Ends a process at once, and returns when it is gone. */
+export const killProcess = async (known: ProcessIdentity): Promise<void> => {
+  signal(known, 'SIGKILL')
+  while (isProcess(known)) await wait(10)
 }
 
 const signal = (known: ProcessIdentity, name: NodeJS.Signals): boolean => {

@@ -1,14 +1,8 @@
 /** Makes a bare Debian machine able to run a cluster: says what is missing and what for, installs it, starts Docker Engine. */
 import { resolveHome } from '../home.ts'
-import { installPackages } from './apt.ts'
 import { ensureDocker } from './docker-engine.ts'
-import { findProgram, type Report } from './project.ts'
-
-const PROGRAMS: readonly { readonly program: string; readonly package: string; readonly why: string }[] = [
-  { program: 'iptables-restore', package: 'iptables', why: 'kube-proxy writes its rules with it' },
-  { program: 'ip', package: 'iproute2', why: 'the kubelet connects pods to the network with it' },
-  { program: 'conntrack', package: 'conntrack', why: 'kube-proxy ends UDP flows to endpoints that are gone' }
-]
+import { installMissing } from './programs.ts'
+import type { Report } from './project.ts'
 
 /**
  * Installs and starts what is missing, and does nothing when nothing is. Throws an error that says what to do when it
@@ -19,13 +13,6 @@ export const ensureMachine = async (report: Report, home: string = resolveHome()
   if (process.getuid?.() !== 0) {
     throw new Error('reckon makes network interfaces, iptables rules and containers: run it as root (sudo npm start)')
   }
-  const missing = PROGRAMS.filter(({ program }) => findProgram(program) === undefined)
-  if (missing.length > 0) {
-    await installPackages(
-      missing.map((need) => need.package),
-      missing.map((need) => need.why).join('; '),
-      report
-    )
-  }
+  await installMissing('machine', report)
   await ensureDocker(home, report)
 }

@@ -11,16 +11,19 @@ const OUTSTANDING = 1_000
 export class Audit {
   readonly #connection: NatsConnection
   readonly #clock: Clock
+  readonly #sheds: () => boolean
   #outstanding = 0
   #dropped = 0
 
-  constructor(connection: NatsConnection, clock: Clock) {
+  /** `sheds`: true while there is no room for records that are not the state itself; they are counted. */
+  constructor(connection: NatsConnection, clock: Clock, sheds: () => boolean = () => false) {
     this.#connection = connection
     this.#clock = clock
+    this.#sheds = sheds
   }
   /** What was asked, by whom, and why it was refused; never the object, which may hold a secret. */
   refused(intent: Intent, user: UserInfo, status: Status): void {
-    if (this.#outstanding >= OUTSTANDING) {
+    if (this.#outstanding >= OUTSTANDING || this.#sheds()) {
       this.#dropped += 1
       return
     }

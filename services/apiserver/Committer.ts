@@ -5,7 +5,7 @@
  * second, in batches some ten thousand. A batch has a fixed cost, so a short queue goes one by one, in parallel.
  */
 import { encodeEvent, EXPECTED_HEADER, PREVIOUS_HEADER, type EventRecord, type NewEvent } from '#events/Event.ts'
-import { AppendUncertain, type Append, type AppendResult, type Log } from '#events/Log.ts'
+import { AppendUncertain, LogAway, type Append, type AppendResult, type Log } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
 import type { Integrity } from '../platform/ledger/Integrity.ts'
@@ -17,9 +17,13 @@ const WORTH_A_BATCH = 8
 const LARGEST_BATCH = 500
 /** Single appends in flight at once. */
 const PARALLEL = 8
-/** An append without an acknowledgement is looked up in the log this often before giving up. */
-const LOOKUPS = 5
-const LOOKUP_PAUSE_MS = 500
+/**
+ * How long a write waits for a log that is away or does not answer, from when it was decided. Long enough for a nats-server
+ * that has to be started again, short enough for a client to be told while it still listens; upstream gives a write 34 s.
+ */
+const PATIENCE_MS = 30_000
+/** Between tries with a log that is there and gives no answer. */
+const PAUSE_MS = 250
 
 export type Outcome =
   | { readonly ok: true; readonly last: number; readonly bodies: readonly string[] }
@@ -32,6 +36,8 @@ export class Unresolved extends Error {
 
 interface Waiting {
   readonly appends: readonly Append[]
+  /** When to give up, by the clock. */
+  readonly until: number
   readonly ids: readonly string[]
   /** The objects' JSON: what is stored may be sealed. */
   readonly bodies: readonly string[]
@@ -61,14 +67,17 @@ export class Committer {
     this.#clock = clock
     this.#guard = guard
   }
-  /** Stores the events of one decision, all or none. */
-  async commit(events: readonly NewEvent[]): Promise<Outcome> {
+  /**
+   * Stores the events of one decision, all or none. Rejects with LogAway when the log could not be reached within a writer's
+   * patience, counted from `since` (by the clock), with Unresolved when whether they are stored can't be told.
+   */
+  async commit(events: readonly NewEvent[], since = this.#clock.now()): Promise<Outcome> {
     const { vault } = this.#guard
     const records = events.map(encodeEvent)
     const keys = vault?.prepare(events)
     if (keys !== undefined) await keys
     const appends = events.map((event, at) => this.#append(event, records[at] as EventRecord))
-    return this.#enqueue({ appends, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
+    return this.#enqueue({ appends, until: since + PATIENCE_MS, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
   }
   #append(event: NewEvent, record: EventRecord): Append {
     const { vault, integrity, begins } = this.#guard
@@ -121,10 +130,11 @@ export class Committer {
     const appends = group.flatMap((waiting) => waiting.appends)
     let result: AppendResult
     try {
-      result = await this.#log.append(appends)
-    } catch {
+      result = await this.#log.append(appends, this.#patience(group[0] as Waiting))
+    } catch (error) {
+      if (error instanceof LogAway) return this.#putBack(group, error)
       // Each finds out for itself what became of it, or why it alone is refused.
-      await Promise.all(group.map((waiting) => this.#storeOne(waiting, true)))
+      await Promise.all(group.map((waiting) => this.#storeOne(waiting, error instanceof AppendUncertain)))
       return
     }
     if (!result.ok) {
@@ -138,6 +148,12 @@ export class Committer {
       waiting.resolve({ ok: true, last: sequence, bodies: waiting.bodies })
     }
   }
+  /** Nothing was sent: who has waited long enough is told, the others stay at the head of the line. */
+  #putBack(group: readonly Waiting[], error: LogAway): void {
+    const patient = group.filter((waiting) => this.#patience(waiting) > 0)
+    for (const waiting of group) if (!patient.includes(waiting)) waiting.reject(error)
+    this.#queue.unshift(...patient)
+  }
   async #storeOne(waiting: Waiting, uncertain = false): Promise<void> {
     try {
       waiting.resolve(await this.#resolved(waiting, uncertain))
@@ -146,28 +162,32 @@ export class Committer {
     }
   }
   async #resolved(waiting: Waiting, uncertain: boolean): Promise<Outcome> {
-    for (let tries = 0; tries < LOOKUPS; tries++) {
+    for (;;) {
       if (uncertain) {
         const stored = await this.#lookUp(waiting).catch(() => 'unknown' as const)
         if (typeof stored === 'number') return this.#stored(waiting, stored)
+        if (this.#patience(waiting) === 0) throw new Unresolved('the log gave no acknowledgement')
         if (stored === 'unknown') {
-          await sleep(this.#clock, LOOKUP_PAUSE_MS)
+          await sleep(this.#clock, PAUSE_MS)
           continue
         }
       }
       try {
-        const result = await this.#log.append(waiting.appends)
+        const result = await this.#log.append(waiting.appends, this.#patience(waiting))
         if (result.ok) return this.#stored(waiting, result.last)
-        if (!uncertain) return { ok: false, ...(result.lastSequence === undefined ? {} : { lastSequence: result.lastSequence }) }
         // A conflict after a lost acknowledgement may be with ourselves: the log tells whose event it is.
-        const stored = await this.#lookUp(waiting)
-        return typeof stored === 'number' ? this.#stored(waiting, stored) : { ok: false, ...(result.lastSequence === undefined ? {} : { lastSequence: result.lastSequence }) }
+        const own = uncertain ? await this.#lookUp(waiting) : undefined
+        return own !== undefined ? this.#stored(waiting, own) : { ok: false, ...(result.lastSequence === undefined ? {} : { lastSequence: result.lastSequence }) }
       } catch (error) {
-        if (!(error instanceof AppendUncertain)) throw error
-        uncertain = true
+        if (error instanceof AppendUncertain) uncertain = true
+        else if (!(error instanceof LogAway)) throw error
+        else if (this.#patience(waiting) === 0) throw uncertain ? new Unresolved('the log gave no acknowledgement') : error
       }
     }
-    throw new Unresolved('the log gave no acknowledgement')
+  }
+  /** Milliseconds left. */
+  #patience({ until }: Waiting): number {
+    return Math.max(0, until - this.#clock.now())
   }
   /** The sequence of the decision's last event if it is in the log, undefined if it is not. */
   async #lookUp(waiting: Waiting): Promise<number | undefined> {

@@ -5,17 +5,18 @@
  * Writes to one object are decided one after another; writes to different objects are decided at once and stored
  * together (see Committer). Another API server's write shows as a conflict of the expectation: fold up to it, decide again.
  */
-import { bodyOf, stamp } from '#events/Event.ts'
+import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
-import { LogAway } from '#events/Log.ts'
-import { conflict, isPassing, logAway, Refusal, timedOut, tooManyRequests, type Status } from '#events/Refusal.ts'
+import { conflict, isPassing, Refusal, tooManyRequests, type Status } from '#events/Refusal.ts'
 import { kindOf } from '#events/scheme.ts'
 import { subjectOf } from '#events/Subject.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
-import { Committer, Unresolved } from './Committer.ts'
+import { Committer } from './Committer.ts'
 import { decide, type Decided, type Settings } from './decide.ts'
+import { refusalOfLog } from './logFaults.ts'
+import { refusalFor, type Shortage } from './room/decide.ts'
 
 export interface Decider {
   /** Resolves with the decision, refusals included; rejects only when the outcome is unknown. */
@@ -26,6 +27,8 @@ export interface DeciderOptions {
   readonly views: Views
   readonly clock: Clock
   readonly settings: Settings
+  /** What the log's disk is short of; undefined when it has room. */
+  readonly shortage?: () => Shortage | undefined
   /** Told of every refusal, for the audit trail. */
   readonly onRefused?: (intent: Intent, user: UserInfo, status: Status) => void
 }
@@ -38,10 +41,6 @@ const LIMIT = 20_000
 const LOOK_BACK = 100
 /** Who waits this long for an answer may have asked another API server by now. */
 const ASKED_AGAIN_MS = 1_000
-/** A log that can't be asked is the server's trouble, not the request's. */
-const unlessAway = (error: unknown): never => {
-  throw error instanceof LogAway ? logAway() : error
-}
 /** Recent results, by intent id: a repeated delivery gets the same answer. */
 const REMEMBERED = 20_000
 
@@ -76,9 +75,11 @@ export class ApiDecider implements Decider {
     try {
       return await this.#serially(intent, user)
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-      this.#options.onRefused?.(intent, user, error.status)
-      return { ok: false, status: error.status }
+      const refusal = error instanceof Refusal ? error : refusalOfLog(error)
+      if (refusal === undefined) throw error
+      // What will pass is no decision, and nothing to keep a record of.
+      if (!isPassing(refusal.status)) this.#options.onRefused?.(intent, user, refusal.status)
+      return { ok: false, status: refusal.status }
     } finally {
       this.#waiting -= 1
     }
@@ -105,14 +106,15 @@ export class ApiDecider implements Decider {
     for (let tries = 1; ; tries++) {
       // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's newest event.
       const suspected = intent.again === true || tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent)
-      const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence).catch(unlessAway) : undefined
+      const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence) : undefined
       if (before !== undefined) return before
       const decided = this.#decide(intent, user)
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
+      this.#refuseForRoom(intent, user, decided)
       const view = views.of(intent.ref)
       for (const name of decided.reserves ?? []) this.#reserved.add(name)
       try {
-        const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events)
+        const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at)
         if (outcome.ok) {
           const last = decided.events.at(-1) as Decided['events'][number]
           const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
@@ -127,14 +129,22 @@ export class ApiDecider implements Decider {
         // Somebody else wrote the object: what they wrote will be here in a moment.
         if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
         else await view.waitFor(await view.log.lastSequence())
-      } catch (error) {
-        if (error instanceof LogAway) throw logAway()
-        if (error instanceof Unresolved) throw timedOut('the log did not acknowledge the write in time, and whether it is stored can not be told yet; try again')
-        throw error
       } finally {
         for (const name of decided.reserves ?? []) this.#reserved.delete(name)
       }
     }
+  }
+  #refuseForRoom(intent: Intent, user: UserInfo, { events }: Decided): void {
+    const shortage = this.#options.shortage?.()
+    if (shortage === undefined) return
+    const { key, object } = events.at(-1) as NewEvent
+    const stored = this.#options.views.get(key)
+    const refusal = refusalFor(shortage, intent, user, {
+      before: stored?.text.length ?? 0,
+      after: bodyOf(object).length,
+      going: stored?.object.metadata.deletionTimestamp !== undefined
+    })
+    if (refusal !== undefined) throw refusal
   }
   #isLast(intent: Intent): boolean {
     if (intent.name === '') return false

@@ -157,12 +157,19 @@ interface Status {
   readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly pods: number }[]
   readonly streams: readonly { readonly name: string; readonly messages: number; readonly bytes: number; readonly lastSequence: number }[]
   readonly pods: { readonly running: number; readonly total: number }
+  /** What it says instead of being ready. */
+  readonly faults?: string
+  readonly notes: readonly string[]
 }
 
-const statusText = ({ running, home, server, version, pid, natsPid, nodes, streams, pods }: Status): string => {
-  if (!running) return `The cluster in ${home} does not run${pid === undefined ? '' : ` (process ${pid} does not answer)`}.`
+const statusText = ({ running, home, server, version, pid, natsPid, nodes, streams, pods, faults, notes }: Status): string => {
+  if (!running) {
+    const state = pid === undefined ? 'does not run' : faults === undefined ? `does not answer (process ${pid})` : `is not ready (process ${pid}):\n  ${faults.replaceAll('\n', '\n  ')}\n`
+    return [`The cluster in ${home} ${state}${state.endsWith('\n') ? '' : '.'}`, ...notes].join('\n')
+  }
   return [
     `The cluster in ${home} runs: ${server}, ${version}, process ${pid}, nats-server ${natsPid}; ${pods.running} of ${pods.total} pods running.`,
+    ...notes,
     '',
     table(['NODE', 'STATUS', 'PODS'], nodes.map((node) => [node.name, node.ready ? 'Ready' : 'NotReady', String(node.pods)])),
     '',

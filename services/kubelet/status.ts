@@ -28,7 +28,9 @@ const containerStatus = (view: PodView, container: Container, byName: ByName, wa
   const known = byName.get(name)
   const before = (init ? view.previous?.initContainerStatuses : view.previous?.containerStatuses)?.find((status) => status.name === name)
   const fault = view.faults.get(name)
-  const now = known?.now
+  // Everything of the pod is removed at once: an older container may be seen when the newest is gone.
+  const outlasts = isTerminating(view) && known !== undefined && known.now.identity.attempt < (before?.restartCount ?? 0)
+  const now = outlasts ? undefined : known?.now
   if (now === undefined || (now.state === 'created' && known?.before === undefined)) {
     // Removed after it had ended: what was said of it last stays true.
     if (before?.state?.terminated !== undefined || (before?.state?.running !== undefined && view.tornDown)) return { ...before, ready: init && before.ready, started: false }

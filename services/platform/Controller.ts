@@ -67,6 +67,10 @@ export const causeOf = (entry: Entry): Cause => ({
 
 const FIRST_RETRY_MS = 10
 const LAST_RETRY_MS = 30_000
+/** A full disk is a fault that passes: what waits for it goes on soon after. */
+const NO_ROOM_RETRY_MS = 5_000
+const NO_ROOM = 'InsufficientStorage'
+const NOTICES = resourceId({ group: '', resource: 'events' })
 /** Whoever waits longer is asked again on the way: timers beyond 2³¹ ms would fire at once. */
 const LONGEST_WAIT_MS = 3_600_000
 /** Between asking again after a lost answer. */
@@ -162,7 +166,8 @@ export class Controller {
         if (error instanceof Refused) await this.#tell(key, error, cause)
         const failures = (this.#failures.get(key) ?? 0) + 1
         this.#failures.set(key, failures)
-        this.#later(key, Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16)), cause)
+        const longest = error instanceof Refused && error.status.reason === NO_ROOM ? NO_ROOM_RETRY_MS : LAST_RETRY_MS
+        this.#later(key, Math.min(longest, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16)), cause)
       }
     } finally {
       this.#busy.delete(key)
@@ -182,6 +187,8 @@ export class Controller {
     if (result.ok) return this.#views.of(ask.ref).waitFor(result.sequence)
     // Somebody else was faster: the newer state will be (or was) seen, and decided on.
     const { reason } = result.status
+    // What can't be told for want of room is no reason to leave the rest undone.
+    if (reason === NO_ROOM && resourceId(ask.ref) === NOTICES) return
     // Nothing new is wanted where everything goes.
     if (result.status.details?.causes?.some((detail) => detail.reason === 'NamespaceTerminating') === true) return
     if (reason === 'Conflict' || (reason === 'NotFound' && ask.verb !== 'create') || (reason === 'AlreadyExists' && ask.verb === 'create')) throw new Outrun(result.status.message ?? reason)

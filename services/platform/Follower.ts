@@ -35,6 +35,8 @@ export interface Source {
   verdict(error: unknown): 'again' | 'missing' | 'never'
   /** The source is gone for good. */
   readonly closed: boolean
+  /** False when it was not lost since the last time this was asked; true, once it is there again, when it was. */
+  reached?(): Promise<boolean>
 }
 
 export interface FollowerOptions {
@@ -96,7 +98,8 @@ class Follower implements Subscription {
         this.#missing = verdict === 'missing' ? this.#missing + 1 : 0
         if (this.#missing > TRIES) return this.#damaged('gone', { first: 1, last: this.#known?.last ?? 0 }, 'the stream is not there')
       }
-      if (!this.#closed) await sleep(clock, RETRY_MS)
+      // What was lost is asked anew as soon as it is back; anything else is given a moment.
+      if (!this.#closed && (await this.#source.reached?.()) !== true) await sleep(clock, RETRY_MS)
     }
     if (!this.#closed) this.#fail(new Error(`${this.#source.stream}: the connection to the log was closed`))
   }

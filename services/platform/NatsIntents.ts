@@ -4,9 +4,11 @@
  */
 import { headers as newHeaders, type NatsConnection } from '@nats-io/transport-node'
 import { ACT_AS, type Intent, type IntentResult, type Intents } from '#events/Intent.ts'
+import { ConnectionLost, untilLost, whenConnected } from './jetstream/link.ts'
 
 const TIMEOUT_MS = 10_000
 const TRIES = 3
+const NOBODY_MS = 250
 
 export interface NatsIntentsOptions {
   /** The NATS user: `scheduler`, `admin`, `node-<name>`. */
@@ -27,15 +29,24 @@ export class NatsIntents implements Intents {
     const { user, actAs } = this.#options
     const headers = newHeaders()
     if (actAs !== undefined) headers.set(ACT_AS, actAs)
-    for (let tries = 1; ; tries++) {
-      const body = JSON.stringify(tries === 1 ? intent : { ...intent, again: true })
+    const until = Date.now() + TIMEOUT_MS * TRIES
+    let asked = false
+    for (let tries = 1; ; ) {
+      if (!(await whenConnected(this.#connection, until - Date.now()))) throw new Error(`there is no connection to NATS to ask the API server on (intent.${user})`)
+      const body = JSON.stringify(asked ? { ...intent, again: true } : intent)
+      asked = true
       try {
-        const answer = await this.#connection.request(`intent.${user}`, body, { timeout: TIMEOUT_MS, headers })
+        const answer = await untilLost(this.#connection, () => this.#connection.request(`intent.${user}`, body, { timeout: TIMEOUT_MS, headers }))
         const [result] = answer.json<IntentResult[]>()
         if (result === undefined) throw new Error('the API server answered nothing')
         return result
       } catch (error) {
+        // An answer that died with its connection is asked for as soon as there is one.
+        if (error instanceof ConnectionLost && Date.now() < until) continue
         if (tries >= TRIES) throw new Error(`the API server does not answer on NATS (intent.${user}): ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+        tries += 1
+        // Nobody serves intents yet: the API server is back a moment after its log.
+        if (error instanceof Error && /no responders/i.test(error.message)) await new Promise((resolve) => setTimeout(resolve, NOBODY_MS))
       }
     }
   }

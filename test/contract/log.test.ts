@@ -2,7 +2,7 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { AppendUncertain, type Append, type Log, type LogEntry } from '#events/Log.ts'
+import { AppendUncertain, LogAway, type Append, type Log, type LogEntry } from '#events/Log.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
@@ -186,11 +186,20 @@ crash('a follower goes on without a gap, and what was acknowledged is there', as
     for (let n = 0; n < 30; n++) await log.append([append(`k${n}`, 'x', 0)])
     process.kill(own.server().pid, 'SIGKILL')
     await own.server().exited
-    await log.append([append('lost', 'x', 0)]).then(
+    // Sent before the loss was heard of, nobody knows; after it, nothing was sent.
+    await log.append([append('lost', 'x', 0)], 100).then(
       () => assert.unreachable('nothing can be acknowledged by a dead server'),
-      (error: unknown) => assert.instance(error, AppendUncertain)
+      (error: unknown) => assert.ok(error instanceof AppendUncertain || error instanceof LogAway)
     )
+    const began = performance.now()
+    await log.append([append('lost', 'x', 0)], 100).then(
+      () => assert.unreachable('nothing can be stored in a dead server'),
+      (error: unknown) => assert.instance(error, LogAway)
+    )
+    assert.ok(performance.now() - began < 1_000, 'it waited longer than it was told to')
+    const waiting = log.append([append('patient', 'x', 0)], 20_000)
     await own.restart()
+    assert.ok((await waiting).ok, 'what waits for the server is stored when it is back')
     const last = (await log.lastOn('ev.core.configmaps.default.k29'))?.sequence
     assert.is(last, 30)
     for (let n = 30; n < 60; n++) {

@@ -1,12 +1,16 @@
 /** The whole path, as a person tries it: real kubectl, real containers, real rules. */
 import { get } from 'node:http'
+import Docker from 'dockerode'
 import { execa } from 'execa'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { PAUSE_IMAGE } from '#ops/images/images.ts'
 import { startCluster, type TestCluster } from '../support/cluster.ts'
+import { commandLines } from '../support/processes.ts'
 
 const e2e = suite('a cluster, end to end')
 let cluster: TestCluster
+const docker = new Docker()
 
 const WEB = `
 apiVersion: v1
@@ -64,8 +68,9 @@ const fetchText = (url: string): Promise<string> =>
 
 const available = async (name = 'web'): Promise<number> => Number((await cluster.kubectl(['get', 'deploy', name, '-o', 'jsonpath={.status.availableReplicas}'])).out || 0)
 const pods = async (selector = 'app=web'): Promise<string[]> => (await cluster.ok('get', 'pods', '-l', selector, '-o', 'jsonpath={range .items[*]}{.metadata.name}{"\\n"}{end}')).split('\n').filter((name) => name !== '')
-const containers = async (name: string): Promise<string[]> =>
-  (await execa('docker', ['ps', '-q', '--no-trunc', '--filter', `label=io.reckon.instance=${cluster.config.instance}`, '--filter', `label=io.kubernetes.container.name=${name}`])).stdout.split('\n').filter((id) => id !== '').sort()
+const labelled = async (all: boolean, ...labels: readonly string[]): Promise<string[]> =>
+  (await docker.listContainers({ all, filters: { label: [`io.reckon.instance=${cluster.config.instance}`, ...labels] } })).map(({ Id }) => Id).sort()
+const containers = (name: string): Promise<string[]> => labelled(false, `io.kubernetes.container.name=${name}`)
 
 e2e.before(async () => {
   cluster = await startCluster()
@@ -109,7 +114,7 @@ e2e('a ConfigMap changed reaches the pods', async () => {
 })
 e2e('a container killed by hand comes back with its restart counted', async () => {
   const [first = ''] = await containers('web')
-  await execa('docker', ['kill', first])
+  await docker.getContainer(first).kill()
   await cluster.until('a restart is counted and all are available', async () => {
     const counts = (await cluster.ok('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].status.containerStatuses[0].restartCount}')).split(' ').map(Number)
     return counts.reduce((sum, count) => sum + count, 0) === 1 && (await available()) === 3
@@ -133,9 +138,11 @@ e2e('a bad rollout stops at its limits, and undo restores it', async () => {
 })
 e2e('killing the control plane and agent disturbs no container', async () => {
   const before = await containers('web')
-  process.kill(cluster.pid(), 'SIGKILL')
-  await cluster.until('it is gone', async () => cluster.pid() === 0)
+  const first = cluster.pid()
+  process.kill(first, 'SIGKILL')
+  await cluster.until('it is back, by itself', async () => cluster.pid() !== first && (await cluster.kubectl(['get', '--raw', '/readyz'])).out === 'ok')
   assert.equal(await containers('web'), before)
+  // Somebody who starts it all the same finds it running.
   await cluster.restart()
   await cluster.ok('scale', 'deploy/web', '--replicas=4')
   await cluster.until('the fourth is available', async () => (await available()) === 4)
@@ -156,13 +163,14 @@ e2e('the past can be read, not changed', async () => {
 })
 e2e('containers of others are never touched', async () => {
   const name = `bystander-${cluster.config.instance}`
-  await execa('docker', ['run', '-d', '--network', 'none', '--name', name, '--label', 'io.kubernetes.container.name=web', 'reckon/pause:1'])
+  const bystander = await docker.createContainer({ name, Image: PAUSE_IMAGE, Labels: { 'io.kubernetes.container.name': 'web' }, HostConfig: { NetworkMode: 'none' } })
+  await bystander.start()
   try {
     await cluster.ok('rollout', 'restart', 'deploy/web')
     await cluster.ok('rollout', 'status', 'deploy/web', '--timeout=60s')
-    assert.is((await execa('docker', ['inspect', '-f', '{{.State.Running}}', name])).stdout, 'true')
+    assert.is((await bystander.inspect()).State.Running, true)
   } finally {
-    await execa('docker', ['rm', '-f', name])
+    await bystander.remove({ force: true })
   }
 })
 e2e('a namespace takes everything in it along', async () => {
@@ -177,11 +185,10 @@ e2e('stopping leaves nothing behind, and starting brings the same cluster back',
   const uid = await cluster.ok('get', 'deploy', 'web', '-o', 'jsonpath={.metadata.uid}')
   const { down } = await import('#ops/up.ts')
   await down({ home: cluster.home, report: () => {} })
-  const left = await execa('docker', ['ps', '-aq', '--filter', `label=io.reckon.instance=${cluster.config.instance}`])
-  assert.is(left.stdout, '')
+  assert.equal(await labelled(true), [])
   assert.not.match((await execa('ip', ['-o', 'link'])).stdout, new RegExp(`rk${cluster.config.instance}`))
   assert.not.match((await execa('iptables-save')).stdout, new RegExp(cluster.config.instance))
-  assert.not.match((await execa('ps', ['-eo', 'args'])).stdout, new RegExp(`(nats-server|server.ts).*${cluster.home}`))
+  assert.not.match(commandLines().join('\n'), new RegExp(`(nats-server|server.ts|supervise.sh).*${cluster.home}`))
   await cluster.restart()
   assert.is(await cluster.ok('get', 'deploy', 'web', '-o', 'jsonpath={.metadata.uid}'), uid)
   await cluster.until('its pods run again', async () => (await available()) === 2, 90_000)

@@ -34,7 +34,7 @@ backups.after(() => folders.forEach((folder) => rmSync(folder, { recursive: true
 
 const ready = (plane: Plane): Promise<void> => plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
 const started = async (components = 'apiserver', at?: string): Promise<Plane> => {
-  const plane = await startPlane(components, {}, at)
+  const plane = await startPlane(components, {}, at === undefined ? {} : { home: at })
   await plane.start()
   await ready(plane)
   return plane

@@ -8,11 +8,14 @@ import { HostIptables } from '#services/platform/Iptables.ts'
 import { chainHash } from '#services/kube-proxy/chainHash.ts'
 import { KubeProxy } from '#services/kube-proxy/KubeProxy.ts'
 import { BridgeNetwork } from '#services/network/BridgeNetwork.ts'
+import { staticBusybox } from '#ops/setup/busybox.ts'
 import { NodeLab, podNetns } from '#test/support/netns.ts'
 import { service, ServiceSource, slice } from '#test/support/services.ts'
 
 const dns = suite('cluster DNS')
 
+/** The one the demo image is made from. */
+const busybox = await staticBusybox(() => {})
 const lab = new NodeLab()
 const iptables = new HostIptables(lab.netns)
 const network = new BridgeNetwork({ instance: lab.instance, nodePodCIDR: '10.97.0.0/24', podCIDR: '10.97.0.0/16', serviceCIDR: '10.98.0.0/16', folder: `${lab.folder}/network`, iptables, netns: lab.netns })
@@ -44,7 +47,7 @@ dns.after(async () => {
 })
 
 const lookUp = (name: string): Promise<string> =>
-  execa('nsenter', [`--net=${podNetns(pod)}`, 'busybox', 'nslookup', name, '10.98.0.10'], { reject: false }).then(({ stdout }) => stdout)
+  execa('nsenter', [`--net=${podNetns(pod)}`, busybox, 'nslookup', name, '10.98.0.10'], { reject: false }).then(({ stdout }) => stdout)
 
 dns('a Service by name', async () => assert.match(await lookUp('web.default.svc.cluster.local'), '10.98.0.20'))
 dns('an endpoint by name', async () => assert.match(await lookUp('db-0.db.default.svc.cluster.local'), '10.97.0.5'))

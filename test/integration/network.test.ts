@@ -5,10 +5,13 @@ import * as assert from 'uvu/assert'
 import { execa } from 'execa'
 import { HostIptables } from '#services/platform/Iptables.ts'
 import { BridgeNetwork } from '#services/network/BridgeNetwork.ts'
+import { staticBusybox } from '#ops/setup/busybox.ts'
 import { NodeLab, podNetns } from '#test/support/netns.ts'
 
 const network = suite('pod network')
 
+/** The one the demo image is made from. */
+const busybox = await staticBusybox(() => {})
 const lab = new NodeLab()
 const folder = `${lab.folder}/network`
 const agent = (nodePodCIDR = '10.97.0.0/24') =>
@@ -33,7 +36,7 @@ network('pods set up at the same time have different addresses and reach one ano
   const given = await Promise.all(pids.map((pid, n) => net.setup(target(`many-${n}`, pid))))
   assert.is(new Set(given.map(({ ip }) => ip)).size, 8)
   assert.equal(await addressIn(pids[3]!), [given[3]!.ip])
-  await execa('nsenter', [`--net=${podNetns(pids[0]!)}`, 'busybox', 'ping', '-c', '1', '-W', '2', given[7]!.ip])
+  await execa('nsenter', [`--net=${podNetns(pids[0]!)}`, busybox, 'ping', '-c', '1', '-W', '2', given[7]!.ip])
   await Promise.all(pids.map((_, n) => net.teardown(`many-${n}`)))
   assert.equal(await links(), [`rk${lab.instance}0`])
   assert.equal(readdirSync(`${folder}/pods`), [])

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { execa } from 'execa'
 import { readConfig, type ClusterConfig } from '#ops/home.ts'
-import { downloadDebianPackage } from '#ops/setup/apt.ts'
-import { CACHE, findProgram } from '#ops/setup/project.ts'
-import { down, runningCluster, up } from '#ops/up.ts'
+import { runningCluster } from '#ops/running.ts'
+import { down, up } from '#ops/up.ts'
+import { kubectls } from './kubectls.ts'
 
 export interface Answer {
   readonly code: number
@@ -34,7 +34,7 @@ export const startCluster = async (): Promise<TestCluster> => {
   const report = (): void => {}
   await up({ home, demo: false, report })
   const config = readConfig(home) as ClusterConfig
-  const program = findProgram('kubectl') ?? (await anyKubectl())
+  const program = (await kubectls()).at(-1)?.path as string
   const kubectl: TestCluster['kubectl'] = async (args, options = {}) => {
     const server = options.at === undefined ? [] : ['--server', `https://127.0.0.1:${config.apiPort}/at/${options.at}`]
     const done = await execa(options.program ?? program, [`--kubeconfig=${join(home, 'kubeconfig')}`, `--cache-dir=${join(home, 'kubectl-cache')}`, ...server, ...args], {
@@ -73,28 +73,4 @@ export const startCluster = async (): Promise<TestCluster> => {
 const logTail = (home: string): string => {
   const path = join(home, 'log/reckon.log')
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(-20).join('\n') : ''
-}
-
-const CLOUD_SDK = '/usr/lib/google-cloud-sdk/bin'
-
-/** The kubectls of this machine, by minor version; 1.36 is fetched from Debian when it is not here. */
-export const kubectls = async (): Promise<ReadonlyMap<string, string>> => {
-  const found = new Map<string, string>()
-  for (const version of ['1.27', '1.30', '1.32', '1.33']) if (existsSync(`${CLOUD_SDK}/kubectl.${version}`)) found.set(version, `${CLOUD_SDK}/kubectl.${version}`)
-  const onPath = findProgram('kubectl')
-  if (found.size === 0 && onPath !== undefined) found.set('PATH', onPath)
-  const folder = join(CACHE, 'kubectl-sid')
-  const newest = join(folder, 'usr/bin/kubectl')
-  // By suite: a machine may have a kubectl package of another origin with a higher version number.
-  if (!existsSync(newest)) await downloadDebianPackage({ name: 'kubectl/sid', into: folder, suite: 'sid' }).catch(() => {})
-  if (existsSync(newest)) found.set('1.36', newest)
-  return found
-}
-
-/** True when this machine has a kubectl; installs Debian's newest beside the project otherwise. */
-export const anyKubectl = async (): Promise<string> => {
-  const all = await kubectls()
-  const first = [...all.values()].at(-1)
-  if (first === undefined) throw new Error('there is no kubectl on this machine, and Debian\'s could not be fetched')
-  return first
 }

@@ -2,13 +2,16 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readlinkSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { execa } from 'execa'
 
 const PROBE = join(import.meta.dirname, 'probe.ts')
+
+const NETNS = '/run/netns'
+const isMounted = (folder: string): boolean => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').some((line) => line.split(' ')[4] === folder)
 
 export interface Probe {
   readonly results: string[]
@@ -23,11 +26,14 @@ export class NodeLab {
   readonly nodeIP = '198.18.0.2'
   readonly folder = mkdtempSync(join(tmpdir(), 'reckon-net-'))
   readonly #children: ChildProcess[] = []
+  /** ip(8) mounts its folder on itself with the first namespace, and leaves it so after the last. */
+  #ours = false
 
   get netns(): string {
     return `/run/netns/${this.node}`
   }
   async create(): Promise<void> {
+    this.#ours = !isMounted(NETNS)
     await execa('ip', ['-batch', '-'], {
       input: [
         `netns add ${this.node}`,
@@ -75,6 +81,10 @@ export class NodeLab {
   async remove(): Promise<void> {
     for (const { pid } of this.#children) if (pid !== undefined) await this.end(pid)
     for (const name of [this.node, this.outside]) await execa('ip', ['netns', 'delete', name], { reject: false })
+    if (this.#ours && isMounted(NETNS) && readdirSync(NETNS).length === 0) {
+      await execa('umount', [NETNS])
+      rmdirSync(NETNS)
+    }
     rmSync(this.folder, { recursive: true, force: true })
   }
 }

@@ -26,6 +26,8 @@ export interface Plane {
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answered>
   /** Starts the process; resolves when it answers, ready or not. */
   start(): Promise<void>
+  /** To the process: SIGSTOP and SIGCONT. */
+  signal(name: NodeJS.Signals): void
   /** The process, at once. */
   kill(): Promise<void>
   killNats(): Promise<void>
@@ -36,15 +38,22 @@ export interface Plane {
   remove(): Promise<void>
 }
 
-const newHome = async (): Promise<string> => {
-  const home = mkdtempSync(join(tmpdir(), 'reckon-plane-'))
-  writeSecret(join(home, 'config.json'), JSON.stringify({ ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort() }))
+export interface PlaneOptions {
+  /** Where the home is made; the folder for temporary files by default. */
+  readonly folder?: string
+  readonly config?: Partial<ClusterConfig>
+  /** One that is there already, which goes away with the plane all the same. */
+  readonly home?: string
+}
+
+const newHome = async ({ folder = tmpdir(), config = {} }: PlaneOptions): Promise<string> => {
+  const home = mkdtempSync(join(folder, 'reckon-plane-'))
+  writeSecret(join(home, 'config.json'), JSON.stringify({ ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort(), ...config }))
   return home
 }
 
-/** `at`: a home that is there already, which goes away with the plane all the same. */
-export const startPlane = async (components = 'apiserver', env: Readonly<Record<string, string>> = {}, at?: string): Promise<Plane> => {
-  const home = at ?? (await newHome())
+export const startPlane = async (components = 'apiserver', env: Readonly<Record<string, string>> = {}, options: PlaneOptions = {}): Promise<Plane> => {
+  const home = options.home ?? (await newHome(options))
   const config = readConfig(home) as ClusterConfig
   await ensurePki(home, config)
   const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((name) => readFileSync(pkiFile(home, name))) as [Buffer, Buffer, Buffer]
@@ -55,7 +64,7 @@ export const startPlane = async (components = 'apiserver', env: Readonly<Record<
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
       const made = request(
-        { host: '127.0.0.1', port: config.apiPort, agent, method, path, timeout: 30_000, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }), ...headers } },
+        { host: '127.0.0.1', port: config.apiPort, agent, method, path, timeout: 45_000, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }), ...headers } },
         (response) => {
           let answer = ''
           response.setEncoding('utf8')
@@ -94,6 +103,7 @@ export const startPlane = async (components = 'apiserver', env: Readonly<Record<
       for (const stream of [process_.stdout, process_.stderr]) stream?.on('data', (chunk: Buffer) => (output += chunk.toString()))
       await until('the API server answers', async () => (await call('GET', '/readyz')).status > 0, 60_000)
     },
+    signal: (name) => void process_?.kill(name),
     kill: () => kill(),
     killNats: async () => {
       const running = runningServer(home)

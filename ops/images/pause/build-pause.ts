@@ -3,6 +3,7 @@
  * Run it after a change to a .S file: `node_modules/.bin/node ops/images/pause/build-pause.ts`.
  */
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,6 +34,9 @@ export const assemble = (architecture: Architecture): Buffer | undefined => {
   return undefined
 }
 
+/** Of the source an architecture's code was assembled from: says without an assembler that the code is up to date. */
+export const sourceDigest = (architecture: Architecture): string => createHash('sha256').update(readFileSync(join(import.meta.dirname, SOURCES[architecture].source))).digest('hex')
+
 const runs = (command: string): boolean => {
   try {
     execFileSync(command, ['--version'], { stdio: 'ignore' })
@@ -43,15 +47,16 @@ const runs = (command: string): boolean => {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const lines = ARCHITECTURES.map((architecture) => {
+  const codes = ARCHITECTURES.map((architecture) => {
     const code = assemble(architecture)
     if (code === undefined) throw new Error(`no assembler for ${architecture}: install binutils for it`)
     return `  ${architecture}: '${code.toString('base64')}'`
   })
+  const digests = ARCHITECTURES.map((architecture) => `  ${architecture}: '${sourceDigest(architecture)}'`)
+  const table = (name: string, lines: readonly string[]): string => `export const ${name}: Readonly<Record<Architecture, string>> = {\n${lines.join(',\n')}\n}\n`
   writeFileSync(
     join(import.meta.dirname, 'pause.gen.ts'),
-    `/** Written by build-pause.ts from pause.S and pause-arm64.S: the code bytes of the pause program, base64. */\n` +
-      `import type { Architecture } from './elf.ts'\n\n` +
-      `export const PAUSE_CODE: Readonly<Record<Architecture, string>> = {\n${lines.join(',\n')}\n}\n`
+    `/** Written by build-pause.ts from pause.S and pause-arm64.S: the code bytes of the pause program, base64, and their sources' SHA-256. */\n` +
+      `import type { Architecture } from './elf.ts'\n\n${table('PAUSE_CODE', codes)}\n${table('PAUSE_SOURCE', digests)}`
   )
 }

@@ -24,6 +24,7 @@ import { momentOf, pastIsReadOnly, pastReader, presentReader, Versions, type Pas
 import { getObject, listObjects, selectionOf, waitForVersion } from '../verbs/read.ts'
 import { Fanout } from '../verbs/watch.ts'
 import type { ApiDeps } from './deps.ts'
+import { healthAnswer, ONLY_PING } from './health.ts'
 import { parseTarget, type ResourcePath, type Target } from './paths.ts'
 import { listText, objectText, representationOf } from './representation.ts'
 import { sendJson, sendRefusal, sendText, statusOf } from './respond.ts'
@@ -125,18 +126,15 @@ export class ApiServer {
     if (request.method === 'POST' && resource.name !== '' && resource.subresource === '') throw methodNotAllowed()
     return write(this.#deps, request, response, { kind, path: resource, query: target.query, user })
   }
-  async #other(request: IncomingMessage, response: ServerResponse, { path, moment }: Target, user: UserInfo): Promise<void> {
+  async #other(request: IncomingMessage, response: ServerResponse, { path, moment, query }: Target, user: UserInfo): Promise<void> {
     if (request.method !== 'GET' && request.method !== 'HEAD') throw moment === undefined ? methodNotAllowed() : pastIsReadOnly(moment)
     const { allowed } = authorize(this.#deps.views, user, { verb: 'get', group: '', resource: '', subresource: '', namespace: '', name: '', path })
     if (!allowed) throw new Refusal(403, 'Forbidden', `forbidden: User "${user.username}" cannot get path "${path}"`, {})
     if (path === '/version') return sendJson(request, response, 200, VERSION_INFO)
-    if (/^\/(healthz|livez|readyz)(\/|$)/.test(path)) {
-      const verbose = (request.url ?? '').includes('verbose')
-      return sendText(request, response, 200, verbose ? `[+]ping ok\n[+]log ok\n${path.slice(1)} check passed\n` : 'ok', { 'content-type': 'text/plain; charset=utf-8' })
-    }
+    const health = await healthAnswer(this.#deps.health ?? ONLY_PING, path, query)
+    if (health !== undefined) return sendText(request, response, health.code, health.text, health.headers)
     const accept = request.headers.accept ?? ''
     const ifNoneMatch = request.headers['if-none-match']
-    const query = new URLSearchParams((request.url ?? '').split('?')[1] ?? '')
     const hash = query.get('hash')
     const found =
       this.#discovery.answer({ path, accept, ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<Discovery['answer']>[0]) ??

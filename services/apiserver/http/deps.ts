@@ -7,6 +7,7 @@ import type { Views } from '../../platform/View.ts'
 import type { Decider } from '../Decider.ts'
 import type { SigningKeys } from '../nodes/SigningKeys.ts'
 import type { Tokens } from '../nodes/Tokens.ts'
+import type { Health } from './health.ts'
 
 export interface ApiDeps {
   readonly decider: Decider
@@ -19,4 +20,6 @@ export interface ApiDeps {
   /** `host:port`, as clients reach it. */
   readonly address: string
   readonly onError: (error: unknown) => void
+  /** What `/livez`, `/readyz` and `/healthz` ask; absent: nothing but whether the server answers. */
+  readonly health?: Health
 }

@@ -11,13 +11,17 @@ import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, t
 import { baseSubjectOf, BASE } from '#events/Subject.ts'
 import { systemClock } from '../Clock.ts'
 import { followSource } from '../Follower.ts'
+import type { Appends } from './Appends.ts'
 import { ownConsumers, type Consumers } from './consumers.ts'
-import { onDisconnect } from './disconnect.ts'
 import { entryOfBase, entryOfStored } from './entry.ts'
 import { jetStreamSource } from './follow.ts'
+import { ConnectionLost, untilLost, whenConnected } from './link.ts'
 import { fetchBatch, readRange } from './read.ts'
 
 const ACK_TIMEOUT_MS = 5_000
+/** What a reader waits for a connection in all, and how often it asks a server that is there and does not answer. */
+const READ_MS = 10_000
+const READ_TRIES = 4
 /** "wrong last sequence", with and (from a replicated stream) without the number. */
 const WRONG_LAST_SEQUENCE = new Set([10071, 10164])
 /** "insufficient resources", "insufficient storage resources available". */
@@ -41,6 +45,8 @@ export interface JetStreamLogOptions {
   readonly filter?: string
   /** False for streams that drop inner messages (one per subject), and for followers of a part. */
   readonly gapless?: boolean
+  /** Told what becomes of each append. */
+  readonly appends?: Appends
 }
 
 export class JetStreamLog implements Log {
@@ -48,22 +54,25 @@ export class JetStreamLog implements Log {
   readonly #connection: NatsConnection
   readonly #consumers: Consumers
   readonly #gapless: boolean
+  readonly #appends: Appends | undefined
   #manager: Promise<JetStreamManager> | undefined
 
-  constructor(connection: NatsConnection, stream: string, { consumers, filter, gapless }: JetStreamLogOptions = {}) {
+  constructor(connection: NatsConnection, stream: string, { consumers, filter, gapless, appends }: JetStreamLogOptions = {}) {
     this.stream = stream
     this.#connection = connection
     this.#consumers = consumers ?? ownConsumers(connection, { stream, ...(filter === undefined ? {} : { filters: [filter] }) })
     this.#gapless = gapless !== false && filter === undefined
+    this.#appends = appends
   }
   #jsm(): Promise<JetStreamManager> {
     this.#manager ??= jetstreamManager(this.#connection, { checkAPI: false })
     return this.#manager
   }
-  async append(appends: readonly Append[]): Promise<AppendResult> {
+  async append(appends: readonly Append[], waitMs = ACK_TIMEOUT_MS): Promise<AppendResult> {
     const batch = appends.length > 1 ? nuid.next() : undefined
     // What can't be said on the wire is wrong for good: it is found before anything is sent.
     const messages = appends.map((append, at) => ({ subject: append.subject, data: encoder.encode(append.text), headers: this.#headers(append, batch, at, at === appends.length - 1) }))
+    if (!(await whenConnected(this.#connection, waitMs))) throw new LogAway(`${this.stream}: there is no connection to the log; nothing was stored`)
     let answer: Msg | undefined
     for (const [at, { subject, data, headers }] of messages.entries()) {
       // The client library's batch helper drops expectations and swallows refusals, so the protocol (ADR-50) is spoken here.
@@ -75,6 +84,7 @@ export class JetStreamLog implements Log {
       const refused = this.#refused(answer)
       if (refused !== undefined) return refused
     }
+    this.#appends?.note('stored')
     const last = (answer as Msg).json<PubAck>().seq as number
     return { ok: true, first: last - appends.length + 1, last }
   }
@@ -95,16 +105,11 @@ export class JetStreamLog implements Log {
   }
   /** An acknowledgement that was on its way when the connection broke will not come: it is not waited for. */
   async #acknowledged(subject: string, data: Uint8Array, headers: MsgHdrs): Promise<Msg> {
-    let broken = (): void => {}
-    const lost = new Promise<never>((_, reject) => {
-      broken = onDisconnect(this.#connection, () => reject(new Error('the connection was lost')))
-    })
     try {
-      return await Promise.race([this.#connection.request(subject, data, { headers, timeout: ACK_TIMEOUT_MS }), lost])
+      return await untilLost(this.#connection, () => this.#connection.request(subject, data, { headers, timeout: ACK_TIMEOUT_MS }))
     } catch (error) {
+      if (!(error instanceof ConnectionLost)) this.#appends?.note('unanswered')
       throw new AppendUncertain(`${this.stream}: no acknowledgement (${error instanceof Error ? error.message : String(error)})`, { cause: error })
-    } finally {
-      broken()
     }
   }
   #refused(answer: Msg): AppendResult | undefined {
@@ -113,6 +118,7 @@ export class JetStreamLog implements Log {
     if (error === undefined) return undefined
     if (!WRONG_LAST_SEQUENCE.has(error.err_code)) {
       const why = FULL.has(error.err_code) || NO_ROOM.test(error.description) ? 'full' : error.err_code === TOO_LARGE ? 'too-large' : 'other'
+      if (why === 'full') this.#appends?.note('full')
       throw new LogRefused(`${this.stream} refused the write: ${error.description} (${error.err_code})`, why)
     }
     const lastSequence = /wrong last sequence: (\d+)/.exec(error.description)?.[1]
@@ -123,7 +129,7 @@ export class JetStreamLog implements Log {
   }
   async get(sequence: number, subject?: string): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
-    const found = await orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence }))
+    const found = await this.#orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence }))
     if (found !== null) return entryOfStored(found)
     if (this.stream !== 'EVENTS') return undefined
     const kept = subject === undefined ? await this.#search(jsm, sequence) : await this.#keptOn(jsm, subject)
@@ -131,14 +137,14 @@ export class JetStreamLog implements Log {
   }
   /** The version an object had at the floor of history, when its older ones were compacted. */
   async #keptOn(jsm: JetStreamManager, subject: string): Promise<LogEntry | undefined> {
-    const found = await orNothing(() => jsm.direct.getMessage(BASE, { last_by_subj: baseSubjectOf(subject) }))
+    const found = await this.#orNothing(() => jsm.direct.getMessage(BASE, { last_by_subj: baseSubjectOf(subject) }))
     return found === null ? undefined : entryOfBase(entryOfStored(found))
   }
   /** The same by its place: kept versions stand in the order of their sequences. */
   async #search(jsm: JetStreamManager, sequence: number): Promise<LogEntry | undefined> {
     /** The first at or behind a place. */
     const at = async (place: number): Promise<{ readonly place: number; readonly entry: LogEntry } | undefined> => {
-      const found = await orNothing(() => jsm.direct.getMessage(BASE, { seq: place, next_by_subj: 'base.>' }))
+      const found = await this.#orNothing(() => jsm.direct.getMessage(BASE, { seq: place, next_by_subj: 'base.>' }))
       return found === null ? undefined : { place: found.seq, entry: entryOfBase(entryOfStored(found)) }
     }
     let low = 1
@@ -158,17 +164,17 @@ export class JetStreamLog implements Log {
     const { from, to, filter } = range
     const { first, floor } = this.stream === 'EVENTS' ? await this.state() : { first: 1, floor: 0 }
     if (from <= floor && from < first) {
-      const kept = readRange({ from: 1, to: Number.MAX_SAFE_INTEGER }, (place) => again(() => fetchBatch(jsm, BASE, place, filter === undefined ? undefined : baseSubjectOf(filter))))
+      const kept = readRange({ from: 1, to: Number.MAX_SAFE_INTEGER }, (place) => this.#again(() => fetchBatch(jsm, BASE, place, filter === undefined ? undefined : baseSubjectOf(filter))))
       for await (const entries of kept) {
         const wanted = entries.map(entryOfBase).filter(({ sequence }) => sequence >= from && sequence <= to && sequence < first)
         if (wanted.length > 0) yield wanted
       }
     }
-    yield* readRange(range, (place) => again(() => fetchBatch(jsm, this.stream, place, filter)))
+    yield* readRange(range, (place) => this.#again(() => fetchBatch(jsm, this.stream, place, filter)))
   }
   async lastOn(subject: string, upTo?: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
-    const found = await orNothing(async () => {
+    const found = await this.#orNothing(async () => {
       if (upTo === undefined) return jsm.direct.getMessage(this.stream, { last_by_subj: subject })
       for await (const message of await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo })) return message
       return null
@@ -183,30 +189,33 @@ export class JetStreamLog implements Log {
   /** The stream's own metadata; for who may ask for it (`trusted` users). */
   async metadata(): Promise<Readonly<Record<string, string>>> {
     const jsm = await this.#jsm()
-    return (await again(() => jsm.streams.info(this.stream))).config.metadata ?? {}
+    return (await this.#again(() => jsm.streams.info(this.stream))).config.metadata ?? {}
   }
   state(): Promise<LogState> {
-    return again(() => this.#consumers.state())
+    return this.#again(() => this.#consumers.state())
   }
-}
-
-/** A question asked while the connection is being made again gets no answer; asked again, it does. */
-const READ_TRIES = 4
-const again = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
-  for (let tries = 1; ; tries++)
-    try {
-      return await ask()
-    } catch (error) {
-      if (!(error instanceof Error && /timeout|no responders|disconnect|closed/i.test(`${error.name} ${error.message}`))) throw error
-      if (tries >= READ_TRIES) throw new LogAway(`the log does not answer: ${error.message}`, { cause: error })
+  /** A question whose answer died with the connection is asked anew when there is one again: within READ_MS in all. */
+  async #again<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    const until = Date.now() + READ_MS
+    for (let tries = 1; ; ) {
+      if (!(await whenConnected(this.#connection, until - Date.now()))) throw new LogAway(`${this.stream}: there is no connection to the log`)
+      try {
+        return await untilLost(this.#connection, ask)
+      } catch (error) {
+        if (error instanceof ConnectionLost) continue
+        // A server that has just begun may not answer yet, or be busy.
+        if (!(error instanceof Error && /timeout|no responders|disconnect|closed/i.test(`${error.name} ${error.message}`))) throw error
+        if (tries >= READ_TRIES) throw new LogAway(`${this.stream}: the log does not answer (${error.message})`, { cause: error })
+        tries += 1
+      }
     }
-}
-
-const orNothing = async <Found>(ask: () => Promise<Found | null>): Promise<Found | null> => {
-  try {
-    return await again(ask)
-  } catch (error) {
-    if (error instanceof Error && /not found|404/i.test(error.message)) return null
-    throw error
+  }
+  async #orNothing<Found>(ask: () => Promise<Found | null>): Promise<Found | null> {
+    try {
+      return await this.#again(ask)
+    } catch (error) {
+      if (error instanceof Error && /not found|404/i.test(error.message)) return null
+      throw error
+    }
   }
 }

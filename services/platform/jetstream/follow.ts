@@ -9,8 +9,8 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import type { LogEntry } from '#events/Log.ts'
 import type { Consumer, Source } from '../Follower.ts'
 import { readsBase, type Consumers } from './consumers.ts'
-import { onDisconnect } from './disconnect.ts'
 import { entryOfBase, plainHeaders } from './entry.ts'
+import { isConnected, onDisconnect, untilLost, whenConnected } from './link.ts'
 
 /**
  * What may be on its way at once. Counting messages instead loses: some hundred large ones exceed what the server holds
@@ -18,6 +18,8 @@ import { entryOfBase, plainHeaders } from './entry.ts'
  */
 const OUTSTANDING_BYTES = 16 * 1024 * 1024
 const STREAM_NOT_FOUND = 10059
+/** Without a connection nothing is tried; now and then it is looked at whether anybody still wants to follow. */
+const WAIT_MS = 60_000
 
 const decoder = new TextDecoder()
 
@@ -32,45 +34,58 @@ const entryOf = (message: JsMsg): LogEntry => ({
 /** Of a consumer's notices, those after which nothing comes any more. */
 const ENDINGS: ReadonlySet<string> = new Set(['heartbeats_missed', 'consumer_deleted', 'consumer_not_found', 'stream_not_found', 'no_responders'])
 
-export const jetStreamSource = (connection: NatsConnection, stream: string, consumers: Consumers): Source => ({
-  stream,
-  get closed() {
-    return connection.isClosed()
-  },
-  verdict: (error) => {
-    if (error instanceof Error && /permissions violation/i.test(error.message)) return 'never'
-    return error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND ? 'missing' : 'again'
-  },
-  open: async (from): Promise<Consumer> => {
-    const { info, state } = await consumers.open(from)
-    const kept = readsBase(info)
-    let messages: ConsumerMessages | undefined
-    let closed = false
-    let heard = (): void => {}
-    return {
-      state,
-      pending: info.num_pending,
-      kept,
-      run: (onDelivery, onEnd) => {
-        // The consumer lives in the server's memory: after a loss it may be gone, and the stream not what it was.
-        heard = onDisconnect(connection, onEnd)
-        const callback = (message: JsMsg): void => onDelivery({ entry: kept ? entryOfBase(entryOf(message)) : entryOf(message), count: message.info.deliverySequence, pending: message.info.pending })
-        jetstream(connection)
-          .consumers.getConsumerFromInfo(info)
-          .consume({ max_bytes: OUTSTANDING_BYTES, callback })
-          .then(async (started) => {
-            messages = started
-            if (closed) return void (await started.close())
-            for await (const notice of started.status()) if (ENDINGS.has(notice.type)) break
-          })
-          .then(onEnd, onEnd)
-      },
-      close: async () => {
-        closed = true
-        heard()
-        await messages?.close().catch(() => {})
-        void consumers.end(info)
+export const jetStreamSource = (connection: NatsConnection, stream: string, consumers: Consumers): Source => {
+  let lost = false
+  let listening = (): void => {}
+  return {
+    stream,
+    get closed() {
+      return connection.isClosed()
+    },
+    reached: async () => {
+      if (!lost && isConnected(connection)) return false
+      lost = false
+      await whenConnected(connection, WAIT_MS)
+      return true
+    },
+    verdict: (error) => {
+      if (error instanceof Error && /permissions violation/i.test(error.message)) return 'never'
+      return error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND ? 'missing' : 'again'
+    },
+    open: async (from): Promise<Consumer> => {
+      listening()
+      listening = onDisconnect(connection, () => (lost = true))
+      const { info, state } = await untilLost(connection, () => consumers.open(from))
+      const kept = readsBase(info)
+      let messages: ConsumerMessages | undefined
+      let closed = false
+      let heard = (): void => {}
+      return {
+        state,
+        pending: info.num_pending,
+        kept,
+        run: (onDelivery, onEnd) => {
+          // The consumer lives in the server's memory: after a loss it may be gone, and the stream not what it was.
+          heard = onDisconnect(connection, onEnd)
+          const callback = (message: JsMsg): void => onDelivery({ entry: kept ? entryOfBase(entryOf(message)) : entryOf(message), count: message.info.deliverySequence, pending: message.info.pending })
+          jetstream(connection)
+            .consumers.getConsumerFromInfo(info)
+            .consume({ max_bytes: OUTSTANDING_BYTES, callback })
+            .then(async (started) => {
+              messages = started
+              if (closed) return void (await started.close())
+              for await (const notice of started.status()) if (ENDINGS.has(notice.type)) break
+            })
+            .then(onEnd, onEnd)
+        },
+        close: async () => {
+          closed = true
+          heard()
+          await messages?.close().catch(() => {})
+          // A server that is gone has forgotten it.
+          if (isConnected(connection)) void consumers.end(info)
+        }
       }
     }
   }
-})
+}

@@ -143,7 +143,12 @@ export class FileLedger implements Ledger {
   }
   mark(place: Place): void {
     this.#marks.push(place)
-    writeSync(this.#marksFile, pack(this.#marks.length, place))
+    try {
+      writeSync(this.#marksFile, pack(this.#marks.length, place))
+    } catch (error) {
+      // One mark less on a full disk only makes a later search coarser; the head, which counts, is written in place.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    }
   }
   floors(): readonly Floor[] {
     return readFloors(this.#folder, this.stream)

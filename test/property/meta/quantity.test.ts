@@ -16,9 +16,13 @@ quantity('are canonical after one formatting, and mean the same', () => {
   fc.assert(
     fc.property(amount, (text) => {
       const once = canonicalQuantity(text)
-      assert.is(canonicalQuantity(once), once)
+      const twice = canonicalQuantity(once)
+      // As upstream: bytes that 1024 does not divide are written bare (1.953125Ki is 2000), and a bare number reads as decimal (2k).
+      if (!(text.endsWith('i') && /\d$/.test(once))) assert.is(twice, once)
+      assert.is(canonicalQuantity(twice), twice)
       assert.is(nano(once), nano(text))
-    })
+    }),
+    { examples: [['-416562.5Ki'], ['1.953125Ki'], ['1500Ki']] }
   )
 })
 quantity('have a canonical form without a fraction', () => {

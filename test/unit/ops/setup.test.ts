@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { atLeast } from '#ops/nats/binary.ts'
-import { mirrorAmong } from '#ops/setup/apt.ts'
+import { mirrorAmong, parseRepositories } from '#ops/setup/apt.ts'
 import { undoRules } from '#ops/setup/docker-network.ts'
 import { countUvu } from '#test/run-file.ts'
 
@@ -20,8 +20,8 @@ setup('the mirror of the machine\'s own release is taken, never the security arc
     'http://security.example/debian-security/ bookworm main\n' +
     'http://mirror.example/debian/ bookworm-updates main\n' +
     'http://mirror.example/debian/ bookworm main\n'
-  assert.is(mirrorAmong(targets, 'bookworm'), 'http://mirror.example/debian')
-  assert.is(mirrorAmong('', 'bookworm'), undefined)
+  assert.is(mirrorAmong(parseRepositories(targets), 'bookworm'), 'http://mirror.example/debian')
+  assert.is(mirrorAmong(parseRepositories(''), 'bookworm'), undefined)
 })
 
 const BEFORE = `*filter

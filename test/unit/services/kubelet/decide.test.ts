@@ -184,6 +184,14 @@ says('what ended stays said when the container is removed', () => {
   assert.is(after.phase, 'Succeeded')
   assert.is(after.podIP, '10.0.0.2')
 })
+says('what ended stays said while an older container of it outlasts it', () => {
+  const meta = { deletionTimestamp: '2026-01-01T00:10:20Z' }
+  const killed = ended('main', 137, { attempt: 1 })
+  const before = status({ meta, observed: [seen(''), killed, ended('main', 0, { attempt: 2 })] })
+  const during = status({ meta, observed: [seen(''), killed], previous: before })
+  assert.is(during.containerStatuses?.[0]?.restartCount, 2)
+  assert.is(status({ meta, tornDown: true, previous: during, ip: '' }).phase, 'Succeeded')
+})
 says('a condition keeps its time while it stays', () => {
   const first = status({ observed: [seen(''), seen('main')] })
   const second = status({ observed: [seen(''), ended('main', 1)], previous: first })

@@ -1,28 +1,16 @@
-/** Real kubectl binaries against the discovery and OpenAPI documents; those not installed are left out. */
-import { execFile, execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+/** Real kubectls, every version to be had, against the discovery and OpenAPI documents. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { OpenApi } from '#services/apiserver/openapi/OpenApi.ts'
+import { kubectls } from '#test/support/kubectls.ts'
 import { builtInKinds } from '#test/unit/services/apiserver/discovery/kinds.ts'
 import { serveSchema, type SchemaServer } from './server.ts'
 
-/** RECKON_TEST_KUBECTL: binaries to try, colon-separated; otherwise those of a Google Cloud SDK and the one in PATH. */
-function binaries(): string[] {
-  const given = process.env['RECKON_TEST_KUBECTL']
-  if (given !== undefined) return given.split(':')
-  const sdk = '/usr/lib/google-cloud-sdk/bin'
-  const found = ['1.27', '1.28', '1.29', '1.30', '1.31', '1.32', '1.33'].map((version) => join(sdk, `kubectl.${version}`)).filter((file) => existsSync(file))
-  try {
-    found.push(execFileSync('sh', ['-c', 'command -v kubectl'], { encoding: 'utf8' }).trim())
-  } catch {
-    // No kubectl in PATH: the others will do.
-  }
-  return [...new Set(found)]
-}
-
+const versions = await kubectls()
 const openapi = new OpenApi(builtInKinds, 'v1.33.0')
 const folder = mkdtempSync(join(tmpdir(), 'reckon-kubectl-'))
 const manifest = join(folder, 'web.yaml')
@@ -67,7 +55,7 @@ function kubectlWith(binary: string): (...args: string[]) => Promise<Outcome> {
     })
 }
 
-/** What every client does first; runs where no kubectl is installed, too. */
+/** What every client does first. */
 const plain = suite('over http')
 plain.before(start)
 plain.after(() => server.close())
@@ -87,9 +75,9 @@ plain('leads from discovery to a document', async () => {
 
 plain.run()
 
-for (const binary of binaries()) {
-  const test = suite(binary)
-  const kubectl = kubectlWith(binary)
+for (const { version, minor, path } of versions) {
+  const test = suite(`kubectl ${version}`)
+  const kubectl = kubectlWith(path)
   test.before(start)
   test.after(() => server.close())
 
@@ -104,19 +92,16 @@ for (const binary of binaries()) {
   })
 
   test('explains fields', async () => {
-    // Up to 1.28 explain reads OpenAPI v2 unless told otherwise.
-    const minor = Number(/Minor:"(\d+)"|v1\.(\d+)\./.exec((await kubectl('version', '--client')).stdout)?.slice(1).find((each) => each !== undefined))
-    const env = minor < 27 ? [] : ['--output=plaintext']
-    const strategy = await kubectl('explain', 'deployment.spec.strategy', ...env)
+    const strategy = await kubectl('explain', 'deployment.spec.strategy', '--output=plaintext')
     assert.is(strategy.code, 0, strategy.stderr)
     assert.match(strategy.stdout, /rollingUpdate\s+<RollingUpdateDeployment>/)
     assert.match(strategy.stdout, /DESCRIPTION:\s+\S/)
-    const pod = await kubectl('explain', 'pod', '--recursive', ...env)
+    const pod = await kubectl('explain', 'pod', '--recursive', '--output=plaintext')
     assert.is(pod.code, 0, pod.stderr)
     assert.match(pod.stdout, /containers\t<\[\]Container> -required-/)
     assert.match(pod.stdout, /limits\t<map\[string\]Quantity>/)
     assert.match(pod.stdout, /containerPort\t<integer> -required-/)
-    const port = await kubectl('explain', 'service.spec.ports.targetPort', ...env)
+    const port = await kubectl('explain', 'service.spec.ports.targetPort', '--output=plaintext')
     assert.match(port.stdout, /IntOrString/)
   })
 
@@ -158,7 +143,6 @@ for (const binary of binaries()) {
     assert.is(made.code, 0, made.stderr)
     assert.is((JSON.parse(made.stdout) as { spec: { replicas: number } }).spec.replicas, 2)
     const post = server.requests.find((request) => request.method === 'POST')
-    const minor = Number(/1\.(\d+)/.exec(binary)?.[1])
     if (minor >= 32) assert.is(post?.contentType, 'application/vnd.kubernetes.protobuf')
     const review = await kubectl('auth', 'can-i', 'get', 'pods')
     assert.is(review.stdout, 'no\n')

@@ -1,0 +1,47 @@
+/**
+ * Which writes are refused while the log's disk is short of room, and in which words. Plain.
+ *
+ * An event holds the whole object, so every write takes room, deletions too; none gives any back. What is let through last is
+ * what makes the cluster write less from then on (deletions, evictions), what its nodes can't do without (leases, status,
+ * bindings), and what takes traffic away from where nobody answers any more (endpoints).
+ */
+import type { Intent, UserInfo } from '#events/Intent.ts'
+import type { ResourceRef } from '#events/Key.ts'
+import { resourceId } from '#events/Key.ts'
+import { insufficientStorage, type Refusal } from '#events/Refusal.ts'
+import { atLeast, type Room } from '#services/platform/disk/decide.ts'
+
+export interface Shortage {
+  readonly room: Room
+  /** What is short: `wordsOf`. */
+  readonly words: string
+}
+
+/** What the write would do to its object. */
+export interface Growth {
+  /** Bytes of the object's text before, 0 for one that is made, and after. */
+  readonly before: number
+  readonly after: number
+  /** Somebody has asked for its deletion already. */
+  readonly going: boolean
+}
+
+/** A change may make an object larger by so much: a condition, a label, the note of who changed it. */
+const GROWTH = 1_024
+const API_SERVER = 'system:apiserver'
+const id = (group: string, resource: string): string => resourceId({ group, resource } as ResourceRef)
+const VITAL_KINDS: ReadonlySet<string> = new Set([id('', 'nodes'), id('coordination.k8s.io', 'leases'), id('', 'endpoints'), id('discovery.k8s.io', 'endpointslices')])
+const VITAL_PARTS: ReadonlySet<string> = new Set(['status', 'binding', 'eviction', 'finalize'])
+const NOTICES = id('', 'events')
+
+const isVital = ({ verb, ref, subresource = '' }: Intent, user: UserInfo, { going }: Growth): boolean =>
+  verb === 'delete' || going || VITAL_PARTS.has(subresource) || VITAL_KINDS.has(resourceId(ref)) || user.username === API_SERVER
+
+/** The refusal of a write that can't be afforded now; undefined for one that can. */
+export const refusalFor = ({ room, words }: Shortage, intent: Intent, user: UserInfo, growth: Growth): Refusal | undefined => {
+  const refusal = (): Refusal => insufficientStorage(`${words}. Free space on it (see \`reckon status\`), and this goes on by itself`)
+  if (room === 'none') return refusal()
+  if (!atLeast(room, 'no-creates') || isVital(intent, user, growth)) return undefined
+  if (room === 'deletes-only' || resourceId(intent.ref) === NOTICES) return refusal()
+  return growth.before === 0 || growth.after > growth.before + GROWTH ? refusal() : undefined
+}

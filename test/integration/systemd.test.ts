@@ -1,0 +1,96 @@
+/** A real systemd keeps the control plane running: installed with `up`, restarted after kill -9, gone with `down`, nats-server untouched. */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { findProgram, PROJECT, run } from '#ops/setup/project.ts'
+import type { SupervisorState } from '#ops/supervise/decide.ts'
+import { renderUnit, unitName } from '#ops/supervise/unit.ts'
+import { startPlane } from '../support/plane.ts'
+import { bootSystemd, type Systemd } from '../support/systemd.ts'
+
+const systemd = suite('systemd')
+
+const unit = (version: number): string =>
+  renderUnit({ home: '/var/lib/a home/100%', instance: 'abcde', command: [process.execPath, '/x/server.ts', '--home', '/var/lib/a home/100%'], directory: tmpdir(), log: '/var/log/reckon.log', onEnd: ['/bin/sh', '/x/ended.sh', '/x/$y'], environment: { RECKON_HOME: '/var/lib/a home/100%', PATH: '/usr/bin' }, version })
+
+if (findProgram('systemd-analyze') === undefined) console.log('there is no systemd-analyze here: the unit is not checked by it')
+else
+  systemd('the unit is one that systemd takes, without a word', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'reckon-unit-'))
+    try {
+      const version = Number(/systemd (\d+)/.exec(await run('systemd-analyze', ['--version']))?.[1])
+      writeFileSync(join(folder, unitName('abcde')), unit(version))
+      // It says what it does not know on its standard error, and is content all the same.
+      assert.is((await run('sh', ['-c', `systemd-analyze verify --man=no '${join(folder, unitName('abcde'))}' 2>&1`])).trim(), '')
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
+interface State {
+  readonly supervisor?: SupervisorState
+  readonly cluster?: number
+  readonly nats?: number
+}
+
+const plane = await startPlane()
+let init: Systemd | undefined
+let reason = ''
+await bootSystemd(PROJECT, plane.home).then(
+  (booted) => (init = booted),
+  (error: Error) => (reason = error.message)
+)
+
+if (init === undefined) {
+  console.log(`systemd is not tried here: ${reason}`)
+  await plane.remove()
+} else {
+  const inside = init
+  const ask = async (what: string): Promise<State> => {
+    const { code, out } = await inside.run(process.execPath, join(import.meta.dirname, '../support/supervised.ts'), what, plane.home)
+    assert.is(code, 0, out)
+    return JSON.parse(out.trim().split('\n').at(-1) as string) as State
+  }
+  const isReady = async (): Promise<boolean> => (await plane.call('GET', '/readyz')).status === 200
+
+  systemd.after(async () => {
+    await inside.stop()
+    rmSync(plane.home, { recursive: true, force: true })
+  })
+  systemd('the control plane is a unit that comes back, and nats-server lives on', async () => {
+    await ask('start')
+    await plane.until('it is ready', isReady, 60_000)
+    const first = await ask('state')
+    assert.is(first.supervisor?.kind, 'systemd')
+    assert.is(first.supervisor?.name, unitName(plane.config.instance))
+    assert.is(first.supervisor?.restarts, 0)
+    assert.match((await inside.run('systemctl', 'is-enabled', unitName(plane.config.instance))).out, 'enabled')
+    let before = first
+    for (let round = 1; round <= 3; round++) {
+      await ask('kill')
+      const began = performance.now()
+      await plane.until('it is back', async () => (await isReady()) && (await ask('state')).cluster !== before.cluster, 30_000)
+      assert.ok(performance.now() - began < 15_000)
+      const now = await ask('state')
+      assert.is(now.nats, first.nats, 'nats-server was restarted with the control plane')
+      assert.is(now.supervisor?.restarts, round)
+      assert.is(now.supervisor?.lastReason, 'was killed (KILL)')
+      before = now
+    }
+    // A restart by a person, too.
+    assert.is((await inside.run('systemctl', 'restart', unitName(plane.config.instance))).code, 0)
+    await plane.until('it is back', async () => (await isReady()) && (await ask('state')).cluster !== before.cluster, 30_000)
+    assert.is((await ask('state')).nats, first.nats)
+  })
+  systemd('stopping removes the unit', async () => {
+    const { supervisor, cluster } = await ask('stop')
+    assert.is(supervisor, undefined)
+    assert.is(cluster, undefined)
+    assert.is((await inside.run('test', '-e', `/etc/systemd/system/${unitName(plane.config.instance)}`)).code, 1)
+    assert.match((await inside.run('systemctl', 'list-units', '--all', '--no-legend', 'reckon-*')).out.trim(), /^$/)
+    assert.not(existsSync(`/etc/systemd/system/${unitName(plane.config.instance)}`), 'the machine itself was touched')
+  })
+}
+systemd.run()

@@ -1,0 +1,116 @@
+/** What the committer makes of a log that is away, gives no answer, or says no: bounded waits, and the truth looked up. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { NewEvent } from '#events/Event.ts'
+import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult } from '#events/Log.ts'
+import { Committer, Unresolved, type Outcome } from '#services/apiserver/Committer.ts'
+import { sleep } from '#services/platform/Clock.ts'
+import { MemoryLog } from '#services/platform/MemoryLog.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+
+const event = (name: string): NewEvent =>
+  ({ id: `id-${name}`, type: 'reckon.configmap.created.v1', source: 'test', user: 'me', time: '2026-01-01T00:00:00Z', correlationId: 'c', verb: 'create', stream: 'EVENTS', key: { group: '', resource: 'configmaps', namespace: 'default', name }, object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } }, deleted: false, expected: 0 }) as unknown as NewEvent
+
+/** A log that is away, or stores and says nothing, as told. */
+class MoodyLog extends MemoryLog {
+  mood: 'well' | 'away' | 'silent' | 'deaf' | 'full' = 'well'
+  appends = 0
+  lookUps = 0
+  readonly #moodyClock: VirtualClock
+  constructor(clock: VirtualClock) {
+    super('EVENTS', clock)
+    this.#moodyClock = clock
+  }
+  override async append(appends: readonly Append[], waitMs = 5_000): Promise<AppendResult> {
+    this.appends += 1
+    for (const until = this.#moodyClock.now() + waitMs; this.mood === 'away'; await sleep(this.#moodyClock, 10)) if (this.#moodyClock.now() >= until) throw new LogAway('away')
+    if (this.mood === 'full') throw new LogRefused('no room', 'full')
+    if (this.mood === 'well') return super.append(appends)
+    if (this.mood === 'silent') await super.append(appends)
+    await sleep(this.#moodyClock, 5_000)
+    throw new AppendUncertain('no answer')
+  }
+  override async lastOn(subject: string): ReturnType<MemoryLog['lastOn']> {
+    this.lookUps += 1
+    if (this.mood === 'away') {
+      await sleep(this.#moodyClock, 1_000)
+      throw new LogAway('away')
+    }
+    return super.lastOn(subject)
+  }
+}
+
+const scene = (): { readonly clock: VirtualClock; readonly log: MoodyLog; readonly committer: Committer } => {
+  const clock = new VirtualClock(1)
+  const log = new MoodyLog(clock)
+  return { clock, log, committer: new Committer(log, clock) }
+}
+/** How each ended, and when, in milliseconds from the start. */
+const outcomes = (clock: VirtualClock, all: readonly Promise<Outcome>[]): { readonly how: string; readonly at: number }[] => {
+  const ended: { how: string; at: number }[] = []
+  for (const one of all) one.then(({ ok }) => ended.push({ how: ok ? 'stored' : 'conflict', at: clock.elapsed }), (error: Error) => ended.push({ how: error.name, at: clock.elapsed }))
+  return ended
+}
+
+const committer = suite('committer')
+
+committer('many writes while the log is away: each is told within its patience, none is stored', async () => {
+  const { clock, log, committer: mine } = scene()
+  log.mood = 'away'
+  const ended = outcomes(clock, Array.from({ length: 300 }, (_, n) => mine.commit([event(`a${n}`)])))
+  await clock.run(120_000, () => ended.length === 300)
+  assert.is(ended.length, 300)
+  assert.ok(ended.every(({ how, at }) => how === 'LogAway' && at >= 29_000 && at <= 31_000), JSON.stringify(ended.slice(0, 5)))
+  assert.is(await log.lastSequence(), 0)
+})
+
+committer('one that waited for its turn has only the rest of its patience', async () => {
+  const { clock, log, committer: mine } = scene()
+  log.mood = 'away'
+  await clock.run(30_000)
+  const ended = outcomes(clock, [mine.commit([event('late')], clock.now() - 35_000)])
+  await clock.run(1_000, () => ended.length === 1)
+  assert.is(ended[0]?.how, 'LogAway')
+})
+
+committer('what waits is stored when the log is back, once', async () => {
+  const { clock, log, committer: mine } = scene()
+  log.mood = 'away'
+  const ended = outcomes(clock, Array.from({ length: 50 }, (_, n) => mine.commit([event(`a${n}`)])))
+  await clock.run(8_000)
+  assert.is(ended.length, 0)
+  log.mood = 'well'
+  await clock.run(1_000, () => ended.length === 50)
+  assert.ok(ended.every(({ how }) => how === 'stored'))
+  assert.is(await log.lastSequence(), 50)
+})
+
+committer('an acknowledgement that was lost is looked up, at once, and nothing is stored a second time', async () => {
+  const { clock, log, committer: mine } = scene()
+  log.mood = 'silent'
+  const ended = outcomes(clock, [mine.commit([event('x')])])
+  await clock.run(6_000, () => ended.length === 1)
+  assert.equal(ended.map(({ how }) => how), ['stored'])
+  assert.is(log.appends, 1)
+  assert.is(log.lookUps, 1)
+})
+
+committer('no answer and not there: tried again, then given up as unknown', async () => {
+  const { clock, log, committer: mine } = scene()
+  log.mood = 'deaf'
+  const ended = outcomes(clock, [mine.commit([event('x')])])
+  await clock.run(60_000, () => ended.length === 1)
+  assert.is(ended[0]?.how, Unresolved.name)
+  assert.ok((ended[0]?.at ?? 0) >= 30_000 && (ended[0]?.at ?? 0) <= 36_000, String(ended[0]?.at))
+})
+
+committer('a log that says no is not asked again', async () => {
+  const { clock, log, committer: mine } = scene()
+  log.mood = 'full'
+  const ended = outcomes(clock, [mine.commit([event('x')])])
+  await clock.run(1_000, () => ended.length === 1)
+  assert.is(ended[0]?.how, 'LogRefused')
+  assert.is(log.appends, 1)
+})
+
+committer.run()
