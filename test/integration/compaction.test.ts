@@ -290,31 +290,36 @@ compaction('files of the log that go or are cut are no damage; one that rots is'
   }
 })
 
-compaction('what was kept and is lost can be done without, by a person\'s word', async () => {
-  const plane = await startPlane()
-  try {
-    await plane.start()
-    await ready(plane)
-    const { floor, versions } = await prepare(plane)
-    await compactTo(plane, versions['a3'] as number, { graceMs: 0 })
-    const after = await put(plane, 'f', '1')
-    await plane.stop()
-    rmSync(join(plane.home, 'nats/store/jetstream/LOG/streams/BASE'), { recursive: true })
-    await plane.start()
-    assert.match((await plane.call('GET', '/readyz')).body, /0 of the \d+ versions that were kept/)
-    await plane.kill()
-    const accepted = await acceptLoss(plane.home, plane.config, quiet)
-    assert.equal(accepted.find(({ stream }) => stream === 'EVENTS')?.losses, [{ first: 1, last: versions['a3'] as number }])
-    await plane.start()
-    await ready(plane)
-    assert.equal(await values(plane), { f: '1' })
-    assert.ok((await put(plane, 'a', 'new')) > after)
-    assert.is((await plane.call('GET', `/at/${floor}${CONFIGMAPS}`)).status, 410)
-    await plane.stop()
-    assert.equal((await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages), [])
-  } finally {
-    await plane.remove()
-  }
-})
+for (const [how, orderly, told] of [['after an orderly stop', true, /BASE\/msgs\/1\.blk.*nats-server was not started/], ['after a crash', false, /0 of the \d+ versions that were kept/]] as const)
+  compaction(`what was kept and is lost ${how} can be done without, by a person's word`, async () => {
+    const plane = await startPlane()
+    try {
+      await plane.start()
+      await ready(plane)
+      const { floor, versions } = await prepare(plane)
+      await compactTo(plane, versions['a3'] as number, { graceMs: 0 })
+      const after = await put(plane, 'f', '1')
+      if (orderly) await plane.stop()
+      else {
+        await plane.kill()
+        await plane.killNats()
+      }
+      rmSync(join(plane.home, 'nats/store/jetstream/LOG/streams/BASE'), { recursive: true })
+      await plane.start()
+      assert.match((await plane.call('GET', '/readyz')).body, told)
+      await plane.kill()
+      const accepted = await acceptLoss(plane.home, plane.config, quiet)
+      assert.equal(accepted.find(({ stream }) => stream === 'EVENTS')?.losses, [{ first: 1, last: versions['a3'] as number }])
+      await plane.start()
+      await ready(plane)
+      assert.equal(await values(plane), { f: '1' })
+      assert.ok((await put(plane, 'a', 'new')) > after)
+      assert.is((await plane.call('GET', `/at/${floor}${CONFIGMAPS}`)).status, 410)
+      await plane.stop()
+      assert.equal((await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages), [])
+    } finally {
+      await plane.remove()
+    }
+  })
 
 compaction.run()
