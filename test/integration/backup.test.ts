@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert'
 import { backup, restoreFrom, verify, type BackupRequest, type RestoreRequest } from '#ops/backup/commands.ts'
 import type { BackupResult } from '#ops/backup/take.ts'
 import type { CursorStart } from '#events/Follow.ts'
-import { readConfig } from '#ops/home.ts'
+import { readConfig, writeConfig } from '#ops/home.ts'
 import { verify as verifyLog } from '#ops/log/commands.ts'
 import { compact, plan } from '#ops/log/compact.ts'
 import { loadSeal } from '#ops/log/keys.ts'
@@ -22,7 +22,7 @@ const DEFAULT = '/api/v1/namespaces/default'
 const PATCH = { 'content-type': 'application/merge-patch+json' }
 const SKIP = 5_000
 
-interface Stored { readonly metadata: { readonly name: string; readonly uid: string; readonly resourceVersion: string; readonly creationTimestamp: string }; readonly data?: Record<string, string> }
+interface Stored { readonly metadata: { readonly name: string; readonly uid: string; readonly resourceVersion: string; readonly creationTimestamp: string; readonly annotations?: Record<string, string> }; readonly data?: Record<string, string> }
 
 const folders: string[] = []
 const newFolder = (name = 'backup'): string => {
@@ -168,6 +168,47 @@ backups('up to a moment in between: what came after is left out, and its version
     }
     for (const [to, what] of [['0', /nothing to restore/], [String(last + 1), /nothing to restore/], ['2001-01-01', /nothing to restore/], ['2999-01-01', /later than the backup/], ['soon', /--to soon: use an RFC 3339 time/]] as const) await fails(bringBack(folder, { to }), what)
     await fails(bringBack(folder, { home: plane.home }), /is not empty/)
+  } finally {
+    for (const one of planes) await one.remove()
+  }
+})
+
+backups('a Secret that was erased is not in a backup of after: not in the present, the past, nor where the restore ends before its deletion', async () => {
+  const plane = await started()
+  const [folder, older] = [newFolder(), newFolder('older')]
+  const planes: Plane[] = [plane]
+  const secret = async (from: Plane, moment = ''): Promise<Stored> => JSON.parse((await from.call('GET', `${moment === '' ? '' : `/at/${moment}`}${DEFAULT}/secrets/gone`)).body) as Stored
+  const isErased = ({ data, metadata: { annotations } }: Stored): boolean => data === undefined && annotations?.['reckon.io/erased'] === 'true'
+  try {
+    const version = await create(plane, 'gone', 'sesame', 'secrets')
+    await take(plane, folder)
+    cpSync(folder, older, { recursive: true })
+    await remove(plane, 'gone', 'secrets')
+    await plane.stop()
+    writeConfig(plane.home, { ...plane.config, settings: { keepDeletedSecrets: '0s' } })
+    await plane.start()
+    await plane.until('its key is destroyed', async () => isErased(await secret(plane, String(version))))
+    await take(plane, folder)
+    assert.equal(await check(folder), [])
+    await plane.remove()
+    const back = async (from: string, more: Partial<RestoreRequest> = {}): Promise<Plane> => {
+      await planes.at(-1)?.remove()
+      const next = await started('apiserver', (await bringBack(from, more)).home)
+      planes.push(next)
+      return next
+    }
+    assert.ok(isErased(await secret(await back(folder), String(version))))
+    const before = await back(folder, { to: String(version) })
+    assert.ok(isErased(await secret(before)))
+    const refused = await before.call('PATCH', `${DEFAULT}/secrets/gone`, { stringData: { value: 'new' } }, PATCH)
+    assert.is(refused.status, 409)
+    assert.match(refused.body, /its key was destroyed/)
+    assert.is((await before.call('PATCH', `${DEFAULT}/secrets/gone`, { metadata: { labels: { a: 'b' } } }, PATCH)).status, 200)
+    await remove(before, 'gone', 'secrets')
+    await create(before, 'gone', 'new', 'secrets')
+    assert.equal(await read(before, '', 'secrets'), { gone: 'new' })
+    // What is in a copy from before the erasure nobody can take back.
+    assert.equal(await read(await back(older), '', 'secrets'), { gone: 'sesame' })
   } finally {
     for (const one of planes) await one.remove()
   }
