@@ -8,7 +8,7 @@ import { closeSync, existsSync, fsyncSync, openSync, readdirSync, rmSync } from 
 import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { anyPort, chooseConfig, isFree, privateFolder, restoringFile, writeConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
+import { anyPort, chooseConfig, configPath, isFree, privateFolder, restoringFile, writeConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
 import { fill } from '#ops/log/accept.ts'
 import { keptAppend } from '#ops/log/compact.ts'
 import { loadSeal } from '#ops/log/keys.ts'
@@ -32,6 +32,7 @@ import { readdressed, Readdressing } from './copy.ts'
 import type { BackupFolder } from './folder.ts'
 import type { Manifest, StreamBackup } from './format.ts'
 import { configIn, writeHomeFiles } from './home.ts'
+import { endLeftBehind } from './leftBehind.ts'
 import { upToOf, type UpTo } from './moment.ts'
 import { tellRestored } from './told.ts'
 import { StreamWriter } from './writer.ts'
@@ -73,6 +74,7 @@ export const restore = async (options: RestoreOptions): Promise<Restored> => {
   mustBeEmpty(home)
   const files = await homeFilesOf(folder, manifest)
   const original = JSON.parse(configIn(files)) as ClusterConfig
+  await endLeftBehind(home, original, report)
   const config = asCopy ? await copyOf(original) : original
   if (!asCopy) await mustBeFree(config)
   const upTo = await upToOf(folder, manifest, to === undefined ? undefined : limitOf(to, '--to', Date.parse(manifest.taken)))
@@ -110,9 +112,12 @@ interface Work extends RestoreOptions {
   readonly seal: Seal
 }
 
+/** What processes that outlived their home make again, by writing into it. */
+const LEAVINGS: ReadonlySet<string> = new Set(['run', 'log', 'ledger'])
+
 const mustBeEmpty = (home: string): void => {
   if (!existsSync(home) || existsSync(restoringFile(home))) return
-  const there = readdirSync(home)
+  const there = readdirSync(home).filter((name) => !LEAVINGS.has(name) || existsSync(configPath(home)))
   if (there.length > 0) throw new Error(`${home} is not empty (${there.slice(0, 3).join(', ')}): a backup is restored into an empty home. Name one with --home or RECKON_HOME; what is in this one stays as it is`)
 }
 

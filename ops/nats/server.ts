@@ -113,10 +113,13 @@ export const stopNatsServer = async (home: string): Promise<void> => {
   rmSync(pidFile(home), { force: true })
 }
 
+/** The arguments are those of a home's nats-server. */
+export const isNatsServerOf = (home: string, given: readonly string[]): boolean => given.includes(confFile(home))
+
 /** The nats-server of this home, if one runs: the pid file's process, started with our configuration file. */
 export const runningServer = (home: string): ProcessIdentity | undefined => {
   const pid = pidIn(home)
-  return argumentsOf(pid).includes(confFile(home)) ? identify(pid) : undefined
+  return isNatsServerOf(home, argumentsOf(pid)) ? identify(pid) : undefined
 }
 
 const pidIn = (home: string): number => (existsSync(pidFile(home)) ? Number(readFileSync(pidFile(home), 'utf8').trim()) : 0)

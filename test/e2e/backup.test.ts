@@ -1,12 +1,14 @@
 /** The disaster, as a person goes through it: a cluster with a workload, its home gone while the containers run, and back it comes. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runningServer } from '#ops/nats/server.ts'
+import { processesWhere } from '#ops/setup/process.ts'
 import { PROJECT } from '#ops/setup/project.ts'
+import { isParentOf } from '#ops/supervise/supervisor.ts'
 import { startCluster, type TestCluster } from '../support/cluster.ts'
 
 const disaster = suite('a lost home')
@@ -56,15 +58,14 @@ const pods = async (): Promise<readonly { readonly name: string; readonly contai
     ip: status.podIP
   }))
 
-/** As a disk that is gone takes everything with it: processes, files, what was mounted there. Containers go on. */
+/** Everything in the home goes at once, under processes that run; two of them die of it. Containers go on, and so does the supervisor. */
 const lose = async (): Promise<void> => {
-  const nats = runningServer(cluster.home)?.pid ?? 0
-  process.kill(cluster.pid(), 'SIGKILL')
-  process.kill(nats, 'SIGKILL')
-  await cluster.until('both are gone', async () => cluster.pid() === 0 && runningServer(cluster.home) === undefined)
+  const victims = [cluster.pid(), runningServer(cluster.home)?.pid ?? 0]
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map((line) => line.split(' ')[4] ?? '').filter((path) => path.startsWith(`${cluster.home}/`))
   for (const path of mounts.reverse()) await execa('umount', ['--lazy', path])
-  rmSync(cluster.home, { recursive: true })
+  renameSync(cluster.home, join(folder, 'lost'))
+  for (const pid of victims) process.kill(pid, 'SIGKILL')
+  rmSync(join(folder, 'lost'), { recursive: true })
 }
 
 disaster.before(async () => {
@@ -95,6 +96,7 @@ disaster('comes back from its backup: the containers that still run are taken ov
   const told = await reckon('restore', backup, '--skip', '10000')
   assert.match(told, new RegExp(`resourceVersion ${second.last};`))
   await cluster.restart()
+  assert.ok(processesWhere((given) => isParentOf(cluster.home, given)).length <= 1, 'whoever kept the lost cluster running is gone')
   const shell = (): Promise<{ code: number; out: string }> => cluster.kubectl(['exec', `pod/${before[0]?.name}`, '--', 'cat', '/key/token'])
   await cluster.until('its agent works', async () => (await shell()).code === 0)
   assert.is((await shell()).out, 's3cret')
