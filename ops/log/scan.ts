@@ -59,6 +59,9 @@ const isReadable = (stream: string, entry: LogEntry): boolean => {
   }
 }
 
+/** An agent's own word, beside the objects of its stream (ARCHITECTURE.md, decision 13): nobody seals it, nobody reads it as an event. */
+const isPulse = (subject: string): boolean => subject.startsWith('pulse.node.')
+
 export const scan = async ({ connection, stream, seal, expires, from, places, onEntry, onProgress }: ScanOptions): Promise<Scan> => {
   const log = new JetStreamLog(connection, stream, { gapless: false })
   const state = await log.state()
@@ -82,7 +85,7 @@ export const scan = async ({ connection, stream, seal, expires, from, places, on
     entries += 1
     const digest = seal.digest(stream, entry)
     if (sequence > chain.sequence) chain.extend(sequence, digest)
-    const why = sequence >= state.sealedFrom && !seal.verifies(digest, headers[MAC_HEADER]) ? 'not sealed' : headers['reckon-lost'] !== 'true' && !isReadable(stream, entry) ? 'not readable' : undefined
+    const why = isPulse(subject) ? undefined : sequence >= state.sealedFrom && !seal.verifies(digest, headers[MAC_HEADER]) ? 'not sealed' : headers['reckon-lost'] !== 'true' && !isReadable(stream, entry) ? 'not readable' : undefined
     if (kept && why === undefined && headers['reckon-lost'] !== 'true' && !state.quarantined.includes(sequence)) base.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
     if (why !== undefined) strange.push({ sequence, subject, stored: new Date(time).toISOString(), why })
     if (places?.has(sequence) === true) at.set(sequence, chain.head)
