@@ -29,7 +29,7 @@ export interface ClusterStatus {
   readonly faults?: string
   readonly disk?: { readonly room: string; readonly free: number; readonly total: number; readonly reserve: number; readonly words: string }
   readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly pods: number }[]
-  readonly streams: readonly { readonly name: string; readonly messages: number; readonly bytes: number; readonly lastSequence: number }[]
+  readonly streams: readonly { readonly name: string; readonly messages: number; readonly bytes: number; readonly lastSequence: number; /** History is whole from here on; 0: from its beginning. */ readonly floor: number }[]
   readonly pods: { readonly running: number; readonly total: number }
   /** Sentences for a person: who keeps it running, what it is short of. */
   readonly notes: readonly string[]
@@ -238,18 +238,21 @@ export const status = async ({ home }: { readonly home: string }): Promise<Clust
   const { gitVersion } = await read<{ gitVersion: string }>('/version')
   const { items: pods } = await read<{ items: { spec: { nodeName?: string }; status: { phase?: string } }[] }>('/api/v1/pods')
   const { items: nodes } = await read<{ items: { metadata: { name: string }; status: { conditions?: { type: string; status: string }[] } }[] }>('/api/v1/nodes')
+  const kept = await streams(home, config)
+  const floor = kept.find(({ name }) => name === 'EVENTS')?.floor ?? 0
   return {
     running: true,
     home,
     server: `https://127.0.0.1:${config.apiPort}`,
     version: gitVersion,
     ...pids,
+    notes: floor === 0 ? notes : [...notes, `History begins at resourceVersion ${floor}; of what was before, the version each object had then is kept.`],
     nodes: nodes.map(({ metadata, status: { conditions } }) => ({
       name: metadata.name,
       ready: conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true,
       pods: pods.filter(({ spec }) => spec.nodeName === metadata.name).length
     })),
-    streams: await streams(home, config),
+    streams: kept,
     pods: { running: pods.filter(({ status: { phase } }) => phase === 'Running').length, total: pods.length }
   }
 }
@@ -283,7 +286,7 @@ const streams = async (home: string, config: ClusterConfig): Promise<ClusterStat
     return await Promise.all(
       ['EVENTS', 'NOTICES', 'PULSE', 'AUDIT'].map(async (name) => {
         const { state } = await askToFollow(nats, 'admin', { what: 'state', part: name })
-        return { name, messages: state.messages, bytes: state.bytes, lastSequence: state.last }
+        return { name, messages: state.messages, bytes: state.bytes, lastSequence: state.last, floor: state.floor }
       })
     )
   } finally {

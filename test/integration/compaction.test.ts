@@ -11,6 +11,7 @@ import { compactHistory, verify } from '#ops/log/commands.ts'
 import { lockLog } from '#ops/log/keeping.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { noteBlocks } from '#ops/nats/store.ts'
+import { status } from '#ops/up.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { startPlane, type Plane } from '../support/plane.ts'
 
@@ -101,6 +102,7 @@ compaction('keeps what each object was at the floor, and says what is gone', asy
     await plane.start()
     await ready(plane)
     await check()
+    assert.match((await status({ home: plane.home })).notes.join('\n'), `History begins at resourceVersion ${floor}`)
     await plane.stop()
     assert.equal((await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages), [])
   } finally {
