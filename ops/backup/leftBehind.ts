@@ -9,7 +9,7 @@ import { isParentOf, removeUnitOf } from '#ops/supervise/supervisor.ts'
 /** In this order: who would start the next one again goes first. */
 const KINDS = [
   ['its supervisor', isParentOf],
-  ['the control plane and the agent', isClusterOf],
+  ['its control plane and agent', isClusterOf],
   ['its nats-server', isNatsServerOf]
 ] as const
 
@@ -18,7 +18,7 @@ export const endLeftBehind = async (home: string, config: ClusterConfig, report:
   await removeUnitOf(home, config)
   for (const [what, isOne] of KINDS)
     for (const process of processesWhere((given) => isOne(home, given))) {
-      report(`${what} is left of the cluster whose home is gone, and is ended (process ${process.pid})`)
+      report(`left of the cluster whose home is gone, and ended now: ${what} (process ${process.pid})`)
       await killProcess(process)
     }
 }

@@ -4,7 +4,7 @@
  * restore that was cut short leaves a folder that says so, and is begun anew.
  */
 import { randomUUID } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, openSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
@@ -71,10 +71,11 @@ export const restore = async (options: RestoreOptions): Promise<Restored> => {
   const begun = performance.now()
   const manifest = await folder.manifest()
   if (manifest === undefined) throw new Error(`there is no backup in ${folder.path}`)
-  mustBeEmpty(home)
   const files = await homeFilesOf(folder, manifest)
   const original = JSON.parse(configIn(files)) as ClusterConfig
-  await endLeftBehind(home, original, report)
+  // First, for they write into it.
+  if (!existsSync(configPath(home))) await endLeftBehind(home, original, report)
+  mustBeEmpty(home)
   const config = asCopy ? await copyOf(original) : original
   if (!asCopy) await mustBeFree(config)
   const upTo = await upToOf(folder, manifest, to === undefined ? undefined : limitOf(to, '--to', Date.parse(manifest.taken)))
@@ -115,10 +116,21 @@ interface Work extends RestoreOptions {
 /** What processes that outlived their home make again, by writing into it. */
 const LEAVINGS: ReadonlySet<string> = new Set(['run', 'log', 'ledger'])
 
+/** Deepest first, so that they can be unmounted in this order. Spaces and the like are as octal numbers there (proc(5)). */
+const mountsBelow = (home: string): readonly string[] =>
+  readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))))
+    .filter((path) => path.startsWith(`${home}/`))
+    .reverse()
+
 const mustBeEmpty = (home: string): void => {
   if (!existsSync(home) || existsSync(restoringFile(home))) return
   const there = readdirSync(home).filter((name) => !LEAVINGS.has(name) || existsSync(configPath(home)))
-  if (there.length > 0) throw new Error(`${home} is not empty (${there.slice(0, 3).join(', ')}): a backup is restored into an empty home. Name one with --home or RECKON_HOME; what is in this one stays as it is`)
+  if (there.length === 0) return
+  const mounts = mountsBelow(home)
+  const still = mounts.length === 0 ? '' : `. Of a cluster that was here this is still mounted: ${mounts.join(', ')}; \`umount --lazy ${mounts.join(' ')}\`, then remove the folder`
+  throw new Error(`${home} is not empty (${there.slice(0, 3).join(', ')}): a backup is restored into an empty home. Name one with --home or RECKON_HOME; what is in this one stays as it is${still}`)
 }
 
 const mustBeFree = async (config: ClusterConfig): Promise<void> => {
@@ -189,7 +201,7 @@ const writeEvents = async (work: Work, nats: NatsConnection, jsm: Manager): Prom
   const addresses = new Readdressing(asCopy)
   await writeKept(work, nats, addresses)
   const chain = base === undefined ? new Chain(sha256) : new Chain(sha256, floor, Buffer.from(base.hash, 'base64url'))
-  const writer = new StreamWriter(nats, jsm, EVENTS, first, progress(report, EVENTS, events.last))
+  const writer = new StreamWriter(nats, jsm, EVENTS, first, progress(report, EVENTS, end + 1))
   for (const segment of whole) {
     if (segment.first > upTo.sequence) break
     for await (const batch of entriesOf(folder, segment))
@@ -248,7 +260,7 @@ const writeOther = async ({ upTo, manifest, skip, folder, seal, report }: Work, 
     for await (const batch of entriesOf(folder, segment))
       for (const entry of batch) {
         if (entry.time < oldest || entry.time > newest || entry.sequence <= last) continue
-        writer ??= await made(nats, jsm, stream, entry.sequence, { ...carried(backup.metadata), ...gone(sparse, backup, entry.sequence, end) }, report, backup.last)
+        writer ??= await made(nats, jsm, stream, entry.sequence, { ...carried(backup.metadata), ...gone(sparse, backup, entry.sequence, end) }, report, end)
         await writer.write(entry)
         last = entry.sequence
       }
