@@ -42,6 +42,8 @@ export interface Settings {
   readonly components?: readonly string[]
   /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
   readonly disk?: DiskSettings
+  /** How the log is read again at work: so many megabytes a second (2), so long after the end of a pass (`1h`; `forever`: never). */
+  readonly scrub?: { readonly megabytesPerSecond?: number; readonly every?: string }
 }
 
 export interface BackupSettings {

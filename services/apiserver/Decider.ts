@@ -43,6 +43,7 @@ const LOOK_BACK = 100
 const ASKED_AGAIN_MS = 1_000
 /** Recent results, by intent id: a repeated delivery gets the same answer. */
 const REMEMBERED = 20_000
+const FULL = 507
 
 export class ApiDecider implements Decider {
   readonly #options: DeciderOptions
@@ -62,11 +63,9 @@ export class ApiDecider implements Decider {
     const result = this.#submit(intent, user)
     this.#recent.set(intent.id, result)
     if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value as string)
-    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log. Nor is one that will pass.
-    result.then(
-      (answer) => !answer.ok && isPassing(answer.status) && this.#recent.delete(intent.id),
-      () => this.#recent.delete(intent.id)
-    )
+    // An unknown outcome is not an answer to remember: the next delivery finds the truth in the log. Nor is one that passes, as a full disk does.
+    const forget = (): void => void this.#recent.delete(intent.id)
+    result.then((answer) => !answer.ok && (isPassing(answer.status) || answer.status.code === FULL) && forget(), forget)
     return result
   }
   async #submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
@@ -126,6 +125,8 @@ export class ApiDecider implements Decider {
         if (tries >= TRIES) throw conflict(intent.ref, intent.name)
         // Its subject may be empty since its history was compacted.
         if (view.floor > 0) await view.look()
+        // What this was decided on has left the stream by itself: nobody wrote, and nothing will come.
+        if (outcome.lastSequence !== undefined && decided.events.some(({ expected }) => expected > (outcome.lastSequence as number))) await view.expire()
         // Somebody else wrote the object: what they wrote will be here in a moment.
         if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
         else await view.waitFor(await view.log.lastSequence())

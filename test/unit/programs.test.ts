@@ -34,6 +34,7 @@ const INDIRECT: Readonly<Record<string, readonly string[]>> = {
   'services/network/BridgeNetwork.ts: script': ['modprobe'],
   'services/platform/Conntrack.ts: file as string': ['conntrack', 'nsenter'],
   'services/platform/Iptables.ts: file as string': ['iptables', 'iptables-restore', 'iptables-save', 'nsenter'],
+  'services/platform/iptables/RuleMonitor.ts: file': ['nsenter', 'stdbuf', 'xtables-monitor'],
   'test/contract/services/apiserver/schema/kubectl.test.ts: binary': ['kubectl'],
   'test/integration/dns.test.ts: busybox': ['busybox'],
   'test/integration/network.test.ts: busybox': ['busybox'],
