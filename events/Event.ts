@@ -58,6 +58,20 @@ export interface EventRecord {
 }
 
 export const EXPECTED_HEADER = 'Nats-Expected-Last-Subject-Sequence'
+/** The lock an entry was stored under, where it is stored once more (restored, or kept when history was compacted): nobody checks it again. */
+export const STORED_EXPECTED_HEADER = 'reckon-expected'
+/** The event before this one, where the lock can't name it: it was compacted, so that its subject was empty. */
+export const PREVIOUS_HEADER = 'reckon-previous'
+
+/** The lock an entry was stored under. */
+export const expectedOf = (headers: Readonly<Record<string, string>>): string | undefined => headers[EXPECTED_HEADER] ?? headers[STORED_EXPECTED_HEADER]
+
+/** The headers an entry is stored with a second time: what the server would act upon is gone, what was said stays. */
+export const headersAgain = (headers: Readonly<Record<string, string>>): Record<string, string> => {
+  const expected = expectedOf(headers)
+  const kept = Object.entries(headers).filter(([name]) => !/^Nats-/i.test(name))
+  return { ...Object.fromEntries(kept), ...(expected === undefined ? {} : { [STORED_EXPECTED_HEADER]: expected }) }
+}
 
 /** Header values are ASCII; anything else travels percent-encoded, halves of characters as U+FFFD. */
 const ascii = (text: string): string => encodeURI(text.toWellFormed()).replaceAll('%20', ' ')
@@ -171,7 +185,7 @@ export const decodeFacts = (stream: StreamName, raw: RawEvent): Omit<Event, 'obj
     user: fromAscii(header('ce-authid')),
     correlationId: header('ce-correlationid'),
     verb: header('reckon-verb'),
-    expected: Number(raw.headers[EXPECTED_HEADER] ?? 0),
+    expected: Number(raw.headers[PREVIOUS_HEADER] ?? expectedOf(raw.headers) ?? 0),
     deleted: raw.headers['reckon-deleted'] === 'true',
     ...(raw.headers['ce-causationid'] === undefined ? {} : { causationId: raw.headers['ce-causationid'] }),
     ...(raw.headers['reckon-cause'] === undefined ? {} : { causationRef: raw.headers['reckon-cause'] }),

@@ -90,6 +90,18 @@ export interface Subscription {
   close(): void
 }
 
+/** What is left of history up to its floor, and how what comes behind it links on. */
+export interface Base {
+  /** The chain's hash at the floor, base64url. */
+  readonly hash: string
+  /** What all versions that are kept come to (`projections/Base.ts`), base64url. */
+  readonly digest: string
+  /** How many versions are kept: one of each object there was. */
+  readonly entries: number
+  /** Milliseconds since the epoch: when the last event up to the floor was decided. */
+  readonly time: number
+}
+
 /** What a stream says of itself. */
 export interface LogState {
   /** Who the stream is: set once when it is made. A stream of the same name made anew has another, or none. */
@@ -109,8 +121,10 @@ export interface LogState {
   readonly losses: readonly Range[]
   /** Entries every reader passes over: not ours, or not readable, and put aside by somebody. */
   readonly quarantined: readonly number[]
-  /** History up to here was compacted: of older entries only each object's last one is left. */
+  /** History up to here was compacted: of older entries only each object's last one is left. 0: all of history is there. */
   readonly floor: number
+  /** There is one when there is a floor. */
+  readonly base?: Base
 }
 
 export interface Follow {
@@ -140,7 +154,8 @@ export interface Log {
    */
   append(appends: readonly Append[], waitMs?: number): Promise<AppendResult>
   follow(follow: Follow): Subscription
-  get(sequence: number): Promise<LogEntry | undefined>
+  /** `subject`, where it is known: spares a search when the entry is one that was kept at the floor. */
+  get(sequence: number, subject?: string): Promise<LogEntry | undefined>
   /**
    * What is stored in a range, in order. Pulled: the next batch is fetched when it is asked for, so a slow reader holds one
    * batch (some hundred KiB, or one entry that is larger) and nothing on the server. Left-out sequences are not told.

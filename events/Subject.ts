@@ -28,6 +28,11 @@ export const subjectsOf = (stream: StreamName, ref: ResourceRef, namespace?: str
   `${ROOT[stream]}.${ref.group === '' ? 'core' : encodeToken(ref.group)}.${encodeToken(ref.resource)}.` +
   (namespace === undefined ? '>' : `${namespace === '' ? CLUSTER_SCOPE : encodeToken(namespace)}.>`)
 
+/** Where the versions are kept that objects had at the floor of history: the subject of the stream BASE for one of EVENTS, and back. */
+export const BASE = 'BASE'
+export const baseSubjectOf = (subject: string): string => `base.${subject.slice('ev.'.length)}`
+export const subjectOfBase = (subject: string): string => `ev.${subject.slice('base.'.length)}`
+
 /** The key a subject names, or undefined when the subject does not name an object of that stream. */
 export const keyOfSubject = (stream: StreamName, subject: string): ObjectKey | undefined => {
   const root = ROOT[stream]

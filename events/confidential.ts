@@ -9,6 +9,8 @@ import type { KubeObject } from './KubeObject.ts'
 
 /** Holds the sealed rest of an object in its body. */
 export const SEALED_FIELD = 'reckon.io/sealed'
+/** Annotation of what is left of an object whose key was destroyed. */
+const ERASED = 'reckon.io/erased'
 /** Header: the uid under whose key the body is sealed. */
 export const SEALED_HEADER = 'reckon-sealed'
 
@@ -27,6 +29,11 @@ export const halvesOf = (object: KubeObject): Halves => {
   return { open: { apiVersion, kind, metadata: meta }, secret: JSON.stringify({ rest, ...(annotations === undefined ? {} : { annotations }) }) }
 }
 
+/** There is something to seal, beyond the word that what there was is gone. */
+export const hasContents = ({ apiVersion: _, kind: __, metadata: { annotations = {} }, ...rest }: KubeObject): boolean =>
+  Object.values(rest).some((value) => typeof value === 'object' && value !== null && Object.keys(value).length > 0) ||
+  Object.keys(annotations).some((name) => name !== ERASED)
+
 /** The open half with the sealed rest in it, as it is stored. */
 export const sealedBody = (open: KubeObject, sealed: string): string => bodyOf({ ...open, [SEALED_FIELD]: sealed })
 
@@ -43,5 +50,5 @@ export const joinedBody = (body: string, secret: string): string => {
 /** What is left of an object whose key is not to be had: its open half, and a word of why there is no more. */
 export const openBody = (body: string, why: 'erased' | 'sealed'): string => {
   const { [SEALED_FIELD]: _, metadata, ...open } = JSON.parse(body) as KubeObject
-  return bodyOf({ ...open, metadata: { ...metadata, annotations: { [`reckon.io/${why}`]: 'true' } } } as KubeObject)
+  return bodyOf({ ...open, metadata: { ...metadata, annotations: { [why === 'erased' ? ERASED : 'reckon.io/sealed']: 'true' } } } as KubeObject)
 }

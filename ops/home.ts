@@ -34,10 +34,25 @@ export interface Settings {
   readonly keepDeletedSecrets?: string
   /** What namespaces without Pod Security labels hold their pods to, and who is exempt (ops/docs/pod-security.md). */
   readonly podSecurity?: PodSecurityConfiguration
+  /** How far back history is whole: `90d`, `12h`, or `forever`. Of before, the version each object had then is kept. Default forever. */
+  readonly keepHistory?: string
+  /** Backups by the cluster itself. */
+  readonly backup?: BackupSettings
+  /** What `reckon up` runs; all components by default. */
+  readonly components?: readonly string[]
   /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
   readonly disk?: DiskSettings
   /** How the log is read again at work: so many megabytes a second (2), so long after the end of a pass (`1h`; `forever`: never). */
   readonly scrub?: { readonly megabytesPerSecond?: number; readonly every?: string }
+}
+
+export interface BackupSettings {
+  /** Absolute; on another disk, best. */
+  readonly folder: string
+  /** `15m`, `24h`. */
+  readonly every: string
+  /** Where the passphrase is, absolute, for a backup that is encrypted. */
+  readonly passphraseFile?: string
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -80,9 +95,13 @@ export const writeSecret = (path: string, content: string | Uint8Array): void =>
 
 export const configPath = (home: string): string => join(home, 'config.json')
 
+/** There while a backup is restored into the home, and after a restore that was cut short. */
+export const restoringFile = (home: string): string => join(home, 'restoring')
+
 /** The configuration, or undefined for a home no cluster was created in. Throws when the file can't be read. */
 export const readConfig = (home: string): ClusterConfig | undefined => {
   const path = configPath(home)
+  if (existsSync(restoringFile(home))) throw new Error(`${home} is being restored from a backup, or a restore was cut short; run \`reckon restore\` again, which begins it anew`)
   if (!existsSync(path)) return undefined
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as ClusterConfig
@@ -105,24 +124,37 @@ export const loadOrCreateConfig = async (home: string, report: (line: string) =>
   privateFolder(home)
   const existing = readConfig(home)
   if (existing !== undefined) return existing
-  const networks = chooseNetworks(readRoutes())
+  const config = await chooseConfig()
+  writeConfig(home, config)
+  report(
+    `new cluster ${config.instance} in ${home}: API port ${config.apiPort}, pods ${config.podCIDR}, services ${config.serviceCIDR}, node ports ${config.nodePortRange}`
+  )
+  return config
+}
+
+export const writeConfig = (home: string, config: ClusterConfig): void => writeSecret(configPath(home), `${JSON.stringify(config, null, 2)}\n`)
+
+/** A configuration nothing else on this machine is in the way of; `beside`: nor is it in the way of that one, which may not run now. */
+export const chooseConfig = async (beside?: ClusterConfig): Promise<ClusterConfig> => {
+  const taken = beside === undefined ? [] : [beside.podCIDR, beside.serviceCIDR].map(routeOf)
+  const networks = chooseNetworks([...readRoutes(), ...taken])
   const instance = Array.from({ length: 5 }, () => 'abcdefghijklmnopqrstuvwxyz0123456789'[randomInt(36)]).join('')
-  const apiPort = await freePort(6443)
-  const config: ClusterConfig = {
+  return {
     name: 'reckon',
     instance,
     nodeName: nodeNameOf(hostname()),
-    apiPort,
-    natsPort: await freePort(4222),
+    apiPort: await freePort(beside === undefined ? 6443 : beside.apiPort + 1),
+    natsPort: await freePort(beside === undefined ? 4222 : beside.natsPort + 1),
     ...networks,
     clusterDomain: 'cluster.local',
     bridge: `rk${instance}0`
   }
-  writeSecret(configPath(home), `${JSON.stringify(config, null, 2)}\n`)
-  report(
-    `new cluster ${instance} in ${home}: API port ${apiPort}, pods ${config.podCIDR}, services ${config.serviceCIDR}, node ports ${config.nodePortRange}`
-  )
-  return config
+}
+
+/** `10.96.0.0/16` as a route. */
+const routeOf = (cidr: string): Route => {
+  const [address = '', bits = '32'] = cidr.split('/')
+  return [address.split('.').reduce((sum, part) => ((sum << 8) | Number(part)) >>> 0, 0), bits === '0' ? 0 : (0xffffffff << (32 - Number(bits))) >>> 0]
 }
 
 /** A host name as a Kubernetes node name: lowercase, RFC 1123. */
@@ -191,7 +223,18 @@ const freePort = async (first: number): Promise<number> => {
   throw new Error(`no free port among ${first} to ${first + PORTS_TRIED - 1}`)
 }
 
-const isFree = (port: number): Promise<boolean> =>
+/** A port nobody listens on now, for something that does not last. */
+export const anyPort = (): Promise<number> =>
+  new Promise((done, fail) => {
+    const probe = createServer()
+    probe.once('error', fail)
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number }
+      probe.close(() => done(port))
+    })
+  })
+
+export const isFree = (port: number): Promise<boolean> =>
   new Promise((done) => {
     const probe = createServer()
     probe.once('error', () => done(false))

@@ -43,7 +43,13 @@ const environment: Environment = {
   log: {
     verify: async (report) => (await import('./log/commands.ts')).verify(home, config(), report),
     strange: async (report) => (await import('./log/commands.ts')).strangeEntries(home, config(), report),
-    quarantine: async (stream, sequences, report) => (await import('./log/commands.ts')).quarantine(home, config(), stream, sequences, report)
+    quarantine: async (stream, sequences, report) => (await import('./log/commands.ts')).quarantine(home, config(), stream, sequences, report),
+    compact: async (request, report) => (await import('./log/commands.ts')).compactHistory(home, config(), request, report)
+  },
+  backup: {
+    take: async (request, report) => (await import('./backup/commands.ts')).backup(home, config(), project.version, request, report),
+    verify: async (request, report) => (await import('./backup/commands.ts')).verify(request, report),
+    restore: async (request, report) => (await import('./backup/commands.ts')).restoreFrom(request, report)
   },
   down: async ({ report }) => (await import('./up.ts')).down({ home, report }),
   status: async () => (await import('./up.ts')).status({ home }),
@@ -57,7 +63,7 @@ const environment: Environment = {
 process.stdout.on('error', () => process.exit(0))
 
 /** `--at -5m`: a time ago looks like a flag to the parser, so it is joined to its own. */
-const MOMENTS = new Set(['--at', '--from'])
+const MOMENTS = new Set(['--at', '--from', '--to', '--before'])
 const given = process.argv.slice(2)
 const words = given.flatMap((word, at) => (MOMENTS.has(word) && given[at + 1] !== undefined ? [`${word}=${given[at + 1]}`] : MOMENTS.has(given[at - 1] ?? '') ? [] : [word]))
 

@@ -11,12 +11,14 @@ export const logFile = (home: string): string => join(home, 'log/reckon.log')
 
 export const commandOf = (home: string): readonly string[] => [process.execPath, SERVER, '--home', home]
 
+/** The arguments are those of a home's process. */
+export const isClusterOf = (home: string, given: readonly string[]): boolean => given.includes(SERVER) && given.includes(home)
+
 /** The home's process, if it runs: the pid file's, started for this home. */
 export const runningCluster = (home: string): ProcessIdentity | undefined => {
   if (!existsSync(pidFile(home))) return undefined
   const pid = Number(readFileSync(pidFile(home), 'utf8').trim())
-  const given = argumentsOf(pid)
-  return given.includes(SERVER) && given.includes(home) ? identify(pid) : undefined
+  return isClusterOf(home, argumentsOf(pid)) ? identify(pid) : undefined
 }
 
 /** Writes down that this process is the home's. Throws when another one is, and runs. */

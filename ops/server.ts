@@ -9,11 +9,12 @@ import * as Effect from 'effect/Effect'
 import * as Schedule from 'effect/Schedule'
 import type * as Scope from 'effect/Scope'
 import { LogDamaged, type Damage } from '#events/Log.ts'
-import { privateFolder, readConfig, resolveHome } from './home.ts'
+import { privateFolder, readConfig, resolveHome, type ClusterConfig } from './home.ts'
 import { apiserver, type RunningApiServer } from './components/apiserver.ts'
 import type { Place } from './components/connection.ts'
 import { controllerManager, scheduler } from './components/control.ts'
 import { damaged } from './components/damaged.ts'
+import { chores, choresOf } from './components/chores.ts'
 import { logDisk, tellOfDisk, type LogDisk } from './components/disk.ts'
 import { renewal } from './components/renew.ts'
 import { LogKeeper } from './nats/keeper.ts'
@@ -61,12 +62,18 @@ const keepLog = (place: Place, disk: LogDisk): Effect.Effect<readonly Damage[], 
 /** What is wrong with the log, whoever found it; other failures stay failures. */
 const damagesIn = (error: unknown): readonly Damage[] | undefined => (error instanceof LogDamaged ? [error.damage] : undefined)
 
+/** Not made here: a home whose disk is not mounted yet, or that is gone, is no new cluster. */
+const configOf = (home: string): ClusterConfig => {
+  const config = readConfig(home)
+  if (config === undefined) throw new Error(`there is no cluster in ${home}; \`reckon up\` makes one`)
+  return config
+}
+
 /** Runs the components until the process is told to end. */
 export const run = (home: string, components: readonly Component[]): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const config = readConfig(home)
-    // Not made here: a home whose disk is not mounted yet is no new cluster.
-    if (config === undefined) return yield* Effect.fail(new Error(`there is no cluster in ${home}; \`reckon up\` makes one`))
+    const config = yield* Effect.try({ try: () => configOf(home), catch: (error) => error as Error })
+    const asked = yield* Effect.try({ try: () => choresOf(config), catch: (error) => error as Error })
     yield* Effect.promise(() => ensurePki(home, config))
     const failed = yield* Deferred.make<never, Error>()
     const place: Place = {
@@ -92,6 +99,7 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
       dropCopy(home)
       yield* renewal(place, api)
       yield* tellOfDisk(place, disk, started)
+      yield* chores(place, api, asked)
     }
     if (has('controller-manager')) yield* controllerManager(place, api)
     if (has('scheduler')) yield* scheduler(place, api)
@@ -115,9 +123,12 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     const at = process.argv.indexOf(name)
     return at < 0 ? undefined : process.argv[at + 1]
   }
-  const named = option('--components')?.split(',') as Component[] | undefined
   const home = option('--home') ?? resolveHome()
+  let named = option('--components')?.split(',') as Component[] | undefined
   try {
+    // Asked before anything is written: who looks for an empty home must not find our pid in it.
+    const { settings } = configOf(home)
+    named ??= settings?.components as Component[] | undefined
     claimHome(home)
   } catch (error) {
     say(messageOf(error))

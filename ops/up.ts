@@ -8,6 +8,7 @@ import { privateFolder, readConfig, resolveHome, loadOrCreateConfig, type Cluste
 import { ensurePki, pkiFile, writeKubeconfig } from './pki/pki.ts'
 import { runningServer, stopNatsServer } from './nats/server.ts'
 import { commandOf, logFile, runningCluster } from './running.ts'
+import { heldBy, keepingLock } from './setup/lock.ts'
 import { ageOf, stopProcess } from './setup/process.ts'
 import type { Report } from './setup/project.ts'
 import { restartsText, type SupervisorState } from './supervise/decide.ts'
@@ -28,7 +29,7 @@ export interface ClusterStatus {
   readonly faults?: string
   readonly disk?: { readonly room: string; readonly free: number; readonly total: number; readonly reserve: number; readonly words: string }
   readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly pods: number }[]
-  readonly streams: readonly { readonly name: string; readonly messages: number; readonly bytes: number; readonly lastSequence: number }[]
+  readonly streams: readonly { readonly name: string; readonly messages: number; readonly bytes: number; readonly lastSequence: number; /** History is whole from here on; 0: from its beginning. */ readonly floor: number }[]
   readonly pods: { readonly running: number; readonly total: number }
   /** Sentences for a person: who keeps it running, what it is short of. */
   readonly notes: readonly string[]
@@ -132,6 +133,8 @@ const stopCluster = async (home: string, config: ClusterConfig): Promise<boolean
 /** Has the process started in the background, and returns when it serves. */
 const start = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
   for (const folder of ['run', 'log']) privateFolder(join(home, folder))
+  const held = heldBy(keepingLock(home))
+  if (held?.startsWith('reckon log compact') === true) throw new Error(`${held}; wait for it, then start the cluster`)
   const known = await supervisorState(home, config)
   const stale = runningCluster(home)
   // A process that has run for long and does not answer is in nobody's way any more: it is replaced; containers go on meanwhile.
@@ -235,18 +238,21 @@ export const status = async ({ home }: { readonly home: string }): Promise<Clust
   const { gitVersion } = await read<{ gitVersion: string }>('/version')
   const { items: pods } = await read<{ items: { spec: { nodeName?: string }; status: { phase?: string } }[] }>('/api/v1/pods')
   const { items: nodes } = await read<{ items: { metadata: { name: string }; status: { conditions?: { type: string; status: string }[] } }[] }>('/api/v1/nodes')
+  const kept = await streams(home, config)
+  const floor = kept.find(({ name }) => name === 'EVENTS')?.floor ?? 0
   return {
     running: true,
     home,
     server: `https://127.0.0.1:${config.apiPort}`,
     version: gitVersion,
     ...pids,
+    notes: floor === 0 ? notes : [...notes, `History begins at resourceVersion ${floor}; of what was before, the version each object had then is kept.`],
     nodes: nodes.map(({ metadata, status: { conditions } }) => ({
       name: metadata.name,
       ready: conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true,
       pods: pods.filter(({ spec }) => spec.nodeName === metadata.name).length
     })),
-    streams: await streams(home, config),
+    streams: kept,
     pods: { running: pods.filter(({ status: { phase } }) => phase === 'Running').length, total: pods.length }
   }
 }
@@ -280,7 +286,7 @@ const streams = async (home: string, config: ClusterConfig): Promise<ClusterStat
     return await Promise.all(
       ['EVENTS', 'NOTICES', 'PULSE', 'AUDIT'].map(async (name) => {
         const { state } = await askToFollow(nats, 'admin', { what: 'state', part: name })
-        return { name, messages: state.messages, bytes: state.bytes, lastSequence: state.last }
+        return { name, messages: state.messages, bytes: state.bytes, lastSequence: state.last, floor: state.floor }
       })
     )
   } finally {

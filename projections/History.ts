@@ -30,6 +30,7 @@ export class History {
   #sequences = new Float64Array(1024)
   #times = new Float64Array(1024)
   #count = 0
+  #floor = 0
 
   constructor(stream: StreamName) {
     this.#stream = stream
@@ -39,6 +40,33 @@ export class History {
   }
   get firstTime(): number | undefined {
     return this.#count === 0 ? undefined : this.#times[0]
+  }
+  /** What was before is not all there: 0 when everything is. */
+  get floor(): number {
+    return this.#floor
+  }
+  /** Everything before `floor` is compacted: of each object the version it had then is left. `time`: when that was. */
+  raise(floor: number, time: number): void {
+    if (floor <= this.#floor) return
+    this.#floor = floor
+    for (const [collection, objects] of this.#versions) {
+      for (const [id, versions] of objects) {
+        const at = lastUpTo(versions.length, (index) => Math.floor((versions[index] as number) / 2), floor)
+        if (at < 0) continue
+        const kept = versions.slice((versions[at] as number) % 2 === 1 ? at + 1 : at)
+        if (kept.length === 0) objects.delete(id)
+        else objects.set(id, kept)
+      }
+      if (objects.size === 0) this.#versions.delete(collection)
+    }
+    const behind = lastUpTo(this.#count, (index) => this.#sequences[index] as number, floor) + 1
+    const left = this.#count - behind
+    const [sequences, times] = [new Float64Array(Math.max(1024, left + 1)), new Float64Array(Math.max(1024, left + 1))]
+    sequences.set(this.#sequences.subarray(behind, this.#count), 1)
+    times.set(this.#times.subarray(behind, this.#count), 1)
+    sequences[0] = floor
+    times[0] = time
+    ;[this.#sequences, this.#times, this.#count] = [sequences, times, left + 1]
   }
   apply(entry: LogEntry): void {
     if (entry.sequence <= this.lastSequence) return

@@ -237,6 +237,10 @@ export class Objects implements ObjectsView {
     this.sequence = Math.max(this.sequence, sequence)
     if (key !== undefined) this.#passed.set(`${resourceId(key)}/${objectId(key.namespace, key.name)}`, sequence)
   }
+  /** The subjects of objects that are gone since before `first` are empty: nothing needs to be known of them. */
+  forget(first: number): void {
+    for (const heads of [this.#heads, this.#passed]) for (const [subject, sequence] of heads) if (sequence < first) heads.delete(subject)
+  }
   /** What stood before `first` has left the stream by itself, and leaves here as well. */
   expire(first: number): readonly Change[] {
     const changes: Change[] = []
@@ -246,8 +250,11 @@ export class Objects implements ObjectsView {
         collection.remove(previous)
         changes.push({ type: 'DELETED', entry: previous.expired(), previous, expired: true })
       }
-    for (const heads of [this.#heads, this.#passed]) for (const [subject, sequence] of heads) if (sequence < first) heads.delete(subject)
+    this.forget(first)
     return changes
+  }
+  get loading(): boolean {
+    return this.#loading
   }
   /** From here to `endLoad` events are only collected: nobody may look. */
   beginLoad(): void {

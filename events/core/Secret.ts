@@ -79,7 +79,8 @@ export const Secret: Kind = {
   },
   validateUpdate(secret, old) {
     const errors: FieldError[] = []
-    immutable(secret['type'], old['type'], 'type', errors)
+    // Of one whose contents were erased it is not known any more: it must still be possible to take its finalizers away.
+    if (old['type'] !== undefined) immutable(secret['type'], old['type'], 'type', errors)
     return [...errors, ...validateImmutable(secret, old, ['data'])]
   },
   fields: { type: (secret) => secret['type'] ?? '' },

@@ -7,20 +7,21 @@ import { JetStreamApiError, jetstreamManager, type JetStreamManager, type Stream
 import type { NatsConnection } from '@nats-io/transport-node'
 import { encodeEvent } from '#events/Event.ts'
 import type { Append, Range } from '#events/Log.ts'
-import { subjectOf } from '#events/Subject.ts'
+import { BASE, subjectOf } from '#events/Subject.ts'
 import type { ClusterConfig } from '#ops/home.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { startNatsServer } from '#ops/nats/server.ts'
 import { forgetBlocks, inspectStore, keepCopy, setAside } from '#ops/nats/store.ts'
-import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS, STREAMS } from '#ops/nats/streams.ts'
+import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS, STREAM_NOT_FOUND, STREAMS } from '#ops/nats/streams.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { EPOCH, IDENTITY, LOSSES, rangesOf, stateOf, textOfRanges } from '#services/platform/jetstream/metadata.ts'
-import { FileLedger, readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
-import type { Seal } from '#services/platform/ledger/Seal.ts'
+import { BASE_MARK, EPOCH, FLOOR, IDENTITY, LOSSES, rangesOf, stateOf, textOfRanges } from '#services/platform/jetstream/metadata.ts'
+import { FileLedger, readFloors, readRecord } from '#services/platform/ledger/FileLedger.ts'
+import type { Floor } from '#services/platform/ledger/Ledger.ts'
+import { sha256, type Seal } from '#services/platform/ledger/Seal.ts'
 import { ensureKeys, loadSeal } from './keys.ts'
-import { scan } from './scan.ts'
+import { scan, type Scan } from './scan.ts'
 
 export interface Accepted {
   readonly stream: string
@@ -30,7 +31,6 @@ export interface Accepted {
 /** In a stream of the same kind, what stands where an entry was lost: one subject for all. */
 const FILLER = { EVENTS: 'ev.reckon%2Eio.losses._.filler', NOTICES: 'notice.reckon%2Eio.losses._.filler', PULSE: 'pulse.object.reckon%2Eio.losses._.filler', KEYS: 'key.lost', AUDIT: 'audit.lost' } as const
 const FILLERS_AT_ONCE = 500
-const STREAM_NOT_FOUND = 10059
 
 /** The cluster's processes must not run. Returns what was accepted as lost, by stream. */
 export const acceptLoss = async (home: string, config: ClusterConfig, report: Report): Promise<readonly Accepted[]> => {
@@ -45,6 +45,8 @@ export const acceptLoss = async (home: string, config: ClusterConfig, report: Re
     const jsm = await jetstreamManager(nats, { checkAPI: false })
     const seal = loadSeal(home)
     const accepted: Accepted[] = []
+    // What was kept of compacted history may be what is lost.
+    await openStream(jsm, ledgerFolder(home), BASE, readRecord(ledgerFolder(home), BASE)?.identity ?? randomUUID(), 0)
     for (const stream of KEPT_STREAMS) {
       const losses = await acceptIn(stream, { home, nats, jsm, seal, report })
       if (losses.length === 0) continue
@@ -74,34 +76,47 @@ const acceptIn = async (stream: string, { home, nats, jsm, seal, report }: Work)
   const { sequence: remembered } = ledger.head()
   const { identity } = ledger
   ledger.close()
-  const before = await openStream(jsm, stream, identity, remembered)
+  const before = await openStream(jsm, folder, stream, identity, remembered)
   const lost = stateOf(before).last < remembered ? [{ first: stateOf(before).last + 1, last: remembered }] : []
   for (const { first, last } of lost) await fill(nats, seal, stream, first, last, report)
   const sparse = SPARSE_STREAMS.has(stream)
   const expires = EXPIRING_STREAMS.has(stream) || sparse
   const found = await scan({ connection: nats, stream, seal, expires, onProgress: (at, last) => report(`${stream}: reading what is left, ${at} of ${last}`) })
   const known = rangesOf(before.config.metadata?.[LOSSES])
-  // Below the floor entries are missing because they were compacted; where only the newest are kept, by design.
-  const gaps = sparse ? [] : found.gaps.filter(({ last }) => last > found.state.floor)
-  const fresh = [...gaps, ...lost].filter(({ first, last }) => !known.some((one) => one.first <= first && last <= one.last)).sort((a, b) => a.first - b.first)
+  // Where only the newest are kept, the others are missing by design.
+  const gaps = sparse ? [] : [...found.gaps]
+  const floor = floorLeft(folder, stream, found)
+  const fresh = [...(floor?.lost ?? []), ...gaps, ...lost].filter(({ first, last }) => !known.some((one) => one.first <= first && last <= one.last)).sort((a, b) => a.first - b.first)
   if (fresh.length > 0 || record.damage !== undefined) {
     const epoch = Number(before.config.metadata?.[EPOCH] ?? 0) + 1
     const losses = gaps.sort((a, b) => a.first - b.first)
-    await jsm.streams.update(stream, { ...before.config, metadata: { ...before.config.metadata, [IDENTITY]: identity, [EPOCH]: String(epoch), [LOSSES]: textOfRanges(losses) } })
+    await jsm.streams.update(stream, { ...before.config, metadata: { ...before.config.metadata, [IDENTITY]: identity, [EPOCH]: String(epoch), [LOSSES]: textOfRanges(losses), ...floor?.metadata } })
   }
-  FileLedger.begin(folder, stream, { identity, made: record.made }, expires ? [] : found.marks, found.head)
+  FileLedger.begin(folder, stream, { identity, made: record.made }, expires ? [] : found.marks, found.head, floor === undefined ? [] : [floor.mark])
   return fresh
 }
 
+/** Of history that was compacted: what is there now of what was kept is what counts from here on. */
+const floorLeft = (folder: string, stream: string, { state: { floor, base }, base: found }: Scan): { readonly mark: Floor; readonly lost: readonly Range[]; readonly metadata: Readonly<Record<string, string>> } | undefined => {
+  if (floor === 0) return undefined
+  const noted = readFloors(folder, stream).find((one) => one.floor === floor) ?? { floor, hash: '', digest: '', entries: 0, time: 0, ...base }
+  const mark = { ...noted, digest: Buffer.from(found.digest(sha256)).toString('base64url'), entries: found.entries }
+  const { floor: _, ...rest } = mark
+  return { mark, lost: mark.digest === noted.digest ? [] : [{ first: 1, last: floor }], metadata: { [FLOOR]: String(floor), [BASE_MARK]: JSON.stringify(rest) } }
+}
+
 /** The stream, made anew behind everything that was given out when it is gone. */
-const openStream = async (jsm: JetStreamManager, stream: string, identity: string, remembered: number) => {
+const openStream = async (jsm: JetStreamManager, folder: string, stream: string, identity: string, remembered: number) => {
   try {
     return await jsm.streams.info(stream)
   } catch (error) {
     if (!(error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND)) throw error
   }
   const definition = STREAMS.find(({ name }) => name === stream) as Partial<StreamConfig> & { readonly name: string; readonly subjects: string[] }
-  return jsm.streams.add({ ...definition, first_seq: remembered + 1, metadata: { [IDENTITY]: identity } })
+  // What was kept of compacted history is in a stream of its own, and counts as it did.
+  const { floor, ...base } = readFloors(folder, stream).at(-1) ?? { floor: 0 }
+  const kept: Record<string, string> = floor === 0 ? {} : { [FLOOR]: String(floor), [BASE_MARK]: JSON.stringify(base) }
+  return jsm.streams.add({ ...definition, first_seq: remembered + 1, metadata: { [IDENTITY]: identity, ...kept } })
 }
 
 /** Entries that say no more than that there was another one: a sequence is given out once. */

@@ -1,39 +1,18 @@
 /** `reckon log …`: looking after the log itself, as the keeper, whether the cluster runs or not. */
 import { jetstreamManager } from '@nats-io/jetstream'
-import type { NatsConnection } from '@nats-io/transport-node'
-import type { ClusterConfig } from '#ops/home.ts'
-import { ensureNatsServer } from '#ops/nats/binary.ts'
-import { connectNats } from '#ops/nats/connect.ts'
-import { runningServer, startNatsServer, stopNatsServer } from '#ops/nats/server.ts'
-import { damageOf, inspectStore } from '#ops/nats/store.ts'
+import { durationOf, type ClusterConfig } from '#ops/home.ts'
 import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS } from '#ops/nats/streams.ts'
 import type { Report } from '#ops/setup/project.ts'
+import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { QUARANTINE, rangesOf } from '#services/platform/jetstream/metadata.ts'
 import { readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
-import { damageLines } from './damage.ts'
+import { compact, finishCompaction, plan, type Compaction } from './compact.ts'
+import { lockLog, withKeeper } from './keeping.ts'
 import { loadSeal } from './keys.ts'
+import { limitOf } from './moment.ts'
+import type { Limit } from './plan.ts'
 import { scan, type Strange } from './scan.ts'
 import { verifyLog, type StreamVerdict } from './verify.ts'
-
-/** Runs with a connection of the keeper's; nats-server is started for it when it does not run, and stopped again. */
-const withKeeper = async <Value>(home: string, config: ClusterConfig, report: Report, work: (nats: NatsConnection) => Promise<Value>): Promise<Value> => {
-  const runs = runningServer(home) !== undefined
-  if (!runs) {
-    const damaged = await inspectStore(home, report)
-    if (damaged.length > 0) throw new Error(damageLines(damageOf(damaged)).join('\n'))
-    await startNatsServer({ home, config, binary: (await ensureNatsServer(report)).path, report })
-  }
-  try {
-    const nats = await connectNats(home, config, 'keeper', { waitOnFirstConnect: false, maxReconnectAttempts: 100 })
-    try {
-      return await work(nats)
-    } finally {
-      await nats.close()
-    }
-  } finally {
-    if (!runs) await stopNatsServer(home)
-  }
-}
 
 /** What is there, and what is wrong with it. Damage that was noted earlier is taken back when nothing is wrong any more. */
 export const verify = (home: string, config: ClusterConfig, report: Report): Promise<readonly StreamVerdict[]> =>
@@ -47,6 +26,62 @@ export const verify = (home: string, config: ClusterConfig, report: Report): Pro
     }
     return verdicts
   })
+
+/** What of history would go, or went. */
+export interface Compacted {
+  readonly done: boolean
+  /** The resourceVersion history is whole from, and when that was (RFC 3339). */
+  readonly floor: number
+  readonly time: string
+  readonly entries: number
+  readonly gone: number
+  /** Before compression. */
+  readonly goneBytes: number
+  readonly kept: number
+  readonly milliseconds: number
+}
+
+export interface CompactRequest {
+  /** A moment as a person names it; what settings.keepHistory says otherwise. */
+  readonly before: string | undefined
+  readonly dryRun: boolean
+}
+
+/** History that is younger stays: readers are in the middle of it. */
+const YOUNGEST_MS = 5 * 60_000
+
+/** Undefined when nothing is old enough to go. */
+export const compactHistory = async (home: string, config: ClusterConfig, { before, dryRun }: CompactRequest, report: Report): Promise<Compacted | undefined> => {
+  const begun = performance.now()
+  const limit = limitFor(config, before)
+  const release = lockLog(home, 'reckon log compact')
+  try {
+    return await withKeeper(home, config, report, async (connection, works) => {
+      const work: Compaction = { home, connection, seal: loadSeal(home), report, eased: works, command: `reckon log compact${before === undefined ? '' : ` --before ${before}`}` }
+      if (!dryRun) await finishCompaction(work)
+      const planned = await plan(work, limit)
+      const { floor } = await new JetStreamLog(connection, 'EVENTS').state()
+      if (planned === undefined || planned.mark.floor <= floor) return undefined
+      const { mark, entries, gone, goneBytes } = planned
+      if (mark.time > Date.now() - YOUNGEST_MS) throw new Error(`resourceVersion ${mark.floor} is of ${new Date(mark.time).toISOString()}: history of the last five minutes stays`)
+      if (!dryRun) await compact(work, planned)
+      return { done: !dryRun, floor: mark.floor, time: new Date(mark.time).toISOString(), entries, gone, goneBytes, kept: mark.entries, milliseconds: Math.round(performance.now() - begun) }
+    })
+  } finally {
+    release()
+  }
+}
+
+const limitFor = ({ settings }: ClusterConfig, before: string | undefined): Limit => {
+  const now = Date.now()
+  if (before !== undefined) {
+    const limit = limitOf(before, '--before', now)
+    return 'time' in limit ? { time: Math.min(limit.time, now - YOUNGEST_MS) } : limit
+  }
+  const keep = durationOf(settings?.keepHistory ?? 'forever', 'keepHistory')
+  if (keep === Number.POSITIVE_INFINITY) throw new Error('say up to when history is to be compacted, with --before (-90d, 2026-11-20, a resourceVersion), or set settings.keepHistory in config.json')
+  return { time: now - Math.max(keep, YOUNGEST_MS) }
+}
 
 /** Entries that readers pass over because they are not ours, or that nobody can read. */
 export const strangeEntries = (home: string, config: ClusterConfig, report: Report): Promise<readonly (Strange & { readonly stream: string; readonly quarantined: boolean })[]> =>

@@ -3,6 +3,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { decodeFacts } from '#events/Event.ts'
 import type { LogEntry, LogState, Range } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
+import { Base } from '#projections/Base.ts'
 import { Chain } from '#projections/Chain.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { MARK_EVERY } from '#services/platform/ledger/Integrity.ts'
@@ -28,6 +29,8 @@ export interface Scan {
   readonly head: Place
   /** Places that were asked for. */
   readonly at: ReadonlyMap<number, Uint8Array>
+  /** What was found of history up to its floor; empty where all of it is there. */
+  readonly base: Base
 }
 
 export interface ScanOptions {
@@ -56,27 +59,37 @@ const isReadable = (stream: string, entry: LogEntry): boolean => {
   }
 }
 
+/** An agent's own word, beside the objects of its stream (ARCHITECTURE.md, decision 13): nobody seals it, nobody reads it as an event. */
+const isPulse = (subject: string): boolean => subject.startsWith('pulse.node.')
+
 export const scan = async ({ connection, stream, seal, expires, from, places, onEntry, onProgress }: ScanOptions): Promise<Scan> => {
   const log = new JetStreamLog(connection, stream, { gapless: false })
   const state = await log.state()
-  const chain = from?.hash === undefined ? new Chain(sha256) : new Chain(sha256, from.sequence, from.hash)
+  // What was compacted is no part of the chain: it begins at the floor, as it was there.
+  const begin = state.base !== undefined ? { sequence: state.floor, hash: Buffer.from(state.base.hash, 'base64url') } : from
+  const chain = begin?.hash === undefined ? new Chain(sha256) : new Chain(sha256, begin.sequence, begin.hash)
+  const base = new Base()
   const gaps: Range[] = []
   const strange: Strange[] = []
   const marks: Place[] = []
   const at = new Map<number, Uint8Array>()
   let entries = 0
-  let next = expires || state.floor > 0 ? state.first : 1
+  let next = expires ? state.first : state.floor + 1
   const take = (entry: LogEntry): void => {
     const { sequence, subject, headers, time } = entry
-    if (sequence > next) gaps.push({ first: next, last: sequence - 1 })
-    next = sequence + 1
+    const kept = sequence <= state.floor
+    if (!kept) {
+      if (sequence > next) gaps.push({ first: next, last: sequence - 1 })
+      next = sequence + 1
+    }
     entries += 1
     const digest = seal.digest(stream, entry)
     if (sequence > chain.sequence) chain.extend(sequence, digest)
-    const why = sequence >= state.sealedFrom && !seal.verifies(digest, headers[MAC_HEADER]) ? 'not sealed' : headers['reckon-lost'] !== 'true' && !isReadable(stream, entry) ? 'not readable' : undefined
+    const why = isPulse(subject) ? undefined : sequence >= state.sealedFrom && !seal.verifies(digest, headers[MAC_HEADER]) ? 'not sealed' : headers['reckon-lost'] !== 'true' && !isReadable(stream, entry) ? 'not readable' : undefined
+    if (kept && why === undefined && headers['reckon-lost'] !== 'true' && !state.quarantined.includes(sequence)) base.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
     if (why !== undefined) strange.push({ sequence, subject, stored: new Date(time).toISOString(), why })
     if (places?.has(sequence) === true) at.set(sequence, chain.head)
-    if (sequence % MARK_EVERY === 0) marks.push({ sequence, hash: chain.head })
+    if (sequence % MARK_EVERY === 0 && !kept) marks.push({ sequence, hash: chain.head })
     onEntry?.(entry)
     if (entries % PROGRESS_EVERY === 0) onProgress?.(sequence, state.last)
   }
@@ -94,5 +107,5 @@ export const scan = async ({ connection, stream, seal, expires, from, places, on
     })
   })
   if (next <= state.last) gaps.push({ first: next, last: state.last })
-  return { state, entries, gaps, strange, marks, head: { sequence: state.last, hash: chain.head }, at }
+  return { state, entries, gaps, strange, marks, head: { sequence: state.last, hash: chain.head }, at, base }
 }

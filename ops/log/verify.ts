@@ -7,6 +7,7 @@ import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { beyond, textOfRanges } from '#services/platform/jetstream/metadata.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import type { Place } from '#services/platform/ledger/Ledger.ts'
+import { sha256 } from '#services/platform/ledger/Seal.ts'
 import { loadSeal } from './keys.ts'
 import { scan, type Scan, type Strange } from './scan.ts'
 
@@ -41,9 +42,16 @@ const altered = (stream: string, known: readonly Place[], found: Scan, suspects:
   return []
 }
 
+/** What was to be kept when history was compacted, against what is there. */
+const kept = (stream: string, ledger: FileLedger, { state: { floor, base }, base: found }: Scan): readonly Damage[] => {
+  if (floor === 0) return []
+  const noted = ledger.floors().find((one) => one.floor === floor) ?? base
+  const whole = noted !== undefined && base?.digest === noted.digest && base.hash === noted.hash && Buffer.from(found.digest(sha256)).toString('base64url') === noted.digest
+  return whole ? [] : [damage(stream, 'altered', [{ first: 1, last: floor }], `of the ${noted?.entries ?? '?'} versions that were kept when history was compacted up to ${floor}, ${found.entries} are there, and they are not what was noted`)]
+}
+
 const holes = (stream: string, { gaps, state }: Scan): readonly Damage[] => {
-  const passable = state.floor > 0 ? [{ first: 1, last: state.floor }, ...state.losses] : state.losses
-  const open = gaps.filter(({ first, last }) => beyond(passable, first) <= last)
+  const open = gaps.filter(({ first, last }) => beyond(state.losses, first) <= last)
   return open.length === 0 ? [] : [damage(stream, 'hole', open, `events ${textOfRanges(open)} are missing`)]
 }
 
@@ -71,12 +79,12 @@ export const verifyLog = async ({ home, connection, report }: VerifyOptions): Pr
 
 const verifyStream = async (stream: string, ledger: FileLedger, { connection, seal, report }: { connection: NatsConnection; seal: ReturnType<typeof loadSeal>; report: (line: string) => void }): Promise<StreamVerdict> => {
   const sparse = SPARSE_STREAMS.has(stream)
-  const known = sparse ? [] : [...ledger.marks(), ledger.head()].filter(({ hash }) => hash !== undefined)
   const before = await stateIfThere(connection, stream)
   if (before === undefined) return gone(stream, ledger)
-  const { first } = before
+  const { first, floor } = before
+  const known = sparse ? [] : [...ledger.marks(), ledger.head()].filter(({ sequence, hash }) => hash !== undefined && sequence > floor)
   // Of a stream whose beginning is gone, the chain is taken up at the first place that is remembered.
-  const from = first > 1 ? known.find(({ sequence }) => sequence >= first - 1) : undefined
+  const from = first > 1 && floor === 0 ? known.find(({ sequence }) => sequence >= first - 1) : undefined
   const found = await scan({
     connection,
     stream,
@@ -101,6 +109,7 @@ const verifyStream = async (stream: string, ledger: FileLedger, { connection, se
       ...identity(stream, ledger, state),
       ...(state.last < sequence ? [damage(stream, 'shorter', [{ first: state.last + 1, last: sequence }], `it ends at ${state.last}, but ${sequence} events were acknowledged`)] : []),
       ...(sparse ? [] : holes(stream, found)),
+      ...kept(stream, ledger, found),
       ...altered(stream, known, found, strange)
     ]
   }

@@ -9,6 +9,8 @@ export interface NatsConf {
   readonly logFile: string
   readonly certificateFile: string
   readonly keyFile: string
+  /** False while a backup is written back: everything is synced at the end, at once. Default true. */
+  readonly synced?: boolean
   readonly users: readonly (NatsUser & { readonly publicKey: string })[]
 }
 
@@ -39,7 +41,7 @@ tls {
 jetstream {
   store_dir: ${quote(conf.storeDir)}
   # An acknowledged write is on disk.
-  sync_interval: always
+  sync_interval: ${conf.synced === false ? '"2m"' : 'always'}
   # How full the disk may get is watched elsewhere: this would be measured once, at the start.
   max_file: 1PB
 }

@@ -37,6 +37,8 @@ export interface NatsServerOptions {
   readonly report: Report
   /** Nodes that have users; this machine's by default. */
   readonly nodes?: readonly string[]
+  /** False: an acknowledged write need not be on disk. */
+  readonly synced?: boolean
 }
 
 /** One that does not answer and does nothing either for so long hangs; how long a large store may take is nobody's to know. */
@@ -54,7 +56,7 @@ export const natsLogFile = (home: string): string => join(home, 'log/nats-server
  * Returns a server that answers: the one already running for this home, or a new one in the background that outlives
  * us. The PKI must be there (ensurePki). Throws with the end of the log when it does not come up; one that hangs is killed.
  */
-export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName] }: NatsServerOptions): Promise<NatsServer> => {
+export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName], synced = true }: NatsServerOptions): Promise<NatsServer> => {
   ensureMounted(home)
   for (const folder of ['nats/store', 'run', 'log']) privateFolder(join(home, folder))
   const text = renderNatsConf({
@@ -65,6 +67,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
     logFile: natsLogFile(home),
     certificateFile: pkiFile(home, 'nats.crt'),
     keyFile: pkiFile(home, 'nats.key'),
+    synced,
     users: natsUsers(nodes).map((user) => ({ ...user, publicKey: ensureCredentials(home, user.name) }))
   })
   const changed = !existsSync(confFile(home)) || readFileSync(confFile(home), 'utf8') !== text
@@ -110,10 +113,13 @@ export const stopNatsServer = async (home: string): Promise<void> => {
   rmSync(pidFile(home), { force: true })
 }
 
+/** The arguments are those of a home's nats-server. */
+export const isNatsServerOf = (home: string, given: readonly string[]): boolean => given.includes(confFile(home))
+
 /** The nats-server of this home, if one runs: the pid file's process, started with our configuration file. */
 export const runningServer = (home: string): ProcessIdentity | undefined => {
   const pid = pidIn(home)
-  return argumentsOf(pid).includes(confFile(home)) ? identify(pid) : undefined
+  return isNatsServerOf(home, argumentsOf(pid)) ? identify(pid) : undefined
 }
 
 const pidIn = (home: string): number => (existsSync(pidFile(home)) ? Number(readFileSync(pidFile(home), 'utf8').trim()) : 0)

@@ -7,12 +7,14 @@
  */
 import { createHash } from 'node:crypto'
 import { copyFileSync, createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { writeSecret } from '#ops/home.ts'
 import type { Damage } from '#events/Log.ts'
 import { LOG_ACCOUNT } from './users.ts'
 import { KEPT_STREAMS, ledgerFolder } from './streams.ts'
+import { BASE } from '#events/Subject.ts'
+import { readFloors } from '#services/platform/ledger/FileLedger.ts'
 
 /** A file is finished some time after its last change: when it is closed it is rewritten once, compressed. */
 const SETTLED_MS = 30_000
@@ -60,6 +62,13 @@ const readClosed = (home: string): Manifest | undefined => {
 
 const indexOf = (file: string): number => Number(/^(\d+)\.blk$/.exec(file)?.[1] ?? Number.NaN)
 
+/** What is looked after: the kept streams, and what is kept of compacted history. */
+const STORED: readonly string[] = [...KEPT_STREAMS, BASE]
+
+/** Its finished files never change; but where history was compacted, whole ones at its beginning go, and the next is cut. */
+const isCut = (home: string, stream: string, path: string, oldest: string | undefined): boolean =>
+  stream === 'EVENTS' && readFloors(ledgerFolder(home), stream).length > 0 && (oldest === undefined || indexOf(basename(path)) <= indexOf(basename(oldest)))
+
 /** A stream's block files, oldest first; the last one is still written to. */
 const blocksOf = (home: string, stream: string): string[] => {
   const folder = join(streamsFolder(home), stream, 'msgs')
@@ -81,14 +90,15 @@ export const noteBlocks = async (home: string, now: number): Promise<void> => {
   const before = readManifest(home)
   const after: Record<string, Block> = {}
   let changed = false
-  for (const stream of KEPT_STREAMS)
-    for (const path of blocksOf(home, stream).slice(0, -1)) {
+  for (const stream of STORED) {
+    const blocks = blocksOf(home, stream)
+    for (const path of blocks.slice(0, -1)) {
       const name = relative(streamsFolder(home), path)
       const known = before[name]
       const stat = statSync(path, { throwIfNoEntry: false })
       if (stat === undefined) continue
       const same = known !== undefined && known.size === stat.size && known.modified === stat.mtimeMs
-      if (known !== undefined && (same || stream === 'EVENTS')) {
+      if (known !== undefined && (same || (stream === 'EVENTS' && !isCut(home, stream, path, blocks[0])))) {
         // A finished file of EVENTS does not change again; one that did is for the next look at the store to judge.
         after[name] = known
         continue
@@ -97,6 +107,7 @@ export const noteBlocks = async (home: string, now: number): Promise<void> => {
       after[name] = { path: name, size: stat.size, modified: stat.mtimeMs, sha256: await hashOf(path) }
       changed = true
     }
+  }
   if (changed || Object.keys(before).length !== Object.keys(after).length) writeSecret(manifestFile(home), JSON.stringify(after))
 }
 
@@ -108,7 +119,7 @@ export const noteBlocks = async (home: string, now: number): Promise<void> => {
 export const markClosed = async (home: string): Promise<void> => {
   const known = readManifest(home)
   const closed: Record<string, Block> = {}
-  for (const stream of KEPT_STREAMS)
+  for (const stream of STORED)
     for (const path of blocksOf(home, stream)) {
       const name = relative(streamsFolder(home), path)
       const { size, mtimeMs: modified } = statSync(path)
@@ -118,7 +129,7 @@ export const markClosed = async (home: string): Promise<void> => {
   writeSecret(cleanFile(home), JSON.stringify(closed))
 }
 
-/** After a change of finished files that was ours (compaction, an accepted loss): what is there counts from now on. */
+/** After a change of finished files that was ours (an accepted loss): what is there counts from now on. */
 export const forgetBlocks = (home: string): void => [manifestFile(home), cleanFile(home)].forEach((path) => rmSync(path, { force: true }))
 
 const oldFolder = (home: string): string => join(storeFolder(home), 'jetstream/$G')
@@ -143,21 +154,26 @@ export const inspectStore = async (home: string, report: (line: string) => void)
   const total = blocks.reduce((sum, { size }) => sum + size, 0)
   if (!closed && total > LARGE) report(`nats-server was not closed; checking ${(total / 2 ** 30).toFixed(1)} GiB of the log's files`)
   const damaged: Block[] = []
+  const vouched = new Set<string>()
+  const [oldest] = blocksOf(home, 'EVENTS')
   for (const block of blocks) {
     const path = join(streamsFolder(home), block.path)
     const stat = statSync(path, { throwIfNoEntry: false })
-    const expires = !block.path.startsWith('EVENTS/') && atClose?.[block.path] === undefined
+    const stream = block.path.split('/')[0] as string
+    const changes = atClose?.[block.path] === undefined && (stream !== 'EVENTS' || isCut(home, stream, path, oldest))
     if (stat === undefined) {
-      if (!expires) damaged.push(block)
+      if (!changes) damaged.push(block)
       continue
     }
     const same = stat.size === block.size && stat.mtimeMs === block.modified
-    if ((same && closed && block.newest !== true) || (!same && expires)) continue
+    if (!same && changes) continue
+    vouched.add(block.path)
+    if (same && closed && block.newest !== true) continue
     if ((await hashOf(path)) !== block.sha256) damaged.push(block)
   }
   if (!closed && damaged.length === 0)
     try {
-      copyOpenBlocks(home, new Set(blocks.map(({ path }) => path)))
+      copyOpenBlocks(home, vouched)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
       // Without it a bad record could not be looked at later; without the log nothing would ever make room again.
@@ -179,7 +195,7 @@ export const markOpen = (home: string): void => rmSync(cleanFile(home), { force:
 const copyOpenBlocks = (home: string, known: ReadonlySet<string>): void => {
   const folder = copyFolder(home)
   if (existsSync(folder)) return
-  for (const stream of KEPT_STREAMS)
+  for (const stream of STORED)
     for (const path of blocksOf(home, stream)) {
       const name = relative(streamsFolder(home), path)
       if (known.has(name)) continue

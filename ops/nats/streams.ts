@@ -41,6 +41,17 @@ export const STREAMS: readonly Definition[] = [
   },
   {
     ...common,
+    name: 'BASE',
+    description: 'Of history that was compacted: the version each object had where it begins now.',
+    subjects: ['base.>'],
+    compression: StoreCompression.S2,
+    allow_direct: true,
+    allow_atomic: true,
+    max_msgs_per_subject: 1,
+    max_msg_size: 2 * MIB + 64 * 1024
+  },
+  {
+    ...common,
     name: 'NOTICES',
     description: 'core/v1 Event objects.',
     subjects: ['notice.>'],

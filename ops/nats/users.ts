@@ -36,7 +36,7 @@ export const INBOX = '_INBOX_'
 /** The prefix to connect with: a user can listen on its own inbox only. */
 export const inboxPrefix = (user: string): string => `${INBOX}${user}`
 
-const STREAMS = ['EVENTS', 'NOTICES', 'PULSE', 'REPORTS', 'BINDINGS', 'KEYS', 'AUDIT']
+const STREAMS = ['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'REPORTS', 'BINDINGS', 'KEYS', 'AUDIT']
 
 /** Reading a whole stream: any consumer, any filter; creating, using and deleting them. */
 const reads = (stream: string): string[] => [
@@ -86,16 +86,19 @@ const apiserver = trusted(
 )
 
 /**
- * Keeps the streams: makes them, changes their settings, fills what was accepted as lost, compacts, restores. Used at a
- * start and by `reckon log`, never while the cluster works.
+ * Keeps the streams: makes them, changes their settings, fills what was accepted as lost, compacts, backs up, restores. Used
+ * at a start, by `reckon log` and `reckon backup`, and while the cluster works by nothing else.
  */
 const keeper = trusted('keeper', [
   'ev.>',
+  'base.>',
   'notice.>',
   'pulse.object.>',
   'audit.>',
   'key.>',
   '$JS.API.STREAM.NAMES',
+  // Cursors are backed up too.
+  '$JS.API.CONSUMER.LIST.EVENTS',
   ...STREAMS.flatMap((stream) => [`$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`, `$JS.API.STREAM.PURGE.${stream}`, ...reads(stream)])
 ])
 
@@ -122,7 +125,8 @@ const component = (name: string, { asks = [], streamed = [], serves = [], tells 
 /** Fetching from the consumers that the API server makes for the user's parts (`services/apiserver/door/parts.ts`). */
 const fetches = (name: string, parts: readonly (readonly [stream: string, part: string])[]): Component => ({
   asks: [`follow.${name}`],
-  streamed: parts.map(([stream, part]) => `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}-${part}`)
+  // What was kept of events that were compacted is read in the same parts.
+  streamed: parts.flatMap(([stream, part]) => (stream === 'EVENTS' ? [stream, 'BASE'] : [stream]).map((source) => `$JS.API.CONSUMER.MSG.NEXT.${source}.${name}-${part}`))
 })
 
 const scheduler = (name: string): NatsUser => {
@@ -138,7 +142,7 @@ const controllerManager = (name: string): NatsUser => {
 /** The person's command line: reads every object, follows what it names. Acknowledgements move the cursors of `reckon follow`. */
 const admin = component('admin', {
   asks: ['intent.admin', 'follow.admin', '$JS.ACK.EVENTS.>'],
-  streamed: ['EVENTS', 'NOTICES', 'PULSE', 'AUDIT'].flatMap((stream) => [`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, `$JS.API.DIRECT.GET.${stream}`, `$JS.API.DIRECT.GET.${stream}.>`])
+  streamed: ['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'AUDIT'].flatMap((stream) => [`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, `$JS.API.DIRECT.GET.${stream}`, `$JS.API.DIRECT.GET.${stream}.>`])
 })
 
 /** An agent: what its own node must run, and what it sees there. It never sees EVENTS. */

@@ -1,5 +1,5 @@
 /** Processes by identity: a pid alone may be another program's by the time it is used. */
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 
 export interface ProcessIdentity {
@@ -60,6 +60,13 @@ export const argumentsOf = (pid: number): string[] => {
     return []
   }
 }
+
+/** The live processes whose arguments are such. */
+export const processesWhere = (wanted: (given: readonly string[]) => boolean): readonly ProcessIdentity[] =>
+  readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && wanted(argumentsOf(pid)))
+    .flatMap((pid) => identify(pid) ?? [])
 
 /** Asks a process to end and returns when it has; kills it after `limit` milliseconds. Says which of the two it was. */
 export const stopProcess = async (known: ProcessIdentity, limit: number): Promise<'ended' | 'killed' | 'gone'> => {

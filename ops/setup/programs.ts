@@ -70,6 +70,7 @@ export const PROGRAMS: readonly Program[] = [
   ...debian('coreutils', 'the supervisor says when, and writes files whole', 'date', 'mv', 'rm'),
   ...debian('coreutils', 'tests of damaged homes copy them', 'cp'),
   ...debian('coreutils', 'finds out what may be done', 'true'),
+  ...debian('coreutils', 'a benchmark says how large a log is', 'du'),
   ...debian('coreutils', 'what xtables-monitor says is heard line by line', 'stdbuf'),
   ...debian('coreutils', 'stands for a pause container in tests', 'sleep'),
   ...debian('mount', 'memory-backed volumes', 'mount', 'umount'),

@@ -7,7 +7,7 @@ import { argumentsOf, identify, stopProcess, type ProcessIdentity } from '../set
 import { findProgram, PROJECT, run } from '../setup/project.ts'
 import { PAUSES_MS, STEADY_IF_KILLED_MS, STEADY_MS } from './backoff.ts'
 import { chooseSupervisor, parentState, unitState, valuesOf, type SupervisorKind, type SupervisorState } from './decide.ts'
-import { renderUnit, unitName } from './unit.ts'
+import { quoted, renderUnit, unitName } from './unit.ts'
 
 export interface Supervised {
   readonly home: string
@@ -31,11 +31,13 @@ const read = (path: string): string => (existsSync(path) ? readFileSync(path, 'u
 export const supervisorKind = (env: NodeJS.ProcessEnv = process.env): SupervisorKind =>
   chooseSupervisor({ chosen: env['RECKON_SUPERVISOR'], booted: existsSync('/run/systemd/system'), systemctl: findProgram('systemctl') !== undefined, root: process.getuid?.() === 0 })
 
+/** The arguments are those of a home's small parent. */
+export const isParentOf = (home: string, given: readonly string[]): boolean => given.includes(SCRIPT) && given.includes(runFolder(home))
+
 /** The small parent of this home, if it runs. */
 const runningParent = (home: string): ProcessIdentity | undefined => {
   const pid = Number(valuesOf(read(stateFile(home))).get('supervisor') ?? 0)
-  const given = argumentsOf(pid)
-  return given.includes(SCRIPT) && given.includes(runFolder(home)) ? identify(pid) : undefined
+  return isParentOf(home, argumentsOf(pid)) ? identify(pid) : undefined
 }
 
 const systemctl = (...args: readonly string[]): Promise<string> => run('systemctl', args, { timeout: 60_000 })
@@ -105,11 +107,20 @@ export const stopSupervisor = async (home: string, config: ClusterConfig): Promi
   if (parent !== undefined) await stopProcess(parent, STOP_LIMIT_MS)
   rmSync(stateFile(home), { force: true })
   if (!hasUnit(config)) return parent !== undefined
+  await removeUnit(config)
+  return true
+}
+
+/** Takes away the unit of a home that is gone itself. */
+export const removeUnitOf = async (home: string, config: ClusterConfig): Promise<void> => {
+  if (hasUnit(config) && read(unitFile(config)).includes(quoted(`RECKON_HOME=${home}`))) await removeUnit(config)
+}
+
+const removeUnit = async (config: ClusterConfig): Promise<void> => {
   await systemctl('disable', '--now', '--quiet', unitName(config.instance))
   rmSync(unitFile(config), { force: true })
   await systemctl('daemon-reload')
   await systemctl('reset-failed', unitName(config.instance)).catch(() => '')
-  return true
 }
 
 const until = async (done: () => boolean, ms = 5_000): Promise<void> => {

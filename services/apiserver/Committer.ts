@@ -4,7 +4,7 @@
  * The server syncs once per append, however many events it holds; one by one a stream takes some thousand events a
  * second, in batches some ten thousand. A batch has a fixed cost, so a short queue goes one by one, in parallel.
  */
-import { encodeEvent, type EventRecord, type NewEvent } from '#events/Event.ts'
+import { encodeEvent, EXPECTED_HEADER, PREVIOUS_HEADER, type EventRecord, type NewEvent } from '#events/Event.ts'
 import { AppendUncertain, LogAway, type Append, type AppendResult, type Log } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
@@ -49,6 +49,8 @@ interface Waiting {
 export interface Guard {
   readonly integrity?: Integrity | undefined
   readonly vault?: Vault | undefined
+  /** Where the stream begins (`View.begins`): the subjects of objects that did not change since are empty there. */
+  readonly begins?: () => number
 }
 
 export class Committer {
@@ -78,8 +80,12 @@ export class Committer {
     return this.#enqueue({ appends, until: since + PATIENCE_MS, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
   }
   #append(event: NewEvent, record: EventRecord): Append {
-    const { vault, integrity } = this.#guard
-    const append = { subject: subjectOf(event.stream, event.key), ...(vault?.protect(event, record) ?? record), expected: event.expected }
+    const { vault, integrity, begins } = this.#guard
+    const { headers, text } = vault?.protect(event, record) ?? record
+    const subject = subjectOf(event.stream, event.key)
+    // The lock is on what the stream has; what the event follows on is said beside it.
+    const compacted = event.expected > 0 && event.expected < (begins?.() ?? 0)
+    const append = compacted ? { subject, headers: { ...headers, [EXPECTED_HEADER]: '0', [PREVIOUS_HEADER]: String(event.expected) }, text, expected: 0 } : { subject, headers, text, expected: event.expected }
     return integrity?.seal(append) ?? append
   }
   #enqueue(decided: Omit<Waiting, 'resolve' | 'reject'>): Promise<Outcome> {

@@ -10,6 +10,7 @@ import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import { conflict, Refusal, tooManyRequests } from '#events/Refusal.ts'
 import { kindOf } from '#events/scheme.ts'
+import { subjectOf } from '#events/Subject.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
 import { Answers, answerKey } from './Answers.ts'
@@ -61,7 +62,7 @@ export class ApiDecider implements Decider {
   constructor(options: DeciderOptions) {
     this.#options = options
     this.#answers = new Answers(options.views)
-    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault })]))
+    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault, begins: () => view.begins })]))
   }
   submit(intent: Intent, user: UserInfo, once = false): Promise<Decision> {
     if (once) return this.#submit(intent, user)
@@ -144,6 +145,8 @@ export class ApiDecider implements Decider {
           return { ...this.#answer(decided, object, text), sequence: outcome.last }
         }
         if (tries >= TRIES) throw conflict(intent.ref, intent.name)
+        // Its subject may be empty since its history was compacted.
+        if (view.floor > 0) await view.look()
         // What this was decided on has left the stream by itself: nobody wrote, and nothing will come.
         if (outcome.lastSequence !== undefined && decided.events.some(({ expected }) => expected > (outcome.lastSequence as number))) await view.expire()
         // Somebody else wrote the object: what they wrote will be here in a moment.
@@ -179,8 +182,9 @@ export class ApiDecider implements Decider {
     const view = this.#options.views.of(intent.ref)
     await view.waitFor(await view.log.lastSequence())
     let sequence = view.objects.head({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+    const subject = subjectOf(view.stream, { ...intent.ref, namespace: intent.namespace, name: intent.name })
     for (let steps = 0; sequence > 0 && steps < LOOK_BACK; steps++) {
-      const entry = await view.log.get(sequence)
+      const entry = await view.log.get(sequence, subject)
       if (entry === undefined) return undefined
       const version = view.versionOf(entry)
       // What is not ours stands between two events of the object's.

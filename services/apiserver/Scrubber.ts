@@ -3,6 +3,7 @@
  * the state is still whole in memory, and not at a start years later.
  */
 import { LogDamaged, type Damage, type DamageKind, type Log, type LogState, type Range } from '#events/Log.ts'
+import { Base } from '#projections/Base.ts'
 import { Chain } from '#projections/Chain.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
 import { beyond, textOfRanges } from '../platform/jetstream/metadata.ts'
@@ -57,14 +58,36 @@ export class Scrubber {
   async #pass(): Promise<void> {
     const { log, ledger, onPass } = this.#options
     const places = [...ledger.marks(), ledger.head()].filter(({ hash }) => hash !== undefined)
-    const { first } = await log.state()
-    let from: Place | undefined = first === 1 ? { sequence: 0 } : undefined
+    const state = await log.state()
+    const { first, floor, base } = state
+    if (base !== undefined) await this.#kept(state)
+    // What was compacted is no part of the chain: it goes on from the floor.
+    let from: Place | undefined = base !== undefined ? { sequence: floor, hash: Buffer.from(base.hash, 'base64url') } : first === 1 ? { sequence: 0 } : undefined
     for (const to of places) {
       if (this.#stopped) return
       if (from !== undefined && to.sequence > from.sequence) await this.#stretch(from, to)
       if (from === undefined ? to.sequence >= first - 1 : to.sequence > from.sequence) from = to
     }
     if (from !== undefined) onPass?.(from.sequence)
+  }
+  /** What was kept when history was compacted. */
+  async #kept({ floor, base, sealedFrom, quarantined }: LogState): Promise<void> {
+    const { log, ledger, seal, clock, bytesPerSecond } = this.#options
+    const found = new Base()
+    for await (const entries of log.read({ from: 1, to: floor })) {
+      let bytes = 0
+      for (const { sequence, subject, headers, text } of entries) {
+        const digest = seal.digest(log.stream, { subject, headers, text })
+        const ours = (sequence < sealedFrom || seal.verifies(digest, headers[MAC_HEADER])) && headers['reckon-lost'] !== 'true' && !quarantined.includes(sequence)
+        if (ours) found.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
+        bytes += text.length
+      }
+      await sleep(clock, (bytes / bytesPerSecond) * 1_000)
+      if (this.#stopped) return
+    }
+    const noted = ledger.floors().find((one) => one.floor === floor) ?? base
+    if (Buffer.from(found.digest(sha256)).toString('base64url') === noted?.digest || (await log.state()).floor !== floor) return
+    throw this.#damaged('altered', [{ first: 1, last: floor }], `of the ${noted?.entries} versions that were kept when history was compacted up to ${floor}, ${found.entries} are there, and they are not what was noted`)
   }
   async #stretch(from: Place, to: Place): Promise<void> {
     const { log, clock } = this.#options

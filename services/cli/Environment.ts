@@ -21,6 +21,68 @@ export interface LogVerdict {
   readonly damages: readonly { readonly detail: string }[]
 }
 
+/** Size and number of files. */
+interface Amount {
+  readonly files: number
+  readonly bytes: number
+}
+
+export interface BackupRequest {
+  readonly folder: string
+  readonly encrypt: boolean
+  readonly passphraseFile: string | undefined
+}
+
+export interface BackupResult {
+  readonly folder: string
+  readonly encrypted: boolean
+  readonly taken: string
+  readonly last: number
+  readonly added: number
+  readonly entries: number
+  readonly written: Amount
+  readonly total: Amount
+  readonly milliseconds: number
+}
+
+export interface BackupVerdict {
+  readonly folder: string
+  readonly taken: string
+  readonly encrypted: boolean
+  readonly streams: readonly { readonly stream: string; readonly entries: number; readonly first: number; readonly last: number; readonly files: number; readonly bytes: number; readonly notSealed: number }[]
+  readonly hash: string
+  readonly problems: readonly string[]
+}
+
+export interface RestoreRequest extends BackupRequest {
+  readonly home: string
+  readonly to: string | undefined
+  readonly skip: number
+  readonly asCopy: boolean
+}
+
+export interface Restored {
+  readonly home: string
+  readonly taken: string
+  readonly upTo: { readonly sequence: number; readonly time: number }
+  readonly leftOut: number
+  readonly next: number
+  readonly entries: number
+  readonly config: { readonly instance: string; readonly apiPort: number; readonly natsPort: number; readonly serviceCIDR: string; readonly podCIDR: string }
+  readonly milliseconds: number
+}
+
+export interface Compacted {
+  readonly done: boolean
+  readonly floor: number
+  readonly time: string
+  readonly entries: number
+  readonly gone: number
+  readonly goneBytes: number
+  readonly kept: number
+  readonly milliseconds: number
+}
+
 export interface Environment {
   readonly version: string
   readonly home: string
@@ -36,6 +98,14 @@ export interface Environment {
     verify(report: (line: string) => void): Promise<readonly LogVerdict[]>
     strange(report: (line: string) => void): Promise<readonly StrangeEntry[]>
     quarantine(stream: string, sequences: readonly number[], report: (line: string) => void): Promise<void>
+    /** Undefined when nothing is old enough. */
+    compact(request: { readonly before: string | undefined; readonly dryRun: boolean }, report: (line: string) => void): Promise<Compacted | undefined>
+  }
+  readonly backup: {
+    take(request: BackupRequest, report: (line: string) => void): Promise<BackupResult>
+    /** Reads a backup whole; needs no cluster. */
+    verify(request: BackupRequest, report: (line: string) => void): Promise<BackupVerdict>
+    restore(request: RestoreRequest, report: (line: string) => void): Promise<Restored>
   }
   down(options: { readonly report: (line: string) => void }): Promise<void>
   status(): Promise<unknown>

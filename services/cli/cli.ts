@@ -40,7 +40,41 @@ export const commands = (environment: Environment) => {
     },
     ({ sequences, stream, output }) => doing(async () => (await import('./commands/log.ts')).quarantine(environment, stream, sequences, output))
   ).pipe(Command.withDescription("Put aside entries that are not this cluster's, or that can't be read"))
-  const log = Command.make('log').pipe(Command.withDescription('Look after the log itself'), Command.withSubcommands([verify, quarantine]))
+  const compact = Command.make(
+    'compact',
+    {
+      before: Flag.String('before').pipe(Flag.optional, Flag.withDescription('Up to when: -90d, RFC 3339, or a resourceVersion; settings.keepHistory otherwise')),
+      dryRun: Flag.Boolean('dry-run').pipe(Flag.withDefault(false), Flag.withDescription('Say what would go, and change nothing')),
+      output: data
+    },
+    ({ before, dryRun, output }) => doing(async () => (await import('./commands/log.ts')).compact(environment, { before: or(before), dryRun }, output))
+  ).pipe(Command.withDescription('Let go of old history, but for the version each object had at the end of it'))
+  const log = Command.make('log').pipe(Command.withDescription('Look after the log itself'), Command.withSubcommands([verify, quarantine, compact]))
+  const folder = Argument.String('folder').pipe(Argument.withDescription("The backup's folder"))
+  const encrypt = Flag.Boolean('encrypt').pipe(Flag.withDefault(false), Flag.withDescription('Encrypt everything in the folder (with --passphrase-file)'))
+  const passphraseFile = Flag.String('passphrase-file').pipe(Flag.optional, Flag.withDescription('A file whose first line is the passphrase'))
+  const checkBackup = Command.make('verify', { folder, passphraseFile, output: data }, (given) =>
+    doing(async () => (await import('./commands/backup.ts')).verify(environment, { folder: given.folder, encrypt: false, passphraseFile: or(given.passphraseFile) }, given.output))
+  ).pipe(Command.withDescription('Read all of a backup and say whether it is whole; needs no cluster'))
+  const backup = Command.make('backup', { folder, encrypt, passphraseFile, output: data }, (given) =>
+    doing(async () => (await import('./commands/backup.ts')).backup(environment, { folder: given.folder, encrypt: given.encrypt, passphraseFile: or(given.passphraseFile) }, given.output))
+  ).pipe(Command.withDescription('Back up the cluster to a folder, or what is new since the last time'), Command.withSubcommands([checkBackup]))
+  const restore = Command.make(
+    'restore',
+    {
+      folder,
+      to: Flag.String('to').pipe(Flag.optional, Flag.withDescription("Up to a moment: RFC 3339, -15m (before the backup's end), or a resourceVersion")),
+      home: Flag.String('home').pipe(Flag.optional, Flag.withDescription('The empty folder to restore into; RECKON_HOME otherwise')),
+      passphraseFile,
+      skip: Flag.Int('skip').pipe(Flag.withDefault(1_000_000), Flag.withDescription('resourceVersions to leave out behind the backup: the lost cluster may have given them out')),
+      asCopy: Flag.Boolean('as-copy').pipe(Flag.withDefault(false), Flag.withDescription('Beside the cluster it is of: with ports, networks and a name of its own')),
+      output: data
+    },
+    (given) =>
+      doing(async () =>
+        (await import('./commands/backup.ts')).restore(environment, { folder: given.folder, encrypt: false, passphraseFile: or(given.passphraseFile), to: or(given.to), home: or(given.home) ?? environment.home, skip: given.skip, asCopy: given.asCopy }, given.output)
+      )
+  ).pipe(Command.withDescription('Bring a backup back into an empty home, whole or up to a moment'))
   const down = Command.make('down', {}, () => doing(() => environment.down({ report }))).pipe(Command.withDescription('Stop the cluster; nothing is left but its history'))
   const status = Command.make('status', { output: data }, ({ output }) =>
     doing(async () => {
@@ -109,7 +143,7 @@ export const commands = (environment: Environment) => {
   )
   return Command.make('reckon').pipe(
     Command.withDescription('A Kubernetes-compatible orchestrator whose only truth is its history'),
-    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, log, { group: 'Single components', commands: components }])
+    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, log, backup, restore, { group: 'Single components', commands: components }])
   )
 }
 

@@ -6,6 +6,9 @@ export type Format = 'table' | 'wide' | 'json' | 'yaml' | 'name'
 
 export const out = (text: string): void => void process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
 
+/** For what is not the result: notes, progress. */
+export const err = (text: string): void => void process.stderr.write(`${text}\n`)
+
 /** Columns as kubectl pads them: three spaces apart, none after the last. */
 export const table = (header: readonly string[], rows: readonly (readonly string[])[]): string => {
   const widths = header.map((name, column) => Math.max(name.length, ...rows.map((row) => (row[column] ?? '').length)))

@@ -25,15 +25,18 @@ export interface Chain {
   readonly broken?: string
 }
 
-/** Walks from `last` to its root. An event that is not the one its effect names is a broken chain, not a guess. */
-export const chainTo = async (last: Link, lookUp: Lookup): Promise<Chain> => {
+/**
+ * Walks from `last` to its root. An event that is not the one its effect names is a broken chain, not a guess. `floor`: up to
+ * where the history of EVENTS was compacted.
+ */
+export const chainTo = async (last: Link, lookUp: Lookup, floor = 0): Promise<Chain> => {
   const links: Link[] = [last]
   for (let link = last; links.length <= LONGEST; ) {
     const ref = causeRef(link)
     if (ref === undefined) return { links: links.reverse() }
     const cause = await lookUp(ref.stream, ref.sequence)
     if (cause === undefined || cause.id !== link.causationId)
-      return { links: links.reverse(), broken: `${ref.stream} ${ref.sequence}, the cause of ${link.type}, is not in the log` }
+      return { links: links.reverse(), broken: `${ref.stream} ${ref.sequence}, the cause of ${link.type}, ${ref.stream === 'EVENTS' && ref.sequence <= floor ? 'went when history was compacted' : 'is not in the log'}` }
     links.push(cause)
     link = cause
   }

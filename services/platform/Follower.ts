@@ -19,6 +19,8 @@ export interface Consumer {
   readonly state: LogState
   /** What it has when it begins. */
   readonly pending: number
+  /** It has no more than that, and that is what was kept when history was compacted: the stream itself begins behind it (`state.first`). */
+  readonly kept?: boolean
   /** Delivers until it ends or is closed. `onEnd`: nothing comes any more; ask for another one. */
   run(onDelivery: (delivery: Delivery) => void, onEnd: () => void): void
   /** It is needed no longer; never rejects. */
@@ -50,7 +52,7 @@ const TRIES = 3
 const STALLED_MS = 10_000
 
 /** The holes readers pass over. */
-const accepted = ({ losses, floor }: LogState): readonly Range[] => (floor > 0 ? [{ first: 1, last: floor }, ...losses] : losses)
+const accepted = ({ losses, floor, first }: LogState): readonly Range[] => (floor > 0 ? [{ first: 1, last: Math.min(floor, first - 1) }, ...losses] : losses)
 
 class Follower implements Subscription {
   readonly #source: Source
@@ -61,6 +63,8 @@ class Follower implements Subscription {
   #holes: readonly Range[] = []
   /** The stream's last sequence and name as far as they were seen: neither ever goes back. */
   #known: { last: number; readonly identity: string | undefined } | undefined
+  /** Where the stream began when this follower did. */
+  #beginning: number | undefined
   #waiting: LogEntry[] = []
   #target: number | undefined
   #asked = false
@@ -84,7 +88,7 @@ class Follower implements Subscription {
     const { clock } = this.#options
     while (!this.#closed && !this.#source.closed) {
       try {
-        await this.#live()
+        if ((await this.#live()) === 'goes on') continue
       } catch (error) {
         if (this.#closed || this.#source.closed) break
         this.#stalls = 0
@@ -100,28 +104,43 @@ class Follower implements Subscription {
     if (!this.#closed) this.#fail(new Error(`${this.#source.stream}: the connection to the log was closed`))
   }
   /** One consumer's life. */
-  async #live(): Promise<void> {
+  async #live(): Promise<'goes on' | undefined> {
     const consumer = await this.#source.open(this.#next)
     this.#missing = 0
     try {
       if (this.#closed || !this.#isSame(consumer.state)) return
+      this.#beginning ??= consumer.state.first
       this.#holes = accepted(consumer.state)
       if (!this.#asked) {
         this.#asked = true
         this.#target = consumer.state.last
       }
+      if (consumer.kept === true) return await this.#keptBy(consumer)
       if (consumer.pending === 0 && !this.#reachesTarget()) return
       this.#caughtUp()
       if (this.#closed) return
       if ((await this.#consume(consumer)) === 'stalled' && !this.#closed && ++this.#stalls >= TRIES)
-        return this.#damaged('unreadable', { first: this.#next, last: this.#next }, `event ${this.#next} is there, but can't be read`)
+        this.#damaged('unreadable', { first: this.#next, last: this.#next }, `event ${this.#next} is there, but can't be read`)
       // What was received is folded before the next consumer starts, so that `next` is what was delivered.
       this.#flush()
     } finally {
       await consumer.close()
     }
   }
-  #consume(consumer: Consumer): Promise<'stalled' | 'ended'> {
+  /** What was kept when history was compacted comes first; then the stream, from where it begins. */
+  async #keptBy(consumer: Consumer): Promise<'goes on' | undefined> {
+    const { first, floor } = consumer.state
+    // What went since has deletions among it, of objects that were folded already: only a fold from the beginning is right.
+    if (first !== this.#beginning) return void this.#fail(new Error(`${this.#source.stream}: history was compacted up to ${floor} while this reader stood at ${this.#next}; it has to start again`))
+    const end = consumer.pending === 0 ? 'whole' : await this.#consume(consumer)
+    if (end === 'stalled' && !this.#closed && ++this.#stalls >= TRIES)
+      this.#damaged('unreadable', { first: this.#next, last: floor }, `what was kept of history, from event ${this.#next} on, is there, but can't be read`)
+    this.#flush()
+    if (end !== 'whole') return undefined
+    this.#next = first
+    return 'goes on'
+  }
+  #consume(consumer: Consumer): Promise<'stalled' | 'ended' | 'whole'> {
     const { clock } = this.#options
     return new Promise((resolve) => {
       let delivered = 0
@@ -129,7 +148,7 @@ class Follower implements Subscription {
       let more = consumer.pending > 0
       let timer: Timer | undefined
       let over = false
-      const end = (why: 'stalled' | 'ended' = 'ended'): void => {
+      const end = (why: 'stalled' | 'ended' | 'whole' = 'ended'): void => {
         over = true
         timer?.cancel()
         resolve(why)
@@ -144,6 +163,13 @@ class Follower implements Subscription {
       this.#end = end
       consumer.run(
         ({ entry, count, pending }) => {
+          if (consumer.kept === true && !this.#closed && !over) {
+            if (count !== delivered + 1) return end()
+            delivered += 1
+            if (entry.sequence >= this.#next && entry.sequence < consumer.state.first) this.#take(entry)
+            if (pending === 0) end('whole')
+            return
+          }
           if (this.#closed || over || entry.sequence < this.#next) return
           if (count !== delivered + 1 || (this.#options.gapless && !this.#passes(entry.sequence))) {
             this.#gap(entry.sequence)

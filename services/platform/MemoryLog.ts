@@ -58,6 +58,9 @@ export class MemoryLog implements Log {
   #identity: string | undefined
   #losses: readonly Range[] = []
   #epoch = 0
+  #floor = 0
+  /** What is before stands outside of the stream: the version each object had at the floor. */
+  #begins = 1
 
   constructor(stream: string, clock: Clock, options: MemoryLogOptions = {}) {
     this.stream = stream
@@ -116,7 +119,9 @@ export class MemoryLog implements Log {
     let count = 0
     let scheduled = false
     let over = false
-    const has = (): LogEntry[] => this.#entries.slice(next - 1).filter((entry) => entry !== undefined)
+    const kept = from <= this.#floor && from < this.#begins
+    const end = kept ? this.#begins - 1 : undefined
+    const has = (): LogEntry[] => this.#entries.slice(Math.max(next, kept ? 1 : this.#begins) - 1, end).filter((entry) => entry !== undefined)
     let wake = (): void => {}
     const close = (): void => {
       over = true
@@ -125,24 +130,25 @@ export class MemoryLog implements Log {
     return {
       state: this.#state(),
       pending: has().length,
+      kept,
       run: (onDelivery, onEnd) => {
-        const end = (): void => {
+        const finish = (): void => {
           close()
           onEnd()
         }
         const send = (delivery: Delivery): void => {
-          if (skip?.() === true) return void this.#clock.after(HEARTBEATS_MS, end)
+          if (skip?.() === true) return void this.#clock.after(HEARTBEATS_MS, finish)
           onDelivery(delivery)
           if (double?.() === true) onDelivery(delivery)
         }
         const turn = (): void => {
           scheduled = false
           if (over) return
-          if (away?.() === true) return void this.#clock.after(HEARTBEATS_MS, end)
+          if (away?.() === true) return void this.#clock.after(HEARTBEATS_MS, finish)
           const batch = has()
           next = this.#entries.length + 1
           for (const [at, entry] of batch.entries()) if (!over) send({ entry, count: ++count, pending: batch.length - 1 - at })
-          if (!over && forget?.() === true) end()
+          if (!over && forget?.() === true) finish()
         }
         wake = () => {
           if (scheduled || over) return
@@ -215,11 +221,12 @@ export class MemoryLog implements Log {
   }
   #state(): LogState {
     this.#expire()
-    const first = this.#entries.findIndex((entry) => entry !== undefined)
-    const there = this.#entries.filter((entry) => entry !== undefined)
+    const inside = this.#entries.slice(this.#begins - 1)
+    const first = inside.findIndex((entry) => entry !== undefined)
+    const there = inside.filter((entry) => entry !== undefined)
     return {
       ...(this.#identity === undefined ? {} : { identity: this.#identity }),
-      first: (first < 0 ? this.#entries.length : first) + 1,
+      first: (first < 0 ? this.#entries.length : this.#begins - 1 + first) + 1,
       last: this.#entries.length,
       messages: there.length,
       bytes: there.reduce((sum, { text }) => sum + text.length, 0),
@@ -227,8 +234,24 @@ export class MemoryLog implements Log {
       epoch: this.#epoch,
       losses: this.#losses,
       quarantined: [],
-      floor: 0
+      floor: this.#floor,
+      ...(this.#floor === 0 ? {} : { base: { hash: '', digest: '', entries: 0, time: Date.parse(this.#entries[this.#floor - 1]?.headers['ce-time'] ?? '') || 0 } })
     }
+  }
+  /** As a compaction says first: history before is no longer read. */
+  raiseFloor(floor: number): void {
+    this.#floor = floor
+  }
+  /** As it does then: of before, only the version each object had is kept, outside of the stream, which begins at the floor. */
+  compact(): void {
+    const newest = new Map<string, number>()
+    const before = this.#entries.slice(0, this.#floor).filter((entry) => entry !== undefined)
+    for (const { subject, sequence } of before) newest.set(subject, sequence)
+    for (const { subject, sequence, headers } of before) {
+      if (newest.get(subject) !== sequence || headers['reckon-deleted'] === 'true') this.#entries[sequence - 1] = undefined
+      if (this.#last.get(subject) === sequence) this.#last.delete(subject)
+    }
+    this.#begins = this.#floor + 1
   }
   /** What a disk can do: entries go from the middle, the end is cut off, another stream takes the place. Consumers end with it. */
   damage(what: { readonly remove?: Range; readonly cut?: number; readonly identity?: string }): void {

@@ -2,10 +2,11 @@
  * A view keeps a stream folded: one follower per process and stream, fanned out in memory to everybody who
  * watches. It also knows how far it is, so that a writer can wait for its own write.
  */
+import { isCompaction } from '#events/compaction.ts'
 import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
-import type { Log, LogEntry, Subscription } from '#events/Log.ts'
+import { LogDamaged, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
 import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
@@ -21,6 +22,8 @@ export interface Fold {
   apply(entry: LogEntry): void
   /** An entry that is no event of ours. */
   pass?(entry: LogEntry): void
+  /** History before `floor` is compacted; `time`: when that was, milliseconds. */
+  raise?(floor: number, time: number): void
 }
 
 export interface ViewOptions {
@@ -65,10 +68,14 @@ export class View {
   #subscription: Subscription | undefined
   #failed: Error | undefined
   #first = 1
+  #floor = 0
+  #floorTime = 0
+  #begins = 1
   /** Entries that wait for a key, in order; what comes meanwhile waits behind them. */
   #early: LogEntry[] = []
   #keyless: Timer | undefined
   #expiry: Timer | undefined
+  #compaction: Timer | undefined
   onFailed: (error: Error) => void = () => {}
 
   constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions = {}) {
@@ -93,8 +100,9 @@ export class View {
   async start(): Promise<void> {
     const state = await this.log.state()
     this.integrity?.begin(state)
-    const { first } = state
-    this.#first = first
+    // What was compacted is read from where it is kept, before the stream itself.
+    const first = state.floor > 0 ? 1 : state.first
+    this.#first = state.first
     this.objects.beginLoad()
     return new Promise((resolve, reject) => {
       this.#subscription = this.log.follow({
@@ -103,6 +111,7 @@ export class View {
         onCaughtUp: (last) => {
           this.objects.endLoad()
           this.objects.pass(last)
+          this.#raise(state)
           if (this.#options.expires === true) this.#watchExpiry()
           // What was replayed is not in the window: watches that start before it are answered from the log.
           this.#window?.reset(Math.max(last, this.objects.sequence))
@@ -110,16 +119,58 @@ export class View {
         },
         onFailed: (error) => {
           this.#fail(error)
-          reject(error)
+          void this.#judged(error, state).then(reject)
         }
       })
     })
   }
+  /** While history is compacted, what was kept at the old floor gives way to what is kept at the new one: that is no damage. */
+  async #judged(error: Error, { floor }: LogState): Promise<Error> {
+    if (!(error instanceof LogDamaged)) return error
+    const now = await this.log.state().catch(() => undefined)
+    return now !== undefined && now.floor > floor ? new Error(`${this.stream}: history was compacted while it was read; it has to be read again`) : error
+  }
   close(): void {
     this.#expiry?.cancel()
+    this.#compaction?.cancel()
     this.#keyless?.cancel()
     this.#subscription?.close()
     this.#fail(new Error('the view was closed'))
+  }
+  /** History before this is compacted; 0 when all of it is there. */
+  get floor(): number {
+    return this.#floor
+  }
+  /** When that was, milliseconds. */
+  get floorTime(): number {
+    return this.#floorTime
+  }
+  /** Where the stream itself begins: objects whose last event is before have an empty subject there. */
+  get begins(): number {
+    return this.#begins
+  }
+  /** Asks the stream from where on its history is whole, and where it begins. */
+  async look(): Promise<void> {
+    this.#raise(await this.log.state())
+  }
+  #raise({ first, floor, base }: LogState): void {
+    if (this.#options.expires === true || floor === 0) return
+    if (floor > this.#floor) {
+      ;[this.#floor, this.#floorTime] = [floor, base?.time ?? 0]
+      for (const fold of this.#folds) fold.raise?.(floor, this.#floorTime)
+    }
+    if (first > this.#begins) {
+      this.#begins = first
+      this.objects.forget(first)
+    }
+  }
+  /** After word of a compaction: looks until what was compacted has left the stream. */
+  #watchCompaction(): void {
+    this.#compaction?.cancel()
+    const again = (): void => {
+      if (this.#failed === undefined && this.#begins <= this.#floor) this.#compaction = this.#clock.after(EXPIRY_MS, () => this.#watchCompaction())
+    }
+    this.look().then(again, again)
   }
   /** Called after every change, in order, synchronously: do little in it. */
   subscribe(onChange: (change: Change) => void): Subscription {
@@ -234,6 +285,7 @@ export class View {
       if (own !== undefined && this.#own.delete(entry.sequence)) this.#ownBytes -= own.bytes
       const change = this.objects.apply(facts, this.#options.vault?.reveal(entry) ?? entry.text, own?.object)
       for (const fold of this.#folds) fold.apply(entry)
+      if (isCompaction(facts.key) && !this.objects.loading) this.#watchCompaction()
       if (change === undefined) continue
       this.#window?.push(change)
       for (const subscriber of this.#subscribers) subscriber(change)

@@ -225,6 +225,11 @@ damage('what is not ours is passed over and told, the cluster works, and a perso
     const nats = await connectNats(plane.home, plane.config, 'apiserver')
     for (const [subject, text] of [['ev.core.configmaps.default.evil', '{"error":"an answer of the server"}'], ['ev.core.configmaps.default.c0', 'not JSON at all'], ['ev.nonsense', '']] as const) await nats.request(subject, text, { timeout: 2_000 })
     await nats.close()
+    // An agent's pulse stands among the objects of PULSE, and is none.
+    const node = await connectNats(plane.home, plane.config, `node-${plane.config.nodeName}`)
+    node.publish(`pulse.node.${plane.config.nodeName}`, '{}')
+    await node.flush()
+    await node.close()
     await plane.until('it is told', async () => (plane.log().match(/was not written by this cluster's API server/g)?.length ?? 0) === 3)
     // The object whose subject was written to can still be changed.
     const changed = await plane.call('PATCH', '/api/v1/namespaces/default/configmaps/c0', { data: { value: 'y' } }, { 'content-type': 'application/merge-patch+json' })

@@ -1,6 +1,6 @@
 /** Everything is tried as everyone, on a real nats-server: each user can do its own job, and nothing of another's. */
 import { AckPolicy, DeliverPolicy, jetstream, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
-import { connect, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
+import { connect, headers as newHeaders, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FollowAnswer } from '#events/Follow.ts'
@@ -21,6 +21,7 @@ const NAMES = STREAMS.map(({ name }) => name)
 const SUBJECTS = [
   'ev.core.pods.default.a',
   'ev.core.secrets.default.s',
+  'base.core.secrets.default.s',
   'notice.core.events.default.e',
   'pulse.object.coordination%2Ek8s%2Eio.leases.kube-system.l',
   'bind.n1.default.a',
@@ -34,8 +35,8 @@ const SUBJECTS = [
 ]
 /** What each user may write; nobody else anything. */
 const WRITES: Readonly<Record<string, readonly string[]>> = {
-  apiserver: SUBJECTS.filter((subject) => !/^(report|pulse\.node)\./.test(subject)),
-  keeper: SUBJECTS.filter((subject) => /^(ev|notice|pulse\.object|audit|key)\./.test(subject)),
+  apiserver: SUBJECTS.filter((subject) => !/^(base|report|pulse\.node)\./.test(subject)),
+  keeper: SUBJECTS.filter((subject) => /^(ev|base|notice|pulse\.object|audit|key)\./.test(subject)),
   'node-n1': ['report.n1.pod.default.a', 'pulse.node.n1'],
   'node-n2': ['report.n2.pod.default.b', 'pulse.node.n2']
 }
@@ -58,7 +59,8 @@ permissions.before(async () => {
   nats = await startNats(NODES)
   jsm = await jetstreamManager(await as('apiserver'), { checkAPI: false })
   door = serveFollows({ connection: await as('apiserver'), onError: (error) => console.error(error) })
-  for (const subject of SUBJECTS.filter((one) => !/^(report|pulse\.node)\./.test(one))) await jetstream(await as('apiserver')).publish(subject, `of ${subject}`)
+  for (const user of TRUSTED)
+    for (const subject of (WRITES[user] ?? []).filter((one) => user === 'apiserver' || one.startsWith('base.'))) await jetstream(await as(user)).publish(subject, `of ${subject}`)
 })
 permissions.after(async () => {
   await door.close()
@@ -111,7 +113,7 @@ permissions('the streams are as defined, and ensuring them again changes nothing
   assert.equal(await settings(), before)
   const [events] = before
   assert.equal([events?.deny_delete, events?.allow_atomic, events?.allow_direct, events?.compression, events?.max_age, events?.discard], [true, true, true, 's2', 0, 'new'])
-  for (const { name, max_bytes } of before.slice(1)) if (name !== 'BINDINGS' && name !== 'KEYS') assert.ok((max_bytes ?? 0) > 0, `${name} is bounded by bytes`)
+  for (const { name, max_bytes } of before.slice(1)) if (!['BASE', 'BINDINGS', 'KEYS'].includes(name)) assert.ok((max_bytes ?? 0) > 0, `${name} is bounded by bytes`)
 })
 
 for (const user of USERS) {
@@ -215,7 +217,7 @@ for (const user of USERS) {
 }
 
 /** Which stream's entries a user can read one by one; all of it, however it asks. */
-const READS: Readonly<Record<string, readonly string[]>> = { apiserver: NAMES, keeper: NAMES, admin: ['EVENTS', 'NOTICES', 'PULSE', 'AUDIT'] }
+const READS: Readonly<Record<string, readonly string[]>> = { apiserver: NAMES, keeper: NAMES, admin: ['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'AUDIT'] }
 
 for (const user of USERS)
   permissions(`${user} reads no entry it was not given`, async () => {
@@ -248,21 +250,25 @@ const PARTS: readonly (readonly [user: string, part: string, stream: string, sub
   ])
 ]
 
+/** The subjects of all that is in a part now. */
+const follow = (connection: NatsConnection, user: string, part: string, stream: string): Promise<string[]> =>
+  new Promise((resolve, reject) => {
+    const found: string[] = []
+    const log = new JetStreamLog(connection, stream, { consumers: askedConsumers(connection, user, part), gapless: false })
+    const subscription = log.follow({
+      from: 1,
+      onEntries: (entries) => void found.push(...entries.map(({ subject }) => subject)),
+      onCaughtUp: () => (subscription.close(), resolve(found)),
+      onFailed: reject
+    })
+  })
+
 permissions('each user follows its parts, sees what is in them, and nothing else', async () => {
   const js = jetstream(await as('apiserver'))
   for (const subject of ['ev.core.services.default.web', 'ev.discovery%2Ek8s%2Eio.endpointslices.default.web-1', 'ev.core.nodes._.n1', 'ev.core.namespaces._.default', 'bind.n1.default.c', 'bind.n2.default.c']) await js.publish(subject, 'x')
   for (const [user, part, stream, subjects] of PARTS) {
     const connection = await as(user)
-    const all = await new Promise<string[]>((resolve, reject) => {
-      const found: string[] = []
-      const log = new JetStreamLog(connection, stream, { consumers: askedConsumers(connection, user, part), gapless: false })
-      const subscription = log.follow({
-        from: 1,
-        onEntries: (entries) => void found.push(...entries.map(({ subject }) => subject)),
-        onCaughtUp: () => (subscription.close(), resolve(found)),
-        onFailed: reject
-      })
-    })
+    const all = await follow(connection, user, part, stream)
     assert.ok(all.length > 0, `${user} sees nothing in ${part}`)
     assert.equal(all.filter((subject) => !subjects.test(subject)), [], `${user} in ${part}`)
   }
@@ -303,6 +309,25 @@ permissions('a person keeps a durable cursor', async () => {
   assert.is((await jsm.consumers.info('EVENTS', 'follow-mine')).ack_floor.stream_seq, 1)
   await askToFollow(connection, 'admin', { what: 'end', part: 'EVENTS', consumer: 'follow-mine' })
   assert.is(await jsm.consumers.info('EVENTS', 'follow-mine').catch(() => undefined), undefined)
+})
+
+permissions('of what was kept when history was compacted, each user sees its own parts too', async () => {
+  const keeper = await jetstreamManager(await as('keeper'), { checkAPI: false })
+  const kept = ['ev.core.pods.default.old', 'ev.core.secrets.default.old', 'ev.core.services.default.old']
+  for (const [at, subject] of kept.entries()) {
+    const headers = newHeaders()
+    headers.set('reckon-sequence', String(at + 1))
+    await jetstream(await as('keeper')).publish(`base${subject.slice(2)}`, 'x', { headers })
+  }
+  const { config } = await keeper.streams.info('EVENTS')
+  await keeper.streams.update('EVENTS', { ...config, metadata: { ...config.metadata, 'reckon.floor': '3' } })
+  await keeper.streams.purge('EVENTS', { seq: 4 })
+  for (const [user, part, stream, subjects] of PARTS) {
+    if (stream !== 'EVENTS') continue
+    const found = await follow(await as(user), user, part, stream)
+    assert.equal(found.filter((subject) => subject.endsWith('.old')), kept.filter((subject) => subjects.test(subject)), `${user} in ${part}`)
+  }
+  assert.equal((await follow(await as('admin'), 'admin', 'EVENTS', 'EVENTS')).filter((subject) => subject.endsWith('.old')), kept)
 })
 
 permissions('the API server works off reports, hears pulses and calls an agent, which answers', async () => {

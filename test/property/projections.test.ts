@@ -6,10 +6,12 @@ import { decodeFacts, encodeEvent } from '#events/Event.ts'
 import type { LogEntry } from '#events/Log.ts'
 import { objectId, resourceId, type ResourceRef } from '#events/Key.ts'
 import { subjectOf } from '#events/Subject.ts'
+import { Base } from '#projections/Base.ts'
 import { History } from '#projections/History.ts'
 import { Objects, type Change } from '#projections/Objects.ts'
 import { Sorted } from '#projections/Sorted.ts'
 import { Window } from '#projections/Window.ts'
+import { sha256 } from '#services/platform/ledger/Seal.ts'
 
 const REFS: readonly ResourceRef[] = [
   { group: '', resource: 'pods' },
@@ -257,3 +259,55 @@ projections('history: each moment shows what a replay up to it shows', () => {
 })
 
 projections.run()
+
+const historyOf = (entries: readonly LogEntry[]): History => {
+  const history = new History('EVENTS')
+  for (const entry of entries) history.apply(entry)
+  return history
+}
+
+const compactions = suite('compaction')
+compactions('of history changes nothing that is read at the floor or later, and what is kept comes to the same before and after', () => {
+  fc.assert(
+    fc.property(script, fc.nat(200), (steps, at) => {
+      const entries = entriesOf(steps)
+      const last = entries.at(-1)?.sequence ?? 0
+      const floor = last === 0 ? 0 : at % (last + 1)
+      const keptOf = (list: readonly LogEntry[]): Base => {
+        const base = new Base()
+        for (const { subject, sequence, headers, text } of list) if (sequence <= floor) base.take(subject, sequence, sha256(Buffer.from(text)), headers['reckon-deleted'] === 'true')
+        return base
+      }
+      const whole = keptOf(entries)
+      // As it is afterwards, and as it may be in the middle of it.
+      const left = entries.filter(({ subject, sequence }) => sequence > floor || whole.sequenceOf(subject) === sequence)
+      const some = entries.filter(({ subject, sequence }) => sequence > floor / 2 || whole.sequenceOf(subject) === sequence)
+      for (const list of [left, some]) assert.equal(keptOf(list).digest(sha256), whole.digest(sha256))
+      assert.is(whole.entries, left.filter(({ sequence }) => sequence <= floor).length)
+      const full = historyOf(entries)
+      const time = full.timeOf(floor) ?? 0
+      const compacted = [historyOf(entries), historyOf(left), historyOf(some)]
+      for (const history of compacted) history.raise(floor, time)
+      for (const history of compacted) {
+        assert.is(history.lastSequence, Math.max(full.lastSequence, floor))
+        for (let sequence = Math.max(1, floor); sequence <= last; sequence++)
+          for (const ref of REFS) assert.equal(history.liveAt(ref, sequence), full.liveAt(ref, sequence), `${resourceId(ref)} at ${sequence}, floor ${floor}`)
+        if (floor === 0) continue
+        assert.is(history.firstTime, time)
+        for (let moment = time; moment <= 1_000 * (last + 1); moment += 500) assert.is(Math.max(history.sequenceAt(moment), floor), Math.max(full.sequenceAt(moment), floor), `at ${moment}, floor ${floor}`)
+      }
+    })
+  )
+})
+compactions('finds a kept version that is missing, other, or of another place', () => {
+  const digest = (text: string): Uint8Array => sha256(Buffer.from(text))
+  const baseOf = (...versions: readonly (readonly [string, number, string])[]): string => {
+    const base = new Base()
+    for (const [subject, sequence, text] of versions) base.take(subject, sequence, digest(text), false)
+    return Buffer.from(base.digest(sha256)).toString('hex')
+  }
+  const whole = baseOf(['a', 1, 'x'], ['b', 2, 'y'], ['c', 5, 'z'])
+  for (const other of [baseOf(['a', 1, 'x'], ['b', 2, 'y']), baseOf(['a', 1, 'x'], ['b', 2, 'x'], ['c', 5, 'z']), baseOf(['a', 1, 'x'], ['b', 3, 'y'], ['c', 5, 'z']), baseOf()]) assert.is.not(other, whole)
+  assert.is(baseOf(['c', 1, 'old'], ['a', 1, 'x'], ['b', 2, 'y'], ['c', 5, 'z']), whole)
+})
+compactions.run()

@@ -6,7 +6,7 @@ import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { loadOrCreateConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
+import { loadOrCreateConfig, readConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
 import { runningServer, stopNatsServer } from '#ops/nats/server.ts'
 import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
 import { freePort } from './nats.ts'
@@ -42,12 +42,19 @@ export interface PlaneOptions {
   /** Where the home is made; the folder for temporary files by default. */
   readonly folder?: string
   readonly config?: Partial<ClusterConfig>
+  /** One that is there already, which goes away with the plane all the same. */
+  readonly home?: string
+}
+
+const newHome = async ({ folder = tmpdir(), config = {} }: PlaneOptions): Promise<string> => {
+  const home = mkdtempSync(join(folder, 'reckon-plane-'))
+  writeSecret(join(home, 'config.json'), JSON.stringify({ ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort(), ...config }))
+  return home
 }
 
 export const startPlane = async (components = 'apiserver', env: Readonly<Record<string, string>> = {}, options: PlaneOptions = {}): Promise<Plane> => {
-  const home = mkdtempSync(join(options.folder ?? tmpdir(), 'reckon-plane-'))
-  const config: ClusterConfig = { ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort(), ...options.config }
-  writeSecret(join(home, 'config.json'), JSON.stringify(config))
+  const home = options.home ?? (await newHome(options))
+  const config = readConfig(home) as ClusterConfig
   await ensurePki(home, config)
   const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((name) => readFileSync(pkiFile(home, name))) as [Buffer, Buffer, Buffer]
   const agent = new Agent({ keepAlive: true, maxSockets: 64, ca, cert, key })

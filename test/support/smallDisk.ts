@@ -69,7 +69,8 @@ export const smallDisk = (mebibytes: number): SmallDisk => {
       if (free() > leave + LARGE) spawnSync('fallocate', ['--length', String(free() - leave - LARGE), join(path, 'large')])
       const filler = openSync(join(path, 'filler'), 'a')
       try {
-        while (free() > leave) writeSync(filler, Buffer.alloc(Math.min(CHUNK, free() - leave), 1))
+        // So much and no more: what is given up for want of room meanwhile is not for us.
+        for (let left = free() - leave; left > 0; ) left -= writeSync(filler, Buffer.alloc(Math.min(CHUNK, left), 1))
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
       } finally {

@@ -87,7 +87,7 @@ const answerTo = async (jsm: JetStreamManager, user: string, request: FollowRequ
     case 'state':
       return { state }
     case 'open':
-      return answer(await makeConsumer(jsm, { stream: part.stream, name: part.consumer, filters: part.filters }, request.from))
+      return answer(await makeConsumer(jsm, { stream: part.stream, name: part.consumer, filters: part.filters }, request.from, state))
     case 'cursor':
       return answer(await cursor(jsm, part.stream, request))
     case 'end':

@@ -45,8 +45,8 @@ export class Retention {
     try {
       const live = new Set([...views.collection(SECRETS).values()].map(({ object }) => object.metadata.uid))
       for (const { uid, since } of [...keys.deleted()]) {
-        if (live.has(uid)) continue
-        if (since === undefined) await keys.markDeleted(uid)
+        if (live.has(uid)) await keys.unmarkDeleted(uid)
+        else if (since === undefined) await keys.markDeleted(uid)
         else if (clock.now() - since >= keep) await keys.destroy(uid)
       }
     } catch (error) {

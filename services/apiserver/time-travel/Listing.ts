@@ -5,6 +5,7 @@
  * while, which leaves names and sequences, and what has changed meanwhile comes from the log, which forgets nothing.
  */
 import type { ResourceRef } from '#events/Key.ts'
+import { subjectOf } from '#events/Subject.ts'
 import type { Entry } from '#projections/Objects.ts'
 import { Snapshot, type Identified } from '#projections/Sorted.ts'
 import type { View } from '../../platform/View.ts'
@@ -119,6 +120,6 @@ export const pastListing = (view: View, versions: Versions, ref: ResourceRef, re
   return new ReferenceListing(references, ({ id, sequence }) => {
     const slash = id.indexOf('/')
     const entry = present.get(id.slice(0, slash), id.slice(slash + 1))
-    return entry?.sequence === sequence ? entry : versions.read(view, sequence)
+    return entry?.sequence === sequence ? entry : versions.read(view, sequence, subjectOf(view.stream, { ...ref, namespace: id.slice(0, slash), name: id.slice(slash + 1) }))
   })
 }

@@ -2,9 +2,10 @@
  * Reading the state at a moment: the present from the view, the past from the history and the log. Gets, lists and
  * tables ask a Reader and do not know which it is.
  */
+import { compactedText } from '#events/compaction.ts'
 import { objectId, type ResourceRef } from '#events/Key.ts'
 import { badRequest, expired, Refusal } from '#events/Refusal.ts'
-import type { StreamName } from '#events/Subject.ts'
+import { subjectOf, type StreamName } from '#events/Subject.ts'
 import type { History } from '#projections/History.ts'
 import type { Entry } from '#projections/Objects.ts'
 import { Snapshot } from '#projections/Sorted.ts'
@@ -38,7 +39,14 @@ export interface Past {
 export const pastReader = ({ views, histories, versions }: Past, sequences: ReadonlyMap<string, number>, now: number): Reader => {
   const at = (ref: ResourceRef): { view: View; history: History; sequence: number } => {
     const view = views.of(ref)
-    return { view, history: histories.get(view.stream) as History, sequence: sequences.get(view.stream) ?? 0 }
+    const history = histories.get(view.stream) as History
+    const sequence = sequences.get(view.stream) ?? 0
+    if (sequence < history.floor) throw compacted(history)
+    return { view, history, sequence }
+  }
+  const subjectIn = (view: View, ref: ResourceRef, id: string): string => {
+    const [namespace = '', name = ''] = id.split('/')
+    return subjectOf(view.stream, { group: ref.group, resource: ref.resource, namespace, name })
   }
   return {
     now,
@@ -46,7 +54,7 @@ export const pastReader = ({ views, histories, versions }: Past, sequences: Read
     get: async (ref, namespace, name) => {
       const { view, history, sequence } = at(ref)
       const version = history.versionAt(ref, objectId(namespace, name), sequence)
-      return version === undefined ? undefined : versions.read(view, version)
+      return version === undefined ? undefined : versions.read(view, version, subjectIn(view, ref, objectId(namespace, name)))
     },
     list: (ref, namespace) => {
       const { view, history, sequence } = at(ref)
@@ -54,6 +62,8 @@ export const pastReader = ({ views, histories, versions }: Past, sequences: Read
     }
   }
 }
+
+const compacted = (history: History): Refusal => expired(compactedText(history.floor, history.firstTime ?? 0))
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const RELATIVE = /^-(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/
@@ -72,6 +82,7 @@ export const momentOf = (text: string, past: Past, now: number): Moment => {
   let sequence: number | undefined
   if (/^\d{1,15}$/.test(text)) {
     sequence = Number(text)
+    if (sequence < events.floor) throw compacted(events)
     if (sequence > events.lastSequence) throw badRequest(`resourceVersion ${sequence} is in the future: the last one is ${events.lastSequence}`)
     const stored = events.timeOf(sequence)
     if (stored === undefined) throw expired(`resourceVersion ${sequence} is before the first event`)
@@ -84,6 +95,7 @@ export const momentOf = (text: string, past: Past, now: number): Moment => {
     if (time > now) throw badRequest(`${text} is in the future`)
   } else throw badRequest(`"${text}" is not a moment: use an RFC 3339 time (2026-11-20T10:00:00Z), a time ago (-15m, -1h30m) or a resourceVersion`)
   const first = events.firstTime
+  if (events.floor > 0 && time < (first ?? 0)) throw compacted(events)
   if (first === undefined || time < first) throw expired(`the log begins at ${first === undefined ? 'no time yet: it is empty' : new Date(first).toISOString()}; there is nothing to read at ${text}`)
   return {
     time,

@@ -16,7 +16,8 @@ export class Versions {
   constructor(budget = BUDGET) {
     this.#budget = budget
   }
-  async read(view: View, sequence: number): Promise<Entry> {
+  /** `subject`: the object's, where it is at hand. Throws 410 when the version is not in the log any more. */
+  async read(view: View, sequence: number, subject?: string): Promise<Entry> {
     const key = `${view.stream}:${sequence}`
     const known = this.#kept.get(key)
     if (known !== undefined) {
@@ -24,7 +25,7 @@ export class Versions {
       this.#kept.set(key, known)
       return known
     }
-    const stored = await view.log.get(sequence)
+    const stored = await view.log.get(sequence, subject)
     const entry = stored === undefined ? undefined : view.versionOf(stored)
     if (entry === undefined) throw expired(`${view.stream} no longer has version ${sequence}`)
     if (!this.#kept.has(key)) this.#size += costOf(entry)

@@ -1,4 +1,5 @@
 /** The changes of a collection since a sequence that the window no longer has: read from the log, a batch at a time. */
+import { compactedText } from '#events/compaction.ts'
 import { expired, Refusal } from '#events/Refusal.ts'
 import { subjectsOf } from '#events/Subject.ts'
 import type { History } from '#projections/History.ts'
@@ -21,32 +22,42 @@ export interface Told {
   readonly entry: Entry
 }
 
-/** 410 when the log no longer reaches back to `from`. */
+/** 410 when the log no longer reaches back to `from`: it expired, or its history was compacted. */
 export const checkReach = async ({ view }: Past, from: number): Promise<void> => {
   // PULSE keeps the last version of each object only, which is all that a watcher of Leases misses.
   if (view.stream === 'PULSE') return
-  const { first } = await view.log.state()
-  if (from + 1 < first) throw expired(`too old resource version: ${from} (${first - 1})`)
+  const { first, floor } = await view.log.state()
+  checkFloor(view, from)
+  if (floor === 0 && from + 1 < first) throw expired(`too old resource version: ${from} (${first - 1})`)
+}
+
+/** What was compacted is known to the view as soon as it was done, also while somebody reads. */
+const checkFloor = ({ floor, floorTime }: View, from: number): void => {
+  if (from < floor) throw expired(`too old resource version: ${from} (${floor}): ${compactedText(floor, floorTime)}`)
 }
 
 export async function* replay(past: Past, { kind, namespace, selection }: Pick<WatchRequest, 'kind' | 'namespace' | 'selection'>, from: number, to: number): AsyncGenerator<readonly Told[]> {
   const { view, history } = past
   const matched = new Map<string, boolean>()
-  const matchedBefore = async ({ id, sequence }: Entry): Promise<boolean> => {
+  const matchedBefore = async ({ id, sequence }: Entry, subject: string): Promise<boolean> => {
     const before = history.versionAt(kind, id, sequence - 1)
     if (before === undefined) return false
     if (selection.all) return true
-    return matched.get(id) ?? (await versionMatches(past, before, selection.matches))
+    return matched.get(id) ?? (await versionMatches(past, before, subject, selection.matches))
   }
+  let reached = from - 1
   for await (const batch of view.log.read({ from, to, filter: subjectsOf(view.stream, kind, namespace) })) {
     const told: Told[] = []
+    // Where this batch began: behind that something may have been taken away while it was read.
+    checkFloor(view, reached)
+    reached = batch.at(-1)?.sequence ?? reached
     for (const stored of batch) {
       const entry = view.versionOf(stored)
       // What is no event of ours tells nobody anything.
       if (entry === undefined) continue
       const { deleted } = entry.facts
       const is = selection.matches(entry)
-      const type = typeOf(deleted, is, await matchedBefore(entry))
+      const type = typeOf(deleted, is, await matchedBefore(entry, stored.subject))
       if (type !== undefined) told.push({ type, entry })
       if (selection.all) continue
       matched.delete(entry.id)
@@ -55,11 +66,12 @@ export async function* replay(past: Past, { kind, namespace, selection }: Pick<W
     }
     if (told.length > 0) yield told
   }
+  checkFloor(view, reached)
 }
 
-const versionMatches = async ({ view, versions }: Past, sequence: number, matches: (entry: Entry) => boolean): Promise<boolean> => {
+const versionMatches = async ({ view, versions }: Past, sequence: number, subject: string, matches: (entry: Entry) => boolean): Promise<boolean> => {
   try {
-    return matches(await versions.read(view, sequence))
+    return matches(await versions.read(view, sequence, subject))
   } catch (error) {
     // Its version is gone from the log: to the watcher the object is new.
     if (error instanceof Refusal) return false

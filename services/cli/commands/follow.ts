@@ -5,7 +5,7 @@ import type { CursorStart } from '#events/Follow.ts'
 import { askToFollow } from '../../platform/jetstream/consumers.ts'
 import { plainHeaders } from '../../platform/jetstream/entry.ts'
 import { CliError, type Environment } from '../Environment.ts'
-import { encoded, out, dim, bold } from '../print.ts'
+import { bold, dim, encoded, err, out } from '../print.ts'
 import { kindOfWord, type Named } from '../resources.ts'
 import { factOf } from './history.ts'
 
@@ -46,6 +46,9 @@ export const follow = async (environment: Environment, options: FollowOptions, s
   try {
     const opened = await askToFollow(connection, 'admin', { what: 'cursor', part: 'EVENTS', start: startOf(from, Date.now()), reset, ...(cursor === undefined ? {} : { name: cursor }) })
     const info = opened.consumer as unknown as ConsumerInfo
+    const { floor } = opened.state
+    // What is shown next stands behind what was compacted, wherever the cursor stood.
+    if (info.ack_floor.stream_seq < floor) err(dim(`(history up to ${floor} was compacted: what happened between ${info.ack_floor.stream_seq} and there is not shown)`))
     if (once && info.num_pending === 0) return
     const messages = await jetstream(connection).consumers.getConsumerFromInfo(info).consume({ max_bytes: OUTSTANDING_BYTES })
     signal.addEventListener('abort', () => void messages.close())

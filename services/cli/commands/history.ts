@@ -2,8 +2,9 @@
 import type { Event } from '#events/Event.ts'
 import { diffObjects, type FieldChange } from '../../historian/diff.ts'
 import { eventsOf } from '../../historian/read.ts'
+import { askToFollow } from '../../platform/jetstream/consumers.ts'
 import { CliError, type Environment } from '../Environment.ts'
-import { encoded, out, short, table } from '../print.ts'
+import { dim, encoded, err, out, short, table } from '../print.ts'
 import { objectOfWords, printedName } from '../resources.ts'
 
 export interface HistoryOptions {
@@ -29,7 +30,9 @@ export const history = async (environment: Environment, { words, namespace, limi
   const { kind, name } = objectOfWords(words)
   const connection = await environment.connect()
   let events: readonly Event[]
+  let floor: number
   try {
+    ;({ floor } = (await askToFollow(connection, 'admin', { what: 'state', part: kind.stream })).state)
     events = await eventsOf(connection, kind.stream, { group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name })
   } finally {
     await connection.close()
@@ -58,4 +61,5 @@ export const history = async (environment: Environment, { words, namespace, limi
       })
     )
   )
+  if ((events[0]?.sequence ?? 0) <= floor) err(dim(`(history up to ${floor} was compacted: of what was before, the first line is what was kept)`))
 }

@@ -33,3 +33,14 @@ export const quarantine = async (environment: Environment, stream: string, seque
   if (found.length === 0) return out('Every entry of the log is one of ours.')
   out(table(['STREAM', 'SEQUENCE', 'STORED', 'WHY', 'PUT ASIDE', 'SUBJECT'], found.map((one) => [one.stream, String(one.sequence), one.stored, one.why, one.quarantined ? 'yes' : 'no', one.subject])))
 }
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
+
+export const compact = async (environment: Environment, request: { readonly before: string | undefined; readonly dryRun: boolean }, format: Format): Promise<void> => {
+  const done = await environment.log.compact(request, progressOf(format))
+  if (format !== 'table') return out(encoded(done ?? { done: false }, format))
+  if (done === undefined) return out('Nothing is old enough to go.')
+  const { floor, time, entries, gone, goneBytes, kept, milliseconds } = done
+  if (!done.done) return out(`Of ${entries} entries up to resourceVersion ${floor} (${time}), ${gone} would go (${mebibytes(goneBytes)} before compression), and ${kept} would be kept: the version each object had then.`)
+  out(`History begins at resourceVersion ${floor} (${time}). ${gone} entries are gone (${mebibytes(goneBytes)} before compression), ${kept} are kept: the version each object had then. It took ${(milliseconds / 1_000).toFixed(1)} s.`)
+}

@@ -2,6 +2,7 @@
 import type { Event } from '#events/Event.ts'
 import { chainTo, eventToExplain, type Chain, type Link } from '../../historian/why.ts'
 import { eventAt, eventsOf } from '../../historian/read.ts'
+import { askToFollow } from '../../platform/jetstream/consumers.ts'
 import { CliError, type Environment } from '../Environment.ts'
 import { bold, dim, encoded, out, red, short, took } from '../print.ts'
 import { objectOfWords, printedName } from '../resources.ts'
@@ -28,7 +29,8 @@ export const why = async (environment: Environment, { words, namespace, format }
       if (last === undefined) throw new CliError(`Error: the log has no ${printedName(kind, name)}${kind.namespaced ? ` in namespace ${namespace}` : ''}, present or past`)
     }
     if (last === undefined) throw new CliError(`Error: there is no event at ${words[0]}`)
-    chain = await chainTo(last, (stream, sequence) => eventAt(connection, stream, sequence))
+    const { state } = await askToFollow(connection, 'admin', { what: 'state', part: 'EVENTS' })
+    chain = await chainTo(last, (stream, sequence) => eventAt(connection, stream, sequence), state.floor)
   } finally {
     await connection.close()
   }

@@ -8,11 +8,12 @@ import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, nuid, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import { EXPECTED_HEADER } from '#events/Event.ts'
 import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type ReadRange, type Subscription } from '#events/Log.ts'
+import { baseSubjectOf, BASE } from '#events/Subject.ts'
 import { systemClock } from '../Clock.ts'
 import { followSource } from '../Follower.ts'
 import type { Appends } from './Appends.ts'
 import { ownConsumers, type Consumers } from './consumers.ts'
-import { entryOfStored } from './entry.ts'
+import { entryOfBase, entryOfStored } from './entry.ts'
 import { jetStreamSource } from './follow.ts'
 import { ConnectionLost, untilLost, whenConnected } from './link.ts'
 import { fetchBatch, readRange } from './read.ts'
@@ -126,14 +127,50 @@ export class JetStreamLog implements Log {
   follow(follow: Follow): Subscription {
     return followSource(jetStreamSource(this.#connection, this.stream, this.#consumers), { clock: systemClock, gapless: this.#gapless }, follow)
   }
-  async get(sequence: number): Promise<LogEntry | undefined> {
+  async get(sequence: number, subject?: string): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
     const found = await this.#orNothing(() => jsm.direct.getMessage(this.stream, { seq: sequence }))
-    return found === null ? undefined : entryOfStored(found)
+    if (found !== null) return entryOfStored(found)
+    if (this.stream !== 'EVENTS') return undefined
+    const kept = subject === undefined ? await this.#search(jsm, sequence) : await this.#keptOn(jsm, subject)
+    return kept?.sequence === sequence ? kept : undefined
+  }
+  /** The version an object had at the floor of history, when its older ones were compacted. */
+  async #keptOn(jsm: JetStreamManager, subject: string): Promise<LogEntry | undefined> {
+    const found = await this.#orNothing(() => jsm.direct.getMessage(BASE, { last_by_subj: baseSubjectOf(subject) }))
+    return found === null ? undefined : entryOfBase(entryOfStored(found))
+  }
+  /** The same by its place: kept versions stand in the order of their sequences. */
+  async #search(jsm: JetStreamManager, sequence: number): Promise<LogEntry | undefined> {
+    /** The first at or behind a place. */
+    const at = async (place: number): Promise<{ readonly place: number; readonly entry: LogEntry } | undefined> => {
+      const found = await this.#orNothing(() => jsm.direct.getMessage(BASE, { seq: place, next_by_subj: 'base.>' }))
+      return found === null ? undefined : { place: found.seq, entry: entryOfBase(entryOfStored(found)) }
+    }
+    let low = 1
+    let high = 1
+    for (let found = await at(high); found !== undefined && found.entry.sequence < sequence; found = await at(high)) [low, high] = [found.place, found.place * 2]
+    while (low <= high) {
+      const middle = Math.floor((low + high) / 2)
+      const found = await at(middle)
+      if (found === undefined || found.entry.sequence > sequence) high = middle - 1
+      else if (found.entry.sequence === sequence) return found.entry
+      else low = found.place + 1
+    }
+    return undefined
   }
   async *read(range: ReadRange): AsyncGenerator<readonly LogEntry[]> {
     const jsm = await this.#jsm()
-    yield* readRange(range, (from) => this.#again(() => fetchBatch(jsm, this.stream, from, range.filter)))
+    const { from, to, filter } = range
+    const { first, floor } = this.stream === 'EVENTS' ? await this.state() : { first: 1, floor: 0 }
+    if (from <= floor && from < first) {
+      const kept = readRange({ from: 1, to: Number.MAX_SAFE_INTEGER }, (place) => this.#again(() => fetchBatch(jsm, BASE, place, filter === undefined ? undefined : baseSubjectOf(filter))))
+      for await (const entries of kept) {
+        const wanted = entries.map(entryOfBase).filter(({ sequence }) => sequence >= from && sequence <= to && sequence < first)
+        if (wanted.length > 0) yield wanted
+      }
+    }
+    yield* readRange(range, (place) => this.#again(() => fetchBatch(jsm, this.stream, place, filter)))
   }
   async lastOn(subject: string, upTo?: number): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
@@ -142,10 +179,17 @@ export class JetStreamLog implements Log {
       for await (const message of await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo })) return message
       return null
     })
-    return found === null ? undefined : entryOfStored(found)
+    if (found !== null) return entryOfStored(found)
+    const kept = this.stream === 'EVENTS' ? await this.#keptOn(jsm, subject) : undefined
+    return kept === undefined || kept.sequence > (upTo ?? Number.POSITIVE_INFINITY) ? undefined : kept
   }
   async lastSequence(): Promise<number> {
     return (await this.state()).last
+  }
+  /** The stream's own metadata; for who may ask for it (`trusted` users). */
+  async metadata(): Promise<Readonly<Record<string, string>>> {
+    const jsm = await this.#jsm()
+    return (await this.#again(() => jsm.streams.info(this.stream))).config.metadata ?? {}
   }
   state(): Promise<LogState> {
     return this.#again(() => this.#consumers.state())

@@ -7,6 +7,7 @@ import { nanos, nuid, type NatsConnection } from '@nats-io/transport-node'
 import type { FollowAnswer, FollowRequest } from '#events/Follow.ts'
 import type { LogState } from '#events/Log.ts'
 import { Refusal, type Status } from '#events/Refusal.ts'
+import { BASE, baseSubjectOf } from '#events/Subject.ts'
 import { stateOf } from './metadata.ts'
 
 /** The server forgets a consumer nobody has fetched from for so long. */
@@ -19,12 +20,15 @@ export interface Opened {
   readonly state: LogState
 }
 
+/** The consumer reads what was kept when history was compacted, and the stream itself begins behind that. */
+export const readsBase = ({ stream_name }: Pick<ConsumerInfo, 'stream_name'>): boolean => stream_name === BASE
+
 export interface Consumers {
   state(): Promise<LogState>
   /** A consumer that delivers what has a sequence ≥ from, in order. */
   open(from: number): Promise<Opened>
   /** Deletes it; never rejects. */
-  end(name: string): Promise<void>
+  end(consumer: Pick<ConsumerInfo, 'stream_name' | 'name'>): Promise<void>
 }
 
 export interface ConsumerSpec {
@@ -34,14 +38,18 @@ export interface ConsumerSpec {
   readonly filters?: readonly string[]
 }
 
-/** Makes the consumer a follower needs: pulled, not acknowledged, kept in memory. */
-export const makeConsumer = async (jsm: JetStreamManager, { stream, name, filters = [] }: ConsumerSpec, from: number): Promise<ConsumerInfo> => {
-  if (name !== undefined) await jsm.consumers.delete(stream, name).catch(() => false)
-  return jsm.consumers.add(stream, {
+/**
+ * Makes the consumer a follower needs: pulled, not acknowledged, kept in memory. For who begins before the floor of
+ * history it is one of what was kept there.
+ */
+export const makeConsumer = async (jsm: JetStreamManager, { stream, name, filters: given = [] }: ConsumerSpec, from: number, { first, floor }: Pick<LogState, 'first' | 'floor'>): Promise<ConsumerInfo> => {
+  const base = from <= floor && from < first
+  const [source, filters] = base ? [BASE, given.map(baseSubjectOf)] : [stream, given]
+  if (name !== undefined) await jsm.consumers.delete(source, name).catch(() => false)
+  return jsm.consumers.add(source, {
     name: name ?? `view-${nuid.next()}`,
     ack_policy: AckPolicy.None,
-    deliver_policy: DeliverPolicy.StartSequence,
-    opt_start_seq: Math.max(1, from),
+    ...(base ? { deliver_policy: DeliverPolicy.All } : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, from) }),
     mem_storage: true,
     num_replicas: 1,
     inactive_threshold: nanos(INACTIVE_MS),
@@ -57,10 +65,10 @@ export const ownConsumers = (connection: NatsConnection, spec: ConsumerSpec): Co
     state,
     open: async (from) => {
       const before = await state()
-      return { state: before, info: await makeConsumer(await jsm(), spec, from) }
+      return { state: before, info: await makeConsumer(await jsm(), spec, from, before) }
     },
-    end: async (name) => {
-      if (!connection.isClosed()) await (await jsm()).consumers.delete(spec.stream, name).catch(() => false)
+    end: async ({ stream_name, name }) => {
+      if (!connection.isClosed()) await (await jsm()).consumers.delete(stream_name, name).catch(() => false)
     }
   }
 }
@@ -81,9 +89,9 @@ export const askedConsumers = (connection: NatsConnection, user: string, part: s
       const { state, consumer } = await ask({ what: 'open', part, from, ...(filter === undefined ? {} : { filter }) })
       return { state, info: consumer as unknown as ConsumerInfo }
     },
-    end: async (consumer) => {
+    end: async ({ name, stream_name }) => {
       // Nobody waits for it: what is not told ends by itself.
-      if (!connection.isClosed()) connection.publish(`follow.${user}`, JSON.stringify({ what: 'end', part, consumer } satisfies FollowRequest))
+      if (!connection.isClosed() && stream_name !== BASE) connection.publish(`follow.${user}`, JSON.stringify({ what: 'end', part, consumer: name } satisfies FollowRequest))
     }
   }
 }

@@ -1,6 +1,13 @@
 /** From the client library's messages to the log's entries. */
 import type { MsgHdrs } from '@nats-io/transport-node'
 import type { LogEntry } from '#events/Log.ts'
+import { subjectOfBase } from '#events/Subject.ts'
+
+/** In the stream BASE: the place a version had in its own stream. */
+export const SEQUENCE_HEADER = 'reckon-sequence'
+
+/** An entry of the stream BASE as the one it was in EVENTS. */
+export const entryOfBase = (entry: LogEntry): LogEntry => ({ ...entry, subject: subjectOfBase(entry.subject), sequence: Number(entry.headers[SEQUENCE_HEADER] ?? 0) })
 
 export const plainHeaders = (from: MsgHdrs | undefined): Record<string, string> => {
   const plain: Record<string, string> = {}

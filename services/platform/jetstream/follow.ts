@@ -8,8 +8,8 @@ import { jetstream, JetStreamApiError, type ConsumerMessages, type JsMsg } from 
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { LogEntry } from '#events/Log.ts'
 import type { Consumer, Source } from '../Follower.ts'
-import type { Consumers } from './consumers.ts'
-import { plainHeaders } from './entry.ts'
+import { readsBase, type Consumers } from './consumers.ts'
+import { entryOfBase, plainHeaders } from './entry.ts'
 import { isConnected, onDisconnect, untilLost, whenConnected } from './link.ts'
 
 /**
@@ -56,16 +56,18 @@ export const jetStreamSource = (connection: NatsConnection, stream: string, cons
       listening()
       listening = onDisconnect(connection, () => (lost = true))
       const { info, state } = await untilLost(connection, () => consumers.open(from))
+      const kept = readsBase(info)
       let messages: ConsumerMessages | undefined
       let closed = false
       let heard = (): void => {}
       return {
         state,
         pending: info.num_pending,
+        kept,
         run: (onDelivery, onEnd) => {
           // The consumer lives in the server's memory: after a loss it may be gone, and the stream not what it was.
           heard = onDisconnect(connection, onEnd)
-          const callback = (message: JsMsg): void => onDelivery({ entry: entryOf(message), count: message.info.deliverySequence, pending: message.info.pending })
+          const callback = (message: JsMsg): void => onDelivery({ entry: kept ? entryOfBase(entryOf(message)) : entryOf(message), count: message.info.deliverySequence, pending: message.info.pending })
           jetstream(connection)
             .consumers.getConsumerFromInfo(info)
             .consume({ max_bytes: OUTSTANDING_BYTES, callback })
@@ -81,7 +83,7 @@ export const jetStreamSource = (connection: NatsConnection, stream: string, cons
           heard()
           await messages?.close().catch(() => {})
           // A server that is gone has forgotten it.
-          if (isConnected(connection)) void consumers.end(info.name)
+          if (isConnected(connection)) void consumers.end(info)
         }
       }
     }

@@ -1,6 +1,6 @@
 /** What a stream's own metadata says of it (`LogState`), and how it is written there. Plain functions. */
 import type { StreamInfo } from '@nats-io/jetstream'
-import type { LogState, Range } from '#events/Log.ts'
+import type { Base, LogState, Range } from '#events/Log.ts'
 
 export const IDENTITY = 'reckon.identity'
 export const SEALED_FROM = 'reckon.sealed-from'
@@ -8,6 +8,10 @@ export const EPOCH = 'reckon.epoch'
 export const LOSSES = 'reckon.losses'
 export const QUARANTINE = 'reckon.quarantine'
 export const FLOOR = 'reckon.floor'
+/** JSON: what is left up to the floor (`Base`). */
+export const BASE_MARK = 'reckon.base'
+/** Which log this one was restored from, as `<identity>@<sequence>`. */
+export const RESTORED = 'reckon.restored-from'
 
 /** `1-20,31`: the form of a list of ranges. */
 export const textOfRanges = (ranges: readonly Range[]): string => ranges.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(',')
@@ -31,7 +35,8 @@ export const stateOf = ({ config: { metadata = {} }, state }: Pick<StreamInfo, '
   epoch: Number(metadata[EPOCH] ?? 0),
   losses: rangesOf(metadata[LOSSES]),
   quarantined: rangesOf(metadata[QUARANTINE]).map(({ first }) => first),
-  floor: Number(metadata[FLOOR] ?? 0)
+  floor: Number(metadata[FLOOR] ?? 0),
+  ...(metadata[BASE_MARK] === undefined ? {} : { base: JSON.parse(metadata[BASE_MARK]) as Base })
 })
 
 /** How many of the sequences from `first` to `last` are in the ranges, which do not overlap. */

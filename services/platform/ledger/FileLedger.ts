@@ -1,6 +1,6 @@
 /**
  * The ledger on disk, in the cluster's home: `<stream>.json` says who the stream is, `<stream>.head` how far it went,
- * `<stream>.marks` the places on the way.
+ * `<stream>.marks` the places on the way, `<stream>.floors.json` where history begins when it was compacted.
  *
  * The head is written on every fold, by one write of 64 bytes into one of two slots in turn: a write that is cut short
  * leaves the other. Not synced each time: what a killed process wrote is kept by the kernel, and when the machine itself
@@ -10,7 +10,7 @@ import { closeSync, existsSync, fdatasync, fsyncSync, mkdirSync, openSync, readF
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Damage } from '#events/Log.ts'
-import type { Ledger, Place } from './Ledger.ts'
+import type { Floor, Ledger, Place } from './Ledger.ts'
 
 export interface LedgerRecord {
   readonly identity: string
@@ -49,11 +49,22 @@ export const readRecord = (folder: string, stream: string): LedgerRecord | undef
 }
 
 /** The record appears whole or not at all, and is on disk when this returns. */
-export const writeRecord = (folder: string, stream: string, record: LedgerRecord): void => {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const path = ledgerFile(folder, stream)
+export const writeRecord = (folder: string, stream: string, record: LedgerRecord): void => writeWhole(ledgerFile(folder, stream), record)
+
+const floorsFile = (folder: string, stream: string): string => join(folder, `${stream}.floors.json`)
+
+export const readFloors = (folder: string, stream: string): readonly Floor[] => {
+  const path = floorsFile(folder, stream)
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as readonly Floor[]) : []
+}
+
+/** On disk when this returns. */
+export const writeFloors = (folder: string, stream: string, floors: readonly Floor[]): void => writeWhole(floorsFile(folder, stream), floors)
+
+const writeWhole = (path: string, content: unknown): void => {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const file = openSync(`${path}.new`, 'w', 0o600)
-  writeSync(file, `${JSON.stringify(record, null, 2)}\n`)
+  writeSync(file, `${JSON.stringify(content, null, 2)}\n`)
   fsyncSync(file)
   closeSync(file)
   renameSync(`${path}.new`, path)
@@ -64,8 +75,10 @@ export const writeRecord = (folder: string, stream: string, record: LedgerRecord
 
 export class FileLedger implements Ledger {
   /** Writes a ledger anew: for a stream that was restored, or whose losses were accepted. */
-  static begin(folder: string, stream: string, record: LedgerRecord, marks: readonly Place[], head: Place): void {
+  static begin(folder: string, stream: string, record: LedgerRecord, marks: readonly Place[], head: Place, floors: readonly Floor[] = []): void {
     for (const kind of ['head', 'marks']) rmSync(join(folder, `${stream}.${kind}`), { force: true })
+    if (floors.length > 0) writeFloors(folder, stream, floors)
+    else rmSync(floorsFile(folder, stream), { force: true })
     writeRecord(folder, stream, record)
     const ledger = new FileLedger(folder, stream)
     for (const mark of marks) ledger.mark(mark)
@@ -136,6 +149,9 @@ export class FileLedger implements Ledger {
       // One mark less on a full disk only makes a later search coarser; the head, which counts, is written in place.
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
     }
+  }
+  floors(): readonly Floor[] {
+    return readFloors(this.#folder, this.stream)
   }
   damage(): Damage | undefined {
     return this.#record.damage

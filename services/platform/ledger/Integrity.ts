@@ -3,7 +3,8 @@
  * held against what the ledger remembers. What was acknowledged once can't be missing, other, or twice in the log without
  * being noticed here.
  */
-import { LogDamaged, type Append, type Damage, type DamageKind, type LogEntry, type LogState, type Range } from '#events/Log.ts'
+import { LogDamaged, type Append, type Base as BaseMark, type Damage, type DamageKind, type LogEntry, type LogState, type Range } from '#events/Log.ts'
+import { Base } from '#projections/Base.ts'
 import { anchorOf, Chain, textOfAnchor } from '#projections/Chain.ts'
 import { countIn, textOfRanges } from '../jetstream/metadata.ts'
 import type { Ledger } from './Ledger.ts'
@@ -45,6 +46,8 @@ export class Integrity {
   /** Entries that are not sealed as they should be, since the last place that agreed. */
   #suspects: number[] = []
   #behind = 0
+  /** What is read up to the floor, and what it must come to; undefined behind it. */
+  #base: { readonly found: Base; readonly mark: BaseMark } | undefined
 
   constructor(options: IntegrityOptions) {
     this.#options = options
@@ -67,15 +70,19 @@ export class Integrity {
     if (state.identity !== ledger.identity)
       this.#fail('replaced', [{ first: 1, last: sequence }], `the stream is not the one this cluster has written (its identity is ${state.identity ?? 'missing'}, not ${ledger.identity})`)
     if (state.last < sequence) this.#fail('shorter', [{ first: state.last + 1, last: sequence }], `it ends at ${state.last}, but ${sequence} events were acknowledged`)
-    const first = expires ? state.first : 1
+    const first = expires ? state.first : Math.min(state.first, state.floor + 1)
     const there = Math.max(0, state.last - first + 1) - countIn(state.losses, first, state.last)
-    if (whole && state.floor === 0 && state.messages < there)
+    if (whole && state.messages < there)
       this.#fail('hole', state.first > first ? [{ first, last: state.first - 1 }] : [], `${there - state.messages} of its ${there} events are missing`)
     this.#state = state
     this.#quarantined = new Set(state.quarantined)
     this.#behind = sequence
     if (!whole) return state.first
-    for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined) this.#known.set(at, hash)
+    for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined && at > state.floor) this.#known.set(at, hash)
+    if (state.floor > 0) {
+      this.#base = { found: new Base(), mark: this.#baseMark(state) }
+      return 1
+    }
     const head = ledger.head()
     // Where nothing leaves by itself, what is missing at the beginning is missing by somebody's word, and part of the chain.
     const tailed = tail && head.hash !== undefined
@@ -84,14 +91,26 @@ export class Integrity {
     else if (head.hash !== undefined && head.sequence === state.first - 1) this.#chain = new Chain(sha256, head.sequence, head.hash)
     return tailed ? Math.max(state.first, head.sequence) : state.first
   }
+  /** What must be left up to the floor, as it was noted when it was raised. */
+  #baseMark({ floor, base }: LogState): BaseMark {
+    const noted = this.#options.ledger.floors().find((one) => one.floor === floor) ?? base
+    if (noted === undefined) return this.#fail('altered', [{ first: 1, last: floor }], `history was compacted up to ${floor}, and what is kept of it was noted nowhere`)
+    if (base?.digest !== noted.digest || base.hash !== noted.hash) this.#fail('altered', [{ first: 1, last: floor }], `what it says of its own beginning, at ${floor}, is not what was noted`)
+    return noted
+  }
   /** What an entry is. Throws LogDamaged when the chain up to it is not what it was. */
   take(entry: LogEntry): Verdict {
     const { seal, ledger, onForeign } = this.#options
-    const { sequence, headers } = entry
+    const { sequence, subject, headers } = entry
     const digest = seal.digest(ledger.stream, entry)
     const sealed = seal.verifies(digest, headers[MAC_HEADER]) || sequence < (this.#state?.sealedFrom ?? 1)
-    this.#link(sequence, digest)
-    if (!sealed) this.#suspects.push(sequence)
+    if (sequence > (this.#state?.floor ?? 0)) this.#beginAtFloor()
+    if (this.#base === undefined) this.#link(sequence, digest)
+    else {
+      this.#last = sequence
+      if (sealed && headers['reckon-lost'] !== 'true' && !this.#quarantined.has(sequence)) this.#base.found.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
+    }
+    if (!sealed && this.#base === undefined) this.#suspects.push(sequence)
     const anchor = sealed ? anchorOf(headers[CHAIN_HEADER]) : undefined
     if (anchor !== undefined && this.#chain?.agrees(anchor) === false && this.#isComparable(anchor.epoch, anchor.sequence)) this.#altered(anchor.sequence)
     if (this.#quarantined.has(sequence)) return 'nothing'
@@ -134,10 +153,21 @@ export class Integrity {
     }
     if (sequence % MARK_EVERY === 0 && !this.#known.has(sequence)) this.#options.ledger.mark({ sequence, hash: this.#chain.head })
   }
+  /** Everything up to the floor is read: what was kept must be there, and what follows links on to what was there. */
+  #beginAtFloor(): void {
+    if (this.#base === undefined) return
+    const { found, mark } = this.#base
+    const { floor = 0 } = this.#state ?? {}
+    this.#base = undefined
+    this.#chain = new Chain(sha256, floor, Buffer.from(mark.hash, 'base64url'))
+    this.#agreed = floor
+    if (Buffer.from(found.digest(sha256)).toString('base64url') === mark.digest) return
+    this.#fail(found.entries < mark.entries ? 'hole' : 'altered', [{ first: 1, last: floor }], `${found.entries} of the ${mark.entries} versions that were kept when history was compacted up to ${floor} are there${found.entries === mark.entries ? ', and they are not what they were' : ''}`)
+  }
   /** Hashes behind an accepted loss are others than those that were seen before it. */
   #isComparable(epoch: number, sequence: number): boolean {
-    const { epoch: now = 0, losses = [], floor = 0 } = this.#state ?? {}
-    return epoch === now || (floor === 0 && losses.every(({ first }) => first > sequence))
+    const { epoch: now = 0, losses = [] } = this.#state ?? {}
+    return epoch === now || losses.every(({ first }) => first > sequence)
   }
   #altered(sequence: number): never {
     const suspects = this.#suspects.filter((at) => at <= sequence)

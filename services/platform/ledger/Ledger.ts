@@ -2,12 +2,17 @@
  * What is remembered of a stream outside of it: who it is, how far it went, and what its chain was there. The log can't
  * vouch for itself: a store that lost its tail, or was made anew, looks exactly like a younger one.
  */
-import type { Damage } from '#events/Log.ts'
+import type { Base, Damage } from '#events/Log.ts'
 
 /** A place in a stream and the hash of everything up to it; without a hash for streams that have no chain. */
 export interface Place {
   readonly sequence: number
   readonly hash?: Uint8Array
+}
+
+/** A floor of history, and what must be left up to it. */
+export interface Floor extends Base {
+  readonly floor: number
 }
 
 export interface Ledger {
@@ -21,6 +26,8 @@ export interface Ledger {
   /** Survives the end of this process; the end of the machine after at most a second. */
   remember(place: Place): void
   mark(place: Place): void
+  /** Floors that were decided on, ascending: the stream's own is one of them. Another process may raise it at any time. */
+  floors(): readonly Floor[]
   /** What was found to be wrong with the stream, by whom it matters to: nothing is decided on it any more. */
   damage(): Damage | undefined
   report(damage: Damage): void
@@ -32,6 +39,7 @@ export class MemoryLedger implements Ledger {
   readonly identity: string
   #head: Place = { sequence: 0 }
   readonly #marks: Place[] = []
+  #floors: readonly Floor[] = []
   #damage: Damage | undefined
 
   constructor(stream: string, identity: string) {
@@ -49,6 +57,12 @@ export class MemoryLedger implements Ledger {
   }
   mark(place: Place): void {
     this.#marks.push(place)
+  }
+  floors(): readonly Floor[] {
+    return this.#floors
+  }
+  raise(floors: readonly Floor[]): void {
+    this.#floors = floors
   }
   damage(): Damage | undefined {
     return this.#damage

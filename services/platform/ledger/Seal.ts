@@ -6,7 +6,7 @@
  * replayed at a start. Who may read but not write the log need not verify it: the walls of the log's account do.
  */
 import { hash, timingSafeEqual } from 'node:crypto'
-import { EXPECTED_HEADER } from '#events/Event.ts'
+import { EXPECTED_HEADER, expectedOf, PREVIOUS_HEADER } from '#events/Event.ts'
 import type { Append, LogEntry } from '#events/Log.ts'
 import type { Hash } from '#projections/Chain.ts'
 
@@ -31,6 +31,7 @@ export const SEALED_HEADERS: readonly string[] = [
   'reckon-lost',
   'reckon-sealed',
   CHAIN_HEADER,
+  PREVIOUS_HEADER,
   EXPECTED_HEADER
 ]
 
@@ -69,7 +70,7 @@ export class Seal {
   digest(stream: string, { subject, headers, text }: Pick<LogEntry, 'subject' | 'headers' | 'text'>): Uint8Array {
     let said = `${stream}\n${subject}\n`
     for (const name of SEALED_HEADERS) {
-      const value = headers[name]
+      const value = name === EXPECTED_HEADER ? expectedOf(headers) : headers[name]
       if (value !== undefined) said += `${name}:${value}\n`
     }
     return hash('sha256', `${said}\n${text}`, 'buffer')

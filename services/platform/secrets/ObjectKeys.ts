@@ -124,6 +124,14 @@ export class ObjectKeys {
     if (known?.key === undefined || known.record.deleted !== undefined) return
     await this.#write(token, { ...known.record, deleted: new Date(this.#options.clock.now()).toISOString() }, known.sequence)
   }
+  /** It is there after all: the log was brought back up to a moment before it was deleted. */
+  async unmarkDeleted(uid: string): Promise<void> {
+    const token = encodeToken(uid)
+    const known = this.#known.get(token)
+    if (known?.key === undefined || known.record.deleted === undefined) return
+    const { deleted: _, ...rest } = known.record
+    await this.#write(token, rest, known.sequence)
+  }
   /** Makes every version of the object unreadable, everywhere but in copies that were taken of the keys before. */
   async destroy(uid: string): Promise<void> {
     const token = encodeToken(uid)

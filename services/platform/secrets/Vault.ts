@@ -1,7 +1,8 @@
 /** Between objects and the log: bodies of confidential kinds are sealed on the way in, and opened on the way out. */
 import type { EventRecord, NewEvent } from '#events/Event.ts'
-import { halvesOf, isConfidential, joinedBody, openBody, sealedBody, sealedIn, SEALED_HEADER } from '#events/confidential.ts'
+import { halvesOf, hasContents, isConfidential, joinedBody, openBody, sealedBody, sealedIn, SEALED_HEADER } from '#events/confidential.ts'
 import type { LogEntry } from '#events/Log.ts'
+import { conflict } from '#events/Refusal.ts'
 import type { ObjectKeys } from './ObjectKeys.ts'
 
 export class Vault {
@@ -13,8 +14,11 @@ export class Vault {
     this.keys = keys
     this.#settled = settled
   }
-  /** What has to be awaited before the events may be stored: new objects need keys. */
+  /** What has to be awaited before the events may be stored: new objects need keys. Throws a Refusal for contents nobody could read. */
   prepare(events: readonly NewEvent[]): Promise<unknown> | undefined {
+    // Such an object is there when a log is brought back up to a moment before its deletion; a second key would not open its past.
+    const lost = events.find(({ key, object, deleted }) => !deleted && isConfidential(key) && this.keys.state(object.metadata.uid as string) === 'destroyed' && hasContents(object))
+    if (lost !== undefined) throw conflict(lost.key, lost.key.name, 'its key was destroyed, and nothing of it can be stored any more; delete it, and create it anew')
     const missing = events.filter(({ key, object }) => isConfidential(key) && this.keys.state(object.metadata.uid as string) === 'unknown')
     return missing.length === 0 ? undefined : Promise.all(missing.map(({ key, object }) => this.keys.ensure(object.metadata.uid as string, `${key.namespace}/${key.name}`)))
   }

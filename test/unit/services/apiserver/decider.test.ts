@@ -2,7 +2,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { accepted, refused, startTestApi, type TestApi } from '../../../support/api.ts'
+import { ApiDecider } from '#services/apiserver/Decider.ts'
+import { systemClock } from '#services/platform/Clock.ts'
+import { accepted, ADMIN, refused, startTestApi, type TestApi } from '../../../support/api.ts'
 
 const CONFIGMAPS = { group: '', resource: 'configmaps' }
 const PODS = { group: '', resource: 'pods' }
@@ -219,3 +221,69 @@ change('keeps services addresses over updates', async () => {
   assert.is(updated['spec'].ports[0].port, 81)
 })
 change.run()
+
+const compacted = suite('after history was compacted')
+/** x: changed before; gone: deleted before; the API server has heard of the floor, not of what it means for subjects. */
+const compactedApi = async (): Promise<{ api: TestApi; floor: number }> => {
+  const api = await startTestApi()
+  accepted(await api.create(configMap('x')))
+  accepted(await api.create(configMap('gone')))
+  assert.ok((await api.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'gone' })).ok)
+  accepted(await api.create(configMap('y')))
+  const floor = await api.logs.EVENTS.lastSequence()
+  accepted(await api.create(configMap('behind')))
+  api.logs.EVENTS.raiseFloor(floor)
+  await api.views.of(CONFIGMAPS).look()
+  api.logs.EVENTS.compact()
+  return { api, floor }
+}
+const patched = (api: TestApi, name: string, value: string, more: Record<string, unknown> = {}) =>
+  api.submit({ verb: 'patch', ref: CONFIGMAPS, namespace: 'default', name, patch: { type: 'application/merge-patch+json', body: { data: { key: value }, ...more } } })
+
+compacted('an object that did not change since is changed, and the event names what it follows on', async () => {
+  const { api, floor } = await compactedApi()
+  const before = api.views.get({ ...CONFIGMAPS, namespace: 'default', name: 'x' })?.sequence ?? 0
+  assert.ok(before < floor)
+  const changed = accepted(await patched(api, 'x', 'new'))
+  const entry = await api.logs.EVENTS.get(Number(changed.metadata.resourceVersion))
+  assert.is(entry?.headers['Nats-Expected-Last-Subject-Sequence'], '0')
+  assert.is(entry?.headers['reckon-previous'], String(before))
+  const next = accepted(await patched(api, 'x', 'newer'))
+  const second = await api.logs.EVENTS.get(Number(next.metadata.resourceVersion))
+  assert.is(second?.headers['Nats-Expected-Last-Subject-Sequence'], changed.metadata.resourceVersion)
+  assert.is(second?.headers['reckon-previous'], undefined)
+})
+compacted('a name that is free since before is taken again, and one behind the floor as ever', async () => {
+  const { api } = await compactedApi()
+  accepted(await api.create(configMap('gone')))
+  assert.ok((await api.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'y' })).ok)
+  accepted(await api.create(configMap('y')))
+  accepted(await patched(api, 'behind', 'new'))
+})
+compacted('a resourceVersion that is not the newest is still a conflict', async () => {
+  const { api } = await compactedApi()
+  assert.match(refused(await patched(api, 'x', 'new', { metadata: { resourceVersion: '1' } })), /^409 Conflict/)
+  const { sequence = 0 } = api.views.get({ ...CONFIGMAPS, namespace: 'default', name: 'x' }) ?? {}
+  accepted(await patched(api, 'x', 'new', { metadata: { resourceVersion: String(sequence) } }))
+})
+compacted('while the floor is raised and nothing is gone yet, everything goes on', async () => {
+  const api = await startTestApi()
+  accepted(await api.create(configMap('x')))
+  api.logs.EVENTS.raiseFloor(await api.logs.EVENTS.lastSequence())
+  await api.views.of(CONFIGMAPS).look()
+  accepted(await patched(api, 'x', 'new'))
+})
+compacted('an intent that was decided before the floor is recognised when it is asked again', async () => {
+  const api = await startTestApi()
+  const ask = { verb: 'patch', ref: CONFIGMAPS, namespace: 'default', name: 'x', id: 'asked-twice', patch: { type: 'application/merge-patch+json', body: { data: { key: 'once' } } } } as const
+  accepted(await api.create(configMap('x')))
+  const first = await api.submit(ask)
+  api.logs.EVENTS.raiseFloor(await api.logs.EVENTS.lastSequence())
+  api.logs.EVENTS.compact()
+  await api.views.of(CONFIGMAPS).look()
+  const other = new ApiDecider({ views: api.views, clock: systemClock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
+  const again = await other.submit({ version: 'v1', source: 'test', ...ask, again: true }, ADMIN)
+  assert.is(accepted(again).metadata.resourceVersion, accepted(first).metadata.resourceVersion)
+  assert.is(await api.logs.EVENTS.lastSequence(), Number(accepted(first).metadata.resourceVersion))
+})
+compacted.run()

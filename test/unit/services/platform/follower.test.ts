@@ -140,4 +140,64 @@ follower('is silent once it is closed, and leaves no consumer behind', async () 
   await clock.run(60_000)
   assert.equal([seen, closed], [[1], 1])
 })
+follower('of a compacted log gets what is kept, then the rest, whatever happens on the way', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const clock = new VirtualClock(seed)
+    let quiet = false
+    const chance = (part: number) => () => !quiet && clock.random() < part
+    const log = new MemoryLog('EVENTS', clock, { faults: { deliver: () => clock.random() * 50, skip: chance(0.1), double: chance(0.1), forget: chance(0.1) } })
+    for (let n = 0; n < 40; n++) void log.append([{ subject: `s${n % 7}`, headers: {}, text: '' }])
+    log.raiseFloor(30)
+    log.compact()
+    const seen: number[] = []
+    let failed: Error | undefined
+    log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => (failed = error) })
+    await clock.run(60_000)
+    quiet = true
+    void log.append([{ subject: 's', headers: {}, text: '' }])
+    await clock.run(60_000)
+    assert.is(failed, undefined, `seed ${seed}`)
+    assert.equal(seen, Array.from({ length: 18 }, (_, at) => at + 24), `seed ${seed}`)
+  }
+})
+follower('that stood before what was compacted meanwhile starts again: of deletions among it, it never heard', async () => {
+  const clock = new VirtualClock(9)
+  let away = false
+  const log = new MemoryLog('EVENTS', clock, { faults: { away: () => away } })
+  const write = (count: number): void => {
+    for (let n = 0; n < count; n++) void log.append([{ subject: `s${n}`, headers: {}, text: '' }])
+  }
+  write(5)
+  const seen: number[] = []
+  let failed: Error | undefined
+  log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => (failed = error) })
+  await clock.run(1_000)
+  assert.equal(seen, upTo(5))
+  away = true
+  await clock.run(10_000)
+  away = false
+  write(5)
+  log.raiseFloor(8)
+  log.compact()
+  await clock.run(10_000)
+  assert.match(failed?.message ?? '', /history was compacted up to 8 while this reader stood at 6; it has to start again/)
+  assert.equal(seen, upTo(5))
+})
+follower('that stood behind it does not notice', async () => {
+  const clock = new VirtualClock(10)
+  let away = false
+  const log = new MemoryLog('EVENTS', clock, { faults: { away: () => away } })
+  for (let n = 0; n < 5; n++) void log.append([{ subject: `s${n}`, headers: {}, text: '' }])
+  const seen: number[] = []
+  log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(error.message) })
+  await clock.run(1_000)
+  away = true
+  await clock.run(10_000)
+  away = false
+  log.raiseFloor(4)
+  log.compact()
+  void log.append([{ subject: 's', headers: {}, text: '' }])
+  await clock.run(10_000)
+  assert.equal(seen, upTo(6))
+})
 follower.run()

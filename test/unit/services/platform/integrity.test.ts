@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { encodeEvent, type NewEvent } from '#events/Event.ts'
+import { decodeFacts, encodeEvent, headersAgain, type NewEvent } from '#events/Event.ts'
 import { LogDamaged, type Append, type Damage, type LogEntry, type LogState } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
+import { Base } from '#projections/Base.ts'
 import { anchorOf, Chain, textOfAnchor } from '#projections/Chain.ts'
 import { FileLedger, writeRecord } from '#services/platform/ledger/FileLedger.ts'
 import { Integrity, MARK_EVERY } from '#services/platform/ledger/Integrity.ts'
-import { MemoryLedger, type Ledger } from '#services/platform/ledger/Ledger.ts'
+import { MemoryLedger, type Floor, type Ledger } from '#services/platform/ledger/Ledger.ts'
 import { Seal, SEALED_HEADERS, sha256 } from '#services/platform/ledger/Seal.ts'
 
 const seal = new Seal(new Map([['k1', Buffer.alloc(32, 7)]]))
@@ -357,4 +358,79 @@ honest('of a part of a stream only the end is held against what is remembered', 
   assert.equal(readAll(stream.ledger, part, stream.state({ messages: 1 }), { whole: false }), ['event', 'event'])
   assert.is(damageIn(() => readAll(stream.ledger, [], stream.state({ last: 2 }), { whole: false })).kind, 'shorter')
 })
+/** A stream of a..f, compacted behind `c`: what is kept of before, as its readers get it, and what is noted of it. */
+const compactedStream = (): { readonly stream: Stream; readonly entries: LogEntry[]; readonly state: LogState; readonly ledger: MemoryLedger; readonly floor: Floor } => {
+  const ledger = new MemoryLedger('EVENTS', IDENTITY)
+  const stream = new Stream(ledger)
+  const put = (name: string, more: Partial<NewEvent> = {}): void => stream.put(stream.integrity.seal(appendOf(event(name, 0, { deleted: false, ...more }))))
+  put('a')
+  put('b')
+  put('a')
+  put('b', { deleted: true })
+  put('c')
+  const { hash } = stream.ledger.head()
+  for (const name of ['d', 'a', 'e']) put(name)
+  const base = new Base()
+  for (const { subject, sequence, headers, text } of stream.entries.slice(0, 5)) base.take(subject, sequence, seal.digest('EVENTS', { subject, headers, text }), headers['reckon-deleted'] === 'true')
+  const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('base64url')
+  const mark = { hash: text(hash), digest: text(base.digest(sha256)), entries: base.entries, time: 0 }
+  ledger.raise([{ ...mark, floor: 5 }])
+  const entries = stream.entries.filter(({ sequence }) => sequence === 3 || sequence >= 5)
+  return { stream, entries, ledger, floor: { ...mark, floor: 5 }, state: stream.state({ first: 6, last: 8, messages: 3, floor: 5, base: mark }) }
+}
+honest('takes compacted history for whole: what is kept, and the chain that goes on behind it', () => {
+  const { stream, entries, ledger, state } = compactedStream()
+  assert.equal(readAll(ledger, entries, state), ['event', 'event', 'event', 'event', 'event'])
+  // In the middle of it: the older ones are still there, in part or all.
+  for (const list of [stream.entries, stream.entries.filter(({ sequence }) => sequence !== 1), stream.entries.filter(({ sequence }) => sequence > 2)])
+    assert.equal(readAll(ledger, list, { ...state, first: 4, messages: 5 }).length, list.length)
+  // What is written from here on is tied to all of it.
+  const again = reader(ledger)
+  again.begin(state)
+  for (const entry of entries) again.take(entry)
+  assert.is(anchorOf(again.seal(appendOf(event('f'))).headers['reckon-chain'])?.hash, anchorOf(stream.integrity.seal(appendOf(event('f'))).headers['reckon-chain'])?.hash)
+})
+honest('finds a kept version that is missing, changed, or one too many; and an event behind the floor', () => {
+  const { entries, ledger, state } = compactedStream()
+  const without = (sequence: number): LogEntry[] => entries.filter((entry) => entry.sequence !== sequence)
+  assert.is(damageIn(() => readAll(ledger, without(3), state)).kind, 'hole')
+  assert.match(damageIn(() => readAll(ledger, without(3), state)).detail, '1 of the 2 versions that were kept when history was compacted up to 5 are there')
+  const forged = seal.seal('EVENTS', appendOf(event('a', 0, { deleted: false, user: 'somebody-else' })), undefined)
+  assert.is(damageIn(() => readAll(ledger, entries.map((entry) => (entry.sequence === 3 ? { ...entry, ...forged } : entry)), state)).kind, 'altered')
+  const more = { ...seal.seal('EVENTS', appendOf(event('z', 0, { deleted: false })), undefined), sequence: 4, time: 0 }
+  assert.is(damageIn(() => readAll(ledger, [entries[0] as LogEntry, more, ...entries.slice(1)], state)).kind, 'altered')
+  assert.equal(damageIn(() => readAll(ledger, entries.filter(({ sequence }) => sequence !== 6), { ...state, first: 7, messages: 2 })).ranges, [{ first: 6, last: 6 }])
+  assert.is(damageIn(() => readAll(ledger, entries.map((entry) => (entry.sequence === 7 ? { ...entry, ...forged } : entry)), state)).kind, 'altered')
+})
+honest('finds a beginning that is not the one that was noted', () => {
+  const { entries, ledger, state, floor } = compactedStream()
+  const { base: _, ...bare } = state
+  assert.is(damageIn(() => readAll(ledger, entries, bare)).kind, 'altered')
+  assert.is(damageIn(() => readAll(ledger, entries, { ...state, base: { ...floor, digest: 'AAAA' } })).kind, 'altered')
+  assert.is(damageIn(() => readAll(ledger, entries, { ...state, base: { ...floor, hash: 'AAAA' } })).kind, 'altered')
+  const other = new MemoryLedger('EVENTS', IDENTITY)
+  // Who remembers nothing of it (a restored home) takes the stream's word.
+  assert.equal(readAll(other, entries, state).length, 5)
+})
 honest.run()
+
+const again = suite('an entry that is stored again')
+again('says what it said and is sealed as it was, though nobody checks its lock a second time', () => {
+  const sealed = seal.seal('EVENTS', appendOf(event('a', 7)), '0.2:AAAAAAAAAAAAAAAAAAAAAA')
+  const stored = { ...sealed, headers: { ...sealed.headers, 'Nats-Batch-Id': 'x', 'Nats-Batch-Sequence': '2', 'Nats-Rollup': 'all' } }
+  const headers = headersAgain(stored.headers)
+  assert.equal(Object.keys(headers).filter((name) => /^nats-/i.test(name)), [])
+  assert.equal(seal.digest('EVENTS', { ...stored, headers }), seal.digest('EVENTS', stored))
+  assert.ok(seal.verifies(seal.digest('EVENTS', { ...stored, headers }), headers['reckon-mac']))
+  assert.equal(headersAgain(headers), headers)
+  assert.is(decodeFacts('EVENTS', { ...stored, headers, sequence: 9 }).expected, 7)
+  assert.not(seal.verifies(seal.digest('EVENTS', { ...stored, headers: { ...headers, 'reckon-expected': '8' } }), headers['reckon-mac']))
+})
+again('a change of what did not change since the floor names what it follows on', () => {
+  const sealed = seal.seal('EVENTS', { ...appendOf(event('a', 7)), headers: { ...appendOf(event('a', 7)).headers, 'reckon-previous': '7' }, expected: 0 }, undefined)
+  assert.is(sealed.headers['Nats-Expected-Last-Subject-Sequence'], '0')
+  assert.is(decodeFacts('EVENTS', { ...sealed, sequence: 9 }).expected, 7)
+  const { 'reckon-previous': _, ...without } = sealed.headers
+  assert.not(seal.verifies(seal.digest('EVENTS', { ...sealed, headers: without }), sealed.headers['reckon-mac']))
+})
+again.run()

@@ -138,6 +138,24 @@ confidential('a deletion is noted with the key, which stays until it is destroye
   await store(secret('u1', 'y'), 1, true)
 })
 
+confidential('what can not be sealed any more is refused, not stored without its contents', async () => {
+  const { keys, store, view } = await world()
+  await store(secret('u1', 'x'))
+  await keys.destroy('u1')
+  const refused = (object: KubeObject): Promise<void> =>
+    store(object, 1).then(
+      () => assert.unreachable('it was stored'),
+      (error: Error) => assert.match(error.message, /secrets "key": its key was destroyed.*delete it, and create it anew/)
+    )
+  const { data: _, metadata: { annotations: __, ...metadata }, ...rest } = secret('u1', 'x')
+  await refused(secret('u1', 'y'))
+  await refused({ ...rest, metadata, data: { p: 'y' } })
+  await refused({ ...rest, metadata: { ...metadata, annotations: { note: 'y' } } })
+  // Labels and finalizers are none of its contents: it can still go.
+  await store({ ...rest, metadata: { ...metadata, finalizers: [], annotations: { 'reckon.io/erased': 'true' } } } as KubeObject, 1)
+  assert.equal(view.objects.get(KEY)?.object.metadata.annotations, { 'reckon.io/erased': 'true' })
+})
+
 confidential('the key goes some time after the object, also when nobody saw the object go', async () => {
   const clock = new VirtualClock(1)
   const logs = { events: new MemoryLog('EVENTS', clock), keys: new MemoryLog('KEYS', clock, { keepLastOnly: true }) }
@@ -166,6 +184,27 @@ confidential('the key goes some time after the object, also when nobody saw the 
   await store(secret('u2', 'two'), 3, true)
   await run(3_800_000)
   assert.is(keys.state('u2'), 'destroyed')
+  retention.stop()
+})
+
+confidential('the key of an object that is there after all, as after a restore up to a moment before its deletion, stays', async () => {
+  const clock = new VirtualClock(1)
+  const logs = { events: new MemoryLog('EVENTS', clock), keys: new MemoryLog('KEYS', clock, { keepLastOnly: true }) }
+  const keys = new ObjectKeys({ log: logs.keys, masters: MASTER, clock, shred: async () => {} })
+  const view = new View('EVENTS', logs.events, clock, { vault: new Vault(keys) })
+  void keys.start()
+  void view.start()
+  await clock.run(10)
+  void new Committer(logs.events, clock, { vault: view.vault }).commit([event(secret('u1', 'one'))])
+  await clock.run(10)
+  void keys.markDeleted('u1')
+  await clock.run(10)
+  const retention = new Retention({ views: new Views([view], () => 'EVENTS'), keys, clock, keep: 3_600_000, onError: (error) => assert.unreachable(String(error)) })
+  retention.start()
+  await clock.run(4_000_000)
+  assert.is(keys.state('u1'), 'here')
+  // Its deletion counts from when it is deleted, not from when it once was.
+  assert.equal([...keys.deleted()].map(({ since }) => since), [undefined])
   retention.stop()
 })
 
