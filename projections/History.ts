@@ -122,6 +122,12 @@ export class History {
     const version = at < 0 ? undefined : (versions[at] as number)
     return version === undefined || version % 2 === 1 ? undefined : version / 2
   }
+  /** Whether the object was deleted after `sequence`, and so is perhaps another one now. */
+  deletedSince(ref: ResourceRef, id: string, sequence: number): boolean {
+    const versions = this.#versions.get(resourceId(ref))?.get(id) ?? []
+    for (let at = versions.length - 1; at >= 0 && Math.floor((versions[at] as number) / 2) > sequence; at--) if ((versions[at] as number) % 2 === 1) return true
+    return false
+  }
   /** The objects of a collection that were live at `sequence`, in the order lists show them. */
   liveAt(ref: ResourceRef, sequence: number, namespace?: string): readonly Version[] {
     const found: Version[] = []

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import { privateFolder } from '#ops/home.ts'
+import { loadNodeKeys } from '#ops/log/keys.ts'
 import { PAUSE_IMAGE } from '#ops/images/images.ts'
 import { Dns } from '#services/dns/Dns.ts'
 import { chainHash } from '#services/kube-proxy/chainHash.ts'
@@ -84,7 +85,7 @@ const kubelet = (place: Place, network: BridgeNetwork): Effect.Effect<void, Erro
   Effect.gen(function* () {
     const { nodeName } = place.config
     const nats = yield* connection(place, `node-${encodeToken(nodeName)}`)
-    const { agent, runtime } = yield* attempt('the kubelet', () => makeKubelet(place, network, new NatsLink(nats, nodeName)))
+    const { agent, runtime } = yield* attempt('the kubelet', () => makeKubelet(place, network, new NatsLink(nats, nodeName, loadNodeKeys(place.home, nodeName), (error) => place.warn('kubelet', error))))
     yield* Effect.acquireRelease(
       Effect.sync(() => serveNodeCalls(nats, nodeName, new LocalNodeCalls(agent, runtime), (error) => place.warn('kubelet', error))),
       (calls) => Effect.sync(() => calls.close())

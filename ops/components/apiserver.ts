@@ -5,6 +5,7 @@ import type * as Scope from 'effect/Scope'
 import type { StreamName } from '#events/Subject.ts'
 import { ensurePki, firstServiceAddress, pkiFile, type Pki } from '#ops/pki/pki.ts'
 import { durationOf } from '#ops/home.ts'
+import { loadMasters } from '#ops/log/keys.ts'
 import { History } from '#projections/History.ts'
 import { audited } from '#services/apiserver/audit/audited.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
@@ -27,6 +28,7 @@ import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { JetStreamWorkQueue } from '#services/platform/jetstream/JetStreamWorkQueue.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
+import { allNodes } from '#services/platform/secrets/NodeKeys.ts'
 import type { Views } from '#services/platform/View.ts'
 import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
@@ -87,7 +89,7 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     const tokens = new Tokens(signingKeys, systemClock)
     const publisher = yield* Effect.acquireRelease(
       attempt('bindings', async () => {
-        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
+        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), seal: allNodes(loadMasters(home)), clock: systemClock, onError: warn })
         await publisher.start()
         return publisher
       }),

@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeSecret } from '#ops/home.ts'
 import { Seal } from '#services/platform/ledger/Seal.ts'
+import { nodeKey, oneNode, type BindingSeal } from '#services/platform/secrets/NodeKeys.ts'
 
 export const keysFolder = (home: string): string => join(home, 'keys')
 
@@ -17,6 +18,18 @@ export const ensureKeys = (home: string): void => {
     if (!existsSync(folder) || readdirSync(folder).length === 0) writeSecret(join(folder, 'k1'), randomBytes(32))
   }
 }
+
+/** A node's own keys, for its agent: what it must run is sealed with them. Written where the API server's home is. */
+export const ensureNodeKeys = (home: string, node: string): void => {
+  for (const [name, master] of loadMasters(home)) {
+    const path = join(keysFolder(home), nodeFolder(node), name)
+    if (!existsSync(path)) writeSecret(path, nodeKey(master, node))
+  }
+}
+
+const nodeFolder = (node: string): string => join('nodes', node)
+
+export const loadNodeKeys = (home: string, node: string): BindingSeal => oneNode(node, load(home, nodeFolder(node)))
 
 const load = (home: string, kind: string): ReadonlyMap<string, Uint8Array> => {
   const folder = join(keysFolder(home), kind)

@@ -6,7 +6,7 @@ import { statfsSync } from 'node:fs'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { Damage } from '#events/Log.ts'
 import type { ClusterConfig } from '#ops/home.ts'
-import { ensureKeys } from '#ops/log/keys.ts'
+import { ensureKeys, ensureNodeKeys } from '#ops/log/keys.ts'
 import { identify, killProcess, progressOf } from '#ops/setup/process.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { Backoff } from '#ops/supervise/backoff.ts'
@@ -25,6 +25,7 @@ export interface OpenLog {
 /** `binary`: one that is known to be good; found otherwise. */
 export const openLog = async (home: string, config: ClusterConfig, report: Report, binary?: string): Promise<OpenLog> => {
   ensureKeys(home)
+  ensureNodeKeys(home, config.nodeName)
   const program = binary ?? (await ensureNatsServer(report)).path
   if (isOldLayout(home)) await stopNatsServer(home)
   const damaged = runningServer(home) === undefined ? await inspectStore(home, report) : []

@@ -3,13 +3,14 @@ import { jetstream } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { FateAnswer, FateRequest, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import { noticeReportSubject, podReportSubject, pulseSubject } from '#events/node/messages.ts'
-import type { Subscription } from '#events/Log.ts'
+import type { LogEntry, Subscription } from '#events/Log.ts'
 import { Refusal, type Status } from '#events/Refusal.ts'
 import { encodeToken } from '#events/Subject.ts'
-import { updateOf } from '../platform/bindings.ts'
+import { UnreadableBinding, updateOf } from '../platform/bindings.ts'
 import { askedConsumers } from '../platform/jetstream/consumers.ts'
 import { JetStreamLog } from '../platform/jetstream/JetStreamLog.ts'
-import type { NodeLink } from '../platform/NodeLink.ts'
+import type { BindingUpdate, NodeLink } from '../platform/NodeLink.ts'
+import type { BindingSeal } from '../platform/secrets/NodeKeys.ts'
 
 /** Finding a pod's end in the log may take many reads. */
 const FATES_MS = 20_000
@@ -17,10 +18,14 @@ const FATES_MS = 20_000
 export class NatsLink implements NodeLink {
   readonly #connection: NatsConnection
   readonly #node: string
+  readonly #seal: BindingSeal
+  readonly #onError: (error: unknown) => void
 
-  constructor(connection: NatsConnection, node: string) {
+  constructor(connection: NatsConnection, node: string, seal: BindingSeal, onError: (error: unknown) => void) {
     this.#connection = connection
     this.#node = node
+    this.#seal = seal
+    this.#onError = onError
   }
   bindings(handlers: Parameters<NodeLink['bindings']>[0]): Subscription {
     const token = encodeToken(this.#node)
@@ -29,11 +34,24 @@ export class NatsLink implements NodeLink {
       // The stream keeps one message per subject, so everything from the start is the last binding of every pod.
       from: 1,
       onEntries: (entries) => {
-        for (const entry of entries) handlers.onUpdate(updateOf(entry))
+        for (const entry of entries) {
+          const update = this.#read(entry)
+          if (update !== undefined) handlers.onUpdate(update)
+        }
       },
       onCaughtUp: handlers.onCaughtUp,
       onFailed: handlers.onFailed
     })
+  }
+  /** What can't be read says nothing: what runs goes on, and the API server writes it anew when it is asked for. */
+  #read(entry: LogEntry): BindingUpdate | undefined {
+    try {
+      return updateOf(entry, this.#seal)
+    } catch (error) {
+      if (!(error instanceof UnreadableBinding)) throw error
+      this.#onError(error)
+      return undefined
+    }
   }
   async reportPod(namespace: string, name: string, report: PodReport): Promise<void> {
     await jetstream(this.#connection).publish(podReportSubject(this.#node, namespace, name), JSON.stringify(report))

@@ -8,6 +8,7 @@ import type { Status } from '#events/Refusal.ts'
 import { serveGone } from '#services/apiserver/door/gone.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
 import { NatsLink } from '#services/kubelet/NatsLink.ts'
+import { allNodes } from '#services/platform/secrets/NodeKeys.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import type { BindingUpdate } from '#services/platform/NodeLink.ts'
@@ -29,6 +30,7 @@ const errors: unknown[] = []
 
 const submit = (verb: 'create' | 'delete', resource: string, name: string, more: object = {}) =>
   server.decider.submit({ id: systemClock.uuid(), verb, ref: { group: '', resource }, version: 'v1', namespace: 'default', name, source: 'test', ...more }, ADMIN)
+const seal = allNodes(new Map([['k1', Buffer.alloc(32, 7)]]))
 const create = async (name: string, nodeName: string): Promise<Stray> => {
   const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { nodeName, containers: [{ name: 'web', image: 'web:1' }] } }
   return { namespace: 'default', name, uid: accepted(await submit('create', 'pods', name, { object })).metadata.uid as string, since: 0 }
@@ -42,10 +44,10 @@ gone.before(async () => {
   apiserver = await nats.as('apiserver')
   server = await serverOn({ EVENTS: new JetStreamLog(apiserver, 'EVENTS'), NOTICES: new JetStreamLog(apiserver, 'NOTICES', { gapless: false }), PULSE: new JetStreamLog(apiserver, 'PULSE', { gapless: false, filter: 'pulse.object.>' }) }, systemClock)
   accepted(await submit('create', 'serviceaccounts', 'default', { object: { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } } }))
-  publisher = new BindingPublisher({ views: server.views, bindings: new JetStreamLog(apiserver, 'BINDINGS', { gapless: false }), tokens: { issue: async () => ({ token: 't', expiresAt: '2100-01-01T00:00:00Z' }) }, clusterCA: '', clock: systemClock, onError: (error) => errors.push(error) })
+  publisher = new BindingPublisher({ views: server.views, bindings: new JetStreamLog(apiserver, 'BINDINGS', { gapless: false }), tokens: { issue: async () => ({ token: 't', expiresAt: '2100-01-01T00:00:00Z' }) }, clusterCA: '', seal, clock: systemClock, onError: (error) => errors.push(error) })
   await publisher.start()
   doors.push(serveGone({ views: server.views, connection: apiserver, onUnbound: (pod) => publisher.renew(pod), onError: (error) => errors.push(error) }), serveFollows({ connection: apiserver, onError: (error) => errors.push(error) }))
-  link = new NatsLink(await nats.as('node-n1'), 'n1')
+  link = new NatsLink(await nats.as('node-n1'), 'n1', seal, (error) => errors.push(error))
 })
 gone.after(async () => {
   publisher.stop()

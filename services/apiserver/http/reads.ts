@@ -1,5 +1,6 @@
 /** get, list and watch over HTTP, at present or at a moment of the past. */
 import type { UserInfo } from '#events/Intent.ts'
+import { objectId } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
 import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
 import type { History } from '#projections/History.ts'
@@ -103,11 +104,17 @@ export class Reads {
     if (refusal !== undefined) throw refusal
     return right
   }
-  /** 410 for a version of long ago, whose right is asked for at `/at/`; to who sees the whole cluster's past no version is too old. */
+  /**
+   * 410 for a version of long ago, whose right is asked for at `/at/`, and for one from before the namespace's last tenant left;
+   * to who sees the whole cluster's past no version is too old.
+   */
   #checkLately(view: View, user: UserInfo, attributes: Attributes, sequence: number): void {
     const { views, clock, histories } = this.#deps
     const oldest = (histories.get(view.stream) as History).sequenceAt(clock.now() - LATELY_MS)
-    if (sequence < oldest && !readsWholeCluster(views, user, attributes)) throw expired(`too old resource version: ${sequence} (${oldest})`)
+    const { namespace } = attributes
+    const events = histories.get('EVENTS') as History
+    const moved = namespace !== '' && events.deletedSince(NAMESPACES, objectId('', namespace), this.#momentOf(view, sequence).get('EVENTS') ?? 0)
+    if ((sequence < oldest || moved) && !readsWholeCluster(views, user, attributes)) throw expired(`too old resource version: ${sequence} (${moved ? view.objects.sequence : oldest})`)
   }
   #shownWith(right: PastRight | undefined, selection: Selection): Selection {
     if (right === undefined || right.wholeCluster) return selection

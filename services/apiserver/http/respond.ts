@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import type { OutgoingHttpHeaders } from 'node:http'
 import { Refusal, type Status } from '#events/Refusal.ts'
 import { wantsBody, type Door } from './exchange.ts'
+import { refusalOfLog } from '../logFaults.ts'
 import { byteSlices, gzipped, resumed, SLICE, textSlices } from './slices.ts'
 
 /** As upstream: below it compressing costs more than it saves. */
@@ -84,7 +85,8 @@ export const sendRefusal = (door: Door, status: Status): void => {
 
 /** Whatever was thrown, as a Status: a bug is a 500 that says nothing of the inside, and is reported. */
 export const statusOf = (error: unknown, onError: (error: unknown) => void): Status => {
-  if (error instanceof Refusal) return error.status
+  const refusal = error instanceof Refusal ? error : refusalOfLog(error)
+  if (refusal !== undefined) return refusal.status
   onError(error)
   return new Refusal(500, 'InternalError', 'Internal error occurred: see the API server\'s log', { causes: [{ message: 'an unexpected error' }] }).status
 }

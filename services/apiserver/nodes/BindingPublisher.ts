@@ -11,8 +11,10 @@ import type { Log, LogEntry, Subscription } from '#events/Log.ts'
 import { objectId } from '#events/Key.ts'
 import { decodeToken } from '#events/Subject.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
-import { bindingMessage, originOf, tombstone, updateOf, type BindingMessage } from '../../platform/bindings.ts'
+import { bindingMessage, originOf, tombstone, UnreadableBinding, updateOf, type BindingMessage } from '../../platform/bindings.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
+import type { BindingSeal } from '../../platform/secrets/NodeKeys.ts'
+import type { BindingUpdate } from '../../platform/NodeLink.ts'
 import type { Views } from '../../platform/View.ts'
 import { bindingOf, referencesOf } from './decide.ts'
 import { fatesIn, originIn } from './fates.ts'
@@ -46,6 +48,7 @@ export interface BindingPublisherOptions {
   readonly bindings: Log
   readonly tokens: Pick<Tokens, 'issue'>
   readonly clusterCA: string
+  readonly seal: BindingSeal
   readonly clock: Clock
   readonly onError: (error: unknown) => void
 }
@@ -132,8 +135,9 @@ export class BindingPublisher {
     })
   }
   #remember(entry: LogEntry): void {
-    const { namespace, name, binding } = updateOf(entry)
-    if (binding === null) return
+    const update = this.#read(entry)
+    if (update === undefined || update.binding === null) return
+    const { namespace, name, binding } = update
     const token = binding.serviceAccountToken
     this.#published.set(objectId(namespace, name), {
       ...digests(binding),
@@ -145,6 +149,16 @@ export class BindingPublisher {
       token,
       tokenAt: token === undefined ? 0 : Date.parse(token.expiresAt) - TOKEN_MS
     })
+  }
+  /** One that can't be read is written anew if its pod is there; otherwise it stays, and no agent can read it either. */
+  #read(entry: LogEntry): BindingUpdate | undefined {
+    try {
+      return updateOf(entry, this.#options.seal)
+    } catch (error) {
+      if (!(error instanceof UnreadableBinding)) throw error
+      this.#options.onError(error)
+      return undefined
+    }
   }
   #mark(id: string): void {
     this.#dirty.add(id)
@@ -195,7 +209,7 @@ export class BindingPublisher {
     const binding = same?.podDigest === podDigest ? { ...next, cause: same.cause } : next
     const anew = this.#anew.delete(id)
     if (!anew && same?.digest === digest && sameOrigin(same.origin, this.#origin)) return
-    await this.#send(subject, bindingMessage(binding, this.#origin))
+    await this.#send(subject, bindingMessage(subject, binding, this.#origin, this.#options.seal))
     this.#deleted.delete(id)
     const { cause, serviceEnv } = binding
     const uid = entry.object.metadata.uid as string

@@ -7,7 +7,8 @@ import type { Fate, Stray } from '#events/node/messages.ts'
 import { fateOf, type NameHistory } from '#services/apiserver/nodes/decide.ts'
 import { fatesIn, originIn } from '#services/apiserver/nodes/fates.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
-import { updateOf } from '#services/platform/bindings.ts'
+import { bindingMessage, UnreadableBinding, updateOf } from '#services/platform/bindings.ts'
+import { allNodes, nodeKey, oneNode } from '#services/platform/secrets/NodeKeys.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import type { BindingUpdate } from '#services/platform/NodeLink.ts'
 import { VirtualClock } from '../../../simulation/VirtualClock.ts'
@@ -91,6 +92,7 @@ fates('while the log does not answer nothing is said', async () => {
 fates.run()
 
 const bindings = suite('bindings')
+const seal = allNodes(new Map([['k1', Buffer.alloc(32, 7)]]))
 
 const lab = async (api?: TestApi, log?: MemoryLog) => {
   const clock = new VirtualClock(2)
@@ -98,7 +100,7 @@ const lab = async (api?: TestApi, log?: MemoryLog) => {
   const stored = log ?? new MemoryLog('BINDINGS', clock, { keepLastOnly: true })
   const errors: string[] = []
   let issued = 0
-  const publisher = new BindingPublisher({ views: it.views, bindings: stored, tokens: { issue: async () => ({ token: `token-${++issued}`, expiresAt: '2026-01-01T01:00:00Z' }) }, clusterCA: 'ca', clock, onError: (error) => errors.push((error as Error).message) })
+  const publisher = new BindingPublisher({ views: it.views, bindings: stored, tokens: { issue: async () => ({ token: `token-${++issued}`, expiresAt: '2026-01-01T01:00:00Z' }) }, clusterCA: 'ca', seal, clock, onError: (error) => errors.push((error as Error).message) })
   /** Everything that was ever written, and the last word on each pod. */
   const written = async (): Promise<LogEntry[]> => {
     const all: LogEntry[] = []
@@ -108,7 +110,7 @@ const lab = async (api?: TestApi, log?: MemoryLog) => {
     }
     return all
   }
-  const last = async (): Promise<Record<string, BindingUpdate>> => Object.fromEntries((await written()).map((entry) => [entry.subject, updateOf(entry)]))
+  const last = async (): Promise<Record<string, BindingUpdate>> => Object.fromEntries((await written()).map((entry) => [entry.subject, updateOf(entry, seal)]))
   const settle = (): Promise<boolean> => clock.run(5_000)
   return { clock, api: it, log: stored, publisher, errors, written, last, settle }
 }
@@ -162,8 +164,9 @@ bindings('of pods the log knows nothing of stay, and it is told once; of pods de
   const known = async (name: string): Promise<void> => {
     const uid = await create(other, name)
     const binding = before[`bind.n1.default.${name}`]?.binding
-    const { text, subject } = (await it.log.lastOn(`bind.n1.default.${name}`)) as LogEntry
-    await it.log.append([{ subject, headers: {}, text: text.replaceAll(binding?.pod.metadata?.uid as string, uid) }])
+    const subject = `bind.n1.default.${name}`
+    const changed = JSON.parse(JSON.stringify(binding).replaceAll(binding?.pod.metadata?.uid as string, uid)) as NonNullable<typeof binding>
+    await it.log.append([{ subject, ...bindingMessage(subject, changed, { cluster: '', epoch: 0 }, seal) }])
   }
   await known('a')
   await known('b')
@@ -294,5 +297,42 @@ bindings('of pods with a token get another before its hour is over', async () =>
   await it.clock.run(3 * 60_000)
   assert.is((await it.last())['bind.n1.default.a']?.binding?.serviceAccountToken?.token, 'token-2')
   it.publisher.stop()
+})
+bindings('are closed to everybody but the API server and their own node', async () => {
+  const it = await lab()
+  accepted(await it.api.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'default' }, stringData: { word: 'hush-hush' } } as unknown as KubeObject))
+  await it.publisher.start()
+  accepted(await it.api.create({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' }, spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'i', envFrom: [{ secretRef: { name: 'key' } }] }] } } as unknown as KubeObject))
+  await it.settle()
+  const [entry] = (await it.written()) as [LogEntry]
+  for (const form of ['hush-hush', btoa('hush-hush'), 'token-1']) assert.not.match(JSON.stringify(entry), form)
+  const masters = new Map([['k1', Buffer.alloc(32, 7)]])
+  const keysOf = (node: string) => new Map([...masters].map(([name, master]) => [name, nodeKey(master, node)]))
+  assert.match(JSON.stringify(updateOf(entry, oneNode('n1', keysOf('n1')))), btoa('hush-hush'))
+  const refused = (what: string, read: () => unknown, why: RegExp): void =>
+    assert.throws(read, (error: Error) => error instanceof UnreadableBinding && why.test(error.message), what)
+  refused("another node's key", () => updateOf(entry, oneNode('n2', keysOf('n2'))), /is sealed with the key k1, which is not here/)
+  refused("another node's key under this one's name", () => updateOf(entry, oneNode('n1', keysOf('n2'))), /is not what was sealed/)
+  refused('under another pod\'s name', () => updateOf({ ...entry, subject: entry.subject.replace(/a$/, 'b') }, oneNode('n1', keysOf('n1'))), /is not what was sealed/)
+  refused('not sealed', () => updateOf({ ...entry, text: '{}', headers: {} }, oneNode('n1', keysOf('n1'))), /is not sealed/)
+  it.publisher.stop()
+})
+
+bindings('that nobody can read are written anew when the API server starts', async () => {
+  const first = await lab()
+  await first.publisher.start()
+  await create(first.api, 'a')
+  await first.settle()
+  first.publisher.stop()
+  const { subject } = (await first.written())[0] as LogEntry
+  const other = allNodes(new Map([['k1', Buffer.alloc(32, 8)]]))
+  const foreign = bindingMessage(subject, { pod: {} } as never, { cluster: 'x', epoch: 0 }, other)
+  await first.log.append([{ subject, ...foreign }])
+  const second = await lab(first.api, first.log)
+  await second.publisher.start()
+  await Promise.all([second.settle(), first.settle()])
+  assert.is((await second.last())[subject]?.binding?.pod.metadata?.name, 'a')
+  assert.match(second.errors.join(), 'is not what was sealed')
+  second.publisher.stop()
 })
 bindings.run()

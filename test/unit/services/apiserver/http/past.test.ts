@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { LogAway } from '#events/Log.ts'
 import { accepted } from '#test/support/api.ts'
 import { readAll, startHttp, type TestHttp } from '#test/support/http.ts'
 
@@ -72,5 +73,21 @@ past('ends where the namespace was another one, whatever a page\'s token says', 
   const token = Buffer.from(JSON.stringify({ v: Number(same), k: '', t: 9e12 })).toString('base64url')
   for (const [path, code] of [[`/at/${after}${TEAM}/configmaps`, 200], [`/at/${same}${TEAM}/configmaps`, 403], [`/at/${after}${TEAM}/configmaps?continue=${token}`, 403]] as const)
     assert.equal([await status(path, 'owner'), await status(path, 'alice')], [code, 200], path)
+  // Nor do the versions of lately lead to what the tenant before had.
+  for (const way of [`resourceVersion=${same}&resourceVersionMatch=Exact`, `continue=${token}`, `watch=1&resourceVersion=${same}`])
+    assert.equal([await status(`${TEAM}/configmaps?${way}`, 'present'), await status(`${TEAM}/configmaps?${way}`, 'alice')], [410, 200], way)
+  for (const way of [`resourceVersion=${after}&resourceVersionMatch=Exact`, `watch=1&resourceVersion=${after}`]) assert.is(await status(`${TEAM}/configmaps?${way}`, 'present'), 200, way)
+})
+
+past('while the log is away is a matter of time', async () => {
+  const { EVENTS } = http.api.logs
+  const get = EVENTS.get.bind(EVENTS)
+  EVENTS.get = () => Promise.reject(new LogAway('EVENTS does not answer'))
+  try {
+    const { status: code, body } = await http.call('GET', `/at/${before}/api/v1/namespaces/kube-system`)
+    assert.equal([code, json(body).reason], [503, 'ServiceUnavailable'])
+  } finally {
+    EVENTS.get = get
+  }
 })
 past.run()
