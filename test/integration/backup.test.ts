@@ -34,7 +34,7 @@ backups.after(() => folders.forEach((folder) => rmSync(folder, { recursive: true
 
 const ready = (plane: Plane): Promise<void> => plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
 const started = async (components = 'apiserver', at?: string): Promise<Plane> => {
-  const plane = await startPlane(components, {}, at === undefined ? {} : { home: at })
+  const plane = await startPlane(components, {}, at === undefined ? { config: { settings: { scrub: { megabytesPerSecond: 1_000, every: '0.1s' } } } } : { home: at })
   await plane.start()
   await ready(plane)
   return plane
@@ -117,7 +117,8 @@ backups('a home is destroyed, and the cluster comes back: objects, history, the 
     const changed = await change(back, 'a', '3')
     assert.is(changed, next + 1)
     assert.equal(await read(back, String(versions[1])), { a: '2' })
-    // What was done is in the log, and the log is whole: now, and after a crash.
+    // What was done is in the log, and the log is whole: as it is read again all the time, and after a crash.
+    assert.is((await back.call('GET', '/readyz/log-integrity')).status, 200)
     await back.kill()
     await back.killNats()
     await back.start()
@@ -188,7 +189,7 @@ backups('a Secret that was erased is not in a backup of after: not in the presen
     cpSync(folder, older, { recursive: true })
     await remove(plane, 'gone', 'secrets')
     await plane.stop()
-    writeConfig(plane.home, { ...plane.config, settings: { keepDeletedSecrets: '0s' } })
+    writeConfig(plane.home, { ...plane.config, settings: { ...plane.config.settings, keepDeletedSecrets: '0s' } })
     await plane.start()
     await plane.until('its key is destroyed', async () => isErased(await secret(plane, String(version))))
     await take(plane, folder)

@@ -19,6 +19,9 @@ const compaction = suite('compaction of history')
 const quiet = (): void => {}
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
 
+/** The log is read again all the time meanwhile: what it finds wrong makes the cluster unready, now and at the next start. */
+const SCRUBBED = { settings: { scrub: { megabytesPerSecond: 1_000, every: '0.1s' } } }
+
 interface Written { readonly metadata: { readonly name: string; readonly resourceVersion: string; readonly uid: string }; readonly data?: Record<string, string> }
 
 const put = async (plane: Plane, name: string, value: string): Promise<number> => {
@@ -77,7 +80,7 @@ const AT_FLOOR = { a: '2', c: '1', d: '1' }
 const NOW = { a: '3', d: '1', e: '2' }
 
 compaction('keeps what each object was at the floor, and says what is gone', async () => {
-  const plane = await startPlane()
+  const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
   try {
     await plane.start()
     await ready(plane)
@@ -102,6 +105,7 @@ compaction('keeps what each object was at the floor, and says what is gone', asy
     await plane.start()
     await ready(plane)
     await check()
+    assert.is((await plane.call('GET', '/readyz/log-integrity')).status, 200)
     assert.match((await status({ home: plane.home })).notes.join('\n'), `History begins at resourceVersion ${floor}`)
     await plane.stop()
     assert.equal((await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages), [])
@@ -117,7 +121,7 @@ const watch = async (plane: Plane, query: string, count: number): Promise<{ type
 }
 
 compaction('the API server that works goes on: every object can be changed, made anew and removed, and locks still hold', async () => {
-  const plane = await startPlane()
+  const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
   try {
     await plane.start()
     await ready(plane)
@@ -173,6 +177,7 @@ compaction('the API server that works goes on: every object can be changed, made
     await ready(plane)
     assert.equal(await values(plane), { ...now, a: 'new', d: '5', last: '1' })
     assert.equal(await values(plane, String(next)), { ...now, d: '4', last: '1' })
+    assert.is((await plane.call('GET', '/readyz/log-integrity')).status, 200)
     await plane.stop()
     const verdicts = await verify(plane.home, plane.config, quiet)
     assert.equal(verdicts.flatMap(({ damages }) => damages), [])
@@ -183,7 +188,7 @@ compaction('the API server that works goes on: every object can be changed, made
 })
 
 compaction('by the command: what is young stays, what would go is said, and one at a time', async () => {
-  const plane = await startPlane()
+  const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
   try {
     await plane.start()
     await ready(plane)
@@ -209,7 +214,7 @@ class Crash extends Error {}
 
 for (const step of STEPS)
   compaction(`a crash before "${step}": nothing is taken for damage, nothing that is wrong is taken for whole, and it is ended later`, async () => {
-    const plane = await startPlane()
+    const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
     try {
       await plane.start()
       await ready(plane)
@@ -255,7 +260,7 @@ for (const step of STEPS)
   })
 
 compaction('files of the log that go or are cut are no damage; one that rots is', async () => {
-  const plane = await startPlane()
+  const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
   const blocks = (): string[] => readdirSync(join(plane.home, 'nats/store/jetstream/LOG/streams/EVENTS/msgs')).filter((file) => file.endsWith('.blk')).sort((a, b) => Number.parseInt(a) - Number.parseInt(b)).map((file) => join(plane.home, 'nats/store/jetstream/LOG/streams/EVENTS/msgs', file))
   const noise = (): string => Array.from({ length: 50_000 }, () => Math.random().toString(36).slice(2, 10).padEnd(8, 'x')).join('')
   try {
@@ -294,7 +299,7 @@ compaction('files of the log that go or are cut are no damage; one that rots is'
 
 for (const [how, orderly, told] of [['after an orderly stop', true, /BASE\/msgs\/1\.blk.*nats-server was not started/], ['after a crash', false, /0 of the \d+ versions that were kept/]] as const)
   compaction(`what was kept and is lost ${how} can be done without, by a person's word`, async () => {
-    const plane = await startPlane()
+    const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
     try {
       await plane.start()
       await ready(plane)

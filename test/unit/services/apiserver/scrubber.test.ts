@@ -2,10 +2,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Damage, Log, LogEntry, LogState } from '#events/Log.ts'
+import { Base } from '#projections/Base.ts'
+import { Chain } from '#projections/Chain.ts'
 import { Scrubber } from '#services/apiserver/Scrubber.ts'
 import { Integrity, MARK_EVERY } from '#services/platform/ledger/Integrity.ts'
 import { MemoryLedger } from '#services/platform/ledger/Ledger.ts'
-import { Seal } from '#services/platform/ledger/Seal.ts'
+import { Seal, sha256 } from '#services/platform/ledger/Seal.ts'
 import { VirtualClock } from '../../../simulation/VirtualClock.ts'
 
 const scrubber = suite('the scrubber')
@@ -55,6 +57,36 @@ scrubber('finds nothing wrong with what is right, and begins again', async () =>
   const { damage, passes } = await scrub(written(COUNT))
   assert.is(damage, undefined)
   assert.ok(passes > 2)
+})
+scrubber('looks at what was kept of compacted history, and does not mistake its moving for its going', async () => {
+  const kept = (floor: number, first: number) => {
+    const it = written(COUNT)
+    const base = new Base()
+    for (const { subject, sequence, headers, text } of it.disk.entries.slice(0, floor)) base.take(subject, sequence, seal.digest('EVENTS', { subject, headers, text }), false)
+    const chain = new Chain(sha256)
+    for (const entry of it.disk.entries.slice(0, floor)) chain.extend(entry.sequence, seal.digest('EVENTS', entry))
+    const [hash, digest] = [chain.head, base.digest(sha256)].map((bytes) => Buffer.from(bytes).toString('base64url')) as [string, string]
+    it.disk.state = { ...it.disk.state, floor, first, base: { hash, digest, entries: floor, time: 0 } }
+    return it
+  }
+  const whole = await scrub(kept(100, 101))
+  assert.is(whole.damage, undefined)
+  assert.ok(whole.passes > 2)
+  const gone = kept(100, 101)
+  gone.disk.entries.splice(50, 1)
+  assert.match((await scrub(gone)).damage?.detail ?? '', 'of the 100 versions that were kept when history was compacted up to 100, 99 are there')
+  // Read first where it is kept, then in the stream, while it goes from here to there.
+  const moves = kept(100, 1)
+  const there = [...moves.disk.entries]
+  moves.disk.entries.splice(50, 10)
+  const { read } = moves.log
+  moves.log.read = async function* (range) {
+    yield* read.call(moves.log, range)
+    moves.disk.state = { ...moves.disk.state, first: 101 }
+    moves.disk.entries.splice(0, moves.disk.entries.length, ...there)
+  }
+  const { damage, passes } = await scrub(moves)
+  assert.equal([damage, passes > 2], [undefined, true])
 })
 scrubber('names the event that changed', async () => {
   const it = written(COUNT)
