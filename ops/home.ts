@@ -36,6 +36,8 @@ export interface Settings {
   readonly podSecurity?: PodSecurityConfiguration
   /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
   readonly disk?: DiskSettings
+  /** How the log is read again at work: so many megabytes a second (2), so long after the end of a pass (`1h`; `forever`: never). */
+  readonly scrub?: { readonly megabytesPerSecond?: number; readonly every?: string }
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }

@@ -77,11 +77,29 @@ const clusterIPs: IndexFunction = (object) => ((object['spec']?.clusterIPs ?? []
 const nodePorts: IndexFunction = (object) =>
   ((object['spec']?.ports ?? []) as { nodePort?: number; protocol?: string }[]).filter((port) => port.nodePort).map((port) => `${port.protocol ?? 'TCP'}/${port.nodePort}`)
 
-/** `label` and `owner` for every collection; `node` for pods; what must be unique for services. */
+/** One pair of a Service's selector, with its namespace: a pod it selects has it among its labels. */
+const selector: IndexFunction = (object) => {
+  const [first] = Object.entries((object['spec']?.selector ?? {}) as Record<string, string>)
+  return first === undefined ? [] : [selectorValue(object.metadata.namespace ?? '', ...first)]
+}
+export const selectorValue = (namespace: string, key: string, value: string): string => `${namespace}/${key}=${value}`
+
+/** Whom a binding of RBAC is for, with its namespace. A service account is the user it is known as. */
+const subjects: IndexFunction = (object) =>
+  ((object['subjects'] ?? []) as { kind?: string; namespace?: string; name?: string }[]).map(({ kind = '', namespace = '', name = '' }) =>
+    kind === 'ServiceAccount'
+      ? subjectValue(object.metadata.namespace ?? '', 'User', `system:serviceaccount:${namespace}:${name}`)
+      : subjectValue(object.metadata.namespace ?? '', kind, name)
+  )
+export const subjectValue = (namespace: string, kind: string, name: string): string => `${namespace}/${kind}/${name}`
+
+/** `label` and `owner` for every collection; `node` for pods; what must be unique for services; what is asked for with every request. */
 export const INDEXES: Readonly<Record<string, Readonly<Record<string, IndexFunction>>>> = {
   '*': { label: labelPairs, owner: ownerUids },
   '/pods': { node: nodeName },
-  '/services': { clusterIP: clusterIPs, nodePort: nodePorts }
+  '/services': { clusterIP: clusterIPs, nodePort: nodePorts, selector },
+  'rbac.authorization.k8s.io/clusterrolebindings': { subject: subjects },
+  'rbac.authorization.k8s.io/rolebindings': { subject: subjects }
 }
 
 export class Collection {

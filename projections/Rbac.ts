@@ -4,7 +4,7 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { forbidden, invalid, notFound } from '#events/Refusal.ts'
 import { nodeOf, nodeRefusal } from './NodeRestriction.ts'
-import type { ObjectsView } from './Objects.ts'
+import { subjectValue, type ObjectsView } from './Objects.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
 const ref = (resource: string): { group: string; resource: string } => ({ group: GROUP, resource })
@@ -31,21 +31,9 @@ export interface Rule {
   readonly nonResourceURLs?: readonly string[]
 }
 
-interface Subject {
-  readonly kind: string
-  readonly name: string
-  readonly namespace?: string
-}
-
 interface RoleRef {
   readonly kind: string
   readonly name: string
-}
-
-const appliesTo = (subject: Subject, user: UserInfo): boolean => {
-  if (subject.kind === 'User') return subject.name === user.username
-  if (subject.kind === 'Group') return user.groups.includes(subject.name)
-  return subject.kind === 'ServiceAccount' && user.username === `system:serviceaccount:${subject.namespace ?? ''}:${subject.name}`
 }
 
 const has = (list: readonly string[] | undefined, value: string): boolean => list?.some((item) => item === '*' || item === value) === true
@@ -68,12 +56,22 @@ const findRole = (view: ObjectsView, roleRef: RoleRef, namespace: string): KubeO
 
 const rulesOf = (view: ObjectsView, roleRef: RoleRef, namespace: string): readonly Rule[] => (findRole(view, roleRef, namespace)?.['rules'] ?? []) as readonly Rule[]
 
+/** The bindings for a user in a namespace ('' for the whole cluster), each once. */
+const bindingsOf = function* (view: ObjectsView, resource: string, user: UserInfo, namespace: string): Generator<KubeObject> {
+  const seen = new Set<string>()
+  const names = [subjectValue(namespace, 'User', user.username), ...user.groups.map((group) => subjectValue(namespace, 'Group', group))]
+  for (const name of names)
+    for (const { id, object } of view.collection(ref(resource)).indexed('subject', name)) {
+      if (seen.has(id)) continue
+      seen.add(id)
+      yield object
+    }
+}
+
 const grantsOf = function* (view: ObjectsView, user: UserInfo, namespace: string): Generator<{ readonly rules: readonly Rule[]; readonly binding: KubeObject }> {
-  for (const { object } of view.collection(ref('clusterrolebindings')).values())
-    if (((object['subjects'] ?? []) as Subject[]).some((subject) => appliesTo(subject, user))) yield { rules: rulesOf(view, object['roleRef'] as RoleRef, ''), binding: object }
+  for (const binding of bindingsOf(view, 'clusterrolebindings', user, '')) yield { rules: rulesOf(view, binding['roleRef'] as RoleRef, ''), binding }
   if (namespace === '') return
-  for (const { object } of view.collection(ref('rolebindings')).list(namespace))
-    if (((object['subjects'] ?? []) as Subject[]).some((subject) => appliesTo(subject, user))) yield { rules: rulesOf(view, object['roleRef'] as RoleRef, namespace), binding: object }
+  for (const binding of bindingsOf(view, 'rolebindings', user, namespace)) yield { rules: rulesOf(view, binding['roleRef'] as RoleRef, namespace), binding }
 }
 
 export const authorize = (view: ObjectsView, user: UserInfo, attributes: Attributes): { readonly allowed: boolean; readonly reason: string } => {

@@ -6,7 +6,7 @@ import type { Pod, PodStatus } from 'kubernetes-types/core/v1'
 import type { Cause } from '../Intent.ts'
 import { encodeToken } from '../Subject.ts'
 
-/** `bind.<node>.<ns>.<pod>`: what the agent must run. The last message per subject is the truth; `null` body: forget the pod. */
+/** `bind.<node>.<ns>.<pod>`: what the agent must run. The last message per subject is the truth; an empty body: forget the pod. */
 export interface Binding {
   readonly pod: Pod
   /** ConfigMaps and Secrets the pod's volumes, env and envFrom name, those that exist; `data` values as in the API (Secret data base64). */
@@ -21,6 +21,46 @@ export interface Binding {
   readonly cause: Cause
 }
 
+/** Which cluster says something: an agent does nothing on the word of another one. */
+export interface Origin {
+  /** The uid of its kube-system namespace. */
+  readonly cluster: string
+  /** How often a person accepted that events of its log are lost. */
+  readonly epoch: number
+}
+
+/** A pod whose containers run on a node that has no binding of it. */
+export interface Stray {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  /** Milliseconds: when the node first saw the pod. */
+  readonly since: number
+}
+
+/** What an agent asks on `gone.<user>`: what the log says of these pods. At most `STRAYS_ASKED` of them. */
+export interface FateRequest {
+  readonly pods: readonly Stray[]
+}
+
+export type Fate =
+  /** It is this node's, and its binding is on the way. */
+  | 'alive'
+  /** The log tells of its deletion, or of another pod of that name after it, or that it runs elsewhere. */
+  | 'gone'
+  /** The log does not know it, and a person has accepted that events are lost. */
+  | 'lost'
+  /** The log never heard of it. */
+  | 'unknown'
+
+export interface FateAnswer {
+  readonly origin: Origin
+  /** In the order of the request. */
+  readonly fates: readonly Fate[]
+}
+
+export const STRAYS_ASKED = 500
+
 /** `report.<node>.pod.<ns>.<name>`: the pod's status as the agent sees it. */
 export interface PodReport {
   readonly uid: string
@@ -32,6 +72,10 @@ export interface PodReport {
 
 /** `report.<node>.event.<ns>.<name>`: a core/v1 Event of the agent about a pod. */
 export interface NoticeReport {
+  /** The agent's own name for it, 8 to 64 letters, digits and dashes: reported twice, it is counted once. */
+  readonly id?: string
+  /** It may have been reported before: the stream's acknowledgement was lost. */
+  readonly again?: true
   readonly involvedObject: { readonly kind: string; readonly apiVersion: string; readonly namespace: string; readonly name: string; readonly uid: string; readonly fieldPath?: string }
   readonly type: 'Normal' | 'Warning'
   readonly reason: string

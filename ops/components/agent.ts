@@ -14,12 +14,13 @@ import { LocalNodeCalls } from '#services/kubelet/LocalNodeCalls.ts'
 import { machineFacts } from '#services/kubelet/machine.ts'
 import { NatsLink } from '#services/kubelet/NatsLink.ts'
 import { NetworkProber } from '#services/kubelet/probes/Prober.ts'
+import { diskOrigin } from '#services/kubelet/strays/Allegiance.ts'
 import { DiskPodFiles } from '#services/kubelet/volumes/PodFiles.ts'
 import { BridgeNetwork } from '#services/network/BridgeNetwork.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { HostConntrack } from '#services/platform/Conntrack.ts'
 import { DockerRuntime } from '#services/platform/Docker.ts'
-import { HostIptables } from '#services/platform/Iptables.ts'
+import { HostIptables, type Iptables } from '#services/platform/Iptables.ts'
 import { serveNodeCalls } from '#services/platform/node-calls/serve.ts'
 import { encodeToken } from '#events/Subject.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
@@ -37,14 +38,14 @@ export const nodeAddress = (place: Pick<Place, 'config'>): string => {
   return bridgeAddress(place.config)
 }
 
-export const bridgeNetwork = ({ home, config, warn }: Pick<Place, 'home' | 'config' | 'warn'>): BridgeNetwork =>
+export const bridgeNetwork = ({ home, config, warn }: Pick<Place, 'home' | 'config' | 'warn'>, iptables: Iptables = new HostIptables()): BridgeNetwork =>
   new BridgeNetwork({
     instance: config.instance,
     nodePodCIDR: config.nodePodCIDR,
     podCIDR: config.podCIDR,
     serviceCIDR: config.serviceCIDR,
     folder: join(home, 'network'),
-    iptables: new HostIptables(),
+    iptables,
     onWarning: (message) => warn('network', new Error(message))
   })
 
@@ -72,6 +73,7 @@ export const makeKubelet = async (place: Place, network: BridgeNetwork, link: Co
     files: new DiskPodFiles(folder, systemClock, () => ({ clusterDNS: [config.clusterDNS], clusterDomain: config.clusterDomain, node: resolvConf() })),
     prober: new NetworkProber(runtime),
     machine: await machineFacts(folder),
+    origin: diskOrigin(folder),
     clock: systemClock,
     onError: (error) => warn('kubelet', error)
   })
@@ -97,7 +99,7 @@ const kubelet = (place: Place, network: BridgeNetwork): Effect.Effect<void, Erro
     )
   })
 
-const kubeProxy = (place: Place): Effect.Effect<void, Error, Scope.Scope> =>
+const kubeProxy = (place: Place, iptables: Iptables): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { config } = place
     const user = `kube-proxy-${encodeToken(config.nodeName)}`
@@ -108,7 +110,7 @@ const kubeProxy = (place: Place): Effect.Effect<void, Error, Scope.Scope> =>
         const proxy = new KubeProxy({
           source,
           clock: systemClock,
-          iptables: new HostIptables(),
+          iptables,
           conntrack: new HostConntrack(),
           config: { instance: config.instance, nodeName: config.nodeName, clusterCIDR: config.podCIDR, masqueradeMark: MARK, hash: chainHash },
           onError: (error) => place.warn('kube-proxy', error)
@@ -148,10 +150,17 @@ const dns = (place: Place): Effect.Effect<void, Error, Scope.Scope> =>
 
 export const agent = (place: Place, components: readonly string[]): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const network = bridgeNetwork(place)
+    // One for both: it hears once what the kernel tells.
+    const iptables = new HostIptables()
+    const network = bridgeNetwork(place, iptables)
     // The bridge is where pods, and their DNS, live: it comes first, whoever of the three is to run here.
     yield* attempt('the pod network', () => network.start())
-    if (components.includes('kube-proxy')) yield* kubeProxy(place)
+    // The network outlives the agent: pods keep theirs while it is away.
+    yield* Effect.acquireRelease(
+      Effect.sync(() => network.keepRules(systemClock)),
+      (kept) => Effect.sync(() => kept.close())
+    )
+    if (components.includes('kube-proxy')) yield* kubeProxy(place, iptables)
     if (components.includes('dns')) yield* dns(place)
     if (components.includes('kubelet')) yield* kubelet(place, network)
   })

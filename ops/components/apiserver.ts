@@ -6,28 +6,34 @@ import type { StreamName } from '#events/Subject.ts'
 import { ensurePki, firstServiceAddress, pkiFile, type Pki } from '#ops/pki/pki.ts'
 import { durationOf } from '#ops/home.ts'
 import { History } from '#projections/History.ts'
-import { Audit } from '#services/apiserver/Audit.ts'
+import { audited } from '#services/apiserver/audit/audited.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
+import { gated } from '#services/apiserver/gated.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
+import { serveGone } from '#services/apiserver/door/gone.ts'
+import { servePulses } from '#services/apiserver/door/pulses.ts'
 import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
 import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
 import { PING } from '#services/apiserver/http/health.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
+import { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { Retention } from '#services/apiserver/secrets/Retention.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import { atLeast } from '#services/platform/disk/decide.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { JetStreamWorkQueue } from '#services/platform/jetstream/JetStreamWorkQueue.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
 import type { Views } from '#services/platform/View.ts'
 import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
+import { auditTrail } from './audit.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
 import type { LogDisk } from './disk.ts'
+import { noDamages, scrub } from './scrub.ts'
 
 export interface RunningApiServer {
   readonly views: Views
@@ -50,16 +56,19 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     const nats = yield* connection(place, 'apiserver')
     const histories = new Map<StreamName, History>((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new History(stream)]))
     const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, (stream) => [histories.get(stream) as History])
-    const audit = new Audit(nats, systemClock, () => atLeast(disk.shortage()?.room ?? 'plenty', 'no-creates'))
+    const trail = yield* auditTrail(place, nats, disk)
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
     const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
-    const decider = new ApiDecider({
+    const damages = noDamages()
+    const deciding = new ApiDecider({
       views,
       clock: systemClock,
       settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podSecurity },
-      shortage: () => disk.shortage(),
-      onRefused: (intent, user, status) => audit.refused(intent, user, status)
+      shortage: () => disk.shortage()
     })
+    const decider = gated(deciding, damages.closed)
+    // HTTP notes more of its requests than their intents say, and records them itself.
+    const noted = audited(decider, trail, systemClock)
     yield* attempt('the objects every cluster has', () =>
       bootstrap({
         views,
@@ -76,28 +85,36 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
     const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))
     const tokens = new Tokens(signingKeys, systemClock)
-    yield* Effect.acquireRelease(
+    const publisher = yield* Effect.acquireRelease(
       attempt('bindings', async () => {
-        const publisher = new BindingPublisher({ views, connection: nats, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
+        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), clock: systemClock, onError: warn })
         await publisher.start()
         return publisher
       }),
       (publisher) => Effect.sync(() => publisher.stop())
     )
     yield* Effect.acquireRelease(
-      attempt('reports', async () => {
-        const ingest = new ReportIngest({ views, decider, connection: nats, clock: systemClock, onError: warn })
-        await ingest.start()
+      Effect.sync(() => {
+        const ingest = new ReportIngest({ views, decider: noted, reports: new JetStreamWorkQueue(nats, { stream: 'REPORTS', durable: 'apiserver-reports' }), clock: systemClock, onError: warn })
+        ingest.start()
         return ingest
       }),
       (ingest) => Effect.promise(() => ingest.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => servePulses(nats, new Pulses({ views, decider: noted, clock: systemClock, onError: warn }), warn)),
+      (door) => Effect.sync(() => door.close())
     )
     yield* Effect.acquireRelease(
       Effect.sync(() => serveFollows({ connection: nats, onError: warn })),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => serveIntents(nats, decider, warn)),
+      Effect.sync(() => serveGone({ views, connection: nats, onUnbound: (pod) => publisher.renew(pod), onError: warn })),
+      (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => serveIntents(nats, noted, warn)),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     const { vault } = views.of({ group: '', resource: 'secrets' })
@@ -110,13 +127,15 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
         }),
         (retention) => Effect.sync(() => retention.stop())
       )
+    yield* scrub(place, views, damages)
     const shutdown = new ShutdownCheck()
     const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
-    const asked = [PING, ...checks, disk.check]
+    const asked = [PING, ...checks, disk.check, damages.check]
     const server = yield* Effect.acquireRelease(
       attempt(`the API server on port ${config.apiPort}`, async () => {
         const made = new ApiServer({
           decider,
+          audit: trail,
           views,
           histories,
           nodeCalls: new NatsNodeCalls(nats),

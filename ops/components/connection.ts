@@ -14,7 +14,7 @@ import type { Appends } from '#services/platform/jetstream/Appends.ts'
 import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
-import { Integrity } from '#services/platform/ledger/Integrity.ts'
+import { Integrity, type IntegrityOptions } from '#services/platform/ledger/Integrity.ts'
 import type { Seal } from '#services/platform/ledger/Seal.ts'
 import { KEYS, ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
 import { Vault } from '#services/platform/secrets/Vault.ts'
@@ -67,7 +67,7 @@ const FOLLOWED: Readonly<Record<View['stream'], { readonly expires: boolean; rea
 }
 
 /** Checks a stream's entries for this home. */
-const integrityOf = (place: Place, component: string, seal: Seal, stream: string, { whole, expires }: { whole: boolean; expires: boolean }): Effect.Effect<Integrity, Error, Scope.Scope> =>
+export const integrityOf = (place: Place, component: string, seal: Seal, stream: string, options: Pick<IntegrityOptions, 'whole' | 'expires' | 'tail'>): Effect.Effect<Integrity, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const ledger = yield* Effect.acquireRelease(
       Effect.try({ try: () => new FileLedger(ledgerFolder(place.home), stream), catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause))) }),
@@ -75,7 +75,7 @@ const integrityOf = (place: Place, component: string, seal: Seal, stream: string
     )
     const onForeign = ({ sequence, subject }: LogEntry): void =>
       place.warn(component, new Error(`${stream} ${sequence} (${subject}) was not written by this cluster's API server and is passed over; see \`reckon log quarantine\``))
-    return new Integrity({ seal, ledger, whole, expires, onForeign })
+    return new Integrity({ seal, ledger, ...options, onForeign })
   })
 
 /** The keys of confidential objects, all of them known. */

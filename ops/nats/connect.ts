@@ -18,6 +18,8 @@ export const natsOptions = (home: string, config: ClusterConfig, user: string): 
   reconnectDelayHandler: reconnectDelay(),
   // A component may start before its server does; it waits instead of failing.
   waitOnFirstConnect: true,
+  // Otherwise every request begins with two errors, for their stacks.
+  noAsyncTraces: true,
   ignoreAuthErrorAbort: true
 })
 

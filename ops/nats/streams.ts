@@ -97,6 +97,7 @@ export const STREAMS: readonly Definition[] = [
     subjects: ['audit.>'],
     compression: StoreCompression.S2,
     allow_direct: true,
+    allow_atomic: true,
     max_age: 90 * DAY,
     max_bytes: 2048 * MIB
   }

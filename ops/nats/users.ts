@@ -82,7 +82,7 @@ const apiserver = trusted(
     '$JS.ACK.REPORTS.>',
     ...STREAMS.flatMap(reads)
   ],
-  ['intent.>', 'follow.>', 'pulse.node.*', 'stream.*.*.up']
+  ['intent.>', 'follow.>', 'gone.>', 'pulse.node.*', 'stream.*.*.up']
 )
 
 /**
@@ -147,7 +147,7 @@ const agent = (node: string): NatsUser => {
   const name = `node-${token}`
   const { asks = [], streamed = [] } = fetches(name, [['BINDINGS', 'bindings']])
   return component(name, {
-    asks: [`intent.${name}`, ...asks, `report.${token}.>`, `pulse.node.${token}`],
+    asks: [`intent.${name}`, ...asks, `gone.${name}`, `report.${token}.>`, `pulse.node.${token}`],
     streamed,
     serves: [`node.${token}.>`],
     tells: [`stream.${token}.*.up`],

@@ -33,6 +33,7 @@ export const PROGRAMS: readonly Program[] = [
   { program: 'iptables', by: 'machine', package: 'iptables', why: 'kube-proxy writes its rules with it' },
   { program: 'iptables-restore', by: 'machine', package: 'iptables', why: 'kube-proxy writes its rules with it' },
   { program: 'iptables-save', by: 'machine', package: 'iptables', why: 'kube-proxy writes its rules with it' },
+  { program: 'xtables-monitor', by: 'machine', package: 'iptables', why: 'kube-proxy hears with it who takes rules away' },
   { program: 'ip', by: 'machine', package: 'iproute2', why: 'the kubelet connects pods to the network with it' },
   { program: 'conntrack', by: 'machine', package: 'conntrack', why: 'kube-proxy ends UDP flows to endpoints that are gone' },
   {
@@ -69,6 +70,7 @@ export const PROGRAMS: readonly Program[] = [
   ...debian('coreutils', 'the supervisor says when, and writes files whole', 'date', 'mv', 'rm'),
   ...debian('coreutils', 'tests of damaged homes copy them', 'cp'),
   ...debian('coreutils', 'finds out what may be done', 'true'),
+  ...debian('coreutils', 'what xtables-monitor says is heard line by line', 'stdbuf'),
   ...debian('coreutils', 'stands for a pause container in tests', 'sleep'),
   ...debian('mount', 'memory-backed volumes', 'mount', 'umount'),
   ...debian('util-linux', "works in a pod's network", 'nsenter', 'unshare'),

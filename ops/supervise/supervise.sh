@@ -18,7 +18,7 @@ say() { printf '%s supervisor: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"; }
 exec 9>>"$run/supervisor.lock"
 flock -n 9 || { say 'another one is at work here'; exit 3; }
 
-restarts=0 reason='' at='' pause='' child='' stopping='' short=0
+restarts=0 reason='' at='' pause='' child='' nap='' woken='' stopping='' short=0
 
 # Whole or not at all; on a full disk the old one stays.
 state() {
@@ -40,8 +40,13 @@ start_of() {
   began=$1
 }
 
-trap 'stopping=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
-trap ':' USR1
+# Also heard between the decision to pause and the pause: who only interrupts a `wait` is heard by nobody then.
+wake() {
+  woken=1
+  [ -z "$nap" ] || kill "$nap" 2>/dev/null
+}
+trap 'stopping=1; wake; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
+trap wake USR1
 trap '' HUP
 
 # Waits for a child until it has really ended: a signal of ours ends a `wait` as well.
@@ -100,13 +105,15 @@ while [ -z "$stopping" ]; do
     ended
     pick
     restarts=$((restarts + 1))
+    woken=''
     if [ "$pause" = 0 ]; then say "the control plane $reason; it is started again"; else say "the control plane $reason; it is started again in $pause s"; fi
     state
     if [ "$pause" != 0 ]; then
       sleep "$pause" 9>&- &
       nap=$!
-      wait $nap
-      kill $nap 2>/dev/null
+      [ -z "$woken$stopping" ] || wake
+      wait "$nap"
+      nap=''
     fi
     pause=''
     [ -z "$stopping" ] || break

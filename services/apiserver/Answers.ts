@@ -13,6 +13,7 @@ const BUDGET = 4 * 1024 * 1024
 const OVERHEAD = 256
 /** A refusal, a Status or a Scale that is longer is rather decided again: none of them changed anything that it would not again. */
 const LARGEST = 8 * 1024
+const FULL = 507
 
 interface Place {
   readonly sequence: number
@@ -52,8 +53,8 @@ export class Answers {
     }
   }
   #remembered(intent: Intent, result: IntentResult, base: number): Remembered | undefined {
-    // A dry run changes nothing: it may be decided as often as it is asked for. A refusal that passes is no answer to keep.
-    if (intent.options?.dryRun === true || (!result.ok && isPassing(result.status))) return undefined
+    // A dry run changes nothing: it may be decided as often as it is asked for. A refusal that passes, as a full disk does, is no answer to keep.
+    if (intent.options?.dryRun === true || (!result.ok && (isPassing(result.status) || result.status.code === FULL))) return undefined
     const keepsVersions = kindOf(intent.ref)?.stream !== 'PULSE'
     if (result.ok && result.text !== undefined && keepsVersions) {
       const { sequence, code, unchanged, warnings } = result

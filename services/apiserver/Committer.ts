@@ -156,15 +156,14 @@ export class Committer {
     }
   }
   async #resolved(waiting: Waiting, uncertain: boolean): Promise<Outcome> {
-    for (;;) {
+    // The first repetition comes at once, the others are paced: a log that fails at once is not asked without end.
+    for (let tries = 0; ; tries++) {
+      if (tries > 1) await sleep(this.#clock, PAUSE_MS)
       if (uncertain) {
         const stored = await this.#lookUp(waiting).catch(() => 'unknown' as const)
         if (typeof stored === 'number') return this.#stored(waiting, stored)
         if (this.#patience(waiting) === 0) throw new Unresolved('the log gave no acknowledgement')
-        if (stored === 'unknown') {
-          await sleep(this.#clock, PAUSE_MS)
-          continue
-        }
+        if (stored === 'unknown') continue
       }
       try {
         const result = await this.#log.append(waiting.appends, this.#patience(waiting))

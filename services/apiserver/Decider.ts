@@ -8,7 +8,7 @@
 import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
-import { conflict, isPassing, Refusal, tooManyRequests, type Status } from '#events/Refusal.ts'
+import { conflict, Refusal, tooManyRequests } from '#events/Refusal.ts'
 import { kindOf } from '#events/scheme.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
@@ -18,12 +18,15 @@ import { decide, type Decided, type Settings } from './decide.ts'
 import { refusalOfLog } from './logFaults.ts'
 import { refusalFor, type Shortage } from './room/decide.ts'
 
+/** A result, and what the audit trail notes beside it; that is not for who asked. */
+export type Decision = IntentResult & { readonly audit?: Readonly<Record<string, string>> }
+
 export interface Decider {
   /**
    * Resolves with the decision, refusals included; rejects only when the outcome is unknown. `once`: the intent's id was made
    * for this call, so nobody can ask for its answer again.
    */
-  submit(intent: Intent, user: UserInfo, once?: boolean): Promise<IntentResult>
+  submit(intent: Intent, user: UserInfo, once?: boolean): Promise<Decision>
 }
 
 export interface DeciderOptions {
@@ -32,8 +35,6 @@ export interface DeciderOptions {
   readonly settings: Settings
   /** What the log's disk is short of; undefined when it has room. */
   readonly shortage?: () => Shortage | undefined
-  /** Told of every refusal, for the audit trail. */
-  readonly onRefused?: (intent: Intent, user: UserInfo, status: Status) => void
 }
 
 /** Times a decision is made again because somebody else wrote first. */
@@ -45,13 +46,22 @@ const LOOK_BACK = 100
 /** Who waits this long for an answer may have asked another API server by now. */
 const ASKED_AGAIN_MS = 1_000
 
+const noted = (audit: Readonly<Record<string, string>> = {}): Pick<Decision, 'audit'> => (Object.keys(audit).length === 0 ? {} : { audit })
+
+/** What was thrown as a decision; throws it again when it is none. */
+const refused = (error: unknown): Decision => {
+  const refusal = error instanceof Refusal ? error : refusalOfLog(error)
+  if (refusal === undefined) throw error
+  return { ok: false, status: refusal.status, ...noted(refusal.audit) }
+}
+
 export class ApiDecider implements Decider {
   readonly #options: DeciderOptions
   readonly #committers: ReadonlyMap<string, Committer>
   readonly #inFlight = new Map<string, Promise<unknown>>()
   readonly #reserved = new Set<string>()
   /** Being decided, by user and intent. */
-  readonly #asked = new Map<string, Promise<IntentResult>>()
+  readonly #asked = new Map<string, Promise<Decision>>()
   readonly #answers: Answers
   #waiting = 0
 
@@ -60,7 +70,7 @@ export class ApiDecider implements Decider {
     this.#answers = new Answers(options.views)
     this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault })]))
   }
-  submit(intent: Intent, user: UserInfo, once = false): Promise<IntentResult> {
+  submit(intent: Intent, user: UserInfo, once = false): Promise<Decision> {
     if (once) return this.#submit(intent, user)
     const key = answerKey(intent, user)
     const asked = this.#asked.get(key)
@@ -72,39 +82,31 @@ export class ApiDecider implements Decider {
     result.then(done, done)
     return result
   }
-  async #remembered(intent: Intent, user: UserInfo): Promise<IntentResult> {
+  async #remembered(intent: Intent, user: UserInfo): Promise<Decision> {
     try {
       const known = this.#answers.find(intent, user)
       const before = known === undefined ? undefined : await known
       if (before !== undefined) return before
     } catch (error) {
-      return this.#refused(intent, user, error)
+      return refused(error)
     }
     const result = await this.#submit(intent, user)
     this.#answers.remember(intent, user, result)
     return result
   }
-  async #submit(intent: Intent, user: UserInfo): Promise<IntentResult> {
+  async #submit(intent: Intent, user: UserInfo): Promise<Decision> {
     if (this.#waiting >= LIMIT) return { ok: false, status: tooManyRequests('the server has too many writes waiting; try again', 1).status }
     this.#waiting += 1
     try {
       return await this.#serially(intent, user)
     } catch (error) {
-      return this.#refused(intent, user, error)
+      return refused(error)
     } finally {
       this.#waiting -= 1
     }
   }
-  /** What was thrown as an answer; throws it again when it is none. */
-  #refused(intent: Intent, user: UserInfo, error: unknown): IntentResult {
-    const refusal = error instanceof Refusal ? error : refusalOfLog(error)
-    if (refusal === undefined) throw error
-    // What will pass is no decision, and nothing to keep a record of.
-    if (!isPassing(refusal.status)) this.#options.onRefused?.(intent, user, refusal.status)
-    return { ok: false, status: refusal.status }
-  }
   /** One write of an object at a time: the next is decided on what this one leaves. */
-  async #serially(intent: Intent, user: UserInfo): Promise<IntentResult> {
+  async #serially(intent: Intent, user: UserInfo): Promise<Decision> {
     const arrived = { at: this.#options.clock.now(), sequence: kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
     if (intent.name === '') return this.#attempt(intent, user, arrived)
     const id = keyId({ ...intent.ref, namespace: intent.namespace, name: intent.name })
@@ -120,7 +122,7 @@ export class ApiDecider implements Decider {
       if (this.#inFlight.get(id) === mine) this.#inFlight.delete(id)
     }
   }
-  async #attempt(intent: Intent, user: UserInfo, arrived: { readonly at: number; readonly sequence: number }): Promise<IntentResult> {
+  async #attempt(intent: Intent, user: UserInfo, arrived: { readonly at: number; readonly sequence: number }): Promise<Decision> {
     const { views, clock } = this.#options
     for (let tries = 1; ; tries++) {
       // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's newest event.
@@ -143,6 +145,8 @@ export class ApiDecider implements Decider {
           return { ...this.#answer(decided, object, text), sequence: outcome.last }
         }
         if (tries >= TRIES) throw conflict(intent.ref, intent.name)
+        // What this was decided on has left the stream by itself: nobody wrote, and nothing will come.
+        if (outcome.lastSequence !== undefined && decided.events.some(({ expected }) => expected > (outcome.lastSequence as number))) await view.expire()
         // Somebody else wrote the object: what they wrote will be here in a moment.
         if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
         else await view.waitFor(await view.log.lastSequence())
@@ -206,13 +210,13 @@ export class ApiDecider implements Decider {
       settings
     })
   }
-  #unchanged(intent: Intent, decided: Decided): IntentResult {
+  #unchanged(intent: Intent, decided: Decided): Decision {
     const sequence = decided.entry?.sequence ?? 0
     if (decided.entry !== undefined) return { ...this.#answer(decided, decided.entry.object, decided.entry.text), sequence, unchanged: true }
     return { ...this.#answer(decided, decided.object, undefined), sequence: kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
   }
-  #answer(decided: Decided, object: Decided['object'], text: string | undefined): { ok: true; code: number; object: Decided['object']; text?: string; warnings?: readonly string[] } {
-    const warnings = decided.warnings.length === 0 ? {} : { warnings: decided.warnings }
+  #answer(decided: Decided, object: Decided['object'], text: string | undefined): Omit<Extract<Decision, { ok: true }>, 'sequence'> {
+    const warnings = { ...(decided.warnings.length === 0 ? {} : { warnings: decided.warnings }), ...noted(decided.audit) }
     if (decided.status !== undefined) return { ok: true, code: decided.code, object: decided.status as unknown as Decided['object'], ...warnings }
     if (decided.present !== undefined) return { ok: true, code: decided.code, object: decided.present(object), ...warnings }
     return { ok: true, code: decided.code, object, ...(text === undefined ? {} : { text }), ...warnings }

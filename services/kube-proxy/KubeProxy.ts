@@ -10,7 +10,8 @@ import { ENDPOINT_SLICES, proxyPorts, SERVICE_NAME_LABEL, serviceOfSlice, SERVIC
 import type { Clock, Timer } from '#services/platform/Clock.ts'
 import type { Conntrack, Flow } from '#services/platform/Conntrack.ts'
 import type { Iptables, Table } from '#services/platform/Iptables.ts'
-import { parseSave, removalText } from '#services/platform/iptables/text.ts'
+import { RuleKeeper } from '#services/platform/iptables/RuleKeeper.ts'
+import { jumpIsThere, parseSave, removalText } from '#services/platform/iptables/text.ts'
 import { chainPrefix, jumps, type ProxyConfig } from './chains.ts'
 import { decideBase, decideService } from './decide.ts'
 import { renderAll, renderDelta } from './render.ts'
@@ -40,7 +41,6 @@ export interface KubeProxyOptions {
 /** Changes are gathered at least this long; when applying is slow, as long as it took, up to the second figure. */
 const GATHER_MS = 30
 const GATHER_MAX_MS = 1_000
-const CHECK_MS = 60_000
 const RETRY_MS = 1_000
 const RETRY_MAX_MS = 30_000
 /** Flows forgotten at a time; each one is a process. */
@@ -55,6 +55,7 @@ interface Programmed {
 export class KubeProxy {
   readonly #options: KubeProxyOptions
   readonly #base: RuleSet
+  readonly #keeper: RuleKeeper
   /** By `namespace/name`: what the kernel has. */
   readonly #programmed = new Map<string, Programmed>()
   readonly #dirty = new Set<string>()
@@ -64,10 +65,11 @@ export class KubeProxy {
   #whole = true
   #failures = 0
   #lastMs = 0
+  /** Another number after every text, also while one is under way. */
+  #writes = 0
   #running = false
   #subscriptions: Subscription[] = []
   #timer: Timer | undefined
-  #check: Timer | undefined
   #work: Promise<void> = Promise.resolve()
   #idle: (() => void)[] = []
   /** Times a text went to the kernel: whole ones and differences. */
@@ -76,6 +78,21 @@ export class KubeProxy {
   constructor(options: KubeProxyOptions) {
     this.#options = options
     this.#base = decideBase(options.config)
+    const { iptables, clock, config, onError = () => {} } = options
+    this.#keeper = new RuleKeeper({
+      iptables,
+      clock,
+      prefix: chainPrefix(config.instance),
+      idle: () => this.settled(),
+      version: () => this.#writes,
+      wanted: () => {
+        const { chains, lists } = this.rules
+        return { chains: new Map<string, readonly string[] | ReadonlySet<string>>([...chains, ...lists]), jumps: jumps(config) }
+      },
+      write: () => this.#writeAnew(),
+      onMended: () => onError(new Error("the rules of Services were not as they were written, and are written again; somebody else changed them")),
+      onError
+    })
   }
   /** Resolves when the rules of everything known now are in the kernel. */
   async start(): Promise<void> {
@@ -86,9 +103,9 @@ export class KubeProxy {
       this.#subscriptions.push(view.subscribe((change) => wanted.has(resourceId(change.entry.key)) && this.#changed(change)))
     }
     for (const { id } of source.collection(SERVICES).values()) this.#dirty.add(id)
-    this.#scheduleCheck()
     this.#arm(0)
     await this.settled()
+    if (this.#running) this.#keeper.start()
   }
   /** Resolves when nothing is waiting to be applied. */
   settled(): Promise<void> {
@@ -101,7 +118,7 @@ export class KubeProxy {
     for (const subscription of this.#subscriptions) subscription.close()
     this.#subscriptions = []
     this.#timer?.cancel()
-    this.#check?.cancel()
+    this.#keeper.stop()
     await this.#work
     this.#timer = undefined
     this.#release()
@@ -168,6 +185,7 @@ export class KubeProxy {
       if (wanted === undefined) this.#programmed.delete(id)
       else this.#programmed.set(id, wanted)
     }
+    this.#writes++
     if (this.#whole) {
       this.#whole = false
       await this.#writeAll()
@@ -179,6 +197,7 @@ export class KubeProxy {
         this.counts.deltas++
       }
     }
+    this.#writes++
     this.#lastMs = clock.now() - begun
     const stale = this.#stale.splice(0)
     for (let at = 0; at < stale.length; at += FORGET_PARALLEL) {
@@ -204,26 +223,17 @@ export class KubeProxy {
     for (const table of TABLES) {
       const chains = parseSave(await iptables.save(table))
       present.push(...[...chains.keys()].filter((name) => name.startsWith(prefix)).map((name) => `${table} ${name}`))
-      missing.push(...jumps(config).filter((jump) => jump.table === table && !chains.get(jump.chain)?.includes(jump.rule)))
+      missing.push(...jumps(config).filter((jump) => jump.table === table && !jumpIsThere(chains.get(jump.chain) ?? [], jump.rule)))
     }
     await iptables.restore(renderAll(this.rules, present, missing))
   }
-  /** Other programs flush tables; without our jumps nothing of ours is reached. */
-  #scheduleCheck(): void {
-    this.#check = this.#options.clock.after(CHECK_MS, () => {
-      void this.#jumpsAreThere()
-        .then((there) => {
-          if (there || !this.#running) return
-          this.#whole = true
-          this.#arm(0)
-        })
-        .catch((error: unknown) => this.#options.onError?.(error))
-        .finally(() => this.#running && this.#scheduleCheck())
-    })
-  }
-  async #jumpsAreThere(): Promise<boolean> {
-    for (const { table, chain, rule } of jumps(this.#options.config)) if (!(await this.#options.iptables.has(table, chain, rule))) return false
-    return true
+  /** The kernel's rules are not ours any more. */
+  #writeAnew(): Promise<void> {
+    this.#whole = true
+    // Flows that began meanwhile were let through untranslated, and would stay so.
+    for (const { ports } of this.#programmed.values()) this.#stale.push(...staleUdp([], ports))
+    this.#arm(0)
+    return this.settled()
   }
 }
 

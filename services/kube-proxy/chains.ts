@@ -1,5 +1,5 @@
 /** The names of the proxy's chains and where they hang. They carry the cluster's instance, so that clusters can share a machine. */
-import type { Table } from '#services/platform/Iptables.ts'
+import type { Jump } from '#services/platform/iptables/RuleKeeper.ts'
 
 export interface ProxyConfig {
   /** Five lowercase letters or digits. */
@@ -51,12 +51,6 @@ export const chainNames = (config: ProxyConfig): ChainNames => {
     external: (port) => `${prefix}EXT-${hashed(port)}`,
     endpoint: (port, address) => `${prefix}SEP-${hashed(`${port} ${address}`)}`
   }
-}
-
-export interface Jump {
-  readonly table: Table
-  readonly chain: string
-  readonly rule: string
 }
 
 /** The rules of ours in chains that are not ours. All go to the front: Docker's and others' verdicts come after. */

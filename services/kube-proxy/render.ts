@@ -1,5 +1,5 @@
 /** Rule sets as texts for iptables-restore --noflush: the whole of ours, or only what differs between two of them. */
-import type { Jump } from './chains.ts'
+import type { Jump } from '#services/platform/iptables/RuleKeeper.ts'
 import type { RuleSet } from './RuleSet.ts'
 
 const TABLES = ['nat', 'filter'] as const

@@ -16,6 +16,9 @@ import { pulseOf } from './pulse.ts'
 import type { Identity, Runtime, RuntimeInfo } from '../platform/Runtime.ts'
 import { Slots } from './Slots.ts'
 import { timestamp } from './time.ts'
+import { Allegiance, type OriginStore } from './strays/Allegiance.ts'
+import { conditionOf } from './strays/decide.ts'
+import { Strays } from './strays/Strays.ts'
 import type { PodFiles } from './volumes/PodFiles.ts'
 
 export interface AgentOptions {
@@ -30,6 +33,8 @@ export interface AgentOptions {
   readonly files: PodFiles
   readonly prober: Prober
   readonly machine: MachineFacts
+  /** Whom this node listened to before. */
+  readonly origin: OriginStore
   readonly clock: Clock
   readonly onError: (error: unknown) => void
 }
@@ -40,14 +45,19 @@ const RETRY_MS = 1_000
 const RESYNC_MS = 60_000
 /** Starts at once: nearly all of the runtime's throughput at half the latency of twice as many. */
 const STARTS = 4
-/** Notices on their way; more are dropped, since they explain and decide nothing. */
+/** Notices on their way, or waiting for somebody to take them; more are dropped, since they explain and decide nothing. */
 const NOTICES = 512
+const LONGEST_RETRY_MS = 30_000
 const IMAGES_SHOWN = 50
 const DOWN_GRACE_S = 2
+/** For a pod of which only its containers are known. */
+const LOST_GRACE_S = 30
 
 export class Agent {
   readonly #options: AgentOptions
   readonly #tools: Tools
+  readonly #allegiance: Allegiance
+  readonly #strays: Strays
   readonly #workers = new Map<string, PodWorker>()
   /** Pod uid by `namespace/name`. */
   readonly #uids = new Map<string, string>()
@@ -66,6 +76,27 @@ export class Agent {
     this.#options = options
     const { runtime, network, files, prober, clock, machine, pauseImage, node, hostIP } = options
     this.#tools = { runtime, network, files, prober, clock, machine, pauseImage, node, hostIP, images: new Images(runtime, clock), slots: new Slots(STARTS) }
+    this.#allegiance = new Allegiance(options.origin, (message) => {
+      options.onError(new Error(message))
+      this.#tellOfNode('OtherCluster', message)
+      this.#beatSoon()
+    })
+    this.#strays = new Strays({
+      link: options.link,
+      clock,
+      allegiance: this.#allegiance,
+      present: async () => new Set((await runtime.list()).map(({ identity }) => identity.podUid)),
+      end: (identity, gracefully) => this.#add(strayBinding(identity), false, gracefully),
+      onChanged: (unknown) => {
+        const { status, reason, message } = conditionOf(unknown.map(podOf), '')
+        if (status === 'True') {
+          options.onError(new Error(message))
+          this.#tellOfNode(reason, message)
+        }
+        this.#beatSoon()
+      },
+      onError: options.onError
+    })
   }
   /** Resolves when the bindings there are have been read and the containers that run are known. */
   async start(): Promise<void> {
@@ -79,11 +110,10 @@ export class Agent {
     if (this.#stopped) return
     const early = this.#early ?? new Map<string, BindingUpdate>()
     this.#early = undefined
+    // What an earlier life ran: pods whose bindings do not come are strays, of which the log is asked.
+    for (const { identity } of observed) this.#strays.add(identity)
     for (const update of early.values()) this.#update(update)
-    // Pods of an earlier life that nobody bound to this node any more.
-    const orphans = new Map<string, Identity>()
-    for (const { identity } of observed) if (!this.#workers.has(identity.podUid)) orphans.set(identity.podUid, identity)
-    for (const identity of orphans.values()) this.#add(orphanBinding(identity), false)
+    this.#strays.start()
     this.#subscriptions.push(
       runtime.events({
         onEvent: ({ podUid }) => this.#workers.get(podUid)?.mark(),
@@ -100,6 +130,7 @@ export class Agent {
   stop(): void {
     this.#stopped = true
     this.#link?.close()
+    this.#strays.stop()
     for (const subscription of this.#subscriptions) subscription.close()
     for (const timer of this.#timers.values()) timer.cancel()
     for (const worker of this.#workers.values()) worker.stop()
@@ -158,15 +189,18 @@ export class Agent {
       follow()
     })
   }
-  #update({ namespace, name, binding }: BindingUpdate): void {
-    if (this.#stopped) return
+  #update({ namespace, name, binding, origin, lost: isLost }: BindingUpdate): void {
+    if (this.#stopped || !this.#allegiance.accepts(origin)) return
+    const lost = isLost === true
     const key = `${namespace}/${name}`
     const before = this.#uids.get(key)
     if (binding === null) {
-      if (before !== undefined) this.#workers.get(before)?.update(null)
+      if (before !== undefined) this.#workers.get(before)?.update(null, lost)
+      this.#strays.unbound(namespace, name, lost)
       return
     }
     const uid = binding.pod.metadata?.uid as string
+    this.#strays.bound(namespace, name, uid)
     // Another pod of the same name: the one before it must go first, on its own.
     if (before !== undefined && before !== uid) this.#workers.get(before)?.update(null)
     this.#uids.set(key, uid)
@@ -174,13 +208,14 @@ export class Agent {
     if (worker === undefined) this.#add(binding, true)
     else worker.update(binding)
   }
-  #add(binding: Binding, wanted: boolean): void {
+  #add(binding: Binding, wanted: boolean, lost = false): void {
     const { namespace = '', name = '', uid = '' } = binding.pod.metadata ?? {}
     const { link, onError } = this.#options
     const worker: PodWorker = new PodWorker({
       tools: this.#tools,
       binding,
       wanted,
+      lost,
       adopted: this.#adopted,
       ip: this.#ips.get(uid),
       report: (report) => link.reportPod(namespace, name, report),
@@ -197,22 +232,32 @@ export class Agent {
   #tell({ pod, cause }: Binding, container: string): Tell {
     const { namespace = '', name = '', uid = '' } = pod.metadata ?? {}
     const init = (pod.spec?.initContainers ?? []).some((one) => one.name === container)
-    return (type, reason, message) => {
-      if (this.#notices >= NOTICES || this.#stopped) return
-      this.#notices++
-      const notice: NoticeReport = {
-        involvedObject: { kind: 'Pod', apiVersion: 'v1', namespace, name, uid, ...(container === '' ? {} : { fieldPath: `spec.${init ? 'initContainers' : 'containers'}{${container}}` }) },
-        type,
-        reason,
-        message: message.slice(0, 1024),
-        time: this.#time(3),
-        cause
-      }
-      this.#options.link
-        .reportNotice(namespace, name, notice)
-        .catch(this.#options.onError)
-        .finally(() => this.#notices--)
+    const fieldPath = container === '' ? {} : { fieldPath: `spec.${init ? 'initContainers' : 'containers'}{${container}}` }
+    const involvedObject = { kind: 'Pod', apiVersion: 'v1', namespace, name, uid, ...fieldPath }
+    return (type, reason, message) => this.#notify(namespace, name, { involvedObject, type, reason, message, cause })
+  }
+  /** As upstream: a node's notices name it by its name, and are found with it in the default namespace. */
+  #tellOfNode(reason: string, message: string): void {
+    const { node } = this.#options
+    const involvedObject = { kind: 'Node', apiVersion: 'v1', namespace: '', name: node, uid: node }
+    this.#notify('default', node, { involvedObject, type: 'Warning', reason, message })
+  }
+  /** Until somebody has taken it: what was seen while nobody listened is told afterwards. */
+  #notify(namespace: string, name: string, said: Omit<NoticeReport, 'time' | 'id'>): void {
+    const { clock, link, onError } = this.#options
+    if (this.#notices >= NOTICES || this.#stopped) return
+    this.#notices++
+    const notice: NoticeReport = { ...said, id: clock.uuid(), message: said.message.slice(0, 1024), time: this.#time(3) }
+    const send = async (): Promise<void> => {
+      for (let tries = 0; !this.#stopped; tries++)
+        try {
+          return await link.reportNotice(namespace, name, tries === 0 ? notice : { ...notice, again: true })
+        } catch (error) {
+          if (tries === 0) onError(error)
+          await sleep(clock, Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** Math.min(tries, 10)))
+        }
     }
+    void send().finally(() => this.#notices--)
   }
   /** RFC 3339 with so many digits of a second. */
   #time(digits: number): string {
@@ -230,6 +275,12 @@ export class Agent {
         if (!this.#stopped) this.#timers.set('pulse', clock.after(PULSE_MS, () => this.#pulse()))
       })
   }
+  /** Something in the pulse is another: it is not waited for. */
+  #beatSoon(): void {
+    if (this.#stopped || !this.#timers.has('pulse')) return
+    this.#timers.get('pulse')?.cancel()
+    this.#timers.set('pulse', this.#options.clock.after(0, () => this.#pulse()))
+  }
   async #content(): Promise<Pulse> {
     const { runtime, node, hostIP, podCIDR, labels = {}, machine } = this.#options
     let answer: RuntimeInfo | undefined
@@ -242,15 +293,17 @@ export class Agent {
     } catch (error) {
       problem = wordsOf(error)
     }
-    return pulseOf({ node, hostIP, podCIDR, labels, machine, runtime: answer, known: this.#known, problem, images, time: this.#time(6) })
+    return pulseOf({ node, hostIP, podCIDR, labels, machine, runtime: answer, known: this.#known, problem, conditions: [conditionOf(this.#strays.unknown.map(podOf), this.#allegiance.foreign)], images, time: this.#time(6) })
   }
 }
 
 /** As much of a pod as its containers' labels tell: enough to stop it. */
-const orphanBinding = ({ podUid, namespace, pod }: Identity): Binding => ({
-  pod: { apiVersion: 'v1', kind: 'Pod', metadata: { name: pod, namespace, uid: podUid }, spec: { containers: [] } },
+const strayBinding = ({ podUid, namespace, pod }: Identity): Binding => ({
+  pod: { apiVersion: 'v1', kind: 'Pod', metadata: { name: pod, namespace, uid: podUid }, spec: { containers: [], terminationGracePeriodSeconds: LOST_GRACE_S } },
   configMaps: {},
   secrets: {},
   serviceEnv: {},
   cause: { eventId: '', ref: '', correlationId: '' }
 })
+
+const podOf = ({ namespace, pod }: Identity): string => `${namespace}/${pod}`

@@ -1,5 +1,5 @@
 /** The agent's link in memory: for tests and the simulation. */
-import type { Binding, NoticeReport, PodReport, Pulse } from '#events/node/messages.ts'
+import type { Binding, Fate, FateAnswer, NoticeReport, Origin, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import type { Subscription } from '#events/Log.ts'
 import type { BindingUpdate, NodeLink } from '../platform/NodeLink.ts'
 
@@ -10,13 +10,33 @@ export class MemoryLink implements NodeLink {
   readonly reports: { readonly namespace: string; readonly name: string; readonly report: PodReport }[] = []
   readonly notices: NoticeReport[] = []
   readonly pulses: Pulse[] = []
+  /** What the log says of pods, by uid: bound ones are alive, unbound ones gone, all others unknown. */
+  readonly log = new Map<string, Fate>()
+  /** Every question that was asked. */
+  readonly asked: (readonly Stray[])[] = []
+  origin: Origin = { cluster: 'memory', epoch: 0 }
+  /** While true nobody answers, and nothing is stored. */
+  away = false
 
   bind(binding: Binding): void {
-    const { namespace = '', name = '' } = binding.pod.metadata ?? {}
-    this.#put({ namespace, name, binding })
+    const { namespace = '', name = '', uid = '' } = binding.pod.metadata ?? {}
+    this.log.set(uid, 'alive')
+    this.#put({ namespace, name, binding, origin: this.origin })
   }
-  unbind(namespace: string, name: string): void {
-    this.#put({ namespace, name, binding: null })
+  unbind(namespace: string, name: string, lost = false): void {
+    const uid = this.#bindings.get(`${namespace}/${name}`)?.binding?.pod.metadata?.uid
+    if (uid !== undefined) this.log.set(uid, lost ? 'lost' : 'gone')
+    this.#put({ namespace, name, binding: null, origin: this.origin, ...(lost ? { lost: true } : {}) })
+  }
+  /** As a stream that was made anew: nobody is told. */
+  wipe(): void {
+    this.#bindings.clear()
+  }
+  async fates(pods: readonly Stray[]): Promise<FateAnswer> {
+    this.asked.push(pods)
+    for (const listener of this.#listeners) listener()
+    if (this.away) throw new Error('nobody answers')
+    return { origin: this.origin, fates: pods.map(({ uid }) => this.log.get(uid) ?? 'unknown') }
   }
   #put(update: BindingUpdate): void {
     this.#bindings.set(`${update.namespace}/${update.name}`, update)
@@ -33,6 +53,7 @@ export class MemoryLink implements NodeLink {
     for (const listener of this.#listeners) listener()
   }
   async reportNotice(_namespace: string, _name: string, notice: NoticeReport): Promise<void> {
+    if (this.away) throw new Error('nobody answers')
     this.notices.push(notice)
     for (const listener of this.#listeners) listener()
   }

@@ -1,12 +1,18 @@
 /** The agent's link over NATS: bindings from BINDINGS through its one permitted consumer, reports into REPORTS. */
 import { jetstream } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { noticeReportSubject, podReportSubject, pulseSubject, type Binding, type NoticeReport, type PodReport, type Pulse } from '#events/node/messages.ts'
-import type { LogEntry, Subscription } from '#events/Log.ts'
-import { decodeToken, encodeToken } from '#events/Subject.ts'
+import type { FateAnswer, FateRequest, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
+import { noticeReportSubject, podReportSubject, pulseSubject } from '#events/node/messages.ts'
+import type { Subscription } from '#events/Log.ts'
+import { Refusal, type Status } from '#events/Refusal.ts'
+import { encodeToken } from '#events/Subject.ts'
+import { updateOf } from '../platform/bindings.ts'
 import { askedConsumers } from '../platform/jetstream/consumers.ts'
 import { JetStreamLog } from '../platform/jetstream/JetStreamLog.ts'
-import type { BindingUpdate, NodeLink } from '../platform/NodeLink.ts'
+import type { NodeLink } from '../platform/NodeLink.ts'
+
+/** Finding a pod's end in the log may take many reads. */
+const FATES_MS = 20_000
 
 export class NatsLink implements NodeLink {
   readonly #connection: NatsConnection
@@ -33,14 +39,18 @@ export class NatsLink implements NodeLink {
     await jetstream(this.#connection).publish(podReportSubject(this.#node, namespace, name), JSON.stringify(report))
   }
   async reportNotice(namespace: string, name: string, notice: NoticeReport): Promise<void> {
-    await jetstream(this.#connection).publish(noticeReportSubject(this.#node, namespace, name), JSON.stringify(notice))
+    // Under its own name: the stream takes it once, should the acknowledgement be lost.
+    const named = notice.id === undefined ? {} : { msgID: notice.id }
+    await jetstream(this.#connection).publish(noticeReportSubject(this.#node, namespace, name), JSON.stringify(notice), named)
   }
   async pulse(pulse: Pulse): Promise<void> {
     await jetstream(this.#connection).publish(pulseSubject(this.#node), JSON.stringify(pulse))
   }
-}
-
-const updateOf = (entry: LogEntry): BindingUpdate => {
-  const [, , namespace = '', name = ''] = entry.subject.split('.').map(decodeToken)
-  return { namespace, name, binding: entry.text === '' ? null : (JSON.parse(entry.text) as Binding) }
+  async fates(pods: readonly Stray[]): Promise<FateAnswer> {
+    const request: FateRequest = { pods }
+    const message = await this.#connection.request(`gone.node-${encodeToken(this.#node)}`, JSON.stringify(request), { timeout: FATES_MS })
+    const answer = message.json<FateAnswer | { readonly status: Status }>()
+    if ('status' in answer) throw Refusal.of(answer.status)
+    return answer
+  }
 }

@@ -25,6 +25,8 @@ export interface PodView {
   readonly pod: Pod
   /** False: the binding is gone. */
   readonly wanted: boolean
+  /** Not gone but lost, with a part of the log: it gets its time to end. */
+  readonly lost: boolean
   readonly observed: readonly Observed[]
   /** By container id. */
   readonly probes: ReadonlyMap<string, ProbeState>

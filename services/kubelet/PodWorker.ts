@@ -15,6 +15,8 @@ export interface PodWorkerOptions {
   readonly tools: Tools
   readonly binding: Binding
   readonly wanted: boolean
+  /** Unwanted because it is lost, not because it is gone. */
+  readonly lost: boolean
   /** Containers that ran before this agent did. */
   readonly adopted: ReadonlySet<string>
   readonly ip: string | undefined
@@ -36,6 +38,7 @@ export class PodWorker {
   readonly #firstSeen: number
   binding: Binding
   #wanted: boolean
+  #lost: boolean
   #ip: string | undefined
   #observed: readonly Observed[] = []
   #status: PodStatus | undefined
@@ -54,6 +57,7 @@ export class PodWorker {
     this.#options = options
     this.binding = options.binding
     this.#wanted = options.wanted
+    this.#lost = options.lost
     this.#ip = options.ip
     this.#firstSeen = options.tools.clock.now()
     this.#probes = new Probes(
@@ -69,10 +73,12 @@ export class PodWorker {
   get status(): PodStatus | undefined {
     return this.#status
   }
-  /** null: nobody wants the pod any more. */
-  update(binding: Binding | null): void {
-    if (binding === null) this.#wanted = false
-    else {
+  /** null: nobody wants the pod any more; `lost`: because nobody knows it any more. */
+  update(binding: Binding | null, lost = false): void {
+    if (binding === null) {
+      this.#wanted = false
+      this.#lost = lost
+    } else {
       this.binding = binding
       this.#wanted = true
       this.#stale = true
@@ -129,6 +135,7 @@ export class PodWorker {
     const decision = decide({
       pod: this.binding.pod,
       wanted: this.#wanted,
+      lost: this.#lost,
       observed: this.#observed,
       probes: this.#probes.states(),
       faults: this.#faults,

@@ -33,9 +33,9 @@ const DEFAULT_GRACE_S = 30
 /** For a pod whose binding vanished (deleted by force): long enough for a clean exit, no more. */
 const VANISHED_GRACE_S = 2
 
-const graceOf = ({ pod, wanted, now }: PodView): number => {
+const graceOf = ({ pod, wanted, lost, now }: PodView): number => {
   const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata ?? {}
-  if (deletionTimestamp === undefined) return wanted ? (pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S) : VANISHED_GRACE_S
+  if (deletionTimestamp === undefined) return wanted || lost ? (pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S) : VANISHED_GRACE_S
   const full = deletionGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S
   // An agent that comes late to a deletion gives only what is left of it.
   const left = Math.ceil((Date.parse(deletionTimestamp as string) - now) / 1000) + 1

@@ -17,12 +17,14 @@ export interface PulseInput {
   /** The last answer there was: the node's info does not vanish with the runtime. */
   readonly known: RuntimeInfo | undefined
   readonly problem: string
+  /** Conditions besides those of the machine. */
+  readonly conditions: Pulse['conditions']
   readonly images: NonNullable<Pulse['images']>
   /** RFC 3339 with microseconds. */
   readonly time: string
 }
 
-export const pulseOf = ({ node, hostIP, podCIDR, labels, machine, runtime, known, problem, images, time }: PulseInput): Pulse => {
+export const pulseOf = ({ node, hostIP, podCIDR, labels, machine, runtime, known, problem, conditions, images, time }: PulseInput): Pulse => {
   const memory = `${Math.floor(machine.memory / 1024)}Ki`
   const architecture = known?.architecture ?? ''
   const fine = (type: string, reason: string, message: string): Pulse['conditions'][number] => ({ type, status: 'False', reason, message })
@@ -57,7 +59,8 @@ export const pulseOf = ({ node, hostIP, podCIDR, labels, machine, runtime, known
       fine('PIDPressure', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'),
       runtime === undefined
         ? { type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: `container runtime is down: ${problem}` }
-        : { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'kubelet is posting ready status' }
+        : { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'kubelet is posting ready status' },
+      ...conditions
     ],
     images
   }

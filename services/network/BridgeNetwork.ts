@@ -8,7 +8,10 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import type { PodNetwork, PodNetworkTarget } from '#services/kubelet/PodNetwork.ts'
 import type { Iptables } from '#services/platform/Iptables.ts'
-import { parseSave, removalText } from '#services/platform/iptables/text.ts'
+import type { Subscription } from '#events/Log.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import { RuleKeeper, type Wanted } from '#services/platform/iptables/RuleKeeper.ts'
+import { jumpIsThere, parseSave, parseTables, removalText } from '#services/platform/iptables/text.ts'
 import { nextAddress, parseRange, type PodRange } from './addresses.ts'
 import { networkJumps, networkNames, parseAlias, renderBridge, renderBridgeAddress, renderNodeSide, renderPodSide, renderRules, sysctls, type NetworkNames, type RuleInputs } from './render.ts'
 
@@ -55,6 +58,7 @@ export class BridgeNetwork implements PodNetwork {
   readonly #mtu: number
   readonly #rules: RuleInputs
   readonly #pods: string
+  #writes = 0
   #leases: Map<string, Lease> | undefined
   #last: string | undefined
   /** By pod uid: what is being done for a pod; one thing at a time. */
@@ -76,15 +80,37 @@ export class BridgeNetwork implements PodNetwork {
     const there = (await this.#links()).some((link) => link.name === this.bridge)
     await this.#batch(there ? renderBridgeAddress(this.bridge, this.#range).join('\n') : renderBridge(this.bridge, this.#range, this.#mtu))
     await this.#applySysctls()
-    await this.ensureRules()
+    await this.#writeRules()
     this.#leases = await this.#readLeases()
   }
-  /** Writes the rules again, and the jumps to them where they are missing. */
-  async ensureRules(): Promise<void> {
+  /** Writes the rules, and the jumps to them where they are missing. */
+  async #writeRules(): Promise<void> {
     const { iptables } = this.#options
+    this.#writes++
     const missing = []
-    for (const jump of networkJumps(this.#rules)) if (!(await iptables.has(jump.table, jump.chain, jump.rule))) missing.push(jump)
-    await iptables.restore(renderRules(this.#rules, missing))
+    for (const table of ['nat', 'filter'] as const) {
+      const present = parseSave(await iptables.save(table))
+      for (const jump of networkJumps(this.#rules)) if (jump.table === table && !jumpIsThere(present.get(jump.chain) ?? [], jump.rule)) missing.push(jump)
+    }
+    await iptables.restore(renderRules(this.#rules, missing)).finally(() => this.#writes++)
+  }
+  /** Has the rules written again when somebody else changed them. */
+  keepRules(clock: Clock): Subscription {
+    const { iptables, onWarning } = this.#options
+    const wanted: Wanted = { chains: parseTables(renderRules(this.#rules, [])), jumps: networkJumps(this.#rules) }
+    const keeper = new RuleKeeper({
+      iptables,
+      clock,
+      prefix: this.#names.chains,
+      idle: () => Promise.resolve(),
+      version: () => this.#writes,
+      wanted: () => wanted,
+      write: () => this.#writeRules(),
+      onMended: () => onWarning?.('the rules of the pod network were not as they were written, and are written again; somebody else changed them'),
+      onError: (error) => onWarning?.(`the rules of the pod network could not be checked: ${error instanceof Error ? error.message : String(error)}`)
+    })
+    keeper.start()
+    return { close: () => keeper.stop() }
   }
   async setup(target: PodNetworkTarget): Promise<{ readonly ip: string }> {
     // It becomes part of a batch for ip(8).

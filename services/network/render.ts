@@ -1,4 +1,5 @@
 /** The texts that make the pod network: batches for ip(8), rules for iptables-restore(8). */
+import type { Jump } from '#services/platform/iptables/RuleKeeper.ts'
 import { macOf, type PodRange } from './addresses.ts'
 
 export interface NetworkNames {
@@ -58,19 +59,13 @@ export interface RuleInputs {
   readonly serviceCIDR: string
 }
 
-export interface NetworkJump {
-  readonly table: 'nat' | 'filter'
-  readonly chain: string
-  readonly rule: string
-}
-
-export const networkJumps = ({ names, nodePodCIDR }: RuleInputs): readonly NetworkJump[] => [
+export const networkJumps = ({ names, nodePodCIDR }: RuleInputs): readonly Jump[] => [
   { table: 'nat', chain: 'POSTROUTING', rule: `-s ${nodePodCIDR} -j ${names.chains}POSTROUTING` },
   { table: 'filter', chain: 'FORWARD', rule: `-j ${names.chains}FORWARD` },
   { table: 'filter', chain: 'INPUT', rule: `-d 127.0.0.0/8 -j ${names.chains}INPUT` }
 ]
 
-export const renderRules = (inputs: RuleInputs, missing: readonly NetworkJump[]): string => {
+export const renderRules = (inputs: RuleInputs, missing: readonly Jump[]): string => {
   const { bridge, chains } = inputs.names
   const inserts = (table: string): string[] => missing.filter((jump) => jump.table === table).map(({ chain, rule }) => `-I ${chain} ${rule}`)
   return [

@@ -3,6 +3,8 @@
  * `HostIptables` runs the machine's tools; `iptables/MemoryIptables.ts` is its twin in memory.
  */
 import { execa } from 'execa'
+import type { Subscription } from '#events/Log.ts'
+import { RuleMonitor } from './iptables/RuleMonitor.ts'
 
 export type Table = 'nat' | 'filter'
 
@@ -16,24 +18,29 @@ export interface Iptables {
   restore(text: string): Promise<void>
   /** The table as iptables-save prints it, without counters that matter. */
   save(table: Table): Promise<string>
-  /** Whether a chain holds a rule (`-j X …`, without `-A chain`). */
-  has(table: Table, chain: string, rule: string): Promise<boolean>
+  /**
+   * Calls back when somebody else changed a rule that names a chain with this prefix, or when that may have happened
+   * unheard. Costs nothing while nothing happens.
+   */
+  watch(prefix: string, onTouched: () => void): Subscription
 }
 
 /** Seconds to wait for another program that holds the lock of the legacy tables. */
 const LOCK_SECONDS = 10
 const TIMEOUT_MS = 60_000
 
-/** The arguments of a rule as a shell would split them: double quotes hold one argument together. */
-export const ruleArguments = (rule: string): string[] =>
-  (rule.match(/"[^"]*"|\S+/g) ?? []).map((word) => (word.startsWith('"') ? word.slice(1, -1) : word))
+/** Processes of ours the kernel may still be telling of. */
+const REMEMBERED = 64
 
 export class HostIptables implements Iptables {
   readonly #enter: readonly string[]
+  readonly #monitor: RuleMonitor
+  readonly #ours = new Set<number>()
 
   /** `netns`: the path of a network namespace to work in, for several nodes on one machine. */
   constructor(netns?: string) {
     this.#enter = netns === undefined ? [] : ['nsenter', `--net=${netns}`]
+    this.#monitor = new RuleMonitor({ enter: this.#enter, isOurs: (pid) => this.#ours.has(pid) })
   }
   async restore(text: string): Promise<void> {
     const done = await this.#run(['iptables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text)
@@ -44,16 +51,15 @@ export class HostIptables implements Iptables {
     if (done.failed) throw new IptablesFailed(reason(done))
     return done.stdout
   }
-  async has(table: Table, chain: string, rule: string): Promise<boolean> {
-    const done = await this.#run(['iptables', '--wait', String(LOCK_SECONDS), '-t', table, '-C', chain, ...ruleArguments(rule)])
-    if (!done.failed) return true
-    // 1: no such rule; 2: no such chain in the rule or elsewhere. Anything else is the tool's own trouble.
-    if (done.exitCode === 1 || done.exitCode === 2) return false
-    throw new IptablesFailed(reason(done))
+  watch(prefix: string, onTouched: () => void): Subscription {
+    return this.#monitor.watch(prefix, onTouched)
   }
   #run(command: readonly string[], input?: string) {
     const [file, ...args] = [...this.#enter, ...command]
-    return execa(file as string, args, { reject: false, timeout: TIMEOUT_MS, ...(input === undefined ? { stdin: 'ignore' } : { input }) })
+    const child = execa(file as string, args, { reject: false, timeout: TIMEOUT_MS, ...(input === undefined ? { stdin: 'ignore' } : { input }) })
+    if (child.pid !== undefined) this.#ours.add(child.pid)
+    if (this.#ours.size > REMEMBERED) this.#ours.delete(this.#ours.keys().next().value as number)
+    return child
   }
 }
 

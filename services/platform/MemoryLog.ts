@@ -194,6 +194,7 @@ export class MemoryLog implements Log {
   }
   async lastOn(subject: string, upTo = Number.MAX_SAFE_INTEGER): Promise<LogEntry | undefined> {
     await this.#reached()
+    this.#expire()
     const last = this.#last.get(subject)
     if (last !== undefined && last <= upTo) return this.#entries[last - 1]
     for (let at = Math.min(upTo, this.#entries.length) - 1; at >= 0; at--) if (this.#entries[at]?.subject === subject) return this.#entries[at]

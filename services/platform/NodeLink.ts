@@ -1,7 +1,7 @@
 /**
  * The agent's link to the API server as a port: over NATS in a cluster, in memory in tests and the simulation.
  */
-import type { Binding, NoticeReport, PodReport, Pulse } from '#events/node/messages.ts'
+import type { Binding, FateAnswer, NoticeReport, Origin, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import type { Subscription } from '#events/Log.ts'
 
 export interface BindingUpdate {
@@ -9,6 +9,10 @@ export interface BindingUpdate {
   readonly name: string
   /** null: the pod is no longer this node's business; stop what runs of it and forget it. */
   readonly binding: Binding | null
+  /** Who says so; absent in what an older API server wrote. */
+  readonly origin?: Origin
+  /** With null: the pod is not gone but lost, with a part of the log, and deserves its time to end. */
+  readonly lost?: true
 }
 
 export interface NodeLink {
@@ -18,6 +22,8 @@ export interface NodeLink {
   reportPod(namespace: string, name: string, report: PodReport): Promise<void>
   reportNotice(namespace: string, name: string, notice: NoticeReport): Promise<void>
   pulse(pulse: Pulse): Promise<void>
+  /** What the log says of pods that nobody bound to this node. Rejects when nobody answers. */
+  fates(pods: readonly Stray[]): Promise<FateAnswer>
 }
 
 /** What the API server asks of a running container; the agent serves it. */

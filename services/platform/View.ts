@@ -151,6 +151,8 @@ export class View {
   }
   /** Asks the stream what has left it. Writers call it too: an object that expired there can't be written on what stands here. */
   async expire(): Promise<void> {
+    // Of a stream that keeps everything nothing leaves by itself: a beginning that is gone is damage, and nothing to follow.
+    if (this.#options.expires !== true) return
     const { first } = await this.log.state()
     if (first <= this.#first || this.#failed !== undefined) return
     this.#first = first

@@ -48,7 +48,7 @@ export const startApi = async (components: readonly string[] = ['apiserver']): P
   const call: Api['call'] = (method, path, body) =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body)
-      const made = request({ host: '127.0.0.1', port: config.apiPort, agent, method, path, headers: text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } }, (response) => {
+      const made = request({ host: '127.0.0.1', port: config.apiPort, agent, method, path, headers: text === undefined ? {} : { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json', 'content-length': Buffer.byteLength(text) } }, (response) => {
         let answer = ''
         response.setEncoding('utf8')
         response.on('data', (chunk: string) => (answer += chunk))

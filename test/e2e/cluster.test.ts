@@ -127,6 +127,38 @@ e2e('a deleted pod is replaced, and the endpoints follow', async () => {
   const ips = (await cluster.ok('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].status.podIP}')).split(' ').sort()
   await cluster.until('the endpoints are those pods', async () => (await cluster.ok('get', 'endpointslices', '-l', 'kubernetes.io/service-name=web', '-o', 'jsonpath={.items[*].endpoints[*].addresses[0]}')).split(' ').sort().join() === ips.join())
 })
+e2e('rules that somebody flushed are back within seconds: pods, the Service and DNS work again', async () => {
+  // Only what is this cluster's: others live on this machine.
+  const own = new RegExp(`RKN?-${cluster.config.instance}-`)
+  const saved = async (): Promise<string[]> => (await execa('iptables-save')).stdout.split('\n').filter((line) => own.test(line) && line.startsWith('-A'))
+  const flush = async (): Promise<void> => {
+    const { stdout } = await execa('iptables-save')
+    const text = stdout.split(/^(?=\*)/m).filter((section) => /^\*(nat|filter)/.test(section)).map((section) => {
+      const lines = section.split('\n')
+      const chains = lines.filter((line) => line.startsWith(':') && own.test(line)).map((line) => `-F ${line.slice(1, line.indexOf(' '))}`)
+      const jumps = lines.filter((line) => line.startsWith('-A') && own.test(line) && !own.test(line.split(' ')[1] ?? '')).map((line) => line.replace('-A', '-D'))
+      return [lines[0], ...jumps, ...chains, 'COMMIT', ''].join('\n')
+    })
+    await execa('iptables-restore', ['--noflush'], { input: text.join('') })
+  }
+  const before = await saved()
+  assert.ok(before.length > 20)
+  let said = ''
+  const works = async (): Promise<boolean> => {
+    const { out, err } = await cluster.kubectl(['exec', 'deploy/web', '--', 'timeout', '5', 'wget', '-q', '-O-', 'http://web.default.svc.cluster.local'])
+    said = `${out}${err}`
+    return /^\w+ web-/.test(out)
+  }
+  assert.ok(await works(), said)
+  await flush()
+  assert.ok((await saved()).length < before.length, 'nothing was flushed')
+  const began = performance.now()
+  await cluster.until('all rules are back', async () => (await saved()).length >= before.length)
+  const ms = performance.now() - began
+  assert.ok(ms < 5_000, `it took ${ms.toFixed(0)} ms`)
+  assert.equal((await saved()).sort(), before.sort())
+  assert.ok(await works(), said)
+})
 e2e('a bad rollout stops at its limits, and undo restores it', async () => {
   await cluster.ok('set', 'image', 'deploy/web', 'web=reckon/nowhere:1')
   assert.is((await cluster.kubectl(['rollout', 'status', 'deploy/web', '--timeout=5s'])).code, 1)

@@ -189,6 +189,32 @@ damage('the log cut short under a running API server: it stops at once, and does
   }
 })
 
+damage('rot under a running API server: the scrubber finds it; reads go on, writes do not, and the next start knows', async () => {
+  const plane = await startPlane('apiserver', {}, { config: { settings: { scrub: { megabytesPerSecond: 1_000, every: '15s' } } } })
+  try {
+    await plane.start()
+    await plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
+    for (let n = 0; n < 20; n++) await put(plane, `c${n}`, noise(2_000))
+    const [block = ''] = blocks(plane)
+    flip(block, Math.floor(statSync(block).size / 2))
+    // The server reads its files again once what it has of them in memory is 10 s old.
+    await plane.until('it is noticed', async () => (await plane.call('GET', '/readyz/log-integrity')).status === 500, 120_000)
+    assert.match((await plane.call('GET', '/readyz/log-integrity')).body, /EVENTS: .*events \d+/)
+    assert.match(plane.log(), /the log is damaged: .*Writes are refused from now on/)
+    assert.is((await names(plane)).length, 20)
+    for (const [method, path, body] of [['POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late' } }], ['DELETE', '/api/v1/namespaces/default/configmaps/c0', undefined]] as const) {
+      const answer = await plane.call(method, path, body)
+      assert.is(answer.status, 503)
+      assert.match((JSON.parse(answer.body) as { message: string }).message, /^the log is damaged: EVENTS: .*can still be read/)
+    }
+    assert.is((await plane.call('GET', '/livez')).status, 200)
+    await plane.kill()
+    await refuses(plane, /EVENTS: /)
+  } finally {
+    await plane.remove()
+  }
+})
+
 damage('what is not ours is passed over and told, the cluster works, and a person can put it aside', async () => {
   const plane = await startPlane()
   try {

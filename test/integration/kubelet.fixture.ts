@@ -12,6 +12,7 @@ import { machineFacts } from '#services/kubelet/machine.ts'
 import { MemoryLink } from '#services/kubelet/MemoryLink.ts'
 import { SimulatedPodNetwork } from '#services/kubelet/PodNetwork.ts'
 import { NetworkProber } from '#services/kubelet/probes/Prober.ts'
+import { diskOrigin } from '#services/kubelet/strays/Allegiance.ts'
 import { DiskPodFiles } from '#services/kubelet/volumes/PodFiles.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { DockerRuntime } from '#services/platform/Docker.ts'
@@ -41,6 +42,7 @@ export const fixture = async () => {
   const link = new MemoryLink()
   const errors: unknown[] = []
   const machine = await machineFacts(folder)
+  const origin = diskOrigin(folder)
   const newAgent = (): Agent =>
     new Agent({
       node: NODE,
@@ -53,6 +55,7 @@ export const fixture = async () => {
       files: new DiskPodFiles(folder, systemClock, () => ({ clusterDNS: ['10.96.0.10'], clusterDomain: 'cluster.local', node: 'nameserver 192.0.2.1\nsearch example.org\n' })),
       prober: new NetworkProber(runtime),
       machine,
+      origin,
       clock: systemClock,
       onError: (error) => void errors.push(error)
     })

@@ -130,6 +130,7 @@ for (const user of USERS) {
       ...NAMES.flatMap((name) => [`$JS.API.STREAM.INFO.${name}`, `$JS.API.DIRECT.GET.${name}`, `$JS.API.STREAM.MSG.GET.${name}`, `$JS.API.CONSUMER.LIST.${name}`, `$JS.API.CONSUMER.MSG.NEXT.${name}.${user}-events`]),
       `intent.${user}`,
       `follow.${user}`,
+      `gone.${user}`,
       ...allowed
     ]
     const byReply = await stored(async () => {
@@ -184,15 +185,24 @@ for (const user of USERS) {
       if (other === user || TRUSTED.includes(other)) continue
       assert.is(await answer(connection, `follow.${other}`, { what: 'state', part: 'events' }), undefined, `follow.${other}`)
     }
+    const asked: string[] = []
+    const gone = (await as('apiserver')).subscribe('gone.*', { callback: (_, message) => (asked.push(message.subject), void message.respond('heard')) })
+    await (await as('apiserver')).flush()
+    for (const other of USERS) {
+      const expected = other === user && user.startsWith('node-')
+      assert.is((await answer(connection, `gone.${other}`, { pods: [] }, expected ? 2_000 : 100)) === 'heard', expected, `gone.${other}`)
+    }
+    gone.unsubscribe()
+    assert.ok(asked.every((subject) => subject === `gone.${user}`), asked.join())
   })
 
   permissions(`${user} hears only what is its own`, async () => {
     const own: Readonly<Record<string, readonly string[]>> = {
-      apiserver: ['intent.>', 'follow.>', 'pulse.node.*', 'stream.*.*.up'],
+      apiserver: ['intent.>', 'follow.>', 'gone.>', 'pulse.node.*', 'stream.*.*.up'],
       'node-n1': ['node.n1.>', 'stream.n1.*.down'],
       'node-n2': ['node.n2.>', 'stream.n2.*.down']
     }
-    const subjects = ['>', '*', 'ev.>', 'notice.>', 'bind.>', 'audit.>', 'report.>', 'intent.>', 'follow.>', 'pulse.node.*', 'stream.*.*.up', '_R_.>', '$SYS.>', '$JS.>', 'node.n1.>', 'node.n2.>', 'stream.n1.*.down', 'stream.n2.*.down', ...USERS.filter((other) => other !== user).map((other) => `_INBOX_${other}.>`)]
+    const subjects = ['>', '*', 'ev.>', 'notice.>', 'bind.>', 'audit.>', 'report.>', 'intent.>', 'follow.>', 'gone.>', 'pulse.node.*', 'stream.*.*.up', '_R_.>', '$SYS.>', '$JS.>', 'node.n1.>', 'node.n2.>', 'stream.n1.*.down', 'stream.n2.*.down', ...USERS.filter((other) => other !== user).map((other) => `_INBOX_${other}.>`)]
     for (const subject of subjects) {
       const connection = await nats.as(user)
       const refused = new Promise<boolean>((resolve) => connection.subscribe(subject, { callback: (error) => resolve(error instanceof PermissionViolationError) }))

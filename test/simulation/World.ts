@@ -9,10 +9,12 @@ import type { Log } from '#events/Log.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { bindingOf, intentOfNotice, intentOfPodReport, intentsOfPulse } from '#services/apiserver/nodes/decide.ts'
+import { fatesIn, originIn } from '#services/apiserver/nodes/fates.ts'
 import { controllers, userOf } from '#services/controller-manager/controllers.ts'
 import { Agent } from '#services/kubelet/Agent.ts'
 import { SimulatedPodNetwork } from '#services/kubelet/PodNetwork.ts'
 import { SimulatedProber } from '#services/kubelet/probes/SimulatedProber.ts'
+import { memoryOrigin } from '#services/kubelet/strays/Allegiance.ts'
 import { noFiles } from '#services/kubelet/volumes/PodFiles.ts'
 import { sleep } from '#services/platform/Clock.ts'
 import { Controller, Outrun, type ControllerDefinition } from '#services/platform/Controller.ts'
@@ -277,6 +279,7 @@ export class World {
       files: noFiles,
       prober: new SimulatedProber(runtime),
       machine: { cores: 4, memory: 8 * 2 ** 30, negativeScores: true, ephemeralStorage: 2 ** 40, machineID: node, bootID: node },
+      origin: memoryOrigin(),
       clock: this.clock,
       onError: (error) => this.#fail(`agent ${node}`, error)
     })
@@ -341,6 +344,12 @@ export class World {
       reportNotice: async (_namespace, _name, notice) => {
         await pause()
         void served(async (views) => void (await this.ask(draftToIntent(intentOfNotice(views, node, notice)), user)))
+      },
+      fates: async (pods) => {
+        await pause()
+        const views = this.#apis[0]?.views
+        if (views === undefined) throw new Error('no answer from the API server')
+        return { origin: await originIn(views), fates: await fatesIn(views, node, pods) }
       },
       pulse: async (pulse) => {
         await pause()

@@ -9,6 +9,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { signingMaterial } from '#ops/components/apiserver.ts'
 import { loadOrCreateConfig } from '#ops/home.ts'
 import { clientCertificate, ensurePki } from '#ops/pki/pki.ts'
+import { auditEvent } from '#services/apiserver/audit/record.ts'
 import { ApiServer } from '#services/apiserver/http/ApiServer.ts'
 import type { Limits } from '#services/apiserver/http/limits.ts'
 import { SigningKeys } from '#services/apiserver/nodes/SigningKeys.ts'
@@ -34,6 +35,8 @@ export interface TestHttp {
   readonly clock: VirtualClock
   readonly port: number
   readonly errors: unknown[]
+  /** What reached the audit trail. */
+  readonly records: AuditRecord[]
   /** What a user connects with. */
   credentials(user: string): { readonly cert: string; readonly key: string; readonly ca: string }
   /** Over HTTP/1.1, read to its end. */
@@ -45,6 +48,19 @@ export interface TestHttp {
   /** Asks on a session; the body is not read, and the client's window of 64 KiB keeps the rest at the server. */
   stream(session: ClientHttp2Session, path: string, headers?: Readonly<Record<string, string>>): Promise<{ readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: ClientHttp2Stream }>
   stop(): Promise<void>
+}
+
+/** An audit.k8s.io/v1 Event, as far as tests look at it. */
+export interface AuditRecord {
+  readonly auditID: string
+  readonly stage: string
+  readonly verb: string
+  readonly requestURI: string
+  readonly user: { readonly username?: string }
+  readonly impersonatedUser?: { readonly username: string }
+  readonly objectRef?: { readonly resource: string; readonly namespace?: string; readonly name?: string; readonly subresource?: string }
+  readonly responseStatus: { readonly code: number; readonly reason?: string; readonly message?: string }
+  readonly annotations?: Readonly<Record<string, string>>
 }
 
 /** Users with every right; only `admin` is of system:masters. */
@@ -60,6 +76,7 @@ export const startHttp = async (limits: Partial<Limits> = {}, nodeCalls: Partial
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' }
   accepted(await api.create({ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding', metadata: { name: 'people' }, roleRef, subjects: people } as unknown as KubeObject))
   const errors: unknown[] = []
+  const records: AuditRecord[] = []
   const signingKeys = new SigningKeys(signingMaterial(pki))
   const server = new ApiServer({
     decider: api.decider,
@@ -71,6 +88,7 @@ export const startHttp = async (limits: Partial<Limits> = {}, nodeCalls: Partial
     signingKeys,
     address: '127.0.0.1:0',
     onError: (error) => errors.push(error),
+    audit: { record: (asked, answered) => void records.push(auditEvent(asked, answered) as unknown as AuditRecord) },
     limits
   })
   const port = await server.listen({ certificate: pki.apiserver.certificate, key: pki.apiserver.key, clientCA: pki.ca }, 0, '127.0.0.1')
@@ -92,6 +110,7 @@ export const startHttp = async (limits: Partial<Limits> = {}, nodeCalls: Partial
     clock,
     port,
     errors,
+    records,
     credentials: of,
     open,
     call: (method, path, { user = 'admin', body, headers = {} } = {}) =>

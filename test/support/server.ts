@@ -79,7 +79,8 @@ export const startTestServer = async (): Promise<TestServer> => {
     tokens: new Tokens(signingKeys, systemClock),
     signingKeys,
     address: '127.0.0.1:6443',
-    onError: (error) => errors.push(error)
+    onError: (error) => errors.push(error),
+    audit: { record: () => {} }
   })
   const port = await server.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, 0, '127.0.0.1')
   const agent = new Agent({ keepAlive: true, maxSockets: 64, ca: read('ca.crt'), cert: read('admin.crt'), key: read('admin.key') })

@@ -9,12 +9,15 @@ import { LogRefused, type Append, type Log, type Subscription } from '#events/Lo
 import { encodeToken } from '#events/Subject.ts'
 import { sleep, type Clock } from '../../platform/Clock.ts'
 import type { Integrity } from '../../platform/ledger/Integrity.ts'
+import { Allowance } from './Allowance.ts'
 import { auditEvent, type Answered, type Asked } from './record.ts'
 
 export interface AuditTrailOptions {
   readonly log: Log
   readonly clock: Clock
   readonly integrity?: Integrity
+  /** True while there is no room for what is not the state itself: records are counted only. */
+  readonly sheds?: () => boolean
   readonly onError: (error: unknown) => void
 }
 
@@ -31,15 +34,18 @@ const subjectOf = ({ verb, object }: Asked): string => `audit.${encodeToken(verb
 
 export class AuditTrail {
   readonly #options: AuditTrailOptions
+  readonly #allowance: Allowance
   readonly #queue: { readonly subject: string; readonly text: string }[] = []
   #bytes = 0
   #dropped = 0
   #pumping = false
+  #drained: Promise<void> = Promise.resolve()
   #stopped = false
   #subscription: Subscription | undefined
 
   constructor(options: AuditTrailOptions) {
     this.#options = options
+    this.#allowance = new Allowance(options.clock)
   }
   /** Takes up the chain where it ended. Rejects with LogDamaged. */
   async start(): Promise<void> {
@@ -62,14 +68,18 @@ export class AuditTrail {
       })
     })
   }
-  /** What waits is given up: it is stored by then, or the log is away. */
-  stop(): void {
+  /** Resolves when what waits is stored; a log that is away takes as long as it takes. */
+  async stop(): Promise<void> {
+    await this.#drained
     this.#stopped = true
     this.#subscription?.close()
   }
   record(asked: Asked, answered: Answered): void {
-    const text = JSON.stringify(auditEvent({ ...asked, requestURI: asked.requestURI.slice(0, LONGEST_URI) }, answered))
-    if (this.#queue.length >= WAITING || this.#bytes + text.length > WAITING_BYTES) {
+    const leftOut = (answered.status.code ?? 0) < 400 ? 0 : this.#allowance.take(asked.user?.username ?? `nobody from ${asked.sourceIPs?.[0] ?? 'nowhere'}`)
+    if (leftOut === undefined) return
+    const annotations = leftOut === 0 ? answered.annotations : { ...answered.annotations, 'reckon.io/records-left-out': String(leftOut) }
+    const text = JSON.stringify(auditEvent({ ...asked, requestURI: asked.requestURI.slice(0, LONGEST_URI) }, { ...answered, ...(annotations === undefined ? {} : { annotations }) }))
+    if (this.#queue.length >= WAITING || this.#bytes + text.length > WAITING_BYTES || this.#options.sheds?.() === true) {
       this.#dropped += 1
       return
     }
@@ -80,7 +90,7 @@ export class AuditTrail {
   #pump(): void {
     if (this.#pumping || this.#stopped) return
     this.#pumping = true
-    void this.#drain().finally(() => (this.#pumping = false))
+    this.#drained = this.#drain().finally(() => (this.#pumping = false))
   }
   async #drain(): Promise<void> {
     const { log, integrity, clock, onError } = this.#options

@@ -74,8 +74,8 @@ export const answerIntents = async (token: string, actAs: string | undefined, by
     if (!(error instanceof Refusal)) throw error
     results = [{ ok: false, status: error.status }]
   }
-  // `text` is the object again; sending it twice would double the answer.
-  return JSON.stringify(results.map((result) => (result.ok ? { ...result, text: undefined } : result)))
+  // `text` is the object again; sending it twice would double the answer. `audit` is not for who asked.
+  return JSON.stringify(results.map((result) => ({ ...result, text: undefined, audit: undefined })))
 }
 
 const answer = async (message: Msg, decider: Decider, onError: (error: unknown) => void): Promise<void> => {

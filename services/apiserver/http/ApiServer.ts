@@ -4,8 +4,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
-import { methodNotAllowed, noSuchPath, type Status } from '#events/Refusal.ts'
+import { methodNotAllowed, noSuchPath, Refusal, type Status } from '#events/Refusal.ts'
 import { kindOf } from '#events/scheme.ts'
+import { RequestAudit } from '../audit/RequestAudit.ts'
 import { Authenticator } from '../request/authenticate.ts'
 import { reviewOf } from '../reviews/reviews.ts'
 import { presentListing } from '../time-travel/Listing.ts'
@@ -16,7 +17,7 @@ import { BodyReader } from './bodies.ts'
 import { isFollowedLog, joinContainer } from './channels.ts'
 import type { ApiDeps } from './deps.ts'
 import { Documents, isVital } from './documents.ts'
-import type { Exchange } from './exchange.ts'
+import type { Door, Exchange } from './exchange.ts'
 import { Gate, LIMITS, type Limits, type Place, type RequestClass } from './limits.ts'
 import { Outlets, streamOf } from './Outlet.ts'
 import { parseTarget, type Target } from './paths.ts'
@@ -132,25 +133,40 @@ export class ApiServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const held: Place[] = []
     let over = false
+    const id = this.#deps.clock.uuid()
+    const audit = new RequestAudit(this.#deps.audit, this.#deps.clock, request, id)
     response.on('close', () => {
       over = true
+      audit.over(response.headersSent ? response.statusCode : 0)
       for (const place of held) place.release()
       this.#outlets.over(response)
     })
     try {
-      response.setHeader('audit-id', this.#deps.clock.uuid())
-      const user = await this.#authenticator.authenticate(request)
-      const target = parseTarget(request.url ?? '/')
+      response.setHeader('audit-id', id)
+      const target = this.#target(request, audit)
+      const user = await this.#authenticator.authenticate(request, audit)
+      if (target instanceof Refusal) throw target
       // Who left while we asked who they are would never give their place back.
       if (over) return
       const body = this.#admit(request, target, user, held)
-      await this.#route({ request, response, outlets: this.#outlets, target, user, readBody: () => body.read(request) })
+      await this.#route({ request, response, outlets: this.#outlets, target, user, audit, readBody: () => body.read(request) })
     } catch (error) {
       const status = statusOf(error, this.#deps.onError)
       if (response.headersSent) this.#outlets.breakOff(response)
-      else this.#refuse(request, response, status)
+      else this.#refuse({ request, response, outlets: this.#outlets, audit }, status)
     } finally {
       if (response.writableEnded && !over) this.#outlets.ended(response)
+    }
+  }
+  /** What is asked for, also when nobody knows yet who asks: that is noted of a failed login, too. */
+  #target(request: IncomingMessage, audit: RequestAudit): Target | Refusal {
+    try {
+      const target = parseTarget(request.url ?? '/')
+      audit.targets(request.method ?? 'GET', target)
+      return target
+    } catch (error) {
+      if (error instanceof Refusal) return error
+      throw error
     }
   }
   /** Takes the places the request needs; 429 when there are none. */
@@ -160,10 +176,11 @@ export class ApiServer {
     held.push(body)
     return body
   }
-  #refuse(request: IncomingMessage, response: ServerResponse, status: Status): void {
+  #refuse(door: Door, status: Status): void {
+    const { request, response } = door
     const stream = streamOf(response)
     if (stream === undefined && status.code === 408) response.setHeader('connection', 'close')
-    sendRefusal({ request, response, outlets: this.#outlets }, status)
+    sendRefusal(door, status)
     // The rest of a refused body is not kept. Over HTTP/2 the client is told not to send it; what was not begun to be read, Node tells it.
     if (stream === undefined) {
       if (!request.complete) request.resume()
@@ -195,14 +212,19 @@ export class ApiServer {
   }
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy())
+    const audit = new RequestAudit(this.#deps.audit, this.#deps.clock, request, this.#deps.clock.uuid())
     try {
-      const user = await this.#authenticator.authenticate(request)
+      const target = this.#target(request, audit)
+      const user = await this.#authenticator.authenticate(request, audit)
+      if (target instanceof Refusal) throw target
       const place = this.#gate.enter('longRunning', user)
       socket.once('close', () => place.release())
       if (socket.destroyed) place.release()
-      await joinContainer(this.#deps, request, socket, head, parseTarget(request.url ?? '/'), user)
+      await joinContainer(this.#deps, request, socket, head, target, user, audit)
     } catch (error) {
       const status = statusOf(error, this.#deps.onError)
+      audit.refused(status)
+      audit.over(status.code ?? 500)
       const body = request.method === 'HEAD' ? '' : `${JSON.stringify(status)}\n`
       const retry = status.details?.retryAfterSeconds
       socket.end(`HTTP/1.1 ${status.code} ${status.reason}\r\ncontent-type: application/json\r\n${retry === undefined ? '' : `retry-after: ${retry}\r\n`}content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)

@@ -9,6 +9,7 @@ import { containerOf, execOptionsOf, logOptionsOf, notStarted } from '../subreso
 import { joinSpdy, speaksSpdy } from '../subresources/spdy.ts'
 import { joinSession, speaksChannels, upgrade } from '../subresources/websocket.ts'
 import { pastIsReadOnly } from '../time-travel/Reader.ts'
+import type { RequestAudit } from '../audit/RequestAudit.ts'
 import type { ApiDeps } from './deps.ts'
 import type { Exchange } from './exchange.ts'
 import type { Target } from './paths.ts'
@@ -44,7 +45,7 @@ export const sendLog = async (deps: ApiDeps, { response, target: { query } }: Ex
 }
 
 /** exec or attach on an upgraded connection. Throws a Refusal before anything is written. */
-export const joinContainer = async (deps: ApiDeps, request: IncomingMessage, socket: Duplex, head: Buffer, { resource: path, query, moment }: Target, user: UserInfo): Promise<void> => {
+export const joinContainer = async (deps: ApiDeps, request: IncomingMessage, socket: Duplex, head: Buffer, { resource: path, query, moment }: Target, user: UserInfo, audit: RequestAudit): Promise<void> => {
   const kind = path === undefined ? undefined : kindOf(path)
   if (path === undefined || kind === undefined || !CHANNELS.has(path.subresource) || kind.resource !== 'pods') throw noSuchPath()
   if (moment !== undefined) throw pastIsReadOnly(moment)
@@ -57,6 +58,8 @@ export const joinContainer = async (deps: ApiDeps, request: IncomingMessage, soc
   if (path.subresource === 'exec' && options.command.length === 0) throw badRequest('you must specify at least one command for the container')
   const { node, container } = containerOf(entry, query.get('container'))
   const session = path.subresource === 'exec' ? await deps.nodeCalls.exec(node, container, options) : await deps.nodeCalls.attach(node, container, options)
+  audit.started(101)
+  socket.once('close', () => audit.over(101))
   if (spdy) joinSpdy(socket, head, session, options)
   else joinSession(await upgrade(request, socket, head), session)
 }

@@ -4,6 +4,7 @@ import type { StreamName } from '#events/Subject.ts'
 import type { Clock } from '../../platform/Clock.ts'
 import type { NodeCalls } from '../../platform/NodeLink.ts'
 import type { Views } from '../../platform/View.ts'
+import type { Recorder } from '../audit/RequestAudit.ts'
 import type { Decider } from '../Decider.ts'
 import type { SigningKeys } from '../nodes/SigningKeys.ts'
 import type { Tokens } from '../nodes/Tokens.ts'
@@ -21,6 +22,8 @@ export interface ApiDeps {
   /** `host:port`, as clients reach it. */
   readonly address: string
   readonly onError: (error: unknown) => void
+  /** Takes what makes no event. */
+  readonly audit: Recorder
   /** What is not named is as `LIMITS` says. */
   readonly limits?: Partial<Limits>
   /** What `/livez`, `/readyz` and `/healthz` ask; absent: nothing but whether the server answers. */

@@ -127,16 +127,18 @@ export class Reads {
     if (options.from !== undefined && !options.initialEvents)
       this.#checkLately(view, exchange.user, { verb: 'watch', group: kind.group, resource: kind.resource, subresource: '', namespace: path.namespace, name: path.name }, options.from)
     if (!wantsBody({ response, ...exchange })) return void response.writeHead(200, { 'content-type': 'application/json' }).end()
+    exchange.audit.started(200)
     await (this.#fanouts.get(view.stream) as Fanout).serve({ kind, namespace: namespaceOf(kind, path), selection, representation, ...options }, response)
   }
   /** The past does not change: what was there, and then silence. */
-  async #watchPast({ target: { query }, response, outlets }: Exchange, kind: Kind, path: ResourcePath, representation: Representation, reader: Reader, selection: Selection): Promise<void> {
+  async #watchPast({ target: { query }, response, outlets, audit }: Exchange, kind: Kind, path: ResourcePath, representation: Representation, reader: Reader, selection: Selection): Promise<void> {
     const { clock, onError } = this.#deps
     const lasts = timeoutMs(watchOptionsOf(query).timeoutSeconds, PAST_MS)
     const listing = reader.list(kind, namespaceOf(kind, path))
     const outlet = outlets.open(response)
     const timer = clock.after(lasts, () => outlet.end())
     outlet.onOver = () => timer.cancel()
+    audit.started(200)
     outlet.begin(200, { 'content-type': 'application/json' })
     const part = { listing, from: 0, to: listing.size, matches: selection.matches }
     let columns = true

@@ -78,6 +78,7 @@ export const sendJson = (door: Door, code: number, value: unknown, headers: Outg
 
 export const sendRefusal = (door: Door, status: Status): void => {
   const retry = status.details?.retryAfterSeconds
+  door.audit?.refused(status)
   sendJson(door, status.code ?? 500, status, retry === undefined ? {} : { 'retry-after': String(retry) })
 }
 

@@ -1,10 +1,11 @@
 /** create, update, patch, delete over HTTP: the request becomes an intent, the decision becomes the answer. */
 import type { IncomingMessage } from 'node:http'
-import type { DeleteOptions, Intent, IntentResult, IntentVerb, PatchType } from '#events/Intent.ts'
+import type { DeleteOptions, Intent, IntentVerb, PatchType } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, methodNotAllowed, unsupportedMediaType } from '#events/Refusal.ts'
 import { cannotDecode, strictDecodingError } from '#events/schema/validate.ts'
+import type { Decision } from '../Decider.ts'
 import { apiVersionOf } from '../request/decode.ts'
 import { mediaOf, parseBody, parseJson, parseYamlOrJson } from '../request/body.ts'
 import { deletionOf, optionsOfQuery, printable } from '../request/options.ts'
@@ -62,7 +63,8 @@ export const write = async (deps: ApiDeps, exchange: Exchange, kind: Kind, path:
 /** Before it is decoded an object may have anything for a name; what is no text is refused then. */
 const nameOf = ({ metadata }: { readonly metadata?: { readonly name?: unknown } | null }): string => (typeof metadata?.name === 'string' ? metadata.name : '')
 
-export const answer = (exchange: Exchange, result: IntentResult): void => {
+export const answer = (exchange: Exchange, result: Decision): void => {
+  exchange.audit.annotate(result.audit)
   if (!result.ok) return sendRefusal(exchange, result.status)
   const warnings = warningsOf(result.warnings)
   if (warnings.length > 0) exchange.response.setHeader('warning', warnings)

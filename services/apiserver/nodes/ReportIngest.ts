@@ -1,122 +1,282 @@
 /**
- * Takes what agents report (pod statuses, notices, pulses) to the decider, as intents of that node's user.
+ * Takes what agents report (pod statuses, notices) to the decider, as intents of that node's user. A report is done with
+ * when it is decided or refused for good, and not before, however long the log is away.
  *
- * Reports are level-triggered: only the newest of a pod counts, so a backlog collapses to one write per pod. A report
- * is acknowledged to the stream when it is decided, so a crash in between delivers it again.
+ * Reports of pods are level-triggered: a delivery only says which pod to look at. What is decided is the newest report
+ * there is of it, and the write is tied to the pod as it was seen before asking which one that is: had somebody decided a
+ * newer report since, the pod would be another, and the write would be refused. So several API servers may share the
+ * work, an old report may come again after a crash, and no pod's status ever goes back. (One API server at a time for
+ * each node would do as well, until the moment it changes.)
  */
-import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream'
-import { nanos, type NatsConnection, type Subscription as NatsSubscription } from '@nats-io/transport-node'
-import type { Intent, UserInfo } from '#events/Intent.ts'
 import { decodeToken } from '#events/Subject.ts'
-import type { NoticeReport, PodReport, Pulse } from '#events/node/messages.ts'
-import type { Clock } from '../../platform/Clock.ts'
+import type { LogEntry, Subscription } from '#events/Log.ts'
+import type { Clock, Timer } from '../../platform/Clock.ts'
 import type { Views } from '../../platform/View.ts'
+import { ACK_WAIT_MS, type Delivery, type WorkQueue } from '../../platform/WorkQueue.ts'
 import type { Decider } from '../Decider.ts'
-import { seconds } from '../request/events.ts'
-import { intentOfNotice, intentOfPodReport, intentsOfPulse } from './decide.ts'
+import { BadReport, noticeReportOf, podReportOf } from './check.ts'
+import { intentOfNotice, intentOfPodReport } from './decide.ts'
+import { backOff, isOurs, Later, submit, type Verdict } from './submit.ts'
 
-const CONSUMER = 'apiserver-reports'
-/** Unacknowledged reports at once, which bounds the queue here. */
-const OUTSTANDING = 1_000
-const RETRY_MS = 500
+const PODS = { group: '', resource: 'pods' }
+/** Reports decided at once, whose bodies are in memory; the rest wait as headers, as many as the queue hands out. */
+const PARALLEL = 64
+/** Bytes of a report; no status is so long. */
+const LARGEST = 1024 * 1024
+/** Tries at once when others write the same object, before it rests. */
+const RACES = 8
+/** Tries of what fails by a mistake of ours: it would fail for ever, and must not be in the way for ever. */
+const MISTAKES = 5
+const REMEMBERED = 10_000
+const WORKING_MS = ACK_WAIT_MS / 3
+/** That reports wait is told once in so long. */
+const TOLD_MS = 10_000
 
 export interface ReportIngestOptions {
   readonly views: Views
   readonly decider: Decider
-  readonly connection: NatsConnection
+  readonly reports: WorkQueue
   readonly clock: Clock
   readonly onError: (error: unknown) => void
 }
 
+interface Held {
+  delivery: Delivery
+  /** It was put to the decider, and may have been decided though nobody heard. */
+  tried: boolean
+}
+
+/** The reports of one pod, or the notices of one. */
+interface Line {
+  readonly subject: string
+  /** By sequence: delivered and not done with. */
+  readonly held: Map<number, Held>
+  busy: boolean
+  /** Waits for its turn, or for its time. */
+  waiting: boolean
+  rest: Timer | undefined
+  failures: number
+}
+
 export class ReportIngest {
   readonly #options: ReportIngestOptions
-  /** Per subject: the newest report waiting, while one is being decided. */
-  readonly #waiting = new Map<string, JsMsg[]>()
-  readonly #busy = new Set<string>()
-  #messages: ConsumerMessages | undefined
-  #pulses: NatsSubscription | undefined
+  readonly #lines = new Map<string, Line>()
+  /** By subject: up to where reports are decided that are not delivered yet. */
+  readonly #decided = new Map<string, number>()
+  /** Whose turn is next. */
+  #ready: Line[] = []
+  #busy = 0
+  #subscription: Subscription | undefined
+  #working: Timer | undefined
+  #told = Number.NEGATIVE_INFINITY
   #stopped = false
+  #idle: (() => void)[] = []
 
   constructor(options: ReportIngestOptions) {
     this.#options = options
   }
-  async start(): Promise<void> {
-    const { connection } = this.#options
-    const jsm = await jetstreamManager(connection, { checkAPI: false })
-    await jsm.consumers.add('REPORTS', { durable_name: CONSUMER, ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.All, max_ack_pending: OUTSTANDING, ack_wait: nanos(30_000) })
-    void this.#consume()
-    // Pulses are stored for late readers (one per node); here only the live ones count, so a plain subscription will do.
-    this.#pulses = connection.subscribe('pulse.node.*', {
-      callback: (error, message) => {
-        if (error !== null) return this.#options.onError(error)
-        this.#pulse(message.subject, message.string()).catch(this.#options.onError)
-      }
-    })
+  start(): void {
+    const { reports, onError } = this.#options
+    this.#subscription = reports.consume((delivery) => this.#take(delivery), onError)
   }
+  /** What is being decided is finished; the rest is given back, for others or for later. */
   async stop(): Promise<void> {
     this.#stopped = true
-    this.#pulses?.unsubscribe()
-    await this.#messages?.close()
+    this.#subscription?.close()
+    this.#working?.cancel()
+    for (const { held, busy, rest } of this.#lines.values()) {
+      rest?.cancel()
+      if (!busy) for (const { delivery } of held.values()) delivery.giveBack()
+    }
+    this.#ready = []
+    if (this.#busy > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
   }
-  async #consume(): Promise<void> {
-    while (!this.#stopped) {
-      try {
-        const consumer = await jetstream(this.#options.connection).consumers.get('REPORTS', CONSUMER)
-        this.#messages = await consumer.consume({ max_messages: 500 })
-        for await (const message of this.#messages) this.#take(message)
-      } catch (error) {
-        if (!this.#stopped) this.#options.onError(error)
-      }
-      if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+  #take(delivery: Delivery): void {
+    if (this.#stopped) return delivery.giveBack()
+    const { subject, sequence } = delivery
+    if (sequence <= (this.#decided.get(subject) ?? 0)) {
+      if (sequence === this.#decided.get(subject)) this.#decided.delete(subject)
+      return delivery.done()
+    }
+    let line = this.#lines.get(subject)
+    if (line === undefined) this.#lines.set(subject, (line = { subject, held: new Map(), busy: false, waiting: false, rest: undefined, failures: 0 }))
+    line.held.set(sequence, { delivery, tried: delivery.again || line.held.get(sequence)?.tried === true })
+    this.#keepWorking()
+    if (!line.waiting) this.#queue(line)
+  }
+  #queue(line: Line): void {
+    if (line.busy) return
+    line.waiting = true
+    this.#ready.push(line)
+    this.#pump()
+  }
+  #pump(): void {
+    while (this.#busy < PARALLEL && this.#ready.length > 0) {
+      const line = this.#ready.shift() as Line
+      line.waiting = false
+      line.busy = true
+      this.#busy += 1
+      void this.#decide(line).then((wait) => {
+        line.busy = false
+        this.#busy -= 1
+        this.#after(line, wait)
+        this.#pump()
+        if (this.#busy > 0 || !this.#stopped) return
+        for (const resolve of this.#idle.splice(0)) resolve()
+      })
     }
   }
-  #take(message: JsMsg): void {
-    const { subject } = message
-    const waiting = this.#waiting.get(subject)
-    if (waiting !== undefined) waiting.push(message)
-    else this.#waiting.set(subject, [message])
-    this.#next(subject)
+  #after(line: Line, wait: number): void {
+    if (this.#stopped) {
+      for (const { delivery } of line.held.values()) delivery.giveBack()
+      return
+    }
+    if (line.held.size === 0) this.#lines.delete(line.subject)
+    else if (wait === 0) this.#queue(line)
+    else {
+      line.waiting = true
+      line.rest = this.#options.clock.after(wait, () => {
+        line.rest = undefined
+        this.#queue(line)
+      })
+    }
   }
-  #next(subject: string): void {
-    if (this.#busy.has(subject)) return
-    const messages = this.#waiting.get(subject)
-    if (messages === undefined) return
-    this.#waiting.delete(subject)
-    this.#busy.add(subject)
-    void this.#decide(subject, messages).finally(() => {
-      this.#busy.delete(subject)
-      this.#next(subject)
+  /** Milliseconds until the line is to be looked at again; never rejects. */
+  async #decide(line: Line): Promise<number> {
+    const { clock, onError } = this.#options
+    const { subject, held } = line
+    const [, node = '', what, namespace = '', name = ''] = subject.split('.').map(decodeToken)
+    // Notices are decided one by one; of a pod's reports the newest stands for all before it.
+    const [first, last] = [Math.min(...held.keys()), Math.max(...held.keys())]
+    const end = (upTo: number): number => {
+      if (what === 'pod') this.#done(line, (sequence) => sequence <= upTo)
+      else this.#done(line, (sequence) => sequence === first)
+      line.failures = 0
+      return 0
+    }
+    try {
+      if (what === 'pod') {
+        const upTo = await this.#pod(subject, node, namespace, name, last)
+        this.#remember(subject, upTo, last)
+        return end(upTo)
+      }
+      const one = held.get(first) as Held
+      const again = one.tried
+      one.tried = true
+      if (what === 'event' && this.#fits(subject, one.delivery.size)) await this.#notice(node, first, again)
+      return end(first)
+    } catch (error) {
+      line.failures += 1
+      if (error instanceof BadReport || (isOurs(error) && line.failures >= MISTAKES)) {
+        onError(error)
+        return end(last)
+      }
+      this.#tell(error)
+      return backOff(line.failures, clock, error instanceof Later ? error.afterMs : 0)
+    }
+  }
+  #fits(subject: string, size: number): boolean {
+    if (size <= LARGEST) return true
+    this.#options.onError(new Error(`${subject}: a report of ${size} bytes is not read; none has more than ${LARGEST}`))
+    return false
+  }
+  /** The sequence up to which everything is done with. */
+  async #pod(subject: string, node: string, namespace: string, name: string, delivered: number): Promise<number> {
+    const { views, reports } = this.#options
+    let current = false
+    for (let tries = 0; tries < RACES; tries++) {
+      // First the pod, then the question which report is the newest: see above.
+      const pod = views.get({ ...PODS, namespace, name })
+      const newest = await reports.newest(subject)
+      // All of them left the stream meanwhile.
+      if (newest === undefined) return delivered
+      if (!this.#fits(subject, newest.text.length)) return newest.sequence
+      const draft = intentOfPodReport(views, node, namespace, name, parsed(newest, podReportOf))
+      if (draft === undefined) {
+        if (current) return newest.sequence
+        // It may only not be here yet: what another API server wrote, the agent may have heard of first.
+        await this.#catchUp()
+        current = true
+        continue
+      }
+      if (pod === undefined) continue
+      const { object } = draft
+      const tied = object === undefined ? draft : { ...draft, object: { ...object, metadata: { ...object.metadata, resourceVersion: String(pod.sequence) } } }
+      const verdict = await submit(this.#options, node, tied)
+      if (verdict.what === 'outrun' && verdict.status.reason === 'Conflict') continue
+      this.#refused(node, verdict)
+      return newest.sequence
+    }
+    throw new Later(`pod ${namespace}/${name} is written by others all the time`)
+  }
+  async #catchUp(): Promise<void> {
+    const view = this.#options.views.of(PODS)
+    await view.waitFor(await view.log.lastSequence())
+  }
+  async #notice(node: string, sequence: number, again: boolean): Promise<void> {
+    const { views, reports } = this.#options
+    const entry = await reports.read(sequence)
+    if (entry === undefined) return
+    const notice = parsed(entry, noticeReportOf)
+    // By the agent's own name for it, should it have reached the stream twice.
+    const id = `notice-${notice.id ?? `${Math.floor(entry.time)}-${sequence}`}`
+    for (let tries = 0; tries < RACES; tries++) {
+      // The decider knows answers by their ids: what is drafted anew is asked under another, which still begins with the first.
+      const named = { id: tries === 0 ? id : `${id}.${tries}`, again: again || notice.again === true }
+      const verdict = await submit(this.#options, node, intentOfNotice(views, node, notice), named)
+      // Made, counted up or expired by others since it was drafted.
+      if (verdict.what === 'outrun' && verdict.status.details?.kind === 'events') continue
+      return this.#refused(node, verdict)
+    }
+    throw new Later(`the notice ${id} is written by others all the time`)
+  }
+  /** An object that is gone needs no report any more; everything else that is refused is told. */
+  #refused(node: string, verdict: Verdict): void {
+    if (verdict.what === 'refused') this.#options.onError(new Error(`a report of node ${node} was refused: ${verdict.status.message}`))
+  }
+  #done({ held }: Line, covered: (sequence: number) => boolean): void {
+    for (const [sequence, { delivery }] of held) {
+      if (!covered(sequence)) continue
+      held.delete(sequence)
+      delivery.done()
+    }
+  }
+  /** What is not delivered yet and decided already needs no look when it comes. */
+  #remember(subject: string, upTo: number, delivered: number): void {
+    if (upTo <= delivered) return
+    this.#decided.delete(subject)
+    this.#decided.set(subject, upTo)
+    if (this.#decided.size > REMEMBERED) this.#decided.delete(this.#decided.keys().next().value as string)
+  }
+  #tell(error: unknown): void {
+    const { clock, onError } = this.#options
+    if (clock.now() - this.#told < TOLD_MS) return
+    this.#told = clock.now()
+    const held = [...this.#lines.values()].reduce((sum, line) => sum + line.held.size, 0)
+    const why = error instanceof Error ? error.message : String(error)
+    onError(new Error(`${held === 1 ? 'a report waits' : `${held} reports wait`} to be decided: ${why}`, { cause: error }))
+  }
+  /** Nobody else is to be given what waits here. */
+  #keepWorking(): void {
+    this.#working ??= this.#options.clock.after(WORKING_MS, () => {
+      this.#working = undefined
+      if (this.#lines.size === 0 || this.#stopped) return
+      for (const { held } of this.#lines.values()) for (const { delivery } of held.values()) delivery.working()
+      this.#keepWorking()
     })
   }
-  async #decide(subject: string, messages: readonly JsMsg[]): Promise<void> {
-    try {
-      const [, node = '', what, namespace = '', name = ''] = subject.split('.').map(decodeToken)
-      if (what === 'pod') await this.#pod(node, namespace, name, (messages.at(-1) as JsMsg).json<PodReport>())
-      else if (what === 'event') for (const message of messages) await this.#submit(node, intentOfNotice(this.#options.views, node, message.json<NoticeReport>()))
-    } catch (error) {
-      this.#options.onError(error)
-    }
-    // Refused or broken reports are done with as well: the agent reports anew when something changes.
-    for (const message of messages) message.ack()
+}
+
+const parsed = <Report>({ text, subject, sequence }: LogEntry, check: (body: unknown) => Report): Report => {
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    throw new BadReport(`${subject} ${sequence}: the report is not JSON`)
   }
-  async #pod(node: string, namespace: string, name: string, report: PodReport): Promise<void> {
-    const draft = intentOfPodReport(this.#options.views, node, namespace, name, report)
-    if (draft !== undefined) await this.#submit(node, draft)
-  }
-  async #pulse(subject: string, text: string): Promise<void> {
-    const { views, clock } = this.#options
-    const node = decodeToken(subject.slice('pulse.node.'.length))
-    const pulse = JSON.parse(text) as Pulse
-    if (pulse.node !== node) return
-    for (const draft of intentsOfPulse(views, pulse, seconds(clock.now()))) await this.#submit(node, draft)
-  }
-  async #submit(node: string, draft: Omit<Intent, 'id' | 'source'>): Promise<void> {
-    const { decider, clock } = this.#options
-    const user: UserInfo = { username: `system:node:${node}`, groups: ['system:nodes', 'system:authenticated'] }
-    const result = await decider.submit({ ...draft, id: clock.uuid(), source: `kubelet/${node}` }, user)
-    if (result.ok) return
-    const { reason, message } = result.status
-    // The object moved on or went away; the next report is about what is there then.
-    if (reason !== 'NotFound' && reason !== 'Conflict' && reason !== 'AlreadyExists') this.#options.onError(new Error(`a report of node ${node} was refused: ${message}`))
+  try {
+    return check(body)
+  } catch (error) {
+    throw error instanceof BadReport ? new BadReport(`${subject} ${sequence}: ${error.message}`) : error
   }
 }

@@ -2,18 +2,18 @@
  * What the API server tells agents and makes of what they tell it: pods to bindings, reports and pulses to intents.
  * Plain functions of the state and the message.
  */
-import type { Binding, NoticeReport, PodReport, Pulse } from '#events/node/messages.ts'
+import type { Binding, Fate, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import type { Cause, Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import { causeOf } from '../door/check.ts'
 
-type Draft = Omit<Intent, 'id' | 'source'>
+export type Draft = Omit<Intent, 'id' | 'source'>
 
 const PODS = { group: '', resource: 'pods' }
 const NODES = { group: '', resource: 'nodes' }
-const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
+export const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
 export const LEASE_NAMESPACE = 'kube-node-lease'
 const LEASE_SECONDS = 40
 
@@ -137,6 +137,32 @@ export const serviceEnv = (view: ObjectsView, namespace: string, links: boolean)
   return env
 }
 
+/** What the log tells of a pod's name. */
+export interface NameHistory {
+  /** The pod that has the name now. */
+  readonly present: KubeObject | undefined
+  /** Uids of pods that had it before and were deleted, as far as they were looked for. */
+  readonly deleted: ReadonlySet<string>
+  /** When the last pod of that name was made, milliseconds; 0 when there never was one. */
+  readonly made: number
+  /** The log was looked through to the name's first event. */
+  readonly whole: boolean
+  /** A person has accepted that events are lost. */
+  readonly lossAccepted: boolean
+}
+
+/** What has become of a pod that runs on a node without a binding. */
+export const fateOf = ({ uid, since }: Stray, node: string, { present, deleted, made, whole, lossAccepted }: NameHistory): Fate => {
+  if (present?.metadata.uid === uid) {
+    const bound = (present['spec']?.nodeName ?? '') as string
+    return bound === '' || bound === node ? 'alive' : 'gone'
+  }
+  if (deleted.has(uid)) return 'gone'
+  // Its own events were compacted away; but two pods never have one name at a time.
+  if (!whole && made > since) return 'gone'
+  return lossAccepted ? 'lost' : 'unknown'
+}
+
 /** The cause an agent names goes into headers; what can't be one is left out, so that the report itself still counts. */
 const because = (said: unknown): { cause?: Cause } => {
   const cause = causeOf(said)
@@ -210,9 +236,13 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
   return drafts
 }
 
-/** A notice as a core/v1 Event: made once, then counted. */
+/** A notice as a core/v1 Event: made once, then counted, on the count that was seen: who counts at the same time drafts again. */
 export const intentOfNotice = (view: ObjectsView, node: string, { involvedObject, type, reason, message, time, cause }: NoticeReport): Draft => {
   const { kind, apiVersion, name, namespace, uid, fieldPath } = involvedObject
   const about = { kind, apiVersion, metadata: { name, namespace, uid }, ...(fieldPath === undefined ? {} : { fieldPath }) }
-  return { ...noticeDraft(view, { about, type, reason, message, component: 'kubelet', host: node, time: `${time.slice(0, 19)}Z` }), ...because(cause) }
+  const draft = noticeDraft(view, { about, type, reason, message, component: 'kubelet', host: node, time: `${time.slice(0, 19)}Z` })
+  const seen = view.get({ ...draft.ref, namespace: draft.namespace, name: draft.name })
+  const { patch } = draft
+  const counted = patch === undefined || seen === undefined ? draft : { ...draft, patch: { ...patch, body: { ...(patch.body as object), metadata: { resourceVersion: String(seen.sequence) } } } }
+  return { ...counted, ...because(cause) }
 }

@@ -7,6 +7,7 @@ import type { UserInfo } from '#events/Intent.ts'
 import { forbidden, unauthorized } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
+import type { RequestAudit } from '../audit/RequestAudit.ts'
 import type { SigningKeys } from '../nodes/SigningKeys.ts'
 import { ISSUER } from '../nodes/Tokens.ts'
 
@@ -27,12 +28,12 @@ export class Authenticator {
     this.#view = view
   }
   /** Throws 401 for who is unknown, 403 for who may not impersonate. Synchronous for certificates, the common case. */
-  authenticate(request: IncomingMessage): UserInfo | Promise<UserInfo> {
+  authenticate(request: IncomingMessage, audit: Pick<RequestAudit, 'asks'>): UserInfo | Promise<UserInfo> {
     const token = bearerOf(request.headers.authorization)
-    if (token !== undefined) return this.#byToken(token).then((user) => this.#impersonated(user, request))
+    if (token !== undefined) return this.#byToken(token).then((user) => this.#impersonated(user, request, audit))
     const user = this.#byCertificate(connectionOf(request))
     if (user === undefined) throw unauthorized()
-    return this.#impersonated(user, request)
+    return this.#impersonated(user, request, audit)
   }
   #byCertificate(socket: TLSSocket): UserInfo | undefined {
     const known = this.#certificates.get(socket)
@@ -78,7 +79,8 @@ export class Authenticator {
     }
     return undefined
   }
-  #impersonated(user: UserInfo, request: IncomingMessage): UserInfo {
+  #impersonated(user: UserInfo, request: IncomingMessage, audit: Pick<RequestAudit, 'asks'>): UserInfo {
+    audit.asks(user)
     const as = one(request.headers['impersonate-user']) || undefined
     const groups = valuesOf(request, 'impersonate-group')
     if (as === undefined) {
@@ -88,7 +90,9 @@ export class Authenticator {
     this.#mayImpersonate(user, as.startsWith('system:serviceaccount:') ? 'serviceaccounts' : 'users', as)
     for (const group of groups) this.#mayImpersonate(user, 'groups', group)
     const own = as.startsWith('system:serviceaccount:') && groups.length === 0 ? ['system:serviceaccounts', `system:serviceaccounts:${as.split(':')[2] ?? ''}`] : []
-    return { username: as, groups: [...new Set([...groups, ...own, AUTHENTICATED])] }
+    const acting = { username: as, groups: [...new Set([...groups, ...own, AUTHENTICATED])] }
+    audit.asks(user, acting)
+    return acting
   }
   #mayImpersonate(user: UserInfo, resource: string, who: string): void {
     const [, , namespace = '', name = ''] = resource === 'serviceaccounts' ? who.split(':') : ['', '', '', who]

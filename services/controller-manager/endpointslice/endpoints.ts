@@ -2,7 +2,7 @@
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf } from '#events/meta/Conditions.ts'
 import { matches, selectorOfMap } from '#events/meta/LabelSelector.ts'
-import type { Change, ObjectsView } from '#projections/Objects.ts'
+import { selectorValue, type Change, type ObjectsView } from '#projections/Objects.ts'
 import { isReady, isTerminating } from '../pods.ts'
 
 const PODS = { group: '', resource: 'pods' }
@@ -43,18 +43,16 @@ export interface ServiceSpec {
   readonly publishNotReadyAddresses?: boolean
 }
 
-/** The services that select a pod. */
-export const servicesOf = (view: ObjectsView, pods: readonly (KubeObject | undefined)[], namespace: string): string[] =>
-  view
-    .collection(SERVICES)
-    .list(namespace)
-    .filter(({ object }) => {
-      const { selector } = object['spec'] as ServiceSpec
-      if (selector === undefined || Object.keys(selector).length === 0) return false
-      const wanted = selectorOfMap(selector)
-      return pods.some((pod) => pod !== undefined && matches(wanted, pod.metadata.labels))
-    })
-    .map(({ id }) => id)
+/** The services that select one of the pods, by id; found by the pods' labels. */
+export const servicesOf = (view: ObjectsView, pods: readonly (KubeObject | undefined)[], namespace: string): string[] => {
+  const found = new Set<string>()
+  const services = view.collection(SERVICES)
+  for (const pod of pods)
+    for (const [key, value] of Object.entries(pod?.metadata.labels ?? {}))
+      for (const { id, object } of services.indexed('selector', selectorValue(namespace, key, value)))
+        if (!found.has(id) && matches(selectorOfMap((object['spec'] as ServiceSpec).selector ?? {}), pod?.metadata.labels)) found.add(id)
+  return [...found]
+}
 
 /** The services whose endpoints look different after a node was lost, found again, or moved to another zone. */
 export const servicesOnNode = (view: ObjectsView, { entry, previous }: Change): string[] => {

@@ -1,6 +1,6 @@
 /** The pod garbage collector: looks when a node goes, or a pod without one is deleted, or finishes. */
 import type { ControllerDefinition } from '../../platform/Controller.ts'
-import { decide, NAME, NODES, PODS } from './decide.ts'
+import { decide, FINISHED_MAX, NAME, NODES, PODS } from './decide.ts'
 
 const ALL = 'all'
 
@@ -17,7 +17,8 @@ export const podGc = (): ControllerDefinition => {
           if (type === 'DELETED') return []
           const { object } = entry
           const node = (object['spec']?.nodeName as string | undefined) ?? ''
-          const done = object['status']?.phase === 'Succeeded' || object['status']?.phase === 'Failed'
+          // As long as there are few pods, few have finished.
+        const done = view.collection(PODS).size > FINISHED_MAX && (object['status']?.phase === 'Succeeded' || object['status']?.phase === 'Failed')
           const lost = node !== '' && view.get({ ...NODES, namespace: '', name: node }) === undefined
           return lost || (node === '' && object.metadata.deletionTimestamp !== undefined) || (done && previous?.object['status']?.phase !== object['status']?.phase) ? [ALL] : []
         }

@@ -9,7 +9,7 @@ export const NAME = 'pod-garbage-collector'
 export const PODS = { group: '', resource: 'pods' }
 export const NODES = { group: '', resource: 'nodes' }
 /** As upstream's --terminated-pod-gc-threshold. */
-const FINISHED_MAX = 12_500
+export const FINISHED_MAX = 12_500
 /** How long a node may be gone before its pods are given up. */
 const NODE_GONE_MS = 40_000
 const AGAIN_MS = 20_000

@@ -1,5 +1,7 @@
 /** The packet filter in memory: understands the texts reckon writes, refuses what the real tools would refuse. */
+import type { Subscription } from '#events/Log.ts'
 import { IptablesFailed, type Iptables, type Table } from '../Iptables.ts'
+import { targetOf } from './text.ts'
 
 const BUILT_IN: Readonly<Record<Table, readonly string[]>> = {
   nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
@@ -13,12 +15,12 @@ const freshTables = (): Record<Table, Chains> => ({
   filter: new Map(BUILT_IN.filter.map((name) => [name, []]))
 })
 
-const targetOf = (rule: string): string | undefined => /(?:^| )-j (\S+)/.exec(rule)?.[1]
 /** Targets that are no chains. */
 const VERDICTS = new Set(['ACCEPT', 'DROP', 'RETURN', 'REJECT', 'MARK', 'MASQUERADE', 'DNAT', 'SNAT'])
 
 export class MemoryIptables implements Iptables {
   #tables = freshTables()
+  readonly #watchers = new Set<{ readonly prefix: string; readonly onTouched: () => void }>()
   /** Every text that was applied, in order. */
   readonly texts: string[] = []
   /** When set, the next restore fails with this message, applying nothing. */
@@ -87,10 +89,38 @@ export class MemoryIptables implements Iptables {
       ''
     ].join('\n')
   }
-  async has(table: Table, chain: string, rule: string): Promise<boolean> {
-    return this.#tables[table].get(chain)?.includes(rule) ?? false
+  watch(prefix: string, onTouched: () => void): Subscription {
+    const watcher = { prefix, onTouched }
+    this.#watchers.add(watcher)
+    return { close: () => void this.#watchers.delete(watcher) }
   }
-  /** As if somebody flushed everything behind our back. */
+  /** As `iptables -t <table> <command>` of somebody else: `-F`, `-F chain`, `-X` (chains that are empty and unused) or `-D chain rule`. */
+  meddle(table: Table, command: string): void {
+    const chains = this.#tables[table]
+    const [, what, name, rule] = /^-([FXD])(?: (\S+))?(?: (.*))?$/.exec(command) ?? []
+    const touched = new Set<string>()
+    const drop = (chain: string, gone: readonly string[]): void => {
+      for (const one of gone) for (const part of [chain, targetOf(one)]) if (part !== undefined) touched.add(part)
+    }
+    if (what === 'F')
+      for (const [chain, rules] of chains) {
+        if (name !== undefined && name !== chain) continue
+        drop(chain, rules)
+        chains.set(chain, [])
+      }
+    else if (what === 'X')
+      for (const [chain, rules] of [...chains]) {
+        if (BUILT_IN[table].includes(chain) || rules.length > 0 || [...chains.values()].some((others) => others.some((other) => targetOf(other) === chain))) continue
+        chains.delete(chain)
+        touched.add(chain)
+      }
+    else {
+      const rules = chains.get(name as string) as string[]
+      drop(name as string, rules.splice(rules.indexOf(rule as string), 1))
+    }
+    for (const { prefix, onTouched } of this.#watchers) if ([...touched].some((part) => part.startsWith(prefix))) onTouched()
+  }
+  /** As if somebody flushed everything behind our back, and nobody was told. */
   flush(): void {
     this.#tables = freshTables()
   }

@@ -14,6 +14,25 @@ export const parseSave = (text: string): Map<string, string[]> => {
   return chains
 }
 
+/** The same of a text with several tables; chains by `<table> <name>`. */
+export const parseTables = (text: string): Map<string, string[]> => {
+  const chains = new Map<string, string[]>()
+  for (const section of text.split(/^\*/m).slice(1)) {
+    const table = section.slice(0, section.indexOf('\n'))
+    for (const [name, rules] of parseSave(section)) chains.set(`${table} ${name}`, rules)
+  }
+  return chains
+}
+
+/** The chain or verdict a rule ends in. */
+export const targetOf = (rule: string): string | undefined => /(?:^| )-j (\S+)/.exec(rule)?.[1]
+
+/** Whether one of the rules goes where the jump goes; the words around it are the kernel's to choose. */
+export const jumpIsThere = (rules: readonly string[], jump: string): boolean => {
+  const target = targetOf(jump)
+  return rules.some((rule) => targetOf(rule) === target)
+}
+
 /** Removes every chain whose name begins with `prefix`, and every rule elsewhere that jumps to one; '' when there is none. */
 export const removalText = (table: Table, saved: string, prefix: string): string => {
   const chains = parseSave(saved)

@@ -49,6 +49,13 @@ export class Integrity {
   constructor(options: IntegrityOptions) {
     this.#options = options
   }
+  /** Whether the stream has a chain, every entry of which comes by here. */
+  get whole(): boolean {
+    return this.#options.whole
+  }
+  get ledger(): Ledger {
+    return this.#options.ledger
+  }
   /**
    * Compares the stream's own account of itself with the ledger's. Throws LogDamaged. Returns where reading has to begin.
    */

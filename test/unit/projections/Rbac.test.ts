@@ -89,6 +89,22 @@ roles('are listed for can-i --list', () => {
   assert.ok(rules.resourceRules.some((rule) => rule.resources?.includes('pods')))
   assert.ok(rules.nonResourceRules.some((rule) => rule.nonResourceURLs?.includes('/version')))
 })
+roles('are looked up by whom they are for: the bindings of others cost nothing, and each kind of subject is found once', () => {
+  const subject = (kind: string, name: string, namespace?: string) => ({ kind, name, ...(namespace === undefined ? {} : { namespace }) })
+  const view = given({ ...bind('view', 'mixed', 'default'), subjects: [subject('User', 'ann'), subject('Group', 'team'), subject('ServiceAccount', 'robot', 'default'), subject('User', 'ann')] }, bind('view', 'other', 'elsewhere'))
+  for (const resource of ['rolebindings', 'clusterrolebindings']) {
+    const collection = view.collection({ group: 'rbac.authorization.k8s.io', resource })
+    collection.list = collection.values = (): never => {
+      throw new Error('all bindings were looked at')
+    }
+  }
+  const may = (who: UserInfo, namespace = 'default'): boolean => authorize(view, who, ask('list', 'pods', { namespace })).allowed
+  for (const who of [user('ann'), user('x', 'team'), user('system:serviceaccount:default:robot')]) assert.ok(may(who), who.username)
+  for (const who of [user('bob'), user('team'), user('robot'), user('x', 'ann'), user('system:serviceaccount:other:robot')]) assert.not.ok(may(who), who.username)
+  assert.not.ok(may(user('ann'), 'elsewhere'))
+  assert.ok(may(user('other'), 'elsewhere'))
+  assert.is(rulesFor(view, user('ann', 'team'), 'default').resourceRules.length, rulesFor(view, user('ann'), 'default').resourceRules.length)
+})
 roles.run()
 
 const nodes = suite('a node')

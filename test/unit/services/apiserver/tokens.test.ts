@@ -26,7 +26,7 @@ tokens.before(async () => {
 })
 
 const who = async (authenticator: Authenticator, token: string): Promise<string | undefined> =>
-  Promise.resolve(authenticator.authenticate({ headers: { authorization: `Bearer ${token}` }, rawHeaders: [] } as unknown as IncomingMessage)).then(({ username }) => username, () => undefined)
+  Promise.resolve(authenticator.authenticate({ headers: { authorization: `Bearer ${token}` }, rawHeaders: [] } as unknown as IncomingMessage, { asks: () => {} })).then(({ username }) => username, () => undefined)
 
 tokens('go on being good when the key is replaced, until it is retired', async () => {
   const keys = new SigningKeys(material(first))

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { endpoint } from '#services/controller-manager/endpoint/controller.ts'
 import { endpointslice } from '#services/controller-manager/endpointslice/controller.ts'
+import { servicesOf } from '#services/controller-manager/endpointslice/endpoints.ts'
 import { Model, node, pod, running, shown } from '#test/support/model.ts'
 
 const KEY = 'default/web'
@@ -111,5 +112,19 @@ both('Endpoints hold a thousand addresses and say when there are more', () => {
   const { subsets: [subset], metadata } = model.get({ apiVersion: 'v1', kind: 'Endpoints', metadata: { name: 'web' } })
   assert.equal([subset.addresses.length, subset.notReadyAddresses], [1_000, undefined])
   assert.is(metadata.annotations?.['endpoints.kubernetes.io/over-capacity'], 'truncated')
+})
+both('a pod is asked which Services select it by its labels; all others cost nothing', () => {
+  const named = (name: string, selector: Record<string, string> | undefined, namespace = 'default'): KubeObject => ({ ...service({ selector }), metadata: { name, namespace, uid: `svc-${name}` } })
+  const model = new Model()
+  for (const one of [named('by-app', { app: 'web' }), named('by-both', { app: 'web', tier: 'front' }), named('other', { app: 'db' }), named('none', undefined), named('empty', {}), named('elsewhere', { app: 'web' }, 'team')]) model.put(one)
+  const services = model.view.collection({ group: '', resource: 'services' })
+  services.list = services.values = (): never => {
+    throw new Error('all Services were looked at')
+  }
+  const labelled = (labels: Record<string, string>): KubeObject => ({ ...pod('a'), metadata: { name: 'a', namespace: 'default', labels } })
+  assert.equal(servicesOf(model.view, [labelled({ app: 'web' })], 'default'), ['default/by-app'])
+  assert.equal(servicesOf(model.view, [labelled({ tier: 'front', app: 'web' })], 'default').sort(), ['default/by-app', 'default/by-both'])
+  assert.equal(servicesOf(model.view, [labelled({ app: 'db' }), undefined, labelled({ app: 'web' })], 'default').sort(), ['default/by-app', 'default/other'])
+  assert.equal(servicesOf(model.view, [labelled({})], 'default'), [])
 })
 both.run()

@@ -11,13 +11,14 @@ import { service, ServiceSource, slice } from '#test/support/services.ts'
 const loop = suite('KubeProxy')
 
 const setUp = () => {
-  const checks: (() => void)[] = []
+  /** What is to be done in a second or later is done when the test says so. */
+  const later: (() => void)[] = []
   const clock: Clock = {
     ...systemClock,
     after: (ms, task) => {
-      if (ms < 60_000) return systemClock.after(Math.min(ms, 5), task)
-      checks.push(task)
-      return { cancel: () => {} }
+      if (ms < 1_500) return systemClock.after(Math.min(ms, 5), task)
+      later.push(task)
+      return { cancel: () => void (later.includes(task) && later.splice(later.indexOf(task), 1)) }
     }
   }
   const iptables = new MemoryIptables()
@@ -32,7 +33,7 @@ const setUp = () => {
     config: CONFIG,
     onError: (error) => errors.push(error)
   })
-  return { iptables, source, proxy, forgotten, errors, checks }
+  return { iptables, source, proxy, forgotten, errors, later }
 }
 
 const web = service('web', '10.96.0.20', [{ port: 80 }])
@@ -86,16 +87,51 @@ loop('after a refused text everything is written again', async () => {
   await proxy.stop()
 })
 
-loop('rules flushed by others come back with the next check', async () => {
-  const { iptables, source, proxy, checks } = setUp()
+for (const [what, table, command] of [
+  ['all of a table', 'nat', '-F'],
+  ['one of our chains', 'nat', '-F RK-abcde-SERVICES'],
+  ['the chain with our jumps', 'filter', '-F FORWARD'],
+  ['one jump', 'nat', '-D OUTPUT -j RK-abcde-PROXY']
+] as const)
+  loop(`what others flush comes back: ${what}`, async () => {
+    const { iptables, source, proxy, errors } = setUp()
+    source.put(web, slices('10.244.0.2'))
+    await proxy.start()
+    const before = [await iptables.save('nat'), await iptables.save('filter')]
+    iptables.meddle(table, command)
+    assert.not.equal([await iptables.save('nat'), await iptables.save('filter')], before)
+    while (proxy.counts.whole < 2) await new Promise((resolve) => setImmediate(resolve))
+    await proxy.settled()
+    assert.equal([await iptables.save('nat'), await iptables.save('filter')], before)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.is(errors.length, 1)
+    assert.match(String(errors[0]), /somebody else changed them/)
+    await proxy.stop()
+  })
+
+loop('what was flushed and nobody told of comes back as well, after a while', async () => {
+  const { iptables, source, proxy, later } = setUp()
   source.put(web, slices('10.244.0.2'))
   await proxy.start()
   const before = await iptables.save('nat')
   iptables.flush()
-  checks.shift()!()
+  assert.is(later.length, 1)
+  later.shift()!()
   while (proxy.counts.whole < 2) await new Promise((resolve) => setImmediate(resolve))
   await proxy.settled()
   assert.is(await iptables.save('nat'), before)
+  await proxy.stop()
+})
+
+loop('after a flush flows of UDP that began meanwhile are forgotten', async () => {
+  const { iptables, source, proxy, forgotten } = setUp()
+  source.put(service('dns', '10.96.0.10', [{ port: 53, protocol: 'UDP' }]), slice('dns', [{ ip: '10.244.0.2' }], [{ port: 53, protocol: 'UDP' }]))
+  await proxy.start()
+  forgotten.length = 0
+  iptables.meddle('nat', '-F')
+  while (proxy.counts.whole < 2) await new Promise((resolve) => setImmediate(resolve))
+  await proxy.settled()
+  assert.equal(forgotten, [{ to: '10.96.0.10', port: 53 }])
   await proxy.stop()
 })
 

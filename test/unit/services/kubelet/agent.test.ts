@@ -6,6 +6,7 @@ import type { Binding } from '#events/node/messages.ts'
 import { Agent } from '#services/kubelet/Agent.ts'
 import { MemoryLink } from '#services/kubelet/MemoryLink.ts'
 import { SimulatedPodNetwork } from '#services/kubelet/PodNetwork.ts'
+import { memoryOrigin } from '#services/kubelet/strays/Allegiance.ts'
 import { noFiles } from '#services/kubelet/volumes/PodFiles.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import { SimulatedProber } from '#services/kubelet/probes/SimulatedProber.ts'
@@ -52,6 +53,7 @@ const lab = (options: Omit<SimulatedRuntimeOptions, 'clock'> = {}) => {
   const link = new MemoryLink()
   const network = new SimulatedPodNetwork()
   const errors: unknown[] = []
+  const origin = memoryOrigin()
   const make = (): Agent =>
     new Agent({
       node: 'n1',
@@ -64,6 +66,7 @@ const lab = (options: Omit<SimulatedRuntimeOptions, 'clock'> = {}) => {
       files: noFiles,
       prober: new SimulatedProber(runtime),
       machine: { cores: 2, memory: 2 ** 33, negativeScores: true, ephemeralStorage: 2 ** 36, machineID: '', bootID: '' },
+      origin,
       clock,
       onError: (error) => void errors.push(error)
     })

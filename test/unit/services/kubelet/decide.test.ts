@@ -18,13 +18,15 @@ interface Given {
   probes?: Record<string, ProbeState>
   ip?: string
   wanted?: boolean
+  lost?: boolean
   tornDown?: boolean
   previous?: PodView['previous']
 }
 
-const view = ({ spec, meta, observed = [], faults = {}, busy = {}, probes = {}, ip = '10.0.0.2', wanted = true, tornDown = false, previous }: Given): PodView => ({
+const view = ({ spec, meta, observed = [], faults = {}, busy = {}, probes = {}, ip = '10.0.0.2', wanted = true, lost = false, tornDown = false, previous }: Given): PodView => ({
   pod: { metadata: { name: 'web', namespace: 'default', uid: 'u', ...meta }, spec: { containers: [main], ...spec } } as Pod,
   wanted,
+  lost,
   observed,
   probes: new Map(Object.entries(probes)),
   faults: new Map(Object.entries(faults)),
@@ -111,6 +113,7 @@ const table: readonly [string, Given, readonly string[]][] = [
   ['but hurried', { meta: { deletionTimestamp: '2026-01-01T00:10:01Z', deletionGracePeriodSeconds: 1 }, observed: [seen(''), seen('main')], busy: { main: { what: 'stop', deadline: NOW + 20_000 } } }, ['stop main-0 1s: Stopping container main']],
   ['sidecars stop after the app', { meta: { deletionTimestamp: '2026-01-01T00:10:20Z', deletionGracePeriodSeconds: 20 }, spec: { initContainers: [init('a', { restartPolicy: 'Always' })] }, observed: [seen(''), seen('a'), seen('main')] }, ['stop main-0 20s: Stopping container main']],
   ['when all have ended the rest goes', { meta: { deletionTimestamp: '2026-01-01T00:10:20Z' }, observed: [seen(''), ended('main', 0)] }, ['teardown']],
+  ['a pod that is lost has its time to end', { wanted: false, lost: true, spec: { terminationGracePeriodSeconds: 45 }, observed: [seen(''), seen('main')] }, ['stop main-0 45s: Stopping container main']],
   ['a pod nobody wants is stopped', { wanted: false, observed: [seen(''), seen('main')] }, ['stop main-0 2s: Stopping container main']],
   ['a pod past its deadline is stopped', { spec: { activeDeadlineSeconds: 30 }, observed: [seen(''), seen('main')] }, ['stop main-0 30s: Stopping container main']]
 ]

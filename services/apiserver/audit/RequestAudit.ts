@@ -1,0 +1,83 @@
+/** What is noted of one HTTP request while it is served, and recorded when it has been, if it is to be recorded. */
+import type { IncomingMessage } from 'node:http'
+import type { UserInfo } from '#events/Intent.ts'
+import type { Status } from '#events/Refusal.ts'
+import type { Clock } from '../../platform/Clock.ts'
+import type { Target } from '../http/paths.ts'
+import type { Answered, Asked } from './record.ts'
+import { isAudited, isConnect } from './rules.ts'
+
+/** Where records go. */
+export interface Recorder {
+  record(asked: Asked, answered: Answered): void
+}
+
+const VERBS: Readonly<Record<string, string>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete', GET: 'get', HEAD: 'get' }
+
+/** Upstream's word for what is asked (k8s.io/apiserver, RequestInfo). */
+const verbOf = (method: string, { resource, query }: Target): string => {
+  if (resource === undefined) return method.toLowerCase()
+  const verb = VERBS[method] ?? method.toLowerCase()
+  // A GET that is upgraded does what a POST does.
+  if (isConnect({ object: resource })) return 'create'
+  if (resource.name !== '') return verb
+  if (verb === 'get') return ['true', '1'].includes(query.get('watch') ?? '') ? 'watch' : 'list'
+  return verb === 'delete' ? 'deletecollection' : verb
+}
+
+export class RequestAudit {
+  readonly #recorder: Recorder
+  readonly #clock: Clock
+  #asked: Asked
+  #refusal: Pick<Status, 'reason' | 'message'> = {}
+  #annotations: Readonly<Record<string, string>> = {}
+  #over = false
+
+  constructor(recorder: Recorder, clock: Clock, request: IncomingMessage, id: string) {
+    this.#recorder = recorder
+    this.#clock = clock
+    const address = request.socket?.remoteAddress
+    const agent = request.headers['user-agent']
+    this.#asked = {
+      id,
+      verb: (request.method ?? 'GET').toLowerCase(),
+      requestURI: request.url ?? '/',
+      ...(address === undefined ? {} : { sourceIPs: [address] }),
+      ...(agent === undefined ? {} : { userAgent: agent }),
+      received: clock.now()
+    }
+  }
+  /** What is asked for. */
+  targets(method: string, target: Target): void {
+    const { resource } = target
+    this.#asked = {
+      ...this.#asked,
+      verb: verbOf(method, target),
+      ...(resource === undefined ? {} : { object: { ...resource } })
+    }
+  }
+  /** Who asks; `as`: who they act as. */
+  asks(user: UserInfo, as?: UserInfo): void {
+    this.#asked = { ...this.#asked, user, ...(as === undefined ? {} : { impersonated: as }) }
+  }
+  refused({ reason, message }: Pick<Status, 'reason' | 'message'>): void {
+    this.#refusal = { ...(reason === undefined ? {} : { reason }), ...(message === undefined ? {} : { message }) }
+  }
+  annotate(annotations: Readonly<Record<string, string>> = {}): void {
+    this.#annotations = { ...this.#annotations, ...annotations }
+  }
+  /** The answer has begun and goes on for long: a watch, an exec. */
+  started(code: number): void {
+    this.#record('ResponseStarted', code)
+  }
+  /** The answer is over; said once, however often it is called. */
+  over(code: number): void {
+    if (this.#over) return
+    this.#over = true
+    this.#record('ResponseComplete', code)
+  }
+  #record(stage: Answered['stage'], code: number): void {
+    if (!isAudited(this.#asked, code, this.#annotations)) return
+    this.#recorder.record(this.#asked, { stage, status: { code, ...this.#refusal }, annotations: this.#annotations, at: this.#clock.now() })
+  }
+}

@@ -1,0 +1,30 @@
+/** Hears the agents' pulses. They are stored for late readers; here only the live ones count, each at one API server. */
+import type { NatsConnection } from '@nats-io/transport-node'
+import { decodeToken } from '#events/Subject.ts'
+import { BadReport, pulseOf } from '../nodes/check.ts'
+import type { Pulses } from '../nodes/Pulses.ts'
+
+const SUBJECT = 'pulse.node.'
+
+export const servePulses = (connection: NatsConnection, pulses: Pulses, onError: (error: unknown) => void): { close(): void } => {
+  const subscription = connection.subscribe(`${SUBJECT}*`, {
+    queue: 'apiserver',
+    callback: (error, message) => {
+      if (error !== null) return onError(error)
+      try {
+        const pulse = pulseOf(message.json())
+        // A node speaks for itself only.
+        if (pulse.node !== decodeToken(message.subject.slice(SUBJECT.length))) throw new BadReport(`${message.subject}: the pulse is another node's`)
+        pulses.take(pulse)
+      } catch (bad) {
+        onError(bad)
+      }
+    }
+  })
+  return {
+    close: () => {
+      subscription.unsubscribe()
+      pulses.stop()
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/** The work queue in memory: JetStream's twin for tests and the simulation. */
+import type { LogEntry, Subscription } from '#events/Log.ts'
+import type { Clock, Timer } from './Clock.ts'
+import { ACK_WAIT_MS, OUTSTANDING, type Delivery, type WorkQueue } from './WorkQueue.ts'
+
+interface Pending {
+  readonly entry: LogEntry
+  deliveries: number
+  /** Set while somebody has it. */
+  due: Timer | undefined
+}
+
+export interface MemoryWorkQueueOptions {
+  /** Milliseconds until a consumer sees an entry. */
+  readonly deliver?: () => number
+  readonly outstanding?: number
+  readonly ackWaitMs?: number
+}
+
+export class MemoryWorkQueue implements WorkQueue {
+  readonly #clock: Clock
+  readonly #options: MemoryWorkQueueOptions
+  readonly #entries: LogEntry[] = []
+  /** By sequence, ascending. */
+  readonly #pending = new Map<number, Pending>()
+  readonly #waiting: Pending[] = []
+  readonly #newest = new Map<string, LogEntry>()
+  #consumers: ((delivery: Delivery) => void)[] = []
+  #out = 0
+  #turn = 0
+  #away = false
+
+  constructor(clock: Clock, options: MemoryWorkQueueOptions = {}) {
+    this.#clock = clock
+    this.#options = options
+  }
+  append(subject: string, text: string): number {
+    const entry: LogEntry = { subject, sequence: this.#entries.length + 1, headers: {}, text, time: this.#clock.now() }
+    this.#entries.push(entry)
+    this.#newest.set(subject, entry)
+    const pending: Pending = { entry, deliveries: 0, due: undefined }
+    this.#pending.set(entry.sequence, pending)
+    this.#waiting.push(pending)
+    this.#pump()
+    return entry.sequence
+  }
+  /** While true it neither answers nor delivers, as a server that is away. */
+  set away(away: boolean) {
+    this.#away = away
+    this.#pump()
+  }
+  /** Sequences that are not done with. */
+  get left(): readonly number[] {
+    return [...this.#pending.keys()]
+  }
+  consume(onDelivery: (delivery: Delivery) => void): Subscription {
+    const consumer = (delivery: Delivery): void => onDelivery(delivery)
+    this.#consumers.push(consumer)
+    this.#pump()
+    return { close: () => void (this.#consumers = this.#consumers.filter((other) => other !== consumer)) }
+  }
+  async read(sequence: number): Promise<LogEntry | undefined> {
+    this.#answers()
+    return this.#entries[sequence - 1]
+  }
+  async newest(subject: string): Promise<LogEntry | undefined> {
+    this.#answers()
+    return this.#newest.get(subject)
+  }
+  #answers(): void {
+    if (this.#away) throw new Error('the queue does not answer')
+  }
+  #pump(): void {
+    while (!this.#away && this.#waiting.length > 0 && this.#consumers.length > 0 && this.#out < (this.#options.outstanding ?? OUTSTANDING)) {
+      const pending = this.#waiting.shift() as Pending
+      const consumer = this.#consumers[this.#turn++ % this.#consumers.length] as (delivery: Delivery) => void
+      this.#out += 1
+      pending.deliveries += 1
+      pending.due = this.#clock.after(this.#options.ackWaitMs ?? ACK_WAIT_MS, () => this.#return(pending))
+      const delivery = this.#delivery(pending)
+      const hand = (): void => {
+        // On its way to somebody who is gone: it comes again when its time is over.
+        if (this.#consumers.includes(consumer)) consumer(delivery)
+      }
+      const ms = this.#options.deliver?.() ?? 0
+      if (ms === 0) queueMicrotask(hand)
+      else this.#clock.after(ms, hand)
+    }
+  }
+  #delivery(pending: Pending): Delivery {
+    const { entry, deliveries } = pending
+    return {
+      subject: entry.subject,
+      sequence: entry.sequence,
+      size: Buffer.byteLength(entry.text),
+      again: deliveries > 1,
+      done: () => {
+        if (this.#away || !this.#pending.delete(entry.sequence)) return
+        this.#settle(pending)
+        this.#pump()
+      },
+      working: () => {
+        if (this.#away || pending.due === undefined) return
+        pending.due.cancel()
+        pending.due = this.#clock.after(this.#options.ackWaitMs ?? ACK_WAIT_MS, () => this.#return(pending))
+      },
+      giveBack: () => {
+        if (!this.#away && pending.due !== undefined) this.#return(pending)
+      }
+    }
+  }
+  #settle(pending: Pending): void {
+    if (pending.due === undefined) {
+      const at = this.#waiting.indexOf(pending)
+      if (at >= 0) this.#waiting.splice(at, 1)
+      return
+    }
+    pending.due.cancel()
+    pending.due = undefined
+    this.#out -= 1
+  }
+  #return(pending: Pending): void {
+    if (!this.#pending.has(pending.entry.sequence)) return
+    this.#settle(pending)
+    // What comes again comes before what is new.
+    this.#waiting.unshift(pending)
+    this.#pump()
+  }
+}
