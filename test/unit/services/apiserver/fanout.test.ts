@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { Writable } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Log } from '#events/Log.ts'
 import { kindNamed } from '#events/scheme.ts'
 import type { History } from '#projections/History.ts'
 import { Outlets } from '#services/apiserver/http/Outlet.ts'
@@ -11,6 +12,7 @@ import { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import { Backlog } from '#services/apiserver/verbs/Backlog.ts'
 import { Fanout } from '#services/apiserver/verbs/Fanout.ts'
 import { selectionOf } from '#services/apiserver/verbs/read.ts'
+import { View } from '#services/platform/View.ts'
 import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
 import { until } from '#test/support/http.ts'
 import { VirtualClock } from '../../../simulation/VirtualClock.ts'
@@ -49,11 +51,12 @@ class Answer extends Writable {
   }
 }
 
-const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays: 4 }, kind = KIND): Promise<{ api: TestApi; fanout: Fanout; turns: (() => void)[]; turn(): void; watch(from?: number, form?: Representation['form']): Promise<Answer>; create(name: string, size?: number): Promise<number> }> => {
+const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays: 4 }, kind = KIND): Promise<{ api: TestApi; view: View; fanout: Fanout; turns: (() => void)[]; turn(): void; watch(from?: number, form?: Representation['form']): Promise<Answer>; create(name: string, size?: number): Promise<number> }> => {
   const clock = new VirtualClock(1)
   const api = await startTestApi(clock)
   const turns: (() => void)[] = []
-  const view = api.views.of(kind)
+  const view = kind === KIND ? api.views.of(kind) : new View('NOTICES', api.logs.NOTICES, clock, { expires: true })
+  if (kind !== KIND) await view.start()
   const fanout = new Fanout({
     view,
     history: api.histories.get(view.stream) as History,
@@ -66,6 +69,7 @@ const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays
   })
   return {
     api,
+    view,
     fanout,
     turns,
     turn: () => turns.shift()?.(),
@@ -77,7 +81,9 @@ const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays
     create: async (name, size = 10) => {
       const annotations = { key: 'x'.repeat(size) }
       const more = kind === KIND ? {} : { involvedObject: { kind: 'Pod', namespace: 'default', name: 'p' }, reason: 'Told', type: 'Normal' }
-      return Number(accepted(await api.create({ apiVersion: 'v1', kind: kind.kind, metadata: { name, annotations }, ...more })).metadata.resourceVersion)
+      const sequence = Number(accepted(await api.create({ apiVersion: 'v1', kind: kind.kind, metadata: { name, annotations }, ...more })).metadata.resourceVersion)
+      await view.waitFor(sequence)
+      return sequence
     }
   }
 }
@@ -139,21 +145,21 @@ turns('a table\'s watcher who falls behind has its columns', async () => {
 
 const leaving = suite('what expires')
 /** Everything up to a sequence leaves the stream by itself. */
-const expire = async (api: TestApi, last: number): Promise<void> => {
-  const { NOTICES } = api.logs
-  const now = await NOTICES.state()
-  NOTICES.state = async () => ({ ...now, first: last + 1 })
-  await api.views.of(NOTICE).expire()
+const expire = async (view: View, last: number): Promise<void> => {
+  const log: Log = view.log
+  const now = await log.state()
+  log.state = async () => ({ ...now, first: last + 1 })
+  await view.expire()
 }
 const summary = ({ told }: Answer): string[] => told.map(({ type, object }) => `${type} ${object.metadata?.name ?? object.code}`)
 leaving('is told as it last was, and nobody\'s place goes back for it', async () => {
-  const { api, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
+  const { view, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
   const a = await create('a', 1_500)
   const answer = await watch()
   const b = await create('b')
   turn()
   answer.taking = false
-  await expire(api, a)
+  await expire(view, a)
   turn()
   for (const name of ['c', 'd', 'e']) {
     await create(name, 2_000)
@@ -163,7 +169,7 @@ leaving('is told as it last was, and nobody\'s place goes back for it', async ()
   await until('5 lines', () => answer.told.length >= 5)
   assert.equal(summary(answer), ['ADDED b', 'DELETED a', 'ADDED c', 'ADDED d', 'ADDED e'])
   assert.is(answer.told[1]?.object.metadata.annotations.key.length, 1_500)
-  await expire(api, b)
+  await expire(view, b)
   turn()
   const last = answer.text.trimEnd().split('\n').at(-1) as string
   assert.match(last, /^{"type":"DELETED".*"name":"b"/)
@@ -171,7 +177,7 @@ leaving('is told as it last was, and nobody\'s place goes back for it', async ()
   fanout.close()
 })
 leaving('meanwhile is told to who catches up, once', async () => {
-  const { api, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
+  const { view, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
   await create('a')
   const answer = await watch()
   answer.taking = false
@@ -179,7 +185,7 @@ leaving('meanwhile is told to who catches up, once', async () => {
     await create(name, 2_000)
     turn()
   }
-  await expire(api, api.views.of(NOTICE).objects.sequence)
+  await expire(view, view.objects.sequence)
   turn()
   answer.take()
   await until('9 lines', () => answer.told.length >= 9)
@@ -190,7 +196,7 @@ leaving('meanwhile is told to who catches up, once', async () => {
   fanout.close()
 })
 leaving('in such numbers that they are not kept makes the client list again', async () => {
-  const { api, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
+  const { view, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
   for (let n = 0; n < 4_200; n++) await create(`n-${n}`)
   const answer = await watch()
   answer.taking = false
@@ -198,7 +204,7 @@ leaving('in such numbers that they are not kept makes the client list again', as
     await create(name, 2_000)
     turn()
   }
-  await expire(api, api.views.of(NOTICE).objects.sequence)
+  await expire(view, view.objects.sequence)
   turn()
   answer.take()
   await until('the end', () => answer.writableFinished)
