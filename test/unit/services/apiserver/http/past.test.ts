@@ -69,6 +69,7 @@ past('ends where the namespace was another one, whatever a page\'s token says', 
   const going = json((await http.call('GET', TEAM)).body)
   assert.is((await http.call('PUT', `${TEAM}/finalize`, { body: JSON.stringify({ ...going, spec: { finalizers: [] } }) })).status, 200)
   await create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } })
+  await create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'new-tenant', namespace: 'team' } })
   const after = await sequence()
   const token = Buffer.from(JSON.stringify({ v: Number(same), k: '', t: 9e12 })).toString('base64url')
   for (const [path, code] of [[`/at/${after}${TEAM}/configmaps`, 200], [`/at/${same}${TEAM}/configmaps`, 403], [`/at/${after}${TEAM}/configmaps?continue=${token}`, 403]] as const)
