@@ -11,6 +11,7 @@ import { audited } from '#services/apiserver/audit/audited.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { gated } from '#services/apiserver/gated.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
+import { serveErase } from '#services/apiserver/door/erase.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
 import { serveGone } from '#services/apiserver/door/gone.ts'
@@ -120,6 +121,11 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     const { vault } = views.of({ group: '', resource: 'secrets' })
+    if (vault !== undefined)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => serveErase({ views, keys: vault.keys, connection: nats, recorder: trail, clock: systemClock, onError: warn })),
+        (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+      )
     if (vault !== undefined)
       yield* Effect.acquireRelease(
         Effect.sync(() => {

@@ -82,7 +82,7 @@ const apiserver = trusted(
     '$JS.ACK.REPORTS.>',
     ...STREAMS.flatMap(reads)
   ],
-  ['intent.>', 'follow.>', 'gone.>', 'pulse.node.*', 'stream.*.*.up']
+  ['intent.>', 'follow.>', 'gone.>', 'erase.*', 'pulse.node.*', 'stream.*.*.up']
 )
 
 /**
@@ -141,7 +141,7 @@ const controllerManager = (name: string): NatsUser => {
 
 /** The person's command line: reads every object, follows what it names. Acknowledgements move the cursors of `reckon follow`. */
 const admin = component('admin', {
-  asks: ['intent.admin', 'follow.admin', '$JS.ACK.EVENTS.>'],
+  asks: ['intent.admin', 'follow.admin', 'erase.admin', '$JS.ACK.EVENTS.>'],
   streamed: ['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'AUDIT'].flatMap((stream) => [`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, `$JS.API.DIRECT.GET.${stream}`, `$JS.API.DIRECT.GET.${stream}.>`])
 })
 

@@ -75,6 +75,12 @@ export const commands = (environment: Environment) => {
         (await import('./commands/backup.ts')).restore(environment, { folder: given.folder, encrypt: false, passphraseFile: or(given.passphraseFile), to: or(given.to), home: or(given.home) ?? environment.home, skip: given.skip, asCopy: given.asCopy }, given.output)
       )
   ).pipe(Command.withDescription('Bring a backup back into an empty home, whole or up to a moment'))
+  const erase = Command.make(
+    'erase',
+    { names: Argument.String('name').pipe(Argument.variadic(), Argument.withDescription('Secrets that were deleted')), namespace, output: data },
+    ({ names, namespace: where, output }) => doing(async () => (await import('./commands/secrets.ts')).erase(environment, names, where, output))
+  ).pipe(Command.withDescription('Make every version of a deleted Secret unreadable, in all of history'))
+  const secrets = Command.make('secrets').pipe(Command.withDescription('What history keeps of Secrets'), Command.withSubcommands([erase]))
   const down = Command.make('down', {}, () => doing(() => environment.down({ report }))).pipe(Command.withDescription('Stop the cluster; nothing is left but its history'))
   const status = Command.make('status', { output: data }, ({ output }) =>
     doing(async () => {
@@ -143,7 +149,7 @@ export const commands = (environment: Environment) => {
   )
   return Command.make('reckon').pipe(
     Command.withDescription('A Kubernetes-compatible orchestrator whose only truth is its history'),
-    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, log, backup, restore, { group: 'Single components', commands: components }])
+    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, log, secrets, backup, restore, { group: 'Single components', commands: components }])
   )
 }
 

@@ -74,6 +74,7 @@ export class View {
   /** Entries that wait for a key, in order; what comes meanwhile waits behind them. */
   #early: LogEntry[] = []
   #keyless: Timer | undefined
+  #erasures: Subscription | undefined
   #expiry: Timer | undefined
   #compaction: Timer | undefined
   onFailed: (error: Error) => void = () => {}
@@ -104,6 +105,8 @@ export class View {
     const first = state.floor > 0 ? 1 : state.first
     this.#first = state.first
     this.objects.beginLoad()
+    // What an erased object said must not go on being told from memory: it is read again, and found closed.
+    this.#erasures = this.vault?.keys.onDestroyed(() => this.#window?.reset(this.objects.sequence))
     return new Promise((resolve, reject) => {
       this.#subscription = this.log.follow({
         from: first,
@@ -134,6 +137,7 @@ export class View {
     this.#expiry?.cancel()
     this.#compaction?.cancel()
     this.#keyless?.cancel()
+    this.#erasures?.close()
     this.#subscription?.close()
     this.#fail(new Error('the view was closed'))
   }

@@ -133,6 +133,7 @@ for (const user of USERS) {
       `intent.${user}`,
       `follow.${user}`,
       `gone.${user}`,
+      `erase.${user}`,
       ...allowed
     ]
     const byReply = await stored(async () => {
@@ -195,16 +196,25 @@ for (const user of USERS) {
       assert.is((await answer(connection, `gone.${other}`, { pods: [] }, expected ? 2_000 : 100)) === 'heard', expected, `gone.${other}`)
     }
     gone.unsubscribe()
+    const erased: string[] = []
+    const erase = (await as('apiserver')).subscribe('erase.*', { callback: (_, message) => (erased.push(message.subject), void message.respond('heard')) })
+    await (await as('apiserver')).flush()
+    for (const other of USERS) {
+      const expected = other === user && user === 'admin'
+      assert.is((await answer(connection, `erase.${other}`, {}, expected ? 2_000 : 100)) === 'heard', expected, `erase.${other}`)
+    }
+    erase.unsubscribe()
+    assert.ok(erased.every((subject) => subject === 'erase.admin'), erased.join())
     assert.ok(asked.every((subject) => subject === `gone.${user}`), asked.join())
   })
 
   permissions(`${user} hears only what is its own`, async () => {
     const own: Readonly<Record<string, readonly string[]>> = {
-      apiserver: ['intent.>', 'follow.>', 'gone.>', 'pulse.node.*', 'stream.*.*.up'],
+      apiserver: ['intent.>', 'follow.>', 'gone.>', 'erase.*', 'pulse.node.*', 'stream.*.*.up'],
       'node-n1': ['node.n1.>', 'stream.n1.*.down'],
       'node-n2': ['node.n2.>', 'stream.n2.*.down']
     }
-    const subjects = ['>', '*', 'ev.>', 'notice.>', 'bind.>', 'audit.>', 'report.>', 'intent.>', 'follow.>', 'gone.>', 'pulse.node.*', 'stream.*.*.up', '_R_.>', '$SYS.>', '$JS.>', 'node.n1.>', 'node.n2.>', 'stream.n1.*.down', 'stream.n2.*.down', ...USERS.filter((other) => other !== user).map((other) => `_INBOX_${other}.>`)]
+    const subjects = ['>', '*', 'ev.>', 'notice.>', 'bind.>', 'audit.>', 'report.>', 'intent.>', 'follow.>', 'gone.>', 'erase.*', 'pulse.node.*', 'stream.*.*.up', '_R_.>', '$SYS.>', '$JS.>', 'node.n1.>', 'node.n2.>', 'stream.n1.*.down', 'stream.n2.*.down', ...USERS.filter((other) => other !== user).map((other) => `_INBOX_${other}.>`)]
     for (const subject of subjects) {
       const connection = await nats.as(user)
       const refused = new Promise<boolean>((resolve) => connection.subscribe(subject, { callback: (error) => resolve(error instanceof PermissionViolationError) }))

@@ -49,6 +49,7 @@ export class ObjectKeys {
   readonly #master: string
   readonly #known = new Map<string, Known>()
   readonly #listeners = new Set<() => void>()
+  readonly #gone = new Set<() => void>()
   #subscription: Subscription | undefined
 
   constructor(options: ObjectKeysOptions) {
@@ -82,13 +83,21 @@ export class ObjectKeys {
     this.#listeners.add(listener)
     return { close: () => void this.#listeners.delete(listener) }
   }
+  /** Called after an object's key was destroyed, here or by another API server. */
+  onDestroyed(listener: () => void): Subscription {
+    this.#gone.add(listener)
+    return { close: () => void this.#gone.delete(listener) }
+  }
   #take({ subject, sequence, text }: LogEntry): void {
     const uid = subject.slice('key.'.length)
     if ((this.#known.get(uid)?.sequence ?? 0) >= sequence) return
     this.#remember(uid, JSON.parse(text) as KeyRecord, sequence)
   }
   #remember(uid: string, record: KeyRecord, sequence: number): void {
-    this.#known.set(uid, { record, sequence, key: this.#unwrap(uid, record) })
+    const before = this.#known.get(uid)?.key
+    const key = this.#unwrap(uid, record)
+    this.#known.set(uid, { record, sequence, key })
+    if (before !== undefined && key === undefined) for (const listener of this.#gone) listener()
   }
   #unwrap(uid: string, { master, wrapped }: KeyRecord): Buffer | undefined {
     const by = this.#options.masters.get(master)
