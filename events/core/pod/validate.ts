@@ -1,6 +1,6 @@
 /** The faults of a pod's spec, for pods and pod templates, in the order upstream lists them. */
 import type { PodSpec } from 'kubernetes-types/core/v1'
-import { badValue, badValues, oneOf, required } from '../../meta/faults.ts'
+import { badValue, badValues, forbiddenField, oneOf, required } from '../../meta/faults.ts'
 import { ipAddress, labelName, qualifiedName, subdomainName } from '../../meta/names.ts'
 import type { FieldError } from '../../Refusal.ts'
 import { validateContainer, type ContainerScope } from './validateContainer.ts'
@@ -51,6 +51,9 @@ export const validatePodSpec = (spec: PodSpec, path: string): FieldError[] => {
   for (let index = 0; index < containers.length; index++) validateContainer(containers[index] as PodSpec['containers'][number], `${path}.containers[${index}]`, scope, hostPorts, false, errors)
   // An init container is gone before the others start, so it may use the same host port.
   spec.initContainers?.forEach((container, index) => validateContainer(container, `${path}.initContainers[${index}]`, scope, new Set(), true, errors))
+  // They come into a running pod by a subresource of their own; a pod that has them from the start is refused, as upstream.
+  if ((spec.ephemeralContainers ?? []).length > 0)
+    errors.push(forbiddenField(`${path}.ephemeralContainers`, path === 'spec' ? 'cannot be set on create' : 'ephemeral containers not allowed in pod template'))
   oneOf(spec.restartPolicy, `${path}.restartPolicy`, RESTART_POLICIES, errors)
   validateDns(spec, path, errors)
   validatePodSecurity(spec, `${path}.securityContext`, errors)

@@ -49,6 +49,12 @@ export const admitDecided = (kind: Kind, intent: Intent, decided: Decided, conte
   return { ...decided, warnings: [...decided.warnings, ...warnings], audit }
 }
 
+/** Who may not create such an object hears that, and not whether the name is taken: policies come before the store. */
+export const admitTaken = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
+  const { refusal, audit } = podSecurity({ kind, intent, object, old: undefined }, context)
+  if (refusal !== undefined) throw refusal.noting(audit)
+}
+
 /** Before anything of the object is taken over from the present one: what the client means to change. */
 export const admitChange = (kind: Kind, intent: Intent, object: KubeObject, old: KubeObject, context: DecideContext): void =>
   restrictNode(context.user, { operation: 'UPDATE', kind, subresource: intent.subresource ?? '', namespace: intent.namespace, name: intent.name, object, old }, context.view)

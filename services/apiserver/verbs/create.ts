@@ -5,7 +5,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta } from '#events/meta/ObjectMeta.ts'
 import { alreadyExists, badRequest, invalid } from '#events/Refusal.ts'
 import type { DecideContext, Decided } from '../decide.ts'
-import { admitCreate } from '../request/admit.ts'
+import { admitCreate, admitTaken } from '../request/admit.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { generatedName } from '../request/names.ts'
@@ -50,7 +50,10 @@ export const createObject = (kind: Kind, intent: Intent, object: KubeObject, con
   const faults = [...validateMeta(kind, object), ...(kind.validate?.(object) ?? [])]
   if (faults.length > 0) throw invalid(kind.group, kind.kind, object.metadata.name ?? '', faults)
   const key = { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: object.metadata.name as string }
-  if (context.view.get(key) !== undefined) throw alreadyExists(kind, key.name)
+  if (context.view.get(key) !== undefined) {
+    admitTaken(kind, intent, object, context)
+    throw alreadyExists(kind, key.name)
+  }
   if (!managed)
     trackUpdate({ type: typeOf(kind), before: undefined, after: object, manager: intent.options?.fieldManager ?? intent.source, apiVersion: apiVersionOf(kind), time: seconds(context.now) })
   return { events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings, reserves }

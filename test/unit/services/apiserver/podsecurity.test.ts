@@ -36,6 +36,19 @@ pods("what a namespace enforces is refused, with upstream's words", async () => 
   assert.equal(warnings(await api.create(good('b'))), [])
 })
 
+pods('a name that is taken is no way around: what may not be created is forbidden first', async () => {
+  const api = await given({ enforce: 'restricted' })
+  accepted(await api.create(good('b')))
+  assert.match(refused(await api.create(bare('b'))), /^403 Forbidden: pods "b" is forbidden: violates PodSecurity/)
+  assert.match(refused(await api.create(good('b'))), /^409 AlreadyExists/)
+})
+
+pods('ephemeral containers are no part of a new pod, nor of a template', async () => {
+  const api = await given({})
+  const more = { ephemeralContainers: [{ name: 'debug', image: 'busybox' }] }
+  assert.match(refused(await api.create(bare('a', more))), /^422 Invalid: .*spec\.ephemeralContainers: Forbidden: cannot be set on create$/)
+})
+
 pods('a generated name is named', async () => {
   const api = await given({ enforce: 'baseline', 'enforce-version': 'v1.34' })
   const object = bare('', { hostPID: true })
