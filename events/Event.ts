@@ -59,7 +59,7 @@ export interface EventRecord {
 
 export const EXPECTED_HEADER = 'Nats-Expected-Last-Subject-Sequence'
 /** The lock an entry was stored under, where it is stored once more (restored, or kept when history was compacted): nobody checks it again. */
-export const STORED_EXPECTED_HEADER = 'reckon-expected'
+const STORED_EXPECTED_HEADER = 'reckon-expected'
 /** The event before this one, where the lock can't name it: it was compacted, so that its subject was empty. */
 export const PREVIOUS_HEADER = 'reckon-previous'
 

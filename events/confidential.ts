@@ -8,7 +8,7 @@ import type { ResourceRef } from './Key.ts'
 import type { KubeObject } from './KubeObject.ts'
 
 /** Holds the sealed rest of an object in its body. */
-export const SEALED_FIELD = 'reckon.io/sealed'
+const SEALED_FIELD = 'reckon.io/sealed'
 /** Annotation of what is left of an object whose key was destroyed. */
 const ERASED = 'reckon.io/erased'
 /** Header: the uid under whose key the body is sealed. */

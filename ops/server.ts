@@ -113,7 +113,7 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
     yield* Deferred.await(failed)
   })
 
-export const runComponents = (home: string, components: readonly Component[]): void =>
+const runComponents = (home: string, components: readonly Component[]): void =>
   NodeRuntime.runMain(Effect.scoped(run(home, components)), {
     teardown: (exit, done) => done(exit._tag === 'Success' || exit.cause.reasons.every((reason) => reason._tag === 'Interrupt') ? 0 : 1)
   })

@@ -71,7 +71,7 @@ const readiness = async (home: string, config: ClusterConfig): Promise<Readiness
   )
 
 /** The cluster answers, and all it says is what is wrong with its log. */
-export class LogIsDamaged extends Error {
+class LogIsDamaged extends Error {
   override readonly name = 'LogIsDamaged'
 }
 

@@ -128,7 +128,7 @@ const usualOf = (pod: KubeObject): Usual => {
   return { cpu, memory }
 }
 
-export const hostPortsOf = (pod: KubeObject): readonly string[] =>
+const hostPortsOf = (pod: KubeObject): readonly string[] =>
   ((pod['spec']?.containers ?? []) as Container[]).flatMap((container) =>
     (container.ports ?? []).filter(({ hostPort }) => hostPort !== undefined && hostPort > 0).map(({ hostPort, hostIP, protocol }) => `${protocol ?? 'TCP'}/${hostIP || '0.0.0.0'}/${hostPort}`)
   )
@@ -201,9 +201,6 @@ export class Cluster {
   nodeOf(id: string): NodeInfo | undefined {
     const placed = this.#placed.get(id)
     return placed === undefined ? undefined : this.nodes.get(placed.node)
-  }
-  isPlaced(id: string): boolean {
-    return this.#placed.has(id)
   }
   apply({ type, entry, previous }: Change): Help {
     const { group, resource, name } = entry.key

@@ -94,7 +94,7 @@ const subjects: IndexFunction = (object) =>
 export const subjectValue = (namespace: string, kind: string, name: string): string => `${namespace}/${kind}/${name}`
 
 /** `label` and `owner` for every collection; `node` for pods; what must be unique for services; what is asked for with every request. */
-export const INDEXES: Readonly<Record<string, Readonly<Record<string, IndexFunction>>>> = {
+const INDEXES: Readonly<Record<string, Readonly<Record<string, IndexFunction>>>> = {
   '*': { label: labelPairs, owner: ownerUids },
   '/pods': { node: nodeName },
   '/services': { clusterIP: clusterIPs, nodePort: nodePorts, selector },

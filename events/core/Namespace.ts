@@ -7,7 +7,7 @@ import { qualifiedName } from '../meta/names.ts'
 import { ALL_VERBS, STATUS } from '../meta/verbs.ts'
 import type { FieldError } from '../Refusal.ts'
 
-export const NAME_LABEL = 'kubernetes.io/metadata.name'
+const NAME_LABEL = 'kubernetes.io/metadata.name'
 
 export const Namespace: Kind = {
   group: '',

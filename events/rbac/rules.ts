@@ -9,7 +9,7 @@ import { age, AGE, CREATED_AT, NAME, text, wide } from '../meta/Table.ts'
 import { ALL_VERBS } from '../meta/verbs.ts'
 import type { FieldError } from '../Refusal.ts'
 
-export const RBAC_GROUP = 'rbac.authorization.k8s.io'
+const RBAC_GROUP = 'rbac.authorization.k8s.io'
 
 export type { PolicyRule, RoleRef, Subject }
 

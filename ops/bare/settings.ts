@@ -10,8 +10,8 @@ export const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 const BUNDLE = '/etc/ssl/certs/ca-certificates.crt'
 
 /** The machine as its loopback is reached from inside (slirp4netns(1)). */
-export const GATEWAY = '10.0.2.2'
-export const NAMESERVER = '10.0.2.3'
+const GATEWAY = '10.0.2.2'
+const NAMESERVER = '10.0.2.3'
 
 export interface Settings {
   /** Debian's mirror. */

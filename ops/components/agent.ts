@@ -27,13 +27,13 @@ import { encodeToken } from '#events/Subject.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { connection, endpointViews, type Place } from './connection.ts'
 
-export const DOCKER_SOCKET = '/var/run/docker.sock'
+const DOCKER_SOCKET = '/var/run/docker.sock'
 
 const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<Value, Error> =>
   Effect.tryPromise({ try: run, catch: (cause) => new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }) })
 
 /** The node's address for others: the first that is not a loopback's or a bridge's of ours. */
-export const nodeAddress = (place: Pick<Place, 'config'>): string => {
+const nodeAddress = (place: Pick<Place, 'config'>): string => {
   for (const [name, addresses] of Object.entries(networkInterfaces()))
     if (!/^(lo|docker|br-|veth|rk)/.test(name)) for (const { family, address, internal } of addresses ?? []) if (family === 'IPv4' && !internal) return address
   return bridgeAddress(place.config)

@@ -31,7 +31,7 @@ fi
 `
 
 /** A root file system around a static busybox: a shell, the usual tools, `httpd`. */
-export const demoImage = (busybox: Uint8Array, applets: readonly string[]): ImageSpec => ({
+const demoImage = (busybox: Uint8Array, applets: readonly string[]): ImageSpec => ({
   tag: DEMO_IMAGE,
   files: [
     { path: 'bin/busybox', content: busybox, mode: 0o755 },

@@ -8,7 +8,7 @@ import { downloadDebianPackage } from '../setup/apt.ts'
 import { CACHE, findProgram, PROJECT, type Report, run } from '../setup/project.ts'
 
 /** Atomic batches, filtered expectations and `sync_interval` are all there from this version on. */
-export const MINIMUM_NATS_VERSION = '2.12.0'
+const MINIMUM_NATS_VERSION = '2.12.0'
 
 const RELEASE = '2.15.0'
 /** From the release's own SHA256SUMS. */
@@ -76,7 +76,7 @@ const tooOld = (path: string, version: string): string =>
   `${path} is nats-server ${version}, and reckon needs ${MINIMUM_NATS_VERSION} or newer (atomic batches)`
 
 /** `nats-server: v2.15.1` → `2.15.1`; undefined when the program does not run. */
-export const natsVersion = async (path: string): Promise<string | undefined> => {
+const natsVersion = async (path: string): Promise<string | undefined> => {
   try {
     return /v?(\d+\.\d+\.\d+)/.exec(await run(path, ['--version'], { timeout: VERSION_LIMIT_MS }))?.[1]
   } catch {

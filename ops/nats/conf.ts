@@ -66,7 +66,7 @@ interface Account {
 }
 
 /** The log's account, with what it offers to each other account by name, and the accounts that take it. */
-export const accountsOf = (users: readonly KnownUser[]): readonly Account[] => {
+const accountsOf = (users: readonly KnownUser[]): readonly Account[] => {
   const others = users.filter(({ account }) => account !== LOG_ACCOUNT)
   const service = (subject: string, to: string, streamed = false): string => `{ service: ${quote(subject)}, accounts: [${quote(to)}]${streamed ? ', response_type: stream' : ''} }`
   const stream = (subject: string, to: string): string => `{ stream: ${quote(subject)}, accounts: [${quote(to)}] }`

@@ -34,7 +34,7 @@ const ANOTHER_LOSS_MS = 2_000
  * Milliseconds before the next try to connect. A server that is started again is back within a moment, and asking for it on
  * this machine costs next to nothing; the library's own delay has a second of jitter, made for clouds of clients.
  */
-export const reconnectDelay = (now: () => number = () => performance.now()): (() => number) => {
+const reconnectDelay = (now: () => number = () => performance.now()): (() => number) => {
   let tries = 0
   let last = 0
   return () => {

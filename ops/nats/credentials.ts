@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createUser, fromSeed } from '@nats-io/nkeys'
 import { writeSecret } from '../home.ts'
 
-export const credentialsFile = (home: string, user: string): string => join(home, 'nats/creds', `${user}.nk`)
+const credentialsFile = (home: string, user: string): string => join(home, 'nats/creds', `${user}.nk`)
 
 /** Makes the user's seed when it is missing; returns its public key (`U…`). */
 export const ensureCredentials = (home: string, user: string): string => {

@@ -23,7 +23,7 @@ export interface OpenLog {
 }
 
 /** `binary`: one that is known to be good; found otherwise. */
-export const openLog = async (home: string, config: ClusterConfig, report: Report, binary?: string): Promise<OpenLog> => {
+const openLog = async (home: string, config: ClusterConfig, report: Report, binary?: string): Promise<OpenLog> => {
   ensureKeys(home)
   ensureNodeKeys(home, config.nodeName)
   const program = binary ?? (await ensureNatsServer(report)).path

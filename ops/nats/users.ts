@@ -31,7 +31,7 @@ export interface NatsUser extends Permissions {
   readonly hears: readonly string[]
 }
 
-export const INBOX = '_INBOX_'
+const INBOX = '_INBOX_'
 
 /** The prefix to connect with: a user can listen on its own inbox only. */
 export const inboxPrefix = (user: string): string => `${INBOX}${user}`

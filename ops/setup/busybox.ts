@@ -20,7 +20,7 @@ const inPackage = (folder: string): string[] => [join(folder, 'bin/busybox'), jo
 const PT_INTERP = 3
 
 /** True for a 64-bit ELF file that names no program interpreter. */
-export const isStaticExecutable = (path: string): boolean => {
+const isStaticExecutable = (path: string): boolean => {
   if (!existsSync(path)) return false
   const file = readFileSync(path)
   if (file.length < 64 || file.readUInt32BE(0) !== 0x7f454c46 || file[4] !== 2) return false

@@ -28,7 +28,7 @@ const endedFile = (home: string): string => join(runFolder(home), 'ended')
 const unitFile = ({ instance }: ClusterConfig): string => join(UNITS, unitName(instance))
 const read = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '')
 
-export const supervisorKind = (env: NodeJS.ProcessEnv = process.env): SupervisorKind =>
+const supervisorKind = (env: NodeJS.ProcessEnv = process.env): SupervisorKind =>
   chooseSupervisor({ chosen: env['RECKON_SUPERVISOR'], booted: existsSync('/run/systemd/system'), systemctl: findProgram('systemctl') !== undefined, root: process.getuid?.() === 0 })
 
 /** The arguments are those of a home's small parent. */

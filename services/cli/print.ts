@@ -23,7 +23,7 @@ const paint = (color: (text: string) => string) => (text: string) => (plain ? te
 export const dim = paint(colors.dim)
 export const bold = paint(colors.bold)
 export const red = paint(colors.red)
-export const green = paint(colors.green)
+const green = paint(colors.green)
 
 /** `3.2 s`, `450 ms`, `2 m 5 s`: how long something took. */
 export const took = (ms: number): string => {

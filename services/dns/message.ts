@@ -1,7 +1,7 @@
 /** DNS messages for the server: what a request asks, and replies in the size the client can take. */
 import { decode, encode, type Answer, type DecodedPacket, type Question } from 'dns-packet'
 
-export const CODES = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 } as const
+const CODES = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 } as const
 export type Code = keyof typeof CODES
 
 const HEADER = 12

@@ -8,7 +8,7 @@ export type Link = Pick<Event, 'stream' | 'sequence' | 'key' | 'type' | 'time' |
   Partial<Pick<Event, 'command' | 'reasons' | 'causationId' | 'causationRef'>>
 
 /** The causing event's place, or undefined at the root. */
-export const causeRef = (link: Link): { readonly stream: string; readonly sequence: number } | undefined => {
+const causeRef = (link: Link): { readonly stream: string; readonly sequence: number } | undefined => {
   const [stream, sequence] = link.causationRef?.split(':') ?? []
   return stream === undefined || sequence === undefined ? undefined : { stream, sequence: Number(sequence) }
 }

@@ -3,7 +3,7 @@ import type { Pulse } from '#events/node/messages.ts'
 import type { MachineFacts } from './machine.ts'
 import type { RuntimeInfo } from '../platform/Runtime.ts'
 
-export const KUBELET_VERSION = 'v1.36.0+reckon'
+const KUBELET_VERSION = 'v1.36.0+reckon'
 const MAX_PODS = 110
 
 export interface PulseInput {

@@ -34,7 +34,7 @@ export interface BridgeNetworkOptions {
 }
 
 /** A pod could not be given an interface, or the bridge could not be made. */
-export class NetworkFailed extends Error {
+class NetworkFailed extends Error {
   override readonly name = 'NetworkFailed'
 }
 

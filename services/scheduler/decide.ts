@@ -21,8 +21,8 @@ import { PodTopologySpread as PreferredSpread } from './scores/PodTopologySpread
 import { TaintToleration as PreferredTaints } from './scores/TaintToleration.ts'
 
 /** In upstream's order: the first that refuses a node is the one that is named. */
-export const FILTERS: readonly Filter[] = [NodeUnschedulable, NodeName, TaintToleration, NodeAffinity, NodePorts, NodeResourcesFit, PodTopologySpread, InterPodAffinity]
-export const SCORES: readonly Score[] = [PreferredTaints, PreferredNodes, LeastAllocated, PreferredSpread, PreferredPods, NodeResourcesBalancedAllocation, ImageLocality]
+const FILTERS: readonly Filter[] = [NodeUnschedulable, NodeName, TaintToleration, NodeAffinity, NodePorts, NodeResourcesFit, PodTopologySpread, InterPodAffinity]
+const SCORES: readonly Score[] = [PreferredTaints, PreferredNodes, LeastAllocated, PreferredSpread, PreferredPods, NodeResourcesBalancedAllocation, ImageLocality]
 
 export type Placement = {
   /** Nodes looked at: where the next attempt begins. */

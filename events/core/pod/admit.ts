@@ -5,7 +5,7 @@ import type { KubeObject } from '../../KubeObject.ts'
 const LOST = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
 const LOST_SECONDS = 300
 
-export const TOKEN_MOUNT_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
+const TOKEN_MOUNT_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
 /** Upstream's: an hour, and a little so that a refresh at 80 % never finds an expired one. */
 const TOKEN_SECONDS = 3607
 
@@ -13,7 +13,7 @@ const tolerates = (toleration: Toleration, key: string): boolean =>
   (toleration.key === key || (!toleration.key && toleration.operator === 'Exists')) && (toleration.effect === 'NoExecute' || !toleration.effect)
 
 /** The volume every pod gets the API server's address and its own token from. */
-export const tokenVolume = (suffix: string): Volume => ({
+const tokenVolume = (suffix: string): Volume => ({
   name: `kube-api-access-${suffix}`,
   projected: {
     sources: [

@@ -123,7 +123,7 @@ const validateAmount = (name: string, amount: string, field: string, errors: Fie
   if (quantity !== undefined && quantity.nano < 0n) errors.push(badValue(field, amount, 'must be greater than or equal to 0'))
 }
 
-export const validateResources = (resources: ResourceRequirements | undefined, path: string, errors: FieldError[]): void => {
+const validateResources = (resources: ResourceRequirements | undefined, path: string, errors: FieldError[]): void => {
   if (resources === undefined) return
   const { limits, requests } = resources
   for (const name in limits) validateAmount(name, limits[name] as string, `${path}.limits[${name}]`, errors)

@@ -3,7 +3,7 @@ import { pathsOf } from './paths.ts'
 import { SchemaSet, type Json, type OpenApiKind } from './schemas.ts'
 
 /** `api/v1` or `apis/apps/v1`: how the v3 index names a group version. */
-export const groupVersionPath = (group: string, version: string): string => (group === '' ? `api/${version}` : `apis/${group}/${version}`)
+const groupVersionPath = (group: string, version: string): string => (group === '' ? `api/${version}` : `apis/${group}/${version}`)
 
 /** Paths of the group versions that have a v3 document, in order of name. */
 export function groupVersionPaths(kinds: readonly OpenApiKind[]): string[] {

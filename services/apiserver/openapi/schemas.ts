@@ -46,7 +46,7 @@ function valueType(name: string, dialect: Dialect): Json | undefined {
 
 const root = (dialect: Dialect): string => (dialect === 'v3' ? '#/components/schemas/' : '#/definitions/')
 
-export const refTo = (name: string, dialect: Dialect): Json => ({ $ref: `${root(dialect)}${name}` })
+const refTo = (name: string, dialect: Dialect): Json => ({ $ref: `${root(dialect)}${name}` })
 
 /** Name of a value type a field refers to, if it is written as one. */
 function valueName(field: FieldSchema): string | undefined {
@@ -125,13 +125,13 @@ function typeSchema(type: TypeSchema, dialect: Dialect, need: (name: string) => 
 const customName = (group: string, version: string, kind: string): string => `${group.split('.').reverse().join('.')}.${version}.${kind}`
 
 /** Schema name of a kind; a kind with a schema of its own is named after its group. */
-export function schemaName(kind: OpenApiKind): string {
+function schemaName(kind: OpenApiKind): string {
   const own = kind.openAPIV3Schema === undefined ? typeOfKind(kind.group, kind.version, kind.kind) : undefined
   return own?.name ?? customName(kind.group, kind.version, kind.kind)
 }
 
 /** Schema name of a kind's list. */
-export function listSchemaName(kind: OpenApiKind): string {
+function listSchemaName(kind: OpenApiKind): string {
   return typeOfKind(kind.group, kind.version, `${kind.kind}List`)?.name ?? customName(kind.group, kind.version, `${kind.kind}List`)
 }
 

@@ -85,7 +85,7 @@ export const setOfObject = (type: TypeSchema, object: Json): FieldSet => {
 /** Fields nobody owns: identity and what only the server sets. */
 const UNOWNED = ['f:name', 'f:namespace', 'f:uid', 'f:creationTimestamp', 'f:generation', 'f:managedFields', 'f:resourceVersion', 'f:selfLink', 'f:deletionTimestamp', 'f:deletionGracePeriodSeconds', 'f:generateName']
 
-export const stripped = (set: FieldSet): FieldSet => {
+const stripped = (set: FieldSet): FieldSet => {
   const { 'f:apiVersion': _, 'f:kind': __, 'f:metadata': metadata, ...rest } = set
   if (metadata === undefined) return rest
   const kept: Record<string, FieldSet> = { ...metadata }

@@ -1,8 +1,6 @@
 /** The protobuf messages of the Kubernetes API, read once from the fact table. */
 import { readFileSync } from 'node:fs'
 
-export type Scalar = 'string' | 'bool' | 'int32' | 'int64' | 'double' | 'bytes'
-
 export interface ProtoField {
   /** JSON name; `-` when the message is nothing but this value. */
   readonly name: string

@@ -72,7 +72,7 @@ const typeMetaMismatch = (value: unknown, wanted: GroupVersionKind): { readonly 
 }
 
 /** Refuses with 400 what says it is something else than `wanted`. */
-export const checkTypeMeta = (value: unknown, wanted: GroupVersionKind): void => {
+const checkTypeMeta = (value: unknown, wanted: GroupVersionKind): void => {
   const found = typeMetaMismatch(value, wanted)
   if (found !== undefined) throw badRequest(found.as === '' ? found.why : `${found.as}: ${found.why}`)
 }

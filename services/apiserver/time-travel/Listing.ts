@@ -27,7 +27,7 @@ export interface Reference extends Identified {
 }
 
 /** Objects at hand: present ones. */
-export class HeldListing implements Listing {
+class HeldListing implements Listing {
   readonly size: number
   readonly #entries: Snapshot<Entry>
   readonly #release: (entries: Snapshot<Entry>) => Listing
@@ -53,7 +53,7 @@ const AHEAD_BYTES = 256 * 1024
 const AHEAD_COUNT = 64
 
 /** Objects by their places in the log. */
-export class ReferenceListing implements Listing {
+class ReferenceListing implements Listing {
   readonly size: number
   readonly #references: Snapshot<Reference>
   readonly #read: (reference: Reference) => Entry | Promise<Entry>

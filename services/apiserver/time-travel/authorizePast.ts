@@ -9,7 +9,7 @@ import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import { authorize, type Attributes } from '#projections/Rbac.ts'
 import { deniedMessage } from '../request/denied.ts'
 
-export const HISTORY = 'history'
+const HISTORY = 'history'
 /** How old a version may be that is read without that right: the next page of a list, `Exact`, a watch that goes on. Upstream forgets sooner. */
 export const LATELY_MS = 15 * 60_000
 

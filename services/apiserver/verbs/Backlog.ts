@@ -58,7 +58,7 @@ export class Backlog {
 }
 
 /** So many at a time; the others wait in line. */
-export class Turns {
+class Turns {
   readonly #waiting: (() => void)[] = []
   #left: number
 

@@ -12,7 +12,7 @@ import { generatedName } from '../request/names.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
 
 /** Metadata only the server may set. */
-export const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
+const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
   const meta = object.metadata
   if ((meta.resourceVersion ?? '') !== '') throw badRequest('resourceVersion should not be set on objects to be created')
   if (kind.namespaced) {

@@ -27,7 +27,7 @@ export const checkName = (kind: Pick<Kind, 'namespaced'>, object: KubeObject, in
 }
 
 /** Whoever replaces an object means that very one; whoever patches another uid into it wants what can't be. Throws 409 and 422. */
-export const checkUid = (kind: Kind, intent: Intent, uid: string | undefined, old: KubeObject): void => {
+const checkUid = (kind: Kind, intent: Intent, uid: string | undefined, old: KubeObject): void => {
   if ((uid ?? '') === '' || uid === old.metadata.uid) return
   if (intent.verb === 'patch') throw invalid(kind.group, kind.kind, intent.name, [badValue('metadata.uid', uid, 'field is immutable')])
   throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)

@@ -41,7 +41,7 @@ const unpack = (bytes: Buffer): { readonly count: number; readonly place: Place 
   return { count: Number(bytes.readBigUInt64LE(0)), place: { sequence: Number(bytes.readBigUInt64LE(8)), ...hash } }
 }
 
-export const ledgerFile = (folder: string, stream: string): string => join(folder, `${stream}.json`)
+const ledgerFile = (folder: string, stream: string): string => join(folder, `${stream}.json`)
 
 export const readRecord = (folder: string, stream: string): LedgerRecord | undefined => {
   const path = ledgerFile(folder, stream)
