@@ -3,6 +3,12 @@ import type { LogEntry, Subscription } from '#events/Log.ts'
 import type { Clock, Timer } from './Clock.ts'
 import { ACK_WAIT_MS, OUTSTANDING, type Delivery, type WorkQueue } from './WorkQueue.ts'
 
+interface Consumer {
+  readonly onDelivery: (delivery: Delivery) => void
+  /** The last entry that was there when it came. */
+  readonly before: number
+}
+
 interface Pending {
   readonly entry: LogEntry
   deliveries: number
@@ -25,7 +31,7 @@ export class MemoryWorkQueue implements WorkQueue {
   readonly #pending = new Map<number, Pending>()
   readonly #waiting: Pending[] = []
   readonly #newest = new Map<string, LogEntry>()
-  #consumers: ((delivery: Delivery) => void)[] = []
+  #consumers: Consumer[] = []
   #out = 0
   #turn = 0
   #away = false
@@ -54,7 +60,7 @@ export class MemoryWorkQueue implements WorkQueue {
     return [...this.#pending.keys()]
   }
   consume(onDelivery: (delivery: Delivery) => void): Subscription {
-    const consumer = (delivery: Delivery): void => onDelivery(delivery)
+    const consumer = { onDelivery, before: this.#entries.length }
     this.#consumers.push(consumer)
     this.#pump()
     return { close: () => void (this.#consumers = this.#consumers.filter((other) => other !== consumer)) }
@@ -73,27 +79,27 @@ export class MemoryWorkQueue implements WorkQueue {
   #pump(): void {
     while (!this.#away && this.#waiting.length > 0 && this.#consumers.length > 0 && this.#out < (this.#options.outstanding ?? OUTSTANDING)) {
       const pending = this.#waiting.shift() as Pending
-      const consumer = this.#consumers[this.#turn++ % this.#consumers.length] as (delivery: Delivery) => void
+      const consumer = this.#consumers[this.#turn++ % this.#consumers.length] as Consumer
       this.#out += 1
       pending.deliveries += 1
       pending.due = this.#clock.after(this.#options.ackWaitMs ?? ACK_WAIT_MS, () => this.#return(pending))
-      const delivery = this.#delivery(pending)
+      const delivery = this.#delivery(pending, consumer.before)
       const hand = (): void => {
         // On its way to somebody who is gone: it comes again when its time is over.
-        if (this.#consumers.includes(consumer)) consumer(delivery)
+        if (this.#consumers.includes(consumer)) consumer.onDelivery(delivery)
       }
       const ms = this.#options.deliver?.() ?? 0
       if (ms === 0) queueMicrotask(hand)
       else this.#clock.after(ms, hand)
     }
   }
-  #delivery(pending: Pending): Delivery {
+  #delivery(pending: Pending, before: number): Delivery {
     const { entry, deliveries } = pending
     return {
       subject: entry.subject,
       sequence: entry.sequence,
       size: Buffer.byteLength(entry.text),
-      again: deliveries > 1,
+      again: deliveries > 1 || entry.sequence <= before,
       done: () => {
         if (this.#away || !this.#pending.delete(entry.sequence)) return
         this.#settle(pending)

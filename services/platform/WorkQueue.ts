@@ -13,7 +13,10 @@ export interface Delivery {
   readonly sequence: number
   /** Bytes of the body. */
   readonly size: number
-  /** It was delivered before, here or to somebody else, and may be half done. */
+  /**
+   * It may have been delivered before, here or to somebody else, and be half done, or done. So is everything that was there when
+   * consuming began: what the stream knew to be done with may be lost with its server.
+   */
   readonly again: boolean
   /** Never to be delivered again. What is said may be lost on its way: then it comes again after all. */
   done(): void

@@ -42,10 +42,11 @@ export class JetStreamWorkQueue implements WorkQueue {
     /** Resolves when it has to be begun anew. */
     const live = async (): Promise<void> => {
       const consumer = await this.#consumer()
+      const { state } = await (await this.#jsm()).streams.info(this.#options.stream)
       let lost = (): void => {}
       const broken = new Promise<void>((resolve) => (lost = onDisconnect(this.#connection, resolve)))
       try {
-        messages = await consumer.consume({ max_bytes: OUTSTANDING_BYTES, callback: (message) => void (closed ? message.nak() : onDelivery(deliveryOf(message))) })
+        messages = await consumer.consume({ max_bytes: OUTSTANDING_BYTES, callback: (message) => void (closed ? message.nak() : onDelivery(deliveryOf(message, state.last_seq))) })
         await Promise.race([broken, ended(messages)])
       } finally {
         lost()
@@ -95,11 +96,11 @@ const ended = async (messages: ConsumerMessages): Promise<void> => {
   for await (const notice of messages.status()) if (ENDINGS.has(notice.type)) return
 }
 
-const deliveryOf = (message: JsMsg): Delivery => ({
+const deliveryOf = (message: JsMsg, before: number): Delivery => ({
   subject: message.subject,
   sequence: message.seq,
   size: Number(message.headers?.get('Nats-Msg-Size') ?? 0),
-  again: message.redelivered,
+  again: message.redelivered || message.seq <= before,
   done: () => message.ack(),
   working: () => message.working(),
   giveBack: () => message.nak()
