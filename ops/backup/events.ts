@@ -171,14 +171,15 @@ class Walk {
 }
 
 /** Of history that was compacted before the first backup: what was kept. */
-const writeKept = async ({ connection, folder, seal, eased }: EventsWork, { floor, base, sealedFrom, quarantined }: LogState): Promise<readonly Segment[]> => {
+const writeKept = async ({ connection, folder, seal, eased }: EventsWork, state: LogState): Promise<readonly Segment[]> => {
+  const { floor, base } = state
   const found = new Base()
   const rest = easing(eased)
   const batches = async function* (): AsyncGenerator<readonly LogEntry[]> {
     for await (const batch of new JetStreamLog(connection, EVENTS).read({ from: 1, to: floor })) {
       for (const { sequence, subject, headers, text } of batch) {
         const digest = seal.digest(EVENTS, { subject, headers, text })
-        const ours = (sequence < sealedFrom || seal.verifies(digest, headers[MAC_HEADER])) && headers['reckon-lost'] !== 'true' && !quarantined.includes(sequence)
+        const ours = seal.counts({ sequence, headers }, digest, state)
         if (ours) found.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
       }
       yield batch

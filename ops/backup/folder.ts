@@ -111,8 +111,9 @@ export class BackupFolder {
       fsyncSync(file)
     } catch (error) {
       source.destroy()
-      await feeding
-      throw error
+      // The write's own error says what is wrong (a full disk); where the source failed, the write only ended early.
+      const why = await feeding.then(() => error, (cause: unknown) => ((error as NodeJS.ErrnoException).code === undefined || (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE' ? cause : error))
+      throw why
     } finally {
       closeSync(file)
     }

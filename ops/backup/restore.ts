@@ -24,7 +24,7 @@ import { BASE } from '#events/Subject.ts'
 import { Base } from '#projections/Base.ts'
 import { Chain } from '#projections/Chain.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { BASE_MARK, EPOCH, FLOOR, IDENTITY, LOSSES, QUARANTINE, rangesOf, RESTORED, SEALED_FROM, textOfRanges } from '#services/platform/jetstream/metadata.ts'
+import { BASE_MARK, EPOCH, FLOOR, IDENTITY, LOSSES, QUARANTINE, rangesOf, RESTORED, SEALED_FROM, standingOf, textOfRanges } from '#services/platform/jetstream/metadata.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import { MAC_HEADER, sha256, type Seal } from '#services/platform/ledger/Seal.ts'
 import { entriesOf, homeFilesOf } from './content.ts'
@@ -227,14 +227,14 @@ const writeKept = async ({ manifest, folder, seal }: Work, nats: NatsConnection,
   const { segments, base, metadata, floor } = manifest.events
   const kept = segments.filter((segment) => segment.kept === true)
   if (base === undefined || kept.length === 0) return
-  const sealedFrom = Number(metadata[SEALED_FROM] ?? 1)
+  const standing = standingOf(metadata)
   const wanted = new Base()
   // A backup that was made while history was compacted has some of what went.
   for (const segment of kept)
     for await (const batch of entriesOf(folder, segment))
       for (const { sequence, subject, headers, text } of batch) {
         const digest = seal.digest(EVENTS, { subject, headers, text })
-        if ((sequence < sealedFrom || seal.verifies(digest, headers[MAC_HEADER])) && headers['reckon-lost'] !== 'true') wanted.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
+        if (seal.counts({ sequence, headers }, digest, standing)) wanted.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
       }
   if (base64url(wanted.digest(sha256)) !== base.digest) throw new Error(`what was kept when history was compacted up to ${floor} is not what was noted`)
   const log = new JetStreamLog(nats, BASE)

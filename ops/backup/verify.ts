@@ -4,7 +4,8 @@ import { SEALED_HEADER } from '#events/confidential.ts'
 import { encodeToken } from '#events/Subject.ts'
 import { Base } from '#projections/Base.ts'
 import { Chain } from '#projections/Chain.ts'
-import { beyond, LOSSES, rangesOf, SEALED_FROM } from '#services/platform/jetstream/metadata.ts'
+import type { LogState } from '#events/Log.ts'
+import { beyond, LOSSES, rangesOf, standingOf } from '#services/platform/jetstream/metadata.ts'
 import { MAC_HEADER, Seal, sha256 } from '#services/platform/ledger/Seal.ts'
 import { entriesOf, homeFilesOf } from './content.ts'
 import type { BackupFolder } from './folder.ts'
@@ -38,7 +39,7 @@ export const verifyBackup = async (folder: BackupFolder, manifest: Manifest, rep
   const known = new Set<string>()
   for (const [stream, { segments, metadata }] of [['EVENTS', manifest.events] as const, ...Object.entries(manifest.streams)]) {
     report(`reading ${stream}`)
-    const reader = new SegmentReader(stream, manifest, seal, Number(metadata[SEALED_FROM] ?? 1))
+    const reader = new SegmentReader(stream, manifest, seal, standingOf(metadata))
     for (const segment of segments) {
       try {
         for await (const batch of entriesOf(folder, segment)) for (const entry of batch) {
@@ -68,7 +69,7 @@ class SegmentReader {
   readonly #stream: string
   readonly #manifest: Manifest
   readonly #seal: Seal | undefined
-  readonly #sealedFrom: number
+  readonly #standing: Pick<LogState, 'sealedFrom' | 'quarantined'>
   readonly #problems: string[] = []
   readonly #base = new Base()
   #chain: Chain | undefined
@@ -76,11 +77,11 @@ class SegmentReader {
   #last = 0
   #first = 0
 
-  constructor(stream: string, manifest: Manifest, seal: Seal | undefined, sealedFrom: number) {
+  constructor(stream: string, manifest: Manifest, seal: Seal | undefined, standing: Pick<LogState, 'sealedFrom' | 'quarantined'>) {
     this.#stream = stream
     this.#manifest = manifest
     this.#seal = seal
-    this.#sealedFrom = sealedFrom
+    this.#standing = standing
     const { floor, base } = manifest.events
     if (stream === 'EVENTS') this.#chain = base === undefined ? new Chain(sha256) : new Chain(sha256, floor, Buffer.from(base.hash, 'base64url'))
   }
@@ -98,11 +99,11 @@ class SegmentReader {
     this.entries += 1
     if (this.#seal === undefined) return
     const digest = this.#seal.digest(this.#stream, entry)
-    const sealed = sequence < this.#sealedFrom || this.#seal.verifies(digest, headers[MAC_HEADER])
+    const sealed = sequence < this.#standing.sealedFrom || this.#seal.verifies(digest, headers[MAC_HEADER])
     if (!sealed) this.notSealed += 1
     if (this.#stream !== 'EVENTS') return
     if (segment.kept !== true) return this.#chain?.extend(sequence, digest)
-    if (sealed && headers['reckon-lost'] !== 'true') this.#base.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
+    if (this.#seal.counts(entry, digest, this.#standing)) this.#base.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
   }
   end(segment: Segment): void {
     if (this.#inSegment !== segment.entries || (segment.entries > 0 && (this.#first !== segment.first || this.#last !== segment.last)))

@@ -59,7 +59,7 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     const nats = yield* connection(place, 'apiserver')
     const histories = new Map<StreamName, History>((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new History(stream)]))
     const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, (stream) => [histories.get(stream) as History])
-    const trail = yield* auditTrail(place, nats, disk)
+    const { trail, ...audit } = yield* auditTrail(place, nats, disk)
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
     const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
     const damages = noDamages()
@@ -135,7 +135,7 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
         }),
         (retention) => Effect.sync(() => retention.stop())
       )
-    yield* scrub(place, views, damages)
+    yield* scrub(place, [...views.byStream.values(), audit], damages)
     const shutdown = new ShutdownCheck()
     const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
     const asked = [PING, ...checks, disk.check, damages.check]
@@ -161,7 +161,7 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     )
     return {
       views,
-      decider,
+      decider: noted,
       ending: () => shutdown.begin(),
       renew: (tls, signing) => {
         server.renew(tls)

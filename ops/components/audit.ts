@@ -9,21 +9,24 @@ import { atLeast } from '#services/platform/disk/decide.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { integrityOf, type Place } from './connection.ts'
 import type { LogDisk } from './disk.ts'
+import type { Checked } from './scrub.ts'
 
 const STREAM = 'AUDIT'
 
-export const auditTrail = (place: Place, nats: NatsConnection, disk: LogDisk): Effect.Effect<AuditTrail, Error, Scope.Scope> =>
+export const auditTrail = (place: Place, nats: NatsConnection, disk: LogDisk): Effect.Effect<Checked & { readonly trail: AuditTrail }, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const integrity = yield* integrityOf(place, 'audit', loadSeal(place.home), STREAM, { whole: true, expires: true, tail: true })
-    return yield* Effect.acquireRelease(
+    const log = new JetStreamLog(nats, STREAM)
+    const trail = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async () => {
           const trail = new AuditTrail({
-            log: new JetStreamLog(nats, STREAM),
+            log,
             clock: systemClock,
             integrity,
             sheds: () => atLeast(disk.shortage()?.room ?? 'plenty', 'no-creates'),
-            onError: (error) => place.warn('audit', error)
+            onError: (error) => place.warn('audit', error),
+            onFailed: (error) => place.fatal('audit', error)
           })
           await trail.start()
           return trail
@@ -32,4 +35,5 @@ export const auditTrail = (place: Place, nats: NatsConnection, disk: LogDisk): E
       }),
       (trail) => Effect.promise(() => trail.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
+    return { trail, log, integrity }
   })

@@ -88,6 +88,7 @@ const vault = (place: Place, component: string, seal: Seal, nats: NatsConnection
       masters: loadMasters(place.home),
       clock: systemClock,
       integrity,
+      onFailed: (error) => place.fatal(component, error),
       shred: async (sequence) => void (await jsm.streams.deleteMessage(KEYS, sequence, true))
     })
     return yield* Effect.acquireRelease(

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import type { Intent } from '#events/Intent.ts'
+import { configPath } from '#ops/home.ts'
 import { Complaints } from '#ops/nats/complaints.ts'
 import { isAnswering, type LogKeeper } from '#ops/nats/keeper.ts'
 import { natsLogFile } from '#ops/nats/server.ts'
@@ -11,7 +12,7 @@ import type { HealthCheck } from '#services/apiserver/http/health.ts'
 import type { Shortage } from '#services/apiserver/room/decide.ts'
 import { tell } from '#services/apiserver/room/tell.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import { amount, atLeast, wordsOf } from '#services/platform/disk/decide.ts'
+import { amount, atLeast, thresholdsOf, wordsOf } from '#services/platform/disk/decide.ts'
 import { FileReserve, FolderDisk } from '#services/platform/disk/Disk.ts'
 import { DiskWatch, type DiskState } from '#services/platform/disk/DiskWatch.ts'
 import { Appends } from '#services/platform/jetstream/Appends.ts'
@@ -65,6 +66,10 @@ export const logDisk = (place: Place): Effect.Effect<LogDisk, Error, Scope.Scope
     const appends = new Appends()
     const complaints = new Complaints(natsLogFile(home))
     const self: { keeper: LogKeeper | undefined } = { keeper: undefined }
+    yield* Effect.try({
+      try: () => thresholdsOf(Number.MAX_SAFE_INTEGER, config.settings?.disk),
+      catch: (cause) => new Error(`${configPath(home)} can't be used: settings.${(cause as Error).message}. See ops/docs/faults.md.`)
+    })
     const watch = new DiskWatch({
       disk: new FolderDisk(storeFolder(home)),
       reserve: new StoreReserve(home),

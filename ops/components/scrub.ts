@@ -1,20 +1,20 @@
 /** The scrubbers as scoped resources: they read the log again at work, and close the gate for writes when it is not what it was. */
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
-import type { Damage } from '#events/Log.ts'
+import type { Damage, Log } from '#events/Log.ts'
 import type { Refusal } from '#events/Refusal.ts'
-import { durationOf } from '#ops/home.ts'
+import { configPath, durationOf } from '#ops/home.ts'
 import { damageLines } from '#ops/log/damage.ts'
 import { loadSeal } from '#ops/log/keys.ts'
 import { logDamaged } from '#services/apiserver/gated.ts'
 import type { HealthCheck } from '#services/apiserver/http/health.ts'
 import { Scrubber } from '#services/apiserver/Scrubber.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Integrity } from '#services/platform/ledger/Integrity.ts'
 import type { Place } from './connection.ts'
 
 /** A year of a busy cluster's history (60 GB) in eight hours, and a hundredth of what a disk can read. */
-const BYTES_PER_SECOND = 2 * 1024 * 1024
+const MEGABYTES_PER_SECOND = 2
 const EVERY = '1h'
 
 export interface Damages {
@@ -45,14 +45,25 @@ export const noDamages = (): FoundDamages => {
   }
 }
 
+/** A stream that is checked as it is followed. */
+export interface Checked {
+  readonly log: Log
+  readonly integrity: Integrity | undefined
+}
+
+const paceOf = ({ home, config }: Place): { readonly bytesPerSecond: number; readonly pauseMs: number } => {
+  const { megabytesPerSecond = MEGABYTES_PER_SECOND, every = EVERY } = config.settings?.scrub ?? {}
+  if (typeof megabytesPerSecond !== 'number' || !(megabytesPerSecond > 0)) throw new Error(`${configPath(home)} can't be used: settings.scrub.megabytesPerSecond: ${JSON.stringify(megabytesPerSecond)} is no number above 0. See ops/docs/faults.md.`)
+  return { bytesPerSecond: megabytesPerSecond * 1024 * 1024, pauseMs: durationOf(every, 'scrub.every') }
+}
+
 /** One scrubber for each stream with a chain. What they find is in the ledger at once, so that the next start knows it, too. */
-export const scrub = (place: Place, views: Views, damages: FoundDamages): Effect.Effect<void, Error, Scope.Scope> =>
+export const scrub = (place: Place, streams: readonly Checked[], damages: FoundDamages): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const { megabytesPerSecond, every = EVERY } = place.config.settings?.scrub ?? {}
-    const pauseMs = durationOf(every, 'scrub.every')
+    const { bytesPerSecond, pauseMs } = yield* Effect.try({ try: () => paceOf(place), catch: (cause) => cause as Error })
     if (pauseMs === Number.POSITIVE_INFINITY) return
     const seal = loadSeal(place.home)
-    for (const { log, integrity } of views.byStream.values()) {
+    for (const { log, integrity } of streams) {
       if (integrity?.whole !== true) continue
       const { ledger } = integrity
       yield* Effect.acquireRelease(
@@ -62,7 +73,7 @@ export const scrub = (place: Place, views: Views, damages: FoundDamages): Effect
             ledger,
             seal,
             clock: systemClock,
-            bytesPerSecond: megabytesPerSecond === undefined ? BYTES_PER_SECOND : megabytesPerSecond * 1024 * 1024,
+            bytesPerSecond,
             pauseMs,
             onDamage: (damage) => {
               damages.add(damage)

@@ -52,7 +52,6 @@ export const planCompaction = async ({ connection, state, seal, known, limit, ea
   const places = new Map(known.flatMap(({ sequence, hash }) => (hash === undefined || sequence <= state.floor ? [] : [[sequence, hash] as const])))
   const chain = state.base === undefined ? new Chain(sha256) : new Chain(sha256, state.floor, Buffer.from(state.base.hash, 'base64url'))
   const base = new Base()
-  const aside = new Set(state.quarantined)
   const sizes = new Map<string, number>()
   const rest = easing(eased)
   let [entries, bytes, floor, time, next] = [0, 0, 0, state.base?.time ?? 0, Math.max(state.first, state.floor + 1)]
@@ -74,8 +73,7 @@ export const planCompaction = async ({ connection, state, seal, known, limit, ea
       entries += 1
       const size = subject.length + text.length + Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, 0)
       bytes += size
-      const ours = (sequence < state.sealedFrom || seal.verifies(digest, headers[MAC_HEADER])) && headers['reckon-lost'] !== 'true' && !aside.has(sequence)
-      if (ours) {
+      if (seal.counts(entry, digest, state)) {
         const deleted = headers['reckon-deleted'] === 'true'
         base.take(subject, sequence, digest, deleted)
         if (deleted) sizes.delete(subject)

@@ -71,15 +71,15 @@ export class Scrubber {
     if (from !== undefined) onPass?.(from.sequence)
   }
   /** What was kept when history was compacted. */
-  async #kept({ first, floor, base, sealedFrom, quarantined }: LogState): Promise<void> {
+  async #kept(state: LogState): Promise<void> {
+    const { first, floor, base } = state
     const { log, ledger, seal, clock, bytesPerSecond } = this.#options
     const found = new Base()
     for await (const entries of log.read({ from: 1, to: floor })) {
       let bytes = 0
       for (const { sequence, subject, headers, text } of entries) {
         const digest = seal.digest(log.stream, { subject, headers, text })
-        const ours = (sequence < sealedFrom || seal.verifies(digest, headers[MAC_HEADER])) && headers['reckon-lost'] !== 'true' && !quarantined.includes(sequence)
-        if (ours) found.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
+        if (seal.counts({ sequence, headers }, digest, state)) found.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
         bytes += text.length
       }
       await sleep(clock, (bytes / bytesPerSecond) * 1_000)

@@ -235,7 +235,13 @@ export class View {
   /** An old version, read from the log: undefined when it is no event of ours. */
   versionOf(stored: LogEntry): Entry | undefined {
     if (this.integrity !== undefined && !this.integrity.isOurs(stored)) return undefined
-    return new Entry(decodeFacts(this.stream, stored), this.#options.vault?.reveal(stored) ?? stored.text)
+    try {
+      return new Entry(decodeFacts(this.stream, stored), this.#options.vault?.reveal(stored) ?? stored.text)
+    } catch (error) {
+      // Who has no key to the log passes over what can't be read; of a sealed entry it is an error.
+      if (this.integrity !== undefined || !(error instanceof UnreadableEvent)) throw error
+      return undefined
+    }
   }
   /** Folds in order. A key is stored before what it seals, in another stream: it is waited for, and everything behind it. */
   #fold(entries: readonly LogEntry[]): void {

@@ -8,6 +8,7 @@ import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import type { Settings } from '#services/apiserver/decide.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock, type Clock } from '#services/platform/Clock.ts'
+import type { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { View, Views } from '#services/platform/View.ts'
 
@@ -31,11 +32,11 @@ export const kindFor = (apiVersion: string, kind: string): NonNullable<ReturnTyp
   return found
 }
 
-export const startTestApi = async (clock: Clock = systemClock, settings: Partial<Settings> = {}): Promise<TestApi> => {
-  const logs = { EVENTS: new MemoryLog('EVENTS', clock), NOTICES: new MemoryLog('NOTICES', clock), PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true }) }
+export const startTestApi = async (clock: Clock = systemClock, settings: Partial<Settings> = {}, integrity?: Integrity): Promise<TestApi> => {
+  const logs = { EVENTS: new MemoryLog('EVENTS', clock, integrity === undefined ? {} : { identity: integrity.ledger.identity }), NOTICES: new MemoryLog('NOTICES', clock), PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true }) }
   // Looking for what expires takes a timer, which would keep a test on the machine's own clock from ending.
   const expires = clock !== systemClock
-  const list = [new View('EVENTS', logs.EVENTS, clock), new View('NOTICES', logs.NOTICES, clock, { expires }), new View('PULSE', logs.PULSE, clock, { expires })]
+  const list = [new View('EVENTS', logs.EVENTS, clock, integrity === undefined ? {} : { integrity }), new View('NOTICES', logs.NOTICES, clock, { expires }), new View('PULSE', logs.PULSE, clock, { expires })]
   const histories = new Map(list.map(({ stream }) => [stream, new History(stream)]))
   for (const view of list) {
     view.alsoFold(histories.get(view.stream) as History)

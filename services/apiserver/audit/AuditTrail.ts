@@ -19,6 +19,8 @@ export interface AuditTrailOptions {
   /** True while there is no room for what is not the state itself: records are counted only. */
   readonly sheds?: () => boolean
   readonly onError: (error: unknown) => void
+  /** After the start: the trail is not what was written (LogDamaged). */
+  readonly onFailed?: (error: Error) => void
 }
 
 /** Waiting records, by count and bytes; beyond either they are counted only. */
@@ -40,6 +42,7 @@ export class AuditTrail {
   #dropped = 0
   #pumping = false
   #drained: Promise<void> = Promise.resolve()
+  #started = false
   #stopped = false
   #subscription: Subscription | undefined
 
@@ -60,9 +63,12 @@ export class AuditTrail {
           for (const entry of entries) integrity.take(entry)
           integrity.settle()
         },
-        onCaughtUp: () => resolve(),
+        onCaughtUp: () => {
+          this.#started = true
+          resolve()
+        },
         onFailed: (error) => {
-          this.#options.onError(error)
+          if (this.#started) this.#options.onFailed?.(error)
           reject(error)
         }
       })
@@ -90,7 +96,7 @@ export class AuditTrail {
   #pump(): void {
     if (this.#pumping || this.#stopped) return
     this.#pumping = true
-    this.#drained = this.#drain().finally(() => (this.#pumping = false))
+    this.#drained = this.#drain()
   }
   async #drain(): Promise<void> {
     const { log, integrity, clock, onError } = this.#options
@@ -117,6 +123,8 @@ export class AuditTrail {
       this.#dropped -= dropped
       this.#done(batch.length)
     }
+    // In the same turn in which nothing was left: what is recorded a moment later begins anew.
+    this.#pumping = false
   }
   #done(count: number): void {
     for (const { text } of this.#queue.splice(0, count)) this.#bytes -= text.length

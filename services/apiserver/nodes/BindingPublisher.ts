@@ -121,13 +121,14 @@ export class BindingPublisher {
   }
   #readPublished(bindings: Log): Promise<void> {
     return new Promise((resolve, reject) => {
-      const found: LogEntry[] = []
       const subscription = bindings.follow({
         from: 1,
-        onEntries: (entries) => void found.push(...entries),
+        // One by one: all of them together may be larger than anything else here.
+        onEntries: (entries) => {
+          for (const entry of entries) this.#remember(entry)
+        },
         onCaughtUp: () => {
           subscription.close()
-          for (const entry of found) this.#remember(entry)
           resolve()
         },
         onFailed: reject
@@ -136,10 +137,15 @@ export class BindingPublisher {
   }
   #remember(entry: LogEntry): void {
     const update = this.#read(entry)
-    if (update === undefined || update.binding === null) return
+    if (update === undefined) return
     const { namespace, name, binding } = update
+    const id = objectId(namespace, name)
+    if (binding === null) {
+      if (this.#published.get(id)?.subject === entry.subject) this.#published.delete(id)
+      return
+    }
     const token = binding.serviceAccountToken
-    this.#published.set(objectId(namespace, name), {
+    this.#published.set(id, {
       ...digests(binding),
       subject: entry.subject,
       uid: binding.pod.metadata?.uid ?? '',
@@ -164,7 +170,7 @@ export class BindingPublisher {
     this.#dirty.add(id)
     if (this.#pumping || this.#stopped) return
     this.#pumping = true
-    void this.#pump().finally(() => (this.#pumping = false))
+    void this.#pump()
   }
   async #pump(): Promise<void> {
     while (this.#dirty.size > 0 && !this.#stopped) {
@@ -185,6 +191,8 @@ export class BindingPublisher {
         })
       )
     }
+    // In the same turn in which nothing was left: what is marked a moment later begins anew.
+    this.#pumping = false
   }
   async #publish(id: string): Promise<void> {
     const { views, clock, clusterCA } = this.#options

@@ -1,8 +1,6 @@
 /** Looks in the log for what has become of pods that run on a node without a binding: each event names the one before it. */
-import { decodeFacts, objectOf, UnreadableEvent } from '#events/Event.ts'
-import type { LogEntry } from '#events/Log.ts'
 import type { Fate, Origin, Stray } from '#events/node/messages.ts'
-import type { StreamName } from '#events/Subject.ts'
+import { subjectOf } from '#events/Subject.ts'
 import type { Views } from '../../platform/View.ts'
 import { fateOf, type NameHistory } from './decide.ts'
 
@@ -33,34 +31,32 @@ export const fatesIn = async (views: Views, node: string, pods: readonly Stray[]
   return fates
 }
 
-/** Undefined for an entry that is none of ours: what was before it can't be found. */
-const factsOf = (stream: StreamName, entry: LogEntry): ReturnType<typeof decodeFacts> | undefined => {
-  try {
-    return decodeFacts(stream, entry)
-  } catch (error) {
-    if (error instanceof UnreadableEvent) return undefined
-    throw error
-  }
-}
-
 const historyOf = async (views: Views, { namespace, name, uid }: Stray, lossAccepted: boolean): Promise<NameHistory> => {
-  const { log, objects, stream } = views.of(PODS)
+  const view = views.of(PODS)
+  const { log, objects } = view
   const key = { ...PODS, namespace, name }
+  const subject = subjectOf(view.stream, key)
   const present = objects.get(key)?.object
   const deleted = new Set<string>()
   let made = Date.parse(present?.metadata.creationTimestamp ?? '') || 0
   let sequence = present?.metadata.uid === uid ? 0 : objects.head(key)
   for (let steps = 0; sequence > 0; steps++) {
-    const entry = steps < LOOK_BACK ? await log.get(sequence) : undefined
-    const facts = entry === undefined ? undefined : factsOf(stream, entry)
-    if (entry === undefined || facts === undefined) return { present, deleted, made, whole: false, lossAccepted }
-    if (facts.deleted) {
-      const { metadata } = objectOf(entry.text, sequence)
+    const entry = steps < LOOK_BACK ? await log.get(sequence, subject) : undefined
+    if (entry === undefined) return { present, deleted, made, whole: false, lossAccepted }
+    const version = view.versionOf(entry)
+    // What is not ours stands between two events of the pod's, and its word counts for nothing.
+    if (version === undefined) {
+      sequence = (await log.lastOn(subject, sequence - 1))?.sequence ?? 0
+      continue
+    }
+    if (version.facts.deleted) {
+      const { metadata } = version.object
       deleted.add(metadata.uid as string)
       made = Math.max(made, Date.parse(metadata.creationTimestamp ?? '') || 0)
       if (metadata.uid === uid) break
     }
-    sequence = facts.expected
+    sequence = version.facts.expected
   }
-  return { present, deleted, made, whole: true, lossAccepted }
+  // Of what was deleted before the floor nothing is left.
+  return { present, deleted, made, whole: view.floor === 0, lossAccepted }
 }

@@ -25,16 +25,21 @@ export const rangesOf = (text: string | undefined): Range[] =>
       return { first, last }
     })
 
+/** Which entries of a stream count, from its metadata alone. */
+export const standingOf = (metadata: Readonly<Record<string, string>>): Pick<LogState, 'sealedFrom' | 'quarantined'> => ({
+  sealedFrom: Number(metadata[SEALED_FROM] ?? 1),
+  quarantined: rangesOf(metadata[QUARANTINE]).map(({ first }) => first)
+})
+
 export const stateOf = ({ config: { metadata = {} }, state }: Pick<StreamInfo, 'config' | 'state'>): LogState => ({
   ...(metadata[IDENTITY] === undefined ? {} : { identity: metadata[IDENTITY] }),
   first: Math.max(1, state.first_seq),
   last: state.last_seq,
   messages: state.messages,
   bytes: state.bytes,
-  sealedFrom: Number(metadata[SEALED_FROM] ?? 1),
+  ...standingOf(metadata),
   epoch: Number(metadata[EPOCH] ?? 0),
   losses: rangesOf(metadata[LOSSES]),
-  quarantined: rangesOf(metadata[QUARANTINE]).map(({ first }) => first),
   floor: Number(metadata[FLOOR] ?? 0),
   ...(metadata[BASE_MARK] === undefined ? {} : { base: JSON.parse(metadata[BASE_MARK]) as Base })
 })

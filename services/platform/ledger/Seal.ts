@@ -7,7 +7,7 @@
  */
 import { hash, timingSafeEqual } from 'node:crypto'
 import { EXPECTED_HEADER, expectedOf, PREVIOUS_HEADER } from '#events/Event.ts'
-import type { Append, LogEntry } from '#events/Log.ts'
+import type { Append, LogEntry, LogState } from '#events/Log.ts'
 import type { Hash } from '#projections/Chain.ts'
 
 export const MAC_HEADER = 'reckon-mac'
@@ -74,6 +74,13 @@ export class Seal {
       if (value !== undefined) said += `${name}:${value}\n`
     }
     return hash('sha256', `${said}\n${text}`, 'buffer')
+  }
+  /**
+   * Whether an entry is an event of ours: sealed, or from before seals; not the filler of a loss, and not put aside by a person.
+   * `digest`: the entry's.
+   */
+  counts({ sequence, headers }: Pick<LogEntry, 'sequence' | 'headers'>, digest: Uint8Array, { sealedFrom, quarantined }: Pick<LogState, 'sealedFrom' | 'quarantined'>): boolean {
+    return (sequence < sealedFrom || this.verifies(digest, headers[MAC_HEADER])) && headers['reckon-lost'] !== 'true' && !quarantined.includes(sequence)
   }
   /** The append with its seal. */
   seal(stream: string, append: Append, anchor: string | undefined): Append {

@@ -40,6 +40,8 @@ export interface ObjectKeysOptions {
   readonly integrity?: Integrity
   /** Overwrites an entry's bytes on disk. */
   readonly shred: (sequence: number) => Promise<void>
+  /** After the start: the stream is not what was written (LogDamaged). */
+  readonly onFailed?: (error: Error) => void
 }
 
 const DATA_KEY = 32
@@ -62,6 +64,7 @@ export class ObjectKeys {
   async start(): Promise<void> {
     const { log, integrity } = this.#options
     integrity?.begin(await log.state())
+    let started = false
     return new Promise((resolve, reject) => {
       this.#subscription = log.follow({
         from: 1,
@@ -70,8 +73,14 @@ export class ObjectKeys {
           integrity?.settle()
           for (const listener of this.#listeners) listener()
         },
-        onCaughtUp: () => resolve(),
-        onFailed: reject
+        onCaughtUp: () => {
+          started = true
+          resolve()
+        },
+        onFailed: (error) => {
+          if (started) this.#options.onFailed?.(error)
+          reject(error)
+        }
       })
     })
   }

@@ -8,6 +8,9 @@ import { fateOf, type NameHistory } from '#services/apiserver/nodes/decide.ts'
 import { fatesIn, originIn } from '#services/apiserver/nodes/fates.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
 import { bindingMessage, UnreadableBinding, updateOf } from '#services/platform/bindings.ts'
+import { Integrity } from '#services/platform/ledger/Integrity.ts'
+import { MemoryLedger } from '#services/platform/ledger/Ledger.ts'
+import { MAC_HEADER, Seal } from '#services/platform/ledger/Seal.ts'
 import { allNodes, nodeKey, oneNode } from '#services/platform/secrets/NodeKeys.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import type { BindingUpdate } from '#services/platform/NodeLink.ts'
@@ -80,6 +83,38 @@ fates('behind an entry that is none of ours nothing is found, and nothing is sai
   const last = await api.logs.EVENTS.lastSequence()
   api.logs.EVENTS.get = async (sequence) => (sequence === last ? { subject: 'ev.core.pods.default.a', sequence, headers: {}, text: 'not ours', time: 0 } : get.call(api.logs.EVENTS, sequence))
   assert.equal(await fatesIn(api.views, 'n1', [stray('a', first)]), ['unknown'])
+})
+fates("a forged event ends no pod: what is not sealed says nothing", async () => {
+  const sealing = new Seal(new Map([['k1', Buffer.alloc(32, 3)]]))
+  const api = await startTestApi(new VirtualClock(1), {}, new Integrity({ seal: sealing, ledger: new MemoryLedger('EVENTS', 'it'), whole: true, expires: false }))
+  const uid = await create(api, 'a')
+  const { subject, headers, text } = (await api.logs.EVENTS.get(await api.logs.EVENTS.lastSequence())) as LogEntry
+  const { [MAC_HEADER]: _, ...unsealed } = headers
+  const forge = async (name: string, body: string): Promise<void> => {
+    await api.logs.EVENTS.append([{ subject: subject.replace(/a$/, name), headers: { ...unsealed, 'ce-subject': `default/${name}`, 'reckon-deleted': 'true' }, text: body }])
+    await api.views.of({ group: '', resource: 'pods' }).waitFor(await api.logs.EVENTS.lastSequence())
+  }
+  await forge('a', text)
+  await forge('b', text.replaceAll('"name":"a"', '"name":"b"'))
+  assert.equal(await fatesIn(api.views, 'n1', [stray('a', uid), stray('b', uid)]), ['alive', 'unknown'])
+  // Nor does it hide what is behind it.
+  await remove(api, 'a')
+  await forge('a', text.replaceAll(uid, 'another'))
+  assert.equal(await fatesIn(api.views, 'n1', [stray('a', uid), stray('a', 'another')]), ['gone', 'unknown'])
+})
+fates('of what was deleted before the floor of history nothing is known, but that two pods have no name at a time', async () => {
+  const api = await startTestApi()
+  const first = await create(api, 'a')
+  await remove(api, 'a')
+  const view = api.views.of({ group: '', resource: 'pods' })
+  const { head } = view.objects
+  view.objects.head = () => 0
+  Object.defineProperty(view, 'floor', { value: 1_000 })
+  assert.equal(await fatesIn(api.views, 'n1', [stray('a', first, 0)]), ['unknown'])
+  view.objects.head = head
+  await create(api, 'a')
+  view.objects.head = () => 0
+  assert.equal(await fatesIn(api.views, 'n1', [stray('a', first, 0), stray('a', first, Date.now() + 60_000)]), ['gone', 'unknown'])
 })
 fates('while the log does not answer nothing is said', async () => {
   const api = await startTestApi()
@@ -316,6 +351,45 @@ bindings('are closed to everybody but the API server and their own node', async 
   refused('under another pod\'s name', () => updateOf({ ...entry, subject: entry.subject.replace(/a$/, 'b') }, oneNode('n1', keysOf('n1'))), /is not what was sealed/)
   refused('not sealed', () => updateOf({ ...entry, text: '{}', headers: {} }, oneNode('n1', keysOf('n1'))), /is not sealed/)
   it.publisher.stop()
+})
+
+bindings('that are asked for in the moment in which everything was written are written', async () => {
+  const it = await lab()
+  await it.publisher.start()
+  const uid = await create(it.api, 'a')
+  await it.settle()
+  let writes = 0
+  const append = it.log.append.bind(it.log)
+  it.log.append = (appends) => {
+    writes += 1
+    return append(appends)
+  }
+  const renew = (): void => it.publisher.renew({ namespace: 'default', name: 'a', uid } as never)
+  for (let depth = 0; depth < 40; depth++) {
+    renew()
+    for (let turn = 0; turn < depth; turn++) await Promise.resolve()
+    const before = writes
+    renew()
+    await it.clock.run(100)
+    assert.ok(writes > before, `after ${depth} turns`)
+  }
+  it.publisher.stop()
+})
+
+bindings('that were taken back are not remembered as published when the API server starts', async () => {
+  const first = await lab()
+  await first.publisher.start()
+  await create(first.api, 'a')
+  await first.settle()
+  await remove(first.api, 'a')
+  await first.settle()
+  first.publisher.stop()
+  const last = await first.log.lastSequence()
+  const second = await lab(first.api, first.log)
+  await second.publisher.start()
+  await second.settle()
+  assert.is(await second.log.lastSequence(), last, 'its tombstone is written again')
+  second.publisher.stop()
 })
 
 bindings('that nobody can read are written anew when the API server starts', async () => {

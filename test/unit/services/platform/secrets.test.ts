@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { encodeEvent, type NewEvent } from '#events/Event.ts'
 import { halvesOf, joinedBody, openBody, sealedBody, sealedIn, SEALED_HEADER } from '#events/confidential.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import type { Follow, Log } from '#events/Log.ts'
 import { Committer, type Outcome } from '#services/apiserver/Committer.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
@@ -24,6 +25,13 @@ const secret = (uid: string, value: string): KubeObject => ({
 })
 const KEY = { group: '', resource: 'secrets', namespace: 'default', name: 'key' }
 const event = (object: KubeObject, expected = 0, deleted = false): NewEvent => ({ stream: 'EVENTS', key: KEY, id: `i-${expected}-${Math.random()}`, type: 't', source: 's', time: '2026-01-01T00:00:00.000Z', user: 'u', correlationId: 'c', verb: 'create', deleted, object, expected })
+
+/** A log whose follower is the test's to end. */
+const held = () => {
+  let follow: Follow | undefined
+  const log = { stream: 'KEYS', state: async () => ({}), follow: (made: Follow) => ((follow = made), { close: () => {} }) } as unknown as Log
+  return { log, handlers: () => follow as Follow }
+}
 
 const world = async (logs = { events: new MemoryLog('EVENTS', systemClock), keys: new MemoryLog('KEYS', systemClock, { keepLastOnly: true }) }) => {
   const shredded: number[] = []
@@ -208,4 +216,15 @@ confidential('the key of an object that is there after all, as after a restore u
   retention.stop()
 })
 
+confidential('keys that are damaged at work are told of, once their stream was read', async () => {
+  const { log, handlers } = held()
+  const told: string[] = []
+  const keys = new ObjectKeys({ log, masters: MASTER, clock: systemClock, shred: async () => {}, onFailed: ({ message }) => told.push(message) })
+  const starting = keys.start()
+  await Promise.resolve()
+  handlers().onCaughtUp?.(0)
+  await starting
+  handlers().onFailed(new Error('it is shorter'))
+  assert.equal(told, ['it is shorter'])
+})
 confidential.run()
