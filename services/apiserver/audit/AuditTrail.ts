@@ -30,7 +30,9 @@ const FIRST_RETRY_MS = 250
 const LAST_RETRY_MS = 10_000
 const LONGEST_URI = 2_048
 
-const subjectOf = ({ verb, object }: Asked): string => `audit.${encodeToken(verb)}.${object?.resource === undefined ? '_._' : `${(object.group ?? '') === '' ? 'core' : encodeToken(object.group as string)}.${encodeToken(object.resource)}`}`
+/** Anybody may ask for anything: an empty token, or a subject longer than the protocol's lines, is never stored, nor what waits behind it. */
+const tokenOf = (text: string): string => (/^[a-z0-9.-]{1,128}$/.test(text) ? encodeToken(text) : '_')
+const subjectOf = ({ verb, object }: Asked): string => `audit.${tokenOf(verb)}.${object?.resource === undefined ? '_._' : `${(object.group ?? '') === '' ? 'core' : tokenOf(object.group as string)}.${tokenOf(object.resource)}`}`
 
 export class AuditTrail {
   readonly #options: AuditTrailOptions
