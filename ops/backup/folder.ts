@@ -37,6 +37,9 @@ export class BackupFolder {
       mkdirSync(path, { recursive: true, mode: 0o700 })
       const strange = readdirSync(path).filter((name) => !KNOWN.test(name))
       if (strange.length > 0) throw new Error(`${path} holds something else (${strange.slice(0, 3).join(', ')}): name a folder of its own for the backup`)
+      // Whoever could write here before may have planted one: what is written, and swept, would be wherever it leads.
+      const link = readdirSync(path, { recursive: true, withFileTypes: true }).find((entry) => entry.isSymbolicLink())
+      if (link !== undefined) throw new Error(`${join(link.parentPath, link.name)} is a symbolic link, which a backup never holds: see who made it, and remove it`)
       chmodSync(path, 0o700)
     } else if (!existsSync(join(path, 'manifest.json')) && !existsSync(join(path, 'manifest.json.age'))) throw new Error(`there is no backup in ${path}`)
     const keyFile = join(path, KEY_FILE)

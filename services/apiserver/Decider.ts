@@ -165,7 +165,7 @@ export class ApiDecider implements Decider {
     const refusal = refusalFor(shortage, intent, user, {
       before: stored?.text.length ?? 0,
       after: bodyOf(object).length,
-      going: stored?.object.metadata.deletionTimestamp !== undefined
+      going: (stored?.object.metadata.finalizers?.length ?? 0) > (object.metadata.finalizers?.length ?? 0)
     })
     if (refusal !== undefined) throw refusal
   }

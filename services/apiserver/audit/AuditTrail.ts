@@ -31,8 +31,18 @@ const BATCH = 100
 const FIRST_RETRY_MS = 250
 const LAST_RETRY_MS = 10_000
 const LONGEST_URI = 2_048
+/** What else of a record is the client's to choose must not be what fills the trail. */
+const LONGEST_AGENT = 256
 
-const subjectOf = ({ verb, object }: Asked): string => `audit.${encodeToken(verb)}.${object?.resource === undefined ? '_._' : `${(object.group ?? '') === '' ? 'core' : encodeToken(object.group as string)}.${encodeToken(object.resource)}`}`
+/** Anybody may ask for anything: an empty token, or a subject longer than the protocol's lines, is never stored, nor what waits behind it. */
+const tokenOf = (text: string): string => (/^[a-z0-9.-]{1,128}$/.test(text) ? encodeToken(text) : '_')
+const subjectOf = ({ verb, object }: Asked): string => `audit.${tokenOf(verb)}.${object?.resource === undefined ? '_._' : `${(object.group ?? '') === '' ? 'core' : tokenOf(object.group as string)}.${tokenOf(object.resource)}`}`
+
+const bounded = ({ userAgent, ...asked }: Asked): Asked => ({
+  ...asked,
+  requestURI: asked.requestURI.slice(0, LONGEST_URI),
+  ...(userAgent === undefined ? {} : { userAgent: userAgent.slice(0, LONGEST_AGENT) })
+})
 
 export class AuditTrail {
   readonly #options: AuditTrailOptions
@@ -84,7 +94,7 @@ export class AuditTrail {
     const leftOut = (answered.status.code ?? 0) < 400 ? 0 : this.#allowance.take(asked.user?.username ?? `nobody from ${asked.sourceIPs?.[0] ?? 'nowhere'}`)
     if (leftOut === undefined) return
     const annotations = leftOut === 0 ? answered.annotations : { ...answered.annotations, 'reckon.io/records-left-out': String(leftOut) }
-    const text = JSON.stringify(auditEvent({ ...asked, requestURI: asked.requestURI.slice(0, LONGEST_URI) }, { ...answered, ...(annotations === undefined ? {} : { annotations }) }))
+    const text = JSON.stringify(auditEvent(bounded(asked), { ...answered, ...(annotations === undefined ? {} : { annotations }) }))
     if (this.#queue.length >= WAITING || this.#bytes + text.length > WAITING_BYTES || this.#options.sheds?.() === true) {
       this.#dropped += 1
       return

@@ -1,6 +1,7 @@
 /** What is noted of one HTTP request while it is served, and recorded when it has been, if it is to be recorded. */
 import type { IncomingMessage } from 'node:http'
 import type { UserInfo } from '#events/Intent.ts'
+import { isConfidential } from '#events/confidential.ts'
 import type { Status } from '#events/Refusal.ts'
 import type { Clock } from '../../platform/Clock.ts'
 import type { Target } from '../http/paths.ts'
@@ -78,6 +79,9 @@ export class RequestAudit {
   }
   #record(stage: Answered['stage'], code: number): void {
     if (!isAudited(this.#asked, code, this.#annotations)) return
-    this.#recorder.record(this.#asked, { stage, status: { code, ...this.#refusal }, annotations: this.#annotations, at: this.#clock.now() })
+    // Of a body that can't be read the words show a piece, and the trail is not sealed.
+    const { reason, ...said } = this.#refusal
+    const told = code === 400 && isConfidential({ group: '', resource: '', ...this.#asked.object }) ? {} : said
+    this.#recorder.record(this.#asked, { stage, status: { code, ...(reason === undefined ? {} : { reason }), ...told }, annotations: this.#annotations, at: this.#clock.now() })
   }
 }

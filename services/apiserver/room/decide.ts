@@ -10,6 +10,7 @@ import type { ResourceRef } from '#events/Key.ts'
 import { resourceId } from '#events/Key.ts'
 import { insufficientStorage, type Refusal } from '#events/Refusal.ts'
 import { atLeast, type Room } from '#services/platform/disk/decide.ts'
+import { isPrivileged } from '../http/limits.ts'
 
 export interface Shortage {
   readonly room: Room
@@ -22,7 +23,7 @@ export interface Growth {
   /** Bytes of the object's text before, 0 for one that is made, and after. */
   readonly before: number
   readonly after: number
-  /** Somebody has asked for its deletion already. */
+  /** It is on its way out: this takes a finalizer from it. */
   readonly going: boolean
 }
 
@@ -33,9 +34,21 @@ const id = (group: string, resource: string): string => resourceId({ group, reso
 const VITAL_KINDS: ReadonlySet<string> = new Set([id('', 'nodes'), id('coordination.k8s.io', 'leases'), id('', 'endpoints'), id('discovery.k8s.io', 'endpointslices')])
 const VITAL_PARTS: ReadonlySet<string> = new Set(['status', 'binding', 'eviction', 'finalize'])
 const NOTICES = id('', 'events')
+const LEASES = id('coordination.k8s.io', 'leases')
+const CONTROLLERS = 'system:serviceaccounts:kube-system'
 
-const isVital = ({ verb, ref, subresource = '' }: Intent, user: UserInfo, { going }: Growth): boolean =>
-  verb === 'delete' || going || VITAL_PARTS.has(subresource) || VITAL_KINDS.has(resourceId(ref)) || user.username === API_SERVER
+const isSteady = ({ before, after }: Growth): boolean => before > 0 && after <= before + GROWTH
+
+/** Of the vital kinds everybody else's are as large as they like: what those keep is their leases, of which the last one is stored. */
+const mayWriteVital = ({ ref }: Intent, user: UserInfo, growth: Growth): boolean =>
+  isPrivileged(user) || user.groups.includes(CONTROLLERS) || (resourceId(ref) === LEASES && isSteady(growth))
+
+const isVital = (intent: Intent, user: UserInfo, growth: Growth): boolean =>
+  intent.verb === 'delete' ||
+  growth.going ||
+  VITAL_PARTS.has(intent.subresource ?? '') ||
+  (VITAL_KINDS.has(resourceId(intent.ref)) && mayWriteVital(intent, user, growth)) ||
+  user.username === API_SERVER
 
 /** The refusal of a write that can't be afforded now; undefined for one that can. */
 export const refusalFor = ({ room, words }: Shortage, intent: Intent, user: UserInfo, growth: Growth): Refusal | undefined => {
@@ -43,5 +56,5 @@ export const refusalFor = ({ room, words }: Shortage, intent: Intent, user: User
   if (room === 'none') return refusal()
   if (!atLeast(room, 'no-creates') || isVital(intent, user, growth)) return undefined
   if (room === 'deletes-only' || resourceId(intent.ref) === NOTICES) return refusal()
-  return growth.before === 0 || growth.after > growth.before + GROWTH ? refusal() : undefined
+  return isSteady(growth) ? undefined : refusal()
 }

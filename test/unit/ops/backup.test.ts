@@ -1,5 +1,5 @@
 /** The parts of a backup that need no cluster: its lines, its manifest, its files, moments in it, addresses of a copy, chores. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -51,6 +51,20 @@ const manifest = (segments: readonly Segment[] = [], more: Partial<Manifest['eve
   cursors: [],
   home: { name: 'home/home.json.zst', bytes: 0, sha256: '' }
 })
+
+const planted = suite('a folder somebody else could write to')
+const refusal = (folder: string): Promise<string> => BackupFolder.open(folder, undefined, true).then(() => 'opened', ({ message }: Error) => message)
+planted('is not written to through the links that were planted in it', async () => {
+  const [elsewhere, folder, other] = [newFolder(), newFolder(), newFolder()]
+  writeFileSync(join(elsewhere, 'passwd'), 'precious')
+  symlinkSync(elsewhere, join(folder, 'events'))
+  assert.match(await refusal(folder), /events is a symbolic link/)
+  mkdirSync(join(other, 'events'))
+  symlinkSync(join(elsewhere, 'passwd'), join(other, 'events', 'next.part'))
+  assert.match(await refusal(other), /next\.part is a symbolic link/)
+  assert.equal(readdirSync(elsewhere).map((name) => readFileSync(join(elsewhere, name), 'utf8')), ['precious'])
+})
+planted.run()
 
 const manifests = suite('a manifest')
 manifests('comes back as it was, and not when anything in it was changed', () => {

@@ -79,6 +79,18 @@ create('generates names', async () => {
   const object = accepted(await api.create({ ...pod('x'), metadata: { ...metadata, generateName: 'web-' } }))
   assert.match(object.metadata.name ?? '', /^web-[bcdfghjklmnpqrstvwxz2456789]{5}$/)
 })
+create('generates another name while the one it made is taken, eight times at most', async () => {
+  let drawn = 0
+  const makeNames = (draws: number) => {
+    drawn = 0
+    const clock = { ...systemClock, random: () => (++drawn > draws * 5 ? 0.5 : 0) }
+    const decider = new ApiDecider({ views: api.views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
+    return decider.submit({ id: systemClock.uuid(), verb: 'create', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: '', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'taken-' } }, source: 'test' }, ADMIN)
+  }
+  assert.is(accepted(await makeNames(1)).metadata.name, 'taken-bbbbb')
+  assert.is(accepted(await makeNames(7)).metadata.name, 'taken-rrrrr')
+  assert.match(refused(await makeNames(8)), /^409 AlreadyExists: configmaps "taken-bbbbb" already exists/)
+})
 create('decides an intent that is delivered twice once', async () => {
   const [first, second] = await Promise.all([api.create(configMap('twice'), { id: 'same' }), api.create(configMap('twice'), { id: 'same' })])
   assert.equal(first, second)

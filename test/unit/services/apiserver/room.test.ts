@@ -44,6 +44,20 @@ room('creates first, then changes, and deletes last of all', () => {
   assert.is(until(of('create', 'events'), MADE, { username: 'system:apiserver', groups: [] }), 'none')
 })
 
+room('who keeps nothing running does not write on under the names of what does', () => {
+  const tenant = { username: 'system:serviceaccount:shop:ci', groups: ['system:serviceaccounts', 'system:serviceaccounts:shop', 'system:authenticated'] }
+  const controller = { username: 'system:serviceaccount:kube-system:endpoint-controller', groups: ['system:serviceaccounts', 'system:serviceaccounts:kube-system'] }
+  for (const [what, intent, growth, step] of [
+    ['endpoints', of('update', 'endpoints'), GROWN, 'no-creates'],
+    ['endpoints as large as before', of('update', 'endpoints'), SAME, 'deletes-only'],
+    ['a new lease', of('create', 'leases', '', 'coordination.k8s.io'), MADE, 'no-creates'],
+    ['a lease is renewed', of('update', 'leases', '', 'coordination.k8s.io'), SAME, 'none'],
+    ['a finalizer is taken', of('patch', 'configmaps'), GOING, 'none']
+  ] as const)
+    assert.is(until(intent, growth, tenant), step, what)
+  assert.is(until(of('create', 'endpoints'), MADE, controller), 'none')
+})
+
 room('says what is wrong and what to do, with 507', () => {
   const refusal = refusalFor({ room: 'no-creates', words: wordsOf('no-creates', thresholdsOf(100 * 2 ** 30)) }, of('create', 'pods'), ADMIN, MADE)
   assert.is(refusal?.status.code, 507)
@@ -72,6 +86,16 @@ room('the decider refuses what would be stored, and nothing else', async () => {
   accepted(await submit({ verb: 'delete', ref: CONFIGMAPS }))
   short('plenty')
   accepted(await submit({ verb: 'create', ref: CONFIGMAPS, name: 'b', object: map('b') }))
+})
+
+room('what waits for a finalizer may lose it, and not be written over and over', async () => {
+  const metadata = { name: 'c', finalizers: ['example.com/hold'] }
+  accepted(await submit({ verb: 'create', ref: CONFIGMAPS, name: 'c', object: { ...map('c'), metadata } }))
+  accepted(await submit({ verb: 'delete', ref: CONFIGMAPS, name: 'c' }))
+  short('deletes-only')
+  assert.match(refused(await submit({ verb: 'update', ref: CONFIGMAPS, name: 'c', object: { ...map('c', 'x'.repeat(100_000)), metadata } })), /^507/)
+  accepted(await submit({ verb: 'patch', ref: CONFIGMAPS, name: 'c', patch: { type: 'application/merge-patch+json', body: { metadata: { finalizers: null } } } }))
+  short('plenty')
 })
 
 room('a node that never was short is told nothing; one that is, once; and again when it is over', async () => {

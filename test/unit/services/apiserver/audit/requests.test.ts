@@ -64,6 +64,13 @@ for (const [what, method, path, body, code, verb] of [
     assert.not.match(JSON.stringify(record), /hush|aHVzaA/)
   })
 
+requests('of a Secret that can not be read no piece is recorded', async () => {
+  const { status, left } = await records('POST', `${NS}/secrets`, { body: '{"apiVersion":"v1","kind":"Secret","data":{"a":hush}}', headers: JSON_BODY })
+  assert.is(status, 400)
+  assert.equal([left.length, left[0]?.responseStatus.code, left[0]?.responseStatus.reason], [1, 400, 'BadRequest'])
+  assert.not.match(JSON.stringify(left), 'hush')
+})
+
 requests('who may not is recorded with why', async () => {
   const { left } = await records('DELETE', `${NS}/secrets/key`, { headers: { 'impersonate-user': 'mallory' } })
   assert.is(left.length, 1)

@@ -51,6 +51,25 @@ trails('stores what it is told, in order, on subjects that say what was asked', 
   assert.is((await log.get(1))?.subject, 'audit.get.core.secrets')
 })
 
+trails('keeps of what the client chooses only the beginning', async () => {
+  const { clock, log, trail } = made()
+  trail.record({ ...asked(1), requestURI: `/${'u'.repeat(9_000)}`, userAgent: 'a'.repeat(9_000) }, answered())
+  await clock.run(1_000)
+  const [record] = await log.records()
+  assert.equal([record?.requestURI.length, (record as unknown as { userAgent: string }).userAgent.length], [2_048, 256])
+})
+
+trails('has a subject that can be stored for whatever is asked for', async () => {
+  const { clock, log, trail } = made()
+  for (const name of ['', '*'.repeat(5_000), 'a'.repeat(16_000), 'a b', 'é>'])
+    trail.record({ ...asked(1), verb: name, object: { group: name || 'apps', resource: name } }, answered())
+  trail.record({ ...asked(2), object: { group: 'rbac.authorization.k8s.io', resource: 'roles' } }, answered())
+  await clock.run(1_000)
+  const subjects: string[] = []
+  for await (const entries of log.read({ from: 1, to: await log.lastSequence() })) subjects.push(...entries.map(({ subject }) => subject))
+  assert.equal([...new Set(subjects)], ['audit._.apps._', 'audit._._._', 'audit.get.rbac%2Eauthorization%2Ek8s%2Eio.roles'])
+})
+
 trails('keeps what waits while the log is away, and counts what there is no place for', async () => {
   const { clock, log, trail } = made()
   let away = true
