@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { privateFolder, type ClusterConfig } from '../home.ts'
+import { privateFolder, writeSecret, type ClusterConfig } from '../home.ts'
 import { argumentsOf, identify, stopProcess, type ProcessIdentity } from '../setup/process.ts'
 import { findProgram, PROJECT, run } from '../setup/project.ts'
 import { PAUSES_MS, STEADY_IF_KILLED_MS, STEADY_MS } from './backoff.ts'
 import { chooseSupervisor, parentState, unitState, valuesOf, type SupervisorKind, type SupervisorState } from './decide.ts'
-import { quoted, renderUnit, unitName } from './unit.ts'
+import { environmentLine, renderEnvironment, renderUnit, unitName } from './unit.ts'
 
 export interface Supervised {
   readonly home: string
@@ -24,6 +24,7 @@ const STOP_LIMIT_MS = 40_000
 
 const runFolder = (home: string): string => join(home, 'run')
 const stateFile = (home: string): string => join(runFolder(home), 'supervisor')
+const environmentFile = (home: string): string => join(runFolder(home), 'environment')
 const endedFile = (home: string): string => join(runFolder(home), 'ended')
 const unitFile = ({ instance }: ClusterConfig): string => join(UNITS, unitName(instance))
 const read = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '')
@@ -88,7 +89,8 @@ const startUnit = async ({ home, config, command, log }: Supervised, adopt: Proc
   if (adopt !== undefined) await stopProcess(adopt, STOP_LIMIT_MS)
   const version = Number(/systemd (\d+)/.exec(await systemctl('--version'))?.[1] ?? 0)
   rmSync(endedFile(home), { force: true })
-  writeFileSync(unitFile(config), renderUnit({ home, instance: config.instance, command, directory: PROJECT, log, onEnd: ['/bin/sh', ENDED, endedFile(home)], environment: environmentOf(home), version }), { mode: 0o644 })
+  writeSecret(environmentFile(home), renderEnvironment(environmentOf(home)))
+  writeFileSync(unitFile(config), renderUnit({ home, instance: config.instance, command, directory: PROJECT, log, onEnd: ['/bin/sh', ENDED, endedFile(home)], environmentFile: environmentFile(home), version }), { mode: 0o644 })
   await systemctl('daemon-reload')
   await systemctl('enable', '--quiet', unitName(config.instance))
   await systemctl('restart', unitName(config.instance))
@@ -113,7 +115,7 @@ export const stopSupervisor = async (home: string, config: ClusterConfig): Promi
 
 /** Takes away the unit of a home that is gone itself. */
 export const removeUnitOf = async (home: string, config: ClusterConfig): Promise<void> => {
-  if (hasUnit(config) && read(unitFile(config)).includes(quoted(`RECKON_HOME=${home}`))) await removeUnit(config)
+  if (hasUnit(config) && read(unitFile(config)).includes(environmentLine(environmentFile(home)))) await removeUnit(config)
 }
 
 const removeUnit = async (config: ClusterConfig): Promise<void> => {

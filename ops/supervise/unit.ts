@@ -9,7 +9,8 @@ export interface UnitOptions {
   readonly log: string
   /** Writes down how the process ended: a program and its arguments. */
   readonly onEnd: readonly string[]
-  readonly environment: Readonly<Record<string, string>>
+  /** Only root reads it: units are shown to everybody, and a proxy's address may hold a password. */
+  readonly environmentFile: string
   /** systemd's: pauses that grow are known from 254 on. */
   readonly version: number
 }
@@ -22,9 +23,19 @@ const argument = (word: string): string => quoted(word).replaceAll('$', '$$$$')
 /** A path stands by itself there: no quotes. */
 const path = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('%', '%%').replaceAll(' ', '\\x20')
 
+/** The text of an environment file (systemd.exec(5)): quoted, so that nothing in a value means anything. */
+export const renderEnvironment = (environment: Readonly<Record<string, string>>): string =>
+  Object.entries(environment)
+    .filter(([, value]) => !value.includes('\n'))
+    .map(([name, value]) => `${name}="${value.replace(/["\\$`]/g, '\\$&')}"\n`)
+    .join('')
+
+/** By it a unit is known as a home's. */
+export const environmentLine = (file: string): string => `EnvironmentFile=${path(file)}`
+
 const seconds = (ms: number): string => `${ms}ms`
 
-export const renderUnit = ({ home, instance, command, directory, log, onEnd, environment, version }: UnitOptions): string => {
+export const renderUnit = ({ home, instance, command, directory, log, onEnd, environmentFile, version }: UnitOptions): string => {
   const [, first = 100] = PAUSES_MS
   const last = PAUSES_MS.at(-1) as number
   return `# Written by \`reckon up\`, removed by \`reckon down\`; changes here are lost.
@@ -41,9 +52,7 @@ Type=exec
 ExecStart=${command.map(argument).join(' ')}
 ExecStopPost=${onEnd.map(argument).join(' ')}
 WorkingDirectory=${path(directory)}
-${Object.entries(environment)
-  .map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`)
-  .join('\n')}
+${environmentLine(environmentFile)}
 Restart=always
 RestartSec=${seconds(version >= 254 ? first : 1_000)}
 ${version >= 254 ? `RestartSteps=${PAUSES_MS.length - 1}\nRestartMaxDelaySec=${seconds(last)}\n` : ''}# nats-server and what agents started live on while this process is started again.

@@ -13,7 +13,7 @@ import { bootSystemd, type Systemd } from '../support/systemd.ts'
 const systemd = suite('systemd')
 
 const unit = (version: number): string =>
-  renderUnit({ home: '/var/lib/a home/100%', instance: 'abcde', command: [process.execPath, '/x/server.ts', '--home', '/var/lib/a home/100%'], directory: tmpdir(), log: '/var/log/reckon.log', onEnd: ['/bin/sh', '/x/ended.sh', '/x/$y'], environment: { RECKON_HOME: '/var/lib/a home/100%', PATH: '/usr/bin' }, version })
+  renderUnit({ home: '/var/lib/a home/100%', instance: 'abcde', command: [process.execPath, '/x/server.ts', '--home', '/var/lib/a home/100%'], directory: tmpdir(), log: '/var/log/reckon.log', onEnd: ['/bin/sh', '/x/ended.sh', '/x/$y'], environmentFile: '/var/lib/a home/100%/run/environment', version })
 
 if (findProgram('systemd-analyze') === undefined) console.log('there is no systemd-analyze here: the unit is not checked by it')
 else

@@ -28,6 +28,8 @@ const WAITING = 10_000
 const WAITING_BYTES = 16 * 1024 * 1024
 /** Stored at once. */
 const BATCH = 100
+/** A log that answers questions and does not take a record, so often, will not take it. */
+const TRIES = 20
 const FIRST_RETRY_MS = 250
 const LAST_RETRY_MS = 10_000
 const LONGEST_URI = 2_048
@@ -44,9 +46,12 @@ const bounded = ({ userAgent, ...asked }: Asked): Asked => ({
   ...(userAgent === undefined ? {} : { userAgent: userAgent.slice(0, LONGEST_AGENT) })
 })
 
+const answers = (log: Log): Promise<boolean> => log.lastSequence().then(() => true, () => false)
+
 export class AuditTrail {
   readonly #options: AuditTrailOptions
-  readonly #allowance: Allowance
+  readonly #given: Allowance
+  readonly #refused: Allowance
   readonly #queue: { readonly subject: string; readonly text: string }[] = []
   #bytes = 0
   #dropped = 0
@@ -58,7 +63,8 @@ export class AuditTrail {
 
   constructor(options: AuditTrailOptions) {
     this.#options = options
-    this.#allowance = new Allowance(options.clock)
+    this.#given = new Allowance(options.clock, { burst: 2_000, perSecond: 20 })
+    this.#refused = new Allowance(options.clock, { burst: 200, perSecond: 5 })
   }
   /** Takes up the chain where it ended. Rejects with LogDamaged. */
   async start(): Promise<void> {
@@ -91,7 +97,8 @@ export class AuditTrail {
     this.#subscription?.close()
   }
   record(asked: Asked, answered: Answered): void {
-    const leftOut = (answered.status.code ?? 0) < 400 ? 0 : this.#allowance.take(asked.user?.username ?? `nobody from ${asked.sourceIPs?.[0] ?? 'nowhere'}`)
+    const allowance = (answered.status.code ?? 0) < 400 ? this.#given : this.#refused
+    const leftOut = allowance.take(asked.user?.username ?? `nobody from ${asked.sourceIPs?.[0] ?? 'nowhere'}`)
     if (leftOut === undefined) return
     const annotations = leftOut === 0 ? answered.annotations : { ...answered.annotations, 'reckon.io/records-left-out': String(leftOut) }
     const text = JSON.stringify(auditEvent(bounded(asked), { ...answered, ...(annotations === undefined ? {} : { annotations }) }))
@@ -111,27 +118,38 @@ export class AuditTrail {
   async #drain(): Promise<void> {
     const { log, integrity, clock, onError } = this.#options
     let pause = FIRST_RETRY_MS
+    let failures = 0
+    // So many are stored one at a time: one of them is refused, and the others must not go with it.
+    let alone = 0
+    const took = (count: number): void => {
+      this.#done(count)
+      ;[pause, failures, alone] = [FIRST_RETRY_MS, 0, Math.max(0, alone - count)]
+    }
     while (this.#queue.length > 0 && !this.#stopped) {
-      const batch = this.#queue.slice(0, BATCH)
+      const batch = this.#queue.slice(0, alone > 0 ? 1 : BATCH)
       const lost = this.#dropped === 0 ? [] : [{ subject: 'audit.lost', text: JSON.stringify({ kind: 'Event', apiVersion: 'audit.k8s.io/v1', level: 'Metadata', stage: 'Panic', verb: 'lost', annotations: { 'reckon.io/records-lost': String(this.#dropped) }, stageTimestamp: new Date(clock.now()).toISOString() }) }]
       const dropped = this.#dropped
       const appends = [...batch, ...lost].map(({ subject, text }): Append => ({ subject, headers: { 'content-type': 'application/json', 'ce-time': new Date(clock.now()).toISOString() }, text }))
       try {
         await log.append(appends.map((append) => integrity?.seal(append) ?? append))
       } catch (error) {
-        // Stored or not: written again it stands there twice, with one audit id.
-        if (error instanceof LogRefused && (error.why === 'malformed' || error.why === 'too-large')) {
-          onError(error)
-          this.#done(batch.length)
+        failures += 1
+        if ((error instanceof LogRefused && error.why !== 'full') || (failures >= TRIES && (await answers(log)))) {
+          if (batch.length > 1) [alone, failures] = [batch.length, 0]
+          else {
+            onError(error)
+            this.#dropped += 1
+            took(1)
+          }
           continue
         }
+        // Stored or not: written again it stands there twice, with one audit id.
         await sleep(clock, pause)
         pause = Math.min(LAST_RETRY_MS, pause * 2)
         continue
       }
-      pause = FIRST_RETRY_MS
       this.#dropped -= dropped
-      this.#done(batch.length)
+      took(batch.length)
     }
     // In the same turn in which nothing was left: what is recorded a moment later begins anew.
     this.#pumping = false

@@ -31,6 +31,8 @@ export interface TlsFiles {
   readonly clientCA: string
 }
 
+/** A connection that has not said who it is by then is closed. */
+const HANDSHAKE_MS = 10_000
 /** An idle connection is closed after this. */
 const KEEP_ALIVE_MS = 120_000
 /** As Go's server: a client with more open requests opens another connection. */
@@ -75,6 +77,7 @@ export class ApiServer {
       requestCert: true,
       rejectUnauthorized: false,
       minVersion: 'TLSv1.2',
+      handshakeTimeout: HANDSHAKE_MS,
       // Upgrades (exec, attach) and simple clients stay with HTTP/1.1.
       allowHTTP1: true,
       settings: { maxConcurrentStreams: STREAMS },

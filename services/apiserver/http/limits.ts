@@ -51,7 +51,7 @@ export type RequestClass = 'reading' | 'mutating' | 'longRunning'
 const PRIVILEGED_GROUPS = new Set(['system:masters', 'system:nodes'])
 const PRIVILEGED_USERS = new Set(['system:apiserver', 'system:kube-scheduler', 'system:kube-controller-manager', 'system:kube-proxy'])
 
-const isPrivileged = ({ username, groups }: UserInfo): boolean => PRIVILEGED_USERS.has(username) || groups.some((group) => PRIVILEGED_GROUPS.has(group))
+export const isPrivileged = ({ username, groups }: UserInfo): boolean => PRIVILEGED_USERS.has(username) || groups.some((group) => PRIVILEGED_GROUPS.has(group))
 
 /** An amount of something, and how much of it each user holds. */
 class Pool {

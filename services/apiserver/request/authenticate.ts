@@ -12,6 +12,10 @@ import type { SigningKeys } from '../nodes/SigningKeys.ts'
 import { ISSUER } from '../nodes/Tokens.ts'
 
 const AUTHENTICATED = 'system:authenticated'
+const AUTHENTICATION = 'authentication.k8s.io'
+/** Four parts, neither empty: anything else is a user's name like any other. */
+const SERVICE_ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/
+const EXTRA = /^impersonate-extra-(.+)$/i
 
 interface Claims {
   readonly 'kubernetes.io'?: { readonly namespace?: string; readonly serviceaccount?: { readonly name?: string; readonly uid?: string }; readonly pod?: { readonly name?: string; readonly uid?: string } }
@@ -81,23 +85,30 @@ export class Authenticator {
   }
   #impersonated(user: UserInfo, request: IncomingMessage, audit: Pick<RequestAudit, 'asks'>): UserInfo {
     audit.asks(user)
-    const as = one(request.headers['impersonate-user']) || undefined
+    const as = valuesOf(request, 'impersonate-user')[0] || undefined
     const groups = valuesOf(request, 'impersonate-group')
+    const uid = valuesOf(request, 'impersonate-uid')[0] || undefined
+    const extra = extraOf(request)
     if (as === undefined) {
-      if (groups.length > 0) throw forbidden({ group: '', resource: 'groups' }, '', 'requested groups without impersonating a user')
+      if (groups.length > 0 || uid !== undefined || Object.keys(extra).length > 0) throw forbidden({ group: '', resource: 'users' }, '', 'requested groups, a uid or extra information without impersonating a user')
       return user
     }
-    this.#mayImpersonate(user, as.startsWith('system:serviceaccount:') ? 'serviceaccounts' : 'users', as)
-    for (const group of groups) this.#mayImpersonate(user, 'groups', group)
-    const own = as.startsWith('system:serviceaccount:') && groups.length === 0 ? ['system:serviceaccounts', `system:serviceaccounts:${as.split(':')[2] ?? ''}`] : []
-    const acting = { username: as, groups: [...new Set([...groups, ...own, AUTHENTICATED])] }
+    const account = SERVICE_ACCOUNT.exec(as)
+    if (account === null) this.#mayImpersonate(user, { resource: 'users', name: as })
+    else this.#mayImpersonate(user, { resource: 'serviceaccounts', namespace: account[1] as string, name: account[2] as string })
+    for (const group of groups) this.#mayImpersonate(user, { resource: 'groups', name: group })
+    if (uid !== undefined) this.#mayImpersonate(user, { group: AUTHENTICATION, resource: 'uids', name: uid })
+    for (const [key, values] of Object.entries(extra)) for (const value of values) this.#mayImpersonate(user, { group: AUTHENTICATION, resource: 'userextras', subresource: key, name: value })
+    const own = account !== null && groups.length === 0 ? ['system:serviceaccounts', `system:serviceaccounts:${account[1]}`] : []
+    const acting = { username: as, groups: [...new Set([...groups, ...own, AUTHENTICATED])], ...(uid === undefined ? {} : { uid }), ...(Object.keys(extra).length === 0 ? {} : { extra }) }
     audit.asks(user, acting)
     return acting
   }
-  #mayImpersonate(user: UserInfo, resource: string, who: string): void {
-    const [, , namespace = '', name = ''] = resource === 'serviceaccounts' ? who.split(':') : ['', '', '', who]
-    const { allowed } = authorize(this.#view, user, { verb: 'impersonate', group: '', resource, subresource: '', namespace, name })
-    if (!allowed) throw forbidden({ group: '', resource }, who, `User "${user.username}" cannot impersonate resource "${resource}" in API group "" at the cluster scope`)
+  #mayImpersonate(user: UserInfo, asked: { readonly group?: string; readonly resource: string; readonly subresource?: string; readonly namespace?: string; readonly name: string }): void {
+    const { group = '', resource, subresource = '', namespace = '', name } = asked
+    const { allowed } = authorize(this.#view, user, { verb: 'impersonate', group, resource, subresource, namespace, name })
+    const where = namespace === '' ? 'at the cluster scope' : `in the namespace "${namespace}"`
+    if (!allowed) throw forbidden({ group, resource }, name, `User "${user.username}" cannot impersonate resource "${resource}${subresource === '' ? '' : `/${subresource}`}" in API group "${group}" ${where}`)
   }
 }
 
@@ -105,6 +116,24 @@ export class Authenticator {
 const connectionOf = (request: IncomingMessage): TLSSocket => {
   const { stream } = request as unknown as { readonly stream?: Http2Stream }
   return (stream?.session?.socket ?? request.socket) as TLSSocket
+}
+
+/** `Impersonate-Extra-<key>`: keys are lower case, percent-encoded (k8s.io/apiserver, pkg/endpoints/filters). */
+const extraOf = ({ rawHeaders }: IncomingMessage): Record<string, string[]> => {
+  const extra: Record<string, string[]> = Object.create(null) as Record<string, string[]>
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const key = EXTRA.exec(rawHeaders[at] as string)?.[1]
+    if (key !== undefined) (extra[unescaped(key.toLowerCase())] ??= []).push(rawHeaders[at + 1] as string)
+  }
+  return { ...extra }
+}
+
+const unescaped = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 /** Each value of a header that may come several times. */

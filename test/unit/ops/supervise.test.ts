@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { chooseSupervisor, parentState, restartsText, unitState } from '#ops/supervise/decide.ts'
-import { quoted, renderUnit, unitName } from '#ops/supervise/unit.ts'
+import { quoted, renderEnvironment, renderUnit, unitName } from '#ops/supervise/unit.ts'
 
 const supervise = suite('supervisor')
 
@@ -34,11 +34,12 @@ supervise('what systemd says, and what it forgets', () => {
 })
 
 supervise('the unit says what it is given, whatever is in it', () => {
-  const options = { home: '/a b/100%', instance: 'abcde', command: ['/n', '/s$x', '--home', '/a b/100%'], directory: '/p', log: '/a b/l', onEnd: ['/bin/sh'], environment: { RECKON_HOME: '/a b/100%' } }
+  const options = { home: '/a b/100%', instance: 'abcde', command: ['/n', '/s$x', '--home', '/a b/100%'], directory: '/p', log: '/a b/l', onEnd: ['/bin/sh'], environmentFile: '/a b/100%/environment' }
   const text = renderUnit({ ...options, version: 252 })
   assert.is(unitName('abcde'), 'reckon-abcde.service')
   assert.match(text, 'ExecStart="/n" "/s$$x" "--home" "/a b/100%%"')
-  assert.match(text, 'Environment="RECKON_HOME=/a b/100%%"')
+  assert.match(text, 'EnvironmentFile=/a\\x20b/100%%/environment')
+  assert.is(renderEnvironment({ RECKON_HOME: '/a b/100%', https_proxy: 'http://me:p"a$s\\s`@proxy', SPLIT: 'a\nb' }), 'RECKON_HOME="/a b/100%"\nhttps_proxy="http://me:p\\"a\\$s\\\\s\\`@proxy"\n')
   assert.match(text, 'StandardOutput=append:/a\\x20b/l')
   assert.match(text, 'RequiresMountsFor=/a\\x20b/100%%')
   for (const line of ['Restart=always', 'KillMode=process', 'StartLimitIntervalSec=0', 'OOMPolicy=continue', 'NoNewPrivileges=yes', 'WantedBy=multi-user.target']) assert.match(text, `${line}\n`)

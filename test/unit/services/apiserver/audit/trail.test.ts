@@ -1,7 +1,7 @@
 /** The trail itself: what is recorded is stored, in order and sealed, however long the log is away, and floods are bounded. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { LogRefused, type Append, type AppendResult } from '#events/Log.ts'
+import { AppendUncertain, LogRefused, type Append, type AppendResult } from '#events/Log.ts'
 import { AuditTrail, type AuditTrailOptions } from '#services/apiserver/audit/AuditTrail.ts'
 import type { Asked } from '#services/apiserver/audit/record.ts'
 import { Integrity } from '#services/platform/ledger/Integrity.ts'
@@ -76,7 +76,7 @@ trails('keeps what waits while the log is away, and counts what there is no plac
   log.answer = () => {
     if (away) throw new Error('away')
   }
-  for (let n = 0; n < 10_050; n++) trail.record(asked(n), answered())
+  for (let n = 0; n < 10_050; n++) trail.record(asked(n, `user-${n % 10}`), answered())
   await clock.run(60_000)
   assert.is(await log.lastSequence(), 0)
   away = false
@@ -100,7 +100,35 @@ trails('gives up a record that can never be stored, and no other', async () => {
   trail.record(asked(2), answered())
   await clock.run(1_000)
   assert.is(errors.length, 1)
-  assert.equal((await log.records()).map(({ auditID }) => auditID), ['a2'])
+  assert.equal((await log.records()).map(({ auditID }) => auditID).filter((id) => id !== undefined), ['a2'])
+})
+
+trails('gives up the one record that is refused, and counts it; the others of its batch are stored', async () => {
+  const { clock, log, trail, errors } = made()
+  const append = log.append.bind(log)
+  log.append = (appends) => (appends.some(({ text }) => text.includes('"a7"')) ? Promise.reject(new LogRefused('too large', 'too-large')) : append(appends))
+  for (let n = 0; n < 20; n++) trail.record(asked(n), answered())
+  await clock.run(60_000)
+  const records = await log.records()
+  assert.equal(records.filter(({ auditID }) => auditID !== undefined).map(({ auditID }) => auditID), Array.from({ length: 20 }, (_, n) => `a${n}`).filter((id) => id !== 'a7'))
+  assert.is(records.find(({ verb }) => verb === 'lost')?.annotations?.['reckon.io/records-lost'], '1')
+  assert.is(errors.length, 1)
+})
+
+trails('gives up a record that is never acknowledged, when the log answers otherwise', async () => {
+  const { clock, log, trail } = made()
+  const append = log.append.bind(log)
+  log.append = (appends) => (appends.some(({ text }) => text.includes('"a3"')) ? Promise.reject(new AppendUncertain('no answer')) : append(appends))
+  for (let n = 0; n < 6; n++) trail.record(asked(n), answered())
+  await clock.run(20 * 60_000)
+  assert.equal((await log.records()).map(({ auditID }) => auditID).filter((id) => id !== undefined), ['a0', 'a1', 'a2', 'a4', 'a5'])
+})
+
+trails('a flood of reads is counted as well, past a larger allowance', async () => {
+  const { clock, log, trail } = made()
+  for (let n = 0; n < 5_000; n++) trail.record(asked(n), answered())
+  await clock.run(60_000)
+  assert.is((await log.records()).length, 2_000)
 })
 
 trails('a flood of refusals is counted, not stored; others are not pushed aside by it', async () => {
