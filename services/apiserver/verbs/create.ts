@@ -24,7 +24,7 @@ export const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObjec
     if ((meta.name ?? '') !== '' && meta.name !== intent.name) throw badRequest(`the name of the object (${meta.name}) does not match the name on the URL (${intent.name})`)
     meta.name = intent.name
   }
-  if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '') meta.name = generatedName(meta.generateName as string, context.random)
+  if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '') meta.name = generatedName(meta.generateName as string, context.letters ?? context.random)
   meta.uid = context.uuid()
   meta.creationTimestamp = seconds(context.now)
   delete meta.resourceVersion
