@@ -200,15 +200,11 @@ export class View {
       this.#waiters.push(waiter)
     })
   }
-  /**
-   * What was written after `folded` stands behind it, or the stream lost its end since, and hands out again what it has handed
-   * out: then the view fails, as it would when its follower finds out. Throws LogDamaged.
-   */
+  /** What was written after `folded` stands behind it, or the stream has lost its end: then the view fails. Throws LogDamaged. */
   checkBehind(folded: number, sequence: number): void {
     if (sequence > folded) return
-    const { stream } = this
-    const detail = `${stream}: event ${folded} was there, and ${sequence} was handed out after it`
-    const damaged = new LogDamaged({ stream, kind: 'shorter', ranges: [{ first: sequence, last: folded }], verified: sequence - 1, detail })
+    const detail = `${this.stream}: event ${folded} was there, and ${sequence} was handed out after it`
+    const damaged = new LogDamaged({ stream: this.stream, kind: 'shorter', ranges: [{ first: sequence, last: folded }], verified: sequence - 1, detail })
     this.#subscription?.close()
     this.#fail(damaged)
     throw damaged
