@@ -188,11 +188,14 @@ export class Committer {
   #patience({ until }: Waiting): number {
     return Math.max(0, until - this.#clock.now())
   }
-  /** The sequence of the decision's last event if it is in the log, undefined if it is not. */
+  /**
+   * The sequence of the decision's last event if it is in the log, undefined if it is not. The intent may have been decided by
+   * another API server as well, whose event has the same id and another object: that one is a conflict.
+   */
   async #lookUp(waiting: Waiting): Promise<number | undefined> {
     const last = waiting.appends.at(-1) as Append
     const entry = await this.#log.lastOn(last.subject)
-    return entry !== undefined && entry.headers['ce-id'] === waiting.ids.at(-1) ? entry.sequence : undefined
+    return entry !== undefined && entry.headers['ce-id'] === waiting.ids.at(-1) && entry.text === last.text ? entry.sequence : undefined
   }
   #stored(waiting: Waiting, last: number): Outcome {
     return { ok: true, last, bodies: waiting.bodies }

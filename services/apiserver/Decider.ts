@@ -17,6 +17,7 @@ import { Answers, answerKey } from './Answers.ts'
 import { Committer } from './Committer.ts'
 import { decide, type Decided, type Settings } from './decide.ts'
 import { refusalOfLog } from './logFaults.ts'
+import { madeUpNames, type MadeUp } from './MadeUpNames.ts'
 import { refusalFor, type Shortage } from './room/decide.ts'
 
 /** A result, and what the audit trail notes beside it; that is not for who asked. */
@@ -46,6 +47,12 @@ const LIMIT = 20_000
 const LOOK_BACK = 100
 /** Who waits this long for an answer may have asked another API server by now. */
 const ASKED_AGAIN_MS = 1_000
+
+/** When an intent came, and how far the view was. */
+interface Arrived {
+  readonly at: number
+  readonly sequence: number
+}
 
 const noted = (audit: Readonly<Record<string, string>> = {}): Pick<Decision, 'audit'> => (Object.keys(audit).length === 0 ? {} : { audit })
 
@@ -108,12 +115,35 @@ export class ApiDecider implements Decider {
   /** One write of an object at a time: the next is decided on what this one leaves. */
   async #serially(intent: Intent, user: UserInfo): Promise<Decision> {
     const arrived = { at: this.#options.clock.now(), sequence: kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
-    if (intent.name === '') return this.#attempt(intent, user, arrived)
-    const id = keyId({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+    const names = madeUpNames(intent, user)
+    if (names !== undefined) return this.#underMadeUpName(intent, user, arrived, names)
+    return intent.name === '' ? this.#attempt(intent, user, arrived) : this.#inTurn(intent, user, arrived)
+  }
+  /** The first name that nobody has; asked again, perhaps one of the others was free then. */
+  async #underMadeUpName(intent: Intent, user: UserInfo, arrived: Arrived, names: readonly MadeUp[]): Promise<Decision> {
+    for (const { name } of intent.again === true ? names : []) {
+      const before = await this.#happened(intent, user, 0, name)
+      if (before !== undefined) return before
+    }
+    let taken: unknown
+    for (const made of names) {
+      try {
+        return await this.#inTurn(intent, user, arrived, made)
+      } catch (error) {
+        if (!(error instanceof Refusal) || error.status.reason !== 'AlreadyExists') throw error
+        taken = error
+        const before = await this.#happened(intent, user, 0, made.name)
+        if (before !== undefined) return before
+      }
+    }
+    throw taken
+  }
+  async #inTurn(intent: Intent, user: UserInfo, arrived: Arrived, made?: MadeUp): Promise<Decision> {
+    const id = keyId({ ...intent.ref, namespace: intent.namespace, name: made?.name ?? intent.name })
     const before = this.#inFlight.get(id)
     const mine = (before ?? Promise.resolve()).then(
-      () => this.#attempt(intent, user, arrived),
-      () => this.#attempt(intent, user, arrived)
+      () => this.#attempt(intent, user, arrived, made),
+      () => this.#attempt(intent, user, arrived, made)
     )
     this.#inFlight.set(id, mine)
     try {
@@ -122,21 +152,24 @@ export class ApiDecider implements Decider {
       if (this.#inFlight.get(id) === mine) this.#inFlight.delete(id)
     }
   }
-  async #attempt(intent: Intent, user: UserInfo, arrived: { readonly at: number; readonly sequence: number }): Promise<Decision> {
+  async #attempt(intent: Intent, user: UserInfo, arrived: Arrived, made?: MadeUp): Promise<Decision> {
     const { views, clock } = this.#options
+    const name = made?.name ?? intent.name
     for (let tries = 1; ; tries++) {
       // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's newest event.
-      const suspected = intent.again === true || tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent)
-      const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence) : undefined
+      const suspected = intent.again === true || tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
+      const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence, name) : undefined
       if (before !== undefined) return before
-      const decided = this.#decide(intent, user)
+      const decided = this.#decide(intent, user, made)
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
       this.#refuseForRoom(intent, user, decided)
       const view = views.of(intent.ref)
+      const folded = view.objects.sequence
       for (const name of decided.reserves ?? []) this.#reserved.add(name)
       try {
         const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at)
         if (outcome.ok) {
+          view.checkBehind(folded, outcome.last)
           const last = decided.events.at(-1) as Decided['events'][number]
           const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
           const object = { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(outcome.last) } }
@@ -169,20 +202,21 @@ export class ApiDecider implements Decider {
     })
     if (refusal !== undefined) throw refusal
   }
-  #isLast(intent: Intent): boolean {
-    if (intent.name === '') return false
-    return this.#options.views.of(intent.ref).objects.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })?.facts.id === intent.id
+  #isLast(intent: Intent, name: string): boolean {
+    if (name === '') return false
+    return this.#options.views.of(intent.ref).objects.get({ ...intent.ref, namespace: intent.namespace, name })?.facts.id === intent.id
   }
   /**
    * The answer to an intent that was decided before, perhaps by another API server or one that crashed: its event is
    * among the last ones of its object, each of which names the one before. Those before `since` need no look.
    */
-  async #happened(intent: Intent, user: UserInfo, since: number): Promise<IntentResult | undefined> {
-    if (intent.name === '') return undefined
+  async #happened(intent: Intent, user: UserInfo, since: number, name: string): Promise<IntentResult | undefined> {
+    if (name === '') return undefined
     const view = this.#options.views.of(intent.ref)
     await view.waitFor(await view.log.lastSequence())
-    let sequence = view.objects.head({ ...intent.ref, namespace: intent.namespace, name: intent.name })
-    const subject = subjectOf(view.stream, { ...intent.ref, namespace: intent.namespace, name: intent.name })
+    const key = { ...intent.ref, namespace: intent.namespace, name }
+    let sequence = view.objects.head(key)
+    const subject = subjectOf(view.stream, key)
     for (let steps = 0; sequence > 0 && steps < LOOK_BACK; steps++) {
       const entry = await view.log.get(sequence, subject)
       if (entry === undefined) return undefined
@@ -200,7 +234,7 @@ export class ApiDecider implements Decider {
     }
     return undefined
   }
-  #decide(intent: Intent, user: UserInfo): Decided {
+  #decide(intent: Intent, user: UserInfo, made?: MadeUp): Decided {
     const { views, clock, settings } = this.#options
     return decide(intent, {
       view: views,
@@ -208,6 +242,7 @@ export class ApiDecider implements Decider {
       user,
       now: clock.now(),
       random: () => clock.random(),
+      ...(made === undefined ? {} : { letters: made.letters() }),
       uuid: () => clock.uuid(),
       reserved: this.#reserved,
       settings

@@ -42,6 +42,8 @@ export interface DecideContext {
   /** Milliseconds since the epoch. */
   readonly now: number
   random(): number
+  /** Chance for the letters of a made-up name, where it has to come out the same when it is asked again; otherwise `random`. */
+  letters?(): number
   uuid(): string
   /** Cluster IPs and node ports that decisions in flight hold: not yet in the view. */
   readonly reserved: ReadonlySet<string>

@@ -37,6 +37,14 @@ export interface MemoryLogOptions {
   readonly identity?: string
 }
 
+/** A consumer that is being served. */
+interface Live {
+  /** There is something new. */
+  wake(): void
+  /** Its connection breaks. */
+  end(): void
+}
+
 const ACK_TIMEOUT_MS = 5_000
 /** Small, so that readers meet the end of a batch in tests as they do on a server. */
 const READ_BATCH = 64
@@ -53,7 +61,7 @@ export class MemoryLog implements Log {
   readonly #faults: Faults
   readonly #entries: (LogEntry | undefined)[] = []
   readonly #last = new Map<string, number>()
-  readonly #consumers = new Set<() => void>()
+  readonly #consumers = new Set<Live>()
   #expired = 0
   #identity: string | undefined
   #losses: readonly Range[] = []
@@ -96,25 +104,51 @@ export class MemoryLog implements Log {
       this.#entries.push({ subject, sequence, headers, text, time: this.#clock.now() })
       this.#last.set(subject, sequence)
     }
-    for (const deliver of this.#consumers) deliver()
+    for (const { wake } of this.#consumers) wake()
     return { ok: true, first, last: this.#entries.length }
   }
   follow(follow: Follow): Subscription {
-    return followSource(this.#source(), { clock: this.#clock, gapless: this.#options.keepLastOnly !== true }, follow)
+    return this.#followBy(() => this.#faults.away?.() === true, follow)
   }
-  #source(): Source {
+  #followBy(away: () => boolean, follow: Follow, gapless = true): Subscription {
+    return followSource(this.#source(away), { clock: this.#clock, gapless: gapless && this.#options.keepLastOnly !== true }, follow)
+  }
+  /**
+   * The log as one process reaches it. While `isCut` it sends and hears nothing, and others go on; an append that was stored
+   * before is then never acknowledged to it. A process that is dead is cut off for ever. `gapless` false: it follows a part.
+   */
+  reachedBy(isCut: () => boolean, gapless = true): Log {
+    const away = (): boolean => isCut() || this.#faults.away?.() === true
+    const asked = <Answer>(question: () => Promise<Answer>) => (): Promise<Answer> => this.#reached(isCut).then(question)
+    const { stream } = this
+    return {
+      stream,
+      append: async (appends) => {
+        if (isCut()) return this.#unanswered()
+        const result = await this.append(appends)
+        return isCut() ? this.#unanswered() : result
+      },
+      follow: (follow) => this.#followBy(away, follow, gapless),
+      get: (sequence) => asked(() => this.get(sequence))(),
+      read: (range) => this.#readBy(away, range),
+      lastOn: (subject, upTo) => asked(() => this.lastOn(subject, upTo))(),
+      lastSequence: asked(() => this.lastSequence()),
+      state: asked(() => this.state())
+    }
+  }
+  #source(away: () => boolean): Source {
     return {
       stream: this.stream,
       closed: false,
       verdict: () => 'again',
       open: async (from) => {
-        if (this.#faults.away?.() === true) throw new LogAway(`${this.stream} does not answer`)
-        return this.#consumer(from)
+        if (away()) throw new LogAway(`${this.stream} does not answer`)
+        return this.#consumer(from, away)
       }
     }
   }
-  #consumer(from: number): Consumer {
-    const { deliver, skip, double, forget, away } = this.#faults
+  #consumer(from: number, away: () => boolean): Consumer {
+    const { deliver, skip, double, forget } = this.#faults
     let next = from
     let count = 0
     let scheduled = false
@@ -122,10 +156,10 @@ export class MemoryLog implements Log {
     const kept = from <= this.#floor && from < this.#begins
     const end = kept ? this.#begins - 1 : undefined
     const has = (): LogEntry[] => this.#entries.slice(Math.max(next, kept ? 1 : this.#begins) - 1, end).filter((entry) => entry !== undefined)
-    let wake = (): void => {}
+    let live: Live | undefined
     const close = (): void => {
       over = true
-      this.#consumers.delete(wake)
+      if (live !== undefined) this.#consumers.delete(live)
     }
     return {
       state: this.#state(),
@@ -144,20 +178,21 @@ export class MemoryLog implements Log {
         const turn = (): void => {
           scheduled = false
           if (over) return
-          if (away?.() === true) return void this.#clock.after(HEARTBEATS_MS, finish)
+          if (away()) return void this.#clock.after(HEARTBEATS_MS, finish)
           const batch = has()
           next = this.#entries.length + 1
           for (const [at, entry] of batch.entries()) if (!over) send({ entry, count: ++count, pending: batch.length - 1 - at })
           if (!over && forget?.() === true) finish()
         }
-        wake = () => {
+        const wake = (): void => {
           if (scheduled || over) return
           scheduled = true
           const ms = deliver?.() ?? 0
           if (ms === 0) queueMicrotask(turn)
           else this.#clock.after(ms, turn)
         }
-        this.#consumers.add(wake)
+        live = { wake, end: () => over || finish() }
+        this.#consumers.add(live)
         wake()
       },
       close: async () => close()
@@ -184,7 +219,10 @@ export class MemoryLog implements Log {
     this.#expire()
     return this.#entries[sequence - 1]
   }
-  async *read({ from, to, filter }: ReadRange): AsyncGenerator<readonly LogEntry[]> {
+  read(range: ReadRange): AsyncGenerator<readonly LogEntry[]> {
+    return this.#readBy(() => this.#faults.away?.() === true, range)
+  }
+  async *#readBy(away: () => boolean, { from, to, filter }: ReadRange): AsyncGenerator<readonly LogEntry[]> {
     const wanted = filter === undefined ? undefined : subjectPattern(filter)
     let batch: LogEntry[] = []
     for (let sequence = Math.max(1, from); sequence <= Math.min(to, this.#entries.length); sequence++) {
@@ -193,7 +231,7 @@ export class MemoryLog implements Log {
       batch.push(entry)
       if (batch.length < READ_BATCH) continue
       yield batch
-      await this.#reached()
+      await this.#reached(away)
       batch = []
     }
     if (batch.length > 0) yield batch
@@ -215,8 +253,8 @@ export class MemoryLog implements Log {
     return this.#state()
   }
   /** A question to a log that is away is answered by nobody. */
-  async #reached(): Promise<void> {
-    if (this.#faults.away?.() !== true) return
+  async #reached(away = (): boolean => this.#faults.away?.() === true): Promise<void> {
+    if (!away()) return
     await new Promise<void>((_, reject) => void this.#clock.after(ACK_TIMEOUT_MS, () => reject(new LogAway(`${this.stream} does not answer`))))
   }
   #state(): LogState {
@@ -259,6 +297,7 @@ export class MemoryLog implements Log {
     for (const entry of [...this.#entries]) if (entry !== undefined && remove !== undefined && remove.first <= entry.sequence && entry.sequence <= remove.last) this.#take(entry)
     if (cut !== undefined) for (const entry of this.#entries.splice(cut)) if (entry !== undefined) this.#last.delete(entry.subject)
     if (identity !== undefined) this.#identity = identity
+    for (const { end } of [...this.#consumers]) end()
   }
   /** A person's word that what is missing is lost. */
   accept(losses: readonly Range[]): void {

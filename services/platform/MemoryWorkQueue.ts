@@ -65,6 +65,23 @@ export class MemoryWorkQueue implements WorkQueue {
     this.#pump()
     return { close: () => void (this.#consumers = this.#consumers.filter((other) => other !== consumer)) }
   }
+  /** The queue as one process reaches it: while `isCut` it hears of nothing, and what it says is not heard. */
+  reachedBy(isCut: () => boolean): WorkQueue {
+    const heard = (say: () => void) => (): void => void (isCut() || say())
+    const asked = async <Answer>(question: () => Promise<Answer>): Promise<Answer> => {
+      if (isCut()) throw new Error('the queue does not answer')
+      return question()
+    }
+    return {
+      consume: (onDelivery) =>
+        this.consume((delivery) => {
+          const { done, working, giveBack } = delivery
+          if (!isCut()) onDelivery({ ...delivery, done: heard(done), working: heard(working), giveBack: heard(giveBack) })
+        }),
+      read: (sequence) => asked(() => this.read(sequence)),
+      newest: (subject) => asked(() => this.newest(subject))
+    }
+  }
   async read(sequence: number): Promise<LogEntry | undefined> {
     this.#answers()
     return this.#entries[sequence - 1]

@@ -204,6 +204,15 @@ export class View {
       this.#waiters.push(waiter)
     })
   }
+  /** What was written after `folded` stands behind it, or the stream has lost its end: then the view fails. Throws LogDamaged. */
+  checkBehind(folded: number, sequence: number): void {
+    if (sequence > folded) return
+    const detail = `${this.stream}: event ${folded} was there, and ${sequence} was handed out after it`
+    const damaged = new LogDamaged({ stream: this.stream, kind: 'shorter', ranges: [{ first: sequence, last: folded }], verified: sequence - 1, detail })
+    this.#subscription?.close()
+    this.#fail(damaged)
+    throw damaged
+  }
   /** Asks the stream what has left it. Writers call it too: an object that expired there can't be written on what stands here. */
   async expire(): Promise<void> {
     // Of a stream that keeps everything nothing leaves by itself: a beginning that is gone is damage, and nothing to follow.

@@ -13,7 +13,6 @@ import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
 import { View, Views } from '#services/platform/View.ts'
-import type { Delivery, WorkQueue } from '#services/platform/WorkQueue.ts'
 import { VirtualClock } from '../simulation/VirtualClock.ts'
 import { accepted, ADMIN } from '../support/api.ts'
 
@@ -29,28 +28,6 @@ class Unsteady extends MemoryLog {
   }
 }
 
-/** What a process has of the queue: nothing it says after its death is heard. */
-const handOf = (queue: WorkQueue, alive: () => boolean): WorkQueue => ({
-  consume: (onDelivery, onError) =>
-    queue.consume((delivery) => {
-      const heard = (say: () => void) => (): void => void (alive() && say())
-      const own: Delivery = { ...delivery, done: heard(() => delivery.done()), working: heard(() => delivery.working()), giveBack: heard(() => delivery.giveBack()) }
-      if (alive()) onDelivery(own)
-    }, onError),
-  read: (sequence) => queue.read(sequence),
-  newest: (subject) => queue.newest(subject)
-})
-
-/** The log as a process writes it: what it had not sent before its death is never sent, and it hears nothing any more. */
-const penOf = (log: MemoryLog, alive: () => boolean): MemoryLog =>
-  new Proxy(log, {
-    get: (target, name) => {
-      if (name === 'append') return (appends: Parameters<MemoryLog['append']>[0]) => (alive() ? target.append(appends) : new Promise(() => {}))
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    }
-  })
-
 const cluster = async (seed: number) => {
   const clock = new VirtualClock(seed)
   const faults = { append: () => 1 + clock.random() * 5, deliver: () => 1 + clock.random() * 60, lose: () => clock.random() < 0.03 }
@@ -59,13 +36,13 @@ const cluster = async (seed: number) => {
   const errors: string[] = []
   const begin = async () => {
     let alive = true
-    const list = (['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => new View(stream, penOf(logs[stream], () => alive), clock))
+    const list = (['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => new View(stream, logs[stream].reachedBy(() => !alive), clock))
     const starting = Promise.all(list.map((view) => view.start()))
     await clock.run(5_000)
     await starting
     const views = new Views(list, streamOf)
     const decider = new ApiDecider({ views, clock, settings: SETTINGS })
-    const ingest = new ReportIngest({ views, decider, reports: handOf(queue, () => alive), clock, onError: (error) => errors.push((error as Error).message) })
+    const ingest = new ReportIngest({ views, decider, reports: queue.reachedBy(() => !alive), clock, onError: (error) => errors.push((error as Error).message) })
     ingest.start()
     return {
       views,

@@ -1,17 +1,21 @@
 /** What must hold, whatever was lost, delayed, doubled or crashed. Each fault says what broke. */
 import { decodeFacts, type Event } from '#events/Event.ts'
-import { keyId } from '#events/Key.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { keyId, resourceId } from '#events/Key.ts'
+import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
-import { KINDS, streamOf } from '#events/scheme.ts'
+import { kindNamed, KINDS, streamOf } from '#events/scheme.ts'
 import { Objects } from '#projections/Objects.ts'
 import { limitsOf } from '#services/controller-manager/deployment/rollout.ts'
 import type { DeploymentSpec } from '#services/controller-manager/deployment/situation.ts'
+import { ASKED } from './script.ts'
+import type { Told, Watch } from './Watch.ts'
 import { BAD_IMAGE, type World } from './World.ts'
 
 const PODS = { group: '', resource: 'pods' }
 const DEPLOYMENTS = { group: 'apps', resource: 'deployments' }
 const REPLICASETS = { group: 'apps', resource: 'replicasets' }
+const SERVICES = { group: '', resource: 'services' }
+const CONFIGMAPS = { group: '', resource: 'configmaps' }
 const SLICES = { group: 'discovery.k8s.io', resource: 'endpointslices' }
 
 type Facts = Omit<Event, 'object'>
@@ -24,6 +28,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
   const ids = new Set<string>()
   const nodes = new Map<string, string>()
   const log = world.logs.EVENTS
+  const asked = new Map<string, number>()
   const replay = new Objects()
   const last = await log.lastSequence()
   for (let sequence = 1; sequence <= last; sequence++) {
@@ -39,7 +44,9 @@ export const checkLog = async (world: World): Promise<string[]> => {
     ids.add(facts.id)
     heads.set(id, sequence)
     bySequence.set(sequence, facts)
+    faults.push(...collectorFaults(replay, facts, sequence))
     replay.apply(facts, entry.text)
+    faults.push(...addressFaults(world, replay, facts, sequence), ...generatedFaults(asked, facts, replay, sequence))
     if (facts.key.resource === 'pods' && facts.key.group === '' && !facts.deleted) {
       const pod = replay.get(facts.key)?.object as KubeObject
       const uid = pod.metadata.uid as string
@@ -55,6 +62,77 @@ export const checkLog = async (world: World): Promise<string[]> => {
     if (bySequence.get(sequence)?.id !== intent.id) faults.push(`${intent.verb} ${intent.ref.resource}/${intent.name} was acknowledged at ${sequence}, where the log has ${bySequence.get(sequence)?.id ?? 'nothing'}`)
   }
   return faults
+}
+
+const livingOwners = (state: Objects, { metadata }: KubeObject): OwnerReference[] =>
+  (metadata.ownerReferences ?? []).filter((owner) => {
+    const [group = '', version] = owner.apiVersion.includes('/') ? owner.apiVersion.split('/') : ['', owner.apiVersion]
+    const kind = kindNamed(group, version, owner.kind)
+    const found = kind === undefined ? undefined : state.get({ group: kind.group, resource: kind.resource, namespace: kind.namespaced ? (metadata.namespace ?? '') : '', name: owner.name })?.object
+    return found?.metadata.uid === owner.uid && found.metadata.deletionTimestamp === undefined
+  })
+
+/** The garbage collector deletes nothing that has an owner which lives and stays. */
+const collectorFaults = (before: Objects, facts: Facts, sequence: number): string[] => {
+  if (facts.source !== 'generic-garbage-collector' || facts.verb !== 'delete') return []
+  const object = before.get(facts.key)?.object
+  const [owner] = object === undefined ? [] : livingOwners(before, object)
+  return owner === undefined ? [] : [`event ${sequence}: the garbage collector deleted ${keyId(facts.key)}, whose owner ${owner.kind} ${owner.name} lives`]
+}
+
+/** No two Services have one address or one port of the nodes. Several API servers may hand out one at a time: there is no claim between them. */
+const addressFaults = ({ apiServers }: World, state: Objects, facts: Facts, sequence: number): string[] => {
+  if (facts.key.resource !== 'services' || facts.key.group !== '' || apiServers > 1) return []
+  const taken = new Map<string, string>()
+  const faults: string[] = []
+  for (const { id, object } of state.collection(SERVICES).values()) {
+    const { clusterIP = '', ports = [] } = object['spec'] as { clusterIP?: string; ports?: { nodePort?: number; protocol?: string }[] }
+    const addresses = [...(clusterIP === '' || clusterIP === 'None' ? [] : [clusterIP]), ...ports.flatMap(({ nodePort, protocol }) => (nodePort ? [`${protocol ?? 'TCP'}/${nodePort}`] : []))]
+    for (const address of addresses) {
+      const other = taken.get(address)
+      if (other !== undefined) faults.push(`event ${sequence}: Services ${other} and ${id} share ${address}`)
+      taken.set(address, id)
+    }
+  }
+  return faults
+}
+
+/** What is created under a generated name is created once, however often it is asked for. */
+const generatedFaults = (asked: Map<string, number>, { type, key, deleted }: Facts, state: Objects, sequence: number): string[] => {
+  if (key.resource !== 'configmaps' || deleted || !type.includes('created')) return []
+  const label = state.get(key)?.object.metadata.labels?.[ASKED]
+  if (label === undefined) return []
+  const before = asked.get(label)
+  asked.set(label, sequence)
+  return before === undefined ? [] : [`event ${sequence} creates ${key.name} for ${label}, for which event ${before} had created one`]
+}
+
+/** A watcher is told each change of what it selects, once and in order, up to `last`. */
+export const checkWatch = async (world: World, { kind, query, told: all, start, connections }: Watch, last: number): Promise<string[]> => {
+  const told = all.filter(({ sequence }) => sequence <= last)
+  const matches = (object: KubeObject): boolean =>
+    object.metadata.namespace === 'default' &&
+    (query === '' || (query.startsWith('label') ? object.metadata.labels?.['app'] === 'app0' : object['spec'].nodeName === 'n1'))
+  const expected: Told[] = []
+  const state = new Objects()
+  const log = world.logs.EVENTS
+  for (let sequence = 1; sequence <= last; sequence++) {
+    const entry = await log.get(sequence)
+    if (entry === undefined) continue
+    const facts = decodeFacts('EVENTS', entry)
+    if (resourceId(facts.key) !== resourceId(kind)) continue
+    const before = state.get(facts.key)?.object
+    const change = state.apply(facts, entry.text)
+    if (change === undefined || sequence <= start) continue
+    const [was, is] = [before !== undefined && matches(before), matches(change.entry.object)]
+    const { name } = facts.key
+    if (facts.deleted) was && expected.push({ type: 'DELETED', name, sequence })
+    else if (was || is) expected.push({ type: is ? (was ? 'MODIFIED' : 'ADDED') : 'DELETED', name, sequence })
+  }
+  const textOf = (one: Told | undefined): string => (one === undefined ? 'nothing' : `${one.type} ${one.name} at ${one.sequence}`)
+  const at = Array.from({ length: Math.max(told.length, expected.length) }, (_, n) => n).find((n) => textOf(told[n]) !== textOf(expected[n]))
+  const where = `a watch of ${kind.resource} ${query}, over ${connections} connections from ${start}`
+  return at === undefined ? [] : [`${where}, was told ${textOf(told[at])}, and the log has ${textOf(expected[at])} (${told.length} of ${expected.length})`]
 }
 
 /** Sizes a deployment had lately: its controller may be that far behind. */
@@ -96,6 +174,7 @@ export const checkViews = async (world: World): Promise<string[]> => {
   const views = world.api?.views
   if (views === undefined) return ['there is no API server in the end']
   for (const view of views.byStream.values()) {
+    await view.expire()
     const fresh = new Objects()
     const last = await view.log.lastSequence()
     for (let sequence = 1; sequence <= last; sequence++) {
@@ -107,7 +186,7 @@ export const checkViews = async (world: World): Promise<string[]> => {
       const folded = view.objects.collection(kind).list()
       const replayed = fresh.collection(kind).list()
       if (folded.length !== replayed.length) faults.push(`${kind.resource}: ${folded.length} folded, ${replayed.length} replayed`)
-      for (const [at, entry] of folded.entries()) if (entry.sequence !== replayed[at]?.sequence || !same(entry.object, replayed[at]?.object)) faults.push(`${kind.resource} ${entry.id}: folded ${entry.sequence}, replayed ${replayed[at]?.sequence}`)
+      for (const [at, entry] of folded.entries()) if (entry.sequence !== replayed[at]?.sequence || !same(entry.object, replayed[at]?.object)) faults.push(`${kind.resource} ${entry.id}: folded ${entry.sequence}, replayed ${replayed[at]?.sequence}${entry.sequence === replayed[at]?.sequence ? `, as ${JSON.stringify(entry.object)} and ${JSON.stringify(replayed[at]?.object)}` : ''}`)
     }
   }
   return faults
@@ -117,7 +196,7 @@ export const checkViews = async (world: World): Promise<string[]> => {
 export const unsettled = (world: World): string[] => {
   const views = world.api?.views
   if (views === undefined) return ['there is no API server']
-  const open: string[] = []
+  const open = world.down.map((name) => `${name} is down`)
   const pods = [...views.collection(PODS).values()].map(({ object }) => object)
   const live = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
   if (live.length !== pods.length) open.push(`${pods.length - live.length} pods are still going`)
@@ -134,6 +213,7 @@ export const unsettled = (world: World): string[] => {
     if ((status['availableReplicas'] ?? 0) !== replicas || (status['updatedReplicas'] ?? 0) !== replicas || (status['replicas'] ?? 0) !== replicas)
       open.push(`${deployment.metadata.name}: ${status['availableReplicas'] ?? 0} available, ${status['updatedReplicas'] ?? 0} updated, ${status['replicas'] ?? 0} in all, of ${replicas}`)
   }
+  for (const { object } of views.collection(CONFIGMAPS).values()) if ((object.metadata.ownerReferences ?? []).some(({ uid }) => !names.has(uid))) open.push(`ConfigMap ${object.metadata.name} has an owner that is gone`)
   const ips = live.map((pod) => pod['status']?.podIP as string | undefined).filter((ip) => ip !== undefined)
   if (new Set(ips).size !== ips.length) open.push('two pods have one address')
   const ready = new Set(live.filter((pod) => (pod['status']?.conditions as { type: string; status: string }[] | undefined)?.some(({ type, status }) => type === 'Ready' && status === 'True')).map((pod) => pod['status'].podIP as string))
@@ -147,6 +227,6 @@ export const unsettled = (world: World): string[] => {
 export const strayContainers = async (world: World): Promise<string[]> => {
   const uids = new Set([...(world.api?.views.collection(PODS).values() ?? [])].map(({ object }) => object.metadata.uid))
   const stray: string[] = []
-  for (const [node, runtime] of world.runtimes) for (const { identity } of await runtime.list()) if (!uids.has(identity.podUid)) stray.push(`${node} still has a container of ${identity.pod}`)
+  for (const [node, runtime] of world.machines) for (const { identity } of await runtime.list()) if (!uids.has(identity.podUid)) stray.push(`${node} still has a container of ${identity.pod}`)
   return stray
 }

@@ -1,13 +1,22 @@
-/** One seed: a script of commands and faults, then quiet, then everything must be right. */
+/** One seed: a script of commands and faults, then quiet, then everything must be right; or a damaged log, which nobody may serve. */
 import { createHash } from 'node:crypto'
-import type { KubeObject } from '#events/KubeObject.ts'
-import { checkLog, checkViews, strayContainers, unsettled } from './invariants.ts'
-import { BAD_IMAGE, World, type WorldOptions } from './World.ts'
+import { kindOf } from '#events/scheme.ts'
+import { checkDamaged } from './damaged.ts'
+import { checkLog, checkViews, checkWatch, strayContainers, unsettled } from './invariants.ts'
+import { DEPLOYMENTS, Script } from './script.ts'
+import { Watch } from './Watch.ts'
+import { World, type WorldOptions } from './World.ts'
 
-const DEPLOYMENTS = { group: 'apps', resource: 'deployments' }
-const PODS = { group: '', resource: 'pods' }
-const SERVICES = { group: '', resource: 'services' }
+const STEPS = 30
 const QUIET_MS = 45 * 60_000
+/** What clients watch: all of a kind, and what begins and ceases to match. */
+const WATCHED = [
+  [{ group: '', resource: 'pods' }, ''],
+  [{ group: '', resource: 'pods' }, 'fieldSelector=spec.nodeName%3Dn1'],
+  [{ group: '', resource: 'pods' }, 'labelSelector=app%3Dapp0'],
+  [DEPLOYMENTS, ''],
+  [{ group: '', resource: 'configmaps' }, '']
+] as const
 
 export interface Outcome {
   readonly faults: readonly string[]
@@ -28,91 +37,68 @@ export const simulate = async (seed: number, options: Partial<Omit<WorldOptions,
     }
   })
   const { clock } = world
-  const below = (n: number): number => Math.floor(clock.random() * n)
-  const pick = <Item>(items: readonly Item[]): Item | undefined => items[below(items.length)]
+  world.trace(JSON.stringify(world.mixture))
   let started = false
   void world.start().then(() => (started = true))
   const account = (): boolean => world.object({ group: '', resource: 'serviceaccounts' }, 'default') !== undefined
-  if (!(await clock.run(120_000, () => started && account()))) return { faults: ['the world did not start'], events: 0, hash: '' }
+  if (!(await clock.run(120_000, () => started && account()))) return { faults: ['the world did not start', ...world.errors], events: 0, hash: '' }
 
-  const names = Array.from({ length: 1 + below(3) }, (_, n) => `app${n}`)
-  const deployment = (name: string): KubeObject => ({
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name, namespace: 'default' },
-    spec: {
-      replicas: 1 + below(5),
-      selector: { matchLabels: { app: name } },
-      strategy: clock.random() < 0.15 ? { type: 'Recreate' } : { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1 + below(2), maxUnavailable: below(2) } },
-      template: { metadata: { labels: { app: name } }, spec: { terminationGracePeriodSeconds: 2, containers: [{ name: 'c', image: 'good:1', readinessProbe: { httpGet: { port: 80 }, periodSeconds: 1 } }] } }
-    }
-  })
-  const merge = (name: string, body: unknown): Promise<unknown> => world.person({ verb: 'patch', ref: DEPLOYMENTS, namespace: 'default', name, patch: { type: 'application/merge-patch+json', body } })
-  const actions: (() => void)[] = [
-    () => void world.person({ verb: 'create', ref: DEPLOYMENTS, namespace: 'default', name: pick(names) as string, object: deployment(pick(names) as string) }),
-    () => void merge(pick(names) as string, { spec: { replicas: below(6) } }),
-    () => void merge(pick(names) as string, { spec: { template: { spec: { containers: [{ name: 'c', image: clock.random() < 0.25 ? BAD_IMAGE : `good:${1 + below(4)}`, readinessProbe: { httpGet: { port: 80 }, periodSeconds: 1 } }] } } } }),
-    () => {
-      const pod = pick(world.api?.views.collection(PODS).list('default') ?? [])
-      if (pod !== undefined) void world.person({ verb: 'delete', ref: PODS, namespace: 'default', name: pod.key.name, ...(clock.random() < 0.2 ? { deleteOptions: { gracePeriodSeconds: 0 } } : {}) })
-    },
-    () => void world.person({ verb: 'delete', ref: DEPLOYMENTS, namespace: 'default', name: pick(names) as string, deleteOptions: { propagationPolicy: pick(['Background', 'Foreground'] as const) as 'Background' } }),
-    () => {
-      const name = pick(names) as string
-      void world.person({ verb: 'create', ref: SERVICES, namespace: 'default', name, object: { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'default' }, spec: { selector: { app: name }, ports: [{ port: 80 }] } } })
-    },
-    // A service dies; it is back after a while.
-    () => {
-      const name = pick(world.crashable()) as string
-      world.stopService(name)
-      clock.after(500 + below(20_000), () => void world.restart(name))
-    },
-    () => {
-      const n = world.apiServers > 1 ? below(world.apiServers) : 0
-      if (!world.serving(n)) return
-      world.stopApi(n)
-      clock.after(500 + below(10_000), () => void world.startApi(n))
-    },
-    () => world.outage(100 + below(8_000)),
-    // A container dies by itself.
-    () => {
-      const runtime = pick([...world.runtimes.values()])
-      void runtime?.list().then((found) => {
-        const one = pick(found.filter(({ state, identity }) => state === 'running' && identity.container !== ''))
-        if (one !== undefined) runtime.kill(one.id)
-      })
-    }
-  ]
+  const script = new Script(world)
+  watch(world, seed)
   // The first of each exists before anything goes wrong with it.
-  for (const name of names) void world.person({ verb: 'create', ref: DEPLOYMENTS, namespace: 'default', name, object: deployment(name) })
-  for (let n = 0; n < 25; n++) {
-    await clock.run(200 + below(8_000))
-    pick(actions)?.()
+  for (const name of script.names) void script.deploy(name)
+  for (let n = 0; n < STEPS; n++) {
+    await clock.run(200 + clock.random() * 8_000)
+    script.step()
   }
-  world.trace('quiet')
-  world.faults = false
+  world.heal()
   await clock.run(30_000)
-  // What people leave behind must be able to work.
-  for (const name of names) if ((world.object(DEPLOYMENTS, name)?.['spec'].template.spec.containers[0].image as string | undefined) === BAD_IMAGE) await drive(clock, merge(name, { spec: { template: { spec: { containers: [{ name: 'c', image: 'good:9', readinessProbe: { httpGet: { port: 80 }, periodSeconds: 1 } }] } } } }))
-  let open: string[] = []
-  const settled = (): boolean => (open = unsettled(world)).length === 0
-  for (let waited = 0; waited < QUIET_MS && !settled(); waited += 20_000) await clock.run(20_000)
-  await clock.run(30_000)
-  const faults = [...unsettled(world).map((what) => `not converged: ${what}`)]
-  if (open.length > 0 && faults.length === 0) faults.push(...open.map((what) => `not converged in time: ${what}`))
-  await arrived(world)
-  faults.push(...(await checkLog(world)), ...(await checkViews(world)), ...(await strayContainers(world)), ...world.errors.map((error) => `unexpected error: ${error}`))
+  const faults = world.mixture.ending === 'quiet' ? await quiet(world, script) : await checkDamaged(world, world.mixture.ending)
+  faults.push(...world.errors)
   const events = await world.logs.EVENTS.lastSequence()
   for (let sequence = 1; sequence <= events; sequence++) {
     const entry = await world.logs.EVENTS.get(sequence)
     hash.update(`${entry?.subject} ${entry?.time} ${entry?.text}`)
   }
+  for (const { told } of world.watches) hash.update(JSON.stringify(told))
   world.stop()
   return { faults, events, hash: hash.digest('hex') }
 }
 
+/** Clients whose connections break now and then, or soon. */
+const watch = (world: World, seed: number): void => {
+  const { clock } = world
+  for (const at of [seed, seed + 2, seed + 3]) {
+    const [ref, query] = WATCHED[at % WATCHED.length] as (typeof WATCHED)[number]
+    const kind = kindOf(ref)
+    if (kind === undefined) throw new Error(`no kind ${ref.resource}`)
+    const one = new Watch({ kind, query, clock, server: () => world.server(), lasts: () => (world.faults ? clock.random() * (clock.random() < 0.5 ? 3_000 : 60_000) : 3_600_000), onFault: (fault) => world.fault(fault) })
+    world.watches.push(one)
+    void one.run().catch((error: unknown) => world.fault(`a watch of ${ref.resource} ended: ${String(error)}`))
+  }
+}
+
+const quiet = async (world: World, script: Script): Promise<string[]> => {
+  const { clock } = world
+  await script.mend((promise) => drive(clock, promise))
+  let open: string[] = []
+  const settled = (): boolean => (open = unsettled(world)).length === 0
+  for (let waited = 0; waited < QUIET_MS && !settled(); waited += 20_000) await clock.run(20_000)
+  await clock.run(30_000)
+  const faults = unsettled(world).map((what) => `not converged: ${what}`)
+  if (open.length > 0 && faults.length === 0) faults.push(...open.map((what) => `not converged in time: ${what}`))
+  await arrived(world)
+  // Of the last second's events some may still be on their way to a client.
+  const told = await world.logs.EVENTS.lastSequence()
+  faults.push(...(await checkLog(world)), ...(await checkViews(world)), ...(await strayContainers(world)))
+  await clock.run(1_000)
+  for (const one of world.watches) faults.push(...(await checkWatch(world, one, told)))
+  return faults
+}
+
 /** Nodes beat to the end: what is on its way when the time is over arrives before anything is compared. */
-const arrived = async ({ api, clock }: World): Promise<void> => {
+const arrived = async (world: World): Promise<void> => {
+  const { api, clock } = world
   for (let tries = 0; tries < 100; tries++) {
     const views = [...(api?.views.byStream.values() ?? [])]
     const behind = await Promise.all(views.map(async (view) => view.objects.sequence < (await view.log.lastSequence())))

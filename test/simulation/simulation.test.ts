@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Append, AppendResult } from '#events/Log.ts'
-import type { ControllerDefinition } from '#services/platform/Controller.ts'
+import type { Ask, ControllerDefinition } from '#services/platform/Controller.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { simulate } from './simulate.ts'
 
@@ -81,6 +81,20 @@ simulation('would notice a deployment controller that ignores its limits', async
 simulation('would notice a garbage collector that does not work', async () => {
   const faults = await faultsOf({ controllers: changed('generic-garbage-collector', () => () => ({ asks: [] })) }, 12)
   assert.match(faults, /not converged|still has a container/)
+})
+
+simulation('would notice a garbage collector that deletes what has another owner', async () => {
+  const faults = await faultsOf(
+    {
+      controllers: changed('generic-garbage-collector', ({ decide }) => (view, key, context) => {
+        const decision = decide(view, key, context)
+        const lets = ({ patch }: Ask): boolean => ((patch?.body as { metadata?: { ownerReferences?: readonly unknown[] } } | undefined)?.metadata?.ownerReferences?.length ?? 0) > 0
+        return { ...decision, asks: decision.asks.map((ask) => (lets(ask) ? { verb: 'delete', ref: ask.ref, version: ask.version, namespace: ask.namespace, name: ask.name } : ask)) }
+      })
+    },
+    40
+  )
+  assert.match(faults, /whose owner .* lives/)
 })
 
 simulation.run()

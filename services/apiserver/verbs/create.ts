@@ -11,8 +11,6 @@ import { eventFor, seconds } from '../request/events.ts'
 import { generatedName } from '../request/names.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
 
-/** Generated names looked at until one is free, as upstream (KEP-4420): of a few thousand made, two are the same. */
-const NAMES = 8
 
 /** Metadata only the server may set. */
 const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
@@ -27,10 +25,7 @@ const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, cont
     if ((meta.name ?? '') !== '' && meta.name !== intent.name) throw badRequest(`the name of the object (${meta.name}) does not match the name on the URL (${intent.name})`)
     meta.name = intent.name
   }
-  if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '') {
-    const taken = (name: string): boolean => context.view.get({ group: kind.group, resource: kind.resource, namespace: meta.namespace ?? '', name }) !== undefined
-    for (let tries = 0; tries < NAMES && (tries === 0 || taken(meta.name as string)); tries++) meta.name = generatedName(meta.generateName as string, context.random)
-  }
+  if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '') meta.name = generatedName(meta.generateName as string, context.letters ?? context.random)
   meta.uid = context.uuid()
   meta.creationTimestamp = seconds(context.now)
   delete meta.resourceVersion

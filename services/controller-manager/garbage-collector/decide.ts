@@ -1,6 +1,6 @@
 /**
- * The garbage collector's decision about one object: it goes when all its owners are gone, and an owner that goes in the
- * foreground or leaves orphans waits for its dependents to be dealt with.
+ * The garbage collector's decision about one object: it goes when none of its owners stays, and an owner that goes in the
+ * foreground or leaves orphans waits for its dependents to be dealt with. What somebody else owns as well is let go of, not deleted.
  */
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import { KINDS, kindNamed } from '#events/scheme.ts'
@@ -26,12 +26,11 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const owners = object.metadata.ownerReferences ?? []
   if (owners.length === 0) return NOTHING
   const states = owners.map((owner) => ({ owner, state: stateOf(view, owner, namespace) }))
-  if (states.every(({ state }) => state === 'gone')) return { asks: [remove(object, { propagationPolicy: 'Background' })] }
-  const gone = states.filter(({ state }) => state === 'gone')
-  if (gone.length > 0) return { asks: [merge(object, { metadata: { ...lock(object), ownerReferences: owners.filter((owner) => !gone.some((dead) => dead.owner.uid === owner.uid)) } })] }
-  // All that is left goes in the foreground: so does this.
-  if (states.every(({ state }) => state === 'foreground')) return { asks: [remove(object, { propagationPolicy: 'Foreground' })] }
-  return NOTHING
+  const kept = states.filter(({ state }) => state === 'present' || state === 'unknown')
+  // Somebody still needs it: those who go, or are gone, no longer wait for it.
+  if (kept.length > 0) return kept.length === owners.length ? NOTHING : { asks: [merge(object, { metadata: { ...lock(object), ownerReferences: kept.map(({ owner }) => owner) } })] }
+  // One that is left goes in the foreground: so does this.
+  return { asks: [remove(object, { propagationPolicy: states.some(({ state }) => state === 'foreground') ? 'Foreground' : 'Background' })] }
 }
 
 /** Lists are written as a whole: only over the one that was seen. */
@@ -49,13 +48,19 @@ const stateOf = (view: ObjectsView, owner: OwnerReference, namespace: string): '
 
 export const dependentsOf = (view: ObjectsView, uid: string): KubeObject[] => KINDS.flatMap((kind) => [...view.collection(kind).indexed('owner', uid)].map(({ object }) => object))
 
+/** Another of its owners is there and stays. */
+const isKept = (view: ObjectsView, { metadata }: KubeObject): boolean =>
+  (metadata.ownerReferences ?? []).some((owner) => ['present', 'unknown'].includes(stateOf(view, owner, metadata.namespace ?? '')))
+
+const disown = (object: KubeObject, uid: string): Ask => merge(object, { metadata: { ...lock(object), ownerReferences: object.metadata.ownerReferences?.filter((reference) => reference.uid !== uid) ?? null } })
+
 const without = (object: KubeObject, finalizer: string): Ask => merge(object, { metadata: { ...lock(object), finalizers: (object.metadata.finalizers ?? []).filter((item) => item !== finalizer) } })
 
 const orphan = (view: ObjectsView, owner: KubeObject): Ask[] => {
   const uid = owner.metadata.uid as string
   const dependents = dependentsOf(view, uid)
   if (dependents.length === 0) return [without(owner, 'orphan')]
-  return dependents.slice(0, BATCH).map((object) => merge(object, { metadata: { ...lock(object), ownerReferences: object.metadata.ownerReferences?.filter((reference) => reference.uid !== uid) ?? null } }))
+  return dependents.slice(0, BATCH).map((object) => disown(object, uid))
 }
 
 const foreground = (view: ObjectsView, owner: KubeObject): Ask[] => {
@@ -66,5 +71,5 @@ const foreground = (view: ObjectsView, owner: KubeObject): Ask[] => {
   return dependents
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
     .slice(0, BATCH)
-    .map((object) => remove(object, { propagationPolicy: 'Foreground' }))
+    .map((object) => (isKept(view, object) ? disown(object, uid) : remove(object, { propagationPolicy: 'Foreground' })))
 }

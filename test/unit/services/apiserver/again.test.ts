@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
+import { madeUpNames } from '#services/apiserver/MadeUpNames.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { accepted, ADMIN, startTestApi } from '#test/support/api.ts'
 
@@ -67,5 +68,30 @@ again('nobody gets the answer to what somebody else asked, here or elsewhere', a
   assert.not((await api.decider.submit(first, { username: 'mallory', groups: ['system:authenticated'] })).ok)
   const result = await other().submit({ ...patch('two', 'y'), again: true }, { username: 'mallory', groups: ['system:authenticated'] })
   assert.not(result.ok)
+})
+const made = (id: string): Intent => ({ id, verb: 'create', ref: REF, version: 'v1', namespace: 'default', name: '', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'made-' } }, source: 'test' })
+again('what has a made-up name is made once: by a server that knows nothing of it, after others wrote it, and by two at once', async () => {
+  const first = accepted(await api.decider.submit(made('made'), ADMIN))
+  accepted(await api.submit({ ...patch('since', 'x'), name: first.metadata.name as string }))
+  const before = await api.logs.EVENTS.lastSequence()
+  assert.is(accepted(await other().submit({ ...made('made'), again: true }, ADMIN)).metadata.uid, first.metadata.uid)
+  // A message that was doubled on its way says nothing of the other.
+  assert.is(accepted(await other().submit(made('made'), ADMIN)).metadata.uid, first.metadata.uid)
+  assert.is(await api.logs.EVENTS.lastSequence(), before)
+  const both = await Promise.all([other().submit(made('at once'), ADMIN), other().submit(made('at once'), ADMIN)])
+  assert.is(accepted(both[0]).metadata.name, accepted(both[1]).metadata.name)
+  assert.is(await api.logs.EVENTS.lastSequence(), before + 1)
+})
+again('a made-up name that another has gives way to the next; asked again, it is the second that is found, though the first is free', async () => {
+  const [taken, next] = (madeUpNames(made('taken'), ADMIN) ?? []).map(({ name }) => name)
+  accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: taken as string } }))
+  const first = accepted(await api.decider.submit(made('taken'), ADMIN))
+  assert.is(first.metadata.name, next)
+  accepted(await api.submit({ verb: 'delete', ref: REF, namespace: 'default', name: taken as string }))
+  assert.is(accepted(await other().submit({ ...made('taken'), again: true }, ADMIN)).metadata.uid, first.metadata.uid)
+})
+again('other intents have other names', async () => {
+  const name = async (id: string): Promise<string> => accepted(await api.decider.submit(made(id), ADMIN)).metadata.name as string
+  assert.is.not(await name('p'), await name('q'))
 })
 again.run()

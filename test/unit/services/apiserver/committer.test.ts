@@ -1,8 +1,9 @@
 /** What the committer makes of a log that is away, gives no answer, or says no: bounded waits, and the truth looked up. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { NewEvent } from '#events/Event.ts'
+import { encodeEvent, type NewEvent } from '#events/Event.ts'
 import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult } from '#events/Log.ts'
+import { subjectOf } from '#events/Subject.ts'
 import { Committer, Unresolved, type Outcome } from '#services/apiserver/Committer.ts'
 import { sleep } from '#services/platform/Clock.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
@@ -113,4 +114,15 @@ committer('a log that says no is not asked again', async () => {
   assert.is(log.appends, 1)
 })
 
+committer('of an intent that another server has decided, too, the event that is there is not taken for our own', async () => {
+  const { clock, log, committer: mine } = scene()
+  const theirs = encodeEvent({ ...event('a'), object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', uid: 'theirs' } } })
+  log.mood = 'deaf'
+  const ended = mine.commit([event('a')])
+  await clock.run(1_000)
+  log.mood = 'well'
+  await log.append([{ subject: subjectOf('EVENTS', event('a').key), ...theirs, expected: 0 }])
+  await clock.run(10_000)
+  assert.equal(await ended, { ok: false, lastSequence: 1 })
+})
 committer.run()

@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { LogDamaged } from '#events/Log.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { accepted, ADMIN, refused, startTestApi, type TestApi } from '../../../support/api.ts'
@@ -299,3 +300,18 @@ compacted('an intent that was decided before the floor is recognised when it is 
   assert.is(await api.logs.EVENTS.lastSequence(), Number(accepted(first).metadata.resourceVersion))
 })
 compacted.run()
+
+const shortened = suite('a log that lost its end under the server')
+shortened('hands out a version again, which is told to nobody: the view fails', async () => {
+  const api = await startTestApi()
+  for (const name of ['a', 'b', 'c']) accepted(await api.create(configMap(name)))
+  const view = api.views.of(CONFIGMAPS)
+  let failed: Error | undefined
+  view.onFailed = (error) => (failed = error)
+  api.logs.EVENTS.damage({ cut: (await api.logs.EVENTS.lastSequence()) - 2 })
+  const answer = await api.create(configMap('late')).catch((error: unknown) => error)
+  assert.instance(answer, LogDamaged)
+  assert.is(failed, answer)
+  assert.is((answer as LogDamaged).damage.kind, 'shorter')
+})
+shortened.run()

@@ -145,6 +145,17 @@ garbage('in the foreground the owner goes last', () => {
   collect(model)
   assert.equal(names(model), [])
 })
+garbage('in the foreground goes only what nobody else owns; the rest is let go of', () => {
+  const model = new Model()
+  const a = model.put(map('a'))
+  const stays = model.put(map('stays'))
+  model.put(map('mine', ownedBy(a)))
+  model.put(map('shared', ownedBy(a, stays)))
+  model.perform({ verb: 'delete', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: 'a', deleteOptions: { propagationPolicy: 'Foreground' } })
+  collect(model)
+  assert.equal(names(model), ['shared', 'stays'])
+  assert.equal(model.get(map('shared')).metadata.ownerReferences?.map(({ name }) => name), ['stays'])
+})
 garbage('orphans are let go', () => {
   const model = new Model()
   const a = model.put(map('a'))

@@ -2,10 +2,15 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent, IntentResult } from '#events/Intent.ts'
+import type { Log } from '#events/Log.ts'
+import { streamOf } from '#events/scheme.ts'
+import type { ObjectsView } from '#projections/Objects.ts'
 import { systemClock, type Clock } from '#services/platform/Clock.ts'
 import { batchesOf, Controller, NOTHING, Outrun, Refused, type Ask, type ControllerDefinition } from '#services/platform/Controller.ts'
-import type { Views } from '#services/platform/View.ts'
+import { View, Views } from '#services/platform/View.ts'
+import { ADMIN, startTestApi } from '#test/support/api.ts'
 import { Model } from '#test/support/model.ts'
+import { VirtualClock } from '../../../simulation/VirtualClock.ts'
 
 const MAPS = { group: '', resource: 'configmaps' }
 const ask = (verb: Ask['verb'], name: string, resource = 'configmaps'): Ask => ({ verb, ref: { group: '', resource }, version: 'v1', namespace: 'default', name })
@@ -64,6 +69,36 @@ loop('waits no longer than timers can', async () => {
   const { controller, timers } = begin({ decide: () => ({ asks: [], requeueAfterMs: 2 ** 40 }) }, () => Promise.resolve(ok))
   await turn()
   assert.equal(timers.map(({ ms }) => ms), [3_600_000])
+  controller.stop()
+})
+/** A controller whose view is behind the log, by so much. */
+const lagging = async (lagMs: number) => {
+  const clock = new VirtualClock(1)
+  const api = await startTestApi(clock)
+  const log = api.logs.EVENTS.reachedBy(() => false)
+  const late: Log = { ...log, follow: (follow) => log.follow({ ...follow, onEntries: (entries) => void clock.after(lagMs, () => follow.onEntries(entries)) }) }
+  const view = new View('EVENTS', late, clock)
+  const started = view.start()
+  await clock.run(10 * lagMs)
+  await started
+  return { clock, api, views: new Views([view], streamOf) }
+}
+loop('between asking and seeing what came of it a key is not decided again', async () => {
+  const { clock, api, views } = await lagging(1_000)
+  const wanted: Ask = { verb: 'create', ref: MAPS, version: 'v1', namespace: 'default', name: '', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'made-' } } }
+  const made = (view: ObjectsView): number => view.collection(MAPS).list('default').filter(({ key }) => key.name.startsWith('made-')).length
+  const definition: ControllerDefinition = { name: 'test', watches: [{ ref: MAPS, keys: () => ['one'] }], decide: (view) => (made(view) > 0 ? NOTHING : { asks: [wanted] }) }
+  const errors: unknown[] = []
+  const controller = new Controller(definition, views, { submit: (intent) => api.decider.submit(intent, ADMIN) }, clock, ({ error }) => errors.push(error))
+  controller.start()
+  // Each is a reason to look at the key again, and comes before the controller sees what it has made.
+  for (let n = 0; n < 10; n++) {
+    void api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `reason-${n}` } })
+    await clock.run(200)
+  }
+  await clock.run(10_000)
+  assert.is(made(api.views), 1)
+  assert.equal(errors, [])
   controller.stop()
 })
 loop.run()

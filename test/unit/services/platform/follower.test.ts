@@ -44,6 +44,51 @@ follower('goes on after the log was away', async () => {
   assert.equal(seen, upTo(last))
   assert.is(damage, undefined)
 })
+follower('that is cut off hears nothing while another goes on, and everything afterwards', async () => {
+  const clock = new VirtualClock(10)
+  const log = new MemoryLog('EVENTS', clock, { faults: { deliver: () => clock.random() * 50, append: () => 5 } })
+  let cut = false
+  const mine = log.reachedBy(() => cut)
+  const [seen, others]: number[][] = [[], []]
+  mine.follow({ from: 1, onEntries: (entries) => void seen?.push(...entries.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(String(error)) })
+  log.follow({ from: 1, onEntries: (entries) => void others?.push(...entries.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(String(error)) })
+  const write = (by: typeof mine): Promise<string> => by.append([{ subject: `s${clock.uuid()}`, headers: {}, text: '' }]).then(({ ok }) => String(ok), ({ name }: Error) => name)
+  const words: string[] = []
+  void write(mine).then((word) => words.push(word))
+  await clock.run(100)
+  // Stored, but the acknowledgement does not get through; then nothing is sent at all.
+  void write(mine).then((word) => words.push(word))
+  cut = true
+  void write(mine).then((word) => words.push(word))
+  void mine.lastSequence().catch(({ name }: Error) => words.push(name))
+  await clock.run(1_000)
+  void write(log)
+  await clock.run(60_000)
+  assert.equal([seen, others, words.sort()], [[1], [1, 2, 3], ['AppendUncertain', 'AppendUncertain', 'LogAway', 'true']])
+  cut = false
+  await clock.run(10_000)
+  assert.equal(seen, [1, 2, 3])
+})
+follower('of a part, where sequences may be missing, notices a lost message by the count alone', async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const clock = new VirtualClock(seed)
+    let quiet = false
+    const log = new MemoryLog('EVENTS', clock, { faults: { deliver: () => clock.random() * 20, skip: () => !quiet && clock.random() < 0.1, double: () => !quiet && clock.random() < 0.1 } })
+    const seen: number[] = []
+    log.reachedBy(() => false, false).follow({ from: 1, onEntries: (entries) => void seen.push(...entries.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(String(error)) })
+    for (let n = 0; n < 200; n++) {
+      void log.append([{ subject: `s${n}`, headers: {}, text: '' }])
+      await clock.run(20)
+    }
+    quiet = true
+    await clock.run(30_000)
+    assert.equal(seen, upTo(200), `seed ${seed}`)
+  }
+})
+follower('notices at once that the stream is another when its connection breaks with it', async () => {
+  const { damage } = await followed(11, () => ({}), { during: (log, n) => n === 200 && log.damage({ cut: 150 }), entries: 202 })
+  assert.is(damage?.kind, 'shorter')
+})
 follower('ends when the stream is cut short under it', async () => {
   const { damage, seen } = await followed(2, (clock) => ({ forget: () => clock.random() < 0.05 }), { during: (log, n) => n === 200 && log.damage({ cut: 150 }) })
   assert.is(damage?.kind, 'shorter')

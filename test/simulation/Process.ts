@@ -1,0 +1,97 @@
+/** One process of the world: what it reaches of the logs while it lives and is not cut off, and its views of them. */
+import { LogDamaged, type Log } from '#events/Log.ts'
+import { streamOf } from '#events/scheme.ts'
+import { History } from '#projections/History.ts'
+import { sleep, type Clock } from '#services/platform/Clock.ts'
+import { Integrity } from '#services/platform/ledger/Integrity.ts'
+import { MemoryLedger, type Place } from '#services/platform/ledger/Ledger.ts'
+import { Seal } from '#services/platform/ledger/Seal.ts'
+import type { MemoryLog } from '#services/platform/MemoryLog.ts'
+import { View, Views } from '#services/platform/View.ts'
+
+export const VIEWED = ['EVENTS', 'NOTICES', 'PULSE'] as const
+export type Viewed = (typeof VIEWED)[number]
+export const IDENTITY = 'the-log'
+const RESTART_MS = 500
+
+/** What a home remembers: of several processes that write it, the furthest. */
+export class HomeLedger extends MemoryLedger {
+  override remember(place: Place): void {
+    if (place.sequence > this.head().sequence) super.remember(place)
+  }
+}
+
+export const SEAL = new Seal(new Map([['k1', Buffer.alloc(32, 7)]]))
+
+export interface ProcessOptions {
+  readonly name: string
+  readonly clock: Clock
+  readonly logs: Readonly<Record<Viewed | 'BINDINGS', MemoryLog>>
+  /** The home's, of a process that checks what it reads; without them it reads parts, in which sequences have gaps. */
+  readonly ledgers?: ReadonlyMap<Viewed, HomeLedger> | undefined
+  /** An API server follows whole streams. */
+  readonly whole: boolean
+  /** Told of every event it folds. */
+  readonly onGiven: (stream: string, sequence: number, eventId: string) => void
+  /** The log is not what it was: the process has stopped. */
+  readonly onDamaged: (error: LogDamaged) => void
+}
+
+export class Process {
+  readonly name: string
+  readonly #options: ProcessOptions
+  readonly histories = new Map(VIEWED.map((stream) => [stream, new History(stream)]))
+  alive = true
+  /** Cut off from the log until then, by the clock. */
+  cutUntil = 0
+
+  constructor(options: ProcessOptions) {
+    this.name = options.name
+    this.#options = options
+  }
+  readonly isCut = (): boolean => !this.alive || this.cutUntil > this.#options.clock.now()
+
+  log(stream: Viewed | 'BINDINGS'): Log {
+    const { logs, whole } = this.#options
+    const reached = logs[stream].reachedBy(this.isCut, whole)
+    // Acknowledgements of bindings are not lost: one that is stored and not known to be would not be taken back.
+    return stream === 'BINDINGS' ? { ...reached, append: (appends) => (this.isCut() ? reached.append(appends) : logs.BINDINGS.append(appends)) } : reached
+  }
+  /** Views that have caught up; undefined when the process ended before. */
+  async views(): Promise<Views | undefined> {
+    const { clock, whole, ledgers, onGiven, onDamaged } = this.#options
+    while (this.alive) {
+      const list = VIEWED.map((stream) => {
+        const ledger = ledgers?.get(stream)
+        const integrity = ledger === undefined ? {} : { integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS' }) }
+        const view = new View(stream, this.log(stream), clock, { expires: stream !== 'EVENTS', ...integrity })
+        if (whole) {
+          const history = new History(stream)
+          this.histories.set(stream, history)
+          view.alsoFold(history)
+        }
+        view.subscribe(({ entry, expired }) => expired === true || onGiven(stream, entry.sequence, entry.facts.id))
+        view.onFailed = (error) => {
+          if (!(error instanceof LogDamaged) || !this.alive) return
+          this.alive = false
+          onDamaged(error)
+        }
+        return view
+      })
+      try {
+        await Promise.all(list.map((view) => view.start()))
+        return new Views(list, streamOf)
+      } catch (error) {
+        for (const view of list) view.close()
+        if (error instanceof LogDamaged) {
+          if (this.alive) onDamaged(error)
+          this.alive = false
+          return undefined
+        }
+        // The log is away: a process that can't start is started again.
+        await sleep(clock, RESTART_MS)
+      }
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,122 @@
+/** A client that watches a collection as client-go does: over connections that break, going on from the last version it has seen. */
+import type { ServerResponse } from 'node:http'
+import { Writable } from 'node:stream'
+import type { Kind } from '#events/Kind.ts'
+import { selectionOf, waitForVersion } from '#services/apiserver/verbs/read.ts'
+import { sleep } from '#services/platform/Clock.ts'
+import type { Served } from './Served.ts'
+import type { VirtualClock } from './VirtualClock.ts'
+
+const AGAIN_MS = 300
+
+/** An answer on its way over a network: what is written arrives later, in order, until the connection breaks. */
+export class Wire extends Writable {
+  socket = null
+  readonly #clock: VirtualClock
+  readonly #onText: (text: string) => void
+  #arrives = 0
+  #cut = false
+
+  constructor(clock: VirtualClock, onText: (text: string) => void) {
+    super({ highWaterMark: 16 * 1024 })
+    this.#clock = clock
+    this.#onText = onText
+  }
+  writeHead(): void {}
+  flushHeaders(): void {}
+  override _write(chunk: Buffer, _: BufferEncoding, done: () => void): void {
+    this.#arrives = Math.max(this.#arrives, this.#clock.now() + this.#clock.random() * 50)
+    this.#clock.after(this.#arrives - this.#clock.now(), () => {
+      if (this.#cut) return
+      this.#onText(chunk.toString())
+      done()
+    })
+  }
+  /** What is on its way is lost. */
+  cut(): void {
+    this.#cut = true
+    this.destroy()
+  }
+}
+
+export interface Told {
+  readonly type: string
+  readonly name: string
+  readonly sequence: number
+}
+
+export interface WatchOptions {
+  readonly kind: Kind
+  /** `fieldSelector=spec.nodeName%3Dn1`; '' for all. */
+  readonly query: string
+  readonly clock: VirtualClock
+  readonly server: () => Served | undefined
+  /** Milliseconds until this connection breaks by itself. */
+  readonly lasts: () => number
+  readonly onFault: (fault: string) => void
+}
+
+export class Watch {
+  readonly kind: Kind
+  readonly query: string
+  readonly told: Told[] = []
+  /** Everything behind this version is to be told. */
+  start = 0
+  /** The last version it has seen. */
+  seen = 0
+  /** Connections it has had. */
+  connections = 0
+  readonly #options: WatchOptions
+  #stopped = false
+
+  constructor(options: WatchOptions) {
+    this.#options = options
+    this.kind = options.kind
+    this.query = options.query
+  }
+  /** Until it is stopped. */
+  async run(): Promise<void> {
+    const { server, clock } = this.#options
+    while (!this.#stopped) {
+      const one = server()
+      if (one !== undefined && this.connections === 0) this.start = this.seen = one.views.of(this.kind).objects.sequence
+      if (one !== undefined) await this.#connect(one)
+      await sleep(clock, AGAIN_MS)
+    }
+  }
+  stop(): void {
+    this.#stopped = true
+  }
+  async #connect(served: Served): Promise<void> {
+    const { clock, kind, query, lasts } = this.#options
+    // Ahead of a server that is behind, the client is told to come again.
+    if (!(await waitForVersion(served.views.of(kind), String(this.seen)).then(() => true, () => false)) || !served.process.alive) return
+    this.connections += 1
+    let rest = ''
+    const wire = new Wire(clock, (text) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() as string
+      for (const line of lines) this.#take(line)
+    })
+    const over = new Promise<void>((resolve) => wire.once('close', resolve))
+    served.connect(wire)
+    clock.after(lasts(), () => wire.cut())
+    const selection = selectionOf(kind, new URLSearchParams(query), '')
+    const request = { kind, namespace: 'default', selection, representation: { form: 'object', include: 'None' }, from: this.seen, initialEvents: false, bookmarks: true, timeoutSeconds: 600 } as const
+    await served.fanout.serve(request, wire as unknown as ServerResponse)
+    await over
+  }
+  #take(line: string): void {
+    const { onFault, kind } = this.#options
+    const { type, object } = JSON.parse(line) as { type: string; object: { code?: number; message?: string; metadata: { name: string; resourceVersion: string } } }
+    if (type === 'ERROR') return onFault(`a watch of ${kind.resource} ended with ${object.code}: ${object.message}`)
+    const sequence = Number(object.metadata.resourceVersion)
+    if (type === 'BOOKMARK') {
+      if (sequence < this.seen) onFault(`a watch of ${kind.resource} was told to go on from ${sequence}, and had seen ${this.seen}`)
+    } else {
+      if (sequence <= this.seen) onFault(`a watch of ${kind.resource} was told ${type} ${object.metadata.name} at ${sequence}, and had seen ${this.seen}`)
+      this.told.push({ type, name: object.metadata.name, sequence })
+    }
+    this.seen = Math.max(this.seen, sequence)
+  }
+}

@@ -1,0 +1,70 @@
+/** What goes wrong in one seed, and how often: each seed draws its own mixture, so that some have none of a fault and some have much. */
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Faults } from '#services/platform/MemoryLog.ts'
+import { generator } from './VirtualClock.ts'
+
+/** The truncated tail, a hole, another stream: what ends a seed instead of quiet. */
+export type Ending = 'quiet' | 'tail' | 'hole' | 'replaced'
+
+export interface Mixture {
+  /** Parts of all occasions. */
+  readonly lose: number
+  readonly swallow: number
+  readonly skip: number
+  readonly double: number
+  readonly forget: number
+  /** Of intents and their answers, and of what agents say. */
+  readonly message: number
+  /** One append in so many takes seconds; some of these longer than anybody waits. */
+  readonly slow: number
+  /** Parts of the script's steps: one process is cut off, the disk is full for a while, an agent is gone for long. */
+  readonly partition: number
+  readonly full: number
+  readonly nodeLoss: number
+  /** How long streams that forget keep entries, milliseconds. */
+  readonly keeps: number
+  /** API servers seal what they write and remember how far the log went, as a home does. */
+  readonly sealed: boolean
+  readonly ending: Ending
+}
+
+const HOUR_MS = 3_600_000
+
+/** Drawn beside the script's own chance: another fault does not make another script. */
+export const mixtureOf = (seed: number): Mixture => {
+  const random = generator(seed ^ 0x5eed)
+  const one = <Item>(...items: readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item
+  const ending = random() < 0.12 ? one('tail', 'tail', 'hole', 'replaced') : 'quiet'
+  return {
+    lose: one(0, 0.01, 0.01, 0.04),
+    swallow: one(0, 0.003, 0.003, 0.01),
+    skip: one(0, 0.001, 0.005),
+    double: one(0, 0.001, 0.01),
+    forget: one(0, 0.002, 0.01),
+    message: one(0, 0.02, 0.02, 0.06),
+    slow: one(0, 0, 0.005, 0.02),
+    partition: one(0, 0.1, 0.2),
+    full: one(0, 0, 0.06),
+    nodeLoss: one(0, 0, 0.08),
+    keeps: one(HOUR_MS, 240_000, 120_000),
+    sealed: ending !== 'quiet' || random() < 0.1,
+    ending
+  }
+}
+
+/** Over when `on` says so; times still differ then, and nothing is lost any more. */
+export const logFaults = (mixture: Mixture, clock: Clock, on: () => boolean, { away, full }: { away(): boolean; full(): boolean }): Faults => {
+  const chance = (part: number) => (): boolean => on() && part > 0 && clock.random() < part
+  const slow = chance(mixture.slow)
+  return {
+    append: () => (slow() ? 500 + clock.random() * 7_000 : 1 + clock.random() * 5),
+    deliver: () => 1 + clock.random() * (on() ? 40 : 5),
+    lose: chance(mixture.lose),
+    swallow: chance(mixture.swallow),
+    skip: chance(mixture.skip),
+    double: chance(mixture.double),
+    forget: chance(mixture.forget),
+    refuse: () => on() && full(),
+    away
+  }
+}
