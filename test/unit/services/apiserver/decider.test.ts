@@ -1,8 +1,10 @@
 /** The decider, given a cluster's state, when an intent comes, then an event or a refusal in Kubernetes' words. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { LogDamaged } from '#events/Log.ts'
+import { madeUpNames } from '#services/apiserver/MadeUpNames.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { accepted, ADMIN, refused, startTestApi, type TestApi } from '../../../support/api.ts'
@@ -81,16 +83,13 @@ create('generates names', async () => {
   assert.match(object.metadata.name ?? '', /^web-[bcdfghjklmnpqrstvwxz2456789]{5}$/)
 })
 create('generates another name while the one it made is taken, eight times at most', async () => {
-  let drawn = 0
-  const makeNames = (draws: number) => {
-    drawn = 0
-    const clock = { ...systemClock, random: () => (++drawn > draws * 5 ? 0.5 : 0) }
-    const decider = new ApiDecider({ views: api.views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
-    return decider.submit({ id: systemClock.uuid(), verb: 'create', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: '', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'taken-' } }, source: 'test' }, ADMIN)
-  }
-  assert.is(accepted(await makeNames(1)).metadata.name, 'taken-bbbbb')
-  assert.is(accepted(await makeNames(7)).metadata.name, 'taken-rrrrr')
-  assert.match(refused(await makeNames(8)), /^409 AlreadyExists: configmaps "taken-bbbbb" already exists/)
+  const intent = (id: string) => ({ id, verb: 'create', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: '', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'taken-' } }, source: 'test' }) as Intent
+  const names = (madeUpNames(intent('seven'), ADMIN) ?? []).map(({ name }) => name)
+  assert.is(new Set(names).size, 8)
+  for (const name of names.slice(0, 7)) accepted(await api.create(configMap(name)))
+  assert.is(accepted(await api.submit(intent('seven'))).metadata.name, names[7])
+  for (const { name } of madeUpNames(intent('all'), ADMIN) ?? []) accepted(await api.create(configMap(name)))
+  assert.match(refused(await api.submit(intent('all'))), /^409 AlreadyExists: configmaps "taken-/)
 })
 create('decides an intent that is delivered twice once', async () => {
   const [first, second] = await Promise.all([api.create(configMap('twice'), { id: 'same' }), api.create(configMap('twice'), { id: 'same' })])
