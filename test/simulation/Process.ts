@@ -53,9 +53,7 @@ export class Process {
 
   log(stream: Viewed | 'BINDINGS'): Log {
     const { logs, whole } = this.#options
-    const reached = logs[stream].reachedBy(this.isCut, whole)
-    // Acknowledgements of bindings are not lost: one that is stored and not known to be would not be taken back.
-    return stream === 'BINDINGS' ? { ...reached, append: (appends) => (this.isCut() ? reached.append(appends) : logs.BINDINGS.append(appends)) } : reached
+    return logs[stream].reachedBy(this.isCut, whole)
   }
   /** Views that have caught up; undefined when the process ended before. */
   async views(): Promise<Views | undefined> {

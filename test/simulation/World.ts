@@ -94,7 +94,7 @@ export class World {
       EVENTS: make('EVENTS', clock, { faults, identity: IDENTITY }),
       NOTICES: make('NOTICES', clock, forgets),
       PULSE: make('PULSE', clock, { ...forgets, keepLastOnly: true }),
-      BINDINGS: make('BINDINGS', clock, { faults: { ...faults, lose: () => false }, keepLastOnly: true })
+      BINDINGS: make('BINDINGS', clock, { faults, keepLastOnly: true })
     }
     this.reports = new MemoryWorkQueue(clock, { deliver: () => 1 + clock.random() * (this.faults ? 40 : 5) })
   }

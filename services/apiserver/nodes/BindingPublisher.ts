@@ -217,11 +217,14 @@ export class BindingPublisher {
     const binding = same?.podDigest === podDigest ? { ...next, cause: same.cause } : next
     const anew = this.#anew.delete(id)
     if (!anew && same?.digest === digest && sameOrigin(same.origin, this.#origin)) return
-    await this.#send(subject, bindingMessage(subject, binding, this.#origin, this.#options.seal))
-    this.#deleted.delete(id)
     const { cause, serviceEnv } = binding
     const uid = entry.object.metadata.uid as string
-    this.#published.set(id, { subject, uid, origin: this.#origin, digest, podDigest, cause, serviceEnv, token, tokenAt: fresh ? same.tokenAt : clock.now() })
+    const sent = { subject, uid, origin: this.#origin, digest, podDigest, cause, serviceEnv, token, tokenAt: fresh ? same.tokenAt : clock.now() }
+    // It may be stored though nobody hears of it: from here on it is sent again, or taken back.
+    this.#published.set(id, { ...sent, digest: '' })
+    await this.#send(subject, bindingMessage(subject, binding, this.#origin, this.#options.seal))
+    this.#deleted.delete(id)
+    this.#published.set(id, sent)
   }
   /** The pod is not there. Whether it is gone is for the log to say. */
   async #takeBack(id: string, before: Published): Promise<void> {

@@ -129,8 +129,7 @@ fates.run()
 const bindings = suite('bindings')
 const seal = allNodes(new Map([['k1', Buffer.alloc(32, 7)]]))
 
-const lab = async (api?: TestApi, log?: MemoryLog) => {
-  const clock = new VirtualClock(2)
+const lab = async (api?: TestApi, log?: MemoryLog, clock = new VirtualClock(2)) => {
   const it = api ?? (await startTestApi(clock))
   const stored = log ?? new MemoryLog('BINDINGS', clock, { keepLastOnly: true })
   const errors: string[] = []
@@ -163,6 +162,19 @@ bindings('say whose they are, and are taken back when the pod is deleted', async
   assert.equal((await it.last())['bind.n1.default.a'], { namespace: 'default', name: 'a', binding: null, origin })
   assert.is((await it.written()).at(-1)?.headers['Nats-TTL'], '1h')
   assert.equal(it.errors, [])
+  it.publisher.stop()
+})
+bindings('whose acknowledgement was lost are taken back all the same when the pod is deleted meanwhile', async () => {
+  const clock = new VirtualClock(3)
+  let lost = true
+  const it = await lab(await startTestApi(clock), new MemoryLog('BINDINGS', clock, { keepLastOnly: true, faults: { lose: () => lost } }), clock)
+  await it.publisher.start()
+  await create(it.api, 'a')
+  await clock.run(1_000)
+  await remove(it.api, 'a')
+  lost = false
+  await clock.run(20_000)
+  assert.is((await it.last())['bind.n1.default.a']?.binding, null)
   it.publisher.stop()
 })
 bindings('that are right already are not written again at a start; those of before they were named are', async () => {
