@@ -4,12 +4,7 @@
  */
 import type { UserInfo } from '#events/Intent.ts'
 import { tooManyRequests } from '#events/Refusal.ts'
-
-export interface Share {
-  readonly total: number
-  /** What one user may have of it. */
-  readonly perUser: number
-}
+import { Pool, type Share } from '../Pool.ts'
 
 export interface Limits {
   /** Requests that read and end; the total is upstream's --max-requests-inflight. */
@@ -52,28 +47,6 @@ const PRIVILEGED_GROUPS = new Set(['system:masters', 'system:nodes'])
 const PRIVILEGED_USERS = new Set(['system:apiserver', 'system:kube-scheduler', 'system:kube-controller-manager', 'system:kube-proxy'])
 
 const isPrivileged = ({ username, groups }: UserInfo): boolean => PRIVILEGED_USERS.has(username) || groups.some((group) => PRIVILEGED_GROUPS.has(group))
-
-/** An amount of something, and how much of it each user holds. */
-class Pool {
-  #taken = 0
-  readonly #byUser = new Map<string, number>()
-
-  /** Undefined when there is room; otherwise who has too much. */
-  full({ total, perUser }: Share, user: string, amount: number): 'user' | 'all' | undefined {
-    if ((this.#byUser.get(user) ?? 0) + amount > perUser) return 'user'
-    return this.#taken + amount > total ? 'all' : undefined
-  }
-  take(user: string, amount: number): void {
-    this.#taken += amount
-    this.#byUser.set(user, (this.#byUser.get(user) ?? 0) + amount)
-  }
-  give(user: string, amount: number): void {
-    this.#taken -= amount
-    const left = (this.#byUser.get(user) ?? 0) - amount
-    if (left > 0) this.#byUser.set(user, left)
-    else this.#byUser.delete(user)
-  }
-}
 
 const WORDS: Readonly<Record<keyof Counted, string>> = {
   reading: 'requests in flight',
