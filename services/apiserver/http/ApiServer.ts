@@ -14,7 +14,7 @@ import { pastIsReadOnly } from '../time-travel/Reader.ts'
 import { Versions } from '../time-travel/Versions.ts'
 import { deleteCollection, issueToken, review } from './actions.ts'
 import { BodyReader } from './bodies.ts'
-import { isFollowedLog, joinContainer } from './channels.ts'
+import { isLog, joinContainer } from './channels.ts'
 import type { ApiDeps } from './deps.ts'
 import { Documents, isVital } from './documents.ts'
 import type { Door, Exchange } from './exchange.ts'
@@ -41,7 +41,7 @@ const SESSION_MEMORY = 64
 const isReading = (request: IncomingMessage): boolean => request.method === 'GET' || request.method === 'HEAD'
 
 const classOf = (request: IncomingMessage, target: Target): RequestClass =>
-  !isReading(request) ? 'mutating' : isWatch(target) || isFollowedLog(target) ? 'longRunning' : 'reading'
+  !isReading(request) ? 'mutating' : isLog(target) ? 'logs' : isWatch(target) ? 'longRunning' : 'reading'
 
 export class ApiServer {
   readonly #deps: ApiDeps

@@ -11,8 +11,10 @@ export interface Limits {
   readonly reading: Share
   /** Requests that change something; the total is upstream's --max-mutating-requests-inflight. */
   readonly mutating: Share
-  /** Watches, exec, attach, logs that are followed. */
+  /** Watches, exec, attach. */
   readonly longRunning: Share
+  /** Logs, followed or not: they go at their reader's pace, which may be none, and must keep nobody out of anything else. */
+  readonly logs: Share
   /** Bytes of request bodies, from their first byte to the answer. */
   readonly bodyBytes: Share
   /** A body has arrived within this, or the request ends. */
@@ -32,6 +34,7 @@ export const LIMITS: Limits = {
   reading: { total: 400, perUser: 200 },
   mutating: { total: 200, perUser: 100 },
   longRunning: { total: 8_000, perUser: 2_000 },
+  logs: { total: 800, perUser: 200 },
   bodyBytes: { total: 64 * MIB, perUser: 32 * MIB },
   bodyMs: 60_000,
   writeMs: 60_000,
@@ -40,7 +43,7 @@ export const LIMITS: Limits = {
   connections: 16_384
 }
 
-export type RequestClass = 'reading' | 'mutating' | 'longRunning'
+export type RequestClass = 'reading' | 'mutating' | 'longRunning' | 'logs'
 
 /** Whose requests nobody else's may keep out: administrators, nodes, the control plane itself. */
 const PRIVILEGED_GROUPS = new Set(['system:masters', 'system:nodes'])
@@ -52,6 +55,7 @@ const WORDS: Readonly<Record<keyof Counted, string>> = {
   reading: 'requests in flight',
   mutating: 'changing requests in flight',
   longRunning: 'watches and other long-running requests',
+  logs: 'logs open',
   bodyBytes: 'bytes of request bodies in flight'
 }
 
@@ -90,4 +94,4 @@ export class Gate {
   }
 }
 
-const newPools = (): Readonly<Record<keyof Counted, Pool>> => ({ reading: new Pool(), mutating: new Pool(), longRunning: new Pool(), bodyBytes: new Pool() })
+const newPools = (): Readonly<Record<keyof Counted, Pool>> => ({ reading: new Pool(), mutating: new Pool(), longRunning: new Pool(), logs: new Pool(), bodyBytes: new Pool() })
