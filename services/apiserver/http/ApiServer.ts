@@ -104,11 +104,12 @@ export class ApiServer {
   }
   /** Ends open watches cleanly, then the connections. */
   async close(): Promise<void> {
+    const server = this.#server
+    // First, for it destroys connections on which nothing is asked: an answer that has just ended may not be written yet.
+    const closed = server === undefined ? undefined : new Promise<void>((resolve) => void server.close(() => resolve()))
     this.#reads.close()
     this.#outlets.close()
-    const server = this.#server
-    if (server === undefined) return
-    const closed = new Promise<void>((resolve) => void server.close(() => resolve()))
+    if (closed === undefined) return
     for (const session of this.#sessions) session.close()
     await new Promise((resolve) => this.#deps.clock.after(100, () => resolve(undefined)))
     for (const socket of this.#sockets) socket.destroy()
