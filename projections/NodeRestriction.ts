@@ -3,6 +3,7 @@
  * own node, its own lease, the pods bound to it. Where only the object can tell, admission says the rest (`nodeRestriction.ts`).
  */
 import type { UserInfo } from '#events/Intent.ts'
+import type { Attributes } from './Attributes.ts'
 import type { ObjectsView } from './Objects.ts'
 
 const GROUP = 'system:nodes'
@@ -14,17 +15,8 @@ const READS = new Set(['get', 'list', 'watch'])
 /** The node a user is the agent of ('' when its name does not say), or undefined for everybody else. */
 export const nodeOf = (user: UserInfo): string | undefined => (user.username.startsWith(PREFIX) && user.groups.includes(GROUP) ? user.username.slice(PREFIX.length) : undefined)
 
-export interface NodeRequest {
-  readonly verb: string
-  readonly group: string
-  readonly resource: string
-  readonly subresource: string
-  readonly namespace: string
-  readonly name: string
-}
-
 /** Why the request is not this node's to make; undefined when it may be, and RBAC has the last word. */
-export const nodeRefusal = (view: ObjectsView, node: string, request: NodeRequest): string | undefined => {
+export const nodeRefusal = (view: ObjectsView, node: string, request: Attributes): string | undefined => {
   if (node === '') return 'unknown node for user "system:node:"'
   switch (`${request.group}/${request.resource}`) {
     case '/nodes':
@@ -40,14 +32,14 @@ export const nodeRefusal = (view: ObjectsView, node: string, request: NodeReques
   }
 }
 
-const ofNodes = (node: string, { verb, subresource, name }: NodeRequest): string | undefined => {
+const ofNodes = (node: string, { verb, subresource, name }: Attributes): string | undefined => {
   if (subresource !== '' || !READS.has(verb) || name === node) return undefined
   return name === '' ? `node '${node}' cannot read all nodes, only its own Node object` : `node '${node}' cannot read '${name}', only its own Node object`
 }
 
 const unrelated = (node: string): string => `no relationship found between node '${node}' and this object`
 
-const ofPods = (view: ObjectsView, node: string, { verb, subresource, namespace, name }: NodeRequest): string | undefined => {
+const ofPods = (view: ObjectsView, node: string, { verb, subresource, namespace, name }: Attributes): string | undefined => {
   // Writes reach admission, which sees whose pod it is and says so.
   if (!READS.has(verb) || subresource === 'eviction') return undefined
   if (verb === 'get' && subresource !== '') return 'cannot get subresource'
@@ -55,7 +47,7 @@ const ofPods = (view: ObjectsView, node: string, { verb, subresource, namespace,
   return view.get({ group: '', resource: 'pods', namespace, name })?.object['spec']?.nodeName === node ? undefined : unrelated(node)
 }
 
-const ofAccounts = (view: ObjectsView, node: string, { verb, subresource, namespace, name }: NodeRequest): string | undefined => {
+const ofAccounts = (view: ObjectsView, node: string, { verb, subresource, namespace, name }: Attributes): string | undefined => {
   if (verb === 'get' && subresource === '') return runsAs(view, node, namespace, name) ? undefined : unrelated(node)
   if (verb !== 'create' || name === '') return 'can only create tokens for individual service accounts'
   if (subresource !== 'token') return 'can only create token subresource of serviceaccount'
@@ -67,7 +59,7 @@ const runsAs = (view: ObjectsView, node: string, namespace: string, account: str
   return false
 }
 
-const ofLeases = (node: string, { verb, namespace, name }: NodeRequest): string | undefined => {
+const ofLeases = (node: string, { verb, namespace, name }: Attributes): string | undefined => {
   if (!LEASE_VERBS.has(verb)) return 'can only get, create, update, patch, or delete a node lease'
   if (namespace !== LEASE_NAMESPACE) return `can only access leases in the "${LEASE_NAMESPACE}" system namespace`
   // On create the name is the object's, which admission sees.

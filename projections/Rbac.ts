@@ -3,6 +3,7 @@ import type { UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { forbidden, invalid, notFound } from '#events/Refusal.ts'
+import type { Attributes } from './Attributes.ts'
 import { nodeOf, nodeRefusal } from './NodeRestriction.ts'
 import { subjectValue, type ObjectsView } from './Objects.ts'
 
@@ -10,18 +11,6 @@ const GROUP = 'rbac.authorization.k8s.io'
 const ref = (resource: string): { group: string; resource: string } => ({ group: GROUP, resource })
 /** Members may do everything, whatever the roles say: otherwise nobody could repair them. */
 const SUPERUSERS = 'system:masters'
-
-export interface Attributes {
-  readonly verb: string
-  readonly group: string
-  readonly resource: string
-  readonly subresource: string
-  /** '' for cluster scope. */
-  readonly namespace: string
-  readonly name: string
-  /** Set for non-resource requests. */
-  readonly path?: string
-}
 
 export interface Rule {
   readonly verbs: readonly string[]

@@ -10,6 +10,7 @@ import { ensureKeys, ensureNodeKeys } from '#ops/log/keys.ts'
 import { identify, killProcess, progressOf } from '#ops/setup/process.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { Backoff } from '#ops/supervise/backoff.ts'
+import { lookEvery } from '#ops/supervise/looks.ts'
 import { ensureNatsServer } from './binary.ts'
 import { connectNats } from './connect.ts'
 import { runningServer, stallOf, startNatsServer, stopNatsServer, type Ended, type NatsServer } from './server.ts'
@@ -154,21 +155,16 @@ export class LogKeeper {
     const identity = identify(server.pid)
     if (identity === undefined) return server.exited
     const hangs = stallOf(identity, LOOK_MS)
-    const { home, config } = this.#options
-    let asking = false
+    const { home, config, report } = this.#options
     let hung = false
-    const watch = setInterval(() => {
-      if (asking) return
-      asking = true
-      // Looked at the cheap way first: what did something since the last look does not hang.
-      void (async () => {
-        hung = hangs() && !(await isAnswering(home, config))
-        if (hung) await killProcess(identity)
-        asking = false
-      })()
-    }, LOOK_MS).unref()
+    // Looked at the cheap way first: what did something since the last look does not hang.
+    const look = async (): Promise<void> => {
+      hung = hangs() && !(await isAnswering(home, config))
+      if (hung) await killProcess(identity)
+    }
+    const looks = lookEvery(LOOK_MS, look, (error) => report(`nats-server can't be looked after: ${error instanceof Error ? error.message : String(error)}`))
     const ended = await server.exited
-    clearInterval(watch)
+    looks.stop()
     return hung ? { reason: 'it hung, and was killed', killed: false } : ended
   }
   #rest(ms: number): Promise<void> {

@@ -31,7 +31,7 @@ const RETRY_MS = 15_000
 
 export class Scrubber {
   readonly #options: ScrubberOptions
-  #stopped = false
+  readonly #ending = new AbortController()
 
   constructor(options: ScrubberOptions) {
     this.#options = options
@@ -40,10 +40,16 @@ export class Scrubber {
     void this.#run()
   }
   stop(): void {
-    this.#stopped = true
+    this.#ending.abort()
+  }
+  get #stopped(): boolean {
+    return this.#ending.signal.aborted
+  }
+  #rest(ms: number): Promise<void> {
+    return sleep(this.#options.clock, ms, this.#ending.signal)
   }
   async #run(): Promise<void> {
-    const { clock, pauseMs, onDamage } = this.#options
+    const { pauseMs, onDamage } = this.#options
     while (!this.#stopped) {
       try {
         await this.#pass()
@@ -51,7 +57,7 @@ export class Scrubber {
         if (error instanceof LogDamaged) return onDamage(error.damage)
         // The log can't be asked at all: others notice that.
       }
-      await sleep(clock, pauseMs)
+      await this.#rest(pauseMs)
     }
   }
   /** From remembered place to remembered place: each stretch is checked by itself, and names itself when it is wrong. */
@@ -68,12 +74,12 @@ export class Scrubber {
       if (from !== undefined && to.sequence > from.sequence) await this.#stretch(from, to)
       if (from === undefined ? to.sequence >= first - 1 : to.sequence > from.sequence) from = to
     }
-    if (from !== undefined) onPass?.(from.sequence)
+    if (from !== undefined && !this.#stopped) onPass?.(from.sequence)
   }
   /** What was kept when history was compacted. */
   async #kept(state: LogState): Promise<void> {
     const { first, floor, base } = state
-    const { log, ledger, seal, clock, bytesPerSecond } = this.#options
+    const { log, ledger, seal, bytesPerSecond } = this.#options
     const found = new Base()
     for await (const entries of log.read({ from: 1, to: floor })) {
       let bytes = 0
@@ -82,7 +88,7 @@ export class Scrubber {
         if (seal.counts({ sequence, headers }, digest, state)) found.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
         bytes += text.length
       }
-      await sleep(clock, (bytes / bytesPerSecond) * 1_000)
+      await this.#rest((bytes / bytesPerSecond) * 1_000)
       if (this.#stopped) return
     }
     const noted = ledger.floors().find((one) => one.floor === floor) ?? base
@@ -93,7 +99,7 @@ export class Scrubber {
     throw this.#damaged('altered', [{ first: 1, last: floor }], `of the ${noted?.entries} versions that were kept when history was compacted up to ${floor}, ${found.entries} are there, and they are not what was noted`)
   }
   async #stretch(from: Place, to: Place): Promise<void> {
-    const { log, clock } = this.#options
+    const { log } = this.#options
     for (let tries = 1; ; tries++) {
       try {
         return await this.#read(from, to)
@@ -104,12 +110,13 @@ export class Scrubber {
         if (tries >= TRIES) throw this.#damaged('unreadable', [{ first: from.sequence + 1, last: to.sequence }], `events ${from.sequence + 1}-${to.sequence} can't be read: ${error instanceof Error ? error.message : String(error)}`)
         // What expired meanwhile is not missing.
         if (state.first > from.sequence + 1) return
-        await sleep(clock, RETRY_MS)
+        await this.#rest(RETRY_MS)
+        if (this.#stopped) return
       }
     }
   }
   async #read(from: Place, to: Place): Promise<void> {
-    const { log, seal, clock, bytesPerSecond } = this.#options
+    const { log, seal, bytesPerSecond } = this.#options
     const chain = from.hash === undefined ? new Chain(sha256) : new Chain(sha256, from.sequence, from.hash)
     const suspects: number[] = []
     const gaps: Range[] = []
@@ -122,7 +129,7 @@ export class Scrubber {
         chain.extend(entry.sequence, digest)
         bytes += entry.text.length
       }
-      await sleep(clock, (bytes / bytesPerSecond) * 1_000)
+      await this.#rest((bytes / bytesPerSecond) * 1_000)
       if (this.#stopped) return
     }
     if (chain.sequence < to.sequence) gaps.push({ first: chain.sequence + 1, last: to.sequence })

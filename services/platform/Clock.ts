@@ -19,14 +19,32 @@ export interface Clock {
   uuid(): string
 }
 
+/** Node keeps a timer's time in 31 bits, and one that is further off fires at once: that is gone to in steps. */
+const LONGEST_MS = 2 ** 31 - 1
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   after: (ms, task) => {
-    const handle = setTimeout(task, ms)
+    let handle: NodeJS.Timeout
+    const arm = (left: number): void => {
+      handle = left > LONGEST_MS ? setTimeout(() => arm(left - LONGEST_MS), LONGEST_MS) : setTimeout(task, left)
+    }
+    arm(ms)
     return { cancel: () => clearTimeout(handle) }
   },
   random: () => Math.random(),
   uuid: () => randomUUID()
 }
 
-export const sleep = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve))
+/** Resolves after `ms`, or as soon as `signal` aborts; no timer is left then. */
+export const sleep = (clock: Clock, ms: number, signal?: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal?.aborted === true) return resolve()
+    const finish = (): void => {
+      timer.cancel()
+      signal?.removeEventListener('abort', finish)
+      resolve()
+    }
+    const timer = clock.after(ms, finish)
+    signal?.addEventListener('abort', finish)
+  })

@@ -1,9 +1,11 @@
 /**
  * Intents over NATS: what components in another process than the API server, and the command line, submit through.
- * A lost answer is asked for again with the same intent id, which the decider recognises.
+ * A lost answer is asked for again with the same intent id, which the decider recognises; so is one that says when to come
+ * again, as Kubernetes' own clients do.
  */
 import { headers as newHeaders, type NatsConnection } from '@nats-io/transport-node'
 import { ACT_AS, type Intent, type IntentResult, type Intents } from '#events/Intent.ts'
+import { isPassing } from '#events/Refusal.ts'
 import { ConnectionLost, untilLost, whenConnected } from './jetstream/link.ts'
 
 const TIMEOUT_MS = 10_000
@@ -39,7 +41,9 @@ export class NatsIntents implements Intents {
         const answer = await untilLost(this.#connection, () => this.#connection.request(`intent.${user}`, body, { timeout: TIMEOUT_MS, headers }))
         const [result] = answer.json<IntentResult[]>()
         if (result === undefined) throw new Error('the API server answered nothing')
-        return result
+        const pauseMs = againAfter(result)
+        if (pauseMs === undefined || Date.now() + pauseMs > until) return result
+        await new Promise((resolve) => setTimeout(resolve, pauseMs))
       } catch (error) {
         // An answer that died with its connection is asked for as soon as there is one.
         if (error instanceof ConnectionLost && Date.now() < until) continue
@@ -50,4 +54,10 @@ export class NatsIntents implements Intents {
       }
     }
   }
+}
+
+/** Milliseconds after which the same may be asked again; undefined for an answer that stands. */
+const againAfter = (result: IntentResult): number | undefined => {
+  const seconds = result.ok || !isPassing(result.status) ? undefined : result.status.details?.retryAfterSeconds
+  return seconds === undefined ? undefined : seconds * 1_000
 }

@@ -83,7 +83,7 @@ secrets('of a name that is taken again are erased without the one that is there'
 
 secrets('are erased for a well-formed word only, and every word is in the audit trail', async () => {
   for (const body of ['', '[]', 'null', '{"namespace":"default"}', '{"namespace":1,"name":"a"}', `{"namespace":"default","name":"${'a'.repeat(5_000)}"}`])
-    assert.is((await asked<{ status: { code: number } }>('erase.admin', body)).status.code, 400, body.slice(0, 40))
+    assert.is((await asked<{ status: { code: number } }>('erase.admin', body)).status.code, body.length > 5_000 ? 413 : 400, body.slice(0, 40))
   const connection = await connectNats(plane.home, plane.config, 'keeper')
   try {
     const { jetstreamManager } = await import('@nats-io/jetstream')

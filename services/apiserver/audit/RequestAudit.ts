@@ -4,7 +4,7 @@ import type { UserInfo } from '#events/Intent.ts'
 import { isConfidential } from '#events/confidential.ts'
 import type { Status } from '#events/Refusal.ts'
 import type { Clock } from '../../platform/Clock.ts'
-import type { Target } from '../http/paths.ts'
+import { isWatch, type Target } from '../http/paths.ts'
 import type { Answered, Asked } from './record.ts'
 import { isAudited, isConnect } from './rules.ts'
 
@@ -16,13 +16,15 @@ export interface Recorder {
 const VERBS: Readonly<Record<string, string>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete', GET: 'get', HEAD: 'get' }
 
 /** Upstream's word for what is asked (k8s.io/apiserver, RequestInfo). */
-const verbOf = (method: string, { resource, query }: Target): string => {
+const verbOf = (method: string, target: Target): string => {
+  const { resource } = target
   if (resource === undefined) return method.toLowerCase()
   const verb = VERBS[method] ?? method.toLowerCase()
   // A GET that is upgraded does what a POST does.
   if (isConnect({ object: resource })) return 'create'
+  if (verb === 'get' && isWatch(target)) return 'watch'
   if (resource.name !== '') return verb
-  if (verb === 'get') return ['true', '1'].includes(query.get('watch') ?? '') ? 'watch' : 'list'
+  if (verb === 'get') return 'list'
   return verb === 'delete' ? 'deletecollection' : verb
 }
 

@@ -2,20 +2,25 @@
  * The NATS door: intents by request/reply on `intent.<user>`. Who asks is what the server let them publish on, so
  * the subject is the identity; what is asked goes to the same decider as a request over HTTPS.
  */
-import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
+import type { NatsConnection } from '@nats-io/transport-node'
 import { UnencodableEvent } from '#events/Event.ts'
 import { ACT_AS, type IntentResult, type UserInfo } from '#events/Intent.ts'
-import { badRequest, Refusal, tooLarge, unauthorized } from '#events/Refusal.ts'
+import { badRequest, Refusal, unauthorized } from '#events/Refusal.ts'
 import { decodeToken } from '#events/Subject.ts'
 import type { Decider } from '../Decider.ts'
 import { statusOf } from '../http/respond.ts'
 import { parseJson } from '../request/body.ts'
 import { intentOf } from './check.ts'
+import { serveDoor, type Door, type DoorLimits, type Place } from './serve.ts'
 
-/** Requests decided at once; the rest wait in the subscription, which the server bounds. */
-const PARALLEL = 256
+const MIB = 1024 * 1024
+/**
+ * A controller that makes thousands of Pods asks for them all at once. Bytes are the bound that counts: an object takes
+ * several times the bytes it was said in.
+ */
+const LIMITS: DoorLimits = { requests: { total: 8_000, perUser: 4_000 }, bytes: { total: 32 * MIB, perUser: 16 * MIB } }
 /** A message's bytes: as much as an object over HTTPS, and what an intent says around it. */
-const LARGEST = 4 * 1024 * 1024
+const LARGEST = 4 * MIB
 const MOST_INTENTS = 1_000
 
 /** The user behind `intent.<token>`. */
@@ -40,48 +45,36 @@ const nodeNamed = (token: string): string | undefined => {
   }
 }
 
-export const serveIntents = (connection: NatsConnection, decider: Decider, onError: (error: unknown) => void): { close(): Promise<void> } => {
-  const subscription: Subscription = connection.subscribe('intent.*', { queue: 'apiserver' })
-  let running = 0
-  let resume: (() => void) | undefined
-  const loop = async (): Promise<void> => {
-    for await (const message of subscription) {
-      running += 1
-      void answer(message, decider, onError)
-        .catch(onError)
-        .finally(() => {
-          running -= 1
-          resume?.()
-        })
-      if (running >= PARALLEL) await new Promise<void>((ready) => (resume = ready))
-      resume = undefined
-    }
-  }
-  void loop().catch(onError)
-  return { close: () => subscription.drain() }
-}
+export const serveIntents = (connection: NatsConnection, decider: Decider, onError: (error: unknown) => void): Door =>
+  serveDoor({
+    connection,
+    subject: 'intent.*',
+    limits: LIMITS,
+    largest: LARGEST,
+    answer: (token, { headers, data }, place) => answerIntents(token, headers?.get(ACT_AS) || undefined, data, decider, onError, place),
+    refuse: (status) => textOf([{ ok: false, status }]),
+    onError
+  })
 
 /** One message: who sent it, and what it says. Resolves with the answer's text; rejects when an outcome is unknown, which only asking again can tell. */
-export const answerIntents = async (token: string, actAs: string | undefined, bytes: Uint8Array, decider: Decider, onError: (error: unknown) => void): Promise<string> => {
+export const answerIntents = async (token: string, actAs: string | undefined, bytes: Uint8Array, decider: Decider, onError: (error: unknown) => void, place?: Place): Promise<string> => {
   let results: readonly IntentResult[]
   try {
     const user = userOf(token, actAs)
     const body = parse(bytes)
     const intents = Array.isArray(body) ? (body as readonly unknown[]) : [body]
     if (intents.length > MOST_INTENTS) throw badRequest(`a message holds at most ${MOST_INTENTS} intents`)
+    if (intents.length > 1) place?.more(intents.length - 1)
     results = await Promise.all(intents.map((intent) => submit(decider, intent, user, onError)))
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     results = [{ ok: false, status: error.status }]
   }
-  // `text` is the object again; sending it twice would double the answer. `audit` is not for who asked.
-  return JSON.stringify(results.map((result) => ({ ...result, text: undefined, audit: undefined })))
+  return textOf(results)
 }
 
-const answer = async (message: Msg, decider: Decider, onError: (error: unknown) => void): Promise<void> => {
-  const token = message.subject.slice('intent.'.length)
-  message.respond(await answerIntents(token, message.headers?.get(ACT_AS) || undefined, message.data, decider, onError))
-}
+/** `text` is the object again; sending it twice would double the answer. `audit` is not for who asked. */
+const textOf = (results: readonly IntentResult[]): string => JSON.stringify(results.map((result) => ({ ...result, text: undefined, audit: undefined })))
 
 /** What a mistake in our own code throws, before anything is stored: no reason to let the client wait and ask again. */
 const isMistake = (error: unknown): boolean => error instanceof TypeError || error instanceof RangeError || error instanceof URIError || error instanceof UnencodableEvent
@@ -95,7 +88,4 @@ const submit = async (decider: Decider, body: unknown, user: UserInfo, onError: 
   }
 }
 
-const parse = (bytes: Uint8Array): unknown => {
-  if (bytes.length > LARGEST) throw tooLarge(`Request entity too large: limit is ${LARGEST}`)
-  return parseJson(new TextDecoder().decode(bytes), (why) => badRequest(`the intent is not valid JSON: ${why}`))
-}
+const parse = (bytes: Uint8Array): unknown => parseJson(new TextDecoder().decode(bytes), (why) => badRequest(`the intent is not valid JSON: ${why}`))

@@ -1,5 +1,5 @@
 /** Serves `erase.<user>`: a person's word that what a deleted Secret said is to be read by nobody any more. Not an intent: it makes no event, but a record in the audit trail. */
-import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
+import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import { badRequest, forbidden, Refusal, type Status } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
 import type { Clock } from '../../platform/Clock.ts'
@@ -10,8 +10,11 @@ import { statusOf } from '../http/respond.ts'
 import { deniedMessage } from '../request/denied.ts'
 import { eraseSecrets, SECRETS, type Erased } from '../secrets/erase.ts'
 import { userOf } from './door.ts'
+import { requestIn, serveDoor, type Door, type DoorLimits } from './serve.ts'
 
 const LARGEST_REQUEST = 4 * 1024
+/** They are worked off one by one: a person names a few. */
+const LIMITS: DoorLimits = { requests: { total: 16, perUser: 16 }, bytes: { total: 16 * LARGEST_REQUEST, perUser: 16 * LARGEST_REQUEST } }
 
 export type EraseAnswer = { readonly erased: readonly Erased[] } | { readonly status: Status }
 
@@ -24,10 +27,9 @@ export interface EraseDoorOptions {
   readonly onError: (error: unknown) => void
 }
 
-export const serveErase = ({ views, keys, connection, recorder, clock, onError }: EraseDoorOptions): { close(): Promise<void> } => {
-  const subscription: Subscription = connection.subscribe('erase.*', { queue: 'apiserver' })
-  const erase = async (message: Msg): Promise<readonly Erased[]> => {
-    const user = userOf(message.subject.slice('erase.'.length))
+export const serveErase = ({ views, keys, connection, recorder, clock, onError }: EraseDoorOptions): Door => {
+  const erase = async (token: string, message: Msg): Promise<readonly Erased[]> => {
+    const user = userOf(token)
     const { namespace, name } = requestOf(message)
     const attributes = { verb: 'erase', ...SECRETS, subresource: '', namespace, name }
     const asked = { id: clock.uuid(), verb: 'erase', requestURI: `nats:${message.subject}`, user, object: attributes, received: clock.now() }
@@ -42,31 +44,33 @@ export const serveErase = ({ views, keys, connection, recorder, clock, onError }
       throw error
     }
   }
-  const serve = async (message: Msg): Promise<void> => {
-    let answer: EraseAnswer
+  const answer = async (token: string, message: Msg): Promise<string> => {
+    let said: EraseAnswer
     try {
-      answer = { erased: await erase(message) }
+      said = { erased: await erase(token, message) }
     } catch (error) {
-      answer = { status: statusOf(error, onError) }
+      said = { status: statusOf(error, onError) }
     }
-    message.respond(JSON.stringify(answer))
+    return JSON.stringify(said)
   }
-  const loop = async (): Promise<void> => {
-    for await (const message of subscription) await serve(message).catch(onError)
-  }
-  void loop().catch(onError)
-  return { close: () => subscription.drain() }
+  let last: Promise<unknown> = Promise.resolve()
+  return serveDoor({
+    connection,
+    subject: 'erase.*',
+    limits: LIMITS,
+    largest: LARGEST_REQUEST,
+    answer: (token, message) => {
+      const mine = last.then(() => answer(token, message))
+      last = mine.catch(() => {})
+      return mine
+    },
+    refuse: (status) => JSON.stringify({ status } satisfies EraseAnswer),
+    onError
+  })
 }
 
 const requestOf = (message: Msg): { readonly namespace: string; readonly name: string } => {
-  if (message.data.length > LARGEST_REQUEST) throw badRequest(`the request has at most ${LARGEST_REQUEST} bytes`)
-  let body: unknown
-  try {
-    body = message.json()
-  } catch {
-    throw badRequest('the request is not valid JSON')
-  }
-  const { namespace, name } = (body ?? {}) as Record<string, unknown>
+  const { namespace, name } = requestIn(message)
   if (typeof namespace !== 'string' || typeof name !== 'string' || namespace === '' || name === '') throw badRequest('the request names no Secret: namespace and name are strings')
   return { namespace, name }
 }

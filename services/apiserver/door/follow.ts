@@ -3,12 +3,13 @@
  * command line. Components make none themselves: who may make a consumer may have stored bytes pushed to any subject.
  */
 import { AckPolicy, DeliverPolicy, jetstreamManager, type ConsumerConfig, type ConsumerInfo, type JetStreamManager } from '@nats-io/jetstream'
-import { nanos, nuid, type Msg, type NatsConnection, type Subscription } from '@nats-io/transport-node'
+import { nanos, nuid, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import type { CursorStart, FollowAnswer, FollowRequest } from '#events/Follow.ts'
-import { badRequest, forbidden, Refusal } from '#events/Refusal.ts'
+import { badRequest, forbidden, Refusal, type Status } from '#events/Refusal.ts'
 import { makeConsumer } from '../../platform/jetstream/consumers.ts'
 import { stateOf } from '../../platform/jetstream/metadata.ts'
 import { mayFollowWhole, partOf, type Part } from './parts.ts'
+import { requestIn, serveDoor, type Door, type DoorLimits } from './serve.ts'
 
 /** A cursor without a name outlives its reader by this. */
 const IDLE_MS = 30 * 60_000
@@ -16,30 +17,38 @@ const ACK_WAIT_MS = 30_000
 const CURSOR = /^[A-Za-z0-9_-]{1,64}$/
 const TOKEN = /^[^\s.*>]{1,512}$/
 const LARGEST_REQUEST = 4_096
+/** A component follows a few parts, and begins with all of them at once; a person runs a few command lines. */
+const LIMITS: DoorLimits = { requests: { total: 256, perUser: 32 }, bytes: { total: 256 * LARGEST_REQUEST, perUser: 32 * LARGEST_REQUEST } }
 
 export interface FollowDoorOptions {
   readonly connection: NatsConnection
   readonly onError: (error: unknown) => void
 }
 
-export const serveFollows = ({ connection, onError }: FollowDoorOptions): { close(): Promise<void> } => {
-  const subscription: Subscription = connection.subscribe('follow.*', { queue: 'apiserver' })
+export const serveFollows = ({ connection, onError }: FollowDoorOptions): Door => {
   const jsm = jetstreamManager(connection, { checkAPI: false })
-  const serve = async (message: Msg): Promise<void> => {
-    let answer: FollowAnswer | { readonly status: Refusal['status'] }
-    try {
-      answer = await answerTo(await jsm, message.subject.slice('follow.'.length), requestOf(message))
-    } catch (error) {
-      if (!(error instanceof Refusal)) onError(error)
-      answer = { status: error instanceof Refusal ? error.status : new Refusal(503, 'ServiceUnavailable', 'the log can not be followed now; ask again').status }
-    }
-    message.respond(JSON.stringify(answer))
+  const refusalOf = (error: unknown): Refusal => {
+    if (error instanceof Refusal) return error
+    onError(error)
+    return new Refusal(503, 'ServiceUnavailable', 'the log can not be followed now; ask again')
   }
-  const loop = async (): Promise<void> => {
-    for await (const message of subscription) void serve(message).catch(onError)
-  }
-  void loop().catch(onError)
-  return { close: () => subscription.drain() }
+  return serveDoor({
+    connection,
+    subject: 'follow.*',
+    limits: LIMITS,
+    largest: LARGEST_REQUEST,
+    answer: async (user, message) => {
+      let answer: FollowAnswer | { readonly status: Status }
+      try {
+        answer = await answerTo(await jsm, user, requestOf(message))
+      } catch (error) {
+        answer = { status: refusalOf(error).status }
+      }
+      return JSON.stringify(answer)
+    },
+    refuse: (status) => JSON.stringify({ status }),
+    onError
+  })
 }
 
 const text = (value: unknown, form: RegExp, field: string): string => {
@@ -49,14 +58,7 @@ const text = (value: unknown, form: RegExp, field: string): string => {
 
 /** A follow request as it must be; 400 otherwise. */
 const requestOf = (message: Msg): FollowRequest => {
-  if (message.data.length > LARGEST_REQUEST) throw badRequest(`a follow request has at most ${LARGEST_REQUEST} bytes`)
-  let body: Record<string, unknown>
-  try {
-    body = message.json()
-  } catch {
-    throw badRequest('the follow request is not valid JSON')
-  }
-  if (typeof body !== 'object' || body === null) throw badRequest('the follow request is not a JSON object')
+  const body = requestIn(message)
   const part = text(body['part'], TOKEN, 'part')
   switch (body['what']) {
     case 'state':

@@ -14,14 +14,14 @@ import { pastIsReadOnly } from '../time-travel/Reader.ts'
 import { Versions } from '../time-travel/Versions.ts'
 import { deleteCollection, issueToken, review } from './actions.ts'
 import { BodyReader } from './bodies.ts'
-import { isFollowedLog, joinContainer } from './channels.ts'
+import { isLog, joinContainer } from './channels.ts'
 import type { ApiDeps } from './deps.ts'
 import { Documents, isVital } from './documents.ts'
 import type { Door, Exchange } from './exchange.ts'
 import { Gate, LIMITS, type Limits, type Place, type RequestClass } from './limits.ts'
 import { Outlets, streamOf } from './Outlet.ts'
-import { parseTarget, type Target } from './paths.ts'
-import { isWatch, Reads } from './reads.ts'
+import { isWatch, parseTarget, type Target } from './paths.ts'
+import { Reads } from './reads.ts'
 import { sendRefusal, statusOf } from './respond.ts'
 import { write } from './writes.ts'
 
@@ -43,7 +43,7 @@ const SESSION_MEMORY = 64
 const isReading = (request: IncomingMessage): boolean => request.method === 'GET' || request.method === 'HEAD'
 
 const classOf = (request: IncomingMessage, target: Target): RequestClass =>
-  !isReading(request) ? 'mutating' : isWatch(target) || isFollowedLog(target) ? 'longRunning' : 'reading'
+  !isReading(request) ? 'mutating' : isLog(target) ? 'logs' : isWatch(target) ? 'longRunning' : 'reading'
 
 export class ApiServer {
   readonly #deps: ApiDeps
@@ -107,11 +107,12 @@ export class ApiServer {
   }
   /** Ends open watches cleanly, then the connections. */
   async close(): Promise<void> {
+    const server = this.#server
+    // First, for it destroys connections on which nothing is asked: an answer that has just ended may not be written yet.
+    const closed = server === undefined ? undefined : new Promise<void>((resolve) => void server.close(() => resolve()))
     this.#reads.close()
     this.#outlets.close()
-    const server = this.#server
-    if (server === undefined) return
-    const closed = new Promise<void>((resolve) => void server.close(() => resolve()))
+    if (closed === undefined) return
     for (const session of this.#sessions) session.close()
     await new Promise((resolve) => this.#deps.clock.after(100, () => resolve(undefined)))
     for (const socket of this.#sockets) socket.destroy()

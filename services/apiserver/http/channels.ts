@@ -1,5 +1,5 @@
 /** What reaches into a running container: logs, exec and attach. */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
 import { badRequest, noSuchPath, notFound } from '#events/Refusal.ts'
@@ -17,11 +17,11 @@ import { permit } from './permit.ts'
 
 export const CHANNELS = new Set(['exec', 'attach'])
 
-export const isFollowedLog = ({ resource, query }: Target): boolean => resource?.subresource === 'log' && ['true', '1'].includes(query.get('follow') ?? '')
+export const isLog = ({ resource }: Target): boolean => resource?.subresource === 'log'
 
 /**
  * A log, at its reader's pace. Nobody is cut off for not reading on: a person may stand still in a pager for an hour, and what
- * waits meanwhile waits in the container's log.
+ * waits meanwhile waits in the container's log. So logs are counted by themselves (`limits.ts`).
  */
 export const sendLog = async (deps: ApiDeps, { response, target: { query } }: Exchange, entry: Entry): Promise<void> => {
   const options = logOptionsOf(query)
@@ -39,10 +39,22 @@ export const sendLog = async (deps: ApiDeps, { response, target: { query } }: Ex
   response.flushHeaders()
   for (let next = await first; next.done !== true; next = await chunks.next()) {
     if (abort.signal.aborted) break
-    if (!response.write(next.value)) await new Promise<void>((resolve) => (response.once('drain', resolve), response.once('close', resolve)))
+    if (!response.write(next.value)) await drained(response)
   }
   response.end()
 }
+
+/** Resolves when what waits is taken, or never will be. */
+const drained = (response: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const settle = (): void => {
+      response.off('drain', settle)
+      response.off('close', settle)
+      resolve()
+    }
+    response.on('drain', settle)
+    response.on('close', settle)
+  })
 
 /** exec or attach on an upgraded connection. Throws a Refusal before anything is written. */
 export const joinContainer = async (deps: ApiDeps, request: IncomingMessage, socket: Duplex, head: Buffer, { resource: path, query, moment }: Target, user: UserInfo, audit: RequestAudit): Promise<void> => {

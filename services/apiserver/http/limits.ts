@@ -4,20 +4,17 @@
  */
 import type { UserInfo } from '#events/Intent.ts'
 import { tooManyRequests } from '#events/Refusal.ts'
-
-export interface Share {
-  readonly total: number
-  /** What one user may have of it. */
-  readonly perUser: number
-}
+import { Pool, type Share } from '../Pool.ts'
 
 export interface Limits {
   /** Requests that read and end; the total is upstream's --max-requests-inflight. */
   readonly reading: Share
   /** Requests that change something; the total is upstream's --max-mutating-requests-inflight. */
   readonly mutating: Share
-  /** Watches, exec, attach, logs that are followed. */
+  /** Watches, exec, attach. */
   readonly longRunning: Share
+  /** Logs, followed or not: they go at their reader's pace, which may be none, and must keep nobody out of anything else. */
+  readonly logs: Share
   /** Bytes of request bodies, from their first byte to the answer. */
   readonly bodyBytes: Share
   /** A body has arrived within this, or the request ends. */
@@ -37,6 +34,7 @@ export const LIMITS: Limits = {
   reading: { total: 400, perUser: 200 },
   mutating: { total: 200, perUser: 100 },
   longRunning: { total: 8_000, perUser: 2_000 },
+  logs: { total: 800, perUser: 200 },
   bodyBytes: { total: 64 * MIB, perUser: 32 * MIB },
   bodyMs: 60_000,
   writeMs: 60_000,
@@ -45,7 +43,7 @@ export const LIMITS: Limits = {
   connections: 16_384
 }
 
-export type RequestClass = 'reading' | 'mutating' | 'longRunning'
+export type RequestClass = 'reading' | 'mutating' | 'longRunning' | 'logs'
 
 /** Whose requests nobody else's may keep out: administrators, nodes, the control plane itself. */
 const PRIVILEGED_GROUPS = new Set(['system:masters', 'system:nodes'])
@@ -53,32 +51,11 @@ const PRIVILEGED_USERS = new Set(['system:apiserver', 'system:kube-scheduler', '
 
 export const isPrivileged = ({ username, groups }: UserInfo): boolean => PRIVILEGED_USERS.has(username) || groups.some((group) => PRIVILEGED_GROUPS.has(group))
 
-/** An amount of something, and how much of it each user holds. */
-class Pool {
-  #taken = 0
-  readonly #byUser = new Map<string, number>()
-
-  /** Undefined when there is room; otherwise who has too much. */
-  full({ total, perUser }: Share, user: string, amount: number): 'user' | 'all' | undefined {
-    if ((this.#byUser.get(user) ?? 0) + amount > perUser) return 'user'
-    return this.#taken + amount > total ? 'all' : undefined
-  }
-  take(user: string, amount: number): void {
-    this.#taken += amount
-    this.#byUser.set(user, (this.#byUser.get(user) ?? 0) + amount)
-  }
-  give(user: string, amount: number): void {
-    this.#taken -= amount
-    const left = (this.#byUser.get(user) ?? 0) - amount
-    if (left > 0) this.#byUser.set(user, left)
-    else this.#byUser.delete(user)
-  }
-}
-
 const WORDS: Readonly<Record<keyof Counted, string>> = {
   reading: 'requests in flight',
   mutating: 'changing requests in flight',
   longRunning: 'watches and other long-running requests',
+  logs: 'logs open',
   bodyBytes: 'bytes of request bodies in flight'
 }
 
@@ -117,4 +94,4 @@ export class Gate {
   }
 }
 
-const newPools = (): Readonly<Record<keyof Counted, Pool>> => ({ reading: new Pool(), mutating: new Pool(), longRunning: new Pool(), bodyBytes: new Pool() })
+const newPools = (): Readonly<Record<keyof Counted, Pool>> => ({ reading: new Pool(), mutating: new Pool(), longRunning: new Pool(), logs: new Pool(), bodyBytes: new Pool() })

@@ -1,5 +1,6 @@
 /** From a URL to what it names: a resource of the API, at present or at a moment of the past, or something else. */
 import { badRequest } from '#events/Refusal.ts'
+import { asksToWatch } from '../request/listOptions.ts'
 
 export interface ResourcePath {
   readonly group: string
@@ -36,6 +37,9 @@ export const parseTarget = (url: string): Target => {
   }
   return { moment, path, query, resource: resourceOf(path) }
 }
+
+/** True when it asks for a watch, one way or the other. */
+export const isWatch = ({ resource, query }: Target): boolean => resource?.watch === true || asksToWatch(query)
 
 /** What is no segment of a path is no object's name: 400, as upstream, and not a search for it. */
 export const checkPathName = (name: string): void => {

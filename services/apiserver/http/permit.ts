@@ -1,18 +1,10 @@
 /** Whether a user may do something, or a refusal in upstream's words. */
 import type { UserInfo } from '#events/Intent.ts'
 import { forbidden } from '#events/Refusal.ts'
+import type { Attributes } from '#projections/Attributes.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { authorize } from '#projections/Rbac.ts'
 import { deniedMessage } from '../request/denied.ts'
-
-export interface Attributes {
-  readonly verb: string
-  readonly group: string
-  readonly resource: string
-  readonly subresource: string
-  readonly namespace: string
-  readonly name: string
-}
 
 export const permit = (view: ObjectsView, user: UserInfo, attributes: Attributes): void => {
   const { allowed, reason } = authorize(view, user, attributes)

@@ -3,9 +3,10 @@ import type { UserInfo } from '#events/Intent.ts'
 import { objectId } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
 import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
+import type { Attributes } from '#projections/Attributes.ts'
 import type { History } from '#projections/History.ts'
 import type { View } from '../../platform/View.ts'
-import { asksToWatch, listOptionsOf } from '../request/listOptions.ts'
+import { listOptionsOf } from '../request/listOptions.ts'
 import { scaleOf } from '../subresources/scale.ts'
 import { authorizePast, LATELY_MS, NAMESPACES, otherNamespace, readsWholeCluster, stillThere, type PastRight } from '../time-travel/authorizePast.ts'
 import { Pages } from '../time-travel/Pages.ts'
@@ -20,16 +21,14 @@ import type { ApiDeps } from './deps.ts'
 import { wantsBody, type Exchange } from './exchange.ts'
 import type { Limits } from './limits.ts'
 import type { Outlets } from './Outlet.ts'
-import { checkPathName, type ResourcePath, type Target } from './paths.ts'
-import { permit, type Attributes } from './permit.ts'
+import { checkPathName, isWatch, type ResourcePath, type Target } from './paths.ts'
+import { permit } from './permit.ts'
 import { listFrame, objectText, representationOf, type Representation } from './representation.ts'
 import { sendJson, sendSlices, sendText } from './respond.ts'
 import { listingSlices } from './slices.ts'
 
 /** A watch of the past is over after this. */
 const PAST_MS = 1_800_000
-
-export const isWatch = ({ resource, query }: Target): boolean => resource?.watch === true || asksToWatch(query)
 
 export class Reads {
   readonly #deps: ApiDeps

@@ -1,14 +1,6 @@
 /** Upstream's sentence for a request that no rule allows. */
 import type { UserInfo } from '#events/Intent.ts'
-
-export interface Attributes {
-  readonly verb: string
-  readonly group: string
-  readonly resource: string
-  readonly subresource: string
-  readonly namespace: string
-  readonly name: string
-}
+import type { Attributes } from '#projections/Attributes.ts'
 
 export const deniedMessage = (user: UserInfo, { verb, group, resource, subresource, namespace }: Attributes, reason = ''): string =>
   `User "${user.username}" cannot ${verb} resource "${resource}${subresource === '' ? '' : `/${subresource}`}" in API group "${group}"` +

@@ -24,6 +24,7 @@ export class Retention {
   readonly #options: RetentionOptions
   #subscription: Subscription | undefined
   #timer: Timer | undefined
+  #stopped = false
 
   constructor(options: RetentionOptions) {
     this.#options = options
@@ -36,6 +37,7 @@ export class Retention {
     void this.#look()
   }
   stop(): void {
+    this.#stopped = true
     this.#subscription?.close()
     this.#timer?.cancel()
   }
@@ -45,6 +47,7 @@ export class Retention {
     try {
       const live = new Set([...views.collection(SECRETS).values()].map(({ object }) => object.metadata.uid))
       for (const { uid, since } of [...keys.deleted()]) {
+        if (this.#stopped) return
         if (live.has(uid)) await keys.unmarkDeleted(uid)
         else if (since === undefined) await keys.markDeleted(uid)
         else if (clock.now() - since >= keep) await keys.destroy(uid)
@@ -52,6 +55,6 @@ export class Retention {
     } catch (error) {
       onError(error)
     }
-    this.#timer = clock.after(LOOK_MS, () => void this.#look())
+    if (!this.#stopped) this.#timer = clock.after(LOOK_MS, () => void this.#look())
   }
 }

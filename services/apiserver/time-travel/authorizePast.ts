@@ -5,8 +5,9 @@
 import type { UserInfo } from '#events/Intent.ts'
 import { isConfidential } from '#events/confidential.ts'
 import { forbidden, type Refusal } from '#events/Refusal.ts'
+import type { Attributes } from '#projections/Attributes.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
-import { authorize, type Attributes } from '#projections/Rbac.ts'
+import { authorize } from '#projections/Rbac.ts'
 import { deniedMessage } from '../request/denied.ts'
 
 const HISTORY = 'history'

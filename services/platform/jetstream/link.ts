@@ -16,6 +16,8 @@ interface Link {
   up: boolean
   readonly lost: Set<() => void>
   readonly back: Set<() => void>
+  /** Told once, when it is closed for good. */
+  readonly over: Set<() => void>
 }
 
 const links = new WeakMap<NatsConnection, Link>()
@@ -30,7 +32,7 @@ const tell = (listeners: Set<() => void>): void => {
 const linkOf = (connection: NatsConnection): Link => {
   const known = links.get(connection)
   if (known !== undefined) return known
-  const link: Link = { up: !connection.isClosed(), lost: new Set(), back: new Set() }
+  const link: Link = { up: !connection.isClosed(), lost: new Set(), back: new Set(), over: new Set() }
   links.set(connection, link)
   const change = (up: boolean): void => {
     link.up = up
@@ -44,6 +46,8 @@ const linkOf = (connection: NatsConnection): Link => {
   }
   const end = (): void => change(false)
   void watch().then(end, end)
+  // Once for all who wait: what is added to a promise stays with it as long as the connection.
+  void connection.closed().then(() => tell(link.over))
   return link
 }
 
@@ -65,12 +69,14 @@ export const whenConnected = (connection: NatsConnection, ms: number): Promise<b
     const finish = (answer: boolean): void => {
       clearTimeout(timer)
       link.back.delete(connected)
+      link.over.delete(over)
       resolve(answer)
     }
     const connected = (): void => finish(true)
+    const over = (): void => finish(false)
     const timer = setTimeout(() => finish(false), ms)
     link.back.add(connected)
-    void connection.closed().then(() => finish(false))
+    link.over.add(over)
   })
 }
 

@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { chooseSupervisor, parentState, restartsText, unitState } from '#ops/supervise/decide.ts'
+import { lookEvery } from '#ops/supervise/looks.ts'
 import { quoted, renderEnvironment, renderUnit, unitName } from '#ops/supervise/unit.ts'
 
 const supervise = suite('supervisor')
@@ -51,4 +52,34 @@ supervise('the unit says what it is given, whatever is in it', () => {
   assert.not.match(text.replace(/^#.*$/gm, ''), /ProtectSystem|ProtectHome|PrivateTmp|PrivateDevices|ProtectKernel|ReadOnlyPaths|MemoryDenyWriteExecute/)
   assert.is(quoted('a"b\\c\nd'), '"a\\"b\\\\c\\nd"')
 })
+supervise('a look that fails is told of, and the next one comes; none begins before the one before is over', async () => {
+  const errors: string[] = []
+  const begun: number[] = []
+  let busy = 0
+  await new Promise<void>((resolve) => {
+    // What looks does not hold the process.
+    const held = setInterval(() => {}, 1_000)
+    const looking = lookEvery(
+      1,
+      async () => {
+        busy += 1
+        begun.push(busy)
+        await new Promise((over) => setTimeout(over, 5))
+        busy -= 1
+        if (begun.length === 4) {
+          clearInterval(held)
+          looking.stop()
+          resolve()
+        }
+        throw new Error(`look ${begun.length}`)
+      },
+      (error) => errors.push((error as Error).message)
+    )
+  })
+  assert.equal(begun, [1, 1, 1, 1])
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.is(begun.length, 4)
+  assert.equal(errors, ['look 1', 'look 2', 'look 3', 'look 4'])
+})
+
 supervise.run()

@@ -10,7 +10,8 @@ import { bootstrapRbac } from '#events/rbac/bootstrap.ts'
 import { Refusal } from '#events/Refusal.ts'
 import { kindNamed } from '#events/scheme.ts'
 import { Objects } from '#projections/Objects.ts'
-import { authorize, checkEscalation, rulesFor, type Attributes } from '#projections/Rbac.ts'
+import type { Attributes } from '#projections/Attributes.ts'
+import { authorize, checkEscalation, rulesFor } from '#projections/Rbac.ts'
 
 const RBAC = 'rbac.authorization.k8s.io/v1'
 

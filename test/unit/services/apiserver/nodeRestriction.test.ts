@@ -7,7 +7,8 @@ import type { UserInfo } from '#events/Intent.ts'
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import { Refusal } from '#events/Refusal.ts'
-import { nodeRefusal, type NodeRequest } from '#projections/NodeRestriction.ts'
+import type { Attributes } from '#projections/Attributes.ts'
+import { nodeRefusal } from '#projections/NodeRestriction.ts'
 import { Objects } from '#projections/Objects.ts'
 import { restrictNode, restrictToken, type BoundTo, type NodeWrite } from '#services/apiserver/admission/nodeRestriction.ts'
 import { accepted, refused, startTestApi, type TestApi } from '../../../support/api.ts'
@@ -280,7 +281,7 @@ const ASKED: readonly (readonly [verb: string, resource: string, name: string, r
 for (const [verb, what, name, refusal, namespace = ''] of ASKED)
   asking(`${verb} ${what} ${namespace}/${name}: ${refusal === undefined ? 'yes' : 'no'}`, () => {
     const [resource = '', subresource = ''] = what.split('/')
-    const request: NodeRequest = { verb, group: resource === 'leases' ? 'coordination.k8s.io' : '', resource, subresource, namespace, name }
+    const request: Attributes = { verb, group: resource === 'leases' ? 'coordination.k8s.io' : '', resource, subresource, namespace, name }
     assert.is(nodeRefusal(view, 'mynode', request), refusal)
     assert.is(nodeRefusal(view, '', request), 'unknown node for user "system:node:"')
   })

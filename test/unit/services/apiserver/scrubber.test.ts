@@ -5,6 +5,7 @@ import type { Damage, Log, LogEntry, LogState } from '#events/Log.ts'
 import { Base } from '#projections/Base.ts'
 import { Chain } from '#projections/Chain.ts'
 import { Scrubber } from '#services/apiserver/Scrubber.ts'
+import type { Clock } from '#services/platform/Clock.ts'
 import { Integrity, MARK_EVERY } from '#services/platform/ledger/Integrity.ts'
 import { MemoryLedger } from '#services/platform/ledger/Ledger.ts'
 import { Seal, sha256 } from '#services/platform/ledger/Seal.ts'
@@ -126,5 +127,34 @@ scrubber('keeps to its rate', async () => {
   slow.stop()
   // A hundred bytes an entry, one entry's worth a hundredth of a second.
   assert.ok(passed > 90_000 && passed < 110_000, String(passed))
+})
+scrubber('waits for nothing any more when it is told to stop', async () => {
+  const time = new VirtualClock(1)
+  const armed = new Set<object>()
+  const clock: Clock = {
+    now: () => time.now(),
+    random: time.random,
+    uuid: () => time.uuid(),
+    after: (ms, task) => {
+      const mark = {}
+      armed.add(mark)
+      const timer = time.after(ms, () => (armed.delete(mark), task()))
+      return { cancel: () => (armed.delete(mark), timer.cancel()) }
+    }
+  }
+  const { log, ledger, disk } = written(COUNT)
+  // Once in the pause between two passes, once in the middle of one, once before another try.
+  for (const [bytesPerSecond, pauseMs, fail] of [[10_000_000, 86_400_000, false], [1, 10_000, false], [10_000_000, 10_000, true]] as const) {
+    disk.fail = fail
+    const made = new Scrubber({ log, ledger, seal, clock, bytesPerSecond, pauseMs, onDamage: () => assert.unreachable('damage'), onPass: () => {} })
+    made.start()
+    await time.run(10_000)
+    assert.is(armed.size, 1)
+    made.stop()
+    assert.is(armed.size, 0)
+    const { reads } = disk
+    await time.run(86_400_000)
+    assert.is(disk.reads, reads)
+  }
 })
 scrubber.run()

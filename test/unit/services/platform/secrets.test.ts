@@ -164,6 +164,24 @@ confidential('what can not be sealed any more is refused, not stored without its
   assert.equal(view.objects.get(KEY)?.object.metadata.annotations, { 'reckon.io/erased': 'true' })
 })
 
+confidential('nothing is looked at any more when it is told to stop, also in the middle of a look', async () => {
+  const clock = new VirtualClock(1)
+  let looks = 0
+  const marked: string[] = []
+  let go = (): void => {}
+  const keys = {
+    deleted: () => ((looks += 1), ['u1', 'u2'].map((uid) => ({ uid }))),
+    markDeleted: (uid: string) => (marked.push(uid), new Promise<void>((resolve) => (go = resolve)))
+  }
+  const retention = new Retention({ views: { of: () => ({ subscribe: () => ({ close: () => {} }) }), collection: () => new Map() } as never, keys: keys as never, clock, keep: 1_000, onError: (error) => assert.unreachable(String(error)) })
+  retention.start()
+  await clock.run(10)
+  retention.stop()
+  go()
+  await clock.run(600_000)
+  assert.equal([looks, marked], [1, ['u1']])
+})
+
 confidential('the key goes some time after the object, also when nobody saw the object go', async () => {
   const clock = new VirtualClock(1)
   const logs = { events: new MemoryLog('EVENTS', clock), keys: new MemoryLog('KEYS', clock, { keepLastOnly: true }) }

@@ -78,6 +78,15 @@ requests('who may not is recorded with why', async () => {
   assert.match(left[0]?.responseStatus.message ?? '', 'User "mallory" cannot delete resource "secrets"')
 })
 
+requests('a watch is recorded as one, however it is asked for', async () => {
+  for (const path of [`${NS}/secrets?watch=true`, `${NS}/secrets?watch=yes`, '/api/v1/watch/secrets', '/api/v1/watch/namespaces/default/secrets/key', `${NS}/secrets/key?watch=1`]) {
+    const { status, left } = await records('GET', path, { headers: { 'impersonate-user': 'mallory' } })
+    assert.is(status, 403)
+    assert.equal([left[0]?.verb, left[0]?.responseStatus.message?.split(' in ')[0]], ['watch', 'secrets is forbidden: User "mallory" cannot watch resource "secrets"'].map((text) => (path.includes('/key') ? text.replace('secrets is', 'secrets "key" is') : text)), path)
+  }
+  assert.is((await records('GET', `${NS}/secrets?watch=false`)).left[0]?.verb, 'list')
+})
+
 requests('acting as somebody else is recorded, allowed or not, with who it was', async () => {
   const allowed = await records('GET', `${NS}/configmaps`, { headers: { 'impersonate-user': 'alice' } })
   assert.is(allowed.status, 200)

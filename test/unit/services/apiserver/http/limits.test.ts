@@ -35,8 +35,8 @@ gate('lets a user have its share, and all of them together the total', () => {
   assert.ok(full(it, user('alice')))
 })
 gate('counts each class for itself', () => {
-  const it = new Gate({ ...LIMITS, reading: { total: 1, perUser: 1 }, mutating: { total: 1, perUser: 1 }, longRunning: { total: 1, perUser: 1 } })
-  for (const what of ['reading', 'mutating', 'longRunning'] as const) {
+  const it = new Gate({ ...LIMITS, reading: { total: 1, perUser: 1 }, mutating: { total: 1, perUser: 1 }, longRunning: { total: 1, perUser: 1 }, logs: { total: 1, perUser: 1 } })
+  for (const what of ['reading', 'mutating', 'longRunning', 'logs'] as const) {
     enter(it, user('alice'), 1, what)
     assert.ok(full(it, user('alice'), what))
   }

@@ -1,4 +1,5 @@
 /** Watches: every change once and in order, whenever and however a watcher comes; and bounded, whatever it does not read. */
+import { once } from 'node:events'
 import type { ClientHttp2Stream } from 'node:http2'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -404,3 +405,21 @@ coming('get each change once and in order, also those who come and go in between
   }
 })
 coming.run()
+
+const ending = suite('a server that ends')
+ending('ends its watches, so that nobody takes them for broken', async () => {
+  for (let n = 0; n < 3; n++) {
+    const http = await startHttp()
+    await create(http, 'one')
+    const watching = await http.open(WATCH)
+    const over = closed(watching)
+    // The server ends while it writes.
+    await once(watching, 'data')
+    watching.resume()
+    const stopped = http.stop()
+    await over
+    await stopped
+    assert.ok(watching.complete, 'the connection broke in the middle of the answer')
+  }
+})
+ending.run()

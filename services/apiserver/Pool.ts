@@ -1,0 +1,29 @@
+/** An amount of something, and how much of it each user holds. */
+
+/** How much there is. */
+export interface Share {
+  readonly total: number
+  /** What one user may have of it. */
+  readonly perUser: number
+}
+
+export class Pool {
+  #taken = 0
+  readonly #byUser = new Map<string, number>()
+
+  /** Undefined when there is room; otherwise who has too much. */
+  full({ total, perUser }: Share, user: string, amount: number): 'user' | 'all' | undefined {
+    if ((this.#byUser.get(user) ?? 0) + amount > perUser) return 'user'
+    return this.#taken + amount > total ? 'all' : undefined
+  }
+  take(user: string, amount: number): void {
+    this.#taken += amount
+    this.#byUser.set(user, (this.#byUser.get(user) ?? 0) + amount)
+  }
+  give(user: string, amount: number): void {
+    this.#taken -= amount
+    const left = (this.#byUser.get(user) ?? 0) - amount
+    if (left > 0) this.#byUser.set(user, left)
+    else this.#byUser.delete(user)
+  }
+}
