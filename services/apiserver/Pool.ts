@@ -11,10 +11,18 @@ export class Pool {
   #taken = 0
   readonly #byUser = new Map<string, number>()
 
-  /** Undefined when there is room; otherwise who has too much. */
+  get taken(): number {
+    return this.#taken
+  }
+  /**
+   * Undefined when there is room; otherwise who has too much. Nobody takes more than is left free for the others: a few who take
+   * their whole share would keep everybody else out. Who may have all there is shares with nobody.
+   */
   full({ total, perUser }: Share, user: string, amount: number): 'user' | 'all' | undefined {
-    if ((this.#byUser.get(user) ?? 0) + amount > perUser) return 'user'
-    return this.#taken + amount > total ? 'all' : undefined
+    const mine = (this.#byUser.get(user) ?? 0) + amount
+    if (mine > perUser) return 'user'
+    const free = total - this.#taken
+    return amount > free || (perUser < total && mine > free) ? 'all' : undefined
   }
   take(user: string, amount: number): void {
     this.#taken += amount

@@ -38,7 +38,7 @@ class Desk {
     const take = (what: Counted, amount: number): void => {
       const share = this.#limits[what]
       const full = pools[what].full(share, user, amount)
-      if (full !== undefined) throw tooManyRequests(`too many requests, please try again later: ${full === 'user' ? `user "${user}" has` : 'the server has'} ${full === 'user' ? share.perUser : share.total} ${WORDS[what]}`, 1)
+      if (full !== undefined) throw tooManyRequests(`too many requests, please try again later: ${full === 'user' ? `user "${user}" has` : 'the server has'} ${full === 'user' ? share.perUser : pools[what].taken} ${WORDS[what]}`, 1)
       pools[what].take(user, amount)
       held[what] += amount
     }

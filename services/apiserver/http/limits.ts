@@ -82,7 +82,7 @@ export class Gate {
     // Administrators share one name; only the total holds for them.
     const full = pool.full(privileged && user.groups.includes('system:masters') ? { ...share, perUser: share.total } : share, user.username, amount)
     if (full !== undefined)
-      throw tooManyRequests(`too many requests, please try again later: ${full === 'user' ? `user "${user.username}" has` : 'the server has'} ${full === 'user' ? share.perUser : share.total} ${WORDS[what]}`, 1)
+      throw tooManyRequests(`too many requests, please try again later: ${full === 'user' ? `user "${user.username}" has` : 'the server has'} ${full === 'user' ? share.perUser : pool.taken} ${WORDS[what]}`, 1)
     pool.take(user.username, amount)
     let held = true
     return {

@@ -98,7 +98,7 @@ desk('takes so many bytes', async () => {
   for (const user of ['a', 'a', 'b', 'c']) it.send(`ask.node-${user}`, 'x'.repeat(90))
   await settled()
   assert.equal(it.codes(), [undefined, 429, undefined, 429])
-  assert.equal([it.refused(1)?.message, it.refused(3)?.message].map((text) => text?.split(': ')[1]), ['user "node-a" has 150 bytes of requests in flight', 'the server has 250 bytes of requests in flight'])
+  assert.equal([it.refused(1)?.message, it.refused(3)?.message].map((text) => text?.split(': ')[1]), ['user "node-a" has 150 bytes of requests in flight', 'the server has 180 bytes of requests in flight'])
   // What was refused holds nothing.
   it.send('ask.node-a', 'x'.repeat(60))
   await it.answerAll()

@@ -26,13 +26,23 @@ gate('lets a user have its share, and all of them together the total', () => {
   const it = new Gate({ ...LIMITS, reading: { total: 5, perUser: 3 } })
   const alice = enter(it, user('alice'), 3)
   assert.is(full(it, user('alice')), 'too many requests, please try again later: user "alice" has 3 requests in flight')
-  enter(it, user('bob'), 2)
-  assert.is(full(it, user('bob')), 'too many requests, please try again later: the server has 5 requests in flight')
+  enter(it, user('bob'), 1)
+  assert.is(full(it, user('bob')), 'too many requests, please try again later: the server has 4 requests in flight')
   alice[0]?.release()
   alice[0]?.release()
   assert.is(full(it, user('carol')), undefined)
   enter(it, user('carol'), 1)
   assert.ok(full(it, user('alice')))
+})
+gate('nobody takes more than is left for the others: a few keep nobody out', () => {
+  const it = new Gate(LIMITS)
+  const took: number[] = []
+  for (let n = 0; n < 8; n++) {
+    let mine = 0
+    for (; full(it, user(`u${n}`)) === undefined; mine++) it.enter('reading', user(`u${n}`))
+    took.push(mine)
+  }
+  assert.equal(took, [200, 100, 50, 25, 13, 6, 3, 2])
 })
 gate('counts each class for itself', () => {
   const it = new Gate({ ...LIMITS, reading: { total: 1, perUser: 1 }, mutating: { total: 1, perUser: 1 }, longRunning: { total: 1, perUser: 1 }, logs: { total: 1, perUser: 1 } })
@@ -42,7 +52,7 @@ gate('counts each class for itself', () => {
   }
 })
 gate('keeps places for administrators, nodes and the control plane', () => {
-  const it = new Gate({ ...LIMITS, reading: { total: 4, perUser: 2 } })
+  const it = new Gate({ ...LIMITS, reading: { total: 6, perUser: 2 } })
   enter(it, user('alice'), 2)
   enter(it, user('bob'), 2)
   for (const privileged of [user('system:node:n1', 'system:nodes'), user('system:apiserver'), user('system:kube-scheduler')]) assert.is(full(it, privileged), undefined)
@@ -50,14 +60,14 @@ gate('keeps places for administrators, nodes and the control plane', () => {
   enter(it, user('system:node:n1', 'system:nodes'), 2)
   assert.ok(full(it, user('system:node:n1', 'system:nodes')))
   assert.is(full(it, user('system:node:n2', 'system:nodes')), undefined)
-  enter(it, user('kubernetes-admin', 'system:masters'), 2)
+  enter(it, user('kubernetes-admin', 'system:masters'), 4)
   assert.ok(full(it, user('kubernetes-admin', 'system:masters')))
 })
 gate('forgets users who hold nothing, and counts amounts', () => {
   const it = new Gate({ ...LIMITS, bodyBytes: { total: 100, perUser: 60 } })
   const place = it.enter('bodyBytes', user('alice'), 60)
   assert.throws(() => it.enter('bodyBytes', user('alice'), 1), /user "alice" has 60 bytes/)
-  assert.throws(() => it.enter('bodyBytes', user('bob'), 41), /the server has 100 bytes/)
+  assert.throws(() => it.enter('bodyBytes', user('bob'), 41), /the server has 60 bytes/)
   place.release()
   it.enter('bodyBytes', user('alice'), 60)
 })
@@ -65,7 +75,7 @@ gate.run()
 
 const limits = suite('limits')
 limits('a request too much is 429, says when to come again, and there is room when another one ends', async () => {
-  const http = await startHttp({ longRunning: { total: 3, perUser: 2 } })
+  const http = await startHttp({ longRunning: { total: 4, perUser: 2 } })
   try {
     const session = await http.session('alice')
     const watches = [await http.stream(session, WATCH), await http.stream(session, WATCH)]
