@@ -33,9 +33,9 @@ const environment: Environment = {
     return path
   },
   read: async (path, { accept, moment } = {}) => (await import('./up.ts')).ask(home, config(), `${moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`}${path}`, accept).catch(refusedConnection),
-  connect: async () => {
+  connect: async ({ patient = false } = {}) => {
     const { connectNats } = await import('./nats/connect.ts')
-    return connectNats(home, config(), 'admin', { waitOnFirstConnect: false, maxReconnectAttempts: 100 }).catch(() => {
+    return connectNats(home, config(), 'admin', { waitOnFirstConnect: false, maxReconnectAttempts: patient ? -1 : 100 }).catch(() => {
       throw new CliError(`error: the cluster's log in ${home} can't be reached; start the cluster with \`reckon up\``)
     })
   },

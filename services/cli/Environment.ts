@@ -92,8 +92,8 @@ export interface Environment {
   kubeconfig(): string
   /** GET at the API server as the administrator; `moment` reads the past. */
   read(path: string, options?: { readonly accept?: string; readonly moment?: string }): Promise<{ readonly status: number; readonly body: string }>
-  /** Connected as the administrator; the caller closes. */
-  connect(): Promise<NatsConnection>
+  /** Connected as the administrator; the caller closes. `patient`: once lost, the connection is waited for as long as it takes. */
+  connect(options?: { readonly patient?: boolean }): Promise<NatsConnection>
   up(options: { readonly demo: boolean; readonly acceptLoss: boolean; readonly report: (line: string) => void }): Promise<void>
   /** The log itself: read whole, and entries put aside. */
   readonly log: {

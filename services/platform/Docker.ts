@@ -178,7 +178,8 @@ export class DockerRuntime implements Runtime {
       const { Tty } = (await container.inspect()).Config
       const stream = (await container.attach({ stream: true, hijack: true, stdin, stdout, stderr: stderr && !Tty })) as unknown as Duplex
       const resize = async (width: number, height: number): Promise<void> => void (await container.resize({ w: width, h: height }).catch(() => {}))
-      return sessionOf(stream, Tty, resize, async () => (await container.inspect()).State.ExitCode)
+      // As upstream: an attach ends well when its stream does; how the program ended is the pod's status to say.
+      return sessionOf(stream, Tty, resize, async () => 0)
     } catch (error) {
       return refused(error)
     }

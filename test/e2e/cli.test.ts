@@ -1,5 +1,6 @@
 /** The `reckon` command as a person uses it, on a real cluster. */
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { suite } from 'uvu'
@@ -109,6 +110,10 @@ cli('follows live, and ends cleanly when told to', async () => {
     await cluster.kubectl(tries++ === 0 ? ['create', 'configmap', 'live'] : ['label', 'cm', 'live', `n=${tries}`, '--overwrite'])
     return text.includes('configmap default/live')
   })
+  process.kill(Number(readFileSync(join(cluster.home, 'run/nats-server.pid'), 'utf8')), 'SIGKILL')
+  await cluster.kubectl(['label', 'cm', 'live', 'after=death', '--overwrite'])
+  const { out } = await cluster.kubectl(['get', 'cm', 'live', '-o', 'jsonpath={.metadata.resourceVersion}'])
+  await cluster.until('what came after the death of nats-server is shown, once', async () => text.split(`${out}  `).length === 2)
   child.kill('SIGINT')
   await exited
 })

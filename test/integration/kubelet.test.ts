@@ -219,6 +219,14 @@ kubelet('exec: input until it is closed, a terminal with its size; attach: the o
   const attached = await lab.calls.attach('n', ref('ticks'), { stdin: false, stdout: true, stderr: true, tty: false })
   await new Promise<void>((resolve) => attached.start({ onOutput: async (_, data) => (Buffer.from(data).toString() === 'tick\n' ? resolve() : undefined), onExit: () => {} }))
   attached.close()
+
+  lab.link.bind(bindingOf('fails', { containers: [sleeper('main', { command: ['sh', '-c', 'read x; exit 5'], stdin: true })], restartPolicy: 'Never' }))
+  await lab.running('fails')
+  const failing = await lab.calls.attach('n', ref('fails'), { stdin: true, stdout: true, stderr: true, tty: false })
+  const over = new Promise<unknown>((resolve) => failing.start({ onOutput: async () => {}, onExit: resolve }))
+  await failing.write(Buffer.from('\n'))
+  // kubectl takes any other end for a failure to attach, and shows the output a second time.
+  assert.equal(await over, { code: 0 })
 })
 
 kubelet('an image that cannot be pulled', async () => {

@@ -15,7 +15,7 @@ import type { Versions } from '../time-travel/Versions.ts'
 import { Backlog } from '../verbs/Backlog.ts'
 import { Fanout } from '../verbs/Fanout.ts'
 import { getObject, listObjects, selectionOf, waitForVersion, type Selection } from '../verbs/read.ts'
-import { lineText, timeoutMs, watchOptionsOf } from '../verbs/watch.ts'
+import { bookmarkText, lineText, timeoutMs, watchOptionsOf } from '../verbs/watch.ts'
 import { CHANNELS, sendLog } from './channels.ts'
 import type { ApiDeps } from './deps.ts'
 import { wantsBody, type Exchange } from './exchange.ts'
@@ -139,21 +139,24 @@ export class Reads {
   /** The past does not change: what was there, and then silence. */
   async #watchPast({ target: { query }, response, outlets, audit }: Exchange, kind: Kind, path: ResourcePath, representation: Representation, reader: Reader, selection: Selection): Promise<void> {
     const { clock, onError } = this.#deps
-    const lasts = timeoutMs(watchOptionsOf(query).timeoutSeconds, PAST_MS)
+    const { from, initialEvents, timeoutSeconds } = watchOptionsOf(query)
+    const lasts = timeoutMs(timeoutSeconds, PAST_MS)
     const listing = reader.list(kind, namespaceOf(kind, path))
     const outlet = outlets.open(response)
     const timer = clock.after(lasts, () => outlet.end())
     outlet.onOver = () => timer.cancel()
     audit.started(200)
     outlet.begin(200, { 'content-type': 'application/json' })
-    const part = { listing, from: 0, to: listing.size, matches: selection.matches }
+    // Who listed first and goes on from there has it all.
+    const part = { listing, from: 0, to: from === undefined || initialEvents ? listing.size : 0, matches: selection.matches }
+    const tail = initialEvents ? bookmarkText(kind, reader.sequence(kind), representation, true) : ''
     let columns = true
     const item = (entry: Parameters<typeof lineText>[2]): string => {
       const text = lineText(kind, 'ADDED', entry, representation, columns, reader.now)
       columns = false
       return text
     }
-    await outlet.pour(listingSlices(part, { head: '', between: '', tail: '', item }, clock)).catch((error: unknown) => {
+    await outlet.pour(listingSlices(part, { head: '', between: '', tail, item }, clock)).catch((error: unknown) => {
       outlet.cut()
       onError(error)
     })

@@ -91,13 +91,14 @@ export const statusOf = (error: unknown, onError: (error: unknown) => void): Sta
   return new Refusal(500, 'InternalError', 'Internal error occurred: see the API server\'s log', { causes: [{ message: 'an unexpected error' }] }).status
 }
 
-/** Characters of one warning, and of all: as upstream, since clients bound the headers they read. */
-const LONGEST_WARNING = 256
+/** Characters of all warnings; of one, where all are more: as upstream, since clients bound the headers they read. */
 const LONGEST_WARNINGS = 4096
+const LONGEST_WARNING = 256
 
 /** RFC 7234 warning headers, one per message. */
-export const warningsOf = (warnings: readonly string[] | undefined): string[] => {
+export const warningsOf = (warnings: readonly string[] = []): string[] => {
   let left = LONGEST_WARNINGS
-  const texts = (warnings ?? []).map((text) => `299 - ${JSON.stringify(text.slice(0, LONGEST_WARNING).replace(/[^\x20-\x7e]/g, '?'))}`)
-  return texts.filter((text) => (left -= text.length) >= 0)
+  const fit = warnings.reduce((sum, { length }) => sum + length, 0) <= LONGEST_WARNINGS
+  const texts = warnings.map((text) => `299 - ${JSON.stringify((fit ? text : text.slice(0, LONGEST_WARNING)).replace(/[^\x20-\x7e]/g, '?'))}`)
+  return fit ? texts : texts.filter((text) => (left -= text.length) >= 0)
 }

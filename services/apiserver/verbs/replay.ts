@@ -22,12 +22,18 @@ export interface Told {
   readonly entry: Entry
 }
 
-/** 410 when the log no longer reaches back to `from`: it expired, or its history was compacted. */
+/**
+ * 410 when the log no longer reaches back to `from`: it expired, or its history was compacted; and when `from` is of what was
+ * lost or left behind by a restore: who saw that has objects that never were, and nothing that comes would take them away.
+ */
 export const checkReach = async ({ view }: Past, from: number): Promise<void> => {
   // PULSE keeps the last version of each object only, which is all that a watcher of Leases misses.
   if (view.stream === 'PULSE') return
-  const { first, floor } = await view.log.state()
+  const { first, last, floor, losses } = await view.log.state()
   checkFloor(view, from)
+  // The end of a loss is where the log stands until something happens, and then a list's own version.
+  const lost = losses.find((range) => range.first <= from && (from < range.last || (from === range.last && range.last < last)))
+  if (lost !== undefined) throw expired(`too old resource version: ${from} (${lost.last}): what had the versions ${lost.first} to ${lost.last} is lost`)
   if (floor === 0 && from + 1 < first) throw expired(`too old resource version: ${from} (${first - 1})`)
 }
 

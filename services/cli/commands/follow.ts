@@ -1,9 +1,13 @@
 /** `reckon follow`: the log as it grows, through a cursor that has a name and survives everything. */
+import { setTimeout } from 'node:timers/promises'
 import { jetstream, type ConsumerInfo, type JsMsg } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
 import { decodeFacts, objectOf, type Event } from '#events/Event.ts'
-import type { CursorStart } from '#events/Follow.ts'
+import type { CursorStart, FollowAnswer, FollowRequest } from '#events/Follow.ts'
+import { Refusal } from '#events/Refusal.ts'
 import { askToFollow } from '../../platform/jetstream/consumers.ts'
 import { plainHeaders } from '../../platform/jetstream/entry.ts'
+import { onDisconnect } from '../../platform/jetstream/link.ts'
 import { CliError, type Environment } from '../Environment.ts'
 import { bold, dim, encoded, err, out } from '../print.ts'
 import { kindOfWord, type Named } from '../resources.ts'
@@ -27,6 +31,9 @@ const CURSOR = /^[A-Za-z0-9_-]{1,64}$/
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** What waits here unacknowledged, in bytes. */
 const OUTSTANDING_BYTES = 8 * 1024 * 1024
+/** As many as a cursor may have delivered and not heard of. */
+const SHOWN = 1_000
+const RETRY_MS = 250
 
 export const startOf = (from: string | undefined, now: number): CursorStart => {
   if (from === undefined) return { at: 'now' }
@@ -42,29 +49,58 @@ export const follow = async (environment: Environment, options: FollowOptions, s
   const { cursor, from, reset, format, once } = options
   if (cursor !== undefined && !CURSOR.test(cursor)) throw new CliError('error: a cursor is named with letters, digits, - and _')
   const kind: Named['kind'] | undefined = options.kind === undefined ? undefined : kindOfWord(options.kind)
-  const connection = await environment.connect()
+  const connection = await environment.connect({ patient: !once })
+  let start = startOf(from, Date.now())
+  // The last ones: what was acknowledged to a server that died before it heard of it comes again.
+  const shown = new Set<number>()
   try {
-    const opened = await askToFollow(connection, 'admin', { what: 'cursor', part: 'EVENTS', start: startOf(from, Date.now()), reset, ...(cursor === undefined ? {} : { name: cursor }) })
-    const info = opened.consumer as unknown as ConsumerInfo
-    const { floor } = opened.state
-    // What is shown next stands behind what was compacted, wherever the cursor stood.
-    if (info.ack_floor.stream_seq < floor) err(dim(`(history up to ${floor} was compacted: what happened between ${info.ack_floor.stream_seq} and there is not shown)`))
-    if (once && info.num_pending === 0) return
-    const messages = await jetstream(connection).consumers.getConsumerFromInfo(info).consume({ max_bytes: OUTSTANDING_BYTES })
-    signal.addEventListener('abort', () => void messages.close())
-    if (signal.aborted) return
-    for await (const message of messages) {
-      const event = eventOf(message)
-      if ((kind === undefined || (event.key.resource === kind.resource && event.key.group === kind.group)) && (options.namespace === undefined || event.key.namespace === options.namespace) && (options.name === undefined || event.key.name === options.name)) out(textOf(event, format))
-      message.ack()
-      if (once && message.info.pending === 0) {
-        await connection.flush()
-        break
+    for (let again = false; ; again = true) {
+      const opened = await open(connection, { what: 'cursor', part: 'EVENTS', start, reset: reset && !again, ...(cursor === undefined ? {} : { name: cursor }) }, again)
+      const info = opened.consumer as unknown as ConsumerInfo
+      const { floor } = opened.state
+      // What is shown next stands behind what was compacted, wherever the cursor stood.
+      if (info.ack_floor.stream_seq < floor && !again) err(dim(`(history up to ${floor} was compacted: what happened between ${info.ack_floor.stream_seq} and there is not shown)`))
+      if (once && info.num_pending === 0) return
+      const messages = await jetstream(connection).consumers.getConsumerFromInfo(info).consume({ max_bytes: OUTSTANDING_BYTES })
+      const stop = (): void => void messages.close()
+      // Connected again, the library asks what its consumer is, which it may not, and fetches no more: it is asked for here instead.
+      const forget = onDisconnect(connection, stop)
+      signal.addEventListener('abort', stop)
+      if (signal.aborted) return
+      for await (const message of messages) {
+        const event = eventOf(message)
+        if (!shown.has(message.seq) && (kind === undefined || (event.key.resource === kind.resource && event.key.group === kind.group)) && (options.namespace === undefined || event.key.namespace === options.namespace) && (options.name === undefined || event.key.name === options.name)) out(textOf(event, format))
+        message.ack()
+        start = { sequence: message.seq + 1 }
+        shown.add(message.seq)
+        if (shown.size > SHOWN) shown.delete(shown.values().next().value as number)
+        if (once && message.info.pending === 0) {
+          await connection.flush()
+          return
+        }
       }
+      forget()
+      signal.removeEventListener('abort', stop)
+      if (signal.aborted) {
+        if (cursor === undefined) await askToFollow(connection, 'admin', { what: 'end', part: 'EVENTS', consumer: info.name })
+        return
+      }
+      if (connection.isClosed() || once) throw new CliError('error: the connection to the log was lost')
     }
-    if (cursor === undefined) await askToFollow(connection, 'admin', { what: 'end', part: 'EVENTS', consumer: info.name })
   } finally {
     await connection.close()
+  }
+}
+
+/** Asks until there is an answer, once there was one: the cluster is being started again. */
+const open = async (connection: NatsConnection, request: FollowRequest, again: boolean): Promise<FollowAnswer> => {
+  for (;;) {
+    try {
+      return await askToFollow(connection, 'admin', request)
+    } catch (error) {
+      if (!again || connection.isClosed() || (error instanceof Refusal && (error.status.code ?? 500) < 500)) throw error
+      await setTimeout(RETRY_MS)
+    }
   }
 }
 

@@ -46,6 +46,8 @@ export class DiskWatch {
   #timer: Timer | undefined
   #looking: Promise<void> | undefined
   #stopped = false
+  /** Writes that were not stored when the log was first seen to answer questions all the same. */
+  #unanswered: number | undefined
   #restarts = 0
   #restarted = Number.NEGATIVE_INFINITY
 
@@ -100,7 +102,13 @@ export class DiskWatch {
   async #isStuck(): Promise<boolean> {
     const { appends, complaint, answers } = this.#options
     if (appends.last === 'full' || complaint()) return true
-    return appends.failures > 1 && (await answers())
+    if (appends.failures < 2 || !(await answers())) {
+      this.#unanswered = undefined
+      return false
+    }
+    // Those of before it answered may be of a time when it was away (frozen, restarted): it is stuck when there are more.
+    this.#unanswered ??= appends.failures
+    return appends.failures > this.#unanswered
   }
   /** True when what is free is something else now. */
   async #keepReserve(usage: DiskUsage, thresholds: Thresholds, stuck: boolean): Promise<boolean> {

@@ -144,7 +144,7 @@ disk('one that does not store after it was started again is not started again at
   watch.stop()
 })
 disk('writes without an answer: only a log that answers questions is stuck, another is away', async () => {
-  const { watch, clock, appends, self, restarts } = scene()
+  const { watch, clock, appends, self, said, restarts } = scene()
   await watch.start()
   self.answers = false
   appends.note('unanswered')
@@ -152,6 +152,10 @@ disk('writes without an answer: only a log that answers questions is stuck, anot
   await clock.run(3_000)
   assert.is(restarts.length, 0)
   self.answers = true
+  await clock.run(1_500)
+  assert.is(restarts.length, 0, 'what was not answered while it was away says nothing of how it writes now')
+  assert.ok(!said.some((line) => /given up/.test(line)))
+  appends.note('unanswered')
   await clock.run(1_500)
   assert.is(restarts.length, 1)
   watch.stop()

@@ -55,6 +55,16 @@ past('of a Secret that is another one now is not shown to the namespace', async 
   const [told] = await Promise.all([readAll(watched), http.clock.run(1_100)])
   assert.is(told.length, 0)
 })
+past('is told to a watch that begins with it, up to its bookmark, and not again to one that goes on from a list', async () => {
+  const told = async (query: string): Promise<string[]> => {
+    const watched = await http.open(`/at/${before}${TEAM}/configmaps?watch=1&timeoutSeconds=1${query}`, as('owner'))
+    const [text] = await Promise.all([readAll(watched), http.clock.run(1_100)])
+    return text.toString().split('\n').filter((line) => line !== '').map((line) => JSON.parse(line)).map(({ type, object }) => `${type} ${object.metadata.name ?? object.metadata.resourceVersion}`)
+  }
+  assert.equal(await told(''), ['ADDED c'])
+  assert.equal(await told(`&resourceVersion=${before}`), [])
+  assert.equal(await told('&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan'), ['ADDED c', `BOOKMARK ${before}`])
+})
 past('of lately is read by its versions; what is older is gone but for who sees the whole cluster', async () => {
   const forged = Buffer.from(JSON.stringify({ v: Number(before), k: '', t: 9e12 })).toString('base64url')
   const ways = [`${TEAM}/secrets?resourceVersion=${before}&resourceVersionMatch=Exact`, `${TEAM}/secrets?continue=${forged}`, `${TEAM}/secrets?watch=1&resourceVersion=${before}`]

@@ -200,6 +200,31 @@ watch('before the first event there is: 410, so that the client lists again', as
     await http.stop()
   }
 })
+watch('from a version that was lost, or left behind by a restore: 410, for what its reader saw is told by nobody any more', async () => {
+  const http = await startHttp()
+  try {
+    for (const name of ['a', 'b', 'c']) await create(http, name)
+    const view = http.api.views.of(REF)
+    view.remember({ changes: 0, bytes: 0 }).reset(view.objects.sequence)
+    const log: Log = http.api.logs.EVENTS
+    const state = await log.state()
+    log.state = async () => ({ ...state, losses: [{ first: state.last - 2, last: state.last - 1 }] })
+    const session = await http.session()
+    const told = async (from: number): Promise<string> => {
+      const reader = new Reader((await http.stream(session, `${WATCH}&resourceVersion=${from}`)).body)
+      await reader.has(1)
+      return `${reader.told[0]?.type} ${reader.told[0]?.object['code'] ?? ''}`
+    }
+    assert.equal(await Promise.all([3, 2, 1].map((back) => told(state.last - back))), ['ADDED ', 'ERROR 410', 'ERROR 410'])
+    log.state = async () => ({ ...state, losses: [{ first: state.last, last: state.last }] })
+    const at = new Reader((await http.stream(session, `${WATCH}&resourceVersion=${state.last}`)).body)
+    await create(http, 'd')
+    await at.has(1)
+    assert.equal(at.short, ['ADDED d'])
+  } finally {
+    await http.stop()
+  }
+})
 watch.run()
 
 const bursts = suite('bursts')
