@@ -304,7 +304,7 @@ const remember = async ({ home, upTo, seal, report }: Work, nats: NatsConnection
     if (stream === EVENTS) events = found.entries
     if (stream === EVENTS && upTo.sequence > floor && Buffer.compare(found.at.get(upTo.sequence) ?? Buffer.alloc(0), wanted) !== 0) throw new Error(`the restored log is not what the backup holds: its chain does not agree at ${upTo.sequence}`)
     if (stream === EVENTS && base !== undefined && base64url(found.base.digest(sha256)) !== base.digest) throw new Error('what was kept of history is not what the backup holds')
-    FileLedger.begin(folder, stream, { identity, made: new Date().toISOString() }, expires || sparse ? [] : found.marks, found.head, base === undefined ? [] : [{ ...base, floor }])
+    FileLedger.begin(folder, stream, { identity, made: new Date().toISOString(), thinned: true }, expires || sparse ? [] : found.marks, found.head, base === undefined ? [] : [{ ...base, floor }])
   }
   return events
 }

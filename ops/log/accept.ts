@@ -92,7 +92,7 @@ const acceptIn = async (stream: string, { home, nats, jsm, seal, report }: Work)
     const losses = gaps.sort((a, b) => a.first - b.first)
     await jsm.streams.update(stream, { ...before.config, metadata: { ...before.config.metadata, [IDENTITY]: identity, [EPOCH]: String(epoch), [LOSSES]: textOfRanges(losses), ...floor?.metadata } })
   }
-  FileLedger.begin(folder, stream, { identity, made: record.made }, expires ? [] : found.marks, found.head, floor === undefined ? [] : [floor.mark])
+  FileLedger.begin(folder, stream, { identity, made: record.made, thinned: true }, expires ? [] : found.marks, found.head, floor === undefined ? [] : [floor.mark])
   return fresh
 }
 

@@ -22,7 +22,8 @@ export const verify = (home: string, config: ClusterConfig, report: Report): Pro
       const record = readRecord(ledgerFolder(home), stream)
       if (damages.length > 0 || record?.damage === undefined) continue
       report(`${stream}: nothing is wrong any more; what was noted before ("${record.damage.detail}") is taken back`)
-      writeRecord(ledgerFolder(home), stream, { identity: record.identity, made: record.made })
+      const { damage: _, ...whole } = record
+      writeRecord(ledgerFolder(home), stream, whole)
     }
     return verdicts
   })

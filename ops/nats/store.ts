@@ -6,15 +6,15 @@
  * compared with what they were, and a copy is made of those that are still written to.
  */
 import { createHash } from 'node:crypto'
-import { copyFileSync, createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
-import { basename, dirname, join, relative } from 'node:path'
+import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { writeSecret } from '#ops/home.ts'
 import type { Damage } from '#events/Log.ts'
 import { LOG_ACCOUNT } from './users.ts'
 import { KEPT_STREAMS, ledgerFolder } from './streams.ts'
 import { BASE } from '#events/Subject.ts'
-import { readFloors } from '#services/platform/ledger/FileLedger.ts'
+import { readFloors, readRecord } from '#services/platform/ledger/FileLedger.ts'
 
 /** A file is finished some time after its last change: when it is closed it is rewritten once, compressed. */
 const SETTLED_MS = 30_000
@@ -65,9 +65,15 @@ const indexOf = (file: string): number => Number(/^(\d+)\.blk$/.exec(file)?.[1] 
 /** What is looked after: the kept streams, and what is kept of compacted history. */
 const STORED: readonly string[] = [...KEPT_STREAMS, BASE]
 
-/** Its finished files never change; but where history was compacted, whole ones at its beginning go, and the next is cut. */
-const isCut = (home: string, stream: string, path: string, oldest: string | undefined): boolean =>
-  stream === 'EVENTS' && readFloors(ledgerFolder(home), stream).length > 0 && (oldest === undefined || indexOf(basename(path)) <= indexOf(basename(oldest)))
+/**
+ * Whether a stream's finished files may be other ones later. Those of EVENTS never are, unless entries were taken out of it (by a
+ * compaction, a restore, an accepted loss): nats-server then cuts files, and writes some anew to put the holes' marks in order.
+ * What a file holds is judged by the chain there; that the bytes are others says nothing.
+ */
+const mayChange = (home: string, stream: string): boolean => {
+  const folder = ledgerFolder(home)
+  return stream !== 'EVENTS' || readFloors(folder, stream).length > 0 || readRecord(folder, stream)?.thinned === true
+}
 
 /** A stream's block files, oldest first; the last one is still written to. */
 const blocksOf = (home: string, stream: string): string[] => {
@@ -98,8 +104,8 @@ export const noteBlocks = async (home: string, now: number): Promise<void> => {
       const stat = statSync(path, { throwIfNoEntry: false })
       if (stat === undefined) continue
       const same = known !== undefined && known.size === stat.size && known.modified === stat.mtimeMs
-      if (known !== undefined && (same || (stream === 'EVENTS' && !isCut(home, stream, path, blocks[0])))) {
-        // A finished file of EVENTS does not change again; one that did is for the next look at the store to judge.
+      if (known !== undefined && (same || !mayChange(home, stream))) {
+        // One that changed and must not have is for the next look at the store to judge.
         after[name] = known
         continue
       }
@@ -126,8 +132,13 @@ export const markClosed = async (home: string): Promise<void> => {
       const noted = known[name]
       closed[name] = noted !== undefined && noted.size === size && noted.modified === modified ? noted : { path: name, size, modified, sha256: await hashOf(path), newest: true }
     }
+  // Of files that were written anew since they were noted, these are the ones from now on.
+  const stale = Object.keys(known).filter((name) => closed[name] !== undefined && closed[name] !== known[name])
+  if (stale.length > 0) writeSecret(manifestFile(home), JSON.stringify({ ...known, ...Object.fromEntries(stale.map((name) => [name, withoutNewest(closed[name] as Block)])) }))
   writeSecret(cleanFile(home), JSON.stringify(closed))
 }
+
+const withoutNewest = ({ newest: _, ...block }: Block): Block => block
 
 /** After a change of finished files that was ours (an accepted loss): what is there counts from now on. */
 export const forgetBlocks = (home: string): void => [manifestFile(home), cleanFile(home)].forEach((path) => rmSync(path, { force: true }))
@@ -155,12 +166,11 @@ export const inspectStore = async (home: string, report: (line: string) => void)
   if (!closed && total > LARGE) report(`nats-server was not closed; checking ${(total / 2 ** 30).toFixed(1)} GiB of the log's files`)
   const damaged: Block[] = []
   const vouched = new Set<string>()
-  const [oldest] = blocksOf(home, 'EVENTS')
   for (const block of blocks) {
     const path = join(streamsFolder(home), block.path)
     const stat = statSync(path, { throwIfNoEntry: false })
     const stream = block.path.split('/')[0] as string
-    const changes = atClose?.[block.path] === undefined && (stream !== 'EVENTS' || isCut(home, stream, path, oldest))
+    const changes = atClose?.[block.path] === undefined && mayChange(home, stream)
     if (stat === undefined) {
       if (!changes) damaged.push(block)
       continue
@@ -189,8 +199,9 @@ const LARGE = 512 * 1024 * 1024
 export const markOpen = (home: string): void => rmSync(cleanFile(home), { force: true })
 
 /**
- * Copies what no manifest vouches for: the few files that were written to last. A copy that is there already was made
- * before an earlier start, after which the log was never found to be whole: it is the better one.
+ * Copies what no manifest vouches for: the few files that were written to last. The others are linked: a stream that nats-server
+ * can't make sense of it takes away with all its files. A copy that is there already was made before an earlier start, after
+ * which the log was never found to be whole: it is the better one.
  */
 const copyOpenBlocks = (home: string, known: ReadonlySet<string>): void => {
   const folder = copyFolder(home)
@@ -198,11 +209,20 @@ const copyOpenBlocks = (home: string, known: ReadonlySet<string>): void => {
   for (const stream of STORED)
     for (const path of blocksOf(home, stream)) {
       const name = relative(streamsFolder(home), path)
-      if (known.has(name)) continue
       const target = join(folder, name)
       mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
-      copyFileSync(path, target)
+      if (known.has(name)) linkWherePossible(path, target)
+      else copyFileSync(path, target)
     }
+}
+
+/** Where the store is a file system of its own, finished files have no second name; they are vouched for. */
+const linkWherePossible = (path: string, target: string): void => {
+  try {
+    linkSync(path, target)
+  } catch (error) {
+    if (!['EXDEV', 'EPERM', 'EMLINK', 'EOPNOTSUPP'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
 }
 
 const copyFolder = (home: string): string => join(asideFolder(home), 'before-start')

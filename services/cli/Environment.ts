@@ -1,7 +1,7 @@
 /** What the command line needs from outside: where the cluster is, how to reach it, how to start and stop it. */
 import type { NatsConnection } from '@nats-io/transport-node'
 import type * as Effect from 'effect/Effect'
-import type { Component } from '../components.ts'
+import type { Component } from '../platform/components.ts'
 
 export interface StrangeEntry {
   readonly stream: string

@@ -4,7 +4,7 @@ import * as Command from 'effect/cli/Command'
 import * as Flag from 'effect/cli/Flag'
 import * as Effect from 'effect/Effect'
 import * as Option from 'effect/Option'
-import { COMPONENTS } from '../components.ts'
+import { COMPONENTS } from '../platform/components.ts'
 import { CliError, type Environment } from './Environment.ts'
 import { encoded, out, table } from './print.ts'
 

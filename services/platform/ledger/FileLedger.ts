@@ -17,6 +17,8 @@ export interface LedgerRecord {
   /** RFC 3339: when the stream was made. */
   readonly made: string
   readonly damage?: Damage
+  /** Entries were taken out of the stream, by a restore or an accepted loss: its finished files are written anew now and then. */
+  readonly thinned?: true
 }
 
 const SLOT = 64

@@ -100,7 +100,7 @@ desk('takes so many bytes', async () => {
   assert.equal(it.codes(), [undefined, 429, undefined, 429])
   assert.equal([it.refused(1)?.message, it.refused(3)?.message].map((text) => text?.split(': ')[1]), ['user "node-a" has 150 bytes of requests in flight', 'the server has 180 bytes of requests in flight'])
   // What was refused holds nothing.
-  it.send('ask.node-a', 'x'.repeat(60))
+  it.send('ask.node-d', 'x'.repeat(60))
   await it.answerAll()
   it.send('ask.node-a', 'x'.repeat(100))
   await settled()

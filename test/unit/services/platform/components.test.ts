@@ -1,7 +1,7 @@
 /** The names of the components, as people write them. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { COMPONENTS, componentsOf } from '#services/components.ts'
+import { COMPONENTS, componentsOf } from '#services/platform/components.ts'
 
 const components = suite('components')
 components('are run in the order they begin in, each once', () => {
