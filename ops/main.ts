@@ -53,11 +53,12 @@ const environment: Environment = {
   },
   down: async ({ report }) => (await import('./up.ts')).down({ home, report }),
   status: async () => (await import('./up.ts')).status({ home }),
-  run: async (components) => {
-    config()
-    const { run } = await import('./server.ts')
-    await Effect.runPromise(Effect.scoped(run(home, components as Parameters<typeof run>[1])))
-  }
+  run: (components) =>
+    Effect.gen(function* () {
+      yield* Effect.try({ try: config, catch: (error) => error })
+      const { run } = yield* Effect.promise(() => import('./server.ts'))
+      yield* Effect.scoped(run(home, components))
+    })
 }
 
 process.stdout.on('error', () => process.exit(0))

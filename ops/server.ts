@@ -9,6 +9,7 @@ import * as Effect from 'effect/Effect'
 import * as Schedule from 'effect/Schedule'
 import type * as Scope from 'effect/Scope'
 import { LogDamaged, type Damage } from '#events/Log.ts'
+import { COMPONENTS, componentsOf, type Component } from '#services/platform/components.ts'
 import { privateFolder, readConfig, resolveHome, type ClusterConfig } from './home.ts'
 import { apiserver, type RunningApiServer } from './components/apiserver.ts'
 import type { Place } from './components/connection.ts'
@@ -22,9 +23,6 @@ import { dropCopy, noteBlocks, storeFolder } from './nats/store.ts'
 import { rememberDamage } from './log/damage.ts'
 import { ensurePki } from './pki/pki.ts'
 import { claimHome } from './running.ts'
-
-export const COMPONENTS = ['apiserver', 'scheduler', 'controller-manager', 'kubelet', 'kube-proxy', 'dns'] as const
-export type Component = (typeof COMPONENTS)[number]
 
 // A full disk takes no log lines; that is no reason to end.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
@@ -124,16 +122,18 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     return at < 0 ? undefined : process.argv[at + 1]
   }
   const home = option('--home') ?? resolveHome()
-  let named = option('--components')?.split(',') as Component[] | undefined
+  let named: readonly Component[] = COMPONENTS
   try {
+    const given = option('--components')
     // Asked before anything is written: who looks for an empty home must not find our pid in it.
     const { settings } = configOf(home)
-    named ??= settings?.components as Component[] | undefined
+    if (given !== undefined) named = componentsOf(given.split(','), '--components')
+    else if (settings?.components !== undefined) named = componentsOf(settings.components, 'settings.components')
     claimHome(home)
   } catch (error) {
     say(messageOf(error))
     // A full disk takes no pid file; who looks for the process then looks in vain, and that is all.
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') process.exit(1)
   }
-  runComponents(home, named ?? COMPONENTS)
+  runComponents(home, named)
 }

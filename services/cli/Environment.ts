@@ -1,5 +1,7 @@
 /** What the command line needs from outside: where the cluster is, how to reach it, how to start and stop it. */
 import type { NatsConnection } from '@nats-io/transport-node'
+import type * as Effect from 'effect/Effect'
+import type { Component } from '../platform/components.ts'
 
 export interface StrangeEntry {
   readonly stream: string
@@ -109,8 +111,8 @@ export interface Environment {
   }
   down(options: { readonly report: (line: string) => void }): Promise<void>
   status(): Promise<unknown>
-  /** Runs components in this process until it is told to end. */
-  run(components: readonly string[]): Promise<void>
+  /** Runs components in this process until it is told to end. No promise: who is interrupted closes what it has opened, and a promise can't be. */
+  run(components: readonly Component[]): Effect.Effect<void, unknown>
 }
 
 /** A mistake of the person's, or a refusal: its message is all there is to say. */

@@ -4,10 +4,9 @@ import * as Command from 'effect/cli/Command'
 import * as Flag from 'effect/cli/Flag'
 import * as Effect from 'effect/Effect'
 import * as Option from 'effect/Option'
+import { COMPONENTS } from '../platform/components.ts'
 import { CliError, type Environment } from './Environment.ts'
 import { encoded, out, table } from './print.ts'
-
-const COMPONENTS = ['apiserver', 'scheduler', 'controller-manager', 'kubelet', 'kube-proxy', 'dns'] as const
 
 const namespace = Flag.String('namespace').pipe(Flag.withAlias('n'), Flag.withDefault('default'), Flag.withDescription('The namespace to look in'))
 const data = Flag.Literals('output', ['table', 'json', 'yaml']).pipe(Flag.withAlias('o'), Flag.withDefault('table'), Flag.withDescription('How to print the result'))
@@ -15,7 +14,9 @@ const object = Argument.String('object').pipe(Argument.variadic(), Argument.with
 const or = <Value>(option: Option.Option<Value>): Value | undefined => Option.getOrUndefined(option)
 
 const doing = (work: (signal: AbortSignal) => Promise<void>): Effect.Effect<void, CliError> =>
-  Effect.tryPromise({ try: work, catch: (error) => (error instanceof CliError ? error : new CliError(`error: ${error instanceof Error ? error.message : String(error)}`)) })
+  Effect.tryPromise({ try: work, catch: told })
+
+const told = (error: unknown): CliError => (error instanceof CliError ? error : new CliError(`error: ${error instanceof Error ? error.message : String(error)}`))
 
 const report = (line: string): void => out(line)
 
@@ -145,7 +146,7 @@ export const commands = (environment: Environment) => {
       )
   ).pipe(Command.withDescription('Print events as they happen; a named cursor goes on where it was'))
   const components = COMPONENTS.map((name) =>
-    Command.make(name, {}, () => doing(() => environment.run([name]))).pipe(Command.withDescription(`Run the ${name} alone, in the foreground`))
+    Command.make(name, {}, () => environment.run([name]).pipe(Effect.mapError(told))).pipe(Command.withDescription(`Run the ${name} alone, in the foreground`))
   )
   return Command.make('reckon').pipe(
     Command.withDescription('A Kubernetes-compatible orchestrator whose only truth is its history'),
