@@ -1,4 +1,6 @@
 /** A cluster's home: where it is, and the networks a new cluster takes. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { chooseNetworks, nodeNameOf, parseRoutes, resolveHome } from '#ops/home.ts'
@@ -51,6 +53,17 @@ home('a second cluster takes others, node ports included', () => {
 
 home('a machine inside 10.0.0.0/8 has no room', () => {
   assert.throws(() => chooseNetworks([[0x0a000000, 0xff000000]]), /every network/)
+})
+
+home('every setting is in its page', () => {
+  const [types, disk, page] = ['ops/home.ts', 'services/platform/disk/decide.ts', 'ops/docs/settings.md'].map((path) => readFileSync(join(import.meta.dirname, '../../..', path), 'utf8')) as [string, string, string]
+  const fields = (text: string, name: string): string[] => [...(text.split(`export interface ${name} {`)[1] as string).split('\n}')[0]!.matchAll(/^ {2}readonly (\w+)/gm)].map(([, field]) => field as string)
+  const settings = fields(types, 'Settings')
+  assert.ok(settings.includes('components') && settings.length >= 7)
+  const inner = { backup: fields(types, 'BackupSettings'), disk: fields(disk, 'DiskSettings'), scrub: [...(/scrub\?: \{(.*)\}/.exec(types)?.[1] ?? '').matchAll(/readonly (\w+)/g)].map(([, field]) => field as string) } as Readonly<Record<string, readonly string[]>>
+  assert.is(inner['scrub']?.length, 2)
+  for (const name of settings.flatMap((setting) => inner[setting]?.map((field) => `${setting}.${field}`) ?? [setting])) assert.match(page, `| \`settings.${name}\` |`)
+  for (const [, file] of page.matchAll(/\]\((\w[\w-]*\.md)\)/g)) assert.ok(existsSync(join(import.meta.dirname, '../../../ops/docs', file as string)), file)
 })
 
 home.run()
