@@ -4,6 +4,7 @@ import { another, send, type CampaignCluster } from './cluster.ts'
 import type { Load } from './load.ts'
 import type { Round } from './plan.ts'
 import type { SmallDisk } from '../support/smallDisk.ts'
+import { until } from '../support/until.ts'
 
 export interface Scene {
   readonly cluster: CampaignCluster
@@ -50,15 +51,9 @@ const fill = async ({ cluster: { plane }, disk }: Scene, { leave, seconds }: Ext
   const made = await plane.call('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } })
   if (made.status !== 201) faults.push(`before the disk was filled a create was answered with ${made.status}`)
   disk.fill(leave)
-  const deadline = performance.now() + 15_000
-  const until = async (what: string, check: () => Promise<boolean>): Promise<void> => {
-    while (!(await check().catch(() => false))) {
-      if (performance.now() > deadline) return void faults.push(`not within 15 s: ${what}`)
-      await wait(100)
-    }
-  }
-  await until('creates are refused with 507', async () => (await plane.call('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'late-' } })).status === 507)
-  await until('deletes go on', async () => [200, 404].includes((await plane.call('DELETE', `${path}/${name}`)).status))
+  const becomes = (what: string, check: () => Promise<boolean>): Promise<unknown> => until(what, check, { ms: 15_000, everyMs: 100 }).catch((error: Error) => faults.push(error.message))
+  await becomes('creates are refused with 507', async () => (await plane.call('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'late-' } })).status === 507)
+  await becomes('deletes go on', async () => [200, 404].includes((await plane.call('DELETE', `${path}/${name}`)).status))
   if ((await plane.call('GET', '/readyz/disk')).status !== 500) faults.push('/readyz/disk says that all is well')
   await wait(seconds * 1_000)
   disk.empty()

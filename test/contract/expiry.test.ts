@@ -13,13 +13,10 @@ import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { accepted, ADMIN, refused } from '../support/api.ts'
 import { serverOn } from '../support/expiring.ts'
 import { startNats, type TestNats } from '../support/nats.ts'
+import { until } from '../support/until.ts'
 
 const MAX_AGE_MS = 1_500
 const lease = (name: string, text: string, expected?: number): Append => ({ subject: `pulse.object.coordination%2Ek8s%2Eio.leases.default.${name}`, headers: { 'ce-id': text }, text, ...(expected === undefined ? {} : { expected }) })
-
-const until = async (what: string, check: () => Promise<boolean> | boolean): Promise<void> => {
-  for (const deadline = Date.now() + 20_000; !(await check()); await wait(50)) if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`)
-}
 
 const contract = (name: string, open: () => Promise<Log>, close: () => Promise<void>): void => {
   const log = suite(`a stream that forgets: ${name}`)

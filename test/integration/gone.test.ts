@@ -16,6 +16,7 @@ import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { accepted, ADMIN } from '../support/api.ts'
 import { serverOn } from '../support/expiring.ts'
 import { startNats, type TestNats } from '../support/nats.ts'
+import { until } from '../support/until.ts'
 
 const PODS = { group: '', resource: 'pods' }
 
@@ -34,9 +35,6 @@ const seal = allNodes(new Map([['k1', Buffer.alloc(32, 7)]]))
 const create = async (name: string, nodeName: string): Promise<Stray> => {
   const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { nodeName, containers: [{ name: 'web', image: 'web:1' }] } }
   return { namespace: 'default', name, uid: accepted(await submit('create', 'pods', name, { object })).metadata.uid as string, since: 0 }
-}
-const until = async (check: () => boolean): Promise<void> => {
-  for (const deadline = Date.now() + 10_000; !check(); await new Promise((resolve) => setTimeout(resolve, 20))) if (Date.now() > deadline) throw new Error('not within 10 s')
 }
 
 gone.before(async () => {
@@ -62,12 +60,12 @@ gone('the log is asked, and a binding that is missing is written again', async (
   const bindings: BindingUpdate[] = []
   const subscription = link.bindings({ onUpdate: (update) => bindings.push(update), onCaughtUp: () => {}, onFailed: (error) => errors.push(error) })
   const named = (name: string): BindingUpdate[] => bindings.filter((update) => update.name === name)
-  await until(() => named('here').length === 1 && named('deleted').some(({ binding }) => binding === null))
+  await until('the bindings are told', () => named('here').length === 1 && named('deleted').some(({ binding }) => binding === null))
   const cluster = server.views.get({ group: '', resource: 'namespaces', namespace: '', name: 'kube-system' })?.object.metadata.uid
   for (const { origin } of bindings) assert.equal(origin, { cluster, epoch: 0 })
   const answer = await link.fates([here, there, deleted, { ...here, uid: 'never' }, { ...here, name: 'nobody' }])
   assert.equal(answer, { origin: { cluster, epoch: 0 }, fates: ['alive', 'gone', 'gone', 'unknown', 'unknown'] })
-  await until(() => named('here').length === 2)
+  await until('the binding is told again', () => named('here').length === 2)
   subscription.close()
   assert.equal(errors, [])
 })

@@ -158,12 +158,3 @@ export const closed = (body: NodeJS.ReadableStream): Promise<void> =>
     body.on('error', () => {})
     body.on('close', () => resolve())
   })
-
-/** Waits, in turns of the event loop, until something is so; the test fails when it never is. */
-export const until = async (what: string, check: () => boolean): Promise<void> => {
-  const deadline = Date.now() + 10_000
-  while (!check()) {
-    if (Date.now() > deadline) throw new Error(`never: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-}

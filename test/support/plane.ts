@@ -10,6 +10,7 @@ import { loadOrCreateConfig, readConfig, writeSecret, type ClusterConfig } from 
 import { runningServer, stopNatsServer } from '#ops/nats/server.ts'
 import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
 import { freePort } from './nats.ts'
+import { until as becomes } from './until.ts'
 
 const SERVER = join(import.meta.dirname, '../../ops/server.ts')
 
@@ -77,13 +78,10 @@ export const startPlane = async (components = 'apiserver', env: Readonly<Record<
       made.on('error', reject)
       made.end(text)
     })
-  const until: Plane['until'] = async (what, check, ms = 30_000) => {
-    const deadline = Date.now() + ms
-    while (!(await check().catch(() => false))) {
-      if (Date.now() > deadline) throw new Error(`not within ${ms} ms: ${what}\n${output.split('\n').slice(-30).join('\n')}`)
-      await wait(50)
-    }
-  }
+  const until: Plane['until'] = (what, check, ms = 30_000) =>
+    becomes(what, check, { ms, everyMs: 50 }).catch((error: Error) => {
+      throw new Error(`${error.message}\n${output.split('\n').slice(-30).join('\n')}`)
+    })
   const kill = async (signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
     const dying = process_
     process_ = undefined

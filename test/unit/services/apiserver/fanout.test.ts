@@ -14,7 +14,8 @@ import { Fanout } from '#services/apiserver/verbs/Fanout.ts'
 import { selectionOf } from '#services/apiserver/verbs/read.ts'
 import { View } from '#services/platform/View.ts'
 import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
-import { until } from '#test/support/http.ts'
+import {  } from '#test/support/http.ts'
+import { until } from '#test/support/until.ts'
 import { VirtualClock } from '../../../simulation/VirtualClock.ts'
 
 const KIND = kindNamed('', 'v1', 'ConfigMap')!

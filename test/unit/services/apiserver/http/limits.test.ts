@@ -5,7 +5,8 @@ import * as assert from 'uvu/assert'
 import type { UserInfo } from '#events/Intent.ts'
 import { Refusal } from '#events/Refusal.ts'
 import { Gate, LIMITS, type Place } from '#services/apiserver/http/limits.ts'
-import { closed, readAll, startHttp, until } from '#test/support/http.ts'
+import { closed, readAll, startHttp } from '#test/support/http.ts'
+import { until } from '#test/support/until.ts'
 
 const user = (username: string, ...groups: string[]): UserInfo => ({ username, groups: [...groups, 'system:authenticated'] })
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'

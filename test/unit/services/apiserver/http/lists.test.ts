@@ -4,7 +4,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { accepted } from '#test/support/api.ts'
-import { closed, readAll, startHttp, until, type TestHttp } from '#test/support/http.ts'
+import { closed, readAll, startHttp, type TestHttp } from '#test/support/http.ts'
+import { until } from '#test/support/until.ts'
 
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
 const name = (n: number): string => `c-${String(n).padStart(5, '0')}`

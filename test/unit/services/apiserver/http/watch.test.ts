@@ -6,7 +6,8 @@ import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Log } from '#events/Log.ts'
 import { accepted } from '#test/support/api.ts'
-import { closed, startHttp, until, type TestHttp } from '#test/support/http.ts'
+import { closed, startHttp, type TestHttp } from '#test/support/http.ts'
+import { until } from '#test/support/until.ts'
 
 const REF = { group: '', resource: 'configmaps' }
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
