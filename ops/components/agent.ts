@@ -71,7 +71,7 @@ export const makeKubelet = async (place: Place, network: BridgeNetwork, link: Co
     link,
     runtime,
     network,
-    files: new DiskPodFiles(folder, systemClock, () => ({ clusterDNS: [config.clusterDNS], clusterDomain: config.clusterDomain, node: resolvConf() })),
+    files: new DiskPodFiles(folder, systemClock, () => ({ clusterDNS: [config.clusterDNS], clusterDomain: config.clusterDomain, node: resolvConf() }), (error) => warn('kubelet', error)),
     prober: new NetworkProber(runtime),
     machine: await machineFacts(folder),
     origin: diskOrigin(folder),

@@ -73,7 +73,7 @@ export const PROGRAMS: readonly Program[] = [
   ...debian('coreutils', 'a benchmark says how large a log is', 'du'),
   ...debian('coreutils', 'what xtables-monitor says is heard line by line', 'stdbuf'),
   ...debian('coreutils', 'stands for a pause container in tests', 'sleep'),
-  ...debian('mount', 'memory-backed volumes', 'mount', 'umount'),
+  ...debian('mount', 'memory-backed volumes and subPaths', 'mount', 'umount'),
   ...debian('util-linux', "works in a pod's network", 'nsenter', 'unshare'),
   ...debian('util-linux', 'one supervisor a home', 'flock'),
   ...debian('util-linux', "holds some of the log's disk back", 'fallocate'),

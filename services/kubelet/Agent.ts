@@ -106,6 +106,9 @@ export class Agent {
     const observed = await this.#untilItWorks(() => runtime.list())
     for (const { id, state } of observed) if (state === 'running') this.#adopted.add(id)
     this.#ips = await this.#untilItWorks(() => this.#options.network.used())
+    // What an earlier life mounted for containers that ended without it. Before the first worker: it may mount again.
+    const inUse = new Set(observed.flatMap(({ state, identity }) => (state === 'running' ? [identity.podUid] : [])))
+    await this.#options.files.releaseOthers(inUse).catch(this.#options.onError)
     await caughtUp
     if (this.#stopped) return
     const early = this.#early ?? new Map<string, BindingUpdate>()

@@ -189,6 +189,7 @@ export const perform = async (tools: Tools, target: Target, action: Action): Pro
     case 'stop-sandbox':
       await tools.network.teardown(target.binding.pod.metadata?.uid as string)
       target.onIp(undefined)
+      await tools.files.release(target.binding.pod.metadata?.uid as string)
       return tools.runtime.stop(action.sandbox.id, 0)
     case 'remove':
       return void (await Promise.all(action.containers.map(({ id }) => tools.runtime.remove(id))))

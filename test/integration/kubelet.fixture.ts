@@ -52,7 +52,7 @@ export const fixture = async () => {
       link,
       runtime,
       network,
-      files: new DiskPodFiles(folder, systemClock, () => ({ clusterDNS: ['10.96.0.10'], clusterDomain: 'cluster.local', node: 'nameserver 192.0.2.1\nsearch example.org\n' })),
+      files: new DiskPodFiles(folder, systemClock, () => ({ clusterDNS: ['10.96.0.10'], clusterDomain: 'cluster.local', node: 'nameserver 192.0.2.1\nsearch example.org\n' }), (error) => void errors.push(error)),
       prober: new NetworkProber(runtime),
       machine,
       origin,

@@ -1,4 +1,5 @@
 /** The agent with real containers: start, restart, adoption, termination, logs, exec, volumes, probes. */
+import { existsSync, readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { bindingOf, collect, fixture, sleeper } from './kubelet.fixture.ts'
@@ -18,6 +19,12 @@ kubelet.after(async () => {
 
 const ref = (pod: string, container = 'main') => ({ namespace: 'default', pod, uid: `uid-${pod}`, container })
 const idOf = (pod: string, container = 'main'): string => lab.status(pod)?.containerStatuses?.find(({ name }) => name === container)?.containerID?.replace('docker://', '') ?? ''
+
+/** What nobody tells of. */
+const gone = async (is: () => boolean | Promise<boolean>): Promise<void> => {
+  for (let tries = 0; tries < 200 && (await is()); tries++) await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.is(await is(), false)
+}
 
 const exec = async (pod: string, ...command: string[]): Promise<{ code: number; output: string }> => {
   const session = await lab.calls.exec('n', ref(pod), { command, stdin: false, stdout: true, stderr: true, tty: false })
@@ -149,6 +156,46 @@ kubelet('init containers in order, then the pod succeeds; its logs stay', async 
   assert.match(await collect(lab.calls.logs('n', ref('job'), { timestamps: true, limitBytes: 31 }, new AbortController().signal)), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z $/)
 })
 
+kubelet('subPath: a folder and a file are mounted, again with each start, and no mount outlives the pod', async () => {
+  const mounted = (pod: string): readonly string[] => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(`${lab.folder}/pods/uid-${pod}/`))
+  const whole = { name: 'work', mountPath: '/work' }
+  const parts = [{ name: 'work', mountPath: '/folder', subPath: 'made/deep' }, { name: 'work', mountPath: '/etc/one.conf', subPath: 'conf/one', readOnly: true }]
+  const spec = {
+    initContainers: [sleeper('first', { command: ['sh', '-c', 'mkdir /work/conf; echo one > /work/conf/one'], volumeMounts: [whole] })],
+    volumes: [{ name: 'work', emptyDir: {} }]
+  }
+  lab.link.bind(bindingOf('parts', { ...spec, containers: [sleeper('main', { volumeMounts: parts, securityContext: { runAsUser: 1000 } }), sleeper('other', { volumeMounts: [whole] })] }))
+  await lab.running('parts')
+  const look = async (): Promise<string> => (await exec('parts', 'sh', '-c', 'cat /etc/one.conf; echo x 2>/dev/null >/etc/one.conf || echo refused; echo x >> /folder/x; cat /folder/x')).output
+  assert.is(await look(), 'one\nrefused\nx\n')
+  assert.is(mounted('parts').length, 2)
+  const restarted = (count: number) => lab.link.until(() => lab.status('parts')?.containerStatuses?.find(({ name, ready }) => name === 'main' && ready)?.restartCount === count)
+  await lab.docker.getContainer(idOf('parts')).kill()
+  await restarted(1)
+  assert.is(await look(), 'one\nrefused\nx\nx\n')
+  assert.is(mounted('parts').length, 2)
+
+  // Another container of the pod leads the next start to the machine's own files.
+  const other = { ...ref('parts'), container: 'other' }
+  const session = await lab.calls.exec('n', other, { command: ['sh', '-c', 'rm -r /work/made && ln -s / /work/made'], stdin: false, stdout: true, stderr: true, tty: false })
+  await new Promise((resolve) => session.start({ onOutput: async () => {}, onExit: resolve }))
+  await lab.docker.getContainer(idOf('parts')).kill()
+  const refused = await lab.link.until(() => lab.status('parts')?.containerStatuses?.find(({ state }) => state?.waiting?.reason === 'CreateContainerConfigError'))
+  assert.is(refused.state?.waiting?.message, 'failed to create subPath directory for volumeMount "work" of container "main"')
+  assert.not.ok(existsSync('/deep'), 'nothing was made where the link leads')
+
+  await lab.restart()
+  lab.link.unbind('default', 'parts')
+  await gone(() => existsSync(`${lab.folder}/pods/uid-parts`))
+  assert.equal(mounted('parts'), [])
+
+  lab.link.bind(bindingOf('done', { ...spec, restartPolicy: 'Never', containers: [sleeper('main', { command: ['cat', '/etc/one.conf'], volumeMounts: parts })] }))
+  await lab.link.until(() => lab.status('done')?.phase === 'Succeeded')
+  // Nobody needs them any more, though the pod is still there.
+  await gone(() => mounted('done').length > 0)
+  assert.is(await collect(lab.calls.logs('n', ref('done'), {}, new AbortController().signal)), 'one\n')
+})
+
 kubelet('logs are followed until the container ends', async () => {
   lab.link.bind(bindingOf('talk', { restartPolicy: 'Never', containers: [sleeper('main', { command: ['sh', '-c', 'for i in 1 2 3; do echo $i; sleep 0.2; done'] })] }))
   await lab.link.until(() => lab.status('talk')?.containerStatuses?.[0]?.state?.running)
@@ -275,8 +322,7 @@ kubelet('pods with secrets start side by side', async () => {
 
 kubelet('a pod whose binding vanished is stopped and removed', async () => {
   lab.link.unbind('default', 'probed')
-  for (let tries = 0; tries < 200 && (await lab.runtime.list('uid-probed')).length > 0; tries++) await new Promise((resolve) => setTimeout(resolve, 50))
-  assert.equal(await lab.runtime.list('uid-probed'), [])
+  await gone(async () => (await lab.runtime.list('uid-probed')).length > 0)
 })
 
 kubelet('missing configuration and images are told in upstream words', async () => {

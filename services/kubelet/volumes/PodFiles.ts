@@ -1,9 +1,7 @@
 /** What a pod's containers find on disk: volumes, hosts and resolv.conf, and where they leave a last message. */
-import { execFile } from 'node:child_process'
-import { chmod, chown, mkdir, open, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import type { Container, Volume, VolumeMount } from 'kubernetes-types/core/v1'
+import type { Container, Volume } from 'kubernetes-types/core/v1'
 import { wholeValue } from '#events/meta/Quantity.ts'
 import type { Binding } from '#events/node/messages.ts'
 import type { Clock } from '../../platform/Clock.ts'
@@ -12,6 +10,8 @@ import { hostsFile, resolvConf, type DnsSettings } from '../container/resolv.ts'
 import type { Mount } from '../../platform/Runtime.ts'
 import { writeAtomically } from './atomic.ts'
 import { isSecretVolume, MountError, volumeFiles } from './content.ts'
+import { mountTmpfs, namesIn, removeEmpty, unmountBelow } from './mounts.ts'
+import { mountSubPath, removeSubPaths, SUBPATHS } from './subPath.ts'
 
 export interface PodFiles {
   /** Sets the pod's volumes up, or brings their files up to date. Rejects with a MountError that names the volume. */
@@ -20,6 +20,10 @@ export interface PodFiles {
   mounts(binding: Binding, container: Container, attempt: number, facts: PodFacts, env: ReadonlyMap<string, string>): Promise<readonly Mount[]>
   /** '' when the container left none. */
   terminationMessage(podUid: string, container: string, attempt: number): Promise<string>
+  /** Takes away what only running containers need: the mounts of subPaths. Files stay, and `mounts` brings them again. */
+  release(podUid: string): Promise<void>
+  /** Of every pod but these. */
+  releaseOthers(podUids: ReadonlySet<string>): Promise<void>
   remove(podUid: string): Promise<void>
   removeAll(): Promise<void>
 }
@@ -31,6 +35,8 @@ export const noFiles: PodFiles = {
   },
   mounts: async () => [],
   terminationMessage: async () => '',
+  release: async () => {},
+  releaseOthers: async () => {},
   remove: async () => {},
   removeAll: async () => {}
 }
@@ -44,26 +50,22 @@ const named = <Result>(volume: Volume, work: () => Result): Result => {
 }
 
 const MESSAGE_BYTES = 4096
-const shell = promisify(execFile)
-const isMounted = async (path: string): Promise<boolean> => (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').some((line) => line.split(' ')[4] === path)
-const mountTmpfs = async (path: string, options: string): Promise<void> => {
-  await mkdir(path, { recursive: true })
-  if (!(await isMounted(path))) await shell('mount', ['-t', 'tmpfs', '-o', `nosuid,nodev,${options}`, 'tmpfs', path])
-}
 
 export class DiskPodFiles implements PodFiles {
   readonly #pods: string
   readonly #memory: string
   readonly #clock: Clock
   readonly #dns: () => DnsSettings
+  readonly #warn: (error: Error) => void
   #mounted: Promise<void> | undefined
 
-  /** `folder`: `$RECKON_HOME/kubelet`, absolute. */
-  constructor(folder: string, clock: Clock, dns: () => DnsSettings) {
+  /** `folder`: `$RECKON_HOME/kubelet`, absolute. `warn` is told what users are not: where in the machine's files a subPath led. */
+  constructor(folder: string, clock: Clock, dns: () => DnsSettings, warn: (error: Error) => void) {
     this.#pods = join(folder, 'pods')
     this.#memory = join(folder, 'memory')
     this.#clock = clock
     this.#dns = dns
+    this.#warn = warn
   }
   async prepare(binding: Binding, facts: PodFacts): Promise<void> {
     for (const volume of binding.pod.spec?.volumes ?? []) {
@@ -109,10 +111,13 @@ export class DiskPodFiles implements PodFiles {
     const { pod } = binding
     const folder = join(this.#pods, pod.metadata?.uid as string)
     const mounts: Mount[] = []
-    for (const mount of container.volumeMounts ?? []) {
+    for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
       const volume = (pod.spec?.volumes ?? []).find(({ name }) => name === mount.name)
       if (volume === undefined) throw new MountError(`volume "${mount.name}" of container ${container.name} is not among the pod's volumes`)
-      const source = await subPath(this.#path(binding, volume), mount, env)
+      const whole = this.#path(binding, volume)
+      const path = (mount.subPathExpr === undefined ? mount.subPath : expand(mount.subPathExpr, env)) ?? ''
+      const part = { volume: whole, path, podFolder: folder, volumeName: volume.name, container: container.name, index }
+      const source = path === '' ? whole : await mountSubPath(part).catch((error: unknown) => this.#refuse(error))
       // The files of these volumes are the kubelet's; a container that could write them would only lose its changes.
       const ours = volume.configMap !== undefined || volume.secret !== undefined || volume.projected !== undefined || volume.downwardAPI !== undefined
       mounts.push({ source, target: mount.mountPath, readOnly: mount.readOnly === true || ours })
@@ -135,6 +140,10 @@ export class DiskPodFiles implements PodFiles {
     }
     return mounts
   }
+  #refuse(error: unknown): never {
+    if (error instanceof MountError && error.cause !== undefined) this.#warn(new Error(`${error.message}: ${error.cause instanceof Error ? error.cause.message : String(error.cause)}`))
+    throw error
+  }
   async terminationMessage(podUid: string, container: string, attempt: number): Promise<string> {
     try {
       const file = await open(join(this.#pods, podUid, 'containers', container, String(attempt), 'termination-log'))
@@ -149,36 +158,30 @@ export class DiskPodFiles implements PodFiles {
       return ''
     }
   }
+  release(podUid: string): Promise<void> {
+    return removeSubPaths(join(this.#pods, podUid))
+  }
+  async releaseOthers(podUids: ReadonlySet<string>): Promise<void> {
+    for (const uid of await namesIn(this.#pods)) if (!podUids.has(uid)) await this.release(uid)
+  }
   async remove(podUid: string): Promise<void> {
-    await unmountBelow(join(this.#pods, podUid))
-    await rm(join(this.#pods, podUid), { recursive: true, force: true })
+    const folder = join(this.#pods, podUid)
+    await this.release(podUid)
+    await unmountBelow(folder)
+    for (const name of await namesIn(folder)) if (name !== SUBPATHS) await rm(join(folder, name), { recursive: true, force: true })
+    // Not recursive: a subPath mounted meanwhile shows files that are not the kubelet's to delete.
+    await removeEmpty(folder)
     await rm(join(this.#memory, podUid), { recursive: true, force: true })
   }
   async removeAll(): Promise<void> {
+    // All at once, before one by one.
     await unmountBelow(this.#pods)
-    await rm(this.#pods, { recursive: true, force: true })
+    for (const uid of await namesIn(this.#pods)) await this.remove(uid)
+    await removeEmpty(this.#pods)
     await unmountBelow(this.#memory)
     await rm(this.#memory, { recursive: true, force: true })
     this.#mounted = undefined
   }
-}
-
-/** The folder's own mount included. */
-const unmountBelow = async (folder: string): Promise<void> => {
-  const points = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '')
-  for (const point of points.filter((path) => path === folder || path.startsWith(`${folder}/`)).reverse()) await shell('umount', ['-l', point])
-}
-
-const subPath = async (root: string, mount: VolumeMount, env: ReadonlyMap<string, string>): Promise<string> => {
-  const path = mount.subPathExpr === undefined ? mount.subPath : expand(mount.subPathExpr, env)
-  if (path === undefined || path === '') return root
-  const target = join(root, path)
-  if (path.startsWith('/') || path.split('/').includes('..')) throw new MountError(`subPath "${path}" must stay inside the volume`)
-  await stat(target).catch(() => mkdir(target, { recursive: true }))
-  const real = await realpath(target)
-  // A link a container left in a shared volume must not lead out of it.
-  if (real !== root && !real.startsWith(`${await realpath(root)}/`)) throw new MountError(`subPath "${path}" leads out of the volume`)
-  return real
 }
 
 const hostPath = async (path: string, type: string): Promise<void> => {

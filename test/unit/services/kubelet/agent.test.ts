@@ -7,7 +7,7 @@ import { Agent } from '#services/kubelet/Agent.ts'
 import { MemoryLink } from '#services/kubelet/MemoryLink.ts'
 import { SimulatedPodNetwork } from '#services/kubelet/PodNetwork.ts'
 import { memoryOrigin } from '#services/kubelet/strays/Allegiance.ts'
-import { noFiles } from '#services/kubelet/volumes/PodFiles.ts'
+import { noFiles, type PodFiles } from '#services/kubelet/volumes/PodFiles.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import { SimulatedProber } from '#services/kubelet/probes/SimulatedProber.ts'
 import { SimulatedRuntime, type SimulatedRuntimeOptions } from '#services/platform/SimulatedRuntime.ts'
@@ -54,6 +54,14 @@ const lab = (options: Omit<SimulatedRuntimeOptions, 'clock'> = {}) => {
   const network = new SimulatedPodNetwork()
   const errors: unknown[] = []
   const origin = memoryOrigin()
+  /** What was asked of the pods' files. */
+  const asked: string[] = []
+  const files: PodFiles = {
+    ...noFiles,
+    mounts: async ({ pod }) => (asked.push(`mounts ${pod.metadata?.uid}`), []),
+    release: async (uid) => void asked.push(`release ${uid}`),
+    releaseOthers: async (uids) => void asked.push(`release others than ${[...uids].join()}`)
+  }
   const make = (): Agent =>
     new Agent({
       node: 'n1',
@@ -63,14 +71,14 @@ const lab = (options: Omit<SimulatedRuntimeOptions, 'clock'> = {}) => {
       link,
       runtime,
       network,
-      files: noFiles,
+      files,
       prober: new SimulatedProber(runtime),
       machine: { cores: 2, memory: 2 ** 33, negativeScores: true, ephemeralStorage: 2 ** 36, machineID: '', bootID: '' },
       origin,
       clock,
       onError: (error) => void errors.push(error)
     })
-  return { clock, runtime, link, network, errors, make, container: (name: string) => link.last(name)?.status.containerStatuses?.[0] }
+  return { clock, runtime, link, network, errors, asked, make, container: (name: string) => link.last(name)?.status.containerStatuses?.[0] }
 }
 
 const agent = suite('kubelet: the agent, simulated')
@@ -94,6 +102,24 @@ agent('starts a pod, and ends it', async () => {
   await clock.pass(100)
   assert.is(kubelet.pods.size, 0)
   kubelet.stop()
+})
+
+agent("takes mounts away when a pod's containers have ended, and at its start those of pods that run no more", async () => {
+  const { clock, runtime, link, asked, make } = lab({ script: ({ pod, container }) => (pod === 'done' && container !== '' ? { exitAfterMs: 1_000, exitCode: 0 } : {}) })
+  const first = make()
+  await first.start()
+  link.bind(bindingOf('stays'))
+  link.bind(bindingOf('done', {}, { restartPolicy: 'Never' }))
+  await clock.pass(10_000)
+  assert.equal([asked[0], [...asked.slice(1)].sort()], ['release others than ', ['mounts uid-done', 'mounts uid-stays', 'release uid-done']])
+  first.stop()
+  asked.length = 0
+  const second = make()
+  await second.start()
+  await clock.pass(10_000)
+  assert.equal(asked, ['release others than uid-stays'])
+  assert.is((await runtime.list()).filter(({ state }) => state === 'running').length, 2)
+  second.stop()
 })
 
 agent('a crashing container restarts after 0, 10, 20, 40 seconds', async () => {
