@@ -57,6 +57,8 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     const { home, config } = place
     const warn = (error: unknown): void => place.warn('apiserver', error)
     const nats = yield* connection(place, 'apiserver')
+    // Who floods a door can have the server end the connection it comes in by, as a slow consumer: the log's is another one.
+    const doors = yield* connection(place, 'apiserver')
     const histories = new Map<StreamName, History>((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new History(stream)]))
     const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, (stream) => [histories.get(stream) as History])
     const { trail, ...audit } = yield* auditTrail(place, nats, disk)
@@ -105,25 +107,25 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
       (ingest) => Effect.promise(() => ingest.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => servePulses(nats, new Pulses({ views, decider: noted, clock: systemClock, onError: warn }), warn)),
+      Effect.sync(() => servePulses(doors, new Pulses({ views, decider: noted, clock: systemClock, onError: warn }), warn)),
       (door) => Effect.sync(() => door.close())
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => serveFollows({ connection: nats, onError: warn })),
+      Effect.sync(() => serveFollows({ connection: doors, onError: warn })),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => serveGone({ views, connection: nats, onUnbound: (pod) => publisher.renew(pod), onError: warn })),
+      Effect.sync(() => serveGone({ views, connection: doors, onUnbound: (pod) => publisher.renew(pod), onError: warn })),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => serveIntents(nats, noted, warn)),
+      Effect.sync(() => serveIntents(doors, noted, warn)),
       (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
     )
     const { vault } = views.of({ group: '', resource: 'secrets' })
     if (vault !== undefined)
       yield* Effect.acquireRelease(
-        Effect.sync(() => serveErase({ views, keys: vault.keys, connection: nats, recorder: trail, clock: systemClock, onError: warn })),
+        Effect.sync(() => serveErase({ views, keys: vault.keys, connection: doors, recorder: trail, clock: systemClock, onError: warn })),
         (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
       )
     if (vault !== undefined)
