@@ -64,7 +64,7 @@ const environment: Environment = {
 process.stdout.on('error', () => process.exit(0))
 
 /** `--at -5m`: a time ago looks like a flag to the parser, so it is joined to its own. */
-const MOMENTS = new Set(['--at', '--from', '--to', '--before'])
+const MOMENTS = new Set(['--at', '--from', '--to', '--before', '--since'])
 const given = process.argv.slice(2)
 const words = given.flatMap((word, at) => (MOMENTS.has(word) && given[at + 1] !== undefined ? [`${word}=${given[at + 1]}`] : MOMENTS.has(given[at - 1] ?? '') ? [] : [word]))
 

@@ -145,12 +145,33 @@ export const commands = (environment: Environment) => {
         )
       )
   ).pipe(Command.withDescription('Print events as they happen; a named cursor goes on where it was'))
+  const audit = Command.make(
+    'audit',
+    {
+      since: Flag.String('since').pipe(Flag.withDefault('-1h'), Flag.withDescription('From when: RFC 3339, -5m, or start')),
+      follow: Flag.Boolean('follow').pipe(Flag.withAlias('f'), Flag.withDefault(false), Flag.withDescription('Go on with what comes')),
+      user: Flag.String('user').pipe(Flag.optional, Flag.withDescription('Only what this user asked for, or somebody who acted as them')),
+      verb: Flag.String('verb').pipe(Flag.optional, Flag.withDescription('Only these verbs: get,list,watch')),
+      resource: Flag.String('resource').pipe(Flag.optional, Flag.withDescription('Only these resources: secrets,pods/exec')),
+      namespace: Flag.String('namespace').pipe(Flag.withAlias('n'), Flag.optional, Flag.withDescription('Only this namespace')),
+      code: Flag.String('code').pipe(Flag.optional, Flag.withDescription('Only these answers: 403, 4xx')),
+      output: data
+    },
+    (given) =>
+      doing(async (signal) =>
+        (await import('./commands/audit.ts')).audit(
+          environment,
+          { since: given.since, follow: given.follow, user: or(given.user), verb: or(given.verb), resource: or(given.resource), namespace: or(given.namespace), code: or(given.code), format: given.output },
+          signal
+        )
+      )
+  ).pipe(Command.withDescription('Show who was refused, who read Secrets, who ran commands in containers: what makes no event'))
   const components = COMPONENTS.map((name) =>
     Command.make(name, {}, () => environment.run([name]).pipe(Effect.mapError(told))).pipe(Command.withDescription(`Run the ${name} alone, in the foreground`))
   )
   return Command.make('reckon').pipe(
     Command.withDescription('A Kubernetes-compatible orchestrator whose only truth is its history'),
-    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, log, secrets, backup, restore, { group: 'Single components', commands: components }])
+    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, audit, log, secrets, backup, restore, { group: 'Single components', commands: components }])
   )
 }
 

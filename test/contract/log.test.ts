@@ -166,6 +166,28 @@ contract(
   () => nats.stop()
 )
 
+const time = suite('JetStream: finding a place by its time')
+time('finds the first entry there is from a moment on, as the administrator may', async () => {
+  const own = await startNats()
+  try {
+    const writer = new JetStreamLog(await own.as('apiserver'), 'AUDIT')
+    const log = new JetStreamLog(await own.as('admin'), 'AUDIT')
+    assert.is(await log.firstSince(0), undefined, 'there is none')
+    const audit = (n: number): Append => ({ subject: `audit.get.core.secrets${n}`, headers: {}, text: String(n) })
+    for (let n = 1; n <= 4; n++) await writer.append([audit(n)])
+    const times: number[] = []
+    for await (const entries of log.read({ from: 1, to: 4 })) times.push(...entries.map((entry) => entry.time))
+    assert.is(await log.firstSince(0), 1)
+    for (const [at, stored] of times.entries()) assert.is(times[(await log.firstSince(stored) ?? 0) - 1], stored, `entry ${at + 1} or one of the same millisecond`)
+    assert.is(await log.firstSince((times[3] as number) + 1_000), undefined, 'nothing is as young')
+    await (await jetstreamManager(await own.as('keeper'), { checkAPI: false })).streams.purge('AUDIT', { seq: 4 })
+    assert.is(await log.firstSince(0), 4, 'what has expired is passed over')
+  } finally {
+    await own.stop()
+  }
+})
+time.run()
+
 const crash = suite('JetStream: the server is killed')
 crash('a follower goes on without a gap, and what was acknowledged is there', async () => {
   const own = await startNats()

@@ -117,6 +117,48 @@ cli('follows live, and ends cleanly when told to', async () => {
   child.kill('SIGINT')
   await exited
 })
+cli('reads the audit trail, and goes on when nats-server was started again', async () => {
+  interface Record {
+    readonly verb: string
+    readonly user: { readonly username: string }
+    readonly impersonatedUser?: { readonly username: string }
+    readonly objectRef?: { readonly resource: string; readonly name?: string }
+    readonly responseStatus: { readonly code: number }
+  }
+  const rows = (text: string): string[] => text.split('\n').filter((line) => line !== '')
+  await cluster.ok('create', 'secret', 'generic', 'seen', '--from-literal=word=hidden')
+  await cluster.ok('get', 'secret', 'seen')
+  assert.is((await cluster.kubectl(['get', 'nodes', '--as', 'bob'])).code, 1)
+  // Nobody waits for the trail: a record is there a moment after the answer.
+  await cluster.until('the refusal is in the trail', async () => (await reckon(['audit', '--user', 'bob', '-o', 'json'])).out !== '')
+  const { out, err } = await reckon(['audit', '--since', '-5m'])
+  assert.match(out, /^TIME +USER +VERB +WHAT +CODE +REASON\n/)
+  assert.match(out, /Z +kubernetes-admin +get +default\/secrets\/seen +200/)
+  assert.match(out, /Z +kubernetes-admin as bob +list +nodes +403 +Forbidden: nodes is forbidden: User "bob"/)
+  assert.not.match(out, /hidden/)
+  assert.is(err, '')
+  const refused = rows((await reckon(['audit', '--code', '4xx', '--resource', 'nodes', '-o', 'json'])).out).map((line) => JSON.parse(line) as Record)
+  assert.equal([refused.length, refused[0]?.impersonatedUser?.username, refused[0]?.responseStatus.code], [1, 'bob', 403])
+  const read = rows((await reckon(['audit', '--since', 'start', '--verb', 'get', '--resource', 'secrets', '-n', 'default', '-o', 'json'])).out)
+  assert.ok(read.some((line) => (JSON.parse(line) as Record).objectRef?.name === 'seen'))
+  assert.equal(await reckon(['audit', '--user', 'nobody', '--since', '2020-01-01T00:00:00Z']), { code: 0, out: '', err: 'No records found since 2020-01-01T00:00:00.000Z.' })
+  assert.match((await reckon(['audit', '--code', 'bad'])).err, /--code bad: use a code \(403\) or a class of them \(4xx\)/)
+
+  const child = spawn(process.execPath, [join(PROJECT, 'ops/main.ts'), 'audit', '-f', '--resource', 'nodes', '-o', 'json'], { env: { ...process.env, RECKON_HOME: cluster.home } })
+  let text = ''
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  const of = (user: string): number => rows(text).filter((line) => (JSON.parse(line) as Record).impersonatedUser?.username === user).length
+  await cluster.until('what was before is shown', async () => of('bob') === 1)
+  await cluster.kubectl(['get', 'nodes', '--as', 'carol'])
+  await cluster.until('what comes is shown', async () => of('carol') === 1)
+  process.kill(Number(readFileSync(join(cluster.home, 'run/nats-server.pid'), 'utf8')), 'SIGKILL')
+  await cluster.kubectl(['get', 'nodes', '--as', 'dave'])
+  await cluster.until('what came after the death of nats-server is shown', async () => of('dave') === 1)
+  assert.equal([of('bob'), of('carol')], [1, 1])
+  child.kill('SIGINT')
+  await exited
+})
 cli('says what runs', async () => {
   const { out, code } = await reckon(['status'])
   assert.is(code, 0)

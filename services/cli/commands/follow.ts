@@ -9,6 +9,7 @@ import { askToFollow } from '../../platform/jetstream/consumers.ts'
 import { plainHeaders } from '../../platform/jetstream/entry.ts'
 import { onDisconnect } from '../../platform/jetstream/link.ts'
 import { CliError, type Environment } from '../Environment.ts'
+import { momentOf } from '../moment.ts'
 import { bold, dim, encoded, err, out } from '../print.ts'
 import { kindOfWord, type Named } from '../resources.ts'
 import { factOf } from './history.ts'
@@ -28,7 +29,6 @@ export interface FollowOptions {
 }
 
 const CURSOR = /^[A-Za-z0-9_-]{1,64}$/
-const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** What waits here unacknowledged, in bytes. */
 const OUTSTANDING_BYTES = 8 * 1024 * 1024
 /** As many as a cursor may have delivered and not heard of. */
@@ -39,9 +39,8 @@ export const startOf = (from: string | undefined, now: number): CursorStart => {
   if (from === undefined) return { at: 'now' }
   if (from === 'start') return { at: 'start' }
   if (/^\d+$/.test(from)) return { sequence: Math.max(1, Number(from)) }
-  const ago = /^-(\d+(?:\.\d+)?)([smhd])$/.exec(from)
-  const time = ago === null ? Date.parse(from) : now - Number(ago[1]) * (UNITS[ago[2] as string] as number)
-  if (Number.isNaN(time)) throw new CliError(`error: --from ${from}: use a sequence, an RFC 3339 time, a time ago (-5m) or start`)
+  const time = momentOf(from, now)
+  if (time === undefined) throw new CliError(`error: --from ${from}: use a sequence, an RFC 3339 time, a time ago (-5m) or start`)
   return { time: new Date(time).toISOString() }
 }
 

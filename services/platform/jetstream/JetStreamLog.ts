@@ -159,6 +159,12 @@ export class JetStreamLog implements Log {
     }
     return undefined
   }
+  /** Sequence of the first entry that was stored at `time` (milliseconds) or later; undefined: none was. */
+  async firstSince(time: number): Promise<number | undefined> {
+    const jsm = await this.#jsm()
+    // With a subject: what the server finds by time alone may be a place where nothing is any more.
+    return (await this.#orNothing(() => jsm.direct.getMessage(this.stream, { start_time: new Date(time), next_by_subj: '>' })))?.seq
+  }
   async *read(range: ReadRange): AsyncGenerator<readonly LogEntry[]> {
     const jsm = await this.#jsm()
     const { from, to, filter } = range
