@@ -45,7 +45,7 @@ export class RequestAudit {
       id,
       verb: (request.method ?? 'GET').toLowerCase(),
       requestURI: request.url ?? '/',
-      ...(address === undefined ? {} : { sourceIPs: [address] }),
+      ...(address === undefined ? {} : { sourceIPs: [address.replace(/^::ffff:(?=\d+\.)/, '')] }),
       ...(agent === undefined ? {} : { userAgent: agent }),
       received: clock.now()
     }
@@ -58,6 +58,11 @@ export class RequestAudit {
       verb: verbOf(method, target),
       ...(resource === undefined ? {} : { object: { ...resource } })
     }
+  }
+  /** The name of what is to be made, which stands in the body alone. */
+  names(name: string): void {
+    const { object } = this.#asked
+    if (object !== undefined && (object.name ?? '') === '' && name !== '') this.#asked = { ...this.#asked, object: { ...object, name } }
   }
   /** Who asks; `as`: who they act as. */
   asks(user: UserInfo, as?: UserInfo): void {

@@ -14,6 +14,9 @@ export const isConnect = ({ object: { subresource = '' } = {} }: Pick<Asked, 'ob
 const readsSecrets = ({ verb, object }: Asked): boolean =>
   READS.has(verb) && object?.resource !== undefined && isConfidential({ group: object.group ?? '', resource: object.resource })
 
+/** Says only which policy an allowed pod was held to: nothing to record it for. */
+const ORDINARY: ReadonlySet<string> = new Set(['pod-security.kubernetes.io/enforce-policy'])
+
 /** Recorded whatever the answer is. */
 const isSensitive = (asked: Asked): boolean =>
   isConnect(asked) || readsSecrets(asked) || asked.impersonated !== undefined || (asked.object?.resource === 'serviceaccounts' && asked.object.subresource === 'token')
@@ -23,4 +26,4 @@ const isSensitive = (asked: Asked): boolean =>
  * what, when and why; a second record of each would cost what it costs and say less.
  */
 export const isAudited = (asked: Asked, code: number, annotations: Readonly<Record<string, string>> = {}): boolean =>
-  REFUSED.has(code) || isSensitive(asked) || Object.keys(annotations).length > 0 || (!READS.has(asked.verb) && asked.object !== undefined && code >= 400 && !PASSING.has(code))
+  REFUSED.has(code) || isSensitive(asked) || Object.keys(annotations).some((key) => !ORDINARY.has(key)) || (!READS.has(asked.verb) && asked.object !== undefined && code >= 400 && !PASSING.has(code))

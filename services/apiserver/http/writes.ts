@@ -53,6 +53,7 @@ export const write = async (deps: ApiDeps, exchange: Exchange, kind: Kind, path:
     const body = parseBody(bytes, request.headers['content-type'], bodyKind.kind, options.fieldValidation !== 'Ignore', { apiVersion: apiVersionOf(bodyKind), kind: bodyKind.kind })
     duplicates = body.duplicates
     const object = (body.value ?? {}) as KubeObject
+    exchange.audit.names(nameOf(object))
     intent = { ...base, verb, name: verb === 'create' && path.name === '' ? nameOf(object) : path.name, object, options }
   }
   if (duplicates.length > 0 && options.fieldValidation === 'Strict') throw cannotDecode(bodyKind.version, bodyKind.kind, strictDecodingError(duplicates))

@@ -120,6 +120,14 @@ requests('what Pod Security notes of an allowed pod reaches the trail, and not t
   assert.match(left[0]?.annotations?.['pod-security.kubernetes.io/audit-violations'] ?? '', /would violate PodSecurity "restricted:latest"/)
 })
 
+requests('a pod that is allowed under a policy is an event, and no record; a refused one is recorded by its name', async () => {
+  const pod = (name: string, more: object = {}): string => JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { containers: [{ name: 'c', image: 'i' }], ...more } })
+  const fine = await records('POST', `${NS}/pods`, { body: pod('fine'), headers: JSON_BODY })
+  assert.equal([fine.status, fine.left], [201, []])
+  const bad = await records('POST', `${NS}/pods`, { body: pod('bad', { restartPolicy: 'Sometimes' }), headers: JSON_BODY })
+  assert.equal([bad.status, bad.left[0]?.objectRef?.name], [422, 'bad'])
+})
+
 requests('exec that is refused is recorded as a create', async () => {
   const { status, left } = await records('GET', `${NS}/pods/none/exec?command=id`)
   assert.ok(status >= 400)
