@@ -13,6 +13,7 @@ import { Window, type WindowLimits } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
 import type { Integrity } from './ledger/Integrity.ts'
 import type { Vault } from './secrets/Vault.ts'
+import { Waiters } from './Waiters.ts'
 
 /** Objects on their way through the log; those beyond are parsed when they come back. */
 const OWN_BYTES = 4 * 1024 * 1024
@@ -64,7 +65,7 @@ export class View {
   /** Objects this process wrote and has parsed already, by sequence, until their events come back. */
   readonly #own = new Map<number, { readonly object: KubeObject; readonly bytes: number }>()
   #ownBytes = 0
-  #waiters: { sequence: number; resolve: () => void; reject: (error: Error) => void; timer: Timer }[] = []
+  readonly #waiters: Waiters
   #subscription: Subscription | undefined
   #failed: Error | undefined
   #first = 1
@@ -86,6 +87,7 @@ export class View {
     this.integrity = options.integrity
     this.vault = options.vault
     this.#clock = clock
+    this.#waiters = new Waiters(clock)
     this.#options = options
   }
   /** Before `start`: another projection to keep folded from the same follower. */
@@ -191,18 +193,7 @@ export class View {
   waitFor(sequence: number, timeoutMs = 10_000): Promise<void> {
     if (this.objects.sequence >= sequence) return Promise.resolve()
     if (this.#failed !== undefined) return Promise.reject(this.#failed)
-    return new Promise((resolve, reject) => {
-      const waiter = {
-        sequence,
-        resolve,
-        reject,
-        timer: this.#clock.after(timeoutMs, () => {
-          this.#waiters = this.#waiters.filter((other) => other !== waiter)
-          reject(new ViewBehind(`${this.stream} is folded up to ${this.objects.sequence}, not yet ${sequence}, after ${timeoutMs} ms`))
-        })
-      }
-      this.#waiters.push(waiter)
-    })
+    return this.#waiters.until(sequence, timeoutMs, () => new ViewBehind(`${this.stream} is folded up to ${this.objects.sequence}, not yet ${sequence}, after ${timeoutMs} ms`))
   }
   /** What was written after `folded` stands behind it, or the stream has lost its end: then the view fails. Throws LogDamaged. */
   checkBehind(folded: number, sequence: number): void {
@@ -311,24 +302,12 @@ export class View {
       change.previous?.outdated()
     }
     this.integrity?.settle()
-    if (this.#waiters.length === 0) return
-    const reached = this.objects.sequence
-    const due = this.#waiters.filter((waiter) => waiter.sequence <= reached)
-    if (due.length === 0) return
-    this.#waiters = this.#waiters.filter((waiter) => waiter.sequence > reached)
-    for (const waiter of due) {
-      waiter.timer.cancel()
-      waiter.resolve()
-    }
+    this.#waiters.reached(this.objects.sequence)
   }
   #fail(error: Error): void {
     if (this.#failed !== undefined) return
     this.#failed = error
-    for (const waiter of this.#waiters) {
-      waiter.timer.cancel()
-      waiter.reject(error)
-    }
-    this.#waiters = []
+    this.#waiters.fail(error)
     this.onFailed(error)
   }
 }

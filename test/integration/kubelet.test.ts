@@ -158,10 +158,10 @@ kubelet('init containers in order, then the pod succeeds; its logs stay', async 
 
 kubelet('subPath: a folder and a file are mounted, again with each start, and no mount outlives the pod', async () => {
   const mounted = (pod: string): readonly string[] => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(`${lab.folder}/pods/uid-${pod}/`))
-  const whole = { name: 'work', mountPath: '/work' }
+  const whole = { name: 'work', mountPath: '/shared' }
   const parts = [{ name: 'work', mountPath: '/folder', subPath: 'made/deep' }, { name: 'work', mountPath: '/etc/one.conf', subPath: 'conf/one', readOnly: true }]
   const spec = {
-    initContainers: [sleeper('first', { command: ['sh', '-c', 'mkdir /work/conf; echo one > /work/conf/one'], volumeMounts: [whole] })],
+    initContainers: [sleeper('first', { command: ['sh', '-c', 'mkdir /shared/conf; echo one > /shared/conf/one'], volumeMounts: [whole] })],
     volumes: [{ name: 'work', emptyDir: {} }]
   }
   lab.link.bind(bindingOf('parts', { ...spec, containers: [sleeper('main', { volumeMounts: parts, securityContext: { runAsUser: 1000 } }), sleeper('other', { volumeMounts: [whole] })] }))
@@ -177,7 +177,7 @@ kubelet('subPath: a folder and a file are mounted, again with each start, and no
 
   // Another container of the pod leads the next start to the machine's own files.
   const other = { ...ref('parts'), container: 'other' }
-  const session = await lab.calls.exec('n', other, { command: ['sh', '-c', 'rm -r /work/made && ln -s / /work/made'], stdin: false, stdout: true, stderr: true, tty: false })
+  const session = await lab.calls.exec('n', other, { command: ['sh', '-c', 'rm -r /shared/made && ln -s / /shared/made'], stdin: false, stdout: true, stderr: true, tty: false })
   await new Promise((resolve) => session.start({ onOutput: async () => {}, onExit: resolve }))
   await lab.docker.getContainer(idOf('parts')).kill()
   const refused = await lab.link.until(() => lab.status('parts')?.containerStatuses?.find(({ state }) => state?.waiting?.reason === 'CreateContainerConfigError'))
