@@ -158,6 +158,21 @@ flush('our own writes lead to no look', async () => {
   await wait(2_000)
   assert.is(iptables.runs, before + 1)
 })
+flush('nor where the kernel tells of processes by other numbers than ours', async () => {
+  const within = new HostIptables(lab.netns, false)
+  let touched = 0
+  const watching = within.watch(`RKN-${lab.instance}`, () => (touched += 1))
+  await wait(1_000)
+  touched = 0
+  await within.restore(`*filter\n-A RKN-${lab.instance}-FORWARD -s 192.0.2.9 -j ACCEPT\nCOMMIT\n`)
+  await wait(1_000)
+  assert.is(touched, 0)
+  await somebody('-A', `RKN-${lab.instance}-FORWARD`, '-s', '192.0.2.10', '-j', 'ACCEPT')
+  for (const end = Date.now() + 5_000; touched === 0 && Date.now() < end; ) await wait(50)
+  assert.ok(touched > 0)
+  watching.close()
+  await wait(3_000)
+})
 flush('at rest nothing is run, and next to no time is used', async () => {
   await wait(1_500)
   const before = iptables.runs

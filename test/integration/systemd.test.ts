@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { findProgram, PROJECT, run } from '#ops/setup/project.ts'
-import type { SupervisorState } from '#ops/supervise/decide.ts'
+import { chooseSupervisor, type SupervisorState } from '#ops/supervise/decide.ts'
+import { supervisorState } from '#ops/supervise/supervisor.ts'
 import { renderUnit, unitName } from '#ops/supervise/unit.ts'
 import { startPlane } from '../support/plane.ts'
 import { bootSystemd, type Systemd } from '../support/systemd.ts'
@@ -45,7 +46,13 @@ await bootSystemd(PROJECT, plane.home).then(
 
 if (init === undefined) {
   console.log(`systemd is not tried here: ${reason}`)
-  await plane.remove()
+  systemd('where there is none to be asked, the small parent keeps the cluster running', async () => {
+    const booted = existsSync('/run/systemd/system')
+    assert.is(chooseSupervisor({ chosen: undefined, booted, systemctl: findProgram('systemctl') !== undefined && booted, root: true }), booted ? 'systemd' : 'parent')
+    await plane.start()
+    assert.is(await supervisorState(plane.home, plane.config), undefined, 'a plane that is started by itself is nobody\'s')
+    await plane.remove()
+  })
 } else {
   const inside = init
   const ask = async (what: string): Promise<State> => {
