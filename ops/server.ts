@@ -17,6 +17,7 @@ import { controllerManager, scheduler } from './components/control.ts'
 import { damaged } from './components/damaged.ts'
 import { chores, choresOf } from './components/chores.ts'
 import { logDisk, tellOfDisk, type LogDisk } from './components/disk.ts'
+import { ownHome, type HomeWatch } from './components/ownHome.ts'
 import { renewal } from './components/renew.ts'
 import { LogKeeper } from './nats/keeper.ts'
 import { dropCopy, noteBlocks, storeFolder } from './nats/store.ts'
@@ -34,18 +35,27 @@ const messageOf = (error: unknown): string => (error instanceof Error ? `${error
 const NOTE_EVERY = '1 minute'
 
 /** Keeps nats-server running. Ends with what is wrong with the log when it can't be opened as it was. */
-const keepLog = (place: Place, disk: LogDisk): Effect.Effect<readonly Damage[], Error, Scope.Scope> =>
+const keepLog = (place: Place, disk: LogDisk, own: HomeWatch): Effect.Effect<readonly Damage[], Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { home, config } = place
     const prepare = async (): Promise<void> => {
+      // A start would make the folders anew, and an empty log in them.
+      await own.look()
+      own.check.check()
       disk.complaints.reset()
       await disk.watch.look()
     }
     const keeper = yield* Effect.acquireRelease(
       Effect.sync(() => new LogKeeper({ home, config, report: say, prepare, onDamaged: (damage) => place.fatal('the log', new LogDamaged(damage)) })),
-      (open) => Effect.sync(() => open.stop())
+      // Whatever else fails first in a home that is gone: the server must not outlive it.
+      (open) => Effect.promise(async () => {
+        await own.look().catch(() => {})
+        if (own.closed() !== undefined) await open.abandon()
+        open.stop()
+      })
     )
     disk.keeper = keeper
+    own.onGone(() => void keeper.abandon())
     const damages = yield* Effect.tryPromise({ try: () => keeper.open(), catch: (cause) => new Error(messageOf(cause), { cause }) })
     if (damages.length > 0) return damages
     yield* Effect.forkScoped(
@@ -86,16 +96,17 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
     }
     const has = (component: Component): boolean => components.includes(component)
     let api: RunningApiServer | undefined
+    if (has('apiserver')) privateFolder(storeFolder(home))
+    const own = yield* ownHome(place, has('apiserver'))
     if (has('apiserver')) {
-      privateFolder(storeFolder(home))
       const disk = yield* logDisk(place)
-      const damages = yield* keepLog(place, disk)
-      if (damages.length > 0) return yield* damaged(place, damages)
-      const started = yield* apiserver(place, disk).pipe(Effect.catchIf((error) => damagesIn(error) !== undefined, (error) => Effect.succeed(damagesIn(error) ?? [])))
-      if (!('decider' in started)) return yield* damaged(place, started)
+      const damages = yield* keepLog(place, disk, own)
+      if (damages.length > 0) return yield* Effect.raceFirst(damaged(place, damages), Deferred.await(failed))
+      const started = yield* apiserver(place, disk, own).pipe(Effect.catchIf((error) => damagesIn(error) !== undefined, (error) => Effect.succeed(damagesIn(error) ?? [])))
+      if (!('decider' in started)) return yield* Effect.raceFirst(damaged(place, started), Deferred.await(failed))
       api = started
       dropCopy(home)
-      yield* renewal(place, api)
+      yield* renewal(place, api, own)
       yield* tellOfDisk(place, disk, started)
       yield* chores(place, api, asked)
     }

@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { privateFolder, readConfig, resolveHome, loadOrCreateConfig, type ClusterConfig } from './home.ts'
 import { ensurePki, pkiFile, writeKubeconfig } from './pki/pki.ts'
 import { runningServer, stopNatsServer } from './nats/server.ts'
+import { endLeftBehind } from './leftBehind.ts'
 import { commandOf, logFile, runningCluster } from './running.ts'
 import { heldBy, keepingLock } from './setup/lock.ts'
 import { ageOf, stopProcess } from './setup/process.ts'
@@ -85,6 +86,7 @@ export interface UpOptions {
 
 export const up = async ({ home, demo, acceptLoss = false, report }: UpOptions): Promise<void> => {
   const known = readConfig(home)
+  if (known === undefined) await endLeftBehind(home, report)
   if (acceptLoss && known !== undefined) await acceptLosses(home, known, report)
   const running = runningCluster(home)
   if (known !== undefined && running !== undefined && (await readiness(home, known)).ready) {
@@ -208,7 +210,10 @@ const service = async (home: string, config: ClusterConfig): Promise<{ clusterIP
 /** Stops everything and leaves nothing behind but the history. */
 export const down = async ({ home, report }: { readonly home: string; readonly report: Report }): Promise<void> => {
   const config = readConfig(home)
-  if (config === undefined) return report(`there is no cluster in ${home}`)
+  if (config === undefined) {
+    await endLeftBehind(home, report)
+    return report(`there is no cluster in ${home}`)
+  }
   const nats = runningServer(home)
   const supervised = (await supervisorState(home, config)) !== undefined || runningCluster(home) !== undefined
   if (supervised) report('stopping the control plane and the agent')

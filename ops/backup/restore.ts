@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { anyPort, chooseConfig, configPath, isFree, privateFolder, restoringFile, writeConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
+import { endLeftBehind } from '#ops/leftBehind.ts'
 import { fill } from '#ops/log/accept.ts'
 import { keptAppend } from '#ops/log/compact.ts'
 import { loadSeal } from '#ops/log/keys.ts'
@@ -32,7 +33,6 @@ import { readdressed, Readdressing } from './copy.ts'
 import type { BackupFolder } from './folder.ts'
 import type { Manifest, StreamBackup } from './format.ts'
 import { configIn, writeHomeFiles } from './home.ts'
-import { endLeftBehind } from './leftBehind.ts'
 import { upToOf, type UpTo } from './moment.ts'
 import { tellRestored } from './told.ts'
 import { StreamWriter } from './writer.ts'
@@ -74,7 +74,7 @@ export const restore = async (options: RestoreOptions): Promise<Restored> => {
   const files = await homeFilesOf(folder, manifest)
   const original = JSON.parse(configIn(files)) as ClusterConfig
   // First, for they write into it.
-  if (!existsSync(configPath(home))) await endLeftBehind(home, original, report)
+  if (!existsSync(configPath(home))) await endLeftBehind(home, report)
   mustBeEmpty(home)
   const config = asCopy ? await copyOf(original) : original
   if (!asCopy) await mustBeFree(config)

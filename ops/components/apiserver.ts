@@ -36,6 +36,7 @@ import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { auditTrail } from './audit.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
 import type { LogDisk } from './disk.ts'
+import type { HomeWatch } from './ownHome.ts'
 import { noDamages, scrub } from './scrub.ts'
 
 export interface RunningApiServer {
@@ -52,7 +53,7 @@ const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<
 
 export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }: Pki): KeyMaterial => ({ privateKey: serviceAccountKey, publicKeys: serviceAccountPublicKeys })
 
-export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
+export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { home, config } = place
     const warn = (error: unknown): void => place.warn('apiserver', error)
@@ -71,7 +72,7 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
       settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podSecurity },
       shortage: () => disk.shortage()
     })
-    const decider = gated(deciding, damages.closed)
+    const decider = gated(deciding, () => own.closed() ?? damages.closed())
     // HTTP notes more of its requests than their intents say, and records them itself.
     const noted = audited(decider, trail, systemClock)
     yield* attempt('the objects every cluster has', () =>
@@ -140,7 +141,7 @@ export const apiserver = (place: Place, disk: LogDisk): Effect.Effect<RunningApi
     yield* scrub(place, [...views.byStream.values(), audit], damages)
     const shutdown = new ShutdownCheck()
     const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
-    const asked = [PING, ...checks, disk.check, damages.check]
+    const asked = [PING, ...checks, own.check, disk.check, damages.check]
     const server = yield* Effect.acquireRelease(
       attempt(`the API server on port ${config.apiPort}`, async () => {
         const made = new ApiServer({

@@ -6,6 +6,7 @@ import { runningServer } from '#ops/nats/server.ts'
 import { authorityEnds, ensurePki, pkiFile, writeKubeconfig, type Pki } from '#ops/pki/pki.ts'
 import { signingMaterial, type RunningApiServer } from './apiserver.ts'
 import type { Place } from './connection.ts'
+import type { HomeWatch } from './ownHome.ts'
 
 const EVERY = '6 hours'
 const YEAR_MS = 365 * 24 * 60 * 60 * 1000
@@ -32,13 +33,16 @@ export const putIntoUse = async (place: Place, api: Pick<RunningApiServer, 'rene
   return renewed
 }
 
-export const renewal = (place: Place, api: RunningApiServer): Effect.Effect<void, Error, Scope.Scope> =>
+export const renewal = (place: Place, api: RunningApiServer, own: HomeWatch): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { home, config, warn } = place
-    let known = yield* Effect.promise(() => ensurePki(home, config))
+    let known: Pki | undefined
     const look = Effect.tryPromise(async () => {
+      // In one that is gone it would make an authority of its own.
+      await own.look()
+      if (own.closed() !== undefined) return
       const next = await ensurePki(home, config)
-      for (const what of await putIntoUse(place, api, known, next)) warn('certificates', `${what} was near its end and is renewed`)
+      for (const what of await putIntoUse(place, api, known ?? next, next)) warn('certificates', `${what} was near its end and is renewed`)
       known = next
       if (authorityEnds(home) - Date.now() < YEAR_MS) warn('certificates', `the cluster's authority (${pkiFile(home, 'ca.crt')}) ends on ${new Date(authorityEnds(home)).toISOString().slice(0, 10)}; every client trusts it by name, so it is not replaced by itself`)
     }).pipe(Effect.catch((error) => Effect.sync(() => warn('certificates', error))))

@@ -7,7 +7,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import type { Damage } from '#events/Log.ts'
 import type { ClusterConfig } from '#ops/home.ts'
 import { ensureKeys, ensureNodeKeys } from '#ops/log/keys.ts'
-import { identify, killProcess, progressOf } from '#ops/setup/process.ts'
+import { identify, killProcess, progressOf, type ProcessIdentity } from '#ops/setup/process.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { Backoff } from '#ops/supervise/backoff.ts'
 import { lookEvery } from '#ops/supervise/looks.ts'
@@ -24,14 +24,14 @@ export interface OpenLog {
 }
 
 /** `binary`: one that is known to be good; found otherwise. */
-const openLog = async (home: string, config: ClusterConfig, report: Report, binary?: string): Promise<OpenLog> => {
+const openLog = async (home: string, config: ClusterConfig, report: Report, onProcess: (identity: ProcessIdentity) => void, binary?: string): Promise<OpenLog> => {
   ensureKeys(home)
   ensureNodeKeys(home, config.nodeName)
   const program = binary ?? (await ensureNatsServer(report)).path
   if (isOldLayout(home)) await stopNatsServer(home)
   const damaged = runningServer(home) === undefined ? await inspectStore(home, report) : []
   if (damaged.length > 0) return { server: undefined, damages: damageOf(damaged) }
-  const server = await startNatsServer({ home, config, binary: program, report })
+  const server = await startNatsServer({ home, config, binary: program, report, onProcess })
   return { server, damages: await keepStreams(home, config, report) }
 }
 
@@ -81,6 +81,9 @@ export class LogKeeper {
   readonly #backoff = new Backoff()
   #binary: string | undefined
   #server: NatsServer | undefined
+  /** The newest one, from the moment it is a process. */
+  #process: ProcessIdentity | undefined
+  #abandoned = false
   #stopped = false
   #wake = (): void => {}
   /** Times it was started again, and why the last time. */
@@ -101,6 +104,15 @@ export class LogKeeper {
     this.#stopped = true
     this.#wake()
   }
+  /** Its files are gone: nobody keeps it any more, and it ends at once. In order it would write, perhaps into a new home at the same path. */
+  async abandon(): Promise<void> {
+    const first = !this.#abandoned
+    this.#abandoned = true
+    this.stop()
+    if (this.#process === undefined) return
+    if (first) this.#options.report(`nats-server (process ${this.#process.pid}) is ended: its files are gone`)
+    await killProcess(this.#process)
+  }
   /** Ends the server as a crash would: it loses nothing that was acknowledged, and is started again at once. */
   async restart(why: string): Promise<void> {
     const identity = this.#server === undefined ? undefined : identify(this.#server.pid)
@@ -114,12 +126,16 @@ export class LogKeeper {
     await prepare?.()
     this.#binary ??= (await ensureNatsServer(report)).path
     try {
-      return await openLog(home, config, report, this.#binary)
+      return await openLog(home, config, report, (identity) => this.#began(identity), this.#binary)
     } catch (error) {
       // The next try looks for the program anew: perhaps it is the program that was at fault.
       this.#binary = undefined
       throw error
     }
+  }
+  #began(identity: ProcessIdentity): void {
+    this.#process = identity
+    if (this.#abandoned) void killProcess(identity)
   }
   async #keep(first: NatsServer): Promise<void> {
     let server = first

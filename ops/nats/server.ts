@@ -39,6 +39,8 @@ export interface NatsServerOptions {
   readonly nodes?: readonly string[]
   /** False: an acknowledged write need not be on disk. */
   readonly synced?: boolean
+  /** Called as soon as there is a process, long before it may answer. */
+  readonly onProcess?: (identity: ProcessIdentity) => void
 }
 
 /** One that does not answer and does nothing either for so long hangs; how long a large store may take is nobody's to know. */
@@ -56,7 +58,7 @@ export const natsLogFile = (home: string): string => join(home, 'log/nats-server
  * Returns a server that answers: the one already running for this home, or a new one in the background that outlives
  * us. The PKI must be there (ensurePki). Throws with the end of the log when it does not come up; one that hangs is killed.
  */
-export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName], synced = true }: NatsServerOptions): Promise<NatsServer> => {
+export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName], synced = true, onProcess = () => {} }: NatsServerOptions): Promise<NatsServer> => {
   ensureMounted(home)
   for (const folder of ['nats/store', 'run', 'log']) privateFolder(join(home, folder))
   const text = renderNatsConf({
@@ -74,6 +76,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
   if (changed) writeSecret(confFile(home), text)
   const running = runningServer(home)
   if (running !== undefined) {
+    onProcess(running)
     // HUP makes it read its users and certificates again; connections stay.
     if (changed) process.kill(running.pid, 'SIGHUP')
     await answers(config, running, report, home)
@@ -93,6 +96,7 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
   child.unref()
   const identity = child.pid === undefined ? undefined : identify(child.pid)
   if (identity === undefined) throw new Error(`nats-server did not start: ${(await exited).reason}; the end of its log:\n  ${logTail(home)}`)
+  onProcess(identity)
   try {
     await answers(config, identity, report, home)
     // It writes the file itself, unless it is a wrapper.

@@ -8,6 +8,9 @@
 # RECKON_ADOPT: a process that runs already, as "pid:start"; it is watched until it ends.
 #
 # TERM ends it, and the program first. USR1 ends a pause.
+#
+# Once RUN is gone, or another one, it ends with the program: there is nobody left to run it for, and a new RUN at the same place
+# has a supervisor of its own.
 set -u
 run=$1 pauses=$2 steady=$3 steady_if_killed=$4
 shift 4
@@ -18,10 +21,14 @@ say() { printf '%s supervisor: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"; }
 exec 9>>"$run/supervisor.lock"
 flock -n 9 || { say 'another one is at work here'; exit 3; }
 
+# By the lock, which is held open: a file in its place is another one, even with the same number.
+lost() { ! [ "$run/supervisor.lock" -ef /proc/self/fd/9 ]; }
+
 restarts=0 reason='' at='' pause='' child='' nap='' woken='' stopping='' short=0
 
 # Whole or not at all; on a full disk the old one stays.
 state() {
+  lost && return
   { printf 'supervisor=%s\nrestarts=%s\nreason=%s\nat=%s\npause=%s\n' "$$" "$restarts" "$reason" "$at" "$pause" >"$run/supervisor.new" && mv "$run/supervisor.new" "$run/supervisor"; } 2>/dev/null
 }
 
@@ -103,6 +110,7 @@ while [ -z "$stopping" ]; do
   if [ -n "$code" ]; then
     child=''
     ended
+    lost && break
     pick
     restarts=$((restarts + 1))
     woken=''
@@ -117,6 +125,7 @@ while [ -z "$stopping" ]; do
     fi
     pause=''
     [ -z "$stopping" ] || break
+    lost && break
   fi
   now
   born=$up
@@ -127,4 +136,4 @@ while [ -z "$stopping" ]; do
   [ -z "$stopping" ] || kill -TERM "$child" 2>/dev/null
   wait_for "$child"
 done
-rm -f "$run/supervisor"
+if lost; then say "$run is gone, or another one: the control plane is not started again"; else rm -f "$run/supervisor"; fi

@@ -1,13 +1,13 @@
 /** Who keeps a cluster's process running: found, started, asked and ended. */
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { privateFolder, writeSecret, type ClusterConfig } from '../home.ts'
+import { configPath, privateFolder, writeSecret, type ClusterConfig } from '../home.ts'
 import { argumentsOf, identify, stopProcess, type ProcessIdentity } from '../setup/process.ts'
 import { findProgram, PROJECT, run } from '../setup/project.ts'
 import { PAUSES_MS, STEADY_IF_KILLED_MS, STEADY_MS } from './backoff.ts'
 import { chooseSupervisor, parentState, unitState, valuesOf, type SupervisorKind, type SupervisorState } from './decide.ts'
-import { environmentLine, renderEnvironment, renderUnit, unitName } from './unit.ts'
+import { environmentLine, isUnitName, renderEnvironment, renderUnit, unitName } from './unit.ts'
 
 export interface Supervised {
   readonly home: string
@@ -42,7 +42,8 @@ const runningParent = (home: string): ProcessIdentity | undefined => {
 }
 
 const systemctl = (...args: readonly string[]): Promise<string> => run('systemctl', args, { timeout: 60_000 })
-const hasUnit = (config: ClusterConfig): boolean => existsSync(unitFile(config)) && existsSync('/run/systemd/system') && findProgram('systemctl') !== undefined
+const hasSystemd = (): boolean => existsSync('/run/systemd/system') && findProgram('systemctl') !== undefined
+const hasUnit = (config: ClusterConfig): boolean => existsSync(unitFile(config)) && hasSystemd()
 const shown = async (config: ClusterConfig): Promise<string> => systemctl('show', '-p', 'ActiveState,SubState,NRestarts', unitName(config.instance)).catch(() => '')
 
 /** Who keeps it running now, and what is known of it; undefined when nobody does. */
@@ -90,7 +91,7 @@ const startUnit = async ({ home, config, command, log }: Supervised, adopt: Proc
   const version = Number(/systemd (\d+)/.exec(await systemctl('--version'))?.[1] ?? 0)
   rmSync(endedFile(home), { force: true })
   writeSecret(environmentFile(home), renderEnvironment(environmentOf(home)))
-  writeFileSync(unitFile(config), renderUnit({ home, instance: config.instance, command, directory: PROJECT, log, onEnd: ['/bin/sh', ENDED, endedFile(home)], environmentFile: environmentFile(home), version }), { mode: 0o644 })
+  writeFileSync(unitFile(config), renderUnit({ home, config: configPath(home), instance: config.instance, command, directory: PROJECT, log, onEnd: ['/bin/sh', ENDED, endedFile(home)], environmentFile: environmentFile(home), version }), { mode: 0o644 })
   await systemctl('daemon-reload')
   await systemctl('enable', '--quiet', unitName(config.instance))
   await systemctl('restart', unitName(config.instance))
@@ -109,20 +110,24 @@ export const stopSupervisor = async (home: string, config: ClusterConfig): Promi
   if (parent !== undefined) await stopProcess(parent, STOP_LIMIT_MS)
   rmSync(stateFile(home), { force: true })
   if (!hasUnit(config)) return parent !== undefined
-  await removeUnit(config)
+  await removeUnit(unitName(config.instance))
   return true
 }
 
-/** Takes away the unit of a home that is gone itself. */
-export const removeUnitOf = async (home: string, config: ClusterConfig): Promise<void> => {
-  if (hasUnit(config) && read(unitFile(config)).includes(environmentLine(environmentFile(home)))) await removeUnit(config)
+/** Takes away the units of a home that is gone itself, and with it the name of its cluster. Returns theirs. */
+export const removeUnitsOf = async (home: string): Promise<readonly string[]> => {
+  if (!hasSystemd() || !existsSync(UNITS)) return []
+  const line = environmentLine(environmentFile(home))
+  const units = readdirSync(UNITS).filter((name) => isUnitName(name) && read(join(UNITS, name)).split('\n').includes(line))
+  for (const unit of units) await removeUnit(unit)
+  return units
 }
 
-const removeUnit = async (config: ClusterConfig): Promise<void> => {
-  await systemctl('disable', '--now', '--quiet', unitName(config.instance))
-  rmSync(unitFile(config), { force: true })
+const removeUnit = async (unit: string): Promise<void> => {
+  await systemctl('disable', '--now', '--quiet', unit)
+  rmSync(join(UNITS, unit), { force: true })
   await systemctl('daemon-reload')
-  await systemctl('reset-failed', unitName(config.instance)).catch(() => '')
+  await systemctl('reset-failed', unit).catch(() => '')
 }
 
 const until = async (done: () => boolean, ms = 5_000): Promise<void> => {

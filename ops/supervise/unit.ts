@@ -3,6 +3,8 @@ import { PAUSES_MS } from './backoff.ts'
 
 export interface UnitOptions {
   readonly home: string
+  /** The file without which there is no cluster in the home. */
+  readonly config: string
   readonly instance: string
   readonly command: readonly string[]
   readonly directory: string
@@ -16,12 +18,13 @@ export interface UnitOptions {
 }
 
 export const unitName = (instance: string): string => `reckon-${instance}.service`
+export const isUnitName = (name: string): boolean => /^reckon-[a-z0-9]+\.service$/.test(name)
 
 /** One word of a command line or an assignment: `%` and `$` mean something, and so do quotes (systemd.service(5), systemd.syntax(7)). */
 export const quoted = (word: string): string => `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('\n', '\\n')}"`
 const argument = (word: string): string => quoted(word).replaceAll('$', '$$$$')
-/** A path stands by itself there: no quotes. */
-const path = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('%', '%%').replaceAll(' ', '\\x20')
+/** A path stands by itself there: no quotes, and nothing is escaped. Only where several may stand it is a word. */
+const path = (text: string): string => text.replaceAll('%', '%%')
 
 /** The text of an environment file (systemd.exec(5)): quoted, so that nothing in a value means anything. */
 export const renderEnvironment = (environment: Readonly<Record<string, string>>): string =>
@@ -30,12 +33,12 @@ export const renderEnvironment = (environment: Readonly<Record<string, string>>)
     .map(([name, value]) => `${name}="${value.replace(/["\\$`]/g, '\\$&')}"\n`)
     .join('')
 
-/** By it a unit is known as a home's. */
-export const environmentLine = (file: string): string => `EnvironmentFile=${path(file)}`
+/** By it a unit is known as a home's. The path is a pattern (glob(7)). */
+export const environmentLine = (file: string): string => `EnvironmentFile=${path(file).replace(/[\\*?[]/g, '\\$&')}`
 
 const seconds = (ms: number): string => `${ms}ms`
 
-export const renderUnit = ({ home, instance, command, directory, log, onEnd, environmentFile, version }: UnitOptions): string => {
+export const renderUnit = ({ home, config, instance, command, directory, log, onEnd, environmentFile, version }: UnitOptions): string => {
   const [, first = 100] = PAUSES_MS
   const last = PAUSES_MS.at(-1) as number
   return `# Written by \`reckon up\`, removed by \`reckon down\`; changes here are lost.
@@ -43,8 +46,10 @@ export const renderUnit = ({ home, instance, command, directory, log, onEnd, env
 Description=reckon cluster ${instance} (${home.replaceAll('%', '%%')})
 Wants=network-online.target
 After=network-online.target docker.service
-RequiresMountsFor=${path(home)}
-# It is never given up: whatever keeps it from running may pass.
+RequiresMountsFor=${quoted(home)}
+# Of a home that is gone nothing is started any more, neither after an end nor after a reboot.
+ConditionPathExists=${path(config)}
+# Of one that is there it is never given up: whatever keeps it from running may pass.
 StartLimitIntervalSec=0
 
 [Service]

@@ -14,6 +14,15 @@ export const gated = (decider: Decider, closed: () => Refusal | undefined): Deci
   }
 })
 
+/** 503: what would be acknowledged is in no home, and gone with the process. */
+export const homeGone = (home: string, detail: string): Refusal =>
+  new Refusal(
+    503,
+    'ServiceUnavailable',
+    `the home ${home} is gone: ${detail}. Nothing is written, and the control plane ends; containers go on. \`reckon restore FOLDER\` brings a backup back, \`reckon up\` makes a new cluster`,
+    { causes: [{ reason: 'HomeGone', message: detail }] }
+  )
+
 /** 503: what is in memory is whole and may be read, but nothing is built on a log that is not what was written. */
 export const logDamaged = (damages: readonly Damage[]): Refusal =>
   new Refusal(

@@ -1,9 +1,10 @@
 /** A real systemd keeps the control plane running: installed with `up`, restarted after kill -9, gone with `down`, nats-server untouched. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { logFile } from '#ops/running.ts'
 import { findProgram, PROJECT, run } from '#ops/setup/project.ts'
 import { chooseSupervisor, type SupervisorState } from '#ops/supervise/decide.ts'
 import { supervisorState } from '#ops/supervise/supervisor.ts'
@@ -14,7 +15,7 @@ import { bootSystemd, type Systemd } from '../support/systemd.ts'
 const systemd = suite('systemd')
 
 const unit = (version: number): string =>
-  renderUnit({ home: '/var/lib/a home/100%', instance: 'abcde', command: [process.execPath, '/x/server.ts', '--home', '/var/lib/a home/100%'], directory: tmpdir(), log: '/var/log/reckon.log', onEnd: ['/bin/sh', '/x/ended.sh', '/x/$y'], environmentFile: '/var/lib/a home/100%/run/environment', version })
+  renderUnit({ home: '/var/lib/a home/100%', config: '/var/lib/a home/100%/config.json', instance: 'abcde', command: [process.execPath, '/x/server.ts', '--home', '/var/lib/a home/100%'], directory: tmpdir(), log: '/var/log/reckon.log', onEnd: ['/bin/sh', '/x/ended.sh', '/x/$y'], environmentFile: '/var/lib/a home/100%/run/environment', version })
 
 if (findProgram('systemd-analyze') === undefined) console.log('there is no systemd-analyze here: the unit is not checked by it')
 else
@@ -34,12 +35,15 @@ interface State {
   readonly supervisor?: SupervisorState
   readonly cluster?: number
   readonly nats?: number
+  readonly ended?: readonly string[]
 }
 
-const plane = await startPlane()
+// A blank in its path, for a unit has several ways to write one down.
+const folder = mkdtempSync(join(tmpdir(), 'reckon systemd-'))
+const plane = await startPlane('apiserver', {}, { folder })
 let init: Systemd | undefined
 let reason = ''
-await bootSystemd(PROJECT, plane.home).then(
+await bootSystemd(PROJECT, folder).then(
   (booted) => (init = booted),
   (error: Error) => (reason = error.message)
 )
@@ -52,6 +56,7 @@ if (init === undefined) {
     await plane.start()
     assert.is(await supervisorState(plane.home, plane.config), undefined, 'a plane that is started by itself is nobody\'s')
     await plane.remove()
+    rmSync(folder, { recursive: true, force: true })
   })
 } else {
   const inside = init
@@ -64,7 +69,7 @@ if (init === undefined) {
 
   systemd.after(async () => {
     await inside.stop()
-    rmSync(plane.home, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true })
   })
   systemd('the control plane is a unit that comes back, and nats-server lives on', async () => {
     await ask('start')
@@ -98,6 +103,23 @@ if (init === undefined) {
     assert.is((await inside.run('test', '-e', `/etc/systemd/system/${unitName(plane.config.instance)}`)).code, 1)
     assert.match((await inside.run('systemctl', 'list-units', '--all', '--no-legend', 'reckon-*')).out.trim(), /^$/)
     assert.not(existsSync(`/etc/systemd/system/${unitName(plane.config.instance)}`), 'the machine itself was touched')
+  })
+  systemd('of a home that is gone nothing is started any more, and the next `up` or `restore` takes the unit away', async () => {
+    const name = unitName(plane.config.instance)
+    const shown = async (): Promise<string> => (await inside.run('systemctl', 'show', '-p', 'ActiveState,SubState,ConditionResult,NRestarts', name)).out
+    await ask('start')
+    await plane.until('it is ready', isReady, 60_000)
+    // Its start is over: nothing is made in the home that has not been looked for.
+    await plane.until('it runs', async () => readFileSync(logFile(plane.home), 'utf8').trimEnd().endsWith('running: apiserver'))
+    rmSync(plane.home, { recursive: true, maxRetries: 10, retryDelay: 20 })
+    await plane.until('it has ended', async () => /^ActiveState=inactive$/m.test(await shown()), 30_000)
+    assert.match(await shown(), /^ConditionResult=no$/m)
+    // Nor by a reboot, or by hand.
+    assert.is((await inside.run('systemctl', 'start', name)).code, 0)
+    assert.match(await shown(), /^ActiveState=inactive$/m)
+    assert.equal(existsSync(plane.home) ? readdirSync(plane.home, { recursive: true }) : [], [])
+    assert.equal((await ask('left')).ended, [`left of the cluster whose home is gone, and ended now: ${name}`])
+    assert.is((await inside.run('test', '-e', `/etc/systemd/system/${name}`)).code, 1)
   })
 }
 systemd.run()

@@ -35,14 +35,16 @@ supervise('what systemd says, and what it forgets', () => {
 })
 
 supervise('the unit says what it is given, whatever is in it', () => {
-  const options = { home: '/a b/100%', instance: 'abcde', command: ['/n', '/s$x', '--home', '/a b/100%'], directory: '/p', log: '/a b/l', onEnd: ['/bin/sh'], environmentFile: '/a b/100%/environment' }
+  const options = { home: '/a b/100%', config: '/a b/100%/config.json', instance: 'abcde', command: ['/n', '/s$x', '--home', '/a b/100%'], directory: '/p', log: '/a b/l', onEnd: ['/bin/sh'], environmentFile: '/a b/100%/environment' }
   const text = renderUnit({ ...options, version: 252 })
   assert.is(unitName('abcde'), 'reckon-abcde.service')
   assert.match(text, 'ExecStart="/n" "/s$$x" "--home" "/a b/100%%"')
-  assert.match(text, 'EnvironmentFile=/a\\x20b/100%%/environment')
+  assert.match(text, 'EnvironmentFile=/a b/100%%/environment\n')
+  assert.match(renderUnit({ ...options, environmentFile: '/[a]*\\?', version: 252 }), 'EnvironmentFile=/\\[a]\\*\\\\\\?\n')
   assert.is(renderEnvironment({ RECKON_HOME: '/a b/100%', https_proxy: 'http://me:p"a$s\\s`@proxy', SPLIT: 'a\nb' }), 'RECKON_HOME="/a b/100%"\nhttps_proxy="http://me:p\\"a\\$s\\\\s\\`@proxy"\n')
-  assert.match(text, 'StandardOutput=append:/a\\x20b/l')
-  assert.match(text, 'RequiresMountsFor=/a\\x20b/100%%')
+  assert.match(text, 'StandardOutput=append:/a b/l\n')
+  assert.match(text, 'RequiresMountsFor="/a b/100%%"\n')
+  assert.match(text, 'ConditionPathExists=/a b/100%%/config.json\n')
   for (const line of ['Restart=always', 'KillMode=process', 'StartLimitIntervalSec=0', 'OOMPolicy=continue', 'NoNewPrivileges=yes', 'WantedBy=multi-user.target']) assert.match(text, `${line}\n`)
   // Pauses that grow are an unknown word to older ones.
   assert.match(text, 'RestartSec=1000ms\n')
