@@ -4,7 +4,7 @@ import { execa } from 'execa'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { removeNode } from '#ops/components/remove.ts'
-import { readConfig } from '#ops/home.ts'
+import { readConfig, type ClusterConfig } from '#ops/home.ts'
 import { isNatsServerOf, runningServer } from '#ops/nats/server.ts'
 import { isClusterOf, runningCluster } from '#ops/running.ts'
 import { processesWhere } from '#ops/setup/process.ts'
@@ -14,11 +14,13 @@ import { startCluster, type TestCluster } from '../support/cluster.ts'
 
 const lost = suite('a new cluster in the place of a lost one')
 let cluster: TestCluster
+const lostOnes: ClusterConfig[] = []
 const POD = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'kept' }, spec: { containers: [{ name: 'main', image: 'reckon/demo:1', command: ['sleep', '100000'] }] } }
 const running = async (): Promise<string> => (await execa('docker', ['ps', '-q', '--no-trunc', '--filter', `label=io.reckon.instance=${cluster.config.instance}`, '--filter', 'label=io.kubernetes.container.name=main'])).stdout
 
 /** Pods' secrets are file systems of their own. */
 const remove = async (home: string): Promise<void> => {
+  lostOnes.push(readConfig(home) as ClusterConfig)
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map((line) => line.split(' ')[4] ?? '').filter((path) => path.startsWith(`${home}/`))
   for (const path of mounts.reverse()) await execa('umount', ['--lazy', path])
   rmSync(home, { recursive: true, maxRetries: 10, retryDelay: 20 })
@@ -29,7 +31,8 @@ lost.before(async () => {
 })
 lost.after(async () => {
   await cluster.stop()
-  await removeNode(cluster.home, cluster.config, () => {})
+  // What stays of a lost cluster is its node's.
+  for (const config of lostOnes) await removeNode(cluster.home, config, () => {})
   rmSync(cluster.home, { recursive: true, force: true })
 })
 
