@@ -34,6 +34,8 @@ const TIMEOUT_MS = 60_000
 const REMEMBERED = 64
 /** The machine's own pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h). */
 const FIRST_PIDS = 'pid:[4026531836]'
+/** The kernel cuts names. */
+const WRITERS = /^ip6?tables-restor/
 /** How long after a write its change may still be on its way here. */
 const HEARD_MS = 500
 
@@ -58,11 +60,12 @@ export class HostIptables implements Iptables {
   constructor(netns?: string, byPid = seesMachinePids()) {
     this.#enter = netns === undefined ? [] : ['nsenter', `--net=${netns}`]
     this.#byPid = byPid
-    this.#monitor = new RuleMonitor({ enter: this.#enter, isOurs: (pid) => this.#isOurs(pid) })
+    this.#monitor = new RuleMonitor({ enter: this.#enter, isOurs: (pid, name) => this.#isOurs(pid, name) })
   }
-  /** Where numbers say nothing, what changes while we write is taken for ours; what somebody else did then is found at the next look. */
-  #isOurs(pid: number): boolean {
-    return this.#byPid ? this.#ours.has(pid) : this.#writing > 0 || performance.now() - this.#wrote < HEARD_MS
+  /** Where numbers say nothing, what our program changes while we write is taken for ours; who else used it then is found at the next look. */
+  #isOurs(pid: number, name: string): boolean {
+    if (this.#byPid) return this.#ours.has(pid)
+    return WRITERS.test(name) && (this.#writing > 0 || performance.now() - this.#wrote < HEARD_MS)
   }
   async restore(text: string): Promise<void> {
     this.#writing += 1
