@@ -2,7 +2,6 @@
  * The packet filter as a port: whole texts in and out, in the language of iptables-restore(8) and iptables-save(8).
  * `HostIptables` runs the machine's tools; `iptables/MemoryIptables.ts` is its twin in memory.
  */
-import { readlinkSync } from 'node:fs'
 import { execa } from 'execa'
 import type { Subscription } from '#events/Log.ts'
 import { RuleMonitor } from './iptables/RuleMonitor.ts'
@@ -32,47 +31,19 @@ const TIMEOUT_MS = 60_000
 
 /** Processes of ours the kernel may still be telling of. */
 const REMEMBERED = 64
-/** The machine's own pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h). */
-const FIRST_PIDS = 'pid:[4026531836]'
-/** The kernel cuts names. */
-const WRITERS = /^ip6?tables-restor/
-/** How long after a write its change may still be on its way here. */
-const HEARD_MS = 500
-
-/** The kernel names processes by the machine's numbers, which are others than ours in a pid namespace within. */
-const seesMachinePids = (): boolean => {
-  try {
-    return readlinkSync('/proc/self/ns/pid') === FIRST_PIDS
-  } catch {
-    return false
-  }
-}
 
 export class HostIptables implements Iptables {
   readonly #enter: readonly string[]
   readonly #monitor: RuleMonitor
   readonly #ours = new Set<number>()
-  readonly #byPid: boolean
-  #writing = 0
-  #wrote = Number.NEGATIVE_INFINITY
 
   /** `netns`: the path of a network namespace to work in, for several nodes on one machine. */
-  constructor(netns?: string, byPid = seesMachinePids()) {
+  constructor(netns?: string) {
     this.#enter = netns === undefined ? [] : ['nsenter', `--net=${netns}`]
-    this.#byPid = byPid
-    this.#monitor = new RuleMonitor({ enter: this.#enter, isOurs: (pid, name) => this.#isOurs(pid, name) })
-  }
-  /** Where numbers say nothing, what our program changes while we write is taken for ours; who else used it then is found at the next look. */
-  #isOurs(pid: number, name: string): boolean {
-    if (this.#byPid) return this.#ours.has(pid)
-    return WRITERS.test(name) && (this.#writing > 0 || performance.now() - this.#wrote < HEARD_MS)
+    this.#monitor = new RuleMonitor({ enter: this.#enter, isOurs: (pid) => this.#ours.has(pid) })
   }
   async restore(text: string): Promise<void> {
-    this.#writing += 1
-    const done = await this.#run(['iptables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text).finally(() => {
-      this.#writing -= 1
-      this.#wrote = performance.now()
-    })
+    const done = await this.#run(['iptables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text)
     if (done.failed) throw new IptablesFailed(reason(done))
   }
   async save(table: Table): Promise<string> {

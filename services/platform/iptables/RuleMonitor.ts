@@ -21,8 +21,8 @@ const FAILURES = 3
 export interface RuleMonitorOptions {
   /** What a command begins with to run in the right network namespace. */
   readonly enter: readonly string[]
-  /** Whether a process is one of our own; `name` as the kernel cuts it, 15 characters. */
-  readonly isOurs: (pid: number, name: string) => boolean
+  /** Whether a process is one of our own. */
+  readonly isOurs: (pid: number) => boolean
   readonly pollMs?: number
   readonly restartMs?: number
 }
@@ -110,12 +110,12 @@ export class RuleMonitor {
   }
   /** `EVENT: -4 -t nat -D RK-…`, one for each rule or chain, then `NEWGEN: GENID=12 PID=2218 NAME=iptables`. */
   #line(line: string): void {
-    const [, pid, name = ''] = /^NEWGEN:.* PID=(\d+)(?: NAME=(\S+))?/.exec(line) ?? []
+    const pid = /^NEWGEN:.* PID=(\d+)/.exec(line)?.[1]
     if (pid === undefined) {
       for (const watcher of this.#watchers) if (!watcher.touched && line.includes(watcher.prefix)) watcher.touched = true
       return
     }
-    const ours = this.#options.isOurs(Number(pid), name)
+    const ours = this.#options.isOurs(Number(pid))
     for (const watcher of this.#watchers) {
       const { touched } = watcher
       watcher.touched = false
