@@ -51,6 +51,10 @@ export interface RunningApiServer {
 const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<Value, Error> =>
   Effect.tryPromise({ try: run, catch: (cause) => new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }) })
 
+/** A door on NATS; at its end what is being answered is, for a moment. */
+const opened = (open: () => { close(): Promise<void> }): Effect.Effect<unknown, never, Scope.Scope> =>
+  Effect.acquireRelease(Effect.sync(open), (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore))
+
 export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }: Pki): KeyMaterial => ({ privateKey: serviceAccountKey, publicKeys: serviceAccountPublicKeys })
 
 export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
@@ -111,33 +115,22 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
       Effect.sync(() => servePulses(doors, new Pulses({ views, decider: noted, clock: systemClock, onError: warn }), warn)),
       (door) => Effect.sync(() => door.close())
     )
-    yield* Effect.acquireRelease(
-      Effect.sync(() => serveFollows({ connection: doors, onError: warn })),
-      (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
-    )
-    yield* Effect.acquireRelease(
-      Effect.sync(() => serveGone({ views, connection: doors, onUnbound: (pod) => publisher.renew(pod), onError: warn })),
-      (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
-    )
-    yield* Effect.acquireRelease(
-      Effect.sync(() => serveIntents(doors, noted, warn)),
-      (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
-    )
+    yield* opened(() => serveFollows({ connection: doors, onError: warn }))
+    yield* opened(() => serveGone({ views, connection: doors, onUnbound: (pod) => publisher.renew(pod), onError: warn }))
+    yield* opened(() => serveIntents(doors, noted, warn))
     const { vault } = views.of({ group: '', resource: 'secrets' })
-    if (vault !== undefined)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => serveErase({ views, keys: vault.keys, connection: doors, recorder: trail, clock: systemClock, onError: warn })),
-        (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
-      )
-    if (vault !== undefined)
+    if (vault !== undefined) {
+      const { keys } = vault
+      yield* opened(() => serveErase({ views, keys, connection: doors, recorder: trail, clock: systemClock, onError: warn }))
       yield* Effect.acquireRelease(
         Effect.sync(() => {
-          const retention = new Retention({ views, keys: vault.keys, clock: systemClock, keep: durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets'), onError: warn })
+          const retention = new Retention({ views, keys, clock: systemClock, keep: durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets'), onError: warn })
           retention.start()
           return retention
         }),
         (retention) => Effect.sync(() => retention.stop())
       )
+    }
     yield* scrub(place, [...views.byStream.values(), audit], damages)
     const shutdown = new ShutdownCheck()
     const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
