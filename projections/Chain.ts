@@ -31,7 +31,7 @@ const SHORT = 16
 const RECENT = 65_536
 const FIRST: Uint8Array = new Uint8Array(32)
 
-const base64url = (bytes: Uint8Array): string => {
+export const base64url = (bytes: Uint8Array): string => {
   let binary = ''
   for (const byte of bytes) binary += String.fromCharCode(byte)
   return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')

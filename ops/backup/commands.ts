@@ -4,9 +4,10 @@ import type { ClusterConfig } from '#ops/home.ts'
 import { lockLog, withKeeper } from '#ops/log/keeping.ts'
 import { takeLock } from '#ops/setup/lock.ts'
 import type { Report } from '#ops/setup/project.ts'
+import type { BackupResult } from '#services/cli/Environment.ts'
 import { BackupFolder, readPassphrase } from './folder.ts'
 import { restore, type Restored } from './restore.ts'
-import { takeBackup, type BackupResult } from './take.ts'
+import { takeBackup } from './take.ts'
 import { verifyBackup, type BackupVerdict } from './verify.ts'
 
 export interface BackupRequest {

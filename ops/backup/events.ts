@@ -8,7 +8,7 @@ import { LogDamaged, type LogEntry, type LogState } from '#events/Log.ts'
 import { easing } from '#ops/log/ease.ts'
 import { timeOf } from '#ops/log/plan.ts'
 import { Base } from '#projections/Base.ts'
-import { Chain } from '#projections/Chain.ts'
+import { base64url, Chain } from '#projections/Chain.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { beyond, RESTORED } from '#services/platform/jetstream/metadata.ts'
 import type { Place } from '#services/platform/ledger/Ledger.ts'
@@ -29,7 +29,6 @@ export interface EventsWork {
 
 const EVENTS = 'EVENTS'
 const PROGRESS_MS = 2_000
-const base64url = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url')
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'base64url')
 
 /** A batch is stored entry by entry: its last one may be a moment away. */

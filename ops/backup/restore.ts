@@ -23,7 +23,7 @@ import { ensurePki } from '#ops/pki/pki.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { BASE } from '#events/Subject.ts'
 import { Base } from '#projections/Base.ts'
-import { Chain } from '#projections/Chain.ts'
+import { base64url, Chain } from '#projections/Chain.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { BASE_MARK, EPOCH, FLOOR, IDENTITY, LOSSES, QUARANTINE, rangesOf, RESTORED, SEALED_FROM, standingOf, textOfRanges } from '#services/platform/jetstream/metadata.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
@@ -64,7 +64,6 @@ export interface Restored {
 }
 
 const EVENTS = 'EVENTS'
-const base64url = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url')
 
 export const restore = async (options: RestoreOptions): Promise<Restored> => {
   const { folder, home, to, asCopy, report } = options

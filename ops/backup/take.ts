@@ -14,6 +14,7 @@ import type { Report } from '#ops/setup/project.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import { LogDamaged } from '#events/Log.ts'
+import type { BackupResult } from '#services/cli/Environment.ts'
 import { backUpEvents } from './events.ts'
 import { filesOf, type BackupFolder } from './folder.ts'
 import { FORMAT, type Cursor, type Manifest, type StoredFile, type StreamBackup } from './format.ts'
@@ -30,21 +31,6 @@ export interface BackupWork {
   readonly eased: boolean
   readonly version: string
   readonly report: Report
-}
-
-export interface BackupResult {
-  readonly folder: string
-  readonly encrypted: boolean
-  /** RFC 3339: everything is of this moment. */
-  readonly taken: string
-  /** The resourceVersion history goes up to. */
-  readonly last: number
-  /** Events that were not in the backup before. */
-  readonly added: number
-  readonly entries: number
-  readonly written: { readonly files: number; readonly bytes: number }
-  readonly total: { readonly files: number; readonly bytes: number }
-  readonly milliseconds: number
 }
 
 /** Streams whose old entries leave by themselves, here as there. */

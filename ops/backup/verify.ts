@@ -3,7 +3,7 @@ import type { LogEntry } from '#events/Log.ts'
 import { SEALED_HEADER } from '#events/confidential.ts'
 import { encodeToken } from '#events/Subject.ts'
 import { Base } from '#projections/Base.ts'
-import { Chain } from '#projections/Chain.ts'
+import { base64url, Chain } from '#projections/Chain.ts'
 import type { LogState } from '#events/Log.ts'
 import { beyond, LOSSES, rangesOf, standingOf } from '#services/platform/jetstream/metadata.ts'
 import { MAC_HEADER, Seal, sha256 } from '#services/platform/ledger/Seal.ts'
@@ -23,7 +23,6 @@ export interface BackupVerdict {
   readonly problems: readonly string[]
 }
 
-const base64url = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url')
 
 export const verifyBackup = async (folder: BackupFolder, manifest: Manifest, report: (line: string) => void): Promise<BackupVerdict> => {
   const problems: string[] = []

@@ -3,6 +3,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { durationOf, type ClusterConfig } from '#ops/home.ts'
 import { EXPIRING_STREAMS, KEPT_STREAMS, ledgerFolder, SPARSE_STREAMS } from '#ops/nats/streams.ts'
 import type { Report } from '#ops/setup/project.ts'
+import type { Compacted } from '#services/cli/Environment.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { QUARANTINE, rangesOf } from '#services/platform/jetstream/metadata.ts'
 import { readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
@@ -27,20 +28,6 @@ export const verify = (home: string, config: ClusterConfig, report: Report): Pro
     }
     return verdicts
   })
-
-/** What of history would go, or went. */
-export interface Compacted {
-  readonly done: boolean
-  /** The resourceVersion history is whole from, and when that was (RFC 3339). */
-  readonly floor: number
-  readonly time: string
-  readonly entries: number
-  readonly gone: number
-  /** Before compression. */
-  readonly goneBytes: number
-  readonly kept: number
-  readonly milliseconds: number
-}
 
 export interface CompactRequest {
   /** A moment as a person names it; what settings.keepHistory says otherwise. */

@@ -2,7 +2,7 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { LogDamaged, type LogEntry, type LogState } from '#events/Log.ts'
 import { Base } from '#projections/Base.ts'
-import { Chain } from '#projections/Chain.ts'
+import { base64url, Chain } from '#projections/Chain.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { beyond } from '#services/platform/jetstream/metadata.ts'
 import type { Floor, Place } from '#services/platform/ledger/Ledger.ts'
@@ -38,7 +38,6 @@ export const timeOf = ({ headers, time }: LogEntry): number => {
   return Number.isNaN(decided) ? time : decided
 }
 
-const base64url = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url')
 const PROGRESS_EVERY = 100_000
 const EVENTS = 'EVENTS'
 

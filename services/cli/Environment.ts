@@ -38,8 +38,11 @@ export interface BackupRequest {
 export interface BackupResult {
   readonly folder: string
   readonly encrypted: boolean
+  /** RFC 3339: everything is of this moment. */
   readonly taken: string
+  /** The resourceVersion history goes up to. */
   readonly last: number
+  /** Events that were not in the backup before. */
   readonly added: number
   readonly entries: number
   readonly written: Amount
@@ -74,12 +77,15 @@ export interface Restored {
   readonly milliseconds: number
 }
 
+/** What of history would go, or went. */
 export interface Compacted {
   readonly done: boolean
+  /** The resourceVersion history is whole from, and when that was (RFC 3339). */
   readonly floor: number
   readonly time: string
   readonly entries: number
   readonly gone: number
+  /** Before compression. */
   readonly goneBytes: number
   readonly kept: number
   readonly milliseconds: number
