@@ -26,6 +26,11 @@ export interface Column {
   readonly description?: string
 }
 
+/** The values under which an object of a collection is found. */
+export type IndexFunction = (object: KubeObject) => readonly string[]
+/** By name: `node` of pods. */
+export type Indexes = Readonly<Record<string, IndexFunction>>
+
 export interface PrepareContext {
   /** RFC 3339, seconds, UTC. */
   readonly now: string
@@ -62,6 +67,8 @@ export interface Kind {
   readonly nameRule?: 'subdomain' | 'label' | 'label1035' | 'path'
   /** Field selectors beyond metadata.name and metadata.namespace: label → value ('' when unset). */
   readonly fields?: Readonly<Record<string, (object: KubeObject) => string>>
+  /** What objects are found by in memory, besides labels and owners. */
+  readonly indexes?: Indexes
   /** Default graceful deletion period; only pods have one. */
   gracePeriodSeconds?(object: KubeObject): number
   /** The past-tense domain fact of a change: `reckon.pod.scheduled.v1`. Undefined: created, updated, deleted by verb. */

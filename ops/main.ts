@@ -32,6 +32,7 @@ const environment: Environment = {
     if (!existsSync(path)) throw new CliError(`error: there is no cluster in ${home}; start one with \`npm start\` or \`reckon up\``)
     return path
   },
+  api: async () => (await import('#events/scheme.ts')).builtInApi(),
   read: async (path, { accept, moment } = {}) => (await import('./up.ts')).ask(home, config(), `${moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`}${path}`, accept).catch(refusedConnection),
   connect: async ({ patient = false } = {}) => {
     const { connectNats } = await import('./nats/connect.ts')

@@ -4,6 +4,7 @@
  */
 import { stamp, type Event } from '#events/Event.ts'
 import { objectId, resourceId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
+import type { IndexFunction, Indexes } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { Sorted, type Snapshot } from './Sorted.ts'
 
@@ -66,40 +67,15 @@ export interface Change {
   readonly expired?: true
 }
 
-/** An index: the values under which an object of a collection is found. */
-export type IndexFunction = (object: KubeObject) => readonly string[]
-
 const labelPairs: IndexFunction = (object) => Object.entries(object.metadata.labels ?? {}).map(([key, value]) => `${key}=${value}`)
 const ownerUids: IndexFunction = (object) => (object.metadata.ownerReferences ?? []).map((owner) => owner.uid)
-const nodeName: IndexFunction = (object) => (object['spec']?.nodeName ? [object['spec'].nodeName as string] : [])
 
-const clusterIPs: IndexFunction = (object) => ((object['spec']?.clusterIPs ?? []) as string[]).filter((ip) => ip !== 'None' && ip !== '')
-const nodePorts: IndexFunction = (object) =>
-  ((object['spec']?.ports ?? []) as { nodePort?: number; protocol?: string }[]).filter((port) => port.nodePort).map((port) => `${port.protocol ?? 'TCP'}/${port.nodePort}`)
+/** What every collection has; a kind's own are in its file. */
+const EVERYWHERE: Indexes = { label: labelPairs, owner: ownerUids }
 
-/** One pair of a Service's selector, with its namespace: a pod it selects has it among its labels. */
-const selector: IndexFunction = (object) => {
-  const [first] = Object.entries((object['spec']?.selector ?? {}) as Record<string, string>)
-  return first === undefined ? [] : [selectorValue(object.metadata.namespace ?? '', ...first)]
-}
-export const selectorValue = (namespace: string, key: string, value: string): string => `${namespace}/${key}=${value}`
-
-/** Whom a binding of RBAC is for, with its namespace. A service account is the user it is known as. */
-const subjects: IndexFunction = (object) =>
-  ((object['subjects'] ?? []) as { kind?: string; namespace?: string; name?: string }[]).map(({ kind = '', namespace = '', name = '' }) =>
-    kind === 'ServiceAccount'
-      ? subjectValue(object.metadata.namespace ?? '', 'User', `system:serviceaccount:${namespace}:${name}`)
-      : subjectValue(object.metadata.namespace ?? '', kind, name)
-  )
-export const subjectValue = (namespace: string, kind: string, name: string): string => `${namespace}/${kind}/${name}`
-
-/** `label` and `owner` for every collection; `node` for pods; what must be unique for services; what is asked for with every request. */
-const INDEXES: Readonly<Record<string, Readonly<Record<string, IndexFunction>>>> = {
-  '*': { label: labelPairs, owner: ownerUids },
-  '/pods': { node: nodeName },
-  '/services': { clusterIP: clusterIPs, nodePort: nodePorts, selector },
-  'rbac.authorization.k8s.io/clusterrolebindings': { subject: subjects },
-  'rbac.authorization.k8s.io/rolebindings': { subject: subjects }
+/** What a collection is found by, besides labels and owners: the `Api` is one. */
+export interface Indexing {
+  indexesOf(ref: ResourceRef): Indexes
 }
 
 export class Collection {
@@ -111,9 +87,9 @@ export class Collection {
   /** Sequence of the last change in this collection. */
   sequence = 0
 
-  constructor(ref: ResourceRef) {
+  constructor(ref: ResourceRef, indexes: Indexes) {
     this.ref = ref
-    for (const [name, of] of Object.entries({ ...INDEXES['*'], ...INDEXES[resourceId(ref)] })) this.#indexes.set(name, { of, postings: new Map() })
+    for (const [name, of] of Object.entries({ ...EVERYWHERE, ...indexes })) this.#indexes.set(name, { of, postings: new Map() })
   }
   get size(): number {
     return this.#byId.size
@@ -212,15 +188,19 @@ export class Objects implements ObjectsView {
   readonly #heads = new Map<string, number>()
   /** Entries that were passed over stand in the log all the same: what the next write of their object must expect. */
   readonly #passed = new Map<string, number>()
+  readonly #indexing: Indexing
   #loading = false
 
+  constructor(indexing: Indexing) {
+    this.#indexing = indexing
+  }
   get(key: ObjectKey): Entry | undefined {
     return this.#collections.get(resourceId(key))?.get(key.namespace, key.name)
   }
   collection(ref: ResourceRef): Collection {
     const id = resourceId(ref)
     let found = this.#collections.get(id)
-    if (found === undefined) this.#collections.set(id, (found = new Collection({ group: ref.group, resource: ref.resource })))
+    if (found === undefined) this.#collections.set(id, (found = new Collection({ group: ref.group, resource: ref.resource }, this.#indexing.indexesOf(ref))))
     return found
   }
   collections(): IterableIterator<Collection> {

@@ -2,10 +2,11 @@
 import type { UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { subjectValue } from '#events/rbac/rules.ts'
 import { forbidden, invalid, notFound } from '#events/Refusal.ts'
 import type { Attributes } from './Attributes.ts'
 import { nodeOf, nodeRefusal } from './NodeRestriction.ts'
-import { subjectValue, type ObjectsView } from './Objects.ts'
+import type { ObjectsView } from './Objects.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
 const ref = (resource: string): { group: string; resource: string } => ({ group: GROUP, resource })

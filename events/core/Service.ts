@@ -1,6 +1,6 @@
 /** Service: one stable address in front of the pods its selector matches. Cluster IPs and node ports are given by the decider. */
 import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
-import type { Kind } from '../Kind.ts'
+import type { Indexes, Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { keepOtherHalf } from '../meta/halves.ts'
 import { formatLabels } from '../meta/LabelSelector.ts'
@@ -84,6 +84,18 @@ const externalIP = (service: KubeObject): string => {
 const portsOf = (spec: ServiceSpec): string =>
   orNone((spec.ports ?? []).map(({ port, nodePort, protocol }) => (nodePort ? `${port}:${nodePort}/${protocol ?? 'TCP'}` : `${port}/${protocol ?? 'TCP'}`)).join(','))
 
+export const selectorValue = (namespace: string, key: string, value: string): string => `${namespace}/${key}=${value}`
+
+const indexes: Indexes = {
+  clusterIP: (service) => (specOf(service).clusterIPs ?? []).filter((ip) => ip !== 'None' && ip !== ''),
+  nodePort: (service) => (specOf(service).ports ?? []).filter((port) => port.nodePort).map((port) => `${port.protocol ?? 'TCP'}/${port.nodePort}`),
+  /** One pair of the selector, with the namespace: a pod it selects has it among its labels. */
+  selector: (service) => {
+    const [first] = Object.entries(specOf(service).selector ?? {})
+    return first === undefined ? [] : [selectorValue(service.metadata.namespace ?? '', ...first)]
+  }
+}
+
 export const Service: Kind = {
   group: '',
   version: 'v1',
@@ -96,6 +108,7 @@ export const Service: Kind = {
   verbs: ALL_VERBS,
   subresources: [STATUS],
   stream: 'EVENTS',
+  indexes,
   hasStatus: true,
   nameRule: 'label1035',
   default(service) {

@@ -1,6 +1,6 @@
 /** What the four RBAC kinds share: policy rules, role references and subjects. */
 import type { PolicyRule, RoleRef, Subject } from 'kubernetes-types/rbac/v1'
-import type { Kind } from '../Kind.ts'
+import type { IndexFunction, Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { badValue, badValues, required, same, unsupported } from '../meta/faults.ts'
 import { validateLabelSelector, type LabelSelector } from '../meta/LabelSelector.ts'
@@ -84,6 +84,16 @@ export const roleKind = (naming: Pick<Kind, 'kind' | 'resource' | 'singular' | '
   row: (role) => [role.metadata.name ?? '', role.metadata.creationTimestamp ?? '<unknown>']
 })
 
+export const subjectValue = (namespace: string, kind: string, name: string): string => `${namespace}/${kind}/${name}`
+
+/** Whom a binding is for, with its namespace. A service account is the user it is known as. */
+const subjects: IndexFunction = (binding) =>
+  ((binding['subjects'] ?? []) as Partial<Subject>[]).map(({ kind = '', namespace = '', name = '' }) =>
+    kind === 'ServiceAccount'
+      ? subjectValue(binding.metadata.namespace ?? '', 'User', `system:serviceaccount:${namespace}:${name}`)
+      : subjectValue(binding.metadata.namespace ?? '', kind, name)
+  )
+
 export const bindingKind = (naming: Pick<Kind, 'kind' | 'resource' | 'singular' | 'namespaced'>): Kind => ({
   ...SHARED,
   ...naming,
@@ -92,6 +102,7 @@ export const bindingKind = (naming: Pick<Kind, 'kind' | 'resource' | 'singular' 
     if (ref !== undefined) ref.apiGroup ||= RBAC_GROUP
     for (const subject of (binding['subjects'] ?? []) as Subject[]) if (subject.kind === 'User' || subject.kind === 'Group') subject.apiGroup ||= RBAC_GROUP
   },
+  indexes: { subject: subjects },
   validate: (binding) => validateBinding(binding, naming.namespaced),
   validateUpdate: (binding, old) => (same(binding['roleRef'], old['roleRef']) ? [] : [badValue('roleRef', binding['roleRef'], 'cannot change roleRef')]),
   columns: [NAME, text('Role', 'The role that is granted.'), AGE, wide('Users'), wide('Groups'), wide('ServiceAccounts')],

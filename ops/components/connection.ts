@@ -3,7 +3,9 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
-import { streamOf } from '#events/scheme.ts'
+import type { Api } from '#events/Api.ts'
+import type { ResourceRef } from '#events/Key.ts'
+import { builtInApi } from '#events/scheme.ts'
 import type { LogEntry } from '#events/Log.ts'
 import { loadMasters, loadSeal } from '#ops/log/keys.ts'
 import { ledgerFolder } from '#ops/nats/streams.ts'
@@ -111,36 +113,39 @@ const vault = (place: Place, component: string, seal: Seal, nats: NatsConnection
 export const wholeViews = (place: Place, component: string, nats: NatsConnection, appends: Appends, folds: (stream: View['stream']) => readonly Fold[]): Effect.Effect<Views, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const views: View[] = []
+    const api = builtInApi()
     const seal = loadSeal(place.home)
     const keys = yield* vault(place, component, seal, nats)
     for (const stream of ['EVENTS', 'NOTICES', 'PULSE'] as const) {
       const { expires, filter } = FOLLOWED[stream]
       const integrity = yield* integrityOf(place, component, seal, stream, { whole: filter === undefined, expires })
       const log = new JetStreamLog(nats, stream, { appends, ...(filter === undefined ? {} : { gapless: false, filter }) })
-      const view = new View(stream, log, systemClock, { integrity, expires, vault: keys })
+      const view = new View(stream, log, systemClock, { api, integrity, expires, vault: keys })
       for (const fold of folds(stream)) view.alsoFold(fold)
       views.push(yield* started(place, component, view))
     }
-    return new Views(views, streamOf)
+    return new Views(views, api)
   })
 
-/** Parts of the log that the API server hands out to this user, each as a view of its own: [stream, part]. */
-const partViews = (place: Place, component: string, user: string, nats: NatsConnection, parts: readonly (readonly [stream: View['stream'], part: string])[]): Effect.Effect<readonly View[], Error, Scope.Scope> =>
-  Effect.forEach(parts, ([stream, part]) => {
+type Part = readonly [stream: View['stream'], part: string]
+
+/** Parts of the log that the API server hands out to this user, each as a view of its own. `partOf`: where a kind's objects are. */
+const partViews = (place: Place, component: string, user: string, nats: NatsConnection, parts: readonly Part[], partOf: (ref: ResourceRef, api: Api) => string): Effect.Effect<Views, Error, Scope.Scope> => {
+  const api = builtInApi()
+  const views = Effect.forEach(parts, ([stream, part]) => {
     const log = new JetStreamLog(nats, stream, { consumers: askedConsumers(nats, user, part), gapless: false })
     const onPassed = ({ sequence, subject }: LogEntry): void => place.warn(component, new Error(`${stream} ${sequence} (${subject}) can't be read and is passed over`))
-    return started(place, component, new View(stream, log, systemClock, { name: part, expires: FOLLOWED[stream].expires, onPassed }))
+    return started(place, component, new View(stream, log, systemClock, { api, name: part, expires: FOLLOWED[stream].expires, onPassed }))
   })
-
-/** What the scheduler and the controllers see when they run in a process of their own. */
-export const componentViews = (place: Place, user: 'scheduler' | 'controller-manager', nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
-  Effect.map(
-    partViews(place, user, user, nats, [['EVENTS', 'events'], ['NOTICES', 'notices'], ...(user === 'scheduler' ? [] : [['PULSE', 'pulse'] as const])]),
-    (views) => new Views(views, (ref) => PART_OF[streamOf(ref)])
-  )
+  return Effect.map(views, (made) => new Views(made, api, (ref) => partOf(ref, api)))
+}
 
 const PART_OF: Readonly<Record<View['stream'], string>> = { EVENTS: 'events', NOTICES: 'notices', PULSE: 'pulse' }
 
+/** What the scheduler and the controllers see when they run in a process of their own. */
+export const componentViews = (place: Place, user: 'scheduler' | 'controller-manager', nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
+  partViews(place, user, user, nats, [['EVENTS', 'events'], ['NOTICES', 'notices'], ...(user === 'scheduler' ? [] : [['PULSE', 'pulse'] as const])], (ref, api) => PART_OF[api.streamOf(ref)])
+
 /** Services and EndpointSlices only: all that kube-proxy and the DNS may see. */
 export const endpointViews = (place: Place, component: string, user: string, nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
-  Effect.map(partViews(place, component, user, nats, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']]), (views) => new Views(views, ({ resource }) => resource))
+  partViews(place, component, user, nats, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']], ({ resource }) => resource)

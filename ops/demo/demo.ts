@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseAllDocuments } from 'yaml'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { kindNamed } from '#events/scheme.ts'
+import { builtInApi } from '#events/scheme.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { NatsIntents } from '#services/platform/NatsIntents.ts'
 import type { ClusterConfig } from '../home.ts'
@@ -32,14 +32,14 @@ export const runDemo = async (home: string, config: ClusterConfig, report: Repor
 }
 
 const apply = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
+  const api = builtInApi()
   const connection = await connectNats(home, config, 'admin')
   try {
     const intents = new NatsIntents(connection, { user: 'admin' })
     for (const file of readdirSync(MANIFESTS).sort())
       for (const document of parseAllDocuments(readFileSync(join(MANIFESTS, file), 'utf8'))) {
         const object = document.toJSON() as KubeObject
-        const [group, version] = object.apiVersion.includes('/') ? (object.apiVersion.split('/') as [string, string]) : ['', object.apiVersion]
-        const kind = kindNamed(group, version, object.kind)
+        const kind = api.kindOfObject(object)
         if (kind === undefined) throw new Error(`${file}: no kind ${object.kind} in ${object.apiVersion}`)
         const name = object.metadata.name as string
         const result = await intents.submit({

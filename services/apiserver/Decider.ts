@@ -9,7 +9,6 @@ import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import { conflict, Refusal, tooManyRequests } from '#events/Refusal.ts'
-import { kindOf } from '#events/scheme.ts'
 import { subjectOf } from '#events/Subject.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
@@ -114,8 +113,8 @@ export class ApiDecider implements Decider {
   }
   /** One write of an object at a time: the next is decided on what this one leaves. */
   async #serially(intent: Intent, user: UserInfo): Promise<Decision> {
-    const arrived = { at: this.#options.clock.now(), sequence: kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
-    const names = madeUpNames(intent, user)
+    const arrived = { at: this.#options.clock.now(), sequence: this.#options.views.api.kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
+    const names = madeUpNames(this.#options.views.api, intent, user)
     if (names !== undefined) return this.#underMadeUpName(intent, user, arrived, names)
     return intent.name === '' ? this.#attempt(intent, user, arrived) : this.#inTurn(intent, user, arrived)
   }
@@ -237,6 +236,7 @@ export class ApiDecider implements Decider {
   #decide(intent: Intent, user: UserInfo, made?: MadeUp): Decided {
     const { views, clock, settings } = this.#options
     return decide(intent, {
+      api: views.api,
       view: views,
       head: (key: ObjectKey) => views.of(key).objects.head(key),
       user,
@@ -251,7 +251,7 @@ export class ApiDecider implements Decider {
   #unchanged(intent: Intent, decided: Decided): Decision {
     const sequence = decided.entry?.sequence ?? 0
     if (decided.entry !== undefined) return { ...this.#answer(decided, decided.entry.object, decided.entry.text), sequence, unchanged: true }
-    return { ...this.#answer(decided, decided.object, undefined), sequence: kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
+    return { ...this.#answer(decided, decided.object, undefined), sequence: this.#options.views.api.kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
   }
   #answer(decided: Decided, object: Decided['object'], text: string | undefined): Omit<Extract<Decision, { ok: true }>, 'sequence'> {
     const warnings = { ...(decided.warnings.length === 0 ? {} : { warnings: decided.warnings }), ...noted(decided.audit) }

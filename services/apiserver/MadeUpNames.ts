@@ -3,8 +3,8 @@
  * are tried in the same order, and so what was created before is found under one of them. Drawn anew each time, a lost answer
  * would make a second object.
  */
+import type { Api } from '#events/Api.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
-import { kindOf } from '#events/scheme.ts'
 import { sha256 } from '../platform/ledger/Seal.ts'
 import { answerKey } from './Answers.ts'
 import { generatedName } from './request/names.ts'
@@ -20,10 +20,10 @@ export interface MadeUp {
 }
 
 /** The names of a create that leaves its name to the server, in the order they are tried; undefined for every other intent. */
-export const madeUpNames = (intent: Intent, user: UserInfo): readonly MadeUp[] | undefined => {
+export const madeUpNames = (api: Api, intent: Intent, user: UserInfo): readonly MadeUp[] | undefined => {
   const { name, generateName } = (intent.object?.metadata ?? {}) as { readonly name?: unknown; readonly generateName?: unknown }
   if (intent.verb !== 'create' || intent.name !== '' || (name !== undefined && name !== null && name !== '')) return undefined
-  if (typeof generateName !== 'string' || generateName === '' || kindOf(intent.ref) === undefined) return undefined
+  if (typeof generateName !== 'string' || generateName === '' || api.kindOf(intent.ref) === undefined) return undefined
   return Array.from({ length: NAMES }, (_, at) => {
     const drawn = Buffer.from(sha256(Buffer.from(`${at}:${answerKey(intent, user)}`)))
     const letters = (): (() => number) => {

@@ -7,7 +7,6 @@ import { AUTOUPDATE, bootstrapRbac } from '#events/rbac/bootstrap.ts'
 import { covered, type Rule } from '#projections/Rbac.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { kindNamed } from '#events/scheme.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
 import type { Decider } from './Decider.ts'
@@ -105,8 +104,7 @@ const slice = (name: string, namespace: string, ip: string, ports: readonly Port
 
 /** Creates what is missing; with `renew`, brings what differs in the named fields up to date. */
 const ensure = async ({ views, decider, clock }: BootstrapOptions, object: KubeObject, renew = false): Promise<void> => {
-  const [group = '', version = ''] = object.apiVersion.includes('/') ? object.apiVersion.split('/') : ['', object.apiVersion]
-  const kind = kindNamed(group, version, object.kind)
+  const kind = views.api.kindOfObject(object)
   if (kind === undefined) throw new Error(`the bootstrap names an unknown kind: ${object.apiVersion} ${object.kind}`)
   const base = {
     id: `bootstrap-${clock.uuid()}`,

@@ -4,6 +4,7 @@
  * Steps, in this order for every verb and both doors: know the kind, authorize, decode, prepare, default, admit,
  * validate, decide, and admit what was decided. A refusal is thrown as `Refusal`; nothing else is ever thrown for bad input.
  */
+import type { Api } from '#events/Api.ts'
 import type { NewEvent } from '#events/Event.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
@@ -11,7 +12,6 @@ import type { ObjectKey } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, forbidden, methodNotAllowed, noSuchPath, type Status } from '#events/Refusal.ts'
 import type { PodSecurity } from '#events/core/pod/security/configuration.ts'
-import { kindOf } from '#events/scheme.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import { authorize } from '#projections/Rbac.ts'
 import { admitDecided } from './request/admit.ts'
@@ -35,6 +35,8 @@ export interface Settings {
 
 /** What a decision may know besides the intent. */
 export interface DecideContext {
+  /** What the cluster serves. */
+  readonly api: Api
   readonly view: ObjectsView
   /** Sequence of the last event on an object's subject, 0 when there is none. */
   head(key: ObjectKey): number
@@ -74,7 +76,7 @@ const STORED = new Set(['', 'binding', 'eviction', 'finalize', 'scale', 'status'
 const CHANNELS = new Set(['attach', 'exec'])
 
 export const decide = (intent: Intent, context: DecideContext): Decided => {
-  const kind = kindOf(intent.ref)
+  const kind = context.api.kindOf(intent.ref)
   if (kind === undefined || kind.version !== intent.version) throw noSuchPath()
   if (kind.namespaced !== (intent.namespace !== '')) throw noSuchPath()
   const subresource = intent.subresource ?? ''

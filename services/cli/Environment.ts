@@ -1,6 +1,7 @@
 /** What the command line needs from outside: where the cluster is, how to reach it, how to start and stop it. */
 import type { NatsConnection } from '@nats-io/transport-node'
 import type * as Effect from 'effect/Effect'
+import type { Api } from '#events/Api.ts'
 import type { Component } from '../platform/components.ts'
 
 export interface StrangeEntry {
@@ -96,6 +97,8 @@ export interface Environment {
   readonly home: string
   /** The kubeconfig's path; throws when there is no cluster in the home. */
   kubeconfig(): string
+  /** What the cluster serves. */
+  api(): Promise<Api>
   /** GET at the API server as the administrator; `moment` reads the past. */
   read(path: string, options?: { readonly accept?: string; readonly moment?: string }): Promise<{ readonly status: number; readonly body: string }>
   /** Connected as the administrator; the caller closes. `patient`: once lost, the connection is waited for as long as it takes. */

@@ -1,11 +1,11 @@
 /** From what a person types (`deploy/web`, `pods`, `svc web`) to a kind and a name. Plain functions. */
+import type { Api } from '#events/Api.ts'
 import type { Kind } from '#events/Kind.ts'
-import { KINDS } from '#events/scheme.ts'
 import { CliError } from './Environment.ts'
 
-export const kindOfWord = (word: string): Kind => {
+export const kindOfWord = (api: Api, word: string): Kind => {
   const [name = '', ...group] = word.toLowerCase().split('.')
-  const found = KINDS.find(
+  const found = api.kinds.find(
     (kind) => (kind.resource === name || kind.singular === name || kind.shortNames?.includes(name) === true) && (group.length === 0 || kind.group === group.join('.') || `${kind.version}.${kind.group}` === group.join('.'))
   )
   if (found === undefined) throw new CliError(`error: the server doesn't have a resource type "${word}"`)
@@ -18,11 +18,11 @@ export interface Named {
 }
 
 /** `KIND/NAME` or `KIND NAME`. */
-export const objectOfWords = (words: readonly string[]): Named => {
+export const objectOfWords = (api: Api, words: readonly string[]): Named => {
   const [first = '', second] = words
   const [word, name] = first.includes('/') ? [first.slice(0, first.indexOf('/')), first.slice(first.indexOf('/') + 1)] : [first, second]
   if (word === undefined || name === undefined || word === '' || name === '') throw new CliError('error: name one object, as KIND/NAME (for example deployment/web)')
-  return { kind: kindOfWord(word), name }
+  return { kind: kindOfWord(api, word), name }
 }
 
 /** `deployment.apps/web`, as kubectl prints it. */

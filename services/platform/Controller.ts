@@ -5,6 +5,7 @@
  * Level-triggered: a change only says which key to look at. Waiting for the fold is what other systems call
  * expectations: between asking and seeing our own event nothing is asked twice.
  */
+import type { Api } from '#events/Api.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import { resourceId } from '#events/Key.ts'
 import type { Cause, Intent, IntentResult, Intents } from '#events/Intent.ts'
@@ -24,25 +25,32 @@ export interface Decision {
 }
 
 export interface DecideContext {
+  /** What the cluster serves. */
+  readonly api: Api
   /** Milliseconds since the epoch. */
   readonly now: number
   /** In [0, 1): drawn once per decision, for jitter and choice. */
   readonly random: number
 }
 
+export interface ControllerWatch {
+  readonly ref: ResourceRef
+  /** The keys a change concerns. `previous` helps when a selector stops matching. */
+  keys(change: Change, view: ObjectsView, api: Api): readonly string[]
+}
+
 export interface ControllerDefinition {
   /** `deployment-controller` */
   readonly name: string
-  readonly watches: readonly {
-    readonly ref: ResourceRef
-    /** The keys a change concerns. `previous` helps when a selector stops matching. */
-    keys(change: Change, view: ObjectsView): readonly string[]
-  }[]
+  /** Of what is served, where that depends on it: the garbage collector looks at everything. */
+  readonly watches: readonly ControllerWatch[] | ((api: Api) => readonly ControllerWatch[])
   /** Plain and synchronous: `decide.ts` of the controller's folder. */
   decide(view: ObjectsView, key: string, context: DecideContext): Decision
   /** What to ask for when an ask was refused for good: a condition or a notice that tells users. Plain, too. */
   refused?(view: ObjectsView, key: string, refusal: Refused, context: DecideContext): readonly Ask[]
 }
+
+export const watchesOf = ({ watches }: ControllerDefinition, api: Api): readonly ControllerWatch[] => (typeof watches === 'function' ? watches(api) : watches)
 
 /** An ask the decider turned down, for a reason that is not only that the state moved on. */
 export class Refused extends Error {
@@ -110,17 +118,17 @@ export class Controller {
   /** Looks at everything there is, then at what changes. */
   start(): void {
     this.#running = true
-    for (const watch of this.#definition.watches) {
+    for (const watch of watchesOf(this.#definition, this.#views.api)) {
       const view = this.#views.of(watch.ref)
       for (const entry of this.#views.collection(watch.ref).list()) {
         const change: Change = { type: 'ADDED', entry, previous: undefined }
-        for (const key of watch.keys(change, this.#views)) this.#mark(key, causeOf(entry))
+        for (const key of watch.keys(change, this.#views, this.#views.api)) this.#mark(key, causeOf(entry))
       }
       const id = resourceId(watch.ref)
       this.#subscriptions.push(
         view.subscribe((change) => {
           if (resourceId(change.entry.key) !== id) return
-          for (const key of watch.keys(change, this.#views)) this.#mark(key, causeOf(change.entry))
+          for (const key of watch.keys(change, this.#views, this.#views.api)) this.#mark(key, causeOf(change.entry))
         })
       )
     }
@@ -154,9 +162,12 @@ export class Controller {
       }
     })
   }
+  #context(): DecideContext {
+    return { api: this.#views.api, now: this.#clock.now(), random: this.#clock.random() }
+  }
   async #handle(key: string, cause: Cause | undefined): Promise<void> {
     try {
-      const decision = this.#definition.decide(this.#views, key, { now: this.#clock.now(), random: this.#clock.random() })
+      const decision = this.#definition.decide(this.#views, key, this.#context())
       for (const batch of batchesOf(decision.asks)) await this.#submitAll(batch, cause)
       this.#failures.delete(key)
       if (decision.requeueAfterMs !== undefined) this.#later(key, decision.requeueAfterMs, cause)
@@ -197,7 +208,7 @@ export class Controller {
   /** That telling fails as well is only reported. */
   async #tell(key: string, refusal: Refused, cause: Cause | undefined): Promise<void> {
     try {
-      for (const ask of this.#definition.refused?.(this.#views, key, refusal, { now: this.#clock.now(), random: this.#clock.random() }) ?? []) await this.#submit(ask, cause)
+      for (const ask of this.#definition.refused?.(this.#views, key, refusal, this.#context()) ?? []) await this.#submit(ask, cause)
     } catch (error) {
       this.#onError({ controller: this.#definition.name, key, error })
     }

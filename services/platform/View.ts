@@ -2,13 +2,14 @@
  * A view keeps a stream folded: one follower per process and stream, fanned out in memory to everybody who
  * watches. It also knows how far it is, so that a writer can wait for its own write.
  */
+import type { Api } from '#events/Api.ts'
 import { isCompaction } from '#events/compaction.ts'
 import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import { LogDamaged, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
-import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
+import { Entry, Objects, type Change, type Collection, type Indexing, type ObjectsView } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
 import type { Integrity } from './ledger/Integrity.ts'
@@ -28,6 +29,8 @@ export interface Fold {
 }
 
 export interface ViewOptions {
+  /** Says what collections are found by. */
+  readonly api: Indexing
   /** Tells views of parts of one stream apart; the stream's name otherwise. */
   readonly name?: string
   /** Checks what comes; without it (for who has no key to the log) what can't be read is passed over. */
@@ -54,7 +57,7 @@ export class View {
   /** Tells views of parts of one stream apart; the stream's name otherwise. */
   readonly name: string
   readonly log: Log
-  readonly objects = new Objects()
+  readonly objects: Objects
   readonly integrity: Integrity | undefined
   readonly vault: Vault | undefined
   #window: Window | undefined
@@ -80,8 +83,9 @@ export class View {
   #compaction: Timer | undefined
   onFailed: (error: Error) => void = () => {}
 
-  constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions = {}) {
+  constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions) {
     this.stream = stream
+    this.objects = new Objects(options.api)
     this.name = options.name ?? stream
     this.log = log
     this.integrity = options.integrity
@@ -316,9 +320,12 @@ export class View {
 export class Views implements ObjectsView {
   /** By name: the stream's, unless a view follows only a part of one. */
   readonly byStream: ReadonlyMap<string, View>
+  /** What the cluster serves. */
+  readonly api: Api
   readonly #nameOf: (ref: ResourceRef) => string
 
-  constructor(views: readonly View[], nameOf: (ref: ResourceRef) => string) {
+  constructor(views: readonly View[], api: Api, nameOf: (ref: ResourceRef) => string = (ref) => api.streamOf(ref)) {
+    this.api = api
     this.byStream = new Map(views.map((view) => [view.name, view]))
     this.#nameOf = nameOf
   }

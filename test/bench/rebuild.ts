@@ -1,7 +1,7 @@
 /** Claim: 100,000 events of a real stream are folded in under 2 seconds when a process starts. */
 import { performance } from 'node:perf_hooks'
 import { encodeEvent, type NewEvent } from '#events/Event.ts'
-import { streamOf } from '#events/scheme.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { History } from '#projections/History.ts'
 import { systemClock } from '#services/platform/Clock.ts'
@@ -52,9 +52,9 @@ try {
     ['objects and window', false],
     ['objects, window and history', true]
   ] as const) {
-    const view = new View('EVENTS', new JetStreamLog(await nats.as('apiserver'), 'EVENTS'), systemClock)
+    const view = new View('EVENTS', new JetStreamLog(await nats.as('apiserver'), 'EVENTS'), systemClock, { api: builtIns })
     if (withHistory) view.alsoFold(new History('EVENTS'))
-    const views = new Views([view], streamOf)
+    const views = new Views([view], builtIns)
     const before = process.memoryUsage().rss
     const began = performance.now()
     await view.start()

@@ -1,7 +1,7 @@
 /** Claim: ≥ 2,000 pods a second are scheduled onto 1,000 nodes, each binding on disk, as in a cluster's one process. */
 import { performance } from 'node:perf_hooks'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { streamOf } from '#events/scheme.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock } from '#services/platform/Clock.ts'
@@ -19,9 +19,9 @@ const nats = await startNats()
 console.log(`machine: ${machine()}`)
 try {
   const connection = await nats.as('apiserver')
-  const list = (['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => new View(stream, new JetStreamLog(connection, stream, { gapless: stream !== 'PULSE' }), systemClock))
+  const list = (['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => new View(stream, new JetStreamLog(connection, stream, { gapless: stream !== 'PULSE' }), systemClock, { api: builtIns }))
   for (const view of list) await view.start()
-  const views = new Views(list, streamOf)
+  const views = new Views(list, builtIns)
   const decider = new ApiDecider({ views, clock: systemClock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
   await bootstrap({ views, decider, clock: systemClock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
   const submit = async (object: KubeObject, resource: string, namespace: string, subresource?: string): Promise<void> => {

@@ -1,7 +1,7 @@
 /** Bodies: an object of the operation's schema, or a patch of one, put on the wire whole or damaged. */
 import { dump } from 'js-yaml'
 import fc from 'fast-check'
-import { KINDS } from '#events/scheme.ts'
+import { KINDS } from '#test/support/builtIns.ts'
 import { sampleOf } from '../support/samples.ts'
 import { refOf, type Document, type Json, type Operation } from './document.ts'
 import { jsonOf, mutated, mutations, type Mutation } from './mutate.ts'

@@ -15,7 +15,7 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta, validateMetaUpdate } from '#events/meta/ObjectMeta.ts'
 import { fieldErrorBody, type FieldError } from '#events/Refusal.ts'
-import { kindNamed } from '#events/scheme.ts'
+import { kindNamed } from '#test/support/builtIns.ts'
 
 const NOW = '2026-01-02T00:00:00Z'
 

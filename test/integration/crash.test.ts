@@ -18,6 +18,7 @@ import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
 import { Objects } from '#projections/Objects.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { freePort } from '../support/nats.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const WRITERS = 32
 const ROUNDS = 2
@@ -136,7 +137,7 @@ crash('loses no acknowledged write and stores none twice', async () => {
   const connection = await connectNats(home, config, 'keeper')
   try {
     const log = new JetStreamLog(connection, 'EVENTS')
-    const replay = new Objects()
+    const replay = new Objects(builtIns)
     const heads = new Map<string, number>()
     const ids = new Set<string>()
     const faults: string[] = []

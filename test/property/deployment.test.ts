@@ -13,12 +13,13 @@ import { deployment } from '#services/controller-manager/deployment/controller.t
 import { replicaset } from '#services/controller-manager/replicaset/controller.ts'
 import type { ControllerDefinition } from '#services/platform/Controller.ts'
 import { Model, running, withoutNotices } from '#test/support/model.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 /** A controller with a view of its own, which is behind by some changes, but never behind what it wrote itself. */
 class Late {
   readonly #definition: ControllerDefinition
   readonly #model: Model
-  readonly #seen = new Objects()
+  readonly #seen = new Objects(builtIns)
   #folded = 0
 
   constructor(definition: ControllerDefinition, model: Model) {
@@ -34,7 +35,7 @@ class Late {
   /** True when something was asked. `behind`: how many changes it has not seen. */
   look(key: string, behind: number): boolean {
     this.fold(this.#model.changes.length - behind)
-    const asks = withoutNotices(this.#definition.decide(this.#seen, key, { now: this.#model.now, random: 0.5 }))
+    const asks = withoutNotices(this.#definition.decide(this.#seen, key, { api: builtIns, now: this.#model.now, random: 0.5 }))
     for (const ask of asks) {
       // Refused: the rest is not asked, as in the loop.
       if (this.#model.perform(ask) !== undefined) break

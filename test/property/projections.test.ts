@@ -12,6 +12,7 @@ import { Objects, type Change } from '#projections/Objects.ts'
 import { Sorted } from '#projections/Sorted.ts'
 import { Window } from '#projections/Window.ts'
 import { sha256 } from '#services/platform/ledger/Seal.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const REFS: readonly ResourceRef[] = [
   { group: '', resource: 'pods' },
@@ -105,13 +106,13 @@ projections('objects: loading a log gives what living through it gave, wherever 
   fc.assert(
     fc.property(script, fc.nat(), (steps, cut) => {
       const entries = entriesOf(steps)
-      const lived = new Objects()
+      const lived = new Objects(builtIns)
       // Reading between the events must not change what comes of them: lists are cached.
       for (const entry of entries) {
         put(lived, entry)
         lived.collection(REFS[0] as ResourceRef).list()
       }
-      const loaded = new Objects()
+      const loaded = new Objects(builtIns)
       const at = entries.length === 0 ? 0 : cut % (entries.length + 1)
       loaded.beginLoad()
       for (const entry of entries.slice(0, at)) put(loaded, entry)
@@ -126,8 +127,8 @@ projections('objects: what came before changes nothing when it comes again', () 
   fc.assert(
     fc.property(script, fc.array(fc.nat(), { maxLength: 20 }), (steps, again) => {
       const entries = entriesOf(steps)
-      const once = new Objects()
-      const twice = new Objects()
+      const once = new Objects(builtIns)
+      const twice = new Objects(builtIns)
       entries.forEach((entry, at) => {
         put(once, entry)
         put(twice, entry)
@@ -141,7 +142,7 @@ projections('objects: what came before changes nothing when it comes again', () 
 projections('objects: changes tell the state before and after, and are the last events of their subjects', () => {
   fc.assert(
     fc.property(script, (steps) => {
-      const objects = new Objects()
+      const objects = new Objects(builtIns)
       const model = new Map<string, number>()
       for (const entry of entriesOf(steps)) {
         const facts = decodeFacts('EVENTS', entry)
@@ -161,7 +162,7 @@ projections('objects: changes tell the state before and after, and are the last 
 projections('a window gives exactly the later changes of a collection, in parts, or says that it can not', () => {
   fc.assert(
     fc.property(script, fc.integer({ min: 2, max: 12 }), fc.integer({ min: 1_500, max: 20_000 }), fc.integer({ min: 1, max: 5_000 }), (steps, capacity, bytes, part) => {
-      const objects = new Objects()
+      const objects = new Objects(builtIns)
       const window = new Window({ changes: capacity, bytes })
       const all: Change[] = []
       for (const entry of entriesOf(steps)) {
@@ -242,7 +243,7 @@ projections('history: each moment shows what a replay up to it shows', () => {
         history.apply(entry)
         history.apply(entry)
       }
-      const objects = new Objects()
+      const objects = new Objects(builtIns)
       const last = entries.at(-1)?.sequence ?? 0
       for (let sequence = 0, next = 0; sequence <= last; sequence++) {
         for (; next < entries.length && (entries[next] as LogEntry).sequence <= sequence; next++) put(objects, entries[next] as LogEntry)

@@ -10,6 +10,7 @@ import { controllerOf } from '#events/KubeObject.ts'
 import { Objects, type Change } from '#projections/Objects.ts'
 import { replicaset } from '#services/controller-manager/replicaset/controller.ts'
 import { Model, running, withoutNotices } from '#test/support/model.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const KEY = 'default/web'
 const set = (replicas: number): KubeObject => ({
@@ -39,7 +40,7 @@ rs('converges, whatever happens to its pods and however late it sees it', () => 
   fc.assert(
     fc.property(fc.nat({ max: 8 }), fc.array(step, { minLength: 5, maxLength: 120 }), (replicas, steps) => {
       const model = new Model()
-      const seen = new Objects()
+      const seen = new Objects(builtIns)
       let folded = 0
       const fold = (upTo: number): void => {
         for (; folded < Math.min(upTo, model.changes.length); folded++) {
@@ -49,7 +50,7 @@ rs('converges, whatever happens to its pods and however late it sees it', () => 
       }
       const look = (behind: number): boolean => {
         fold(model.changes.length - behind)
-        const asks = withoutNotices(replicaset.decide(seen, KEY, { now: model.now, random: 0.5 }))
+        const asks = withoutNotices(replicaset.decide(seen, KEY, { api: builtIns, now: model.now, random: 0.5 }))
         assert.not(asks.some(({ verb }) => verb === 'create') && asks.some(({ verb }) => verb === 'delete'), 'makes and deletes pods in one decision')
         for (const ask of asks) {
           if (model.perform(ask) !== undefined) break

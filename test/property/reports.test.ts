@@ -6,7 +6,7 @@ import { noticeReportSubject, podReportSubject } from '#events/node/messages.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { LogEntry } from '#events/Log.ts'
 import { AppendUncertain } from '#events/Log.ts'
-import { streamOf } from '#events/scheme.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
@@ -36,11 +36,11 @@ const cluster = async (seed: number) => {
   const errors: string[] = []
   const begin = async () => {
     let alive = true
-    const list = (['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => new View(stream, logs[stream].reachedBy(() => !alive), clock))
+    const list = (['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => new View(stream, logs[stream].reachedBy(() => !alive), clock, { api: builtIns }))
     const starting = Promise.all(list.map((view) => view.start()))
     await clock.run(5_000)
     await starting
-    const views = new Views(list, streamOf)
+    const views = new Views(list, builtIns)
     const decider = new ApiDecider({ views, clock, settings: SETTINGS })
     const ingest = new ReportIngest({ views, decider, reports: queue.reachedBy(() => !alive), clock, onError: (error) => errors.push((error as Error).message) })
     ingest.start()

@@ -13,7 +13,7 @@ import { Objects, type Change } from '#projections/Objects.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import type { Views } from '#services/platform/View.ts'
 import { Scheduler } from '#services/scheduler/Scheduler.ts'
-import { kindOf } from '#events/scheme.ts'
+import { builtIns, kindOf } from '#test/support/builtIns.ts'
 import { Model, node, pod } from '#test/support/model.ts'
 
 const PODS = { group: '', resource: 'pods' }
@@ -21,7 +21,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 class Rig {
   readonly model = new Model()
-  readonly #seen = new Objects()
+  readonly #seen = new Objects(builtIns)
   readonly #subscribers = new Set<(change: Change) => void>()
   readonly #decided = new Map<string, IntentResult>()
   readonly #bound = new Map<string, string>()

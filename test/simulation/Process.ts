@@ -1,6 +1,6 @@
 /** One process of the world: what it reaches of the logs while it lives and is not cut off, and its views of them. */
 import { LogDamaged, type Log } from '#events/Log.ts'
-import { streamOf } from '#events/scheme.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 import { History } from '#projections/History.ts'
 import { sleep, type Clock } from '#services/platform/Clock.ts'
 import { Integrity } from '#services/platform/ledger/Integrity.ts'
@@ -62,7 +62,7 @@ export class Process {
       const list = VIEWED.map((stream) => {
         const ledger = ledgers?.get(stream)
         const integrity = ledger === undefined ? {} : { integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS' }) }
-        const view = new View(stream, this.log(stream), clock, { expires: stream !== 'EVENTS', ...integrity })
+        const view = new View(stream, this.log(stream), clock, { api: builtIns, expires: stream !== 'EVENTS', ...integrity })
         if (whole) {
           const history = new History(stream)
           this.histories.set(stream, history)
@@ -78,7 +78,7 @@ export class Process {
       })
       try {
         await Promise.all(list.map((view) => view.start()))
-        return new Views(list, streamOf)
+        return new Views(list, builtIns)
       } catch (error) {
         for (const view of list) view.close()
         if (error instanceof LogDamaged) {

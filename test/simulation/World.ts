@@ -6,7 +6,7 @@
 import type { Intent, IntentResult, Intents, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { LogDamaged } from '#events/Log.ts'
-import { streamOf } from '#events/scheme.ts'
+import { streamOf } from '#test/support/builtIns.ts'
 import { controllers, userOf } from '#services/controller-manager/controllers.ts'
 import { sleep } from '#services/platform/Clock.ts'
 import { Controller, Outrun, type ControllerDefinition } from '#services/platform/Controller.ts'

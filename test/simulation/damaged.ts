@@ -1,6 +1,6 @@
 /** The end of a seed whose log is damaged under everybody: who knew more stops, and what stands there instead is served to nobody. */
 import type { Range } from '#events/Log.ts'
-import { streamOf } from '#events/scheme.ts'
+import { streamOf } from '#test/support/builtIns.ts'
 import type { Ending } from './faults.ts'
 import type { World } from './World.ts'
 

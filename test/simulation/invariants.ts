@@ -3,7 +3,7 @@ import { decodeFacts, type Event } from '#events/Event.ts'
 import { keyId, resourceId } from '#events/Key.ts'
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
-import { kindNamed, KINDS, streamOf } from '#events/scheme.ts'
+import { builtIns, kindNamed, KINDS, streamOf } from '#test/support/builtIns.ts'
 import { Objects } from '#projections/Objects.ts'
 import { limitsOf } from '#services/controller-manager/deployment/rollout.ts'
 import type { DeploymentSpec } from '#services/controller-manager/deployment/situation.ts'
@@ -29,7 +29,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
   const nodes = new Map<string, string>()
   const log = world.logs.EVENTS
   const asked = new Map<string, number>()
-  const replay = new Objects()
+  const replay = new Objects(builtIns)
   const last = await log.lastSequence()
   for (let sequence = 1; sequence <= last; sequence++) {
     const entry = await log.get(sequence)
@@ -114,7 +114,7 @@ export const checkWatch = async (world: World, { kind, query, told: all, start, 
     object.metadata.namespace === 'default' &&
     (query === '' || (query.startsWith('label') ? object.metadata.labels?.['app'] === 'app0' : object['spec'].nodeName === 'n1'))
   const expected: Told[] = []
-  const state = new Objects()
+  const state = new Objects(builtIns)
   const log = world.logs.EVENTS
   for (let sequence = 1; sequence <= last; sequence++) {
     const entry = await log.get(sequence)
@@ -175,7 +175,7 @@ export const checkViews = async (world: World): Promise<string[]> => {
   if (views === undefined) return ['there is no API server in the end']
   for (const view of views.byStream.values()) {
     await view.expire()
-    const fresh = new Objects()
+    const fresh = new Objects(builtIns)
     const last = await view.log.lastSequence()
     for (let sequence = 1; sequence <= last; sequence++) {
       const entry = await view.log.get(sequence)

@@ -1,6 +1,6 @@
 /** One seed: a script of commands and faults, then quiet, then everything must be right; or a damaged log, which nobody may serve. */
 import { createHash } from 'node:crypto'
-import { kindOf } from '#events/scheme.ts'
+import { kindOf } from '#test/support/builtIns.ts'
 import { checkDamaged } from './damaged.ts'
 import { checkLog, checkViews, checkWatch, strayContainers, unsettled } from './invariants.ts'
 import { DEPLOYMENTS, Script } from './script.ts'

@@ -1,7 +1,7 @@
 /** An API server's write path in memory: the decider on memory logs, with the system objects made. */
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { kindNamed, streamOf } from '#events/scheme.ts'
+import { builtIns, kindNamed } from '#test/support/builtIns.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { History } from '#projections/History.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
@@ -36,13 +36,13 @@ export const startTestApi = async (clock: Clock = systemClock, settings: Partial
   const logs = { EVENTS: new MemoryLog('EVENTS', clock, integrity === undefined ? {} : { identity: integrity.ledger.identity }), NOTICES: new MemoryLog('NOTICES', clock), PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true }) }
   // Looking for what expires takes a timer, which would keep a test on the machine's own clock from ending.
   const expires = clock !== systemClock
-  const list = [new View('EVENTS', logs.EVENTS, clock, integrity === undefined ? {} : { integrity }), new View('NOTICES', logs.NOTICES, clock, { expires }), new View('PULSE', logs.PULSE, clock, { expires })]
+  const list = [new View('EVENTS', logs.EVENTS, clock, { api: builtIns, ...(integrity === undefined ? {} : { integrity }) }), new View('NOTICES', logs.NOTICES, clock, { api: builtIns, expires }), new View('PULSE', logs.PULSE, clock, { api: builtIns, expires })]
   const histories = new Map(list.map(({ stream }) => [stream, new History(stream)]))
   for (const view of list) {
     view.alsoFold(histories.get(view.stream) as History)
     await view.start()
   }
-  const views = new Views(list, streamOf)
+  const views = new Views(list, builtIns)
   const decider = new ApiDecider({ views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767], ...settings } })
   await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
   const submit: TestApi['submit'] = (intent, user = ADMIN) => decider.submit({ id: clock.uuid(), version: 'v1', namespace: '', name: '', source: 'test', ...intent }, user)

@@ -3,7 +3,7 @@
  * deciders rely on: versions as locks, generations, graceful deletion of pods, finalizers.
  */
 import type { KubeObject } from '#events/KubeObject.ts'
-import { kindNamed, KINDS } from '#events/scheme.ts'
+import { builtIns, kindNamed, KINDS } from '#test/support/builtIns.ts'
 import { applyMergePatch } from '#services/apiserver/patch/merge.ts'
 import { Objects, type Change, type ObjectsView } from '#projections/Objects.ts'
 import type { Ask, ControllerDefinition, Decision } from '#services/platform/Controller.ts'
@@ -12,7 +12,7 @@ import type { Ask, ControllerDefinition, Decision } from '#services/platform/Con
 export const BEGINNING = Date.UTC(2030, 0, 1)
 
 export class Model {
-  readonly objects = new Objects()
+  readonly objects = new Objects(builtIns)
   readonly view: ObjectsView = this.objects
   readonly changes: Change[] = []
   now = BEGINNING
@@ -119,7 +119,7 @@ export class Model {
     return undefined
   }
   decide(controller: ControllerDefinition, key: string, random = 0.5): Decision {
-    return controller.decide(this.view, key, { now: this.now, random })
+    return controller.decide(this.view, key, { api: builtIns, now: this.now, random })
   }
   /** Decides a key and performs what is asked, until nothing is; notices aside. Fails after `limit` rounds. */
   settle(controller: ControllerDefinition, key: string, limit = 50): void {

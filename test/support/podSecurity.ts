@@ -90,6 +90,7 @@ export const decided = (api: TestApi, object: KubeObject, settings: Partial<Sett
   }
   try {
     return decide(intent, {
+      api: api.views.api,
       view: api.views,
       head: () => 0,
       user,

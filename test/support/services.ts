@@ -5,6 +5,7 @@ import type { Subscription } from '#events/Log.ts'
 import { Objects, type Change } from '#projections/Objects.ts'
 import { ENDPOINT_SLICES, SERVICES } from '#projections/Proxy.ts'
 import type { EventFacts } from '#events/Event.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 export interface PortShape {
   readonly name?: string
@@ -56,7 +57,7 @@ export const slice = (
 const refOf = (object: KubeObject): ResourceRef => (object.kind === 'Service' ? SERVICES : ENDPOINT_SLICES)
 
 export class ServiceSource {
-  readonly #objects = new Objects()
+  readonly #objects = new Objects(builtIns)
   readonly #subscribers = new Set<(change: Change) => void>()
   #sequence = 0
 

@@ -62,6 +62,7 @@ export const Pod: Kind = {
     'status.podIPs': (pod) => pod['status']?.podIP ?? '',
     'status.nominatedNodeName': (pod) => pod['status']?.nominatedNodeName ?? ''
   },
+  indexes: { node: (pod) => (pod['spec']?.nodeName ? [pod['spec'].nodeName as string] : []) },
   // Nothing runs of a pod that has no node, or is done: there is nobody to give time to.
   gracePeriodSeconds: (pod) =>
     (pod['spec']?.nodeName ?? '') === '' || pod['status']?.phase === 'Succeeded' || pod['status']?.phase === 'Failed' ? 0 : (pod['spec']?.terminationGracePeriodSeconds ?? 30),

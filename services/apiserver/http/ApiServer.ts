@@ -5,7 +5,6 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
 import { methodNotAllowed, noSuchPath, Refusal, type Status } from '#events/Refusal.ts'
-import { kindOf } from '#events/scheme.ts'
 import { RequestAudit } from '../audit/RequestAudit.ts'
 import { Authenticator } from '../request/authenticate.ts'
 import { reviewOf } from '../reviews/reviews.ts'
@@ -197,7 +196,7 @@ export class ApiServer {
     const virtual = reviewOf(resource)
     if (virtual !== undefined && target.moment !== undefined) throw pastIsReadOnly(target.moment)
     if (virtual !== undefined) return review(this.#deps, this.#authenticator, exchange, virtual, resource)
-    const kind = kindOf(resource)
+    const kind = this.#deps.views.api.kindOf(resource)
     if (kind === undefined || kind.version !== resource.version) throw noSuchPath()
     if (resource.subresource !== '' && kind.subresources?.some(({ name }) => name === resource.subresource) !== true) throw noSuchPath()
     const reading = isReading(request)

@@ -3,7 +3,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
 import { badRequest, noSuchPath, notFound } from '#events/Refusal.ts'
-import { kindOf } from '#events/scheme.ts'
 import type { Entry } from '#projections/Objects.ts'
 import { containerOf, execOptionsOf, logOptionsOf, notStarted } from '../subresources/containers.ts'
 import { joinSpdy, speaksSpdy } from '../subresources/spdy.ts'
@@ -58,7 +57,7 @@ const drained = (response: ServerResponse): Promise<void> =>
 
 /** exec or attach on an upgraded connection. Throws a Refusal before anything is written. */
 export const joinContainer = async (deps: ApiDeps, request: IncomingMessage, socket: Duplex, head: Buffer, { resource: path, query, moment }: Target, user: UserInfo, audit: RequestAudit): Promise<void> => {
-  const kind = path === undefined ? undefined : kindOf(path)
+  const kind = path === undefined ? undefined : deps.views.api.kindOf(path)
   if (path === undefined || kind === undefined || !CHANNELS.has(path.subresource) || kind.resource !== 'pods') throw noSuchPath()
   if (moment !== undefined) throw pastIsReadOnly(moment)
   permit(deps.views, user, { verb: 'create', group: '', resource: 'pods', subresource: path.subresource, namespace: path.namespace, name: path.name })

@@ -1,5 +1,4 @@
 /** Paths that name no resource: health, version, discovery, OpenAPI. */
-import { KINDS } from '#events/scheme.ts'
 import { methodNotAllowed, Refusal } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
 import { Discovery } from '../discovery/Discovery.ts'
@@ -25,8 +24,8 @@ export class Documents {
 
   constructor(deps: ApiDeps) {
     this.#deps = deps
-    this.#discovery = new Discovery([...KINDS, ...REVIEWS], deps.address)
-    this.#openapi = new OpenApi([...KINDS, ...REVIEWS], KUBERNETES_VERSION)
+    this.#discovery = new Discovery([...deps.views.api.kinds, ...REVIEWS], deps.address)
+    this.#openapi = new OpenApi([...deps.views.api.kinds, ...REVIEWS], KUBERNETES_VERSION)
   }
   async answer(exchange: Exchange): Promise<void> {
     const { request, user, target } = exchange

@@ -1,4 +1,5 @@
 /** Which records a person wants to see. Plain functions. */
+import type { Api } from '#events/Api.ts'
 import { CliError } from '../Environment.ts'
 import { momentOf } from '../moment.ts'
 import { kindOfWord } from '../resources.ts'
@@ -33,21 +34,21 @@ const codeTest = (word: string): ((code: number) => boolean) => {
 }
 
 /** What the trail calls it. What we do not know is looked for as it is typed: the trail has what was asked for, not what there is. */
-const resourceOf = (word: string): { readonly resource: string; readonly group: string | undefined } => {
+const resourceOf = (api: Api, word: string): { readonly resource: string; readonly group: string | undefined } => {
   const [name = '', ...group] = word.toLowerCase().split('.')
   try {
-    return { resource: kindOfWord(word).resource, group: group.length === 0 ? undefined : kindOfWord(word).group }
+    return { resource: kindOfWord(api, word).resource, group: group.length === 0 ? undefined : kindOfWord(api, word).group }
   } catch {
     return { resource: name, group: group.length === 0 ? undefined : group.join('.') }
   }
 }
 
 /** As in an audit policy: `pods` is not `pods/exec`; `pods/*` are its subresources, `*\/scale` is that of anything. */
-const resourceTest = (word: string): ((record: AuditRecord) => boolean) => {
+const resourceTest = (api: Api, word: string): ((record: AuditRecord) => boolean) => {
   const [whole = '', subresource = ''] = word.split('/', 2)
   if (whole === '' || (word.includes('/') && subresource === ''))
     throw new CliError(`error: --resource ${word}: use a resource (secrets), or one with its subresource (pods/exec, pods/*)`)
-  const { resource, group } = resourceOf(whole)
+  const { resource, group } = resourceOf(api, whole)
   return ({ objectRef }) =>
     objectRef !== undefined &&
     (resource === '*' || objectRef.resource === resource) &&
@@ -55,9 +56,9 @@ const resourceTest = (word: string): ((record: AuditRecord) => boolean) => {
     (subresource === '*' ? (objectRef.subresource ?? '') !== '' : (objectRef.subresource ?? '') === subresource)
 }
 
-export const filterOf = ({ user, verb, resource, namespace, code }: AuditWords): AuditFilter => {
+export const filterOf = (api: Api, { user, verb, resource, namespace, code }: AuditWords): AuditFilter => {
   const verbs = verb === undefined ? undefined : new Set(words('verb', verb.toLowerCase()))
-  const resources = resource === undefined ? undefined : words('resource', resource).map(resourceTest)
+  const resources = resource === undefined ? undefined : words('resource', resource).map((word) => resourceTest(api, word))
   const codes = code === undefined ? undefined : words('code', code).map(codeTest)
   const isOf = ({ user: asker, impersonatedUser: other }: AuditRecord): boolean =>
     user === undefined || asker?.username === user || other?.username === user

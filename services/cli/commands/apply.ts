@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
+import type { Api } from '#events/Api.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Kind } from '#events/Kind.ts'
-import { kindNamed } from '#events/scheme.ts'
 import type { Status } from '#events/Refusal.ts'
 import { NatsIntents } from '../../platform/NatsIntents.ts'
 import { CliError, type Environment } from '../Environment.ts'
@@ -49,10 +49,9 @@ export const objectsOf = (text: string, path: string): KubeObject[] =>
     return value.kind === 'List' || (value.kind.endsWith('List') && Array.isArray(value.items)) ? (value.items ?? []) : [value]
   })
 
-const kindOf = ({ apiVersion, kind }: KubeObject): Kind => {
-  const [group, version] = apiVersion.includes('/') ? (apiVersion.split('/') as [string, string]) : ['', apiVersion]
-  const found = kindNamed(group, version, kind)
-  if (found === undefined) throw new CliError(`error: resource mapping not found: no matches for kind "${kind}" in version "${apiVersion}"`)
+const kindOf = (api: Api, object: KubeObject): Kind => {
+  const found = api.kindOfObject(object)
+  if (found === undefined) throw new CliError(`error: resource mapping not found: no matches for kind "${object.kind}" in version "${object.apiVersion}"`)
   return found
 }
 
@@ -64,6 +63,7 @@ export const apply = async (environment: Environment, { files, namespace, recurs
   if (files.length === 0) throw new CliError('error: must specify -f')
   const objects = files.flatMap((file) => pathsOf(file, recursive)).flatMap((path) => objectsOf(path === '-' ? readFileSync(0, 'utf8') : readFileSync(path, 'utf8'), path).map((object) => ({ object, path })))
   if (objects.length === 0) throw new CliError('error: no objects passed to apply')
+  const api = await environment.api()
   const connection = await environment.connect()
   const intents = new NatsIntents(connection, { user: 'admin' })
   let failed = 0
@@ -71,7 +71,7 @@ export const apply = async (environment: Environment, { files, namespace, recurs
   try {
     for (const { object, path } of objects) {
       try {
-        const kind = kindOf(object)
+        const kind = kindOf(api, object)
         const name = object.metadata?.name
         if (name === undefined || name === '') throw new CliError(`error: ${path}: metadata.name is needed to apply a ${kind.kind}`)
         const scope = kind.namespaced ? (object.metadata.namespace ?? namespace) : ''

@@ -47,7 +47,7 @@ export const startOf = (from: string | undefined, now: number): CursorStart => {
 export const follow = async (environment: Environment, options: FollowOptions, signal: AbortSignal): Promise<void> => {
   const { cursor, from, reset, format, once } = options
   if (cursor !== undefined && !CURSOR.test(cursor)) throw new CliError('error: a cursor is named with letters, digits, - and _')
-  const kind: Named['kind'] | undefined = options.kind === undefined ? undefined : kindOfWord(options.kind)
+  const kind: Named['kind'] | undefined = options.kind === undefined ? undefined : kindOfWord(await environment.api(), options.kind)
   const connection = await environment.connect({ patient: !once })
   let start = startOf(from, Date.now())
   // The last ones: what was acknowledged to a server that died before it heard of it comes again.

@@ -24,7 +24,7 @@ export const why = async (environment: Environment, { words, namespace, format }
     let last: Event | Link | undefined
     if (place !== null) last = await eventAt(connection, place[1] as string, Number(place[2]))
     else {
-      const { kind, name } = objectOfWords(words)
+      const { kind, name } = objectOfWords(await environment.api(), words)
       last = eventToExplain(await eventsOf(connection, kind.stream, { group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name }))
       if (last === undefined) throw new CliError(`Error: the log has no ${printedName(kind, name)}${kind.namespaced ? ` in namespace ${namespace}` : ''}, present or past`)
     }

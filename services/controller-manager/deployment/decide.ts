@@ -1,4 +1,6 @@
 /** The Deployment controller's decision: which ReplicaSet is the new one, how large each may be, and how it stands. */
+import { Deployment } from '#events/apps/Deployment.ts'
+import { ReplicaSet } from '#events/apps/ReplicaSet.ts'
 import { controllerOf, type KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
@@ -56,7 +58,7 @@ const finish = (it: Situation, asks: readonly Ask[]): Decision => {
 const claimAsks = ({ view, deployment, spec, sets }: Situation, owned: readonly KubeObject[]): Ask[] => {
   const { uid, namespace, name } = deployment.metadata
   const reference = { apiVersion: 'apps/v1', kind: 'Deployment', name: name as string, uid: uid as string, controller: true, blockOwnerDeletion: true }
-  const claim = (set: KubeObject, ownerReferences: unknown): Ask => merge(set, { metadata: { uid: set.metadata.uid, resourceVersion: set.metadata.resourceVersion, ownerReferences } })
+  const claim = (set: KubeObject, ownerReferences: unknown): Ask => merge(ReplicaSet, set, { metadata: { uid: set.metadata.uid, resourceVersion: set.metadata.resourceVersion, ownerReferences } })
   const orphans = view
     .collection(REPLICASETS)
     .list(namespace)
@@ -114,13 +116,13 @@ const apply = (it: Situation, sizes: Sizes): Ask[] => {
       if ((spec.minReadySeconds ?? 0) !== ((set['spec'].minReadySeconds as number | undefined) ?? 0)) specs = { ...specs, minReadySeconds: spec.minReadySeconds ?? 0 }
     }
     if (same(annotations, set.metadata.annotations ?? {}) && same(specs, { ...set['spec'], replicas: present })) continue
-    asks.push(update({ ...set, metadata: { ...set.metadata, annotations }, spec: specs }))
+    asks.push(update(ReplicaSet, { ...set, metadata: { ...set.metadata, annotations }, spec: specs }))
     if (present !== replicas)
       said.push(record(view, deployment, NAME, 'Normal', 'ScalingReplicaSet', `Scaled ${replicas > present ? 'up' : 'down'} replica set ${set.metadata.name} from ${present} to ${replicas}`, now))
   }
   if (current !== undefined) {
     const revision = String(nextRevision(it))
-    if (deployment.metadata.annotations?.[REVISION] !== revision) asks.push(merge(deployment, { metadata: { annotations: { [REVISION]: revision } } }))
+    if (deployment.metadata.annotations?.[REVISION] !== revision) asks.push(merge(Deployment, deployment, { metadata: { annotations: { [REVISION]: revision } } }))
   }
   return [...asks, ...said]
 }
@@ -166,7 +168,7 @@ const createCurrent = (it: Situation): Decision => {
     }
   }
   const replicas = newReplicas(spec, set, [...sets, set])
-  const asks: Ask[] = [create({ ...set, spec: { ...set['spec'], replicas } })]
+  const asks: Ask[] = [create(ReplicaSet, { ...set, spec: { ...set['spec'], replicas } })]
   if (replicas > 0) asks.push(record(view, deployment, NAME, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${name} from 0 to ${replicas}`, now))
   return finish({ ...it, created: name }, asks)
 }
@@ -192,5 +194,5 @@ const cleanUp = ({ old, spec, current, deployment }: Situation): Ask[] => {
   if (!isComplete(deployment, spec, current)) return []
   const empty = old.filter((set) => replicasOf(set) === 0 && podsOf(set) === 0 && set['status']?.observedGeneration === set.metadata.generation)
   const surplus = empty.length - (spec.revisionHistoryLimit ?? 10)
-  return surplus <= 0 ? [] : empty.toSorted((a, b) => revisionOf(a) - revisionOf(b)).slice(0, surplus).map((set) => remove(set))
+  return surplus <= 0 ? [] : empty.toSorted((a, b) => revisionOf(a) - revisionOf(b)).slice(0, surplus).map((set) => remove(ReplicaSet, set))
 }

@@ -1,4 +1,5 @@
 /** How a deployment stands: its counts, and the conditions Available and Progressing with upstream's reasons and messages. Plain functions. */
+import { Deployment } from '#events/apps/Deployment.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionIn, removeCondition, type Condition } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
@@ -62,7 +63,7 @@ export const statusAsks = (it: Situation, collisionCount = it.deployment['status
     conditions: failure(it, progressing(it, available(it, old.conditions ?? [], counts), counts, old)),
     ...(collisionCount === undefined ? {} : { collisionCount })
   }
-  return same(old, status) ? [] : [updateStatus(deployment, status)]
+  return same(old, status) ? [] : [updateStatus(Deployment, deployment, status)]
 }
 
 /** As upstream's SetDeploymentCondition: the same status for the same reason is no change. */

@@ -1,4 +1,5 @@
 /** The Endpoints controller's decision: the legacy object old clients still read, from the same addresses as the slices. */
+import { Endpoints } from '#events/core/Endpoints.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
@@ -20,7 +21,7 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const name = key.slice(at + 1)
   const service = view.get({ ...SERVICES, namespace, name })?.object
   const present = view.get({ ...ENDPOINTS, namespace, name })?.object
-  if (service === undefined) return present?.metadata.labels?.[MANAGED_BY] === NAME ? { asks: [remove(present)] } : NOTHING
+  if (service === undefined) return present?.metadata.labels?.[MANAGED_BY] === NAME ? { asks: [remove(Endpoints, present)] } : NOTHING
   const spec = service['spec'] as ServiceSpec
   // Without a selector somebody else fills in the addresses.
   if (Object.keys(spec.selector ?? {}).length === 0 || spec.type === 'ExternalName') return NOTHING
@@ -50,12 +51,12 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
     metadata: { name, namespace, labels, ...(over ? { annotations: { [OVER_CAPACITY]: 'truncated' } } : {}) },
     ...(subsets.length === 0 ? {} : { subsets })
   }
-  if (present === undefined) return { asks: [create(object)] }
+  if (present === undefined) return { asks: [create(Endpoints, object)] }
   const { [OVER_CAPACITY]: was, ...annotations } = present.metadata.annotations ?? {}
   if (same(present['subsets'] ?? [], subsets) && same(present.metadata.labels ?? {}, labels) && (was !== undefined) === over) return NOTHING
   const { subsets: _, ...rest } = present
   return {
-    asks: [update({ ...rest, metadata: { ...present.metadata, labels, annotations: over ? { ...annotations, [OVER_CAPACITY]: 'truncated' } : annotations }, ...(subsets.length === 0 ? {} : { subsets }) } as KubeObject)]
+    asks: [update(Endpoints, { ...rest, metadata: { ...present.metadata, labels, annotations: over ? { ...annotations, [OVER_CAPACITY]: 'truncated' } : annotations }, ...(subsets.length === 0 ? {} : { subsets }) } as KubeObject)]
   }
 }
 

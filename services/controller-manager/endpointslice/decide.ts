@@ -1,4 +1,5 @@
 /** The EndpointSlice controller's decision: the slices of one Service, changed as little as possible. */
+import { EndpointSlice } from '#events/discovery/EndpointSlice.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
@@ -32,7 +33,7 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
     .sort((a, b) => ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1))
   const spec = service?.['spec'] as ServiceSpec | undefined
   if (service === undefined || spec === undefined || service.metadata.deletionTimestamp !== undefined || spec.type === 'ExternalName' || Object.keys(spec.selector ?? {}).length === 0)
-    return slices.length === 0 ? NOTHING : { asks: slices.map((slice) => remove(slice)) }
+    return slices.length === 0 ? NOTHING : { asks: slices.map((slice) => remove(EndpointSlice, slice)) }
   const groups = [...groupsOf(view, service)]
   // A service without endpoints has one empty slice: that it has none is said, not left open.
   if (groups.length === 0) groups.push({ ports: [], addresses: [] })
@@ -48,15 +49,15 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
       if (slice === undefined) {
         const made = newSlice(service, labels, endpoints, group.ports, taken)
         taken.add(made.metadata.name as string)
-        asks.push(create(made))
+        asks.push(create(EndpointSlice, made))
         continue
       }
       kept.add(slice)
       if (!same(slice['endpoints'] ?? [], endpoints) || !same(slice['ports'] ?? [], group.ports) || !same(slice.metadata.labels, labels))
-        asks.push(update({ ...slice, metadata: { ...slice.metadata, labels }, endpoints, ports: group.ports }))
+        asks.push(update(EndpointSlice, { ...slice, metadata: { ...slice.metadata, labels }, endpoints, ports: group.ports }))
     }
   }
-  return { asks: [...asks, ...slices.filter((slice) => !kept.has(slice)).map((slice) => remove(slice))] }
+  return { asks: [...asks, ...slices.filter((slice) => !kept.has(slice)).map((slice) => remove(EndpointSlice, slice))] }
 }
 
 const keyOf = ({ addresses, targetRef: target }: Endpoint): string => target?.uid ?? addresses[0] ?? ''

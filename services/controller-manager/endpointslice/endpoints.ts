@@ -1,8 +1,9 @@
 /** From a Service and its pods to addresses: what EndpointSlices and Endpoints both say, each in its form. Plain functions. */
+import { selectorValue } from '#events/core/Service.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf } from '#events/meta/Conditions.ts'
 import { matches, selectorOfMap } from '#events/meta/LabelSelector.ts'
-import { selectorValue, type Change, type ObjectsView } from '#projections/Objects.ts'
+import type { Change, ObjectsView } from '#projections/Objects.ts'
 import { isReady, isTerminating } from '../pods.ts'
 
 const PODS = { group: '', resource: 'pods' }

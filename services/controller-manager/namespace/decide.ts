@@ -1,5 +1,4 @@
 /** The namespace controller's decision: a namespace that is going takes everything in it along, then is finalized. */
-import { KINDS } from '#events/scheme.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/Controller.ts'
 import { remove } from '../asks.ts'
@@ -10,17 +9,17 @@ export const NAMESPACES = { group: '', resource: 'namespaces' }
 const BATCH = 200
 const AGAIN_MS = 1_000
 
-export const decide = (view: ObjectsView, key: string, _context: DecideContext): Decision => {
+export const decide = (view: ObjectsView, key: string, { api }: DecideContext): Decision => {
   const name = key.slice(key.indexOf('/') + 1)
   const namespace = view.get({ ...NAMESPACES, namespace: '', name })?.object
   if (namespace?.metadata.deletionTimestamp === undefined) return NOTHING
   const asks: Ask[] = []
   let left = 0
-  for (const kind of KINDS) {
+  for (const kind of api.kinds) {
     if (!kind.namespaced) continue
     for (const { object } of view.collection(kind).list(name)) {
       left += 1
-      if (object.metadata.deletionTimestamp === undefined && asks.length < BATCH) asks.push(remove(object, { propagationPolicy: 'Background' }))
+      if (object.metadata.deletionTimestamp === undefined && asks.length < BATCH) asks.push(remove(kind, object, { propagationPolicy: 'Background' }))
     }
   }
   if (left > 0) return { asks, requeueAfterMs: AGAIN_MS }

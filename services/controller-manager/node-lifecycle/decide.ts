@@ -2,6 +2,8 @@
  * The node lifecycle controller's decision: a node whose Lease is no longer renewed becomes Unknown and tainted; pods that
  * do not tolerate the taint go after their time (KEP-589, taint-based eviction).
  */
+import { Node } from '#events/core/Node.ts'
+import { Pod } from '#events/core/pod/Pod.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf, type Condition } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
@@ -70,7 +72,7 @@ const unknown = (node: KubeObject, now: number): Ask[] => {
     }),
     ...old.filter(({ type }) => !CONDITIONS.includes(type))
   ]
-  return same(old, conditions) ? [] : [updateStatus(node, { ...node['status'], conditions })]
+  return same(old, conditions) ? [] : [updateStatus(Node, node, { ...node['status'], conditions })]
 }
 
 /** What a node's conditions and its cordon mean for new pods, as taints (KEP-589's TaintNodesByCondition). */
@@ -93,7 +95,7 @@ const taintAsks = (view: ObjectsView, node: KubeObject, ready: string, now: numb
   const wanted = [...noSchedule, ...noExecute]
   const taints = [...present.filter((taint) => !OURS.has(taint.key) || wanted.includes(taint)), ...wanted.filter((taint) => !present.includes(taint))]
   if (same(present, taints)) return []
-  const asks = [merge(node, { metadata: { uid: node.metadata.uid, resourceVersion: node.metadata.resourceVersion }, spec: { taints: taints.length === 0 ? null : taints } })]
+  const asks = [merge(Node, node, { metadata: { uid: node.metadata.uid, resourceVersion: node.metadata.resourceVersion }, spec: { taints: taints.length === 0 ? null : taints } })]
   const was = present.some((taint) => taint.key === NOT_READY || taint.key === UNREACHABLE)
   if (ready !== 'True' && !was) asks.push(record(view, node, 'node-controller', 'Normal', 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`, now))
   return asks
@@ -111,7 +113,7 @@ const evictionsOf = (view: ObjectsView, node: KubeObject, now: number): [Ask[], 
     if (due === undefined) continue
     if (due > now) next = next === undefined ? due : Math.min(next, due)
     else if (asks.length < BATCH) {
-      asks.push(remove(pod))
+      asks.push(remove(Pod, pod))
       asks.push(record(view, pod, 'taint-eviction-controller', 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${pod.metadata.namespace}/${pod.metadata.name}`, now))
     } else next = now + 1_000
   }

@@ -1,4 +1,6 @@
 /** The ReplicaSet controller's decision: as many pods as asked for, no more; and a status that says how it stands. */
+import { ReplicaSet } from '#events/apps/ReplicaSet.ts'
+import { Pod } from '#events/core/pod/Pod.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { controllerOf } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
@@ -69,10 +71,10 @@ export const refused = (view: ObjectsView, key: string, { ask, message }: Refuse
   // each new message would make a version, whose pod makes the next message, and the set would be tried again at once, for ever.
   if (conditionOf(set, FAILURE)?.status === 'True') return [notice]
   const failure: Condition = { type: FAILURE, status: 'True', reason: 'FailedCreate', message }
-  return [notice, updateStatus(set, { ...set['status'], conditions: setCondition(set['status']?.conditions as readonly Condition[] | undefined, failure, rfc3339(now)) })]
+  return [notice, updateStatus(ReplicaSet, set, { ...set['status'], conditions: setCondition(set['status']?.conditions as readonly Condition[] | undefined, failure, rfc3339(now)) })]
 }
 
-const claim = (pod: KubeObject, ownerReferences: unknown): Ask => merge(pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })
+const claim = (pod: KubeObject, ownerReferences: unknown): Ask => merge(Pod, pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })
 
 /**
  * Pods are named after the state they are made for: an ask that is delivered twice makes one pod, and a pod that follows
@@ -84,13 +86,13 @@ const createAsks = (view: ObjectsView, set: KubeObject, spec: ReplicaSetSpec, mi
     .toSorted()
     .join(',')}`
   const pods = Array.from({ length: Math.min(missing, BURST) }, (_, n) => podOf(set, spec, suffixOf(`${state}/${n}`)))
-  return [...pods.map((pod) => create(pod)), ...pods.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`, now))]
+  return [...pods.map((pod) => create(Pod, pod)), ...pods.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`, now))]
 }
 
 const deleteAsks = (view: ObjectsView, set: KubeObject, active: readonly KubeObject[], surplus: number, now: number): Ask[] => {
   const crowd = crowds(view, set)
   const goers = active.toSorted((a, b) => rank(a, b, crowd)).slice(0, Math.min(surplus, BURST))
-  return [...goers.map((pod) => remove(pod)), ...goers.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`, now))]
+  return [...goers.map((pod) => remove(Pod, pod)), ...goers.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`, now))]
 }
 
 const orphans = (view: ObjectsView, set: KubeObject, spec: ReplicaSetSpec): KubeObject[] => {
@@ -176,5 +178,5 @@ const statusAsk = (set: KubeObject, spec: ReplicaSetSpec, active: readonly KubeO
   }
   // Counts that are zero are left out, as upstream does.
   const status = { ...rest, replicas: active.length, ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)), ...(conditions.length === 0 ? {} : { conditions }), observedGeneration: set.metadata.generation }
-  return same(set['status'] ?? {}, status) ? [] : [updateStatus(set, status)]
+  return same(set['status'] ?? {}, status) ? [] : [updateStatus(ReplicaSet, set, status)]
 }

@@ -1,4 +1,5 @@
 /** The CA publisher's decision: every namespace has the cluster's CA in the ConfigMap `kube-root-ca.crt`. */
+import { ConfigMap } from '#events/core/ConfigMap.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Decision } from '../../platform/Controller.ts'
 import { create, merge } from '../asks.ts'
@@ -16,7 +17,7 @@ export const decide = (view: ObjectsView, key: string, ca: string): Decision => 
   if (present === undefined)
     return {
       asks: [
-        create({
+        create(ConfigMap, {
           apiVersion: 'v1',
           kind: 'ConfigMap',
           metadata: { name: CONFIGMAP, namespace: key, annotations: { 'kubernetes.io/description': 'The certificate authority that signed the API server\'s certificate.' } },
@@ -24,5 +25,5 @@ export const decide = (view: ObjectsView, key: string, ca: string): Decision => 
         })
       ]
     }
-  return present['data']?.['ca.crt'] === ca ? NOTHING : { asks: [merge(present, { data: { 'ca.crt': ca } })] }
+  return present['data']?.['ca.crt'] === ca ? NOTHING : { asks: [merge(ConfigMap, present, { data: { 'ca.crt': ca } })] }
 }

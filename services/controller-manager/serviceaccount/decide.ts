@@ -1,4 +1,5 @@
 /** The service account controller's decision: every namespace has a `default` account. */
+import { ServiceAccount } from '#events/core/ServiceAccount.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type DecideContext, type Decision } from '../../platform/Controller.ts'
 import { create } from '../asks.ts'
@@ -12,5 +13,5 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const namespace = view.get({ ...NAMESPACES, namespace: '', name: key })?.object
   if (namespace === undefined || namespace.metadata.deletionTimestamp !== undefined) return NOTHING
   if (view.get({ ...ACCOUNTS, namespace: key, name: 'default' }) !== undefined) return NOTHING
-  return { asks: [create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: key } })] }
+  return { asks: [create(ServiceAccount, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: key } })] }
 }

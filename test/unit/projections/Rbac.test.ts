@@ -8,7 +8,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta } from '#events/meta/ObjectMeta.ts'
 import { bootstrapRbac } from '#events/rbac/bootstrap.ts'
 import { Refusal } from '#events/Refusal.ts'
-import { kindNamed } from '#events/scheme.ts'
+import { builtIns, kindNamed } from '#test/support/builtIns.ts'
 import { Objects } from '#projections/Objects.ts'
 import type { Attributes } from '#projections/Attributes.ts'
 import { authorize, checkEscalation, rulesFor } from '#projections/Rbac.ts'
@@ -18,7 +18,7 @@ const RBAC = 'rbac.authorization.k8s.io/v1'
 const kindOfObject = (object: KubeObject) => kindNamed(object.apiVersion.includes('/') ? (object.apiVersion.split('/')[0] as string) : '', undefined, object.kind)!
 
 const given = (...objects: KubeObject[]): Objects => {
-  const view = new Objects()
+  const view = new Objects(builtIns)
   let sequence = 0
   for (const object of [...bootstrapRbac(), ...objects]) {
     const kind = kindOfObject(object)

@@ -11,7 +11,7 @@ import { validateMeta, validateMetaUpdate } from '#events/meta/ObjectMeta.ts'
 import { addQuantities, canonicalQuantity, milliValue, parseQuantity, wholeValue } from '#events/meta/Quantity.ts'
 import type { KubeObject, ObjectMeta } from '#events/KubeObject.ts'
 import { fieldErrorBody, Refusal, type FieldError } from '#events/Refusal.ts'
-import { kindNamed, kindOf, KINDS, streamOf } from '#events/scheme.ts'
+import { kindNamed, kindOf, KINDS, streamOf } from '#test/support/builtIns.ts'
 
 const refusal = (attempt: () => unknown): string => {
   try {

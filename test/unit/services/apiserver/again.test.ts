@@ -6,6 +6,7 @@ import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { madeUpNames } from '#services/apiserver/MadeUpNames.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { accepted, ADMIN, startTestApi } from '#test/support/api.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const api = await startTestApi()
 const REF = { group: '', resource: 'configmaps' }
@@ -83,7 +84,7 @@ again('what has a made-up name is made once: by a server that knows nothing of i
   assert.is(await api.logs.EVENTS.lastSequence(), before + 1)
 })
 again('a made-up name that another has gives way to the next; asked again, it is the second that is found, though the first is free', async () => {
-  const [taken, next] = (madeUpNames(made('taken'), ADMIN) ?? []).map(({ name }) => name)
+  const [taken, next] = (madeUpNames(builtIns, made('taken'), ADMIN) ?? []).map(({ name }) => name)
   accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: taken as string } }))
   const first = accepted(await api.decider.submit(made('taken'), ADMIN))
   assert.is(first.metadata.name, next)

@@ -8,6 +8,7 @@ import { madeUpNames } from '#services/apiserver/MadeUpNames.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { accepted, ADMIN, refused, startTestApi, type TestApi } from '../../../support/api.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const CONFIGMAPS = { group: '', resource: 'configmaps' }
 const PODS = { group: '', resource: 'pods' }
@@ -84,11 +85,11 @@ create('generates names', async () => {
 })
 create('generates another name while the one it made is taken, eight times at most', async () => {
   const intent = (id: string) => ({ id, verb: 'create', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: '', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'taken-' } }, source: 'test' }) as Intent
-  const names = (madeUpNames(intent('seven'), ADMIN) ?? []).map(({ name }) => name)
+  const names = (madeUpNames(builtIns, intent('seven'), ADMIN) ?? []).map(({ name }) => name)
   assert.is(new Set(names).size, 8)
   for (const name of names.slice(0, 7)) accepted(await api.create(configMap(name)))
   assert.is(accepted(await api.submit(intent('seven'))).metadata.name, names[7])
-  for (const { name } of madeUpNames(intent('all'), ADMIN) ?? []) accepted(await api.create(configMap(name)))
+  for (const { name } of madeUpNames(builtIns, intent('all'), ADMIN) ?? []) accepted(await api.create(configMap(name)))
   assert.match(refused(await api.submit(intent('all'))), /^409 AlreadyExists: configmaps "taken-/)
 })
 create('decides an intent that is delivered twice once', async () => {

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Log } from '#events/Log.ts'
-import { kindNamed } from '#events/scheme.ts'
+import { builtIns, kindNamed } from '#test/support/builtIns.ts'
 import type { History } from '#projections/History.ts'
 import { Outlets } from '#services/apiserver/http/Outlet.ts'
 import type { Representation } from '#services/apiserver/http/representation.ts'
@@ -56,7 +56,7 @@ const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays
   const clock = new VirtualClock(1)
   const api = await startTestApi(clock)
   const turns: (() => void)[] = []
-  const view = kind === KIND ? api.views.of(kind) : new View('NOTICES', api.logs.NOTICES, clock, { expires: true })
+  const view = kind === KIND ? api.views.of(kind) : new View('NOTICES', api.logs.NOTICES, clock, { api: builtIns, expires: true })
   if (kind !== KIND) await view.start()
   const fanout = new Fanout({
     view,

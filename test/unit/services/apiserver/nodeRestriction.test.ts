@@ -13,6 +13,7 @@ import { Objects } from '#projections/Objects.ts'
 import { restrictNode, restrictToken, type BoundTo, type NodeWrite } from '#services/apiserver/admission/nodeRestriction.ts'
 import { accepted, refused, startTestApi, type TestApi } from '../../../support/api.ts'
 import { startTestServer } from '../../../support/server.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 type Json = Record<string, unknown>
 
@@ -31,7 +32,7 @@ const podOf = (name: string, nodeName: string, mirror: boolean, metadata: Json =
 })
 const nodeObject = (name: string, metadata: Json = {}, spec: Json = {}): KubeObject => ({ apiVersion: 'v1', kind: 'Node', metadata: { name, uid: `${name}-uid`, ...metadata }, spec })
 
-const view = new Objects()
+const view = new Objects(builtIns)
 let sequence = 0
 const put = (object: KubeObject): void => {
   const facts = { key: { group: '', resource: object.kind === 'Node' ? 'nodes' : 'pods', namespace: object.metadata.namespace ?? '', name: object.metadata.name }, sequence: ++sequence, deleted: false } as Omit<Event, 'object'>

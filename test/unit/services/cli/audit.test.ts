@@ -8,6 +8,7 @@ import { Reader, type ReaderOptions } from '#services/cli/audit/Reader.ts'
 import type { AuditRecord } from '#services/cli/audit/record.ts'
 import { notesOf, rowsOf, textOf } from '#services/cli/audit/rows.ts'
 import { growingTable } from '#services/cli/print.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const audit = suite('reckon audit')
 const AT = '2026-11-21T10:00:00.123000Z'
@@ -26,10 +27,10 @@ const record = (more: Partial<AuditRecord> = {}): AuditRecord => ({
 })
 const entry = (sequence: number, said: unknown): LogEntry => ({ subject: 'audit.get.core.secrets', sequence, headers: {}, text: typeof said === 'string' ? said : JSON.stringify(said), time: 0 })
 const read = (entries: readonly LogEntry[], words: AuditWords = {}, more: Partial<ReaderOptions> = {}) => {
-  const reader = new Reader({ filter: filterOf(words), since: 0, from: entries[0]?.sequence ?? 1, isFirst: false, quarantined: [], ...more })
+  const reader = new Reader({ filter: filterOf(builtIns, words), since: 0, from: entries[0]?.sequence ?? 1, isFirst: false, quarantined: [], ...more })
   return { reader, shown: reader.take(entries) }
 }
-const asked = (words: AuditWords, more: Partial<AuditRecord> = {}): boolean => filterOf(words).matches(record(more))
+const asked = (words: AuditWords, more: Partial<AuditRecord> = {}): boolean => filterOf(builtIns, words).matches(record(more))
 const lost = (count: number): AuditRecord => ({ kind: 'Event', stage: 'Panic', verb: 'lost', annotations: { 'reckon.io/records-lost': String(count) }, stageTimestamp: AT })
 
 audit('filters by user, under either of two names', () => {
@@ -51,12 +52,12 @@ audit('filters by resource as a Role does', () => {
   assert.equal(['pods/*', '*', '*/*'].map((resource) => asked({ resource }, of('pods'))), [false, true, false])
   assert.equal(['deploy', 'deployments.apps', 'deployments.other'].map((resource) => asked({ resource }, of('deployments', '', 'apps'))), [true, true, false])
   assert.is(asked({ resource: 'gizmos.example.com' }, of('gizmos', '', 'example.com')), true)
-  assert.is(filterOf({ resource: '*' }).matches({ kind: 'Event', requestURI: '/metrics' }), false)
+  assert.is(filterOf(builtIns, { resource: '*' }).matches({ kind: 'Event', requestURI: '/metrics' }), false)
 })
 audit('says what it does not understand', () => {
-  for (const code of ['4', '4x', '600', '403-404', '403,']) assert.throws(() => filterOf({ code }), /--code/)
-  for (const resource of ['', '/exec', 'pods/']) assert.throws(() => filterOf({ resource }), /--resource/)
-  assert.throws(() => filterOf({ verb: 'get,,list' }), /--verb/)
+  for (const code of ['4', '4x', '600', '403-404', '403,']) assert.throws(() => filterOf(builtIns, { code }), /--code/)
+  for (const resource of ['', '/exec', 'pods/']) assert.throws(() => filterOf(builtIns, { resource }), /--resource/)
+  assert.throws(() => filterOf(builtIns, { verb: 'get,,list' }), /--verb/)
   for (const since of ['yesterday', '12', '-5', '-5y', '']) assert.throws(() => sinceOf(since, 0), /--since/)
 })
 audit('begins at a time, a time ago, or the start', () => {

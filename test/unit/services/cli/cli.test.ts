@@ -6,23 +6,24 @@ import { startOf } from '#services/cli/commands/follow.ts'
 import { changeText, factOf } from '#services/cli/commands/history.ts'
 import { kindOfWord, objectOfWords, pathOf, printedName } from '#services/cli/resources.ts'
 import { short, table, took } from '#services/cli/print.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const cli = suite('the command line')
 
 cli('knows kinds by plural, singular, short name and group', () => {
-  for (const word of ['deployments', 'deployment', 'deploy', 'Deployment', 'deployments.apps']) assert.is(kindOfWord(word).kind, 'Deployment')
-  assert.throws(() => kindOfWord('foo'), /the server doesn't have a resource type "foo"/)
+  for (const word of ['deployments', 'deployment', 'deploy', 'Deployment', 'deployments.apps']) assert.is(kindOfWord(builtIns, word).kind, 'Deployment')
+  assert.throws(() => kindOfWord(builtIns, 'foo'), /the server doesn't have a resource type "foo"/)
 })
 cli('takes KIND/NAME and KIND NAME', () => {
-  assert.is(objectOfWords(['deploy/web']).name, 'web')
-  assert.is(objectOfWords(['deploy', 'web']).name, 'web')
-  assert.throws(() => objectOfWords(['deploy']), /name one object/)
-  assert.is(printedName(kindOfWord('deploy'), 'web'), 'deployment.apps/web')
+  assert.is(objectOfWords(builtIns, ['deploy/web']).name, 'web')
+  assert.is(objectOfWords(builtIns, ['deploy', 'web']).name, 'web')
+  assert.throws(() => objectOfWords(builtIns, ['deploy']), /name one object/)
+  assert.is(printedName(kindOfWord(builtIns, 'deploy'), 'web'), 'deployment.apps/web')
 })
 cli('builds paths', () => {
-  assert.is(pathOf(kindOfWord('deploy'), 'default', 'web'), '/apis/apps/v1/namespaces/default/deployments/web')
-  assert.is(pathOf(kindOfWord('nodes'), 'default'), '/api/v1/nodes')
-  assert.is(pathOf(kindOfWord('pods'), undefined), '/api/v1/pods')
+  assert.is(pathOf(kindOfWord(builtIns, 'deploy'), 'default', 'web'), '/apis/apps/v1/namespaces/default/deployments/web')
+  assert.is(pathOf(kindOfWord(builtIns, 'nodes'), 'default'), '/api/v1/nodes')
+  assert.is(pathOf(kindOfWord(builtIns, 'pods'), undefined), '/api/v1/pods')
 })
 cli('reads several documents and lists', () => {
   const text = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: b}}]\n'

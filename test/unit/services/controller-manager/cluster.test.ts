@@ -9,7 +9,9 @@ import { nodeLifecycle } from '#services/controller-manager/node-lifecycle/contr
 import { podGc } from '#services/controller-manager/pod-gc/controller.ts'
 import { rootCaCertPublisher } from '#services/controller-manager/root-ca-cert-publisher/controller.ts'
 import { serviceaccount } from '#services/controller-manager/serviceaccount/controller.ts'
+import { watchesOf } from '#services/platform/Controller.ts'
 import { Model, node, notices, pod, running, shown } from '#test/support/model.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const lease = (model: Model): KubeObject => ({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'n1', namespace: 'kube-node-lease' }, spec: { renewTime: new Date(model.now).toISOString() } })
 const taintsOf = (model: Model): string[] => ((model.get(node('n1'))['spec'].taints ?? []) as { key: string; effect: string }[]).map(({ key, effect }) => `${key.replace('node.kubernetes.io/', '')}:${effect}`)
@@ -57,7 +59,7 @@ nodes('back again, it is clean', () => {
   model.now += 41_000
   model.settle(controller, '/n1')
   model.put(lease(model))
-  assert.equal(controller.watches[1]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view), ['/n1'])
+  assert.equal(watchesOf(controller, builtIns)[1]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view, builtIns), ['/n1'])
   model.change(model.get(node('n1')), { status: node('n1')['status'] })
   model.settle(controller, '/n1')
   assert.equal(taintsOf(model), [])
@@ -99,8 +101,8 @@ const keyOf = (name: string): string => `/configmaps/default/${name}`
 const collect = (model: Model): void => {
   for (let seen = 0; seen < model.changes.length; seen++) {
     const change = model.changes[seen] as (typeof model.changes)[number]
-    for (const watch of garbageCollector.watches.filter(({ ref }) => ref.resource === change.entry.key.resource))
-      for (const key of watch.keys(change, model.view)) for (const ask of model.decide(garbageCollector, key).asks) model.perform(ask)
+    for (const watch of watchesOf(garbageCollector, builtIns).filter(({ ref }) => ref.resource === change.entry.key.resource))
+      for (const key of watch.keys(change, model.view, builtIns)) for (const ask of model.decide(garbageCollector, key).asks) model.perform(ask)
     if (seen > 500) throw new Error('does not come to rest')
   }
 }
@@ -194,7 +196,7 @@ pods('pods of a node that stays away go; a node that comes back in time keeps th
 pods('a pod that goes and never had a node goes now', () => {
   const model = new Model()
   model.put({ ...pod('a'), metadata: { name: 'a', deletionTimestamp: model.time } })
-  assert.is(podGc().decide(model.view, 'all', { now: model.now, random: 0 }).asks[0]?.deleteOptions?.gracePeriodSeconds, 0)
+  assert.is(podGc().decide(model.view, 'all', { api: builtIns, now: model.now, random: 0 }).asks[0]?.deleteOptions?.gracePeriodSeconds, 0)
 })
 
 const spaces = suite('namespaces')

@@ -6,7 +6,9 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { deployment } from '#services/controller-manager/deployment/controller.ts'
 import { replicaset } from '#services/controller-manager/replicaset/controller.ts'
 import { templateHash } from '#services/controller-manager/deployment/template.ts'
+import { watchesOf } from '#services/platform/Controller.ts'
 import { Model, notices, running, shown, withoutNotices } from '#test/support/model.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const KEY = 'default/web'
 /** As the API server stores it. */
@@ -247,7 +249,7 @@ others('Recreate waits until the last old pod is gone', () => {
   assert.equal(sizes(model), ['web:1=0'], 'they are told to go, but are not gone')
   const pods = model.list('Pod')
   for (const pod of pods) model.gone(pod)
-  assert.equal(deployment.watches[2]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view), [KEY])
+  assert.equal(watchesOf(deployment, builtIns)[2]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view, builtIns), [KEY])
   roll(model)
   assert.equal(sizes(model), ['web:1=0', 'web:2=3'])
 })

@@ -5,7 +5,9 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { endpoint } from '#services/controller-manager/endpoint/controller.ts'
 import { endpointslice } from '#services/controller-manager/endpointslice/controller.ts'
 import { servicesOf } from '#services/controller-manager/endpointslice/endpoints.ts'
+import { watchesOf } from '#services/platform/Controller.ts'
 import { Model, node, pod, running, shown } from '#test/support/model.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const KEY = 'default/web'
 const service = (spec: Record<string, unknown> = {}, labels?: Record<string, string>): KubeObject => ({
@@ -71,7 +73,7 @@ both('a lost node takes its endpoints out, and gives them back', () => {
   const lose = (status: string): void => {
     model.change(model.get(node('n1')), { status: { conditions: [{ type: 'Ready', status }] } })
     const change = model.changes.at(-1) as (typeof model.changes)[number]
-    assert.equal(endpointslice.watches.find(({ ref }) => ref.resource === 'nodes')?.keys(change, model.view), [KEY])
+    assert.equal(watchesOf(endpointslice, builtIns).find(({ ref }) => ref.resource === 'nodes')?.keys(change, model.view, builtIns), [KEY])
     model.settle(endpointslice, KEY)
   }
   lose('Unknown')

@@ -5,7 +5,9 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { replicaset } from '#services/controller-manager/replicaset/controller.ts'
 import { forbidden } from '#events/Refusal.ts'
 import { Refused, type Ask } from '#services/platform/Controller.ts'
+import { watchesOf } from '#services/platform/Controller.ts'
 import { Model, notices, running, shown, withoutNotices } from '#test/support/model.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const KEY = 'default/web'
 const set = (replicas: number, more: Record<string, unknown> = {}): KubeObject => ({
@@ -51,7 +53,7 @@ rs('a pod that is refused again and again is asked for by one name, and changes 
     const ask = withoutNotices(model.decide(replicaset, KEY)).find(({ verb }) => verb === 'create') as Ask
     const name = ask.object?.metadata.name ?? ''
     const refusal = new Refused(ask, forbidden(ask.ref, name, 'violates PodSecurity').status)
-    const told = replicaset.refused?.(model.objects, KEY, refusal, { now: model.now, random: 0 }) ?? []
+    const told = replicaset.refused?.(model.objects, KEY, refusal, { api: builtIns, now: model.now, random: 0 }) ?? []
     const update = told.find(({ subresource }) => subresource === 'status')?.object
     if (update !== undefined) model.put(update)
     return { name, message: update?.['status'].conditions[0].message as string | undefined, notices: notices({ asks: told }) }
@@ -142,7 +144,7 @@ rs('makes nothing while it goes', () => {
 })
 rs('is looked at when a pod of its, or one it would adopt, changes', () => {
   const model = given(set(1), podOf('a'), podOf('orphan', running('1'), { ownerReferences: [] }), podOf('no', running('1'), { ownerReferences: [], labels: { app: 'no' } }))
-  const keys = replicaset.watches[1]?.keys
-  assert.equal(model.changes.slice(1).map((change) => keys?.(change, model.view)), [[KEY], [KEY], []])
+  const keys = watchesOf(replicaset, builtIns)[1]?.keys
+  assert.equal(model.changes.slice(1).map((change) => keys?.(change, model.view, builtIns)), [[KEY], [KEY], []])
 })
 rs.run()

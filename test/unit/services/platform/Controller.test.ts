@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent, IntentResult } from '#events/Intent.ts'
 import type { Log } from '#events/Log.ts'
-import { streamOf } from '#events/scheme.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { systemClock, type Clock } from '#services/platform/Clock.ts'
 import { batchesOf, Controller, NOTHING, Outrun, Refused, type Ask, type ControllerDefinition } from '#services/platform/Controller.ts'
@@ -77,11 +77,11 @@ const lagging = async (lagMs: number) => {
   const api = await startTestApi(clock)
   const log = api.logs.EVENTS.reachedBy(() => false)
   const late: Log = { ...log, follow: (follow) => log.follow({ ...follow, onEntries: (entries) => void clock.after(lagMs, () => follow.onEntries(entries)) }) }
-  const view = new View('EVENTS', late, clock)
+  const view = new View('EVENTS', late, clock, { api: builtIns })
   const started = view.start()
   await clock.run(10 * lagMs)
   await started
-  return { clock, api, views: new Views([view], streamOf) }
+  return { clock, api, views: new Views([view], builtIns) }
 }
 loop('between asking and seeing what came of it a key is not decided again', async () => {
   const { clock, api, views } = await lagging(1_000)

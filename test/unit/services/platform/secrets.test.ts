@@ -14,6 +14,7 @@ import { Vault } from '#services/platform/secrets/Vault.ts'
 import { View, Views } from '#services/platform/View.ts'
 import { Retention } from '#services/apiserver/secrets/Retention.ts'
 import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const MASTER = new Map([['k1', Buffer.alloc(32, 1)]])
 const secret = (uid: string, value: string): KubeObject => ({
@@ -39,7 +40,7 @@ const world = async (logs = { events: new MemoryLog('EVENTS', systemClock), keys
   const settled = await logs.events.lastSequence()
   await keys.start()
   const vault = new Vault(keys, settled)
-  const view = new View('EVENTS', logs.events, systemClock, { vault })
+  const view = new View('EVENTS', logs.events, systemClock, { api: builtIns, vault })
   await view.start()
   const committer = new Committer(logs.events, systemClock, { vault })
   const store = async (object: KubeObject, expected = 0, deleted = false): Promise<Extract<Outcome, { ok: true }>> => {
@@ -186,7 +187,7 @@ confidential('the key goes some time after the object, also when nobody saw the 
   const clock = new VirtualClock(1)
   const logs = { events: new MemoryLog('EVENTS', clock), keys: new MemoryLog('KEYS', clock, { keepLastOnly: true }) }
   const keys = new ObjectKeys({ log: logs.keys, masters: MASTER, clock, shred: async () => {} })
-  const view = new View('EVENTS', logs.events, clock, { vault: new Vault(keys) })
+  const view = new View('EVENTS', logs.events, clock, { api: builtIns, vault: new Vault(keys) })
   const run = (ms: number): Promise<unknown> => clock.run(ms)
   void keys.start()
   void view.start()
@@ -199,7 +200,7 @@ confidential('the key goes some time after the object, also when nobody saw the 
   await store(secret('u1', 'one'), 0, false)
   await store(secret('u1', 'one'), 1, true)
   await store(secret('u2', 'two'), 2, false)
-  const retention = new Retention({ views: new Views([view], () => 'EVENTS'), keys, clock, keep: 3_600_000, onError: (error) => assert.unreachable(String(error)) })
+  const retention = new Retention({ views: new Views([view], builtIns, () => 'EVENTS'), keys, clock, keep: 3_600_000, onError: (error) => assert.unreachable(String(error)) })
   retention.start()
   await run(1_000)
   assert.equal([...keys.deleted()].map(({ uid, since }) => [uid, since !== undefined]), [['u1', true], ['u2', false]])
@@ -217,7 +218,7 @@ confidential('the key of an object that is there after all, as after a restore u
   const clock = new VirtualClock(1)
   const logs = { events: new MemoryLog('EVENTS', clock), keys: new MemoryLog('KEYS', clock, { keepLastOnly: true }) }
   const keys = new ObjectKeys({ log: logs.keys, masters: MASTER, clock, shred: async () => {} })
-  const view = new View('EVENTS', logs.events, clock, { vault: new Vault(keys) })
+  const view = new View('EVENTS', logs.events, clock, { api: builtIns, vault: new Vault(keys) })
   void keys.start()
   void view.start()
   await clock.run(10)
@@ -225,7 +226,7 @@ confidential('the key of an object that is there after all, as after a restore u
   await clock.run(10)
   void keys.markDeleted('u1')
   await clock.run(10)
-  const retention = new Retention({ views: new Views([view], () => 'EVENTS'), keys, clock, keep: 3_600_000, onError: (error) => assert.unreachable(String(error)) })
+  const retention = new Retention({ views: new Views([view], builtIns, () => 'EVENTS'), keys, clock, keep: 3_600_000, onError: (error) => assert.unreachable(String(error)) })
   retention.start()
   await clock.run(4_000_000)
   assert.is(keys.state('u1'), 'here')

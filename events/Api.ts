@@ -1,0 +1,56 @@
+/**
+ * What a cluster serves: the API as a value, folded from definitions of kinds. It is passed to whoever has to know a kind,
+ * never imported: a registry that is a global can't differ between two moments of one process, as it does when a
+ * CustomResourceDefinition comes or goes, nor between two clusters in one test.
+ */
+import type { Indexes, Kind } from './Kind.ts'
+import { resourceId, type ResourceRef } from './Key.ts'
+import { typeNamed, typeOfKind, type TypeSchema } from './schema/Schema.ts'
+import type { StreamName } from './Subject.ts'
+
+const NO_INDEXES: Indexes = {}
+
+export class Api {
+  /** Two values with the same number, of one process, serve the same. */
+  readonly version: number
+  /** In the order discovery lists them. */
+  readonly kinds: readonly Kind[]
+  readonly #byResource: ReadonlyMap<string, Kind>
+  readonly #byName: ReadonlyMap<string, Kind>
+
+  constructor(kinds: readonly Kind[], version = 0) {
+    this.version = version
+    this.kinds = kinds
+    this.#byResource = new Map(kinds.map((kind) => [resourceId(kind), kind]))
+    this.#byName = new Map(kinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]))
+  }
+  kindOf(ref: ResourceRef): Kind | undefined {
+    return this.#byResource.get(resourceId(ref))
+  }
+  /** The kind of an object by its `kind` and API group; any version when `version` is undefined. */
+  kindNamed(group: string, version: string | undefined, kind: string): Kind | undefined {
+    const found = this.#byName.get(`${group}/${kind}`)
+    return found === undefined || (version !== undefined && found.version !== version) ? undefined : found
+  }
+  /** The same by what an object says of itself: `apps/v1` and `Deployment`. */
+  kindOfObject({ apiVersion, kind }: { readonly apiVersion: string; readonly kind: string }): Kind | undefined {
+    const slash = apiVersion.indexOf('/')
+    return this.kindNamed(slash < 0 ? '' : apiVersion.slice(0, slash), apiVersion.slice(slash + 1), kind)
+  }
+  /** The stream that holds a collection; what is not served lives in EVENTS. */
+  streamOf(ref: ResourceRef): StreamName {
+    return this.kindOf(ref)?.stream ?? 'EVENTS'
+  }
+  /** What a collection is found by, besides labels and owners. */
+  indexesOf(ref: ResourceRef): Indexes {
+    return this.kindOf(ref)?.indexes ?? NO_INDEXES
+  }
+  /** The type of a kind of object or body; undefined when there is none. */
+  typeOfKind(group: string, version: string, kind: string): TypeSchema | undefined {
+    return typeOfKind(group, version, kind)
+  }
+  /** Throws when there is none. */
+  typeNamed(name: string): TypeSchema {
+    return typeNamed(name)
+  }
+}
