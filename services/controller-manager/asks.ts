@@ -1,7 +1,7 @@
 /** The intents controllers ask for, without the ceremony: one helper per verb. Plain functions. */
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { Ask } from '../platform/Controller.ts'
+import type { Ask } from '../platform/decision.ts'
 
 /** Of what kind an object is: the kind's definition. */
 type Named = Pick<Kind, 'group' | 'resource' | 'version'>

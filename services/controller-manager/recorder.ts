@@ -2,7 +2,7 @@
 import { noticeDraft } from '#events/core/notice.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import type { Ask } from '../platform/Controller.ts'
+import type { Ask } from '../platform/decision.ts'
 import { rfc3339 } from './pods.ts'
 
 export const record = (view: ObjectsView, about: KubeObject, component: string, type: 'Normal' | 'Warning', reason: string, message: string, now: number): Ask =>

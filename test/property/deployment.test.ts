@@ -11,7 +11,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { Objects, type Change } from '#projections/Objects.ts'
 import { deployment } from '#services/controller-manager/deployment/controller.ts'
 import { replicaset } from '#services/controller-manager/replicaset/controller.ts'
-import type { ControllerDefinition } from '#services/platform/Controller.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { Model, running, withoutNotices } from '#test/support/model.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 

@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Append, AppendResult } from '#events/Log.ts'
-import type { Ask, ControllerDefinition } from '#services/platform/Controller.ts'
+import type { Ask, ControllerDefinition } from '#services/platform/decision.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { simulate } from './simulate.ts'
 

@@ -6,7 +6,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { builtIns, kindNamed, KINDS } from '#test/support/builtIns.ts'
 import { applyMergePatch } from '#services/apiserver/patch/merge.ts'
 import { Objects, type Change, type ObjectsView } from '#projections/Objects.ts'
-import type { Ask, ControllerDefinition, Decision } from '#services/platform/Controller.ts'
+import type { Ask, ControllerDefinition, Decision } from '#services/platform/decision.ts'
 
 /** `2030-01-01T00:00:00Z`, when models begin. */
 export const BEGINNING = Date.UTC(2030, 0, 1)

@@ -2,7 +2,7 @@
 import { objectId } from '#events/Key.ts'
 import { controllerOf, type KubeObject } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
-import type { ControllerDefinition } from '../../platform/Controller.ts'
+import type { ControllerDefinition } from '../../platform/decision.ts'
 import { decide } from './decide.ts'
 import { DEPLOYMENTS, NAME, PODS, REPLICASETS } from './situation.ts'
 

@@ -1,5 +1,5 @@
 /** The Endpoints controller: looks at a Service when it, its Endpoints or a pod it selects changes. */
-import type { ControllerDefinition } from '../../platform/Controller.ts'
+import type { ControllerDefinition } from '../../platform/decision.ts'
 import { NODES, SERVICES, servicesOf, servicesOnNode } from '../endpointslice/endpoints.ts'
 import { decide, ENDPOINTS, NAME } from './decide.ts'
 

@@ -3,7 +3,7 @@ import { Endpoints } from '#events/core/Endpoints.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type DecideContext, type Decision } from '../../platform/Controller.ts'
+import { NOTHING, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { create, remove, update } from '../asks.ts'
 import { groupsOf, SERVICES, targetRef, type Address, type ServiceSpec } from '../endpointslice/endpoints.ts'
 

@@ -1,6 +1,6 @@
 /** The EndpointSlice controller: looks at a Service when it, its slices or a pod it selects changes. */
 import { objectId } from '#events/Key.ts'
-import type { ControllerDefinition } from '../../platform/Controller.ts'
+import type { ControllerDefinition } from '../../platform/decision.ts'
 import { decide, NAME, SERVICE_NAME, SLICES } from './decide.ts'
 import { NODES, SERVICES, servicesOf, servicesOnNode } from './endpoints.ts'
 

@@ -2,7 +2,7 @@
 import type { Api } from '#events/Api.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import type { OwnerReference } from '#events/KubeObject.ts'
-import type { ControllerDefinition, ControllerWatch } from '../../platform/Controller.ts'
+import type { ControllerDefinition, ControllerWatch } from '../../platform/decision.ts'
 import { decide, dependentsOf, NAME, type Dependent } from './decide.ts'
 
 const ownerKey = (api: Api, owner: OwnerReference, namespace: string): ObjectKey | undefined => {

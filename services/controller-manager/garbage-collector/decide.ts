@@ -6,7 +6,7 @@ import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import type { Api } from '#events/Api.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/Controller.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { merge, remove } from '../asks.ts'
 
 export const NAME = 'generic-garbage-collector'

@@ -1,6 +1,6 @@
 /** The namespace controller's decision: a namespace that is going takes everything in it along, then is finalized. */
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/Controller.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { remove } from '../asks.ts'
 
 export const NAME = 'namespace-controller'

@@ -1,6 +1,6 @@
 /** The node lifecycle controller: looks at a node when it or its Lease changes, or a pod comes to it, and when time is up. */
 import { conditionOf } from '#events/meta/Conditions.ts'
-import type { ControllerDefinition } from '../../platform/Controller.ts'
+import type { ControllerDefinition } from '../../platform/decision.ts'
 import { decide, LEASE_NAMESPACE, LEASES, NAME, NODES, PODS } from './decide.ts'
 
 /** One per process: a node is given its time anew when the controller itself was away. */

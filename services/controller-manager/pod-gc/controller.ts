@@ -1,5 +1,5 @@
 /** The pod garbage collector: looks when a node goes, or a pod without one is deleted, or finishes. */
-import type { ControllerDefinition } from '../../platform/Controller.ts'
+import type { ControllerDefinition } from '../../platform/decision.ts'
 import { decide, FINISHED_MAX, NAME, NODES, PODS } from './decide.ts'
 
 const ALL = 'all'

@@ -2,7 +2,7 @@
 import { Pod } from '#events/core/pod/Pod.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type DecideContext, type Decision } from '../../platform/Controller.ts'
+import { NOTHING, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { remove } from '../asks.ts'
 import { isTerminating } from '../pods.ts'
 

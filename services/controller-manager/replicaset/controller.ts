@@ -2,7 +2,7 @@
 import { objectId } from '#events/Key.ts'
 import { controllerOf } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
-import type { ControllerDefinition } from '../../platform/Controller.ts'
+import type { ControllerDefinition } from '../../platform/decision.ts'
 import { decide, NAME, refused, REPLICASETS } from './decide.ts'
 
 export const replicaset: ControllerDefinition = {

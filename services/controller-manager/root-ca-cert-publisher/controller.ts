@@ -1,5 +1,5 @@
 /** The CA publisher: looks at a namespace when it or its CA ConfigMap changes. */
-import type { ControllerDefinition } from '../../platform/Controller.ts'
+import type { ControllerDefinition } from '../../platform/decision.ts'
 import { CONFIGMAP, CONFIGMAPS, decide, NAME } from './decide.ts'
 
 export const rootCaCertPublisher = (ca: string): ControllerDefinition => ({

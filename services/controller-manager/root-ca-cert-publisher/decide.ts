@@ -1,7 +1,7 @@
 /** The CA publisher's decision: every namespace has the cluster's CA in the ConfigMap `kube-root-ca.crt`. */
 import { ConfigMap } from '#events/core/ConfigMap.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Decision } from '../../platform/Controller.ts'
+import { NOTHING, type Decision } from '../../platform/decision.ts'
 import { create, merge } from '../asks.ts'
 
 export const NAME = 'root-ca-cert-publisher'

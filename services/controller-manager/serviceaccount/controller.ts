@@ -1,5 +1,5 @@
 /** The service account controller: looks at a namespace when it or an account in it changes. */
-import type { ControllerDefinition } from '../../platform/Controller.ts'
+import type { ControllerDefinition } from '../../platform/decision.ts'
 import { ACCOUNTS, decide, NAME } from './decide.ts'
 
 export const serviceaccount: ControllerDefinition = {

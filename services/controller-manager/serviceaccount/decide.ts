@@ -1,7 +1,7 @@
 /** The service account controller's decision: every namespace has a `default` account. */
 import { ServiceAccount } from '#events/core/ServiceAccount.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type DecideContext, type Decision } from '../../platform/Controller.ts'
+import { NOTHING, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { create } from '../asks.ts'
 
 export const NAME = 'serviceaccount-controller'

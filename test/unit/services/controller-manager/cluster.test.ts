@@ -9,7 +9,7 @@ import { nodeLifecycle } from '#services/controller-manager/node-lifecycle/contr
 import { podGc } from '#services/controller-manager/pod-gc/controller.ts'
 import { rootCaCertPublisher } from '#services/controller-manager/root-ca-cert-publisher/controller.ts'
 import { serviceaccount } from '#services/controller-manager/serviceaccount/controller.ts'
-import { watchesOf } from '#services/platform/Controller.ts'
+import { watchesOf } from '#services/platform/decision.ts'
 import { Model, node, notices, pod, running, shown } from '#test/support/model.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 

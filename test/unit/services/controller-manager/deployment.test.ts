@@ -6,7 +6,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { deployment } from '#services/controller-manager/deployment/controller.ts'
 import { replicaset } from '#services/controller-manager/replicaset/controller.ts'
 import { templateHash } from '#services/controller-manager/deployment/template.ts'
-import { watchesOf } from '#services/platform/Controller.ts'
+import { watchesOf } from '#services/platform/decision.ts'
 import { Model, notices, running, shown, withoutNotices } from '#test/support/model.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 

@@ -5,7 +5,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { endpoint } from '#services/controller-manager/endpoint/controller.ts'
 import { endpointslice } from '#services/controller-manager/endpointslice/controller.ts'
 import { servicesOf } from '#services/controller-manager/endpointslice/endpoints.ts'
-import { watchesOf } from '#services/platform/Controller.ts'
+import { watchesOf } from '#services/platform/decision.ts'
 import { Model, node, pod, running, shown } from '#test/support/model.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
