@@ -33,7 +33,7 @@ const environment: Environment = {
     return path
   },
   api: async () => (await import('#events/scheme.ts')).builtInApi(),
-  read: async (path, { accept, moment } = {}) => (await import('./up.ts')).ask(home, config(), `${moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`}${path}`, accept).catch(refusedConnection),
+  read: async (path, { accept, moment } = {}) => (await import('./ask.ts')).ask(home, config(), `${moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`}${path}`, accept).catch(refusedConnection),
   connect: async ({ patient = false } = {}) => {
     const { connectNats } = await import('./nats/connect.ts')
     return connectNats(home, config(), 'admin', { waitOnFirstConnect: false, maxReconnectAttempts: patient ? -1 : 100 }).catch(() => {

@@ -1,11 +1,11 @@
 /** `reckon up`, `down` and `status`: the whole cluster on this machine, started in the background, and stopped again. */
 import { existsSync, readFileSync } from 'node:fs'
-import { request as httpsRequest } from 'node:https'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { setTimeout as wait } from 'node:timers/promises'
+import { ask } from './ask.ts'
 import { privateFolder, readConfig, resolveHome, loadOrCreateConfig, type ClusterConfig } from './home.ts'
-import { ensurePki, pkiFile, writeKubeconfig } from './pki/pki.ts'
+import { ensurePki, writeKubeconfig } from './pki/pki.ts'
 import { runningServer, stopNatsServer } from './nats/server.ts'
 import { endLeftBehind } from './leftBehind.ts'
 import { commandOf, logFile, runningCluster } from './running.ts'
@@ -17,6 +17,7 @@ import { startSupervisor, stopSupervisor, supervisorState, wakeSupervisor } from
 
 const READY_LIMIT_MS = 60_000
 const STOP_LIMIT_MS = 30_000
+
 export interface ClusterStatus {
   readonly running: boolean
   readonly home: string
@@ -35,25 +36,6 @@ export interface ClusterStatus {
   /** Sentences for a person: who keeps it running, what it is short of. */
   readonly notes: readonly string[]
 }
-
-/** Asks the API server as the administrator; the body as text. */
-export const ask = (home: string, config: ClusterConfig, path: string, accept = 'application/json'): Promise<{ readonly status: number; readonly body: string }> =>
-  new Promise((resolve, reject) => {
-    const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((name) => readFileSync(pkiFile(home, name)))
-    const call = httpsRequest(
-      { host: '127.0.0.1', port: config.apiPort, path, ca, cert, key, headers: { accept, 'user-agent': 'reckon' }, timeout: 5_000, agent: false },
-      (response) => {
-        let body = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => (body += chunk))
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
-        response.on('error', reject)
-      }
-    )
-    call.on('timeout', () => call.destroy(new Error('the API server does not answer')))
-    call.on('error', reject)
-    call.end()
-  })
 
 interface Readiness {
   readonly ready: boolean

@@ -8,10 +8,10 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { builtInApi } from '#events/scheme.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { NatsIntents } from '#services/platform/NatsIntents.ts'
+import { ask } from '../ask.ts'
 import type { ClusterConfig } from '../home.ts'
 import { connectNats } from '../nats/connect.ts'
 import type { Report } from '../setup/project.ts'
-import { ask } from '../up.ts'
 
 const MANIFESTS = join(import.meta.dirname, 'manifests')
 const LIMIT_MS = 120_000

@@ -10,13 +10,9 @@ import { updateOf } from '#services/platform/bindings.ts'
 import { sleep } from '#services/platform/Clock.ts'
 import type { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
 import type { NodeLink } from '#services/platform/NodeLink.ts'
-import { allNodes } from '#services/platform/secrets/NodeKeys.ts'
-import type { Process } from './Process.ts'
+import { BINDING_SEAL, type Process } from './Process.ts'
 import type { Served } from './Served.ts'
 import type { VirtualClock } from './VirtualClock.ts'
-
-/** What every world's bindings are sealed with. */
-export const SEAL = allNodes(new Map([['k1', Buffer.alloc(32, 7)]]))
 
 const FATES_MS = 20_000
 const ACK_MS = 5_000
@@ -53,7 +49,7 @@ export class Link implements NodeLink {
     return process.log('BINDINGS').follow({
       from: 1,
       onEntries: (entries) => {
-        for (const entry of entries) if (entry.subject.startsWith(mine)) onUpdate(updateOf(entry, SEAL))
+        for (const entry of entries) if (entry.subject.startsWith(mine)) onUpdate(updateOf(entry, BINDING_SEAL))
       },
       onCaughtUp,
       onFailed

@@ -7,6 +7,7 @@ import { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { MemoryLedger, type Place } from '#services/platform/ledger/Ledger.ts'
 import { Seal } from '#services/platform/ledger/Seal.ts'
 import type { MemoryLog } from '#services/platform/MemoryLog.ts'
+import { allNodes } from '#services/platform/secrets/NodeKeys.ts'
 import { View, Views } from '#services/platform/View.ts'
 
 export const VIEWED = ['EVENTS', 'NOTICES', 'PULSE'] as const
@@ -21,7 +22,10 @@ export class HomeLedger extends MemoryLedger {
   }
 }
 
-export const SEAL = new Seal(new Map([['k1', Buffer.alloc(32, 7)]]))
+const KEYS = new Map([['k1', Buffer.alloc(32, 7)]])
+export const SEAL = new Seal(KEYS)
+/** What every world's bindings are sealed with. */
+export const BINDING_SEAL = allNodes(KEYS)
 
 export interface ProcessOptions {
   readonly name: string

@@ -13,10 +13,9 @@ import { Backlog } from '#services/apiserver/verbs/Backlog.ts'
 import { Fanout } from '#services/apiserver/verbs/Fanout.ts'
 import type { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
 import type { View, Views } from '#services/platform/View.ts'
-import type { Process } from './Process.ts'
+import { BINDING_SEAL, type Process } from './Process.ts'
 import type { VirtualClock } from './VirtualClock.ts'
-import type { Wire } from './Watch.ts'
-import { SEAL } from './Link.ts'
+import type { Wire } from './Wire.ts'
 
 /** Few enough that the seeds' Services take them all now and then. */
 export const SETTINGS = { serviceCIDR: '10.96.0.0/27', nodePorts: [30000, 30005] } as const
@@ -62,7 +61,7 @@ export class Served {
     const decider = new ApiDecider({ views, clock, settings: SETTINGS })
     this.decider = decider
     const tokens = { issue: async () => ({ token: 'simulated', expiresAt: new Date(clock.now() + TOKEN_MS).toISOString() }) }
-    this.#publisher = publishes ? new BindingPublisher({ views, bindings: process.log('BINDINGS'), tokens, clusterCA: 'ca', seal: SEAL, clock, onError: (error) => onError('bindings', error) }) : undefined
+    this.#publisher = publishes ? new BindingPublisher({ views, bindings: process.log('BINDINGS'), tokens, clusterCA: 'ca', seal: BINDING_SEAL, clock, onError: (error) => onError('bindings', error) }) : undefined
     this.#ingest = new ReportIngest({ views, decider, reports: reports.reachedBy(process.isCut), clock, onError: (error) => onError('reports', error) })
     this.pulses = new Pulses({ views, decider, clock, onError: (error) => onError('pulses', error) })
     const view = views.byStream.get('EVENTS') as View

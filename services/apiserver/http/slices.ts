@@ -8,7 +8,7 @@ import { constants, createGzip } from 'node:zlib'
 import type { Entry } from '#projections/Objects.ts'
 import type { Clock } from '../../platform/Clock.ts'
 import type { Listing } from '../time-travel/Listing.ts'
-import type { Matcher } from '../verbs/read.ts'
+import type { Part } from '../verbs/read.ts'
 import { BREATHE, breathe } from './breathe.ts'
 
 /** What a client may have waiting in this process, more or less: one slice. */
@@ -67,16 +67,6 @@ export function* textSlices(text: string): Generator<Buffer> {
 export function* byteSlices(bytes: Uint8Array): Generator<Buffer> {
   const shared = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   for (let from = 0; from < shared.length; from += SLICE) yield shared.subarray(from, from + SLICE)
-}
-
-/** Part of a listing. It is mutable on purpose: whoever holds a part that is sent slowly must not hold the objects. */
-export interface Part {
-  listing: Listing
-  readonly from: number
-  /** Excluded. */
-  readonly to: number
-  /** Undefined: all of them. */
-  readonly matches: Matcher | undefined
 }
 
 export interface Shown {

@@ -8,7 +8,6 @@ import type { Entry } from '#projections/Objects.ts'
 import { ViewBehind } from '../../platform/View.ts'
 import type { View } from '../../platform/View.ts'
 import { BREATHE, breathe } from '../http/breathe.ts'
-import type { Part } from '../http/slices.ts'
 import { integerOf } from '../request/options.ts'
 import { shortListing, type Listing } from '../time-travel/Listing.ts'
 import type { Pages } from '../time-travel/Pages.ts'
@@ -88,6 +87,16 @@ const readToken = (token: string, now: number): Continue => {
   if (!isContinue(parsed)) throw badRequest('continue key is not valid: the token was not made by this server')
   if (now - parsed.t > CONTINUE_LIFE_MS) throw expired('The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.')
   return parsed
+}
+
+/** Part of a listing. It is mutable on purpose: whoever holds a part that is sent slowly must not hold the objects. */
+export interface Part {
+  listing: Listing
+  readonly from: number
+  /** Excluded. */
+  readonly to: number
+  /** Undefined: all of them. */
+  readonly matches: Matcher | undefined
 }
 
 /** A list as it is answered: what is shown is found while it is sent. */
