@@ -1,4 +1,5 @@
 /** Notices (core/v1 Event objects): made once per what they say, then counted. Plain functions. */
+import { fnv1aHex } from '../meta/hash.ts'
 import type { Intent } from '../Intent.ts'
 import type { KubeObject } from '../KubeObject.ts'
 
@@ -20,18 +21,11 @@ interface Known {
   get(key: { group: string; resource: string; namespace: string; name: string }): { readonly object: KubeObject } | undefined
 }
 
-/** FNV-1a, 32 bit, in hex. */
-const hash = (text: string): string => {
-  let value = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193) >>> 0
-  return value.toString(16).padStart(8, '0')
-}
-
 export const noticeDraft = (known: Known, { about, type, reason, message, component, host, time }: Notice): Omit<Intent, 'id' | 'source' | 'cause'> => {
   const { metadata, apiVersion, kind, fieldPath } = about
   const namespace = (metadata.namespace ?? '') === '' ? 'default' : (metadata.namespace as string)
   // Named after what it says, so that saying it again finds it.
-  const name = `${(metadata.name ?? '').slice(0, 200)}.${hash([metadata.uid, fieldPath, type, reason, message, component, host].join('\n'))}`
+  const name = `${(metadata.name ?? '').slice(0, 200)}.${fnv1aHex([metadata.uid, fieldPath, type, reason, message, component, host].join('\n'))}`
   const base = { ref: REF, version: 'v1', namespace, name, options: { fieldManager: component } } as const
   const present = known.get({ ...REF, namespace, name })
   if (present !== undefined)

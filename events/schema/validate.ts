@@ -1,4 +1,5 @@
 /** Structural decoding of a request's JSON into a fresh object of a type: wrong types are errors, unknown fields and nulls are dropped. */
+import { isObject } from '../meta/json.ts'
 import { badRequest, type Refusal } from '../Refusal.ts'
 import { DEEPEST } from './depth.ts'
 import { Bad, goType, goTypeName, mismatch, scalar, zero } from './scalars.ts'
@@ -63,8 +64,6 @@ function fail(bad: Bad, struct: string, state: State): void {
   const where = fields === '' ? 'Go value' : `Go struct field ${struct}.${fields}`
   state.errors.push(`json: cannot unmarshal ${fault.mismatch} into ${where} of type ${fault.goType}`)
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Own property whatever the key is called (`__proto__` included). */
 function put(target: Record<string, unknown>, key: string, value: unknown): void {

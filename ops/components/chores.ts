@@ -3,6 +3,7 @@
  * is a `reckon` command in a process of its own, at low priority: it reads all that is new of the log, compresses and encrypts
  * it, which beside the API server's own work would be felt in every answer.
  */
+import { timestamp } from '#events/meta/time.ts'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { constants, setPriority } from 'node:os'
 import { isAbsolute, join } from 'node:path'
@@ -133,7 +134,7 @@ export const chores = (place: Place, { views, decider }: RunningApiServer, asked
     const wanted = [...asked, ...begun]
     const tell = (type: 'Normal' | 'Warning', reason: string, message: string): void => {
       const { nodeName } = config
-      const time = `${new Date().toISOString().slice(0, 19)}Z`
+      const time = timestamp(Date.now())
       const about = { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, uid: nodeName } }
       const draft = noticeDraft(views, { about, type, reason, message, component: 'reckon', host: nodeName, time })
       decider.submit({ ...draft, id: crypto.randomUUID(), source: 'reckon' }, SELF).catch((error: unknown) => warn('chores', error))

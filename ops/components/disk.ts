@@ -1,4 +1,5 @@
 /** The log's disk as a scoped resource: watched, told of, and the reason for refusals. */
+import { timestamp } from '#events/meta/time.ts'
 import { join } from 'node:path'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
@@ -101,7 +102,7 @@ export const tellOfDisk = (place: Place, disk: LogDisk, { views, decider }: Runn
       if (telling || state === undefined || state.room === 'none') return
       telling = true
       try {
-        const now = `${new Date(systemClock.now()).toISOString().slice(0, 19)}Z`
+        const now = timestamp(systemClock.now())
         for (const draft of tell(views, place.config.nodeName, { room: state.room, words: wordsOf(state.room, state.thresholds) }, now)) {
           const intent: Intent = { ...draft, id: systemClock.uuid(), source: 'apiserver' }
           const result = await decider.submit(intent, USER)

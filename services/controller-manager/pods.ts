@@ -2,8 +2,6 @@
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf } from '#events/meta/Conditions.ts'
 
-export const rfc3339 = (now: number): string => `${new Date(now).toISOString().slice(0, 19)}Z`
-
 export const isTerminating = (object: KubeObject): boolean => object.metadata.deletionTimestamp !== undefined
 
 export const isReady = (pod: KubeObject): boolean => conditionOf(pod, 'Ready')?.status === 'True'

@@ -1,4 +1,5 @@
 /** What changed between two versions of an object, field by field, as a person reads it. Plain functions. */
+import { isObject } from '#events/meta/json.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 
 export interface FieldChange {
@@ -25,8 +26,6 @@ export const diffObjects = (before: KubeObject | undefined, after: KubeObject): 
       : change
   )
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The field that names the items of a list, if they all have one of these and no two share it. */
 const nameField = (left: readonly unknown[], right: readonly unknown[]): string | undefined =>

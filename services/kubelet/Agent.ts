@@ -15,7 +15,7 @@ import type { Prober } from './probes/Prober.ts'
 import { pulseOf } from './pulse.ts'
 import type { Identity, Runtime, RuntimeInfo } from '../platform/Runtime.ts'
 import { Slots } from './Slots.ts'
-import { timestamp } from './time.ts'
+import { timestampWith } from '#events/meta/time.ts'
 import { Allegiance, type OriginStore } from './strays/Allegiance.ts'
 import { conditionOf } from './strays/decide.ts'
 import { Strays } from './strays/Strays.ts'
@@ -250,7 +250,7 @@ export class Agent {
     const { clock, link, onError } = this.#options
     if (this.#notices >= NOTICES || this.#stopped) return
     this.#notices++
-    const notice: NoticeReport = { ...said, id: clock.uuid(), message: said.message.slice(0, 1024), time: this.#time(3) }
+    const notice: NoticeReport = { ...said, id: clock.uuid(), message: said.message.slice(0, 1024), time: timestampWith(3, clock.now()) }
     const send = async (): Promise<void> => {
       for (let tries = 0; !this.#stopped; tries++)
         try {
@@ -261,11 +261,6 @@ export class Agent {
         }
     }
     void send().finally(() => this.#notices--)
-  }
-  /** RFC 3339 with so many digits of a second. */
-  #time(digits: number): string {
-    const now = this.#options.clock.now()
-    return `${timestamp(now).slice(0, -1)}.${String(Math.floor(now % 1000)).padStart(3, '0').padEnd(digits, '0')}Z`
   }
   #pulse(): void {
     const { clock, link, onError } = this.#options
@@ -296,7 +291,7 @@ export class Agent {
     } catch (error) {
       problem = wordsOf(error)
     }
-    return pulseOf({ node, hostIP, podCIDR, labels, machine, runtime: answer, known: this.#known, problem, conditions: [conditionOf(this.#strays.unknown.map(podOf), this.#allegiance.foreign)], images, time: this.#time(6) })
+    return pulseOf({ node, hostIP, podCIDR, labels, machine, runtime: answer, known: this.#known, problem, conditions: [conditionOf(this.#strays.unknown.map(podOf), this.#allegiance.foreign)], images, time: timestampWith(6, this.#options.clock.now()) })
   }
 }
 

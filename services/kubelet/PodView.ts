@@ -1,4 +1,5 @@
 /** What the kubelet knows of one pod when it decides. */
+import { fnv1aHex } from '#events/meta/hash.ts'
 import type { Container, Pod, PodStatus } from 'kubernetes-types/core/v1'
 import type { Observed } from '../platform/Runtime.ts'
 
@@ -52,12 +53,7 @@ const BACK_OFF_LAST_MS = 300_000
 const BACK_OFF_RESET_MS = 600_000
 
 /** 32-bit FNV-1a in hex of what, changed, means another container: its name and image, as upstream. */
-export const specHash = (container: Container): string => {
-  const text = `${container.name}\n${container.image ?? ''}`
-  let value = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193) >>> 0
-  return value.toString(16).padStart(8, '0')
-}
+export const specHash = (container: Container): string => fnv1aHex(`${container.name}\n${container.image ?? ''}`)
 
 export const isSidecar = (container: Container): boolean => (container as { restartPolicy?: string }).restartPolicy === 'Always'
 

@@ -2,8 +2,8 @@
 import type { Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus } from 'kubernetes-types/core/v1'
 import type { Observed } from '../platform/Runtime.ts'
 import { exitCodeOf, isChanged, isPastDeadline, isSidecar, latest, podStart, restartOf, runsAgain, type PodView } from './PodView.ts'
-import { qosClass } from './container/resources.ts'
-import { goDuration, timestamp } from './time.ts'
+import { qosClassOf } from '#events/core/pod/qos.ts'
+import { goDuration, timestamp } from '#events/meta/time.ts'
 
 export const isTerminal = (status: PodStatus | undefined): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed'
 export const isTerminating = ({ pod, wanted }: PodView): boolean => !wanted || pod.metadata?.deletionTimestamp !== undefined
@@ -200,7 +200,7 @@ export const statusOf = (view: PodView): PodStatus => {
     startTime: previous?.startTime ?? timestamp(podStart(view.observed, view.firstSeen)),
     ...(init.length === 0 ? {} : { initContainerStatuses: init }),
     containerStatuses: apps,
-    qosClass: qosClass(pod)
+    qosClass: qosClassOf(pod.spec ?? { containers: [] })
   } as PodStatus
 }
 

@@ -1,4 +1,5 @@
 /** What the scheduler says about a pod: the PodScheduled condition and the notices `kubectl describe` shows. Plain functions. */
+import { timestamp } from '#events/meta/time.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf, setCondition, type Condition } from '#events/meta/Conditions.ts'
@@ -37,7 +38,7 @@ export const podScheduledCondition = (pod: KubeObject, message: string, now: num
       uid: pod.metadata.uid as string,
       ...(pod.metadata.resourceVersion === undefined ? {} : { resourceVersion: pod.metadata.resourceVersion })
     },
-    status: { ...pod['status'], conditions: setCondition(pod['status']?.conditions, condition, new Date(now).toISOString().replace(/\.\d+Z$/, 'Z')) }
+    status: { ...pod['status'], conditions: setCondition(pod['status']?.conditions, condition, timestamp(now)) }
   }
 }
 
@@ -48,5 +49,5 @@ export const schedulingNotice = (view: ObjectsView, pod: Entry, type: 'Normal' |
     reason,
     message,
     component: 'default-scheduler',
-    time: `${new Date(now).toISOString().slice(0, 19)}Z`
+    time: timestamp(now)
   })

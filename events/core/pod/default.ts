@@ -8,7 +8,7 @@ import { qosClassOf } from './qos.ts'
 const FILE_MODE = 420
 
 /** `:latest` and untagged images are pulled every time. A digest pins an image, so it is not. */
-const pullPolicyOf = (image: string): 'Always' | 'IfNotPresent' => {
+export const pullPolicyOf = (image: string): 'Always' | 'IfNotPresent' => {
   if (image.includes('@')) return 'IfNotPresent'
   const tag = /:([^:/]*)$/.exec(image)?.[1]
   return tag === undefined || tag === 'latest' ? 'Always' : 'IfNotPresent'

@@ -1,9 +1,8 @@
 /** What a pod's spec names of the API: a pod the node makes up itself must need none of it (upstream's `HasAPIObjectReference`). */
+import { isObject } from '#events/meta/json.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 
 type Json = Readonly<Record<string, unknown>>
-
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** True when `field` is somewhere below with a name in it. */
 const names = (value: unknown, fields: ReadonlySet<string>): boolean => {

@@ -1,4 +1,5 @@
 /** What the audit trail says of a request: upstream's audit.k8s.io/v1 Event at level Metadata, never a body. Plain functions. */
+import { timestampWith } from '#events/meta/time.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { ObjectKey } from '#events/Key.ts'
 import type { Status } from '#events/Refusal.ts'
@@ -29,7 +30,7 @@ export interface Answered {
 }
 
 const userOf = ({ username, uid, groups, extra }: UserInfo): Record<string, unknown> => ({ username, ...(uid === undefined ? {} : { uid }), groups, ...(extra === undefined ? {} : { extra }) })
-const micro = (ms: number): string => `${new Date(ms).toISOString().slice(0, -1)}000Z`
+const micro = (ms: number): string => timestampWith(6, ms)
 
 export const auditEvent = (asked: Asked, { stage, status, annotations, at }: Answered): Record<string, unknown> => {
   const { group = '', resource, namespace = '', name = '', version = 'v1', subresource = '', uid } = asked.object ?? {}

@@ -3,6 +3,7 @@
  * and nothing besides. Components are programs of their own with credentials that may be stolen, and much of an intent
  * ends in an event's headers, where a line break is a fault the log can't be asked about. Plain functions; each refuses with 400.
  */
+import { isObject } from '#events/meta/json.ts'
 import type { Cause, Intent, IntentVerb, PatchType } from '#events/Intent.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -25,7 +26,6 @@ const LONGEST_REASONS = 256 * 1024
 type Json = Readonly<Record<string, unknown>>
 
 const no = (what: string): Refusal => badRequest(`the intent is not valid: ${what}`)
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 const listed = (words: readonly string[]): string => words.map((word) => JSON.stringify(word)).join(', ')
 
 const only = (value: unknown, where: string, fields: ReadonlySet<string>): Json => {

@@ -1,4 +1,5 @@
 /** What an agent's messages must look like before anything is made of them: an agent is a stranger. Plain functions. */
+import { isObject } from '#events/meta/json.ts'
 import type { NoticeReport, PodReport, Pulse } from '#events/node/messages.ts'
 
 /** Not what it should be, and so for good. */
@@ -6,7 +7,6 @@ export class BadReport extends Error {
   override readonly name = 'BadReport'
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isText = (value: unknown): value is string => typeof value === 'string'
 const isListOf = (value: unknown, check: (item: unknown) => boolean): boolean => Array.isArray(value) && value.every(check)
 

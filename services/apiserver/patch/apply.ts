@@ -1,4 +1,5 @@
 /** Server-side apply (KEP-555): a manager states the fields it wants; what others own is a conflict, not a casualty. */
+import { isObject } from '#events/meta/json.ts'
 import type { KubeObject, ManagedFieldsEntry } from '#events/KubeObject.ts'
 import { badRequest, type StatusCause } from '#events/Refusal.ts'
 import { same } from '#events/meta/faults.ts'
@@ -21,7 +22,6 @@ export interface Apply {
 export type Applied = { readonly object: KubeObject } | { readonly conflicts: readonly StatusCause[]; readonly message: string }
 
 type Json = Record<string, unknown>
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export const applyPatch = ({ type, live, applied, manager, force, apiVersion, time, subresource }: Apply): Applied => {
   if ((applied.metadata.managedFields?.length ?? 0) > 0) throw badRequest('metadata.managedFields must be nil')

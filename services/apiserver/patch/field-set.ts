@@ -2,6 +2,7 @@
  * Sets of fields (FieldsV1, KEP-555): which parts of an object somebody owns, as a tree. `f:` names a field, `k:` an
  * item of a keyed list, `v:` one of a set, `.` the thing itself; an empty node is a leaf and owns all below it.
  */
+import { isObject } from '#events/meta/json.ts'
 import { fieldOf, typeNamed, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import { same } from '#events/meta/faults.ts'
 
@@ -12,7 +13,6 @@ export interface FieldSet {
 type Json = Record<string, unknown>
 
 const LEAF: FieldSet = {}
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 export const isEmpty = (set: FieldSet): boolean => {
   for (const _ in set) return false
   return true

@@ -1,6 +1,5 @@
 /** JSON Merge Patch (RFC 7386). */
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+import { isObject } from '#events/meta/json.ts'
 
 /** A new document; neither argument is touched. Keys that reach for a prototype are dropped. */
 export const applyMergePatch = (document: unknown, patch: unknown): unknown => {

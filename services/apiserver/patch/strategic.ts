@@ -2,6 +2,7 @@
  * Strategic merge patch: a merge patch that knows which lists are keyed (`patchMergeKey`) and takes directives
  * (`$patch`, `$retainKeys`, `$setElementOrder/…`, `$deleteFromPrimitiveList/…`), as kubectl computes it.
  */
+import { isObject } from '#events/meta/json.ts'
 import { badRequest } from '#events/Refusal.ts'
 import { fieldOf, typeNamed, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import { applyMergePatch } from './merge.ts'
@@ -15,8 +16,6 @@ const DELETE_PRIMITIVES = '$deleteFromPrimitiveList/'
 
 /** Characters of a directive in a message. */
 const LONGEST_SHOWN = 64
-
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The patched document; the given one is not touched. */
 export const applyStrategicMergePatch = (type: TypeSchema, original: unknown, patch: Json): unknown => mergeObject(type, isObject(original) ? original : {}, patch)

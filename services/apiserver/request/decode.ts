@@ -1,4 +1,5 @@
 /** From what a client sent to an object of the kind: types checked, unknown fields refused, warned of or dropped. */
+import { isObject } from '#events/meta/json.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -34,8 +35,6 @@ export interface Decoded {
   readonly object: KubeObject
   readonly warnings: readonly string[]
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const META_STRUCT = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 

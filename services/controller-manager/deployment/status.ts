@@ -1,11 +1,11 @@
 /** How a deployment stands: its counts, and the conditions Available and Progressing with upstream's reasons and messages. Plain functions. */
+import { timestamp } from '#events/meta/time.ts'
 import { Deployment } from '#events/apps/Deployment.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionIn, removeCondition, type Condition } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Ask } from '../../platform/decision.ts'
 import { updateStatus } from '../asks.ts'
-import { rfc3339 } from '../pods.ts'
 import { availableOf, limitsOf, podsOf, replicasOf } from './rollout.ts'
 import type { DeploymentSpec, Situation } from './situation.ts'
 
@@ -70,7 +70,7 @@ export const statusAsks = (it: Situation, collisionCount = it.deployment['status
 const put = (conditions: readonly Condition[], condition: Condition, now: number): readonly Condition[] => {
   const present = conditionIn(conditions, condition.type)
   if (present !== undefined && present.status === condition.status && present.reason === condition.reason) return conditions
-  const time = rfc3339(now)
+  const time = timestamp(now)
   const lastTransitionTime = present?.status === condition.status ? present.lastTransitionTime : (condition.lastTransitionTime ?? time)
   return [...removeCondition(conditions, condition.type), { ...condition, lastUpdateTime: time, lastTransitionTime }]
 }

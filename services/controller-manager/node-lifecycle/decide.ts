@@ -2,6 +2,7 @@
  * The node lifecycle controller's decision: a node whose Lease is no longer renewed becomes Unknown and tainted; pods that
  * do not tolerate the taint go after their time (KEP-589, taint-based eviction).
  */
+import { timestamp } from '#events/meta/time.ts'
 import { Node } from '#events/core/Node.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -10,7 +11,7 @@ import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { merge, remove, updateStatus } from '../asks.ts'
-import { isTerminating, rfc3339 } from '../pods.ts'
+import { isTerminating } from '../pods.ts'
 import { record } from '../recorder.ts'
 
 export const NAME = 'node-lifecycle-controller'
@@ -68,7 +69,7 @@ const unknown = (node: KubeObject, now: number): Ask[] => {
     ...CONDITIONS.map((type): Condition => {
       const before = old.find((condition) => condition.type === type)
       if (before?.status === 'Unknown') return before
-      return { ...before, type, status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.', lastTransitionTime: rfc3339(now) }
+      return { ...before, type, status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.', lastTransitionTime: timestamp(now) }
     }),
     ...old.filter(({ type }) => !CONDITIONS.includes(type))
   ]
@@ -91,7 +92,7 @@ const taintAsks = (view: ObjectsView, node: KubeObject, ready: string, now: numb
   const keys = Object.entries(CONDITION_TAINTS).flatMap(([type, taint]) => (conditionOf(node, type)?.status === 'True' ? [taint] : []))
   if (node['spec']?.unschedulable === true) keys.push(CORDONED)
   const noSchedule = [...(key === undefined ? [] : [key]), ...keys].map((taint): Taint => present.find((known) => known.key === taint && known.effect === 'NoSchedule') ?? { key: taint, effect: 'NoSchedule' })
-  const noExecute = (key === undefined ? [] : [key]).map((taint): Taint => present.find((known) => known.key === taint && known.effect === 'NoExecute') ?? { key: taint, effect: 'NoExecute', timeAdded: rfc3339(now) })
+  const noExecute = (key === undefined ? [] : [key]).map((taint): Taint => present.find((known) => known.key === taint && known.effect === 'NoExecute') ?? { key: taint, effect: 'NoExecute', timeAdded: timestamp(now) })
   const wanted = [...noSchedule, ...noExecute]
   const taints = [...present.filter((taint) => !OURS.has(taint.key) || wanted.includes(taint)), ...wanted.filter((taint) => !present.includes(taint))]
   if (same(present, taints)) return []

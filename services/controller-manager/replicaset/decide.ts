@@ -1,4 +1,5 @@
 /** The ReplicaSet controller's decision: as many pods as asked for, no more; and a status that says how it stands. */
+import { timestamp } from '#events/meta/time.ts'
 import { ReplicaSet } from '#events/apps/ReplicaSet.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -10,7 +11,7 @@ import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision, type Refused } from '../../platform/decision.ts'
 import { create, merge, remove, updateStatus } from '../asks.ts'
 import { suffixOf } from '../names.ts'
-import { availableIn, isActive, isReady, isTerminating, rfc3339 } from '../pods.ts'
+import { availableIn, isActive, isReady, isTerminating } from '../pods.ts'
 import { record } from '../recorder.ts'
 
 export const NAME = 'replicaset-controller'
@@ -71,7 +72,7 @@ export const refused = (view: ObjectsView, key: string, { ask, message }: Refuse
   // each new message would make a version, whose pod makes the next message, and the set would be tried again at once, for ever.
   if (conditionOf(set, FAILURE)?.status === 'True') return [notice]
   const failure: Condition = { type: FAILURE, status: 'True', reason: 'FailedCreate', message }
-  return [notice, updateStatus(ReplicaSet, set, { ...set['status'], conditions: setCondition(set['status']?.conditions as readonly Condition[] | undefined, failure, rfc3339(now)) })]
+  return [notice, updateStatus(ReplicaSet, set, { ...set['status'], conditions: setCondition(set['status']?.conditions as readonly Condition[] | undefined, failure, timestamp(now)) })]
 }
 
 const claim = (pod: KubeObject, ownerReferences: unknown): Ask => merge(Pod, pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })

@@ -1,4 +1,5 @@
 /** Image names and the credentials to pull them with. */
+import { pullPolicyOf } from '#events/core/pod/default.ts'
 import type { Container } from 'kubernetes-types/core/v1'
 import type { Binding } from '#events/node/messages.ts'
 import type { RegistryAuth } from '../../platform/Runtime.ts'
@@ -9,11 +10,7 @@ const REFERENCE = new RegExp(`^${DOMAIN}${PATH}(?::[\\w][\\w.-]{0,127})?(?:@[A-Z
 
 export const isImageName = (name: string): boolean => REFERENCE.test(name)
 
-export const pullPolicy = ({ image = '', imagePullPolicy }: Container): string => {
-  if (imagePullPolicy !== undefined && imagePullPolicy !== '') return imagePullPolicy
-  const tag = image.includes('@') ? 'digest' : (image.slice(image.lastIndexOf('/') + 1).split(':')[1] ?? 'latest')
-  return tag === 'latest' ? 'Always' : 'IfNotPresent'
-}
+export const pullPolicy = ({ image = '', imagePullPolicy = '' }: Container): string => (imagePullPolicy === '' ? pullPolicyOf(image) : imagePullPolicy)
 
 /** `registry.example:5000` of `registry.example:5000/web:1`; `docker.io` when none is named. */
 export const registryOf = (image: string): string => {

@@ -1,20 +1,10 @@
 /** Requests and limits as the kernel's shares, quotas and scores. Numbers as upstream's kubelet computes them. */
+import { qosClassOf } from '#events/core/pod/qos.ts'
 import type { Container, Pod, ResourceRequirements } from 'kubernetes-types/core/v1'
 import { milliValue, wholeValue } from '#events/meta/Quantity.ts'
 
 type Amounts = Readonly<Record<string, string>>
 const amounts = (map: unknown): Amounts => (map ?? {}) as Amounts
-
-export const qosClass = (pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' => {
-  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]
-  const all = containers.map(({ resources }) => ({ requests: amounts(resources?.requests), limits: amounts(resources?.limits) }))
-  const named = all.some(({ requests, limits }) => ['cpu', 'memory'].some((name) => milliValue(requests[name]) > 0 || milliValue(limits[name]) > 0))
-  if (!named) return 'BestEffort'
-  const guaranteed = all.every(({ requests, limits }) =>
-    ['cpu', 'memory'].every((name) => limits[name] !== undefined && milliValue(requests[name] ?? limits[name]) === milliValue(limits[name]))
-  )
-  return guaranteed ? 'Guaranteed' : 'Burstable'
-}
 
 const requested = (resources: ResourceRequirements | undefined, name: string): string | undefined => amounts(resources?.requests)[name] ?? amounts(resources?.limits)[name]
 
@@ -27,7 +17,7 @@ export const kernelResources = (pod: Pod, container: Container, machineMemory: n
   const { resources } = container
   const cpu = milliValue(requested(resources, 'cpu'))
   const limit = milliValue(amounts(resources?.limits)['cpu'])
-  const qos = qosClass(pod)
+  const qos = qosClassOf(pod.spec ?? { containers: [] })
   const wanted = wholeValue(requested(resources, 'memory'))
   const score = qos === 'Guaranteed' ? -997 : qos === 'BestEffort' ? 1000 : Math.min(999, Math.max(3, 1000 - Math.floor((1000 * wanted) / machineMemory)))
   return {

@@ -8,8 +8,9 @@ import { containerSpec } from '#services/kubelet/container/spec.ts'
 import type { Image, Observed } from '#services/platform/Runtime.ts'
 import { isImageName, pullCredentials, pullPolicy, registryOf } from '#services/kubelet/container/image.ts'
 import { resolvConf } from '#services/kubelet/container/resolv.ts'
-import { kernelResources, qosClass } from '#services/kubelet/container/resources.ts'
-import { goDuration, timestamp } from '#services/kubelet/time.ts'
+import { qosClassOf } from '#events/core/pod/qos.ts'
+import { kernelResources } from '#services/kubelet/container/resources.ts'
+import { goDuration, timestamp } from '#events/meta/time.ts'
 import { volumeFiles } from '#services/kubelet/volumes/content.ts'
 
 const facts = { podIP: '10.0.0.2', hostIP: '192.0.2.1', nodeName: 'n1', cores: 4, memory: 2 ** 33 }
@@ -76,7 +77,7 @@ test('resources and quality of service', () => {
   const of = (resources: object): [string, unknown] => {
     const container = { name: 'main', resources } as Container
     const pod = { spec: { containers: [container] } } as Pod
-    return [qosClass(pod), kernelResources(pod, container, 2 ** 30, true)]
+    return [qosClassOf(pod.spec ?? { containers: [] }), kernelResources(pod, container, 2 ** 30, true)]
   }
   assert.equal(of({}), ['BestEffort', { cpuShares: 2, cpuQuota: 0, memory: 0, oomScoreAdj: 1000 }])
   assert.equal(of({ limits: { cpu: '500m', memory: '64Mi' } }), ['Guaranteed', { cpuShares: 512, cpuQuota: 50_000, memory: 67_108_864, oomScoreAdj: -997 }])

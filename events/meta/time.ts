@@ -3,8 +3,12 @@
 const DAY_MS = 86_400_000
 const two = (value: number): string => String(value).padStart(2, '0')
 
-/** RFC 3339, seconds, UTC. */
-export const timestamp = (ms: number): string => {
+/** The last moment RFC 3339 has digits for: a grace period may be any number of seconds. */
+const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59)
+
+/** RFC 3339, seconds, UTC. No later than the last moment of the year 9999. */
+export const timestamp = (time: number): string => {
+  const ms = Math.min(time, LAST_MS)
   const days = Math.floor(ms / DAY_MS)
   const seconds = Math.floor((ms - days * DAY_MS) / 1000)
   // Days since 0000-03-01, in eras of 400 years: the leap day is then the last of its year.
@@ -19,6 +23,10 @@ export const timestamp = (ms: number): string => {
   const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
   return `${String(year).padStart(4, '0')}-${two(month)}-${two(day)}T${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}Z`
 }
+
+/** RFC 3339 with so many digits of a second, UTC: a `MicroTime` has 6. */
+export const timestampWith = (digits: number, ms: number): string =>
+  `${timestamp(ms).slice(0, -1)}.${String(Math.floor(ms % 1000)).padStart(3, '0').padEnd(digits, '0')}Z`
 
 /** As Go prints a duration of whole seconds: `1m20s`, `5m0s`. */
 export const goDuration = (seconds: number): string => {
