@@ -2,22 +2,28 @@
  * The decider's shell: takes intents from both doors, decides on the newest state, appends, and answers when this
  * process has folded the write (read your writes).
  *
- * Writes to one object are decided one after another; writes to different objects are decided at once and stored
- * together (see Committer). Another API server's write shows as a conflict of the expectation: fold up to it, decide again.
+ * Who writes an object has its turn at it (see Turns); writes to different objects are decided at once and stored together
+ * (see Committer). Another API server's write shows as a conflict of the expectation: fold up to it, decide again. What a
+ * decision needs from outside is asked for without holding anybody up, and then it is made anew.
  */
 import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
-import { conflict, Refusal, tooManyRequests } from '#events/Refusal.ts'
+import { conflict, Refusal, timedOut, tooManyRequests } from '#events/Refusal.ts'
 import { subjectOf } from '#events/Subject.ts'
 import type { Clock } from '../platform/Clock.ts'
+import { sha256 } from '../platform/ledger/Seal.ts'
 import type { Views } from '../platform/View.ts'
 import { Answers, answerKey } from './Answers.ts'
 import { Committer } from './Committer.ts'
-import { decide, type Decided, type Settings } from './decide.ts'
+import { decide } from './decide.ts'
+import type { AdmissionPlugin, Decided, Needs, Settings } from './decision.ts'
+import { Draws } from './Draws.ts'
 import { refusalOfLog } from './logFaults.ts'
 import { madeUpNames, type MadeUp } from './MadeUpNames.ts'
+import { Inquiry, outside, type Outside } from './Outside.ts'
 import { refusalFor, type Shortage } from './room/decide.ts'
+import { Turns } from './Turns.ts'
 
 /** A result, and what the audit trail notes beside it; that is not for who asked. */
 export type Decision = IntentResult & { readonly audit?: Readonly<Record<string, string>> }
@@ -36,6 +42,10 @@ export interface DeciderOptions {
   readonly settings: Settings
   /** What the log's disk is short of; undefined when it has room. */
   readonly shortage?: () => Shortage | undefined
+  /** Who answers what decisions need from outside; absent: nobody. */
+  readonly outside?: Outside
+  /** The admission plugins, in order; absent: those every cluster has. */
+  readonly plugins?: readonly AdmissionPlugin[]
 }
 
 /** Times a decision is made again because somebody else wrote first. */
@@ -53,12 +63,27 @@ interface Arrived {
   readonly sequence: number
 }
 
+/** One intent under one name: what stays the same over its rounds and tries. */
+interface Turn {
+  /** Held while it is decided and stored. */
+  readonly keys: readonly string[]
+  readonly made: MadeUp | undefined
+  readonly draws: Draws
+  tries: number
+  /** Asked something outside: then the time stays as well. */
+  inquiry?: Inquiry
+  now?: number
+}
+
+const digest = (text: string): string => Buffer.from(sha256(Buffer.from(text))).toString('base64url')
+
 const noted = (audit: Readonly<Record<string, string>> = {}): Pick<Decision, 'audit'> => (Object.keys(audit).length === 0 ? {} : { audit })
 
 export class ApiDecider implements Decider {
   readonly #options: DeciderOptions
   readonly #committers: ReadonlyMap<string, Committer>
-  readonly #inFlight = new Map<string, Promise<unknown>>()
+  readonly #turns = new Turns()
+  readonly #outside: Outside
   readonly #reserved = new Set<string>()
   /** Being decided, by user and intent. */
   readonly #asked = new Map<string, Promise<Decision>>()
@@ -68,6 +93,7 @@ export class ApiDecider implements Decider {
   constructor(options: DeciderOptions) {
     this.#options = options
     this.#answers = new Answers(options.views)
+    this.#outside = options.outside ?? outside()
     this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault, begins: () => view.begins })]))
   }
   submit(intent: Intent, user: UserInfo, once = false): Promise<Decision> {
@@ -98,7 +124,7 @@ export class ApiDecider implements Decider {
     if (this.#waiting >= LIMIT) return { ok: false, status: tooManyRequests('the server has too many writes waiting; try again', 1).status }
     this.#waiting += 1
     try {
-      return await this.#serially(intent, user)
+      return await this.#named(intent, user)
     } catch (error) {
       return this.#refused(error)
     } finally {
@@ -111,12 +137,11 @@ export class ApiDecider implements Decider {
     if (refusal === undefined) throw error
     return { ok: false, status: refusal.status, ...noted(refusal.audit) }
   }
-  /** One write of an object at a time: the next is decided on what this one leaves. */
-  async #serially(intent: Intent, user: UserInfo): Promise<Decision> {
+  async #named(intent: Intent, user: UserInfo): Promise<Decision> {
     const arrived = { at: this.#options.clock.now(), sequence: this.#options.views.api.kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
     const names = madeUpNames(this.#options.views.api, intent, user)
     if (names !== undefined) return this.#underMadeUpName(intent, user, arrived, names)
-    return intent.name === '' ? this.#attempt(intent, user, arrived) : this.#inTurn(intent, user, arrived)
+    return this.#attempt(intent, user, arrived)
   }
   /** The first name that nobody has; asked again, perhaps one of the others was free then. */
   async #underMadeUpName(intent: Intent, user: UserInfo, arrived: Arrived, names: readonly MadeUp[]): Promise<Decision> {
@@ -127,7 +152,7 @@ export class ApiDecider implements Decider {
     let taken: unknown
     for (const made of names) {
       try {
-        return await this.#inTurn(intent, user, arrived, made)
+        return await this.#attempt(intent, user, arrived, made)
       } catch (error) {
         if (!(error instanceof Refusal) || error.status.reason !== 'AlreadyExists') throw error
         taken = error
@@ -137,56 +162,69 @@ export class ApiDecider implements Decider {
     }
     throw taken
   }
-  async #inTurn(intent: Intent, user: UserInfo, arrived: Arrived, made?: MadeUp): Promise<Decision> {
-    const id = keyId({ ...intent.ref, namespace: intent.namespace, name: made?.name ?? intent.name })
-    const before = this.#inFlight.get(id)
-    const mine = (before ?? Promise.resolve()).then(
-      () => this.#attempt(intent, user, arrived, made),
-      () => this.#attempt(intent, user, arrived, made)
-    )
-    this.#inFlight.set(id, mine)
-    try {
-      return await mine
-    } finally {
-      if (this.#inFlight.get(id) === mine) this.#inFlight.delete(id)
+  /** Decides and stores, in turn with the other writes of the object: the next is decided on what this one leaves. */
+  async #attempt(intent: Intent, user: UserInfo, arrived: Arrived, made?: MadeUp): Promise<Decision> {
+    const name = made?.name ?? intent.name
+    const turn: Turn = { keys: name === '' ? [] : [keyId({ ...intent.ref, namespace: intent.namespace, name })], made, draws: new Draws(this.#options.clock), tries: 0 }
+    for (;;) {
+      await this.#turns.take(turn.keys)
+      let wanted: Decision | Needs
+      try {
+        wanted = await this.#inTurn(intent, user, arrived, turn)
+      } finally {
+        this.#turns.release(turn.keys)
+      }
+      if (!('needs' in wanted)) return wanted
+      // Others go on meanwhile: the object may have changed until the answers are there, and then more may have to be asked.
+      turn.inquiry ??= new Inquiry(this.#outside, this.#options.clock)
+      turn.now ??= this.#options.clock.now()
+      if (!(await turn.inquiry.ask(wanted.needs))) throw timedOut('what this request needs from outside changes with every answer; try again')
     }
   }
-  async #attempt(intent: Intent, user: UserInfo, arrived: Arrived, made?: MadeUp): Promise<Decision> {
+  async #inTurn(intent: Intent, user: UserInfo, arrived: Arrived, turn: Turn): Promise<Decision | Needs> {
     const { views, clock } = this.#options
-    const name = made?.name ?? intent.name
-    for (let tries = 1; ; tries++) {
+    const name = turn.made?.name ?? intent.name
+    for (;;) {
+      turn.tries += 1
       // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's newest event.
-      const suspected = intent.again === true || tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
+      const suspected = intent.again === true || turn.tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
       const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence, name) : undefined
       if (before !== undefined) return before
-      const decided = this.#decide(intent, user, made)
+      const decided = this.#decide(intent, user, turn)
+      if ('needs' in decided) return decided
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
       this.#refuseForRoom(intent, user, decided)
-      const view = views.of(intent.ref)
-      const folded = view.objects.sequence
-      for (const name of decided.reserves ?? []) this.#reserved.add(name)
-      try {
-        const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at)
-        if (outcome.ok) {
-          view.checkBehind(folded, outcome.last)
-          const last = decided.events.at(-1) as Decided['events'][number]
-          const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
-          const object = { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(outcome.last) } }
-          if (!last.deleted) view.offer(outcome.last, object, text.length)
-          await view.waitFor(outcome.last)
-          return { ...this.#answer(decided, object, text), sequence: outcome.last }
-        }
-        if (tries >= TRIES) throw conflict(intent.ref, intent.name)
-        // Its subject may be empty since its history was compacted.
-        if (view.floor > 0) await view.look()
-        // What this was decided on has left the stream by itself: nobody wrote, and nothing will come.
-        if (outcome.lastSequence !== undefined && decided.events.some(({ expected }) => expected > (outcome.lastSequence as number))) await view.expire()
-        // Somebody else wrote the object: what they wrote will be here in a moment.
-        if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
-        else await view.waitFor(await view.log.lastSequence())
-      } finally {
-        for (const name of decided.reserves ?? []) this.#reserved.delete(name)
+      const stored = await this.#store(intent, decided, arrived)
+      if (stored !== undefined) return stored
+      if (turn.tries >= TRIES) throw conflict(intent.ref, intent.name)
+    }
+  }
+  /** The answer when it is stored and folded; undefined when somebody else wrote first, and what they wrote is folded. */
+  async #store(intent: Intent, decided: Decided, arrived: Arrived): Promise<Decision | undefined> {
+    const view = this.#options.views.of(intent.ref)
+    const folded = view.objects.sequence
+    for (const name of decided.reserves ?? []) this.#reserved.add(name)
+    try {
+      const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at)
+      if (outcome.ok) {
+        view.checkBehind(folded, outcome.last)
+        const last = decided.events.at(-1) as NewEvent
+        const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
+        const object = { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(outcome.last) } }
+        if (!last.deleted) view.offer(outcome.last, object, text.length)
+        await view.waitFor(outcome.last)
+        return { ...this.#answer(decided, object, text), sequence: outcome.last }
       }
+      // Its subject may be empty since its history was compacted.
+      if (view.floor > 0) await view.look()
+      // What this was decided on has left the stream by itself: nobody wrote, and nothing will come.
+      if (outcome.lastSequence !== undefined && decided.events.some(({ expected }) => expected > (outcome.lastSequence as number))) await view.expire()
+      // Somebody else wrote the object: what they wrote will be here in a moment.
+      if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
+      else await view.waitFor(await view.log.lastSequence())
+      return undefined
+    } finally {
+      for (const name of decided.reserves ?? []) this.#reserved.delete(name)
     }
   }
   #refuseForRoom(intent: Intent, user: UserInfo, { events }: Decided): void {
@@ -233,19 +271,23 @@ export class ApiDecider implements Decider {
     }
     return undefined
   }
-  #decide(intent: Intent, user: UserInfo, made?: MadeUp): Decided {
-    const { views, clock, settings } = this.#options
+  #decide(intent: Intent, user: UserInfo, { made, draws, inquiry, now }: Turn): Decided | Needs {
+    const { views, clock, settings, plugins } = this.#options
+    draws.rewind()
     return decide(intent, {
       api: views.api,
       view: views,
       head: (key: ObjectKey) => views.of(key).objects.head(key),
       user,
-      now: clock.now(),
-      random: () => clock.random(),
+      now: now ?? clock.now(),
+      random: () => draws.random(),
       ...(made === undefined ? {} : { letters: made.letters() }),
-      uuid: () => clock.uuid(),
+      uuid: () => draws.uuid(),
       reserved: this.#reserved,
-      settings
+      settings,
+      digest,
+      ...(plugins === undefined ? {} : { plugins }),
+      ...(inquiry === undefined ? {} : { answers: inquiry.answers })
     })
   }
   #unchanged(intent: Intent, decided: Decided): Decision {

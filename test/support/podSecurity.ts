@@ -3,7 +3,8 @@ import { readPodSecurity, type PodSecurityConfiguration } from '#events/core/pod
 import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { Refusal } from '#events/Refusal.ts'
-import { decide, type Decided, type Settings } from '#services/apiserver/decide.ts'
+import { decide } from '#services/apiserver/decide.ts'
+import type { Decided, Settings } from '#services/apiserver/decision.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { accepted, ADMIN, kindFor, startTestApi, type TestApi } from '#test/support/api.ts'
 
@@ -99,7 +100,7 @@ export const decided = (api: TestApi, object: KubeObject, settings: Partial<Sett
       uuid: () => 'u',
       reserved: new Set(),
       settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767], ...settings }
-    })
+    }) as Decided
   } catch (error) {
     if (error instanceof Refusal) return error
     throw error

@@ -5,12 +5,14 @@
  */
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { UserInfo } from '#events/Intent.ts'
+import { resourceId } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
 import { nodeOf } from '#projections/NodeRestriction.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
+import type { AdmissionPlugin, Operation } from '../decision.ts'
 import { apiReferenceOf } from './podReferences.ts'
 
 const LEASE_NAMESPACE = 'kube-node-lease'
@@ -19,7 +21,7 @@ const PODS = { group: '', resource: 'pods' }
 const ACCOUNTS = { group: '', resource: 'serviceaccounts' }
 
 export interface NodeWrite {
-  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE'
+  readonly operation: Operation
   readonly kind: Pick<Kind, 'group' | 'resource'>
   readonly subresource: string
   readonly namespace: string
@@ -46,6 +48,17 @@ export const restrictNode = (user: UserInfo, write: NodeWrite, view: ObjectsView
       return restrictOwn(node, write, refuse)
     case 'coordination.k8s.io/leases':
       return restrictLease(node, write, refuse)
+  }
+}
+
+const WATCHED = new Set(['/pods', '/nodes', 'coordination.k8s.io/leases'])
+
+export const NodeRestriction: AdmissionPlugin = {
+  name: 'NodeRestriction',
+  handles: (_, kind) => WATCHED.has(resourceId(kind)),
+  admit: (write, { context, again }) => {
+    // What is judged is what the node itself wrote, not what others make of it.
+    if (!again) restrictNode(context.user, write, context.view)
   }
 }
 

@@ -21,7 +21,7 @@ import {
   type LevelVersion,
   type Policy
 } from '#events/core/pod/security/policy.ts'
-import { NO_EXEMPTIONS, type PodSecurity } from '#events/core/pod/security/configuration.ts'
+import { NO_EXEMPTIONS, type PodSecurity as Configuration } from '#events/core/pod/security/configuration.ts'
 import { subjectOf, TEMPLATES } from '#events/core/pod/security/templates.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
@@ -29,19 +29,10 @@ import { resourceId } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { fieldErrorBody, forbidden, invalid, notFound, type FieldError, type Refusal } from '#events/Refusal.ts'
 import { same } from '#events/meta/faults.ts'
-import type { DecideContext } from '../decide.ts'
-
-/** What there is to say about a write. */
-export interface Admitted {
-  readonly refusal?: Refusal
-  /** For who asked. */
-  readonly warnings: readonly string[]
-  /** Audit annotations, by key. */
-  readonly audit: Readonly<Record<string, string>>
-}
+import { NOTHING, type AdmissionPlugin, type Admitted, type DecideContext } from '../decision.ts'
 
 /** A write that has been decided: the object as it is to be stored, and as it was before. */
-export interface Write {
+interface Decision {
   readonly kind: Kind
   readonly intent: Intent
   readonly object: KubeObject
@@ -53,20 +44,25 @@ const PODS = { group: '', resource: 'pods' }
 /** They change no pod's spec. Others do, and are looked at. */
 const IGNORED = new Set(['attach', 'binding', 'eviction', 'exec', 'log', 'portforward', 'proxy', 'status'])
 
-const NOTHING: Admitted = { warnings: [], audit: {} }
 const noting = (key: string, value: string): Admitted => ({ warnings: [], audit: { [`${PREFIX}${key}`]: value } })
 const PRIVILEGED_NOTED = noting('enforce-policy', 'privileged:latest')
 const EXEMPT = { user: noting('exempt', 'user'), namespace: noting('exempt', 'namespace'), runtimeClass: noting('exempt', 'runtimeClass') }
 
-export const podSecurity = (write: Write, context: DecideContext): Admitted => {
+export const podSecurity = (write: Decision, context: DecideContext): Admitted => {
   const id = resourceId(write.kind)
   if (id === '/namespaces') return namespace(write, context)
   return TEMPLATES.has(id) ? pods(write, context, id === '/pods') : NOTHING
 }
 
-const configurationOf = ({ settings }: DecideContext): PodSecurity => settings.podSecurity ?? NO_EXEMPTIONS
+export const PodSecurity: AdmissionPlugin = {
+  name: 'PodSecurity',
+  handles: (operation, kind) => operation !== 'DELETE' && (resourceId(kind) === '/namespaces' || TEMPLATES.has(resourceId(kind))),
+  validate: ({ kind, intent, object, old }, { context }) => (object === undefined ? NOTHING : podSecurity({ kind, intent, object, old }, context))
+}
 
-const pods = (write: Write, context: DecideContext, isPod: boolean): Admitted => {
+const configurationOf = ({ settings }: DecideContext): Configuration => settings.podSecurity ?? NO_EXEMPTIONS
+
+const pods = (write: Decision, context: DecideContext, isPod: boolean): Admitted => {
   const { kind, intent, object, old } = write
   const subresource = intent.subresource ?? ''
   if (isPod ? IGNORED.has(subresource) : subresource !== '') return NOTHING
@@ -89,7 +85,7 @@ const pods = (write: Write, context: DecideContext, isPod: boolean): Admitted =>
   return judge(write, subject, policy, faults, isPod)
 }
 
-const judge = ({ kind, object }: Write, subject: Subject, policy: Policy, faults: readonly FieldError[], enforced: boolean): Admitted => {
+const judge = ({ kind, object }: Decision, subject: Subject, policy: Policy, faults: readonly FieldError[], enforced: boolean): Admitted => {
   const audit: Record<string, string> = {}
   const known: (readonly [LevelVersion, readonly Violation[]])[] = []
   /** Modes often say the same; a pod is looked at once for each thing said. */
@@ -117,7 +113,7 @@ const aggregate = (faults: readonly FieldError[]): string => {
   return lines.length === 1 ? (lines[0] as string) : `[${lines.join(', ')}]`
 }
 
-const namespace = ({ kind, intent, object, old }: Write, context: DecideContext): Admitted => {
+const namespace = ({ kind, intent, object, old }: Decision, context: DecideContext): Admitted => {
   if ((intent.subresource ?? '') !== '') return NOTHING
   const { defaults, exemptions } = configurationOf(context)
   const name = object.metadata.name ?? ''

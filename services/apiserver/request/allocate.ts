@@ -1,7 +1,7 @@
 /** Cluster IPs and node ports: handed out where a Service leaves them open, checked where it asks for one. */
 import type { KubeObject } from '#events/KubeObject.ts'
 import { invalid, type FieldError } from '#events/Refusal.ts'
-import type { DecideContext } from '../decide.ts'
+import type { DecideContext } from '../decision.ts'
 
 const SERVICES = { group: '', resource: 'services' }
 /** Random draws before walking the whole range: cheap while the range is mostly free. */

@@ -4,7 +4,7 @@ import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { eventTypeOf } from '#events/meta/eventType.ts'
-import type { DecideContext } from '../decide.ts'
+import type { DecideContext } from '../decision.ts'
 
 /** The last moment RFC 3339 has digits for: a grace period may be any number of seconds. */
 const LAST = Date.UTC(9999, 11, 31, 23, 59, 59)

@@ -4,8 +4,9 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { required } from '#events/meta/faults.ts'
 import { badRequest, conflict, invalid, type FieldError, type Status } from '#events/Refusal.ts'
-import type { DecideContext, Decided } from '../decide.ts'
-import { admitBeside } from '../request/admit.ts'
+import type { DecideContext, Decided } from '../decision.ts'
+import type { StoredSubresource } from './StoredSubresource.ts'
+import { admit, saying } from '../admission/admission.ts'
 import { decodeAs } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { existing } from '../verbs/update.ts'
@@ -24,7 +25,7 @@ const faultsOf = (target: { readonly kind?: string; readonly name?: string } | u
   return faults
 }
 
-export const decideBinding = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+const decideBinding = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   const { object: binding, warnings } = decodeAs(BINDING, intent.object, intent.options?.fieldValidation)
   if (binding.metadata.name !== intent.name) throw badRequest('name in URL does not match name in Binding object')
   const target = binding['target'] as { readonly kind?: string; readonly name?: string } | undefined
@@ -33,7 +34,7 @@ export const decideBinding = (kind: Kind, intent: Intent, context: DecideContext
   const node = target?.name as string
   const entry = existing(kind, intent, context)
   const old = entry.object
-  admitBeside('CREATE', kind, intent, old, context)
+  const said = admit({ operation: 'CREATE', kind, subresource: 'binding', intent, namespace: intent.namespace, name: intent.name, old }, context)
   const { uid = '', resourceVersion = '' } = binding.metadata
   if (uid !== '' && uid !== old.metadata.uid) throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
   if (resourceVersion !== '' && resourceVersion !== old.metadata.resourceVersion)
@@ -54,5 +55,7 @@ export const decideBinding = (kind: Kind, intent: Intent, context: DecideContext
     }
   }
   const status: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
-  return { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: false })], code: 201, object, status, warnings }
+  return saying({ events: [eventFor(kind, intent, context, { before: old, after: object, deleted: false })], code: 201, object, status, warnings }, said)
 }
+
+export const binding: StoredSubresource = { decide: decideBinding }

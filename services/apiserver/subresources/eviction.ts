@@ -3,7 +3,8 @@ import type { DeleteOptions, Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, type Status } from '#events/Refusal.ts'
-import type { DecideContext, Decided } from '../decide.ts'
+import type { DecideContext, Decided } from '../decision.ts'
+import type { StoredSubresource } from './StoredSubresource.ts'
 import { decodeAs } from '../request/decode.ts'
 import { seconds } from '../request/events.ts'
 import { checkDeleteOptions } from '../request/options.ts'
@@ -17,7 +18,7 @@ const OLD_VERSION = 'policy/v1beta1'
  * The eviction as the delete it asks for, with the options in its body. A dry run may be asked for there or beside it,
  * and either way nothing is deleted: `kubectl drain --dry-run=server` says it in the body alone.
  */
-export const evictionIntent = (intent: Intent): Intent => {
+const evictionIntent = (intent: Intent): Intent => {
   const given = intent.object?.apiVersion === OLD_VERSION ? { ...intent.object, apiVersion: 'policy/v1' } : intent.object
   const { object } = decodeAs(EVICTION, given, intent.options?.fieldValidation)
   if (object.metadata.name !== intent.name) throw badRequest('name in URL does not match name in Eviction object')
@@ -33,11 +34,13 @@ interface Condition {
 }
 
 /** `asked`: made by `evictionIntent`. */
-export const decideEviction = (kind: Kind, asked: Intent, context: DecideContext): Decided => {
+const decideEviction = (kind: Kind, asked: Intent, context: DecideContext): Decided => {
   const decided = decideDelete(kind, asked, context)
   const status: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
   return { ...decided, events: decided.events.map((event) => ({ ...event, object: disrupted(event.object, seconds(context.now)) })), code: 201, status }
 }
+
+export const eviction: StoredSubresource = { asked: evictionIntent, decide: decideEviction }
 
 /** The pod says why it went: the condition upstream's eviction leaves (KEP-3329). */
 const disrupted = (pod: KubeObject, now: string): KubeObject => {

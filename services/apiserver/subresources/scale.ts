@@ -4,7 +4,8 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conflict, invalid, methodNotAllowed } from '#events/Refusal.ts'
 import { typeOfKind, type TypeSchema } from '#events/schema/Schema.ts'
-import type { DecideContext, Decided } from '../decide.ts'
+import type { DecideContext, Decided } from '../decision.ts'
+import type { StoredSubresource } from './StoredSubresource.ts'
 import { decodeAs, decodePatched } from '../request/decode.ts'
 import { patchValue } from '../verbs/patch.ts'
 import { checkName, existing, replaceObject } from '../verbs/update.ts'
@@ -26,7 +27,7 @@ export const scaleOf = (kind: Kind, object: KubeObject): KubeObject => {
   }
 }
 
-export const decideScale = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
+const decideScale = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   if (kind.scale === undefined) throw methodNotAllowed()
   const entry = existing(kind, intent, context)
   const present = scaleOf(kind, entry.object)
@@ -50,3 +51,5 @@ export const decideScale = (kind: Kind, intent: Intent, context: DecideContext):
   const decided = replaceObject(kind, whole, object, entry, context, warnings)
   return { ...decided, events: decided.events.map((event) => ({ ...event, verb: `${intent.verb}/scale` })), present: (after) => scaleOf(kind, after) }
 }
+
+export const scale: StoredSubresource = { decide: decideScale }

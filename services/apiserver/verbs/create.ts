@@ -4,8 +4,9 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta } from '#events/meta/ObjectMeta.ts'
 import { alreadyExists, badRequest, invalid } from '#events/Refusal.ts'
-import type { DecideContext, Decided } from '../decide.ts'
-import { admitCreate, admitTaken } from '../request/admit.ts'
+import type { DecideContext, Decided, Write } from '../decision.ts'
+import { admit, saying, validateAdmission } from '../admission/admission.ts'
+import { allocateService } from '../request/allocate.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { generatedName } from '../request/names.ts'
@@ -41,21 +42,34 @@ export const decideCreate = (kind: Kind, intent: Intent, context: DecideContext)
   return createObject(kind, intent, object, context, warnings)
 }
 
+/** What somebody outside made of the object may leave out what has a default, and say what only the server may. */
+const settle = (kind: Kind, object: KubeObject, { name, namespace, uid, creationTimestamp, generation }: KubeObject['metadata'], context: DecideContext): void => {
+  const { deletionTimestamp: _, deletionGracePeriodSeconds: __, resourceVersion: ___, ...given } = object.metadata
+  object.metadata = JSON.parse(JSON.stringify({ ...given, name, namespace, uid, creationTimestamp, generation })) as KubeObject['metadata']
+  kind.prepareForCreate?.(object, { now: seconds(context.now) })
+  kind.default?.(object)
+}
+
 /** Also the end of a server-side apply that finds nothing: `managed` says the field owners are set already. */
 export const createObject = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext, warnings: readonly string[], managed = false): Decided => {
   withSystemMetadata(kind, intent, object, context)
   kind.prepareForCreate?.(object, { now: seconds(context.now) })
   if (!managed) delete object.metadata.managedFields
   kind.default?.(object)
-  const reserves = admitCreate(kind, intent, object, context)
+  const system = { ...object.metadata }
+  const write: Write = { operation: 'CREATE', kind, subresource: '', intent, namespace: intent.namespace, name: object.metadata.name ?? '', object }
+  const { changed, ...said } = admit(write, context)
+  if (changed) settle(kind, object, system, context)
+  const reserves = kind.group === '' && kind.resource === 'services' ? allocateService(object, undefined, context) : []
   const faults = [...validateMeta(kind, object), ...(kind.validate?.(object) ?? [])]
   if (faults.length > 0) throw invalid(kind.group, kind.kind, object.metadata.name ?? '', faults)
   const key = { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: object.metadata.name as string }
   if (context.view.get(key) !== undefined) {
-    admitTaken(kind, intent, object, context)
+    // Who may not create such an object hears that, and not whether the name is taken: policies come before the store.
+    validateAdmission(write, context)
     throw alreadyExists(kind, key.name)
   }
   if (!managed)
     trackUpdate({ type: typeOf(kind), before: undefined, after: object, manager: intent.options?.fieldManager ?? intent.source, apiVersion: apiVersionOf(kind), time: seconds(context.now) })
-  return { events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings, reserves }
+  return saying({ events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings, reserves }, said)
 }

@@ -2,22 +2,21 @@
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { conflict, forbidden, type Status } from '#events/Refusal.ts'
-import type { DecideContext, Decided } from '../decide.ts'
-import { admitBeside } from '../request/admit.ts'
+import { conflict, type Status } from '#events/Refusal.ts'
+import type { DecideContext, Decided } from '../decision.ts'
+import { admit, saying } from '../admission/admission.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { existing, goes } from './update.ts'
-
-const PROTECTED = new Set(['default', 'kube-system', 'kube-public'])
 
 export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   const entry = existing(kind, intent, context)
   const old = entry.object
-  admitBeside(intent.subresource === 'eviction' ? 'CREATE' : 'DELETE', kind, intent, old, context)
+  const subresource = intent.subresource ?? ''
+  // An eviction is the create of one.
+  const said = admit({ operation: subresource === 'eviction' ? 'CREATE' : 'DELETE', kind, subresource, intent, namespace: intent.namespace, name: intent.name, old }, context)
   const options = intent.deleteOptions ?? {}
   checkPreconditions(kind, intent, old)
   const namespaces = kind.group === '' && kind.resource === 'namespaces'
-  if (namespaces && PROTECTED.has(intent.name)) throw forbidden(kind, intent.name, 'this namespace may not be deleted')
 
   const object = structuredClone(old)
   delete object.metadata.resourceVersion
@@ -38,12 +37,12 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
     // A shorter period than the one running counts; a longer one comes too late.
     object.metadata.deletionTimestamp = seconds(Math.min(context.now + grace * 1000, Date.parse(old.metadata.deletionTimestamp)))
     object.metadata.deletionGracePeriodSeconds = grace
-  } else if (!goes(kind, object) && equalFinalizers(object, old)) return { events: [], code: 200, object: old, entry, warnings: [] }
+  } else if (!goes(kind, object) && equalFinalizers(object, old)) return saying({ events: [], code: 200, object: old, entry, warnings: [] }, said)
   const gone = goes(kind, object)
   const answer = gone ? { status: success(kind, intent, old) } : {}
   // A finished delete keeps the object as it last was: that is what watchers and readers of the past want to see.
   const after = gone && old.metadata.deletionTimestamp === undefined && grace === 0 ? withoutVersion(old) : object
-  return { events: [eventFor(kind, intent, context, { before: old, after, deleted: gone })], code: 200, object: after, warnings: [], ...answer }
+  return saying({ events: [eventFor(kind, intent, context, { before: old, after, deleted: gone })], code: 200, object: after, warnings: [], ...answer }, said)
 }
 
 /** Upstream names the kind here, not the resource. */

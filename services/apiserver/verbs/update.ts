@@ -5,8 +5,9 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta, validateMetaUpdate } from '#events/meta/ObjectMeta.ts'
 import { badRequest, conflict, invalid, notFound } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
-import type { DecideContext, Decided } from '../decide.ts'
-import { admitChange, admitUpdate } from '../request/admit.ts'
+import type { DecideContext, Decided } from '../decision.ts'
+import { admit, saying } from '../admission/admission.ts'
+import { allocateService } from '../request/allocate.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
@@ -46,7 +47,8 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   const meta = object.metadata
   if ((meta.resourceVersion ?? '') !== '' && meta.resourceVersion !== '0' && meta.resourceVersion !== String(entry.sequence)) throw conflict(kind, intent.name)
   checkUid(kind, intent, meta.uid, old)
-  admitChange(kind, intent, object, old, context)
+  // As upstream, before anything of the object is taken over from the present one: what the client means to change.
+  const said = admit({ operation: 'UPDATE', kind, subresource, intent, namespace: intent.namespace, name: intent.name, object, old }, context)
   carryMetadata(object, old, kind, intent)
   kind.prepareForUpdate?.(object, old, subresource, { now: seconds(context.now) })
   if (subresource !== '') {
@@ -55,7 +57,7 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
     object.metadata = { ...old.metadata, ...(managedFields === undefined ? {} : { managedFields }) }
   }
   kind.default?.(object)
-  const reserves = admitUpdate(kind, intent, object, old, context)
+  const reserves = subresource === '' && kind.group === '' && kind.resource === 'services' ? allocateService(object, old, context) : []
   if (kind.hasGeneration === true && subresource === '') object.metadata.generation = (old.metadata.generation ?? 1) + (specChanged(object, old) ? 1 : 0)
   const faults = [
     ...validateMeta(kind, object),
@@ -66,7 +68,7 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   ]
   if (faults.length > 0) throw invalid(kind.group, kind.kind, intent.name, faults)
   object.metadata.resourceVersion = old.metadata.resourceVersion as string
-  if (unchanged(object, old, managed)) return { events: [], code: 200, object: old, entry, warnings }
+  if (unchanged(object, old, managed)) return saying({ events: [], code: 200, object: old, entry, warnings }, said)
   if (!managed)
     trackUpdate({
       type: typeOf(kind),
@@ -80,7 +82,7 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   delete object.metadata.resourceVersion
   // The last finalizer of an object that was asked to go is what it was waiting for.
   const gone = goes(kind, object)
-  return { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone })], code: 200, object, warnings, reserves }
+  return saying({ events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone })], code: 200, object, warnings, reserves }, said)
 }
 
 /** What a client can't change rides over from the present object. */

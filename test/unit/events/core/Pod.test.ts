@@ -1,10 +1,12 @@
 /** What happens to pods besides their defaults: admission, and the facts their changes are. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { admitPod, addTokenVolume } from '#events/core/pod/admit.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { eventTypeOf } from '#events/meta/eventType.ts'
+import { tolerateLoss } from '#services/apiserver/admission/defaultTolerationSeconds.ts'
+import { prioritise } from '#services/apiserver/admission/priority.ts'
+import { addTokenVolume, nameAccount } from '#services/apiserver/admission/serviceAccount.ts'
 
 const pod = (spec: Record<string, unknown> = {}, status: Record<string, unknown> = {}): KubeObject => ({
   apiVersion: 'v1',
@@ -13,6 +15,12 @@ const pod = (spec: Record<string, unknown> = {}, status: Record<string, unknown>
   spec: { containers: [{ name: 'web', image: 'web:1' }], ...spec },
   status
 })
+
+const admitPod = (object: KubeObject): void => {
+  nameAccount(object)
+  prioritise(object)
+  tolerateLoss(object)
+}
 
 const admission = suite('admission')
 admission('adds tolerations, the account and the priority', () => {

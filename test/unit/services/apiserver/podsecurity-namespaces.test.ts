@@ -9,7 +9,7 @@ import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { Refusal } from '#events/Refusal.ts'
 import { podSecurity } from '#services/apiserver/admission/podSecurity.ts'
-import type { DecideContext, Decided } from '#services/apiserver/decide.ts'
+import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import { accepted, ADMIN, refused } from '#test/support/api.ts'
 import { bare, decided, deployment, given, good, labelled, NAMESPACE, PREFIX, relabel, warnings } from '#test/support/podSecurity.ts'
 

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { Refusal } from '#events/Refusal.ts'
-import type { Decided } from '#services/apiserver/decide.ts'
+import type { Decided } from '#services/apiserver/decision.ts'
 import { accepted, refused } from '#test/support/api.ts'
 import {
   bare,

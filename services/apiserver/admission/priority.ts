@@ -1,0 +1,20 @@
+/** Priority: a pod without a priority class has priority 0 and may preempt those below. */
+import type { PodSpec } from 'kubernetes-types/core/v1'
+import { MIRROR } from '#events/core/pod/mirror.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import type { AdmissionPlugin } from '../decision.ts'
+
+/** In place. */
+export const prioritise = (pod: KubeObject): void => {
+  const spec: PodSpec = (pod['spec'] ??= {})
+  spec.priority ??= 0
+  spec.preemptionPolicy ??= 'PreemptLowerPriority'
+}
+
+export const Priority: AdmissionPlugin = {
+  name: 'Priority',
+  handles: (operation, { group, resource }, subresource) => operation === 'CREATE' && group === '' && resource === 'pods' && subresource === '',
+  admit({ object }) {
+    if (object !== undefined && object.metadata.annotations?.[MIRROR] === undefined) prioritise(object)
+  }
+}
