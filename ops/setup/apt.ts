@@ -1,5 +1,5 @@
 /** Everything that goes through apt: installing on the machine, and fetching a package beside the project without touching it. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CACHE, findProgram, type Report, run } from './project.ts'
 
@@ -72,6 +72,49 @@ export const downloadDebianPackage = async ({ name, into, suite, report }: Debia
     rmSync(into, { recursive: true, force: true })
     mkdirSync(dirname(into), { recursive: true })
     renameSync(unpacked, into)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+export interface DebianTree {
+  readonly names: readonly string[]
+  /** The folder they are unpacked into; it appears there whole or not at all. */
+  readonly into: string
+  readonly report?: Report
+}
+
+/** Folders at the root of a file system that are links since everything is in /usr; packages of before still name them. */
+const MERGED = ['bin', 'sbin', 'lib', 'lib64'] as const
+
+/**
+ * Downloads packages of the machine's own release with all that they depend on, and unpacks them into a folder, as the
+ * root of a file system: their programs find their libraries there. Nothing is configured, and the machine stays as it is.
+ */
+export const downloadDebianTree = async ({ names, into, report }: DebianTree): Promise<void> => {
+  for (const program of ['apt-get', 'dpkg-deb']) if (findProgram(program) === undefined) throw new Error(`no ${program} on this machine`)
+  mkdirSync(CACHE, { recursive: true })
+  const work = mkdtempSync(join(CACHE, 'apt-'))
+  try {
+    if (!hasPackageLists()) await readLists([], report)
+    const archives = join(work, 'archives')
+    const status = join(work, 'status')
+    const tree = join(work, 'tree')
+    mkdirSync(join(archives, 'partial'), { recursive: true })
+    // Nothing is installed as far as apt knows: what the machine has already is needed in there too.
+    writeFileSync(status, '')
+    const settings = [`Dir::State::status=${status}`, `Dir::Cache::archives=${archives}/`, 'Debug::NoLocking=1', 'APT::Sandbox::User=root']
+    const options = settings.flatMap((setting) => ['-o', setting])
+    await run('apt-get', [...options, '-q', 'install', '-y', '--download-only', '--no-install-recommends', ...names], { env: quiet() })
+    for (const folder of MERGED) {
+      mkdirSync(join(tree, 'usr', folder), { recursive: true })
+      symlinkSync(`usr/${folder}`, join(tree, folder))
+    }
+    for (const archive of readdirSync(archives).filter((file) => file.endsWith('.deb')).sort())
+      await run('sh', ['-c', 'dpkg-deb --fsys-tarfile "$1" | tar -xp --keep-directory-symlink -C "$2"', 'sh', join(archives, archive), tree])
+    rmSync(into, { recursive: true, force: true })
+    mkdirSync(dirname(into), { recursive: true })
+    renameSync(tree, into)
   } finally {
     rmSync(work, { recursive: true, force: true })
   }

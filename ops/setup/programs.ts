@@ -57,12 +57,13 @@ export const PROGRAMS: readonly Program[] = [
 
   { program: 'npm', by: 'given', package: 'npm', why: 'every command is started by it' },
   { program: 'node', by: 'given', package: 'nodejs', why: 'every command is started by it' },
+  { program: 'go', by: 'given', package: 'golang-go', why: 'npm run conformance builds the suite with it' },
   // Where process 1 is systemd, and only there.
   { program: 'systemctl', by: 'given', package: 'systemd', why: "starts the package's Docker Engine, and keeps the cluster running" },
   { program: 'systemd-analyze', by: 'given', package: 'systemd', why: 'tests look at the unit with it' },
 
   ...debian('apt', 'installs packages', 'apt-get', 'apt-config'),
-  ...debian('dpkg', 'unpacks packages', 'dpkg'),
+  ...debian('dpkg', 'unpacks packages', 'dpkg', 'dpkg-deb'),
   ...debian('dash', 'several steps in one namespace', 'sh'),
   ...debian('bash', "a person's shell in the bare Debian", 'bash'),
   ...debian('tar', 'unpacks archives', 'tar'),
@@ -70,6 +71,7 @@ export const PROGRAMS: readonly Program[] = [
   ...debian('coreutils', 'the supervisor says when, and writes files whole', 'date', 'mv', 'rm'),
   ...debian('coreutils', 'tests of damaged homes copy them', 'cp'),
   ...debian('coreutils', 'finds out what may be done', 'true'),
+  ...debian('coreutils', 'builds of the conformance suite stand behind everything else', 'nice'),
   ...debian('coreutils', 'a benchmark says how large a log is', 'du'),
   ...debian('coreutils', 'what xtables-monitor says is heard line by line', 'stdbuf'),
   ...debian('coreutils', 'stands for a pause container in tests', 'sleep'),

@@ -38,6 +38,10 @@ const INDIRECT: Readonly<Record<string, readonly string[]>> = {
   'test/bench/watch-fanout.ts: import.meta.filename': ['node'],
   // What its caller names.
   'test/bench/with-api.ts: program': [],
+  'test/conformance/images/roots.ts: binary': ['busybox'],
+  // The suite itself, which is built before.
+  'test/conformance/run.ts: suite.program': [],
+  'test/conformance/suite.ts: program': [],
   'test/contract/services/apiserver/schema/kubectl.test.ts: binary': ['kubectl'],
   'test/integration/dns.test.ts: busybox': ['busybox'],
   'test/integration/network.test.ts: busybox': ['busybox'],
