@@ -19,20 +19,27 @@ export interface Campaign extends SpecRun {
 /** What runs alone waits so long for the namespaces of before to be gone. */
 const QUIET_SECONDS = 120
 
+/** Characters of a failure's words that are shown as it happens; the page has more. */
+const SHOWN = 200
+
 export const carryOut = async (campaign: Campaign): Promise<void> => {
   const { plan, target, jobs, signal, report } = campaign
   const all = plan.together.length + plan.alone.length
   let ended = 0
+  const clean = async (run: string | undefined): Promise<void> => {
+    if (run === undefined) return
+    const left = await sweep(target, run).catch((error: Error) => void report(`  what it left was not looked for: ${error.message}`))
+    if (left !== undefined && left > 0) report(`  removed ${left} namespace${left === 1 ? '' : 's'} that it left behind`)
+  }
   const one = async (spec: string): Promise<void> => {
     const ending = await runSpec(spec, campaign, signal)
-    if (ending === undefined) return
+    if (ending.interrupted) return clean(ending.run)
     const result = resultOf(spec, ending)
     campaign.keep(result)
-    report(`${String(++ended).padStart(String(all).length)}/${all}  ${result.outcome.padEnd(9)} ${String(result.seconds).padStart(4)} s  ${spec}`)
-    if (result.words !== '') report(`${' '.repeat(2 * String(all).length + 3)}${result.words.slice(0, 200)}`)
-    if (ending.run === undefined || result.outcome === 'passed') return
-    const left = await sweep(target, ending.run).catch((error: Error) => void report(`namespaces of it were not looked for: ${error.message}`))
-    if (left !== undefined && left > 0) report(`  removed ${left} namespace${left === 1 ? '' : 's'} that it left behind`)
+    const count = `${String(++ended).padStart(String(all).length)}/${all}`
+    report(`${count}  ${result.outcome.padEnd(9)} ${String(result.seconds).padStart(4)} s  ${spec}`)
+    if (result.words !== '') report(`${' '.repeat(count.length + 2)}${result.words.slice(0, SHOWN)}`)
+    await clean(ending.run)
   }
   const queue = [...plan.together]
   const worker = async (): Promise<void> => {

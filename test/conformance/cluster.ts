@@ -29,7 +29,7 @@ export const startOwnCluster = async (home: string, report: Report): Promise<Own
   }
   const config = await loadOrCreateConfig(home, quiet)
   if (config.nodePortRange !== NODE_PORTS) {
-    report(`another cluster stands on this machine: with its node ports in the way, specs of Services may fail (here they are ${NODE_PORTS}, as specs expect)`)
+    report(`another cluster stands on this machine: if it has node ports of ${NODE_PORTS} too, which specs ask for, some of them may fail`)
     writeConfig(home, { ...config, nodePortRange: NODE_PORTS })
   }
   try {

@@ -22,7 +22,9 @@ export interface Sources {
 
 /** The release whose go.mod names the language version that the suite's does. */
 const OLDEST = [1, 24] as const
-const WHAT_TO_DO = `the conformance suite is a Go program, built here from its sources: install Go ${OLDEST.join('.')} or newer (go.dev/dl, or Debian's golang-1.24-go from trixie or bookworm-backports), put it on PATH, and run this again`
+const WHAT_TO_DO =
+  `the conformance suite is a Go program, built here from its sources: install Go ${OLDEST.join('.')} or newer ` +
+  "(go.dev/dl, or Debian's golang-1.24-go from bookworm-backports or trixie), put it on PATH, and run this again"
 
 /** Throws with what to do when there is no Go, or an old one. */
 export const ensureGo = async (): Promise<void> => {
@@ -44,7 +46,8 @@ export const fetchModule = async ({ module, version, published }: GoModule, fold
   report(`fetching ${module} ${version}`)
   mkdirSync(wrapper, { recursive: true })
   // From where no go.mod says otherwise.
-  const { Dir: source } = JSON.parse(await run('go', ['mod', 'download', '-json', `${module}@${version}`], { cwd: folder, env: environment() })) as { Dir: string }
+  const downloaded = await run('go', ['mod', 'download', '-json', `${module}@${version}`], { cwd: folder, env: environment() })
+  const { Dir: source } = JSON.parse(downloaded) as { Dir: string }
   writeFileSync(join(wrapper, 'go.mod'), wrapperOf(readFileSync(join(source, 'go.mod'), 'utf8'), published))
   copyFileSync(join(source, 'go.sum'), join(wrapper, 'go.sum'))
   chmodSync(join(wrapper, 'go.sum'), 0o644)
@@ -85,7 +88,12 @@ export const buildProgram = async ({ from, package: name, into, test = false, va
 }
 
 /** Static programs that are the same on every machine; the wrapper's go.sum grows by what only its packages need. */
-const environment = (): NodeJS.ProcessEnv => ({ ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod -buildvcs=false -trimpath', GOWORK: 'off' })
+const environment = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  CGO_ENABLED: '0',
+  GOFLAGS: '-mod=mod -buildvcs=false -trimpath',
+  GOWORK: 'off'
+})
 
 const LAST_LINES = 15
 

@@ -1,4 +1,4 @@
-/** `npm run conformance`: Kubernetes' own conformance suite against a cluster of reckon, spec by spec, and a page that says what came of it. */
+/** `npm run conformance`: Kubernetes' own conformance suite, spec by spec, and a page that says what came of each. */
 import { join, resolve } from 'node:path'
 import Docker from 'dockerode'
 import { PROJECT } from '#ops/setup/project.ts'
@@ -6,7 +6,6 @@ import { ensureMachine } from '#ops/setup/setup.ts'
 import { carryOut } from './campaign.ts'
 import { startOwnCluster, targetOf, type OwnCluster } from './cluster.ts'
 import { ensureSuiteImages } from './images/images.ts'
-import { sweep } from './namespaces.ts'
 import { type Options, parseOptions, USAGE } from './options.ts'
 import { commitOf, machineOf, openPage } from './page.ts'
 import { planOf } from './specs.ts'
@@ -37,8 +36,6 @@ const conformance = async (options: Options, signal: AbortSignal): Promise<numbe
       own = await startOwnCluster(home, say)
     }
     const target = await targetOf(resolve(own?.kubeconfig ?? (options.kubeconfig as string)))
-    const swept = await sweep(target)
-    if (swept > 0) say(`removing ${swept} namespaces of an earlier run`)
     const commit = await commitOf()
     const circumstances = {
       suite: SUITE,
@@ -54,7 +51,6 @@ const conformance = async (options: Options, signal: AbortSignal): Promise<numbe
     }
     say(`${target.version} is tested; what specs print is in ${logs}`)
     await carryOut({ suite, kubeconfig, logs, limitSeconds: options.limit, plan, target, jobs: options.jobs, signal, report: say, keep })
-    await sweep(target)
   } finally {
     if (own !== undefined) {
       say('removing the cluster')
@@ -86,7 +82,11 @@ const main = async (): Promise<number> => {
       if (!interrupted.signal.aborted) say('interrupted: what runs is ended, and the same command goes on later')
       interrupted.abort()
     })
-  return conformance(options, interrupted.signal)
+  return conformance(options, interrupted.signal).catch((error: Error) => {
+    // What a build or a start says of a signal that it got as well is no news.
+    if (interrupted.signal.aborted) return 130
+    throw error
+  })
 }
 
 // A reader that has seen enough (`npm run conformance | head`) is no reason to stop half way.

@@ -1,4 +1,4 @@
-/** Takes away the namespaces that specs left behind: those of a spec that was killed, and those of an interrupted run. */
+/** Takes away the namespaces that specs left behind: those of one that was killed before it could. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Target } from './cluster.ts'
 
@@ -6,9 +6,9 @@ import type { Target } from './cluster.ts'
 const OF_ANY = 'e2e-framework'
 const OF_RUN = 'e2e-run'
 
-/** Asks for the end of the namespaces a run made and did not delete itself; of all runs when none is named. Says how many. */
-export const sweep = async ({ api }: Target, run?: string): Promise<number> => {
-  const { items } = await api.listNamespace({ labelSelector: run === undefined ? OF_ANY : `${OF_RUN}=${run}` })
+/** Asks for the end of the namespaces a run made and did not delete itself, and says how many. Others may be at work beside it. */
+export const sweep = async ({ api }: Target, run: string): Promise<number> => {
+  const { items } = await api.listNamespace({ labelSelector: `${OF_RUN}=${run}` })
   const left = items.filter(({ metadata }) => metadata?.deletionTimestamp === undefined)
   for (const { metadata } of left) await api.deleteNamespace({ name: metadata?.name ?? '' }).catch(gone)
   return left.length

@@ -34,7 +34,8 @@ export const openPage = (path: string, version: string): Page => {
 export const machineOf = async (docker: Docker): Promise<string> => {
   const { Version: engine, KernelVersion: kernel = '' } = (await docker.version()) as { Version: string; KernelVersion?: string }
   const system = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux'
-  return `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${system}, Linux ${kernel.replace(/-.*/, '')}, Docker Engine ${engine}`
+  const memory = Math.round(totalmem() / 2 ** 30)
+  return `${cpus().length} cores, ${memory} GiB, ${system}, Linux ${kernel.replace(/-.*/, '')}, Docker Engine ${engine}`
 }
 
 /** The commit of this checkout, and whether it is what is in it; undefined without git or outside a repository. */

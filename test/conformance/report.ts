@@ -18,7 +18,11 @@ export interface Ending {
 interface SpecReport {
   readonly LeafNodeType: string
   readonly State: string
-  readonly Failure?: { readonly Message?: string; readonly ForwardedPanic?: string; readonly Location?: { readonly FileName?: string; readonly LineNumber?: number } }
+  readonly Failure?: {
+    readonly Message?: string
+    readonly ForwardedPanic?: string
+    readonly Location?: { readonly FileName?: string; readonly LineNumber?: number }
+  }
 }
 
 const OUTCOME: Readonly<Record<string, Outcome>> = {
@@ -37,14 +41,17 @@ const LAST_WORDS = 150
 
 export const resultOf = (spec: string, ending: Ending): Result => {
   const seconds = Math.round(ending.seconds)
-  const result = (outcome: Outcome, words: string): Result => ({ spec, outcome, seconds, words: outcome === 'passed' ? '' : shorten(words) })
+  const result = (outcome: Outcome, words: string): Result => ({ spec, outcome, seconds, words: shorten(words) })
   const ran = ending.report === undefined ? [] : specsOf(ending.report)
   const own = ran.find(({ LeafNodeType, State }) => LeafNodeType === 'It' && State !== 'pending' && !isFilteredOut(State, ran))
   const before = ran.find(({ LeafNodeType, State }) => LeafNodeType !== 'It' && OUTCOME[State] !== 'passed' && State !== '')
   // What has to go well before any spec counts as the spec's own failure: it did not do what it should.
   const told = before !== undefined && OUTCOME[before.State] !== 'skipped' ? before : own
   if (ending.killed) return result('timed out', `it did not end by itself: ${lastWords(ending.output)}`)
-  if (told === undefined) return result(/panic/i.test(ending.output) ? 'panicked' : 'failed', lastWords(ending.output) || `it ended with ${ending.signal ?? ending.code} and said nothing`)
+  if (told === undefined) {
+    const words = lastWords(ending.output) || `it ended with ${ending.signal ?? ending.code} and said nothing`
+    return result(/panic/i.test(ending.output) ? 'panicked' : 'failed', words)
+  }
   const outcome = OUTCOME[told.State] ?? 'failed'
   // Green, and yet an exit code: something after the spec failed.
   if (outcome === 'passed' && ending.code !== 0) return result('failed', lastWords(ending.output))
@@ -52,7 +59,8 @@ export const resultOf = (spec: string, ending: Ending): Result => {
 }
 
 /** Specs that the focus leaves out are in some reports, as skipped without a word; one that skips itself says why. */
-const isFilteredOut = (state: string, all: readonly SpecReport[]): boolean => state === 'skipped' && all.filter(({ LeafNodeType }) => LeafNodeType === 'It').length > 1
+const isFilteredOut = (state: string, all: readonly SpecReport[]): boolean =>
+  state === 'skipped' && all.filter(({ LeafNodeType }) => LeafNodeType === 'It').length > 1
 
 const specsOf = (report: string): SpecReport[] => {
   try {

@@ -20,7 +20,8 @@ const HEADER = 'outcome\tseconds\tspec\twords'
 
 /** The suite's version, a header, and a line for each result; sorted by spec. */
 export const formatResults = (version: string, results: Iterable<Result>): string => {
-  const lines = [...results].toSorted((a, b) => (a.spec < b.spec ? -1 : 1)).map(({ outcome, seconds, spec, words }) => [outcome, seconds, spec, oneLine(words)].join('\t'))
+  const sorted = [...results].toSorted((a, b) => (a.spec < b.spec ? -1 : 1))
+  const lines = sorted.map(({ outcome, seconds, spec, words }) => [outcome, seconds, spec, oneLine(words)].join('\t'))
   return [`# Kubernetes ${version}`, HEADER, ...lines, ''].join('\n')
 }
 
@@ -31,7 +32,8 @@ export const parseResults = (version: string, text: string): Map<string, Result>
   if (title !== `# Kubernetes ${version}`) return found
   for (const line of lines) {
     const [outcome = '', seconds = '', spec = '', words = ''] = line.split('\t')
-    if (OUTCOMES.includes(outcome) && spec !== '') found.set(spec, { spec, outcome: outcome as Outcome, seconds: Number(seconds) || 0, words })
+    if (!OUTCOMES.includes(outcome) || spec === '') continue
+    found.set(spec, { spec, outcome: outcome as Outcome, seconds: Number(seconds) || 0, words })
   }
   return found
 }

@@ -7,7 +7,8 @@ export const parseSpecs = (listed: string): string[] => {
   const entries: unknown = parse(listed)
   const names = Array.isArray(entries) ? entries.map((entry) => (entry as { codename?: unknown } | null)?.codename) : []
   const found = names.filter((name): name is string => typeof name === 'string' && name !== '')
-  if (found.length === 0 || found.length !== names.length) throw new Error('the suite did not list its conformance specs as a list of codenames')
+  if (found.length === 0 || found.length !== names.length)
+    throw new Error('the suite did not list its conformance specs as a list of codenames')
   return [...new Set(found)].sort()
 }
 

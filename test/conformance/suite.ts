@@ -22,9 +22,11 @@ export interface Suite {
 export const buildSuite = async (report: Report): Promise<Suite> => {
   await ensureGo()
   const folder = join(FOLDER, SUITE)
-  const sources = await fetchModule({ module: 'k8s.io/kubernetes', version: SUITE, published: () => stagingVersion(SUITE) }, folder, report)
+  const published = (): string => stagingVersion(SUITE)
+  const sources = await fetchModule({ module: 'k8s.io/kubernetes', version: SUITE, published }, folder, report)
+  const variables = versionVariables()
   const build = (into: string, name: string, test: boolean): Promise<string> =>
-    buildProgram({ from: sources, package: `k8s.io/kubernetes/${name}`, into: join(folder, into), test, variables: versionVariables() }, report)
+    buildProgram({ from: sources, package: `k8s.io/kubernetes/${name}`, into: join(folder, into), test, variables }, report)
   const program = await build('e2e.test', 'test/e2e', true)
   const kubectl = await build('kubectl', 'cmd/kubectl', false)
   const specs = parseSpecs(await run(program, ['--list-conformance-tests']))

@@ -22,14 +22,15 @@ const MARK: Readonly<Record<Outcome | 'not run', string>> = {
   'not run': 'not run'
 }
 
-export const renderTable = (specs: readonly string[], results: ReadonlyMap<string, Result>, { suite, server, date, machine, limit }: Circumstances): string => {
+export const renderTable = (specs: readonly string[], results: ReadonlyMap<string, Result>, circumstances: Circumstances): string => {
+  const { suite, server, date, machine, limit } = circumstances
   const areas = [...new Set(specs.map(areaOf))].sort()
   const passed = (of: readonly string[]): number => of.filter((spec) => results.get(spec)?.outcome === 'passed').length
   const lines = [
     '# Conformance',
     '',
-    "Kubernetes' own conformance suite, run spec by spec against a cluster of reckon by `npm run conformance`, which writes this page. Every spec",
-    'is in it, none is left out or treated in a way of its own, and each says what came of it in its own words.',
+    "Kubernetes' own conformance suite, run spec by spec against a cluster of reckon by `npm run conformance`, which writes this page.",
+    'Every spec is in it, none is left out or treated in a way of its own, and each says what came of it in its own words.',
     '[conformance-running.md](conformance-running.md) says how to run it.',
     '',
     `**${passed(specs)} of ${specs.length} passed.**`,
@@ -52,7 +53,8 @@ export const renderTable = (specs: readonly string[], results: ReadonlyMap<strin
   ]
   for (const area of areas) {
     const own = specs.filter((spec) => areaOf(spec) === area).toSorted()
-    lines.push(`## ${area}: ${passed(own)} of ${own.length}`, '', '| spec | result | seconds | its words |', '|---|---|---:|---|', ...own.map((spec) => row(spec, results.get(spec))), '')
+    const head = [`## ${area}: ${passed(own)} of ${own.length}`, '', '| spec | result | seconds | its words |', '|---|---|---:|---|']
+    lines.push(...head, ...own.map((spec) => row(spec, results.get(spec))), '')
   }
   return lines.join('\n')
 }
@@ -73,7 +75,7 @@ const row = (spec: string, result: Result | undefined): string => {
 /** A table's cell is a line without bars; what looks like markup or HTML is text. */
 const cell = (text: string): string => text.replace(/\\/g, '\\\\').replace(/\|/g, '\\|').replace(/</g, '&lt;').replace(/([*_`])/g, '\\$1')
 
-/** Words without what differs each time (uids, times, numbers drawn for names, addresses in memory), so that a difference of two pages is one. */
+/** Words without what differs each time (uids, times, numbers drawn for names, pointers), so that two pages differ where something did. */
 const steady = (words: string): string =>
   words
     .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, '…')

@@ -9,9 +9,10 @@ import { PAUSE_CODE } from '#ops/images/pause/pause.gen.ts'
 import type { Report } from '#ops/setup/project.ts'
 import { buildProgram, fetchModule } from '../go.ts'
 import { FOLDER, SUITE, type Suite } from '../suite.ts'
+import { stagingVersion } from '../wrapper.ts'
 import { layerOf, loadImage, type Layer } from './layers.ts'
 import { type LayerName, RECIPES, referencesOf, versionOf } from './recipes.ts'
-import { agnhostRoot, busyboxRoot, debianRoot, file, httpdRoot, link, nginxRoot, program } from './roots.ts'
+import { agnhostRoot, busyboxRoot, copy, debianRoot, file, httpdRoot, link, nginxRoot } from './roots.ts'
 
 /** bash, curl, dig, nc and the like, which specs call in agnhost's image. */
 const TOOLS = ['bash', 'dash', 'bind9-dnsutils', 'curl', 'netcat-openbsd', 'iproute2', 'iperf', 'libc-bin']
@@ -39,9 +40,9 @@ export const ensureSuiteImages = async (docker: Docker, suite: Suite, report: Re
       link(root, 'usr/bin/sh', 'dash')
     },
     agnhost: async (root) => agnhostRoot(root, sources, await fromSuite('agnhost')),
-    nautilus: (root) => ['nautilus.jpg', 'data.json'].forEach((name) => program(root, name, join(sources, 'nautilus/html', name), 0o644)),
+    nautilus: (root) => ['nautilus.jpg', 'data.json'].forEach((name) => copy(root, name, join(sources, 'nautilus/html', name), 0o644)),
     nonewprivs: async (root) => {
-      program(root, 'usr/local/bin/nnp', await fromSuite('nonewprivs'))
+      copy(root, 'usr/local/bin/nnp', await fromSuite('nonewprivs'))
       chmodSync(join(root, 'usr/local/bin/nnp'), 0o6755)
     },
     // The one every pod of the cluster has: it waits, collects what ended, and leaves at SIGTERM, as the original does.
@@ -54,8 +55,14 @@ export const ensureSuiteImages = async (docker: Docker, suite: Suite, report: Re
       await debianRoot(root, ['apache2-bin'], report)
       httpdRoot(root)
     },
-    etcd: async (root) => program(root, 'usr/local/bin/etcd', await fromModule('etcd', 'go.etcd.io/etcd/server/v3', `v${versionIn('/etcd').replace(/-\d+$/, '')}`)),
-    'sample-apiserver': async (root) => program(root, 'sample-apiserver', await fromModule('sample-apiserver', 'k8s.io/sample-apiserver', versionIn('/sample-apiserver').replace(/^1\./, 'v0.')))
+    etcd: async (root) => {
+      const version = `v${versionIn('/etcd').replace(/-\d+$/, '')}`
+      copy(root, 'usr/local/bin/etcd', await fromModule('etcd', 'go.etcd.io/etcd/server/v3', version))
+    },
+    'sample-apiserver': async (root) => {
+      const version = stagingVersion(`v${versionIn('/sample-apiserver')}`)
+      copy(root, 'sample-apiserver', await fromModule('sample-apiserver', 'k8s.io/sample-apiserver', version))
+    }
   }
 
   const layers = new Map<LayerName, Promise<Layer>>()
@@ -67,7 +74,8 @@ export const ensureSuiteImages = async (docker: Docker, suite: Suite, report: Re
   for (const recipe of RECIPES) {
     const parts: Layer[] = []
     for (const name of recipe.layers) parts.push(await layer(name))
-    for (const tag of referencesOf(recipe, suite.images)) if (await loadImage(docker, architecture, { tag, layers: parts, config: recipe.config })) report(`loaded the image ${tag}`)
+    for (const tag of referencesOf(recipe, suite.images))
+      if (await loadImage(docker, architecture, { tag, layers: parts, config: recipe.config })) report(`loaded the image ${tag}`)
   }
 }
 

@@ -1,6 +1,7 @@
-/** Layers of images: folders of the disk, packed once; and images out of them, loaded into Docker Engine without a registry or a builder. */
+/** Images out of layers, and layers out of folders of the disk, packed once; loaded into Docker Engine without a registry or a builder. */
 import { createHash } from 'node:crypto'
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
+import { renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -76,9 +77,9 @@ export const loadImage = async (docker: Docker, architecture: string, { tag, lay
   if ((await idOf(docker, tag)) === `sha256:${id}`) return false
   const archive = pack()
   // dockerode's types promise less than it returns: the answer is a stream, and a failed load is told inside a 200.
-  const [answer] = (await Promise.all([docker.loadImage(Readable.from(archive)), fillArchive(archive, id, content, tag, layers)])) as unknown as [AsyncIterable<Buffer>, void]
+  const [answer] = await Promise.all([docker.loadImage(Readable.from(archive)), fillArchive(archive, id, content, tag, layers)])
   let text = ''
-  for await (const chunk of answer) text += chunk.toString()
+  for await (const chunk of answer as unknown as AsyncIterable<Buffer>) text += chunk.toString()
   const error = text.split('\n').find((line) => line.includes('"error"'))
   if (error !== undefined) throw new Error(`Docker Engine refused the image ${tag}: ${error.trim()}`)
   return true

@@ -1,7 +1,17 @@
 /** The images that conformance specs start, by the names the suite calls them: which layers, which command. */
 
-/** A name of a layer; what fills it is in images.ts. */
-export type LayerName = 'busybox' | 'tools' | 'agnhost' | 'nautilus' | 'nonewprivs' | 'pause' | 'nginx' | 'httpd' | 'etcd' | 'sample-apiserver'
+/** What fills each is in images.ts. */
+export type LayerName =
+  | 'busybox'
+  | 'tools'
+  | 'agnhost'
+  | 'nautilus'
+  | 'nonewprivs'
+  | 'pause'
+  | 'nginx'
+  | 'httpd'
+  | 'etcd'
+  | 'sample-apiserver'
 
 export interface Recipe {
   /** The end of the references it is made for, without the tag; every version the suite names gets it. */
@@ -11,7 +21,9 @@ export interface Recipe {
   readonly config: Readonly<Record<string, unknown>>
 }
 
-const port = (...numbers: readonly number[]): Readonly<Record<string, unknown>> => ({ ExposedPorts: Object.fromEntries(numbers.map((number) => [`${number}/tcp`, {}])) })
+const port = (...numbers: readonly number[]): Readonly<Record<string, unknown>> => ({
+  ExposedPorts: Object.fromEntries(numbers.map((number) => [`${number}/tcp`, {}]))
+})
 const PATH = { Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'] }
 
 /** As the images' own Dockerfiles in Kubernetes' sources say it (test/images). */
@@ -25,9 +37,17 @@ export const RECIPES: readonly Recipe[] = [
     layers: ['busybox', 'tools', 'agnhost'],
     config: { ...PATH, ...port(80, 8080, 8081, 9376, 5000), Entrypoint: ['/agnhost'], Cmd: ['pause'] }
   },
-  { path: '/e2e-test-images/nautilus', layers: ['busybox', 'tools', 'agnhost', 'nautilus'], config: { ...PATH, Entrypoint: ['/agnhost'], Cmd: ['test-webserver'] } },
+  {
+    path: '/e2e-test-images/nautilus',
+    layers: ['busybox', 'tools', 'agnhost', 'nautilus'],
+    config: { ...PATH, Entrypoint: ['/agnhost'], Cmd: ['test-webserver'] }
+  },
   { path: '/e2e-test-images/jessie-dnsutils', layers: ['busybox', 'tools'], config: { ...PATH, Cmd: ['sh'] } },
-  { path: '/e2e-test-images/nginx', layers: ['busybox', 'nginx'], config: { ...PATH, ...port(80), StopSignal: 'SIGQUIT', Cmd: ['nginx', '-g', 'daemon off;'] } },
+  {
+    path: '/e2e-test-images/nginx',
+    layers: ['busybox', 'nginx'],
+    config: { ...PATH, ...port(80), StopSignal: 'SIGQUIT', Cmd: ['nginx', '-g', 'daemon off;'] }
+  },
   {
     path: '/e2e-test-images/httpd',
     layers: ['busybox', 'httpd'],
@@ -40,7 +60,11 @@ export const RECIPES: readonly Recipe[] = [
     }
   },
   { path: '/etcd', layers: ['busybox', 'etcd'], config: { ...PATH, Cmd: ['/usr/local/bin/etcd'] } },
-  { path: '/e2e-test-images/sample-apiserver', layers: ['busybox', 'sample-apiserver'], config: { ...PATH, Entrypoint: ['/sample-apiserver'] } }
+  {
+    path: '/e2e-test-images/sample-apiserver',
+    layers: ['busybox', 'sample-apiserver'],
+    config: { ...PATH, Entrypoint: ['/sample-apiserver'] }
+  }
 ]
 
 /** The version in a reference: `…/agnhost:2.56` is 2.56. */

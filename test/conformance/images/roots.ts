@@ -17,14 +17,19 @@ export const file = (root: string, path: string, content: string | Uint8Array, m
   chmodSync(join(root, path), mode)
 }
 
-/** Copies a program into a root. */
-export const program = (root: string, path: string, from: string, mode = 0o755): void => {
+/** Copies a file of the machine into a root; a program, unless the mode says otherwise. */
+export const copy = (root: string, path: string, from: string, mode = 0o755): void => {
   mkdirSync(dirname(join(root, path)), { recursive: true })
   copyFileSync(from, join(root, path))
   chmodSync(join(root, path), mode)
 }
 
-const USERS = 'root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\nbin:x:2:2:bin:/bin:/bin/false\nwww-data:x:33:33:www-data:/var/www:/bin/false\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n'
+const USERS = `root:x:0:0:root:/root:/bin/sh
+daemon:x:1:1:daemon:/usr/sbin:/bin/false
+bin:x:2:2:bin:/bin:/bin/false
+www-data:x:33:33:www-data:/var/www:/bin/false
+nobody:x:65534:65534:nobody:/nonexistent:/bin/false
+`
 const GROUPS = 'root:x:0:\ndaemon:x:1:\nbin:x:2:\ntty:x:5:\nwww-data:x:33:\nnogroup:x:65534:\n'
 
 /**
@@ -36,7 +41,7 @@ export const busyboxRoot = async (root: string, cache: string, report: Report): 
   if (!existsSync(unpacked)) await downloadDebianPackage({ name: 'busybox-static', into: unpacked, suite: 'sid', report })
   const binary = ['usr/bin/busybox', 'bin/busybox'].map((path) => join(unpacked, path)).find((path) => existsSync(path))
   if (binary === undefined) throw new Error(`no busybox in ${unpacked}`)
-  program(root, 'usr/bin/busybox', binary)
+  copy(root, 'usr/bin/busybox', binary)
   const applets = (await run(binary, ['--list'])).split('\n').filter((name) => name !== '' && name !== 'busybox')
   for (const applet of applets) symlinkSync('busybox', join(root, 'usr/bin', applet))
   for (const path of ['dev', 'etc', 'home', 'proc', 'sys', 'usr/local/bin', 'var/log', 'var/run']) folder(root, path)
@@ -74,10 +79,10 @@ export const link = (root: string, path: string, target: string): void => {
 
 /** agnhost with what its own image has around it; `images` is the folder of the images' sources in the suite's module. */
 export const agnhostRoot = (root: string, images: string, binary: string): void => {
-  program(root, 'agnhost', binary)
+  copy(root, 'agnhost', binary)
   symlinkSync('agnhost', join(root, 'agnhost-2'))
   folder(root, 'uploads')
-  for (const name of ['localhost.crt', 'localhost.key']) program(root, name, join(images, 'agnhost/porter', name), 0o644)
+  for (const name of ['localhost.crt', 'localhost.key']) copy(root, name, join(images, 'agnhost/porter', name), 0o644)
   file(root, 'etc/passwd', `${USERS}user-defined-in-image:x:1000:1000::/home/user-defined-in-image:/bin/sh\n`)
   file(root, 'etc/group', `${GROUPS}user-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n`)
   chownSync(folder(root, 'home/user-defined-in-image'), 1000, 1000)
@@ -86,7 +91,8 @@ export const agnhostRoot = (root: string, images: string, binary: string): void 
 /** nginx with the page that comes with it, and a folder for more servers. */
 export const nginxRoot = (root: string): void => {
   for (const path of ['var/log/nginx', 'var/cache/nginx', 'var/lib/nginx', 'run', 'etc/nginx/conf.d']) folder(root, path)
-  file(root, 'usr/share/nginx/html/index.html', '<!DOCTYPE html>\n<html><head><title>Welcome to nginx!</title></head><body><h1>Welcome to nginx!</h1></body></html>\n')
+  const page = '<!DOCTYPE html>\n<html><head><title>Welcome to nginx!</title></head><body><h1>Welcome to nginx!</h1></body></html>\n'
+  file(root, 'usr/share/nginx/html/index.html', page)
   file(
     root,
     'etc/nginx/nginx.conf',
@@ -112,7 +118,8 @@ export const httpdRoot = (root: string): void => {
   folder(root, `${APACHE}/logs`)
   folder(root, `${APACHE}/bin`)
   file(root, `${APACHE}/htdocs/index.html`, '<html><body><h1>It works!</h1></body></html>\n')
-  const modules = ['mpm_event', 'authz_core', 'dir', 'mime'].map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`)
+  const names = ['mpm_event', 'authz_core', 'dir', 'mime']
+  const modules = names.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`)
   file(
     root,
     `${APACHE}/conf/httpd.conf`,
@@ -134,5 +141,6 @@ ErrorLog /proc/self/fd/2
   )
   file(root, `${APACHE}/conf/mime.types`, 'text/html html htm\ntext/plain txt\n')
   symlinkSync('/usr/sbin/apache2', join(root, APACHE, 'bin/httpd'))
-  file(root, 'usr/local/bin/httpd-foreground', `#!/bin/sh\nrm -f /${APACHE}/logs/httpd.pid\nexec apache2 -DFOREGROUND -f /${APACHE}/conf/httpd.conf "$@"\n`, 0o755)
+  const start = `#!/bin/sh\nrm -f /${APACHE}/logs/httpd.pid\nexec apache2 -DFOREGROUND -f /${APACHE}/conf/httpd.conf "$@"\n`
+  file(root, 'usr/local/bin/httpd-foreground', start, 0o755)
 }

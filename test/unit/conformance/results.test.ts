@@ -18,7 +18,8 @@ results('a spec that passed has no words', () => {
 })
 
 results('a spec that failed says why and where', () => {
-  const failure = { Message: 'pod was not\n\tready', Location: { FileName: 'k8s.io/kubernetes@v1.34.4/test/e2e/node/pods.go', LineNumber: 71 } }
+  const where = { FileName: 'k8s.io/kubernetes@v1.34.4/test/e2e/node/pods.go', LineNumber: 71 }
+  const failure = { Message: 'pod was not\n\tready', Location: where }
   const report = reportOf(BEFORE, { LeafNodeType: 'It', State: 'failed', Failure: failure })
   assert.equal(resultOf(SPEC, { ...ENDING, code: 1, report }), {
     spec: SPEC,
@@ -84,7 +85,7 @@ results('of another version, or in no state that there is, say nothing', () => {
   assert.is(parseResults('v1.34.4', '# Kubernetes v1.34.4\nheader\nwonderful\t1\ta\t\n').size, 0)
 })
 
-const SPECS = ['[sig-apps] a [Serial] [Conformance]', '[sig-node] b [Conformance]', '[sig-node] c | d [Conformance]', '[sig-node] e [Conformance]']
+const SPECS = ['[sig-apps] a [Serial]', '[sig-node] b', '[sig-node] c | d', '[sig-node] e'].map((spec) => `${spec} [Conformance]`)
 const CIRCUMSTANCES = { suite: 'v1.34.4', server: 'v1.36.0+reckon', date: '2026-11-21', machine: '2 cores', limit: 300 }
 const pageOf = (all: readonly Result[]): string => renderTable(SPECS, new Map(all.map((one) => [one.spec, one])), CIRCUMSTANCES)
 
@@ -102,8 +103,10 @@ results('the page counts by area, and says what did not run', () => {
 
 results('the page does not change with the order of results, nor with what is drawn anew each time', () => {
   const failed = (words: string): Result => ({ spec: '[sig-node] e [Conformance]', outcome: 'failed', seconds: 1, words })
-  const first = failed('pods-4711 of 0f34ad2c-6c4b-4a3e-9d6f-1b7b1a3f8a10 at 2026-11-21 21:07:09.123 +0000 UTC m=+1.2 after 60.001s <*e|x> 0xc000123456')
-  const second = failed('pods-815 of 11111111-6c4b-4a3e-9d6f-1b7b1a3f8a10 at 2026-11-22 03:00:00.5 +0000 UTC m=+7.9 after 60.302s <*e|x> 0xc000abcdef')
+  const words = (n: number, uid: string, time: string, pointer: string): Result =>
+    failed(`pods-${n} of ${uid}-6c4b-4a3e-9d6f-1b7b1a3f8a10 at ${time} +0000 UTC m=+1.${n} after 60.${n}s <*e|x> ${pointer}`)
+  const first = words(4711, '0f34ad2c', '2026-11-21 21:07:09.123', '0xc000123456')
+  const second = words(815, '11111111', '2026-11-22 03:00:00.5', '0xc000abcdef')
   assert.is(pageOf([...KEPT, first]), pageOf([second, ...KEPT.toReversed()]))
   assert.match(pageOf([first]), 'pods-… of … at … after …s &lt;\\*e\\|x> …')
 })

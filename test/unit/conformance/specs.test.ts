@@ -48,9 +48,17 @@ specs('an expression for one matches it and nothing longer', () => {
   assert.not.ok(expression.test(name.replace('1.5', '1x5')))
 })
 
-const result = (spec: string, outcome: Result['outcome'], seconds: number): [string, Result] => [spec, { spec, outcome, seconds, words: '' }]
+const result = (spec: string, outcome: Result['outcome'], seconds: number): [string, Result] => [
+  spec,
+  { spec, outcome, seconds, words: '' }
+]
 const ALL = ['a', 'b', 'c', 'd [Serial]', 'e']
-const RESULTS = new Map([result('a', 'failed', 300), result('b', 'passed', 5), result('c', 'timed out', 20), result('d [Serial]', 'failed', 1)])
+const RESULTS = new Map([
+  result('a', 'failed', 300),
+  result('b', 'passed', 5),
+  result('c', 'timed out', 20),
+  result('d [Serial]', 'failed', 1)
+])
 
 specs('a run goes on with what has no result', () => {
   assert.equal(planOf(ALL, RESULTS, { rerun: 'none' }), { together: ['e'], alone: [] })

@@ -37,7 +37,13 @@ wrapper('without published versions what is required is used', () => {
   assert.match(wrapperOf(GO_MOD), 'k8s.io/api v0.0.0')
 })
 
-const IMAGES = ['a.example/private/agnhost:2.6', 'b.example/e2e-test-images/agnhost:2.56', 'b.example/e2e-test-images/busybox:1.36.1-1', 'b.example/e2e-test-images/busybox:1.37.0-1', 'b.example:5000/pause:3.10.1']
+const IMAGES = [
+  'a.example/private/agnhost:2.6',
+  'b.example/e2e-test-images/agnhost:2.56',
+  'b.example/e2e-test-images/busybox:1.36.1-1',
+  'b.example/e2e-test-images/busybox:1.37.0-1',
+  'b.example:5000/pause:3.10.1'
+]
 const recipe = (path: string): Recipe => ({ path, layers: [], config: {} })
 
 wrapper('an image is made in each version the suite names, and only where it is public', () => {
