@@ -103,8 +103,8 @@ export const downloadDebianTree = async ({ names, into, report }: DebianTree): P
     mkdirSync(join(archives, 'partial'), { recursive: true })
     // Nothing is installed as far as apt knows: what the machine has already is needed in there too.
     writeFileSync(status, '')
-    const settings = [`Dir::State::status=${status}`, `Dir::Cache::archives=${archives}/`, 'Debug::NoLocking=1', 'APT::Sandbox::User=root']
-    const options = settings.flatMap((setting) => ['-o', setting])
+    const own = [`Dir::State::status=${status}`, `Dir::Cache::archives=${archives}/`]
+    const options = [...own, 'Debug::NoLocking=1', 'APT::Sandbox::User=root'].flatMap((setting) => ['-o', setting])
     await run('apt-get', [...options, '-q', 'install', '-y', '--download-only', '--no-install-recommends', ...names], { env: quiet() })
     for (const folder of MERGED) {
       mkdirSync(join(tree, 'usr', folder), { recursive: true })
