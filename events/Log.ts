@@ -42,6 +42,11 @@ export class LogDamaged extends Error {
   }
 }
 
+/** What was being read is no longer all there, for good reasons (history was compacted meanwhile): it has to be read again from its beginning. */
+export class LogMoved extends Error {
+  override readonly name = 'LogMoved'
+}
+
 export interface LogEntry {
   readonly subject: string
   readonly sequence: number
@@ -130,6 +135,11 @@ export interface LogState {
 export interface Follow {
   /** Deliver entries with sequence ≥ from. */
   readonly from: number
+  /**
+   * Of what stands up to here, deliver only what is the last entry of its subject: the state at this place, once what stands
+   * behind it is delivered too. Undefined: everything.
+   */
+  readonly newestUpTo?: number
   /** Called with one or more entries in sequence order; never twice for a sequence, never past a hole nobody has accepted. */
   readonly onEntries: (entries: readonly LogEntry[]) => void
   /** Called once when everything that was in the stream at the start has been delivered, with that last sequence. */

@@ -153,6 +153,7 @@ export class Collection {
   }
   remove(entry: Entry): Entry | undefined {
     const previous = this.#byId.get(entry.id)
+    this.sequence = Math.max(this.sequence, entry.sequence)
     if (previous === undefined) return undefined
     this.#unindex(previous)
     this.#byId.delete(entry.id)
@@ -239,6 +240,16 @@ export class Objects implements ObjectsView {
   /** From here to `endLoad` events are only collected: nobody may look. */
   beginLoad(): void {
     this.#loading = true
+    this.#collections.clear()
+    this.#heads.clear()
+    this.#passed.clear()
+    this.sequence = 0
+  }
+  /** While events are collected: an object's newest version, which stands before what was collected already, and was not among it. */
+  restore(entry: Entry): void {
+    const collection = this.collection(entry.key)
+    collection.sequence = Math.max(collection.sequence, entry.sequence)
+    if (!entry.facts.deleted && collection.get(entry.key.namespace, entry.key.name) === undefined) collection.load(entry)
   }
   endLoad(): void {
     this.#loading = false

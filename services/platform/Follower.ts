@@ -2,7 +2,7 @@
  * Following a stream, whatever delivers it: in order, nothing twice, nothing left out, and never another stream in place of the
  * one that was followed. Consumers come and go (`Source`); what they deliver is only believed when it follows on.
  */
-import { LogDamaged, type DamageKind, type Follow, type LogEntry, type LogState, type Range, type Subscription } from '#events/Log.ts'
+import { LogDamaged, LogMoved, type DamageKind, type Follow, type LogEntry, type LogState, type Range, type Subscription } from '#events/Log.ts'
 import { sleep, type Clock, type Timer } from './Clock.ts'
 import { beyond, textOfRanges } from './jetstream/metadata.ts'
 
@@ -21,6 +21,8 @@ export interface Consumer {
   readonly pending: number
   /** It has no more than that, and that is what was kept when history was compacted: the stream itself begins behind it (`state.first`). */
   readonly kept?: boolean
+  /** It begins with each subject's last entry, in the order of sequences; `pending` counts these. */
+  readonly newest?: boolean
   /** Delivers until it ends or is closed. `onEnd`: nothing comes any more; ask for another one. */
   run(onDelivery: (delivery: Delivery) => void, onEnd: () => void): void
   /** It is needed no longer; never rejects. */
@@ -29,8 +31,11 @@ export interface Consumer {
 
 export interface Source {
   readonly stream: string
-  /** A consumer of what has a sequence ≥ from. Rejects while the stream can't be reached. */
-  open(from: number): Promise<Consumer>
+  /**
+   * A consumer of what has a sequence ≥ from, and first of what was kept when history was compacted; `newest`: of each
+   * subject's last entry. Rejects while the stream can't be reached.
+   */
+  open(from: number, newest: boolean): Promise<Consumer>
   /** How an open that was rejected is to be taken. */
   verdict(error: unknown): 'again' | 'missing' | 'never'
   /** The source is gone for good. */
@@ -71,6 +76,14 @@ class Follower implements Subscription {
   /** In a row: gaps, consumers that delivered nothing, answers that there is no such stream. */
   #gaps = 0
   #stalls = 0
+  /** Consumers that had fewer of the newest entries than they said. */
+  #short = 0
+  /** Where the stream began when fewer of the newest entries came than there were. */
+  #shortAt: number | undefined
+  /** What comes next is each subject's last entry. */
+  #newest: boolean
+  /** They have come, and whether the stream still begins where it did was not looked at since. */
+  #unconfirmed = false
   #missing = 0
   #end: () => void = () => {}
 
@@ -79,6 +92,7 @@ class Follower implements Subscription {
     this.#options = options
     this.#follow = follow
     this.#next = Math.max(1, follow.from)
+    this.#newest = (follow.newestUpTo ?? 0) >= this.#next
   }
   close(): void {
     this.#closed = true
@@ -105,7 +119,7 @@ class Follower implements Subscription {
   }
   /** One consumer's life. */
   async #live(): Promise<'goes on' | undefined> {
-    const consumer = await this.#source.open(this.#next)
+    const consumer = await this.#source.open(this.#next, this.#newest)
     this.#missing = 0
     try {
       if (this.#closed || !this.#isSame(consumer.state)) return
@@ -115,7 +129,10 @@ class Follower implements Subscription {
         this.#asked = true
         this.#target = consumer.state.last
       }
+      if (this.#unconfirmed && this.#hasMoved(consumer.state)) return
+      this.#unconfirmed = false
       if (consumer.kept === true) return await this.#keptBy(consumer)
+      if (consumer.newest === true) return await this.#newestBy(consumer)
       if (consumer.pending === 0 && !this.#reachesTarget()) return
       this.#caughtUp()
       if (this.#closed) return
@@ -127,11 +144,17 @@ class Follower implements Subscription {
       await consumer.close()
     }
   }
+  /** True when history was compacted since: then what came of it may not be all that there was. */
+  #hasMoved({ first, floor }: LogState): boolean {
+    if (floor === 0 || first === this.#beginning) return false
+    this.#fail(new LogMoved(`${this.#source.stream}: history was compacted up to ${floor} while this reader stood at ${this.#next}; it has to start again`))
+    return true
+  }
   /** What was kept when history was compacted comes first; then the stream, from where it begins. */
   async #keptBy(consumer: Consumer): Promise<'goes on' | undefined> {
     const { first, floor } = consumer.state
     // What went since has deletions among it, of objects that were folded already: only a fold from the beginning is right.
-    if (first !== this.#beginning) return void this.#fail(new Error(`${this.#source.stream}: history was compacted up to ${floor} while this reader stood at ${this.#next}; it has to start again`))
+    if (this.#hasMoved(consumer.state)) return undefined
     const end = consumer.pending === 0 ? 'whole' : await this.#consume(consumer)
     if (end === 'stalled' && !this.#closed && ++this.#stalls >= TRIES)
       this.#damaged('unreadable', { first: this.#next, last: floor }, `what was kept of history, from event ${this.#next} on, is there, but can't be read`)
@@ -140,7 +163,30 @@ class Follower implements Subscription {
     this.#next = first
     return 'goes on'
   }
-  #consume(consumer: Consumer): Promise<'stalled' | 'ended' | 'whole'> {
+  /** The last entry of each subject up to a place; then everything from there on. */
+  async #newestBy(consumer: Consumer): Promise<'goes on' | undefined> {
+    const upTo = this.#follow.newestUpTo ?? 0
+    const { first, floor } = consumer.state
+    if (this.#hasMoved(consumer.state)) return undefined
+    // Fewer came than there were, because some were too old meanwhile: the others have been delivered.
+    const expired = floor === 0 && this.#shortAt !== undefined && first > this.#shortAt
+    const end = expired || consumer.pending === 0 ? 'whole' : await this.#consume(consumer)
+    this.#flush()
+    if (this.#closed) return undefined
+    if (end === 'stalled' && ++this.#stalls >= TRIES)
+      this.#damaged('unreadable', { first: this.#next, last: upTo }, `the newest event of some object, between ${this.#next} and ${upTo}, is there, but can't be read`)
+    if (end === 'short') {
+      this.#shortAt = first
+      if (++this.#short >= TRIES) this.#damaged('hole', { first, last: upTo }, `the newest events of some of its ${consumer.pending} objects are missing`)
+    }
+    if (end !== 'whole') return undefined
+    if (this.#short > 0 && !expired) return void this.#fail(new LogMoved(`${this.#source.stream}: not all of its objects came at first; it has to be read again`))
+    this.#newest = false
+    this.#unconfirmed = true
+    this.#next = upTo + 1
+    return 'goes on'
+  }
+  #consume(consumer: Consumer): Promise<'stalled' | 'ended' | 'whole' | 'short'> {
     const { clock } = this.#options
     return new Promise((resolve) => {
       let delivered = 0
@@ -148,7 +194,7 @@ class Follower implements Subscription {
       let more = consumer.pending > 0
       let timer: Timer | undefined
       let over = false
-      const end = (why: 'stalled' | 'ended' | 'whole' = 'ended'): void => {
+      const end = (why: 'stalled' | 'ended' | 'whole' | 'short' = 'ended'): void => {
         over = true
         timer?.cancel()
         resolve(why)
@@ -168,6 +214,16 @@ class Follower implements Subscription {
             delivered += 1
             if (entry.sequence >= this.#next && entry.sequence < consumer.state.first) this.#take(entry)
             if (pending === 0) end('whole')
+            return
+          }
+          if (consumer.newest === true && !this.#closed && !over) {
+            if (count !== delivered + 1) return end()
+            delivered += 1
+            // What was changed since comes again, behind; until then the object is not there, and nobody has caught up.
+            if (this.#target !== undefined && entry.sequence > this.#target) this.#target = entry.sequence
+            // Once fewer came than the server had counted, it is only counted again: nothing is delivered out of order.
+            if (this.#short === 0 && entry.sequence >= this.#next && entry.sequence <= (this.#follow.newestUpTo ?? 0)) this.#take(entry)
+            if (pending === 0) end(delivered < consumer.pending ? 'short' : 'whole')
             return
           }
           if (this.#closed || over || entry.sequence < this.#next) return
@@ -223,7 +279,7 @@ class Follower implements Subscription {
     this.#caughtUp()
   }
   #caughtUp(): void {
-    if (this.#closed || this.#target === undefined || this.#next <= this.#target) return
+    if (this.#closed || this.#newest || this.#target === undefined || this.#next <= this.#target) return
     const reached = this.#target
     this.#target = undefined
     this.#follow.onCaughtUp?.(reached)

@@ -141,13 +141,13 @@ export class MemoryLog implements Log {
       stream: this.stream,
       closed: false,
       verdict: () => 'again',
-      open: async (from) => {
+      open: async (from, newest) => {
         if (away()) throw new LogAway(`${this.stream} does not answer`)
-        return this.#consumer(from, away)
+        return this.#consumer(from, newest, away)
       }
     }
   }
-  #consumer(from: number, away: () => boolean): Consumer {
+  #consumer(from: number, newest: boolean, away: () => boolean): Consumer {
     const { deliver, skip, double, forget } = this.#faults
     let next = from
     let count = 0
@@ -155,7 +155,10 @@ export class MemoryLog implements Log {
     let over = false
     const kept = from <= this.#floor && from < this.#begins
     const end = kept ? this.#begins - 1 : undefined
-    const has = (): LogEntry[] => this.#entries.slice(Math.max(next, kept ? 1 : this.#begins) - 1, end).filter((entry) => entry !== undefined)
+    // What comes behind the newest entries comes whole, as from a server's consumer.
+    let latest = newest && !kept
+    const isWanted = (entry: LogEntry | undefined): entry is LogEntry => entry !== undefined && (!latest || this.#last.get(entry.subject) === entry.sequence)
+    const has = (): LogEntry[] => this.#entries.slice(Math.max(next, kept ? 1 : this.#begins) - 1, end).filter(isWanted)
     let live: Live | undefined
     const close = (): void => {
       over = true
@@ -165,6 +168,7 @@ export class MemoryLog implements Log {
       state: this.#state(),
       pending: has().length,
       kept,
+      newest: latest,
       run: (onDelivery, onEnd) => {
         const finish = (): void => {
           close()
@@ -180,6 +184,7 @@ export class MemoryLog implements Log {
           if (over) return
           if (away()) return void this.#clock.after(HEARTBEATS_MS, finish)
           const batch = has()
+          latest = false
           next = this.#entries.length + 1
           for (const [at, entry] of batch.entries()) if (!over) send({ entry, count: ++count, pending: batch.length - 1 - at })
           if (!over && forget?.() === true) finish()

@@ -7,12 +7,14 @@ import { isCompaction } from '#events/compaction.ts'
 import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
-import { LogDamaged, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
+import { LogDamaged, LogMoved, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
 import { Entry, Objects, type Change, type Collection, type Indexing, type ObjectsView } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
+import { versionsBehind } from './hidden.ts'
 import type { Integrity } from './ledger/Integrity.ts'
+import { Early } from './secrets/Early.ts'
 import type { Vault } from './secrets/Vault.ts'
 import { Waiters } from './Waiters.ts'
 
@@ -43,8 +45,6 @@ export interface ViewOptions {
   readonly onPassed?: (entry: LogEntry) => void
 }
 
-/** A key that has not come after so long was destroyed before anybody here heard of it. */
-const KEY_MS = 5_000
 /** How often an expiring stream is asked what is left of it. */
 const EXPIRY_MS = 10_000
 
@@ -75,10 +75,13 @@ export class View {
   #floor = 0
   #floorTime = 0
   #begins = 1
-  /** Entries that wait for a key, in order; what comes meanwhile waits behind them. */
-  #early: LogEntry[] = []
-  #keyless: Timer | undefined
+  /** Where entries wait for their keys. */
+  readonly #early: Early | undefined
   #erasures: Subscription | undefined
+  /** While it starts: up to here only each subject's last entry is read. */
+  #newestUpTo = 0
+  /** Subjects whose last entry so far is no event of ours, and the place of the first that is none: an object may stand behind it. */
+  readonly #hidden = new Map<string, number>()
   #expiry: Timer | undefined
   #compaction: Timer | undefined
   onFailed: (error: Error) => void = () => {}
@@ -93,6 +96,12 @@ export class View {
     this.#clock = clock
     this.#waiters = new Waiters(clock)
     this.#options = options
+    if (options.vault === undefined) return
+    const onFailed = (error: Error): void => {
+      this.#subscription?.close()
+      this.#fail(error)
+    }
+    this.#early = new Early({ vault: options.vault, clock, onEntries: (entries) => this.#take(entries), onFailed })
   }
   /** Before `start`: another projection to keep folded from the same follower. */
   alsoFold(fold: Fold): void {
@@ -103,46 +112,72 @@ export class View {
     this.#window ??= new Window(limits, this.objects.sequence)
     return this.#window
   }
-  /** Resolves when everything in the stream at this moment is folded; rejects with LogDamaged when it is not what it was. */
+  /**
+   * Resolves when everything in the stream at this moment is folded; rejects with LogDamaged when it is not what it was. What
+   * is long verified is taken from each object's last event, unless another fold wants them all.
+   */
   async start(): Promise<void> {
     const state = await this.log.state()
-    this.integrity?.begin(state)
-    // What was compacted is read from where it is kept, before the stream itself.
-    const first = state.floor > 0 ? 1 : state.first
+    const newest = this.#folds.length === 0
+    this.integrity?.begin(state, newest)
     this.#first = state.first
-    this.objects.beginLoad()
     // What an erased object said must not go on being told from memory: it is read again, and found closed.
     this.#erasures = this.vault?.keys.onDestroyed(() => this.#window?.reset(this.objects.sequence))
+    await this.#load(state, newest ? (this.integrity === undefined ? state.last : (this.integrity.newestUpTo ?? 0)) : 0)
+  }
+  /** `newestUpTo`: of what stands up to there, each subject's last entry is read. */
+  #load(state: LogState, newestUpTo: number): Promise<void> {
+    this.objects.beginLoad()
+    this.#newestUpTo = newestUpTo
+    this.#hidden.clear()
     return new Promise((resolve, reject) => {
-      this.#subscription = this.log.follow({
-        from: first,
-        onEntries: (entries) => this.#fold(entries),
+      const failed = (error: Error): void => {
+        this.#fail(error)
+        void this.#judged(error, state).then(reject)
+      }
+      const subscription = this.log.follow({
+        // What was compacted is read from where it is kept, before the stream itself.
+        from: state.floor > 0 ? 1 : state.first,
+        ...(newestUpTo === 0 ? {} : { newestUpTo }),
+        onEntries: (entries) => (this.#early === undefined ? this.#take(entries) : this.#early.push(entries)),
         onCaughtUp: (last) => {
-          this.objects.endLoad()
-          this.objects.pass(last)
-          this.#raise(state)
-          if (this.#options.expires === true) this.#watchExpiry()
-          // What was replayed is not in the window: watches that start before it are answered from the log.
-          this.#window?.reset(Math.max(last, this.objects.sequence))
-          resolve()
+          const ready = (): void => resolve(this.#ready(last, state))
+          if (this.#hidden.size === 0) return ready()
+          if (this.integrity !== undefined) return void this.#uncover().then(ready, failed)
+          // Who may not read single entries reads them all: it is rare.
+          subscription.close()
+          this.#load(state, 0).then(resolve, reject)
         },
-        onFailed: (error) => {
-          this.#fail(error)
-          void this.#judged(error, state).then(reject)
-        }
+        onFailed: failed
       })
+      this.#subscription = subscription
     })
+  }
+  async #uncover(): Promise<void> {
+    const versions = await versionsBehind(this.log, this.#hidden, (stored) => this.versionOf(stored))
+    // Those that have changed meanwhile are no longer among the hidden.
+    for (const [subject, version] of versions) if (this.#hidden.has(subject)) this.objects.restore(version)
+    this.#hidden.clear()
+  }
+  #ready(last: number, state: LogState): void {
+    this.#newestUpTo = 0
+    this.objects.endLoad()
+    this.objects.pass(last)
+    this.#raise(state)
+    if (this.#options.expires === true) this.#watchExpiry()
+    // What was replayed is not in the window: watches that start before it are answered from the log.
+    this.#window?.reset(Math.max(last, this.objects.sequence))
   }
   /** While history is compacted, what was kept at the old floor gives way to what is kept at the new one: that is no damage. */
   async #judged(error: Error, { floor }: LogState): Promise<Error> {
     if (!(error instanceof LogDamaged)) return error
     const now = await this.log.state().catch(() => undefined)
-    return now !== undefined && now.floor > floor ? new Error(`${this.stream}: history was compacted while it was read; it has to be read again`) : error
+    return now !== undefined && now.floor > floor ? new LogMoved(`${this.stream}: history was compacted while it was read; it has to be read again`) : error
   }
   close(): void {
     this.#expiry?.cancel()
     this.#compaction?.cancel()
-    this.#keyless?.cancel()
+    this.#early?.close()
     this.#erasures?.close()
     this.#subscription?.close()
     this.#fail(new Error('the view was closed'))
@@ -247,54 +282,18 @@ export class View {
       return undefined
     }
   }
-  /** Folds in order. A key is stored before what it seals, in another stream: it is waited for, and everything behind it. */
-  #fold(entries: readonly LogEntry[]): void {
-    const { vault } = this.#options
-    if (vault === undefined) return this.#take(entries)
-    const all = this.#early.length === 0 ? entries : [...this.#early, ...entries]
-    const stop = this.#keyless === undefined ? all.findIndex((entry) => vault.isEarly(entry)) : this.#early.length > 0 ? 0 : -1
-    this.#early = stop < 0 ? [] : all.slice(stop)
-    this.#take(stop < 0 ? all : all.slice(0, stop))
-    if (this.#early.length > 0 && this.#keyless === undefined) this.#awaitKey(vault)
-  }
-  #awaitKey(vault: Vault): void {
-    const go = (): void => {
-      listening.close()
-      this.#keyless?.cancel()
-      this.#keyless = undefined
-    }
-    const guarded = (work: () => void): void => {
-      try {
-        work()
-      } catch (error) {
-        this.#subscription?.close()
-        this.#fail(error instanceof Error ? error : new Error(String(error)))
-      }
-    }
-    const listening = vault.keys.onChange(() => {
-      if (vault.isEarly(this.#early[0] as LogEntry)) return
-      go()
-      guarded(() => this.#fold([]))
-    })
-    this.#keyless = this.#clock.after(KEY_MS, () => {
-      const [first, ...rest] = this.#early as [LogEntry, ...LogEntry[]]
-      go()
-      this.#early = []
-      guarded(() => {
-        this.#take([first])
-        this.#fold(rest)
-      })
-    })
-  }
   #take(entries: readonly LogEntry[]): void {
     if (entries.length === 0) return
     for (const entry of entries) {
       const facts = this.#factsOf(entry)
       if (facts === undefined) {
-        this.objects.pass(entry.sequence, keyOfSubject(this.stream, entry.subject))
+        const key = keyOfSubject(this.stream, entry.subject)
+        this.objects.pass(entry.sequence, key)
+        if (key !== undefined && this.#newestUpTo > 0 && !this.#hidden.has(entry.subject)) this.#hidden.set(entry.subject, entry.sequence)
         for (const fold of this.#folds) fold.pass?.(entry)
         continue
       }
+      if (this.#hidden.size > 0) this.#hidden.delete(entry.subject)
       const own = this.#own.get(entry.sequence)
       if (own !== undefined && this.#own.delete(entry.sequence)) this.#ownBytes -= own.bytes
       const change = this.objects.apply(facts, this.#options.vault?.reveal(entry) ?? entry.text, own?.object)

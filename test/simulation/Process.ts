@@ -41,6 +41,9 @@ export interface ProcessOptions {
   readonly onDamaged: (error: LogDamaged) => void
 }
 
+/** So that even a short history has places from which a reader goes on. */
+const MARK_EVERY = 16
+
 export class Process {
   readonly name: string
   readonly #options: ProcessOptions
@@ -65,7 +68,7 @@ export class Process {
     while (this.alive) {
       const list = VIEWED.map((stream) => {
         const ledger = ledgers?.get(stream)
-        const integrity = ledger === undefined ? {} : { integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS' }) }
+        const integrity = ledger === undefined ? {} : { integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS', markEvery: MARK_EVERY }) }
         const view = new View(stream, this.log(stream), clock, { api: builtIns, expires: stream !== 'EVENTS', ...integrity })
         if (whole) {
           const history = new History(stream)

@@ -66,9 +66,10 @@ const requestOf = (message: Msg): FollowRequest => {
     case 'end':
       return { what: 'end', part, consumer: text(body['consumer'], TOKEN, 'consumer') }
     case 'open': {
-      const { from, filter } = body
+      const { from, newest, filter } = body
       if (!Number.isSafeInteger(from)) throw badRequest('from: must be a sequence')
-      return { what: 'open', part, from: from as number, ...(filter === undefined ? {} : { filter: text(filter, /^[^\s]{1,1024}$/, 'filter') }) }
+      if (newest !== undefined && newest !== true) throw badRequest('newest: must be true, or left out')
+      return { what: 'open', part, from: from as number, ...(newest === true ? { newest } : {}), ...(filter === undefined ? {} : { filter: text(filter, /^[^\s]{1,1024}$/, 'filter') }) }
     }
     case 'cursor': {
       const { name, start, reset } = body
@@ -89,7 +90,7 @@ const answerTo = async (jsm: JetStreamManager, user: string, request: FollowRequ
     case 'state':
       return { state }
     case 'open':
-      return answer(await makeConsumer(jsm, { stream: part.stream, name: part.consumer, filters: part.filters }, request.from, state))
+      return answer(await makeConsumer(jsm, { stream: part.stream, name: part.consumer, filters: part.filters }, request.from, state, request.newest))
     case 'cursor':
       return answer(await cursor(jsm, part.stream, request))
     case 'end':

@@ -8,7 +8,7 @@ import { jetstream, JetStreamApiError, type ConsumerMessages, type JsMsg } from 
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { LogEntry } from '#events/Log.ts'
 import type { Consumer, Source } from '../Follower.ts'
-import { readsBase, type Consumers } from './consumers.ts'
+import { readsBase, readsNewest, type Consumers } from './consumers.ts'
 import { entryOfBase, plainHeaders } from './entry.ts'
 import { isConnected, onDisconnect, untilLost, whenConnected } from './link.ts'
 
@@ -17,6 +17,11 @@ import { isConnected, onDisconnect, untilLost, whenConnected } from './link.ts'
  * back for one client, which it then cuts off, again and again.
  */
 const OUTSTANDING_BYTES = 16 * 1024 * 1024
+/**
+ * Of newest entries they are counted all the same: where the bytes that may be on their way end in the middle of a subject's last
+ * entry, nats-server (2.15) leaves that one out for good. A server that cuts its reader off for it is asked for fewer.
+ */
+const NEWEST_AT_ONCE = { most: 1_024, least: 16, less: 8 } as const
 const STREAM_NOT_FOUND = 10059
 /** Without a connection nothing is tried; now and then it is looked at whether anybody still wants to follow. */
 const WAIT_MS = 60_000
@@ -36,6 +41,7 @@ const ENDINGS: ReadonlySet<string> = new Set(['heartbeats_missed', 'consumer_del
 
 export const jetStreamSource = (connection: NatsConnection, stream: string, consumers: Consumers): Source => {
   let lost = false
+  let newestAtOnce: number = NEWEST_AT_ONCE.most
   let listening = (): void => {}
   return {
     stream,
@@ -52,11 +58,12 @@ export const jetStreamSource = (connection: NatsConnection, stream: string, cons
       if (error instanceof Error && /permissions violation/i.test(error.message)) return 'never'
       return error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND ? 'missing' : 'again'
     },
-    open: async (from): Promise<Consumer> => {
+    open: async (from, newest): Promise<Consumer> => {
       listening()
       listening = onDisconnect(connection, () => (lost = true))
-      const { info, state } = await untilLost(connection, () => consumers.open(from))
+      const { info, state } = await untilLost(connection, () => consumers.open(from, newest))
       const kept = readsBase(info)
+      const isNewest = readsNewest(info)
       let messages: ConsumerMessages | undefined
       let closed = false
       let heard = (): void => {}
@@ -64,13 +71,17 @@ export const jetStreamSource = (connection: NatsConnection, stream: string, cons
         state,
         pending: info.num_pending,
         kept,
+        newest: isNewest,
         run: (onDelivery, onEnd) => {
           // The consumer lives in the server's memory: after a loss it may be gone, and the stream not what it was.
-          heard = onDisconnect(connection, onEnd)
+          heard = onDisconnect(connection, () => {
+            if (isNewest) newestAtOnce = Math.max(NEWEST_AT_ONCE.least, newestAtOnce / NEWEST_AT_ONCE.less)
+            onEnd()
+          })
           const callback = (message: JsMsg): void => onDelivery({ entry: kept ? entryOfBase(entryOf(message)) : entryOf(message), count: message.info.deliverySequence, pending: message.info.pending })
           jetstream(connection)
             .consumers.getConsumerFromInfo(info)
-            .consume({ max_bytes: OUTSTANDING_BYTES, callback })
+            .consume({ ...(isNewest ? { max_messages: newestAtOnce } : { max_bytes: OUTSTANDING_BYTES }), callback })
             .then(async (started) => {
               messages = started
               if (closed) return void (await started.close())

@@ -7,7 +7,7 @@ import { LogDamaged, type Append, type Base as BaseMark, type Damage, type Damag
 import { Base } from '#projections/Base.ts'
 import { anchorOf, Chain, textOfAnchor } from '#projections/Chain.ts'
 import { countIn, textOfRanges } from '../jetstream/metadata.ts'
-import type { Ledger } from './Ledger.ts'
+import type { Ledger, Place } from './Ledger.ts'
 import { CHAIN_HEADER, MAC_HEADER, sha256, type Seal } from './Seal.ts'
 
 /** A mark is set whenever the sequence is a multiple of this. */
@@ -31,6 +31,8 @@ export interface IntegrityOptions {
   readonly expires: boolean
   /** Only what comes is read: the chain is taken up at the furthest place that is remembered. */
   readonly tail?: boolean
+  /** A mark is set at multiples of this; and so much before the remembered end is always verified whole. MARK_EVERY unless told. */
+  readonly markEvery?: number
   /** Told once of each foreign entry. */
   readonly onForeign?: (entry: LogEntry) => void
 }
@@ -48,6 +50,8 @@ export class Integrity {
   #behind = 0
   /** What is read up to the floor, and what it must come to; undefined behind it. */
   #base: { readonly found: Base; readonly mark: BaseMark } | undefined
+  /** Up to here only each subject's last entry is read; the chain begins behind it, at a place that is remembered. */
+  #resumed: Place | undefined
 
   constructor(options: IntegrityOptions) {
     this.#options = options
@@ -61,8 +65,9 @@ export class Integrity {
   }
   /**
    * Compares the stream's own account of itself with the ledger's. Throws LogDamaged. Returns where reading has to begin.
+   * `newest`: of what is long verified, the reader needs each subject's last entry only (`newestUpTo`).
    */
-  begin(state: LogState): number {
+  begin(state: LogState, newest = false): number {
     const { ledger, whole, expires, tail = false } = this.#options
     const known = ledger.damage()
     if (known !== undefined) throw new LogDamaged(known)
@@ -79,6 +84,11 @@ export class Integrity {
     this.#behind = sequence
     if (!whole) return state.first
     for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined && at > state.floor) this.#known.set(at, hash)
+    this.#resumed = newest ? this.#placeToResume(state) : undefined
+    if (this.#resumed !== undefined) {
+      this.#chain = new Chain(sha256, this.#resumed.sequence, this.#resumed.hash)
+      this.#agreed = this.#resumed.sequence
+    }
     if (state.floor > 0) {
       this.#base = { found: new Base(), mark: this.#baseMark(state) }
       return 1
@@ -86,10 +96,26 @@ export class Integrity {
     const head = ledger.head()
     // Where nothing leaves by itself, what is missing at the beginning is missing by somebody's word, and part of the chain.
     const tailed = tail && head.hash !== undefined
+    if (this.#resumed !== undefined) return state.first
     if (!tailed && (!expires || state.first === 1)) this.#chain = new Chain(sha256)
     // Everything that is remembered has left the stream; what comes next follows on it all the same.
     else if (head.hash !== undefined && head.sequence === state.first - 1) this.#chain = new Chain(sha256, head.sequence, head.hash)
     return tailed ? Math.max(state.first, head.sequence) : state.first
+  }
+  /** Up to where each subject's last entry is enough; what stands behind it has to come whole. Undefined: all of it has to. */
+  get newestUpTo(): number | undefined {
+    return this.#resumed?.sequence
+  }
+  /**
+   * The last mark that is some way before the remembered end: what was written last is what a crash damages. Reading from the
+   * end itself would be a little faster, and would see nothing of it.
+   */
+  #placeToResume({ first, floor }: LogState): Place | undefined {
+    const { ledger, expires, markEvery = MARK_EVERY } = this.#options
+    // While history is being compacted, or after that was cut short, only the whole says whether all that is kept is there.
+    if (floor > 0 && first <= floor) return undefined
+    const lowest = expires ? first - 1 : floor
+    return ledger.marks().findLast(({ sequence, hash }) => hash !== undefined && sequence <= ledger.head().sequence - markEvery && sequence > 0 && sequence >= lowest)
   }
   /** What must be left up to the floor, as it was noted when it was raised. */
   #baseMark({ floor, base }: LogState): BaseMark {
@@ -105,13 +131,15 @@ export class Integrity {
     const digest = seal.digest(ledger.stream, entry)
     const sealed = seal.verifies(digest, headers[MAC_HEADER]) || sequence < (this.#state?.sealedFrom ?? 1)
     if (sequence > (this.#state?.floor ?? 0)) this.#beginAtFloor()
-    if (this.#base === undefined) this.#link(sequence, digest)
-    else {
+    const resumed = sequence <= (this.#resumed?.sequence ?? 0)
+    if (this.#base === undefined) {
+      if (!resumed) this.#link(sequence, digest)
+    } else {
       this.#last = sequence
       if (sealed && headers['reckon-lost'] !== 'true' && !this.#quarantined.has(sequence)) this.#base.found.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
     }
-    if (!sealed && this.#base === undefined) this.#suspects.push(sequence)
-    const anchor = sealed ? anchorOf(headers[CHAIN_HEADER]) : undefined
+    if (!sealed && this.#base === undefined && !resumed) this.#suspects.push(sequence)
+    const anchor = sealed && !resumed ? anchorOf(headers[CHAIN_HEADER]) : undefined
     if (anchor !== undefined && this.#chain?.agrees(anchor) === false && this.#isComparable(anchor.epoch, anchor.sequence)) this.#altered(anchor.sequence)
     if (this.#quarantined.has(sequence)) return 'nothing'
     if (sealed) return headers['reckon-lost'] === 'true' ? 'nothing' : 'event'
@@ -151,7 +179,7 @@ export class Integrity {
       this.#agreed = sequence
       this.#suspects = []
     }
-    if (sequence % MARK_EVERY === 0 && !this.#known.has(sequence)) this.#options.ledger.mark({ sequence, hash: this.#chain.head })
+    if (sequence % (this.#options.markEvery ?? MARK_EVERY) === 0 && !this.#known.has(sequence)) this.#options.ledger.mark({ sequence, hash: this.#chain.head })
   }
   /** Everything up to the floor is read: what was kept must be there, and what follows links on to what was there. */
   #beginAtFloor(): void {
@@ -159,8 +187,10 @@ export class Integrity {
     const { found, mark } = this.#base
     const { floor = 0 } = this.#state ?? {}
     this.#base = undefined
-    this.#chain = new Chain(sha256, floor, Buffer.from(mark.hash, 'base64url'))
-    this.#agreed = floor
+    if (this.#resumed === undefined) {
+      this.#chain = new Chain(sha256, floor, Buffer.from(mark.hash, 'base64url'))
+      this.#agreed = floor
+    }
     if (Buffer.from(found.digest(sha256)).toString('base64url') === mark.digest) return
     this.#fail(found.entries < mark.entries ? 'hole' : 'altered', [{ first: 1, last: floor }], `${found.entries} of the ${mark.entries} versions that were kept when history was compacted up to ${floor} are there${found.entries === mark.entries ? ', and they are not what they were' : ''}`)
   }
