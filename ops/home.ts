@@ -25,6 +25,8 @@ export interface ClusterConfig {
   /** First and last port, as upstream's --service-node-port-range. */
   readonly nodePortRange: string
   readonly bridge: string
+  /** Where this machine finds nats-server, when it does not run it itself: `tls://host:4222`. */
+  readonly natsURLs?: readonly string[]
   /** Choices that can be changed later; absent ones have their defaults. */
   readonly settings?: Settings
 }
@@ -38,6 +40,8 @@ export interface Settings {
   readonly keepHistory?: string
   /** Backups by the cluster itself. */
   readonly backup?: BackupSettings
+  /** Where nats-server listens, and by what other names it is reached. */
+  readonly nats?: { readonly listen?: string; readonly names?: readonly string[] }
   /** What `reckon up` runs; all components by default. */
   readonly components?: readonly string[]
   /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */

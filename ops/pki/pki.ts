@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import * as x509 from '@peculiar/x509'
 import { stringify } from 'yaml'
 import { type ClusterConfig, writeSecret } from '../home.ts'
+import { natsNames } from '../nats/reach.ts'
 
 export interface KeyPair {
   /** PEM. */
@@ -52,7 +53,7 @@ export const ensurePki = async (home: string, config: ClusterConfig, now = Date.
   const nats = await ensureLeaf(home, ca, now, 'nats', {
     subject: { commonName: 'nats-server', organizations: [] },
     usage: 'server',
-    names: machine
+    names: [...machine, ...natsNames(config)]
   })
   const admin = await ensureLeaf(home, ca, now, 'admin', {
     subject: { commonName: 'kubernetes-admin', organizations: ['system:masters'] },
