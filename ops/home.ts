@@ -27,6 +27,8 @@ export interface ClusterConfig {
   readonly bridge: string
   /** Where this machine finds nats-server, when it does not run it itself: `tls://host:4222`. */
   readonly natsURLs?: readonly string[]
+  /** The cluster's authority, as `authorityPin` names it: what this machine was told when it joined. */
+  readonly caPin?: string
   /** Choices that can be changed later; absent ones have their defaults. */
   readonly settings?: Settings
 }

@@ -82,7 +82,8 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
   Effect.gen(function* () {
     const config = yield* Effect.try({ try: () => configOf(home), catch: (error) => error as Error })
     const asked = yield* Effect.try({ try: () => choresOf(config), catch: (error) => error as Error })
-    yield* Effect.promise(() => ensurePki(home, config))
+    // A machine that joined has the authority's certificate alone, and none to make.
+    if (config.natsURLs === undefined) yield* Effect.promise(() => ensurePki(home, config))
     const failed = yield* Deferred.make<never, Error>()
     const place: Place = {
       home,

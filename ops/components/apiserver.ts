@@ -37,6 +37,7 @@ import { auditTrail } from './audit.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
 import type { LogDisk } from './disk.ts'
 import type { HomeWatch } from './ownHome.ts'
+import { nodeAccess } from './nodeAccess.ts'
 import { noDamages, scrub } from './scrub.ts'
 
 export interface RunningApiServer {
@@ -118,6 +119,7 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
     yield* opened(() => serveFollows({ connection: doors, onError: warn }))
     yield* opened(() => serveGone({ views, connection: doors, onUnbound: (pod) => publisher.renew(pod), onError: warn }))
     yield* opened(() => serveIntents(doors, noted, warn))
+    yield* nodeAccess(place, views)
     const { vault } = views.of({ group: '', resource: 'secrets' })
     if (vault !== undefined) {
       const { keys } = vault

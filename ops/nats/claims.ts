@@ -60,10 +60,11 @@ export const callsClaims = (serving: readonly { readonly key: string; readonly s
   }
 })
 
-/** A user's own account, with it alone. Its permissions stand here and not in what the user holds, so that they can change without it. */
-export const userClaims = (user: NatsUser, logKey: string): AccountClaims => ({
+/** A user's own account, with it alone; `since`: milliseconds, when it was let in. Its permissions stand here and not in what the user holds, so that they can change without it. */
+export const userClaims = (user: NatsUser, logKey: string, since?: number): AccountClaims => ({
   name: user.name,
   claims: {
+    ...(since === undefined ? {} : { description: new Date(since).toISOString() }),
     limits: UNBOUNDED,
     imports: [...user.asks, ...user.tells].map((subject) => taken('service', subject, logKey)).concat(user.hears.map((subject) => taken('stream', subject, logKey))),
     exports: user.serves.map((subject) => service(subject)),

@@ -12,7 +12,7 @@ export interface SignedAccount {
 
 export type HeldAccount = AccountClaims & {
   readonly key: string
-  /** Milliseconds: when it was signed. */
+  /** Milliseconds: when its user was let in. */
   readonly since: number
 }
 
@@ -50,7 +50,7 @@ export class Held {
           }
           for (const line of text.split('\n')) {
             const { sub, name, nats, iat } = decode<Account>(line.slice(line.indexOf('|') + 1).trim())
-            found.push({ key: sub, name, claims: nats, since: iat * 1000 })
+            found.push({ key: sub, name, claims: nats, since: Date.parse(nats.description ?? '') || iat * 1000 })
           }
         }
       })

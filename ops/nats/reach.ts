@@ -21,4 +21,10 @@ export const reachedAt = (config: Nats): string => (isAll(listenHost(config)) ? 
 export const serversOf = (config: Nats): string[] =>
   config.natsURLs === undefined ? [hostPort(reachedAt(config), config.natsPort)] : config.natsURLs.map((url) => url.replace(/^(nats|tls):\/\//, ''))
 
+/** What another machine is told: the names that were given, else where it listens, else this machine alone. */
+export const urlsOf = (config: Nats): string[] => {
+  const names = config.settings?.nats?.names ?? []
+  return (names.length > 0 ? names : [reachedAt(config)]).map((host) => `tls://${hostPort(host, config.natsPort)}`)
+}
+
 const hostPort = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)

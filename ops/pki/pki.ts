@@ -1,6 +1,6 @@
 /** The cluster's certificate authority and everything it signs: serving certificates, client certificates, the kubeconfig. */
 import 'reflect-metadata'
-import { createPublicKey, randomBytes, webcrypto } from 'node:crypto'
+import { createHash, createPublicKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
@@ -70,6 +70,9 @@ export const ensurePki = async (home: string, config: ClusterConfig, now = Date.
     serviceAccountPublicKeys: signing.publicKeys
   }
 }
+
+/** The authority's public key as kubeadm names it: `sha256:` and the hash of its SubjectPublicKeyInfo. */
+export const authorityPin = (pem: string): string => `sha256:${createHash('sha256').update(new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' })).digest('hex')}`
 
 /** When the authority's own certificate ends, milliseconds: it is the one thing that does not renew itself, since every client trusts it by name. */
 export const authorityEnds = (home: string): number => new x509.X509Certificate(readFileSync(pkiFile(home, 'ca.crt'), 'utf8')).notAfter.getTime()

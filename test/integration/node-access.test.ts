@@ -1,0 +1,219 @@
+/** Nodes come in while the cluster works and are cut off again, on a real nats-server; nobody else notices. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect as tlsConnect } from 'node:tls'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { readConfig, writeSecret } from '#ops/home.ts'
+import { connectNats, natsOptions } from '#ops/nats/connect.ts'
+import { credentialsFile } from '#ops/nats/credentials.ts'
+import { runningServer } from '#ops/nats/server.ts'
+import { storeFolder, streamsFolder } from '#ops/nats/store.ts'
+import { inboxPrefix } from '#ops/nats/users.ts'
+import { createNodeCredentials, installNode, listNodeCredentials, revokeNodeCredentials } from '#ops/nodes.ts'
+import { pkiFile } from '#ops/pki/pki.ts'
+import { askToFollow } from '#services/platform/jetstream/consumers.ts'
+import { startNats } from '../support/nats.ts'
+import { startPlane, type Plane } from '../support/plane.ts'
+
+const access = suite('nodes come in and go')
+
+let plane: Plane
+let apiserver: NatsConnection
+const folders: string[] = []
+const open: NatsConnection[] = []
+
+access.before(async () => {
+  plane = await startPlane('apiserver', {}, { config: { settings: { nats: { listen: '0.0.0.0', names: ['127.0.0.1'] } } } })
+  await plane.start()
+  await plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
+  apiserver = await connectNats(plane.home, plane.config, 'apiserver')
+})
+access.after(async () => {
+  for (const connection of [...open, apiserver]) await connection.close()
+  await plane.stop()
+  await plane.remove()
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
+/** Another machine's home, with what the cluster made for it. */
+const join_ = async (node: string): Promise<string> => {
+  const home = mkdtempSync(join(tmpdir(), 'reckon-node-'))
+  folders.push(home)
+  installNode(home, await createNodeCredentials(plane.home, plane.config, node))
+  return home
+}
+
+const comeIn = async (home: string, user: string): Promise<NatsConnection> => {
+  const connection = await connectNats(home, readConfig(home) as never, user, { waitOnFirstConnect: false, reconnect: false })
+  open.push(connection)
+  return connection
+}
+
+const refused = (home: string, user: string): Promise<string> =>
+  comeIn(home, user).then(
+    () => 'let in',
+    (error: Error) => error.message
+  )
+
+access('a node joins at run time, does its own work and nothing of others, and disturbs nobody', async () => {
+  // What is under way while a node comes in: a fetch from a consumer, as the agents do it all day.
+  const mine = await connectNats(plane.home, plane.config, `node-${plane.config.nodeName}`)
+  open.push(mine)
+  const { consumer } = await askToFollow(mine, `node-${plane.config.nodeName}`, { what: 'open', part: 'bindings', from: 1 })
+  const { name } = consumer as { name: string }
+  const fetched = new Promise<string>((resolve) => mine.subscribe(`${inboxPrefix(`node-${plane.config.nodeName}`)}.fetch`, { callback: (_, message) => resolve(message.subject) }))
+  mine.publish(`$JS.API.CONSUMER.MSG.NEXT.BINDINGS.${name}`, JSON.stringify({ batch: 1, expires: 20_000_000_000 }), { reply: `${inboxPrefix(`node-${plane.config.nodeName}`)}.fetch` })
+  await mine.flush()
+
+  const home = await join_('n9')
+  const node = await comeIn(home, 'node-n9')
+  node.subscribe('node.n9.>', { callback: (_, message) => void message.respond('here') })
+  await node.flush()
+  assert.is((await apiserver.request('node.n9.ping', '', { timeout: 2_000 })).string(), 'here')
+  assert.is((await jetstream(node).publish('pulse.node.n9', '{}')).stream, 'PULSE')
+  // Its consumer is made for it, and it can make none.
+  const opened = await askToFollow(node, 'node-n9', { what: 'open', part: 'bindings', from: 1 })
+  assert.is((opened.consumer?.['config'] as { filter_subject: string }).filter_subject, 'bind.n9.>')
+  const jsm = await jetstreamManager(apiserver, { checkAPI: false })
+  for (const subject of ['$JS.API.CONSUMER.CREATE.BINDINGS.evil', '$JS.API.CONSUMER.DELETE.BINDINGS.node-n9-bindings', '$JS.API.CONSUMER.MSG.NEXT.BINDINGS.node-other-bindings', 'intent.admin', 'bind.n9.default.x', 'report.other.pod.default.x'])
+    assert.is(await node.request(subject, '{}', { timeout: 200 }).then(() => 'answered', () => 'nothing'), 'nothing', subject)
+  assert.is(await jsm.consumers.info('BINDINGS', 'evil').catch(() => undefined), undefined)
+  const proxy = await comeIn(home, 'kube-proxy-n9')
+  assert.ok((await askToFollow(proxy, 'kube-proxy-n9', { what: 'open', part: 'services', from: 1 })).consumer)
+  assert.equal((await listNodeCredentials(plane.home, plane.config)).map((one) => one.node), ['n9', plane.config.nodeName].sort())
+  await createNodeCredentials(plane.home, plane.config, 'n9').then(
+    () => assert.unreachable('a second n9'),
+    (error: Error) => assert.match(error.message, 'has credentials already')
+  )
+
+  await jetstream(apiserver).publish(`bind.${plane.config.nodeName}.default.late`, 'x')
+  assert.is(await Promise.race([fetched, new Promise((resolve) => setTimeout(() => resolve('lost'), 3_000).unref())]), `bind.${plane.config.nodeName}.default.late`, 'a fetch of another user survives')
+})
+
+access('what a home is given is for its node alone, and no key of the cluster is in it', async () => {
+  const files = readdirSync(folders[0] as string, { recursive: true, encoding: 'utf8' }).filter((file) => /\.\w+$|k\d+$/.test(file))
+  assert.equal(files.map((file) => file.replace(/^.*\//, '')).sort(), ['ca.crt', 'config.json', 'dns-n9.creds', 'k1', 'kube-proxy-n9.creds', 'node-n9.creds', 'node.json'].sort())
+  assert.match(await refused(folders[0] as string, 'apiserver'), 'no credentials for apiserver')
+})
+
+access('nobody gets in without TLS by the cluster\'s authority, from wherever', async () => {
+  const { natsPort } = plane.config
+  const creds = credsAuthenticator(new Uint8Array(readFileSync(credentialsFile(plane.home, 'admin'))))
+  for (const options of [{ ...natsOptions(plane.home, plane.config, 'admin'), tls: null }, { ...natsOptions(plane.home, plane.config, 'admin'), tls: {} }, { ...natsOptions(plane.home, plane.config, 'admin'), authenticator: [] }])
+    await connect({ ...options, waitOnFirstConnect: false, reconnect: false }).then(
+      (connection) => connection.close().then(() => assert.unreachable('let in')),
+      () => {}
+    )
+  // Another authority's word is not taken, whoever the client is.
+  await connect({ servers: `127.0.0.1:${natsPort}`, tls: { ca: readFileSync(pkiFile(plane.home, 'admin.crt'), 'utf8') }, authenticator: creds, waitOnFirstConnect: false, reconnect: false }).then(
+    (connection) => connection.close().then(() => assert.unreachable('let in')),
+    () => {}
+  )
+  // What answers has a certificate with this machine's names, by the cluster's authority; and old TLS is refused.
+  const greeted = (maxVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<string> =>
+    new Promise((resolve) => {
+      const raw = createConnection({ port: natsPort, host: '127.0.0.1' }, () =>
+        raw.once('data', () => {
+          const secure = tlsConnect({ socket: raw, ca: readFileSync(pkiFile(plane.home, 'ca.crt')), host: '127.0.0.1', maxVersion }, () => resolve(secure.getPeerCertificate().subject.CN))
+          secure.on('error', (error) => resolve(`refused: ${error.message}`))
+        })
+      )
+    })
+  assert.is(await greeted('TLSv1.3'), 'nats-server')
+  assert.match(await greeted('TLSv1.2'), /^refused/)
+})
+
+access('credentials outlast nats-server, killed or not', async () => {
+  await plane.killNats()
+  await plane.until('nats-server is back', () => Promise.resolve(runningServer(plane.home) !== undefined))
+  await plane.until('the node comes in again', async () => (await refused(folders[0] as string, 'node-n9')) === 'let in')
+  await apiserver.flush()
+  const node = await comeIn(folders[0] as string, 'node-n9')
+  node.subscribe('node.n9.>', { callback: (_, message) => void message.respond('again') })
+  await node.flush()
+  assert.is((await apiserver.request('node.n9.ping', '', { timeout: 5_000 })).string(), 'again')
+})
+
+access('a revoked node is cut off within a second and can not come back; the others stay', async () => {
+  const home = folders[0] as string
+  const users = ['node-n9', 'kube-proxy-n9', 'dns-n9']
+  const connections = await Promise.all(users.map((user) => comeIn(home, user)))
+  const other = await connectNats(plane.home, plane.config, 'admin')
+  open.push(other)
+  const begun = performance.now()
+  const ended = Promise.all(connections.map((connection) => connection.closed())).then(() => performance.now() - begun)
+  assert.is(await revokeNodeCredentials(plane.home, plane.config, 'n9'), true)
+  const took = await Promise.race([ended, new Promise<number>((resolve) => setTimeout(() => resolve(Number.NaN), 5_000).unref())])
+  assert.ok(took < 1_000, `${took} ms`)
+  for (const user of users) assert.match(await refused(home, user), /Authorization|authenticat/i, user)
+  assert.ok((await askToFollow(other, 'admin', { what: 'state', part: 'EVENTS' })).state)
+  assert.is(other.isClosed(), false)
+  assert.is(await revokeNodeCredentials(plane.home, plane.config, 'n9'), false)
+  await apiserver.request('node.n9.ping', '', { timeout: 1_000 }).then(() => assert.unreachable('a node that is gone answers'), () => {})
+  // Not after a restart either; one of that name can be let in anew, by other keys.
+  await plane.killNats()
+  await plane.until('nats-server is back', async () => (await apiserver.flush().then(() => runningServer(plane.home))) !== undefined)
+  assert.match(await refused(home, 'node-n9'), /Authorization|authenticat/i)
+  assert.is(await refused(await join_('n9'), 'node-n9'), 'let in')
+  assert.match(await refused(home, 'node-n9'), /Authorization|authenticat/i)
+})
+
+access('a node whose object is deleted is cut off, also when nobody looked at the moment; one that is still joining is not', async () => {
+  const [home, early] = [await join_('n7'), await join_('joining')]
+  const register = async (name: string): Promise<void> => assert.is((await plane.call('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } })).status, 201)
+  await register('n7')
+  const node = await comeIn(home, 'node-n7')
+  assert.is((await plane.call('DELETE', '/api/v1/nodes/n7')).status, 200)
+  await node.closed()
+  assert.match(await refused(home, 'node-n7'), /Authorization|authenticat/i)
+  assert.is(await refused(early, 'node-joining'), 'let in')
+  // Let in again by the same name, and the process starts anew: the deletion of before is not its own.
+  const again = await join_('n7')
+  await plane.kill()
+  await plane.start()
+  await plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
+  assert.equal([await refused(again, 'node-n7'), await refused(early, 'node-joining')], ['let in', 'let in'])
+})
+
+access('a home of before is brought over: its keys, and its log', async () => {
+  const nats = await startNats(['n1'])
+  try {
+    await jetstream(await nats.as('apiserver')).publish('ev.core.configmaps.default.a', 'kept')
+    const before = { ...nats, folder: streamsFolder(nats.home) }
+    await nats.halt()
+    // As it was: the log's folder by its name, bare keys, no operator.
+    renameSync(join(before.folder, '..'), join(storeFolder(nats.home), 'jetstream/LOG'))
+    const seeds: Record<string, string> = {}
+    for (const file of readdirSync(join(nats.home, 'nats/creds'))) {
+      const path = join(nats.home, 'nats/creds', file)
+      const [seed = ''] = /SU[A-Z2-7]{56}/.exec(readFileSync(path, 'utf8')) ?? []
+      seeds[file.replace('.creds', '')] = seed
+      rmSync(path)
+      writeSecret(path.replace('.creds', '.nk'), seed)
+    }
+    for (const gone of ['operator', 'accounts', 'nats.conf']) rmSync(join(nats.home, 'nats', gone), { recursive: true })
+    await nats.restart()
+    const jsm = await jetstreamManager(await nats.as('apiserver'), { checkAPI: false })
+    assert.is((await jsm.direct.getMessage('EVENTS', { seq: 1 }))?.string(), 'kept')
+    assert.is(existsSync(join(storeFolder(nats.home), 'jetstream/LOG')), false)
+    for (const [user, seed] of Object.entries(seeds)) if (user !== 'accountant') assert.match(readFileSync(credentialsFile(nats.home, user), 'utf8'), seed)
+    assert.equal(readdirSync(join(nats.home, 'nats/creds')).filter((file) => file.endsWith('.nk')), ['accountant.nk'].filter(() => false))
+    // An operator's keys that were lost let nobody in by the old ones, and the log stays.
+    const old = readFileSync(credentialsFile(nats.home, 'admin'), 'utf8')
+    await nats.halt()
+    for (const gone of ['operator', 'accounts']) rmSync(join(nats.home, 'nats', gone), { recursive: true })
+    mkdirSync(join(nats.home, 'nats/accounts'))
+    await nats.restart()
+    assert.is((await (await jetstreamManager(await nats.as('apiserver'), { checkAPI: false })).streams.info('EVENTS')).state.last_seq, 1)
+    assert.ok(old.length > 0)
+  } finally {
+    await nats.stop()
+  }
+})
+
+access.run()
