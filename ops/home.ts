@@ -5,8 +5,10 @@ import { createServer } from 'node:net'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { NO_EXEMPTIONS, readPodSecurity, type PodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
+import { isObject } from '#events/meta/json.ts'
 import { fieldErrorBody } from '#events/Refusal.ts'
 import type { DiskSettings } from '#services/platform/disk/decide.ts'
+import { apart, faultsOf } from './configuration.ts'
 
 export interface ClusterConfig {
   readonly name: string
@@ -15,9 +17,9 @@ export interface ClusterConfig {
   readonly nodeName: string
   readonly apiPort: number
   readonly natsPort: number
-  /** The whole cluster's pods, a /16. */
+  /** The whole cluster's pods: one network, or one of each address family with a comma between, as --cluster-cidr. */
   readonly podCIDR: string
-  /** This machine's part of it, a /24. */
+  /** This machine's part of it, which it keeps; empty on one that joined: the cluster gives it one (node-ipam-controller). */
   readonly nodePodCIDR: string
   readonly serviceCIDR: string
   readonly clusterDNS: string
@@ -42,6 +44,8 @@ export interface Settings {
   readonly keepHistory?: string
   /** Backups by the cluster itself. */
   readonly backup?: BackupSettings
+  /** Leading bits of each node's part of the pod network; 24 and 64 by default. */
+  readonly nodeCIDRMaskSize?: { readonly ipv4?: number; readonly ipv6?: number }
   /** Where nats-server listens, and by what other names it is reached. */
   readonly nats?: { readonly listen?: string; readonly names?: readonly string[] }
   /** What `reckon up` runs; all components by default. */
@@ -99,7 +103,10 @@ export const writeSecret = (path: string, content: string | Uint8Array): void =>
   }
 }
 
+/** What all machines of the cluster share. */
 export const configPath = (home: string): string => join(home, 'config.json')
+/** What is this machine's own. */
+export const nodePath = (home: string): string => join(home, 'node.json')
 
 /** There while a backup is restored into the home, and after a restore that was cut short. */
 export const restoringFile = (home: string): string => join(home, 'restoring')
@@ -109,11 +116,27 @@ export const readConfig = (home: string): ClusterConfig | undefined => {
   const path = configPath(home)
   if (existsSync(restoringFile(home))) throw new Error(`${home} is being restored from a backup, or a restore was cut short; run \`reckon restore\` again, which begins it anew`)
   if (!existsSync(path)) return undefined
+  const { cluster, node } = apart(fieldsIn(path, 'It names the cluster'))
+  const own = { ...(existsSync(nodePath(home)) ? fieldsIn(nodePath(home), 'It names the node') : {}), ...node }
+  const faults = faultsOf({ cluster, node: own })
+  for (const [file, found] of [[path, faults.cluster], [nodePath(home), faults.node]] as const)
+    if (found.length > 0) throw new Error(`${file} can't be used: ${found.join('; ')}. See ops/docs/settings.md.`)
+  return { nodePodCIDR: '', ...cluster, ...own } as unknown as ClusterConfig
+}
+
+const fieldsIn = (path: string, what: string): Readonly<Record<string, unknown>> => {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as ClusterConfig
+    const fields: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    if (!isObject(fields)) throw new Error('it is no JSON object')
+    return fields
   } catch (error) {
-    throw new Error(`${path} can't be read: ${(error as Error).message}. It names the cluster; restore it rather than delete it.`)
+    throw new Error(`${path} can't be read: ${(error as Error).message}. ${what}; restore it rather than delete it.`)
   }
+}
+
+/** Brings over a home of before there were two files. */
+export const upgradeConfig = (home: string, config: ClusterConfig): void => {
+  if (!existsSync(nodePath(home))) writeConfig(home, config)
 }
 
 /** The configuration of Pod Security. Throws for one that has a fault: half of it in force would be a surprise in either direction. */
@@ -129,7 +152,10 @@ export const podSecurityOf = (home: string, { settings: { podSecurity } = {} }: 
 export const loadOrCreateConfig = async (home: string, report: (line: string) => void): Promise<ClusterConfig> => {
   privateFolder(home)
   const existing = readConfig(home)
-  if (existing !== undefined) return existing
+  if (existing !== undefined) {
+    upgradeConfig(home, existing)
+    return existing
+  }
   const config = await chooseConfig()
   writeConfig(home, config)
   report(
@@ -138,7 +164,11 @@ export const loadOrCreateConfig = async (home: string, report: (line: string) =>
   return config
 }
 
-export const writeConfig = (home: string, config: ClusterConfig): void => writeSecret(configPath(home), `${JSON.stringify(config, null, 2)}\n`)
+/** This machine's part first: with the cluster's there is a cluster in the home. */
+export const writeConfig = (home: string, config: ClusterConfig): void => {
+  const { cluster, node } = apart({ ...config })
+  for (const [path, part] of [[nodePath(home), node], [configPath(home), cluster]] as const) writeSecret(path, `${JSON.stringify(part, null, 2)}\n`)
+}
 
 /** A configuration nothing else on this machine is in the way of; `beside`: nor is it in the way of that one, which may not run now. */
 export const chooseConfig = async (beside?: ClusterConfig): Promise<ClusterConfig> => {
@@ -153,9 +183,12 @@ export const chooseConfig = async (beside?: ClusterConfig): Promise<ClusterConfi
     natsPort: await freePort(beside === undefined ? 4222 : beside.natsPort + 1),
     ...networks,
     clusterDomain: 'cluster.local',
-    bridge: `rk${instance}0`
+    bridge: bridgeOf(instance)
   }
 }
+
+/** Of a cluster on one machine; clusters side by side differ in it. */
+export const bridgeOf = (instance: string): string => `rk${instance}0`
 
 /** `10.96.0.0/16` as a route. */
 const routeOf = (cidr: string): Route => {

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { NodeBundle } from '#services/cli/Environment.ts'
-import { writeConfig, writeSecret, type ClusterConfig } from './home.ts'
+import { apart } from './configuration.ts'
+import { bridgeOf, writeConfig, writeSecret, type ClusterConfig } from './home.ts'
 import { installNodeKeys, nodeKeysOf } from './log/keys.ts'
 import { AlreadyAdmitted, NodeAccess, type Admitted } from './nats/access.ts'
 import { connectNats } from './nats/connect.ts'
@@ -30,7 +31,7 @@ export const createNodeCredentials = (home: string, config: ClusterConfig, node:
   if (!NODE_NAME.test(node)) throw new Error(`"${node}" is no node name: lowercase letters, digits, '-' and '.', beginning and ending with a letter or digit`)
   if (node === config.nodeName) throw new AlreadyAdmitted(node)
   return withAccess(home, config, async (access) => {
-    const { nodeName: _, nodePodCIDR: __, natsURLs: ___, settings: ____, ...shared } = config
+    const { settings: _, ...shared } = apart({ ...config }).cluster
     const ca = readFileSync(pkiFile(home, 'ca.crt'), 'utf8')
     return { cluster: shared, node: { nodeName: node, natsURLs: urlsOf(config), caPin: authorityPin(ca) }, ca, keys: nodeKeysOf(home, node), credentials: await access.create(node) }
   })
@@ -52,6 +53,6 @@ export const installNode = (home: string, { cluster, node, ca, keys, credentials
   for (const { name } of nodeUsers(node.nodeName)) writeSecret(credentialsFile(home, name), credentials[name] as string)
   installNodeKeys(home, node.nodeName, keys)
   writeSecret(join(home, 'pki/ca.crt'), ca)
-  writeConfig(home, { ...(cluster as Omit<ClusterConfig, 'nodeName'>), ...node } as ClusterConfig)
+  writeConfig(home, { ...cluster, bridge: bridgeOf(String(cluster['instance'])), ...node } as unknown as ClusterConfig)
 }
 

@@ -24,7 +24,7 @@ const STREAMS_UNBOUNDED = { mem_storage: -1, disk_storage: -1, streams: -1, cons
 const ANSWER_TTL = 120 * 1_000_000_000
 
 /** What the log's account offers. `streamed`: more than one message answers. */
-const SERVED = ['intent.*', 'follow.*', 'gone.*', 'erase.*', 'report.>', 'pulse.node.*', 'stream.*.*.up', '$JS.ACK.EVENTS.>']
+const SERVED = ['intent.*', 'follow.*', 'gone.*', 'self.*', 'erase.*', 'report.>', 'pulse.node.*', 'stream.*.*.up', '$JS.ACK.EVENTS.>']
 const STREAMED = ['$JS.API.CONSUMER.MSG.NEXT.>', '$JS.API.DIRECT.GET.>']
 const TOLD = ['stream.*.*.down']
 /** What nodes serve, each the part with its own name. */

@@ -82,7 +82,7 @@ const apiserver = trusted(
     '$JS.ACK.REPORTS.>',
     ...STREAMS.flatMap(reads)
   ],
-  ['intent.>', 'follow.>', 'gone.>', 'erase.*', 'pulse.node.*', 'stream.*.*.up']
+  ['intent.>', 'follow.>', 'gone.>', 'self.*', 'erase.*', 'pulse.node.*', 'stream.*.*.up']
 )
 
 /**
@@ -149,7 +149,7 @@ const agent = (node: string): NatsUser => {
   const token = encodeToken(node)
   const name = `node-${token}`
   return component(name, {
-    asks: [`intent.${name}`, ...fetches(name, [['BINDINGS', 'bindings']]), `gone.${name}`, `report.${token}.>`, `pulse.node.${token}`],
+    asks: [`intent.${name}`, ...fetches(name, [['BINDINGS', 'bindings']]), `gone.${name}`, `self.${name}`, `report.${token}.>`, `pulse.node.${token}`],
     serves: [`node.${token}.>`],
     tells: [`stream.${token}.*.up`],
     hears: [`stream.${token}.*.down`]
