@@ -45,15 +45,27 @@ export interface Settings {
   /** Backups by the cluster itself. */
   readonly backup?: BackupSettings
   /** Leading bits of each node's part of the pod network; 24 and 64 by default. */
-  readonly nodeCIDRMaskSize?: { readonly ipv4?: number; readonly ipv6?: number }
+  readonly nodeCIDRMaskSize?: NodeCIDRMaskSize
   /** Where nats-server listens, and by what other names it is reached. */
-  readonly nats?: { readonly listen?: string; readonly names?: readonly string[] }
+  readonly nats?: NatsSettings
   /** What `reckon up` runs; all components by default. */
   readonly components?: readonly string[]
   /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
   readonly disk?: DiskSettings
   /** How the log is read again at work: so many megabytes a second (2), so long after the end of a pass (`1h`; `forever`: never). */
   readonly scrub?: { readonly megabytesPerSecond?: number; readonly every?: string }
+}
+
+export interface NodeCIDRMaskSize {
+  readonly ipv4?: number
+  readonly ipv6?: number
+}
+
+export interface NatsSettings {
+  /** An address of this machine, `0.0.0.0` or `::`; 127.0.0.1 by default. */
+  readonly listen?: string
+  /** By which other machines reach it. */
+  readonly names?: readonly string[]
 }
 
 export interface BackupSettings {

@@ -12,8 +12,9 @@ import { chainHash } from '#services/kube-proxy/chainHash.ts'
 import { KubeProxy } from '#services/kube-proxy/KubeProxy.ts'
 import { Agent } from '#services/kubelet/Agent.ts'
 import { LocalNodeCalls } from '#services/kubelet/LocalNodeCalls.ts'
-import { machineFacts } from '#services/kubelet/machine.ts'
+import { machineFacts, type MachineFacts } from '#services/kubelet/machine.ts'
 import { NatsLink } from '#services/kubelet/NatsLink.ts'
+import { pulseOf } from '#services/kubelet/pulse.ts'
 import { NetworkProber } from '#services/kubelet/probes/Prober.ts'
 import { diskOrigin } from '#services/kubelet/strays/Allegiance.ts'
 import { DiskPodFiles } from '#services/kubelet/volumes/PodFiles.ts'
@@ -23,9 +24,11 @@ import { HostConntrack } from '#services/platform/Conntrack.ts'
 import { DockerRuntime } from '#services/platform/Docker.ts'
 import { HostIptables, type Iptables } from '#services/platform/Iptables.ts'
 import { serveNodeCalls } from '#services/platform/node-calls/serve.ts'
+import type { Pulse } from '#events/node/messages.ts'
 import { encodeToken } from '#events/Subject.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { connection, endpointViews, type Place } from './connection.ts'
+import { podCIDRs } from './podCIDRs.ts'
 
 const DOCKER_SOCKET = '/var/run/docker.sock'
 
@@ -36,7 +39,8 @@ const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<
 const nodeAddress = (place: Pick<Place, 'config'>): string => {
   for (const [name, addresses] of Object.entries(networkInterfaces()))
     if (!/^(lo|docker|br-|veth|rk)/.test(name)) for (const { family, address, internal } of addresses ?? []) if (family === 'IPv4' && !internal) return address
-  return bridgeAddress(place.config)
+  // Before it has a part of the pod network it has no bridge either.
+  return place.config.nodePodCIDR === '' ? '127.0.0.1' : bridgeAddress(place.config)
 }
 
 export const bridgeNetwork = ({ home, config, warn }: Pick<Place, 'home' | 'config' | 'warn'>, iptables: Iptables = new HostIptables()): BridgeNetwork =>
@@ -149,8 +153,27 @@ const dns = (place: Place): Effect.Effect<void, Error, Scope.Scope> =>
     )
   })
 
-export const agent = (place: Place, components: readonly string[]): Effect.Effect<void, Error, Scope.Scope> =>
+/** What a node says of itself while it waits for its part of the pod network. */
+const waiting = (place: Place, machine: MachineFacts) => (): Pulse =>
+  pulseOf({
+    node: place.config.nodeName,
+    hostIP: nodeAddress(place),
+    podCIDR: '',
+    labels: {},
+    machine,
+    runtime: undefined,
+    known: undefined,
+    problem: 'the cluster has not given the node a part of the pod network yet',
+    conditions: [],
+    images: [],
+    time: new Date().toISOString().replace('Z', '000Z')
+  })
+
+export const agent = (joined: Place, components: readonly string[]): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
+    const machine = yield* attempt('the machine', () => machineFacts(privateFolder(join(joined.home, 'kubelet'))))
+    const [nodePodCIDR = ''] = yield* podCIDRs(joined, waiting(joined, machine))
+    const place: Place = { ...joined, config: { ...joined.config, nodePodCIDR } }
     // One for both: it hears once what the kernel tells.
     const iptables = new HostIptables()
     const network = bridgeNetwork(place, iptables)

@@ -7,8 +7,13 @@ import { dockerAnswers } from '#ops/setup/docker-engine.ts'
 import { findProgram } from '#ops/setup/project.ts'
 import { bridgeNetwork, makeKubelet } from './agent.ts'
 import type { Place } from './connection.ts'
+import { rememberedPodCIDRs } from './podCIDRs.ts'
 
-export const removeNode = async (home: string, config: ClusterConfig, report: (line: string) => void): Promise<void> => {
+export const removeNode = async (home: string, known: ClusterConfig, report: (line: string) => void): Promise<void> => {
+  const [nodePodCIDR = known.nodePodCIDR] = rememberedPodCIDRs(home) ?? []
+  // A node that was never given a part of the pod network has nothing on its machine.
+  if (nodePodCIDR === '') return
+  const config = { ...known, nodePodCIDR }
   const warn = (component: string, error: unknown): void => report(`${component}: ${error instanceof Error ? error.message : String(error)}`)
   const place: Place = { home, config, warn, fatal: warn }
   const network = bridgeNetwork(place)

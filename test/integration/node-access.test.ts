@@ -6,9 +6,12 @@ import { join } from 'node:path'
 import { connect as tlsConnect } from 'node:tls'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
+import * as Effect from 'effect/Effect'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readConfig, writeSecret } from '#ops/home.ts'
+import { pulseSubject, type Pulse } from '#events/node/messages.ts'
+import { podCIDRs, rememberedPodCIDRs } from '#ops/components/podCIDRs.ts'
+import { readConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
 import { connectNats, natsOptions } from '#ops/nats/connect.ts'
 import { credentialsFile } from '#ops/nats/credentials.ts'
 import { runningServer } from '#ops/nats/server.ts'
@@ -28,7 +31,7 @@ const folders: string[] = []
 const open: NatsConnection[] = []
 
 access.before(async () => {
-  plane = await startPlane('apiserver', {}, { config: { settings: { nats: { listen: '0.0.0.0', names: ['127.0.0.1'] } } } })
+  plane = await startPlane('apiserver,controller-manager', {}, { config: { settings: { nats: { listen: '0.0.0.0', names: ['127.0.0.1'] } } } })
   await plane.start()
   await plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
   apiserver = await connectNats(plane.home, plane.config, 'apiserver')
@@ -126,6 +129,39 @@ access('nobody gets in without TLS by the cluster\'s authority, from wherever', 
     })
   assert.is(await greeted('TLSv1.3'), 'nats-server')
   assert.match(await greeted('TLSv1.2'), /^refused/)
+})
+
+/** As the agent says of itself before it has a network. */
+const pulse = (node: string): Pulse => ({ node, time: '2030-01-01T00:00:00.000000Z', podCIDR: '', labels: {}, addresses: [{ type: 'Hostname', address: node }], capacity: {}, allocatable: {}, nodeInfo: {}, conditions: [{ type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: 'waiting' }] })
+const givenTo = (home: string, node: string, config = readConfig(home) as ClusterConfig): Promise<readonly string[]> =>
+  Effect.runPromise(Effect.scoped(podCIDRs({ home, config, warn: () => {}, fatal: (_, error) => assert.unreachable(String(error)) }, () => pulse(node))))
+
+access('each node is given a part of the pod network of its own, remembers it, and no other node takes it', async () => {
+  const homes = await Promise.all(['p1', 'p2', 'p3'].map(join_))
+  const given = await Promise.all(homes.map((home, at) => givenTo(home, `p${at + 1}`)))
+  const [prefix] = plane.config.podCIDR.split('.0.0/')
+  assert.equal(given.map((cidrs) => cidrs.length), [1, 1, 1])
+  assert.is(new Set(given.flat()).size, 3)
+  for (const [cidr = ''] of given) assert.match(cidr, new RegExp(`^${prefix}\\.\\d+\\.0/24$`))
+  for (const [at, [cidr]] of given.entries()) {
+    const { spec } = JSON.parse((await plane.call('GET', `/api/v1/nodes/p${at + 1}`)).body) as { spec: { podCIDR: string; podCIDRs: string[] } }
+    assert.equal([spec.podCIDR, spec.podCIDRs], [cidr, [cidr]])
+  }
+  // It is asked once; with nobody there to answer it goes on with what it was given, and its pods keep their addresses.
+  const home = homes[0] as string
+  assert.equal(await givenTo(home, 'p1', { ...(readConfig(home) as ClusterConfig), natsURLs: [`tls://127.0.0.1:${plane.config.natsPort}`] }), given[0])
+  assert.equal(rememberedPodCIDRs(home), given[0])
+  // A home that brought its own keeps it, and asks nobody.
+  assert.equal(await givenTo(home, 'p1', { ...(readConfig(home) as ClusterConfig), nodePodCIDR: '10.1.2.0/24', natsURLs: ['tls://127.0.0.1:1'] }), ['10.1.2.0/24'])
+  // Whose Node is deleted leaves it to the next; a node can't bring along another's.
+  assert.is((await plane.call('DELETE', '/api/v1/nodes/p2')).status, 200)
+  assert.equal(await givenTo(await join_('p4'), 'p4'), given[1])
+  const thief = await comeIn(await join_('p5'), 'node-p5')
+  await jetstream(thief).publish(pulseSubject('p5'), JSON.stringify({ ...pulse('p5'), podCIDR: given[0]?.[0] }))
+  await plane.until('p5 has its own', async () => {
+    const { spec } = JSON.parse((await plane.call('GET', '/api/v1/nodes/p5')).body) as { spec?: { podCIDRs?: string[] } }
+    return spec?.podCIDRs !== undefined && !given.flat().includes(spec.podCIDRs[0] as string)
+  })
 })
 
 access('credentials outlast nats-server, killed or not', async () => {
