@@ -1,4 +1,5 @@
 /** Taking a node's traces off the machine: containers, interfaces, rules, mounts. The history stays. */
+import { parseCIDR } from '#events/meta/cidr.ts'
 import { MemoryLink } from '#services/kubelet/MemoryLink.ts'
 import { removeProxyRules } from '#services/kube-proxy/KubeProxy.ts'
 import { HostIptables } from '#services/platform/Iptables.ts'
@@ -25,6 +26,6 @@ export const removeNode = async (home: string, known: ClusterConfig, report: (li
   }
   if (findProgram('iptables-save') === undefined) return
   report('removing its interfaces and rules')
-  await removeProxyRules(new HostIptables(), config.instance)
+  await removeProxyRules(new HostIptables(undefined, parseCIDR(nodePodCIDR)?.family), config.instance)
   await network.removeEverything()
 }
