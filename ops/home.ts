@@ -5,10 +5,11 @@ import { createServer } from 'node:net'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { NO_EXEMPTIONS, readPodSecurity, type PodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
+import { parseCIDR } from '#events/meta/cidr.ts'
 import { isObject } from '#events/meta/json.ts'
 import { fieldErrorBody } from '#events/Refusal.ts'
 import type { DiskSettings } from '#services/platform/disk/decide.ts'
-import { apart, faultsOf } from './configuration.ts'
+import { apart, clusterCIDRsOf, faultsOf } from './configuration.ts'
 
 export interface ClusterConfig {
   readonly name: string
@@ -184,7 +185,7 @@ export const writeConfig = (home: string, config: ClusterConfig): void => {
 
 /** A configuration nothing else on this machine is in the way of; `beside`: nor is it in the way of that one, which may not run now. */
 export const chooseConfig = async (beside?: ClusterConfig): Promise<ClusterConfig> => {
-  const taken = beside === undefined ? [] : [beside.podCIDR, beside.serviceCIDR].map(routeOf)
+  const taken = beside === undefined ? [] : [beside.podCIDR, beside.serviceCIDR].flatMap(routesOf)
   const networks = chooseNetworks([...readRoutes(), ...taken])
   const instance = Array.from({ length: 5 }, () => 'abcdefghijklmnopqrstuvwxyz0123456789'[randomInt(36)]).join('')
   return {
@@ -202,11 +203,12 @@ export const chooseConfig = async (beside?: ClusterConfig): Promise<ClusterConfi
 /** Of a cluster on one machine; clusters side by side differ in it. */
 export const bridgeOf = (instance: string): string => `rk${instance}0`
 
-/** `10.96.0.0/16` as a route. */
-const routeOf = (cidr: string): Route => {
-  const [address = '', bits = '32'] = cidr.split('/')
-  return [address.split('.').reduce((sum, part) => ((sum << 8) | Number(part)) >>> 0, 0), bits === '0' ? 0 : (0xffffffff << (32 - Number(bits))) >>> 0]
-}
+/** `10.96.0.0/16` as a route; networks of IPv6 are in nobody's way here, where IPv4 ones are chosen. */
+const routesOf = (cidrs: string): readonly Route[] =>
+  clusterCIDRsOf({ podCIDR: cidrs }).flatMap((text): Route[] => {
+    const network = parseCIDR(text)
+    return network?.family === 'IPv4' ? [[Number(network.base), Number(2n ** 32n - network.size)]] : []
+  })
 
 /** A host name as a Kubernetes node name: lowercase, RFC 1123. */
 export const nodeNameOf = (host: string): string => {

@@ -1,11 +1,12 @@
 /** Nodes come in while the cluster works and are cut off again, on a real nats-server; nobody else notices. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as tlsConnect } from 'node:tls'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
+import { execa } from 'execa'
 import * as Effect from 'effect/Effect'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -14,11 +15,12 @@ import { podCIDRs, rememberedPodCIDRs } from '#ops/components/podCIDRs.ts'
 import { readConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
 import { connectNats, natsOptions } from '#ops/nats/connect.ts'
 import { credentialsFile } from '#ops/nats/credentials.ts'
-import { runningServer } from '#ops/nats/server.ts'
+import { natsLogFile, runningServer } from '#ops/nats/server.ts'
 import { storeFolder, streamsFolder } from '#ops/nats/store.ts'
 import { inboxPrefix } from '#ops/nats/users.ts'
 import { createNodeCredentials, installNode, listNodeCredentials, revokeNodeCredentials } from '#ops/nodes.ts'
 import { pkiFile } from '#ops/pki/pki.ts'
+import type { NodeBundle } from '#services/cli/Environment.ts'
 import { askToFollow } from '#services/platform/jetstream/consumers.ts'
 import { startNats } from '../support/nats.ts'
 import { startPlane, type Plane } from '../support/plane.ts'
@@ -173,6 +175,43 @@ access('credentials outlast nats-server, killed or not', async () => {
   node.subscribe('node.n9.>', { callback: (_, message) => void message.respond('again') })
   await node.flush()
   assert.is((await apiserver.request('node.n9.ping', '', { timeout: 5_000 })).string(), 'again')
+})
+
+access('certificates are read anew without a connection being lost, and accounts stay what they are', async () => {
+  const node = await comeIn(folders[0] as string, 'node-n9')
+  const log = (): number => readFileSync(natsLogFile(plane.home), 'utf8').split('Reloaded server configuration').length
+  const before = log()
+  process.kill((runningServer(plane.home) as { pid: number }).pid, 'SIGHUP')
+  await plane.until('it has read them', () => Promise.resolve(log() > before))
+  await node.flush()
+  assert.is(node.isClosed(), false)
+  assert.is((await jetstream(node).publish('pulse.node.n9', '{}')).stream, 'PULSE')
+  assert.is(await refused(folders[0] as string, 'kube-proxy-n9'), 'let in')
+})
+
+access('by the command line: made into a file for its owner, listed, taken back', async () => {
+  const reckon = (...words: readonly string[]) => execa(process.execPath, [join(import.meta.dirname, '../../ops/main.ts'), 'node', 'credentials', ...words], { env: { RECKON_HOME: plane.home }, reject: false })
+  const file = join(folders[0] as string, 'n20.json')
+  const made = await reckon('create', 'n20', '--file', file)
+  assert.is(made.exitCode, 0, made.stderr)
+  assert.is(statSync(file).mode & 0o777, 0o600)
+  const home = mkdtempSync(join(tmpdir(), 'reckon-node-'))
+  folders.push(home)
+  installNode(home, JSON.parse(readFileSync(file, 'utf8')) as NodeBundle)
+  assert.is(await refused(home, 'node-n20'), 'let in')
+  assert.match((await reckon('list')).stdout, /^n20 +\d{4}-/m)
+  // A file that is there already is not written over, and then nobody may come in by credentials that nobody has.
+  const twice = await reckon('create', 'n21', '--file', file)
+  assert.equal([twice.exitCode, /revoked again/.test(twice.stderr)], [1, true])
+  assert.not.match((await reckon('list')).stdout, 'n21')
+  assert.match((await reckon('create', 'n20')).stderr, 'node "n20" has credentials already')
+  assert.match((await reckon('create', 'N 20')).stderr, 'is no node name')
+  assert.match((await reckon('revoke', plane.config.nodeName)).stderr, 'is this machine')
+  assert.match((await reckon('revoke', 'n20')).stdout, 'node "n20" is cut off')
+  assert.match(await refused(home, 'node-n20'), /Authorization|authenticat/i)
+  // Another authority than the one that is pinned is not believed.
+  const bundle = JSON.parse(readFileSync(file, 'utf8')) as NodeBundle
+  assert.throws(() => installNode(home, { ...bundle, ca: readFileSync(pkiFile(plane.home, 'admin.crt'), 'utf8') }), /not the one that was named/)
 })
 
 access('a revoked node is cut off within a second and can not come back; the others stay', async () => {
