@@ -44,6 +44,13 @@ ipam('where there is none left it says so on the node, and gives what a node lea
   assert.equal(given(model)['e'], ['10.244.1.0/24'])
 })
 
+ipam('a node that is on its way out is given nothing any more', () => {
+  const model = new Model()
+  const leaving = bare('leaving')
+  model.put({ ...leaving, metadata: { ...leaving.metadata, deletionTimestamp: '2030-01-01T00:00:00Z', finalizers: ['example.com/last'] } })
+  assert.equal(model.decide(controller, KEY).asks, [])
+})
+
 ipam('of both families each node gets one, or none at all', () => {
   const both = nodeIpam({ clusterCIDRs: ['10.244.0.0/23', 'fd00:10:244::/56'], maskSizes: MASKS })
   const model = new Model()
