@@ -27,6 +27,7 @@ const Settings = Schema.Struct({
   backup: elsewhere,
   components: elsewhere,
   disk: elsewhere,
+  leaderElection: elsewhere,
   scrub: elsewhere,
   nodeCIDRMaskSize: Schema.optionalKey(Schema.Struct({ ipv4: Schema.optionalKey(mask), ipv6: Schema.optionalKey(mask) })),
   nats: Schema.optionalKey(Schema.Struct({ listen: Schema.optionalKey(address), names: Schema.optionalKey(Schema.Array(text(/^[^\s/]+$/, 'a host name or an IP address'))) }))
