@@ -2,7 +2,7 @@
  * The accounts nats-server lets users into: signed here, handed in where it runs, written where it will look for them where it does not.
  * What it holds is the list of who may come in; nobody else keeps one.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Account, decode, encodeAccount, encodeOperator, type KeyPair } from '@nats-io/jwt'
 import { type ClusterConfig, privateFolder, writeSecret } from '#ops/home.ts'
@@ -38,9 +38,9 @@ export const ensureAccounts = async (home: string, nodes: readonly string[]): Pr
     [logKey, logClaims(callsKey)]
   ])
   for (const user of users) if (user.account !== LOG_ACCOUNT) wanted.set(await ensureCredentials(home, user.name), userClaims(user, logKey))
-  const serving = [...heldIn(home), ...[...wanted].map(([key, claims]) => ({ key, ...claims }))].flatMap(servedIn)
+  const serving = [...heldIn(home, keys.operator.getPublicKey()), ...[...wanted].map(([key, claims]) => ({ key, ...claims }))].flatMap(servedIn)
   wanted.set(callsKey, callsClaims([...new Map(serving.map((one) => [one.key, one])).values()]))
-  const changed = [...wanted].filter(([key, claims]) => !sameAs(readAccount(home, key), claims))
+  const changed = [...wanted].filter(([key, claims]) => !sameAs(readAccount(home, key), claims, keys.operator.getPublicKey()))
   return { operator: await operatorJwt(home, keys), system: keys.system.getPublicKey(), changed: await Promise.all(changed.map(([key, claims]) => sign(key, claims, keys))) }
 }
 
@@ -58,22 +58,22 @@ const operatorJwt = async (home: string, { operator, system }: OperatorKeys): Pr
 
 const readAccount = (home: string, key: string): string | undefined => (existsSync(accountFile(home, key)) ? readFileSync(accountFile(home, key), 'utf8').trim() : undefined)
 
-/** Of the nodes that joined, too. */
-const heldIn = (home: string): readonly (AccountClaims & { readonly key: string })[] =>
+/** Of the nodes that joined, too. What another operator signed is believed by nobody any more: its key was lost. */
+const heldIn = (home: string, operator: string): readonly (AccountClaims & { readonly key: string })[] =>
   (existsSync(accountsFolder(home)) ? readdirSync(accountsFolder(home)) : [])
     .filter((file) => file.endsWith('.jwt'))
-    .map((file) => {
-      const { sub, name, nats } = decode<Account>(readFileSync(join(accountsFolder(home), file), 'utf8').trim())
-      return { key: sub, name, claims: nats }
+    .flatMap((file) => {
+      const { sub, iss, name, nats } = decode<Account>(readFileSync(join(accountsFolder(home), file), 'utf8').trim())
+      return iss === operator ? [{ key: sub, name, claims: nats }] : []
     })
 
 const COMPARED = ['imports', 'exports', 'default_permissions', 'limits'] as const
 
 /** Of what the library adds by itself nothing is compared. */
-const sameAs = (jwt: string | undefined, { name, claims }: AccountClaims): boolean => {
+const sameAs = (jwt: string | undefined, { name, claims }: AccountClaims, operator: string): boolean => {
   if (jwt === undefined) return false
   const known = decode<Account>(jwt)
-  return known.name === name && COMPARED.every((field) => contains(known.nats[field], claims[field]))
+  return known.iss === operator && known.name === name && COMPARED.every((field) => contains(known.nats[field], claims[field]))
 }
 
 const contains = (known: unknown, wanted: unknown): boolean => {
@@ -86,6 +86,8 @@ const contains = (known: unknown, wanted: unknown): boolean => {
 /** For a server that is about to start. */
 export const writeAccounts = (home: string, accounts: readonly SignedAccount[]): void => {
   privateFolder(accountsFolder(home))
+  const operator = ensureOperatorKeys(home).operator.getPublicKey()
+  for (const file of readdirSync(accountsFolder(home))) if (file.endsWith('.jwt') && decode(readFileSync(join(accountsFolder(home), file), 'utf8').trim()).iss !== operator) rmSync(join(accountsFolder(home), file))
   for (const { key, jwt } of accounts) writeSecret(accountFile(home, key), jwt)
 }
 

@@ -31,7 +31,8 @@ logfile_max_num: 4
 max_payload: 8MB
 # What one slow reader may hold back before it is cut off.
 max_pending: 64MB
-max_control_line: 8KB
+# A user's credentials come in one line; those of the keeper, who names every stream, are of some KB.
+max_control_line: 32KB
 write_deadline: "10s"
 ping_interval: "20s"
 ping_max: 3

@@ -10,7 +10,7 @@ import { ensureOperatorKeys } from '#ops/nats/keys.ts'
 import { ACCOUNTANT, nodeUsers } from '#ops/nats/users.ts'
 import { startNats } from '../support/nats.ts'
 
-const count = Number(process.argv[2] ?? 300)
+const count = Number(process.argv[2] ?? 400)
 const nats = await startNats()
 const keys = ensureOperatorKeys(nats.home)
 const connection = await connectNats(nats.home, nats.config, ACCOUNTANT.name)
