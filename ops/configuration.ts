@@ -7,13 +7,18 @@ import * as Exit from 'effect/Exit'
 import * as Schema from 'effect/Schema'
 import * as SchemaIssue from 'effect/SchemaIssue'
 import { bitsOf, overlap, parseCIDR, prefixLength } from '#events/meta/cidr.ts'
-import { isHost, isWithin, parseIP, parseNetwork, type Network } from '#events/meta/ip.ts'
+import { isHost, isWithin, parseIP, parseNetwork, type Family, type Network } from '#events/meta/ip.ts'
 
 const text = (pattern: RegExp, expected: string) => Schema.String.pipe(Schema.check(Schema.isPattern(pattern, { expected })))
-const port = Schema.Number.pipe(Schema.check(Schema.isInt({ expected: 'a port, 1 to 65535' }), Schema.isBetween({ minimum: 1, maximum: 65535 }, { expected: 'a port, 1 to 65535' })))
-const own = (check: (value: string) => boolean, expected: string) => Schema.String.pipe(Schema.check(Schema.makeFilter((value: string) => check(value), { expected })))
+const PORT = { expected: 'a port, 1 to 65535' }
+const port = Schema.Number.pipe(Schema.check(Schema.isInt(PORT), Schema.isBetween({ minimum: 1, maximum: 65535 }, PORT)))
+const own = (check: (value: string) => boolean, expected: string) =>
+  Schema.String.pipe(Schema.check(Schema.makeFilter((value: string) => check(value), { expected })))
 const network = own((value) => parseNetwork(value) !== undefined, 'a network: 10.244.0.0/16 or fd00:10:244::/56')
-const networks = own((value) => clusterCIDRsOf({ podCIDR: value }).every((one) => parseNetwork(one) !== undefined), 'a network, or one of each address family with a comma between')
+const networks = own(
+  (value) => clusterCIDRsOf({ podCIDR: value }).every((one) => parseNetwork(one) !== undefined),
+  'a network, or one of each address family with a comma between'
+)
 const address = own((value) => parseIP(value) !== undefined, 'an IP address')
 const mask = Schema.Number.pipe(Schema.check(Schema.isInt({ expected: 'a number of bits' })))
 const url = text(/^(nats|tls):\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):\d{1,5}$/, 'tls://HOST:PORT')
@@ -30,7 +35,12 @@ const Settings = Schema.Struct({
   leaderElection: elsewhere,
   scrub: elsewhere,
   nodeCIDRMaskSize: Schema.optionalKey(Schema.Struct({ ipv4: Schema.optionalKey(mask), ipv6: Schema.optionalKey(mask) })),
-  nats: Schema.optionalKey(Schema.Struct({ listen: Schema.optionalKey(address), names: Schema.optionalKey(Schema.Array(text(/^[^\s/]+$/, 'a host name or an IP address'))) }))
+  nats: Schema.optionalKey(
+    Schema.Struct({
+      listen: Schema.optionalKey(address),
+      names: Schema.optionalKey(Schema.Array(text(/^[^\s/]+$/, 'a host name or an IP address')))
+    })
+  )
 })
 
 const Cluster = Schema.Struct({
@@ -68,7 +78,10 @@ export interface Configuration {
 }
 
 /** What of a configuration belongs where. Anything that is in neither stays in the cluster's, to be complained of. */
-export const apart = (whole: Fields): Configuration => ({ cluster: Object.fromEntries(Object.entries(whole).filter(([name]) => !NODE_FIELDS.includes(name))), node: pick(whole, NODE_FIELDS) })
+export const apart = (whole: Fields): Configuration => ({
+  cluster: Object.fromEntries(Object.entries(whole).filter(([name]) => !NODE_FIELDS.includes(name))),
+  node: pick(whole, NODE_FIELDS)
+})
 
 const options = { errors: 'all', onExcessProperty: 'error' } as const
 const decodeCluster = Schema.decodeUnknownExit(Cluster, options)
@@ -90,26 +103,38 @@ const faultsIn = (exit: Exit.Exit<unknown, Schema.SchemaError>, given: unknown):
   })
 }
 
+const unusable = (field: string, value: unknown, expected: string): string => `${field}: ${JSON.stringify(value)} can't be used: ${expected}`
+
+interface Faults {
+  readonly cluster: readonly string[]
+  readonly node: readonly string[]
+}
+
 /** What does not go together, once each field is what it must be. */
-const together = ({ podCIDR, serviceCIDR, clusterDNS, settings }: typeof Cluster.Type, { nodePodCIDR = '' }: Partial<typeof Node.Type>): { readonly cluster: readonly string[]; readonly node: readonly string[] } => {
+const together = (cluster: typeof Cluster.Type, { nodePodCIDR = '' }: Partial<typeof Node.Type>): Faults => {
+  const { podCIDR, serviceCIDR, clusterDNS, settings } = cluster
   const pods = clusterCIDRsOf({ podCIDR }).map((one) => parseNetwork(one) as Network)
   const services = parseNetwork(serviceCIDR) as Network
   const dns = parseIP(clusterDNS)
   const sizes = maskSizesOf({ settings })
-  const own = parseCIDR(nodePodCIDR)
-  return {
-    cluster: [
-      ...(pods.length > 2 || (pods.length === 2 && pods[0]?.family === pods[1]?.family) ? [`podCIDR: ${JSON.stringify(podCIDR)} can't be used: expected at most one network of each address family`] : []),
-      ...(pods.some((one) => overlap(one, services)) ? [`serviceCIDR: ${JSON.stringify(serviceCIDR)} can't be used: it has addresses of pods (podCIDR ${podCIDR})`] : []),
-      ...(dns === undefined || isHost(dns, services) ? [] : [`clusterDNS: ${JSON.stringify(clusterDNS)} can't be used: expected an address in serviceCIDR ${serviceCIDR}`]),
-      ...pods.filter((one) => sizes[one.family] < prefixLength(one) || sizes[one.family] > bitsOf(one.family) - 3).map((one) => `settings.nodeCIDRMaskSize.${one.family.toLowerCase()}: ${sizes[one.family]} can't be used: expected ${prefixLength(one)} to ${bitsOf(one.family) - 3}, parts of ${one.text} with room for pods`)
-    ],
-    node: own !== undefined && !pods.some((one) => one.family === own.family && isWithin({ family: own.family, value: own.base }, one) && prefixLength(own) >= prefixLength(one)) ? [`nodePodCIDR: ${JSON.stringify(nodePodCIDR)} can't be used: expected a part of podCIDR ${podCIDR}`] : []
+  const faults: string[] = []
+  if (pods.length > 2 || (pods.length === 2 && pods[0]?.family === pods[1]?.family)) {
+    faults.push(unusable('podCIDR', podCIDR, 'expected at most one network of each address family'))
   }
+  if (pods.some((one) => overlap(one, services))) faults.push(unusable('serviceCIDR', serviceCIDR, `it has addresses of pods (podCIDR ${podCIDR})`))
+  if (dns !== undefined && !isHost(dns, services)) faults.push(unusable('clusterDNS', clusterDNS, `expected an address in serviceCIDR ${serviceCIDR}`))
+  for (const one of pods) {
+    const [size, least, most] = [sizes[one.family], prefixLength(one), bitsOf(one.family) - 3]
+    const expected = `expected ${least} to ${most}, parts of ${one.text} with room for pods`
+    if (size < least || size > most) faults.push(unusable(`settings.nodeCIDRMaskSize.${one.family.toLowerCase()}`, size, expected))
+  }
+  const own = parseCIDR(nodePodCIDR)
+  const whole = pods.find((one) => own !== undefined && isWithin({ family: own.family, value: own.base }, one) && prefixLength(own) >= prefixLength(one))
+  return { cluster: faults, node: own === undefined || whole !== undefined ? [] : [unusable('nodePodCIDR', nodePodCIDR, `expected a part of podCIDR ${podCIDR}`)] }
 }
 
 /** What is wrong with either, field by field; nothing when both can be used. */
-export const faultsOf = ({ cluster, node }: Configuration): { readonly cluster: readonly string[]; readonly node: readonly string[] } => {
+export const faultsOf = ({ cluster, node }: Configuration): Faults => {
   const [one, other] = [decodeCluster(cluster), decodeNode(node)]
   if (Exit.isSuccess(one) && Exit.isSuccess(other)) return together(one.value, other.value)
   return { cluster: faultsIn(one, cluster), node: faultsIn(other, node) }
@@ -121,7 +146,11 @@ interface Ranges {
 
 export const clusterCIDRsOf = ({ podCIDR }: Ranges): readonly string[] => podCIDR.split(',').map((cidr) => cidr.trim())
 
-export const maskSizesOf = ({ settings }: { readonly settings?: { readonly nodeCIDRMaskSize?: { readonly ipv4?: number | undefined; readonly ipv6?: number | undefined } | undefined } | undefined }): { readonly IPv4: number; readonly IPv6: number } => ({
+interface Sized {
+  readonly settings?: { readonly nodeCIDRMaskSize?: { readonly ipv4?: number | undefined; readonly ipv6?: number | undefined } | undefined } | undefined
+}
+
+export const maskSizesOf = ({ settings }: Sized): Readonly<Record<Family, number>> => ({
   IPv4: settings?.nodeCIDRMaskSize?.ipv4 ?? 24,
   IPv6: settings?.nodeCIDRMaskSize?.ipv6 ?? 64
 })

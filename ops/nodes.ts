@@ -33,13 +33,22 @@ export const createNodeCredentials = (home: string, config: ClusterConfig, node:
   return withAccess(home, config, async (access) => {
     const { settings: _, ...shared } = apart({ ...config }).cluster
     const ca = readFileSync(pkiFile(home, 'ca.crt'), 'utf8')
-    return { cluster: shared, node: { nodeName: node, natsURLs: urlsOf(config), caPin: authorityPin(ca) }, ca, keys: nodeKeysOf(home, node), credentials: await access.create(node) }
+    return {
+      cluster: shared,
+      node: { nodeName: node, natsURLs: urlsOf(config), caPin: authorityPin(ca) },
+      ca,
+      keys: nodeKeysOf(home, node),
+      credentials: await access.create(node)
+    }
   })
 }
 
 /** False when it had none. */
 export const revokeNodeCredentials = (home: string, config: ClusterConfig, node: string): Promise<boolean> => {
-  if (node === config.nodeName) throw new Error(`node "${node}" is this machine, which has the operator's key: nobody is kept out by revoking its credentials. Leave its agent out with settings.components.`)
+  if (node === config.nodeName) {
+    const why = "which has the operator's key: nobody is kept out by revoking its credentials. Leave its agent out with settings.components."
+    throw new Error(`node "${node}" is this machine, ${why}`)
+  }
   return withAccess(home, config, (access) => access.revoke(node))
 }
 

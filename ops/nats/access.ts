@@ -87,8 +87,8 @@ export class NodeAccess {
       const held = await this.#held.list()
       const serving = held.flatMap(servedIn)
       const told = held.find(({ key }) => key === callsKey)?.claims.imports ?? []
-      const text = (imports: readonly { readonly account?: string; readonly key?: string }[]): string => JSON.stringify(imports.map(({ account, key }) => account ?? key).sort())
-      if (text(told) === text(serving)) return
+      const known = told.map(({ account }) => account).sort()
+      if (JSON.stringify(known) === JSON.stringify(serving.map(({ key }) => key).sort())) return
       await this.#held.put(await sign(callsKey, callsClaims(serving), this.#keys))
     }
     throw new Error('the nodes that may be called change faster than that can be told; try again')

@@ -37,20 +37,31 @@ export const ensureAccounts = async (home: string, nodes: readonly string[]): Pr
     [keys.system.getPublicKey(), systemClaims()],
     [logKey, logClaims(callsKey)]
   ])
-  for (const user of users) if (user.account !== LOG_ACCOUNT) wanted.set(await ensureCredentials(home, user.name), userClaims(user, logKey))
-  const serving = [...heldIn(home, keys.operator.getPublicKey()), ...[...wanted].map(([key, claims]) => ({ key, ...claims }))].flatMap(servedIn)
+  for (const user of users) {
+    if (user.account !== LOG_ACCOUNT) wanted.set(await ensureCredentials(home, user.name), userClaims(user, logKey))
+  }
+  const held = heldIn(home, keys.operator.getPublicKey())
+  const serving = [...held, ...[...wanted].map(([key, claims]) => ({ key, ...claims }))].flatMap(servedIn)
   wanted.set(callsKey, callsClaims([...new Map(serving.map((one) => [one.key, one])).values()]))
   const changed = [...wanted].filter(([key, claims]) => !sameAs(readAccount(home, key), claims, keys.operator.getPublicKey()))
-  return { operator: await operatorJwt(home, keys), system: keys.system.getPublicKey(), changed: await Promise.all(changed.map(([key, claims]) => sign(key, claims, keys))) }
+  return {
+    operator: await operatorJwt(home, keys),
+    system: keys.system.getPublicKey(),
+    changed: await Promise.all(changed.map(([key, claims]) => sign(key, claims, keys)))
+  }
 }
 
-export const sign = async (key: string, { name, claims }: AccountClaims, { operator }: Pick<OperatorKeys, 'operator'>): Promise<SignedAccount> => ({ key, jwt: await encodeAccount(name, key, claims, { signer: operator as KeyPair }) })
+export const sign = async (key: string, { name, claims }: AccountClaims, { operator }: Pick<OperatorKeys, 'operator'>): Promise<SignedAccount> => ({
+  key,
+  jwt: await encodeAccount(name, key, claims, { signer: operator as KeyPair })
+})
 
 /** The same each time: it stands in the configuration, and a server with another one is started anew. */
 const operatorJwt = async (home: string, { operator, system }: OperatorKeys): Promise<string> => {
   const path = join(home, 'nats/operator/operator.jwt')
   const known = existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined
-  if (known !== undefined && decode(known).sub === operator.getPublicKey() && decode<{ system_account: string }>(known).nats.system_account === system.getPublicKey()) return known
+  const claims = known === undefined ? undefined : decode<{ system_account: string }>(known)
+  if (known !== undefined && claims?.sub === operator.getPublicKey() && claims.nats.system_account === system.getPublicKey()) return known
   const jwt = await encodeOperator('reckon', operator, { system_account: system.getPublicKey() })
   writeSecret(path, jwt)
   return jwt
@@ -87,7 +98,10 @@ const contains = (known: unknown, wanted: unknown): boolean => {
 export const writeAccounts = (home: string, accounts: readonly SignedAccount[]): void => {
   privateFolder(accountsFolder(home))
   const operator = ensureOperatorKeys(home).operator.getPublicKey()
-  for (const file of readdirSync(accountsFolder(home))) if (file.endsWith('.jwt') && decode(readFileSync(join(accountsFolder(home), file), 'utf8').trim()).iss !== operator) rmSync(join(accountsFolder(home), file))
+  for (const file of readdirSync(accountsFolder(home))) {
+    const path = join(accountsFolder(home), file)
+    if (file.endsWith('.jwt') && decode(readFileSync(path, 'utf8').trim()).iss !== operator) rmSync(path)
+  }
   for (const { key, jwt } of accounts) writeSecret(accountFile(home, key), jwt)
 }
 

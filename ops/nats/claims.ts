@@ -30,8 +30,19 @@ const TOLD = ['stream.*.*.down']
 /** What nodes serve, each the part with its own name. */
 const CALLED = 'node.>'
 
-const service = (subject: string, streamed = false): Export => ({ name: subject, subject, type: 'service', ...(streamed ? { response_type: 'Stream' } : {}) })
-const taken = (type: 'service' | 'stream', subject: string, account: string): Import => ({ name: subject, subject, local_subject: subject, type, account })
+const service = (subject: string, streamed = false): Export => ({
+  name: subject,
+  subject,
+  type: 'service',
+  ...(streamed ? { response_type: 'Stream' } : {})
+})
+const taken = (type: 'service' | 'stream', subject: string, account: string): Import => ({
+  name: subject,
+  subject,
+  local_subject: subject,
+  type,
+  account
+})
 
 export const permissionsOf = ({ publish, subscribe, responds }: Pick<NatsUser, 'publish' | 'subscribe' | 'responds'>): Permissions => ({
   pub: { allow: [...publish] },
@@ -45,7 +56,11 @@ export const logClaims = (callsKey: string): AccountClaims => ({
   name: LOG_ACCOUNT,
   claims: {
     limits: { ...UNBOUNDED, ...STREAMS_UNBOUNDED },
-    exports: [...SERVED.map((subject) => service(subject)), ...STREAMED.map((subject) => service(subject, true)), ...TOLD.map((subject): Export => ({ name: subject, subject, type: 'stream' }))],
+    exports: [
+      ...SERVED.map((subject) => service(subject)),
+      ...STREAMED.map((subject) => service(subject, true)),
+      ...TOLD.map((subject): Export => ({ name: subject, subject, type: 'stream' }))
+    ],
     imports: [taken('service', CALLED, callsKey)]
   }
 })

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { createAccount, createUser, decode, encodeUser, fmtCreds, fromSeed, type KeyPair, type User } from '@nats-io/jwt'
+import { createAccount, createUser, decode, encodeUser, fmtCreds, fromSeed, type KeyPair, type Permissions, type User } from '@nats-io/jwt'
 import { writeSecret } from '../home.ts'
 import { permissionsOf } from './claims.ts'
 import type { NatsUser } from './users.ts'
@@ -49,8 +49,8 @@ export const ensureCredentials = async (home: string, user: string): Promise<str
 export const ensureMember = async (home: string, user: Pick<NatsUser, 'name' | 'publish' | 'subscribe' | 'responds'>, account: KeyPair): Promise<void> => {
   const wanted = permissionsOf(user)
   const known = existsSync(credentialsFile(home, user.name)) ? claimsOf(home, user.name) : undefined
-  const same = known?.iss === account.getPublicKey() && JSON.stringify([known.nats.pub?.allow, known.nats.sub?.allow]) === JSON.stringify([wanted.pub?.allow, wanted.sub?.allow])
-  if (same) return
+  const allowed = ({ pub, sub }: Permissions): string => JSON.stringify([pub?.allow, sub?.allow])
+  if (known?.iss === account.getPublicKey() && allowed(known.nats) === allowed(wanted)) return
   const key = keyOf(home, user.name)
   write(home, user.name, textOf(await encodeUser(user.name, key, account, wanted), key))
 }

@@ -25,7 +25,8 @@ export const ensureOperatorKeys = (home: string): OperatorKeys =>
       try {
         return [kind, read(home, kind)]
       } catch (error) {
-        throw new Error(`${keyFile(home, kind)} can't be used: ${(error as Error).message}. Bring it back from a copy of the home, or remove ${join(home, 'nats/operator')} whole: every node then needs new credentials.`)
+        const otherwise = `Bring it back from a copy of the home, or remove ${join(home, 'nats/operator')} whole: every node then needs new credentials.`
+        throw new Error(`${keyFile(home, kind)} can't be used: ${(error as Error).message}. ${otherwise}`)
       }
     })
   ) as unknown as OperatorKeys
