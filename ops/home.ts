@@ -5,8 +5,11 @@ import { createServer } from 'node:net'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { NO_EXEMPTIONS, readPodSecurity, type PodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
+import { parseCIDR } from '#events/meta/cidr.ts'
+import { isObject } from '#events/meta/json.ts'
 import { fieldErrorBody } from '#events/Refusal.ts'
 import type { DiskSettings } from '#services/platform/disk/decide.ts'
+import { apart, clusterCIDRsOf, faultsOf } from './configuration.ts'
 
 export interface ClusterConfig {
   readonly name: string
@@ -15,9 +18,9 @@ export interface ClusterConfig {
   readonly nodeName: string
   readonly apiPort: number
   readonly natsPort: number
-  /** The whole cluster's pods, a /16. */
+  /** The whole cluster's pods: one network, or one of each address family with a comma between, as --cluster-cidr. */
   readonly podCIDR: string
-  /** This machine's part of it, a /24. */
+  /** This machine's part of it, which it keeps; empty on one that joined: the cluster gives it one (node-ipam-controller). */
   readonly nodePodCIDR: string
   readonly serviceCIDR: string
   readonly clusterDNS: string
@@ -25,6 +28,10 @@ export interface ClusterConfig {
   /** First and last port, as upstream's --service-node-port-range. */
   readonly nodePortRange: string
   readonly bridge: string
+  /** Where this machine finds nats-server, when it does not run it itself: `tls://host:4222`. */
+  readonly natsURLs?: readonly string[]
+  /** The cluster's authority, as `authorityPin` names it: what this machine was told when it joined. */
+  readonly caPin?: string
   /** Choices that can be changed later; absent ones have their defaults. */
   readonly settings?: Settings
 }
@@ -38,12 +45,28 @@ export interface Settings {
   readonly keepHistory?: string
   /** Backups by the cluster itself. */
   readonly backup?: BackupSettings
+  /** Leading bits of each node's part of the pod network; 24 and 64 by default. */
+  readonly nodeCIDRMaskSize?: NodeCIDRMaskSize
+  /** Where nats-server listens, and by what other names it is reached. */
+  readonly nats?: NatsSettings
   /** What `reckon up` runs; all components by default. */
   readonly components?: readonly string[]
   /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
   readonly disk?: DiskSettings
   /** How the log is read again at work: so many megabytes a second (2), so long after the end of a pass (`1h`; `forever`: never). */
   readonly scrub?: { readonly megabytesPerSecond?: number; readonly every?: string }
+}
+
+export interface NodeCIDRMaskSize {
+  readonly ipv4?: number
+  readonly ipv6?: number
+}
+
+export interface NatsSettings {
+  /** An address of this machine, `0.0.0.0` or `::`; 127.0.0.1 by default. */
+  readonly listen?: string
+  /** By which other machines reach it. */
+  readonly names?: readonly string[]
 }
 
 export interface BackupSettings {
@@ -93,7 +116,10 @@ export const writeSecret = (path: string, content: string | Uint8Array): void =>
   }
 }
 
+/** What all machines of the cluster share. */
 export const configPath = (home: string): string => join(home, 'config.json')
+/** What is this machine's own. */
+export const nodePath = (home: string): string => join(home, 'node.json')
 
 /** There while a backup is restored into the home, and after a restore that was cut short. */
 export const restoringFile = (home: string): string => join(home, 'restoring')
@@ -103,11 +129,27 @@ export const readConfig = (home: string): ClusterConfig | undefined => {
   const path = configPath(home)
   if (existsSync(restoringFile(home))) throw new Error(`${home} is being restored from a backup, or a restore was cut short; run \`reckon restore\` again, which begins it anew`)
   if (!existsSync(path)) return undefined
+  const { cluster, node } = apart(fieldsIn(path, 'It names the cluster'))
+  const own = { ...(existsSync(nodePath(home)) ? fieldsIn(nodePath(home), 'It names the node') : {}), ...node }
+  const faults = faultsOf({ cluster, node: own })
+  for (const [file, found] of [[path, faults.cluster], [nodePath(home), faults.node]] as const)
+    if (found.length > 0) throw new Error(`${file} can't be used: ${found.join('; ')}. See ops/docs/settings.md.`)
+  return { nodePodCIDR: '', ...cluster, ...own } as unknown as ClusterConfig
+}
+
+const fieldsIn = (path: string, what: string): Readonly<Record<string, unknown>> => {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as ClusterConfig
+    const fields: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    if (!isObject(fields)) throw new Error('it is no JSON object')
+    return fields
   } catch (error) {
-    throw new Error(`${path} can't be read: ${(error as Error).message}. It names the cluster; restore it rather than delete it.`)
+    throw new Error(`${path} can't be read: ${(error as Error).message}. ${what}; restore it rather than delete it.`)
   }
+}
+
+/** Brings over a home of before there were two files. */
+export const upgradeConfig = (home: string, config: ClusterConfig): void => {
+  if (!existsSync(nodePath(home))) writeConfig(home, config)
 }
 
 /** The configuration of Pod Security. Throws for one that has a fault: half of it in force would be a surprise in either direction. */
@@ -123,7 +165,10 @@ export const podSecurityOf = (home: string, { settings: { podSecurity } = {} }: 
 export const loadOrCreateConfig = async (home: string, report: (line: string) => void): Promise<ClusterConfig> => {
   privateFolder(home)
   const existing = readConfig(home)
-  if (existing !== undefined) return existing
+  if (existing !== undefined) {
+    upgradeConfig(home, existing)
+    return existing
+  }
   const config = await chooseConfig()
   writeConfig(home, config)
   report(
@@ -132,11 +177,15 @@ export const loadOrCreateConfig = async (home: string, report: (line: string) =>
   return config
 }
 
-export const writeConfig = (home: string, config: ClusterConfig): void => writeSecret(configPath(home), `${JSON.stringify(config, null, 2)}\n`)
+/** This machine's part first: with the cluster's there is a cluster in the home. */
+export const writeConfig = (home: string, config: ClusterConfig): void => {
+  const { cluster, node } = apart({ ...config })
+  for (const [path, part] of [[nodePath(home), node], [configPath(home), cluster]] as const) writeSecret(path, `${JSON.stringify(part, null, 2)}\n`)
+}
 
 /** A configuration nothing else on this machine is in the way of; `beside`: nor is it in the way of that one, which may not run now. */
 export const chooseConfig = async (beside?: ClusterConfig): Promise<ClusterConfig> => {
-  const taken = beside === undefined ? [] : [beside.podCIDR, beside.serviceCIDR].map(routeOf)
+  const taken = beside === undefined ? [] : [beside.podCIDR, beside.serviceCIDR].flatMap(routesOf)
   const networks = chooseNetworks([...readRoutes(), ...taken])
   const instance = Array.from({ length: 5 }, () => 'abcdefghijklmnopqrstuvwxyz0123456789'[randomInt(36)]).join('')
   return {
@@ -147,15 +196,19 @@ export const chooseConfig = async (beside?: ClusterConfig): Promise<ClusterConfi
     natsPort: await freePort(beside === undefined ? 4222 : beside.natsPort + 1),
     ...networks,
     clusterDomain: 'cluster.local',
-    bridge: `rk${instance}0`
+    bridge: bridgeOf(instance)
   }
 }
 
-/** `10.96.0.0/16` as a route. */
-const routeOf = (cidr: string): Route => {
-  const [address = '', bits = '32'] = cidr.split('/')
-  return [address.split('.').reduce((sum, part) => ((sum << 8) | Number(part)) >>> 0, 0), bits === '0' ? 0 : (0xffffffff << (32 - Number(bits))) >>> 0]
-}
+/** Of a cluster on one machine; clusters side by side differ in it. */
+export const bridgeOf = (instance: string): string => `rk${instance}0`
+
+/** `10.96.0.0/16` as a route; networks of IPv6 are in nobody's way here, where IPv4 ones are chosen. */
+const routesOf = (cidrs: string): readonly Route[] =>
+  clusterCIDRsOf({ podCIDR: cidrs }).flatMap((text): Route[] => {
+    const network = parseCIDR(text)
+    return network?.family === 'IPv4' ? [[Number(network.base), Number(2n ** 32n - network.size)]] : []
+  })
 
 /** A host name as a Kubernetes node name: lowercase, RFC 1123. */
 export const nodeNameOf = (host: string): string => {

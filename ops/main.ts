@@ -52,6 +52,11 @@ const environment: Environment = {
     verify: async (request, report) => (await import('./backup/commands.ts')).verify(request, report),
     restore: async (request, report) => (await import('./backup/commands.ts')).restoreFrom(request, report)
   },
+  nodes: {
+    create: async (node) => (await import('./nodes.ts')).createNodeCredentials(home, config(), node),
+    revoke: async (node) => (await import('./nodes.ts')).revokeNodeCredentials(home, config(), node),
+    list: async () => (await import('./nodes.ts')).listNodeCredentials(home, config())
+  },
   down: async ({ report }) => (await import('./up.ts')).down({ home, report }),
   status: async () => (await import('./up.ts')).status({ home }),
   run: (components) =>

@@ -10,7 +10,7 @@ import * as Schedule from 'effect/Schedule'
 import type * as Scope from 'effect/Scope'
 import { LogDamaged, type Damage } from '#events/Log.ts'
 import { COMPONENTS, componentsOf, type Component } from '#services/platform/components.ts'
-import { privateFolder, readConfig, resolveHome, type ClusterConfig } from './home.ts'
+import { privateFolder, readConfig, resolveHome, upgradeConfig, type ClusterConfig } from './home.ts'
 import { apiserver, type RunningApiServer } from './components/apiserver.ts'
 import type { Place } from './components/connection.ts'
 import { controllerManager, scheduler } from './components/control.ts'
@@ -81,8 +81,10 @@ const configOf = (home: string): ClusterConfig => {
 export const run = (home: string, components: readonly Component[]): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* Effect.try({ try: () => configOf(home), catch: (error) => error as Error })
+    upgradeConfig(home, config)
     const asked = yield* Effect.try({ try: () => choresOf(config), catch: (error) => error as Error })
-    yield* Effect.promise(() => ensurePki(home, config))
+    // A machine that joined has the authority's certificate alone, and none to make.
+    if (config.natsURLs === undefined) yield* Effect.promise(() => ensurePki(home, config))
     const failed = yield* Deferred.make<never, Error>()
     const place: Place = {
       home,

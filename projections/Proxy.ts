@@ -6,7 +6,7 @@ import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
 import type { EndpointSlice } from 'kubernetes-types/discovery/v1'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ResourceRef } from '#events/Key.ts'
-import { isIPv4 } from '#events/meta/names.ts'
+import { type Family, parseIP } from '#events/meta/ip.ts'
 
 export const SERVICES: ResourceRef = { group: '', resource: 'services' }
 export const ENDPOINT_SLICES: ResourceRef = { group: 'discovery.k8s.io', resource: 'endpointslices' }
@@ -57,18 +57,19 @@ export const serviceOfSlice = (slice: KubeObject): string | undefined => {
   return name === undefined ? undefined : `${slice.metadata.namespace ?? ''}/${name}`
 }
 
-/** A Service's ports for this node; none when it is not ours to proxy (headless, ExternalName, another proxy's, IPv6). */
-export const proxyPorts = (service: KubeObject, slices: Iterable<KubeObject>, nodeName: string): readonly ProxyPort[] => {
+/** A Service's ports for this node; none when it is not ours to proxy (headless, ExternalName, another proxy's, without an address of the family). Each family has rules of its own. */
+export const proxyPorts = (service: KubeObject, slices: Iterable<KubeObject>, nodeName: string, family: Family = 'IPv4'): readonly ProxyPort[] => {
+  const ours = (ip: string | undefined): ip is string => parseIP(ip ?? '')?.family === family
   const spec = (service['spec'] ?? {}) as ServiceSpec
-  const clusterIP = [spec.clusterIP, ...(spec.clusterIPs ?? [])].find((ip) => ip !== undefined && isIPv4(ip))
+  const clusterIP = [spec.clusterIP, ...(spec.clusterIPs ?? [])].find(ours)
   if (clusterIP === undefined || spec.type === 'ExternalName' || service.metadata.labels?.[PROXY_NAME_LABEL] !== undefined) return []
   const balancers = ((service['status']?.loadBalancer?.ingress ?? []) as { ip?: string }[]).map(({ ip }) => ip ?? '')
-  const externalIPs = [...new Set([...(spec.externalIPs ?? []), ...balancers])].filter(isIPv4).sort()
+  const externalIPs = [...new Set([...(spec.externalIPs ?? []), ...balancers])].filter(ours).sort()
   const own = [...slices] as unknown as EndpointSlice[]
   return (spec.ports ?? [])
     .filter(({ protocol }) => protocol !== 'SCTP')
     .map((port) => {
-      const candidates = candidatesOf(port, own, nodeName)
+      const candidates = candidatesOf(port, own, nodeName, family)
       return {
         id: `${service.metadata.namespace}/${service.metadata.name}${port.name ? `:${port.name}` : ''}`,
         protocol: port.protocol === 'UDP' ? 'udp' : 'tcp',
@@ -85,15 +86,15 @@ export const proxyPorts = (service: KubeObject, slices: Iterable<KubeObject>, no
     })
 }
 
-const candidatesOf = (port: ServicePort, slices: readonly EndpointSlice[], nodeName: string): readonly Candidate[] => {
+const candidatesOf = (port: ServicePort, slices: readonly EndpointSlice[], nodeName: string, family: Family): readonly Candidate[] => {
   const found = new Map<string, Candidate>()
   for (const slice of slices) {
-    if (slice.addressType !== 'IPv4') continue
+    if (slice.addressType !== family) continue
     const target = (slice.ports ?? []).find((other) => (other.name ?? '') === (port.name ?? '') && (other.protocol ?? 'TCP') === (port.protocol ?? 'TCP'))
     if (target?.port === undefined || target.port === null) continue
     for (const endpoint of slice.endpoints ?? []) {
       const ip = endpoint.addresses[0]
-      if (ip === undefined || !isIPv4(ip)) continue
+      if (ip === undefined || parseIP(ip)?.family !== family) continue
       const { ready, serving, terminating } = endpoint.conditions ?? {}
       const candidate = {
         ip,

@@ -5,6 +5,7 @@ import type { KubeObject } from '../KubeObject.ts'
 import { conditionOf, isTrue } from '../meta/Conditions.ts'
 import { badValue, badValues, duplicate, forbiddenField, oneOf, required, same } from '../meta/faults.ts'
 import { keepOtherHalf } from '../meta/halves.ts'
+import { parseCIDR } from '../meta/cidr.ts'
 import { labelValue, qualifiedName } from '../meta/names.ts'
 import { canonicalQuantity } from '../meta/Quantity.ts'
 import { age, AGE, NAME, orNone, text, wide } from '../meta/Table.ts'
@@ -71,7 +72,10 @@ export const Node: Kind = {
   stream: 'EVENTS',
   hasStatus: true,
   default(node) {
-    node['spec'] ??= {}
+    const spec: NonNullable<NodeType['spec']> = (node['spec'] ??= {})
+    // Either says the other.
+    if (spec.podCIDR && !spec.podCIDRs?.length) spec.podCIDRs = [spec.podCIDR]
+    else if (spec.podCIDRs?.length && !spec.podCIDR) spec.podCIDR = spec.podCIDRs[0] as string
     const status: NonNullable<NodeType['status']> = (node['status'] ??= {})
     for (const half of ['capacity', 'allocatable'] as const) for (const name in status[half]) status[half][name] = canonicalQuantity(status[half][name] as string)
     if (status.capacity !== undefined) status.allocatable ??= { ...status.capacity }
@@ -84,8 +88,11 @@ export const Node: Kind = {
     if (spec.taints?.length) validateTaints(spec.taints, errors)
     const cidrs = spec.podCIDRs ?? []
     cidrs.forEach((cidr, index) => {
-      if (!/^[0-9a-fA-F.:]+\/\d{1,3}$/.test(cidr)) errors.push(badValue(`spec.podCIDRs[${index}]`, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
+      if (parseCIDR(cidr) === undefined) errors.push(badValue(`spec.podCIDRs[${index}]`, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
     })
+    const families = cidrs.map((cidr) => parseCIDR(cidr)?.family)
+    if (cidrs.length > 1 && families.every((family) => family !== undefined) && (cidrs.length > 2 || families[0] === families[1])) errors.push(badValue('spec.podCIDRs', cidrs, 'may specify no more than one CIDR for each IP family'))
+    if (cidrs.length > 0 && spec.podCIDR !== cidrs[0]) errors.push(badValue('spec.podCIDRs[0]', cidrs[0], 'must be the same as spec.podCIDR'))
     validateAddresses(node, errors)
     return errors
   },

@@ -59,6 +59,12 @@ export interface FateAnswer {
   readonly fates: readonly Fate[]
 }
 
+/** What an agent is answered on `self.<user>`: what the cluster has given its node. */
+export interface SelfAnswer {
+  /** Its parts of the pod network, one of each family; none as long as it has none. */
+  readonly podCIDRs: readonly string[]
+}
+
 export const STRAYS_ASKED = 500
 
 /** `report.<node>.pod.<ns>.<name>`: the pod's status as the agent sees it. */

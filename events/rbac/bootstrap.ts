@@ -55,6 +55,7 @@ const CONTROLLERS: Readonly<Record<string, readonly Rule[]>> = {
   'serviceaccount-controller': [rule('', ['serviceaccounts'], ['create', 'get', 'list']), EVENTS],
   'root-ca-cert-publisher': [rule('', ['configmaps'], ['create', 'get', 'list', 'update', 'patch']), EVENTS],
   'generic-garbage-collector': [rule('*', ['*'], ['delete', 'get', 'list', 'patch', 'update', 'watch']), EVENTS],
+  'node-ipam-controller': [rule('', ['nodes'], ['get', 'list', 'patch', 'update']), EVENTS],
   'node-lifecycle-controller': [rule('', ['nodes', 'nodes/status'], ['get', 'list', 'patch', 'update']), rule('', ['pods', 'pods/status'], ['delete', 'get', 'list', 'patch', 'update']), rule('', ['pods/eviction'], ['create']), EVENTS],
   'pod-garbage-collector': [rule('', ['pods'], ['delete', 'get', 'list']), rule('', ['pods/status'], ['patch', 'update']), rule('', ['nodes'], ['get', 'list'])]
 }

@@ -8,6 +8,9 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { decodeFacts, encodeEvent, objectOf, PREVIOUS_HEADER } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { LogEntry } from '#events/Log.ts'
+import { parseCIDR } from '#events/meta/cidr.ts'
+import { isWithin, parseIP, textOfIP } from '#events/meta/ip.ts'
+import { clusterCIDRsOf } from '#ops/configuration.ts'
 import type { ClusterConfig } from '#ops/home.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import type { Seal } from '#services/platform/ledger/Seal.ts'
@@ -34,10 +37,13 @@ export class Readdressing {
 
 type Settings = Pick<ClusterConfig, 'serviceCIDR' | 'podCIDR' | 'nodePodCIDR' | 'nodePortRange'>
 
-/** `10.96.3.4` in 10.97.0.0/16: `10.97.3.4`. Both ranges are /16. */
-const moved = (address: string, from: string, to: string): string => {
-  const [old, next] = [from, to].map((cidr) => cidr.split('.').slice(0, 2).join('.')) as [string, string]
-  return address.startsWith(`${old}.`) ? `${next}${address.slice(old.length)}` : address
+/** `10.96.3.4` of 10.96.0.0/16 in 10.97.0.0/16: `10.97.3.4`; a network likewise. Of a family the other has no network of, it stays. */
+const moved = (text: string, from: string, to: string): string => {
+  const [address = '', ...bits] = text.split('/')
+  const ip = parseIP(address)
+  const [old, next] = [from, to].map((cidrs) => clusterCIDRsOf({ podCIDR: cidrs }).map(parseCIDR).find((network) => network?.family === ip?.family))
+  if (ip === undefined || old === undefined || next === undefined || !isWithin(ip, old)) return text
+  return [textOfIP({ family: ip.family, value: next.base + (ip.value - old.base) }), ...bits].join('/')
 }
 
 const portMoved = (port: number, from: string, to: string): number => {

@@ -1,7 +1,7 @@
 /** What of a home a restored one needs besides the log: its configuration, its authority, its keys. The rest is made anew. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { configPath, writeSecret } from '#ops/home.ts'
+import { configPath, nodePath, writeSecret } from '#ops/home.ts'
 import { keysFolder } from '#ops/log/keys.ts'
 import type { HomeFile } from './format.ts'
 
@@ -10,12 +10,12 @@ import type { HomeFile } from './format.ts'
  * Secrets. Not the certificates it signed nor the NATS users' seeds: those are made anew, so that whoever has the old ones, the
  * lost cluster's processes among them, does not get in.
  */
-const WANTED = /^(config\.json|pki\/ca\.(crt|key)|pki\/sa\.key|pki\/sa-retired\/\d+\.pub|keys\/(log|secrets)\/k\d+)$/
+const WANTED = /^(config\.json|node\.json|pki\/ca\.(crt|key)|pki\/sa\.key|pki\/sa-retired\/\d+\.pub|keys\/(log|secrets)\/k\d+)$/
 
 const within = (home: string, folder: string): string[] => (existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name).slice(home.length + 1)) : [])
 
 export const homeFiles = (home: string): readonly HomeFile[] =>
-  [configPath(home).slice(home.length + 1), ...within(home, join(home, 'pki')), ...within(home, keysFolder(home))]
+  [...[configPath(home), nodePath(home)].filter((path) => existsSync(path)).map((path) => path.slice(home.length + 1)), ...within(home, join(home, 'pki')), ...within(home, keysFolder(home))]
     .filter((path) => WANTED.test(path) && statSync(join(home, path)).isFile())
     .sort()
     .map((path) => ({ path, modified: statSync(join(home, path)).mtimeMs, content: readFileSync(join(home, path)).toString('base64') }))
@@ -23,7 +23,7 @@ export const homeFiles = (home: string): readonly HomeFile[] =>
 /** Writes them into another home, all but the configuration: with that it becomes one. */
 export const writeHomeFiles = (home: string, files: readonly HomeFile[]): void => {
   for (const { path, modified, content } of files) {
-    if (!WANTED.test(path) || path === 'config.json') continue
+    if (!WANTED.test(path) || path === 'config.json' || path === 'node.json') continue
     const target = join(home, path)
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
     writeSecret(target, Buffer.from(content, 'base64'))
@@ -33,7 +33,12 @@ export const writeHomeFiles = (home: string, files: readonly HomeFile[]): void =
 }
 
 export const configIn = (files: readonly HomeFile[]): string => {
-  const found = files.find(({ path }) => path === 'config.json')
-  if (found === undefined) throw new Error('the backup has no config.json')
-  return Buffer.from(found.content, 'base64').toString()
+  const read = (name: string): object | undefined => {
+    const found = files.find(({ path }) => path === name)
+    return found === undefined ? undefined : (JSON.parse(Buffer.from(found.content, 'base64').toString()) as object)
+  }
+  const cluster = read('config.json')
+  if (cluster === undefined) throw new Error('the backup has no config.json')
+  // Of before there were two, all of it is in the one.
+  return JSON.stringify({ ...read('node.json'), ...cluster })
 }

@@ -17,6 +17,7 @@ import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { serveIntents } from '#services/apiserver/door/door.ts'
 import { serveGone } from '#services/apiserver/door/gone.ts'
 import { servePulses } from '#services/apiserver/door/pulses.ts'
+import { serveSelf } from '#services/apiserver/door/self.ts'
 import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
 import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
 import { PING } from '#services/apiserver/http/health.ts'
@@ -38,6 +39,7 @@ import { auditTrail } from './audit.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
 import type { LogDisk } from './disk.ts'
 import type { HomeWatch } from './ownHome.ts'
+import { nodeAccess } from './nodeAccess.ts'
 import { noDamages, scrub } from './scrub.ts'
 
 export interface RunningApiServer {
@@ -127,7 +129,9 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
     )
     yield* opened(() => serveFollows({ connection: doors, onError: warn }))
     yield* opened(() => serveGone({ views, connection: doors, onUnbound: (pod) => publisher.renew(pod), onError: warn }))
+    yield* opened(() => serveSelf({ views, connection: doors, onError: warn }))
     yield* opened(() => serveIntents(doors, noted, warn))
+    yield* nodeAccess(place, views)
     const { vault } = views.of({ group: '', resource: 'secrets' })
     if (vault !== undefined) {
       const { keys } = vault

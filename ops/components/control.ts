@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import type { Intents, UserInfo } from '#events/Intent.ts'
+import { clusterCIDRsOf, maskSizesOf } from '#ops/configuration.ts'
 import { pkiFile } from '#ops/pki/pki.ts'
 import { controllers, userNameOf, userOf } from '#services/controller-manager/controllers.ts'
 import { systemClock } from '#services/platform/Clock.ts'
@@ -52,7 +53,7 @@ export const controllerManager = (place: Place, api: RunningApiServer | undefine
     const clusterCA = readFileSync(pkiFile(place.home, 'ca.crt'), 'utf8')
     yield* Effect.acquireRelease(
       Effect.sync(() =>
-        controllers({ clusterCA }).map((definition) => {
+        controllers({ clusterCA, nodeIpam: { clusterCIDRs: clusterCIDRsOf(place.config), maskSizes: maskSizesOf(place.config) } }).map((definition) => {
           const controller = new Controller(definition, views, intentsFor(definition.name), systemClock, ({ error, key }) => {
             // Somebody else was faster: the controller looks again, which is what it is made for.
             if (!(error instanceof Outrun)) place.warn(`${definition.name} ${key}`, error)

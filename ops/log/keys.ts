@@ -27,6 +27,14 @@ export const ensureNodeKeys = (home: string, node: string): void => {
   }
 }
 
+/** A node's keys by name, base64, for its own home. */
+export const nodeKeysOf = (home: string, node: string): Readonly<Record<string, string>> =>
+  Object.fromEntries([...loadMasters(home)].map(([name, master]) => [name, Buffer.from(nodeKey(master, node)).toString('base64')]))
+
+export const installNodeKeys = (home: string, node: string, keys: Readonly<Record<string, string>>): void => {
+  for (const [name, key] of Object.entries(keys)) writeSecret(join(keysFolder(home), nodeFolder(node), name), Buffer.from(key, 'base64'))
+}
+
 const nodeFolder = (node: string): string => join('nodes', node)
 
 export const loadNodeKeys = (home: string, node: string): BindingSeal => oneNode(node, load(home, nodeFolder(node)))

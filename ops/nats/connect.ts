@@ -1,16 +1,18 @@
 /** Connects to a cluster's nats-server as one of its users. */
-import { connect, type ConnectionOptions, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node'
+import { connect, type ConnectionOptions, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
 import type { ClusterConfig } from '../home.ts'
 import { pkiFile } from '../pki/pki.ts'
-import { readSeed } from './credentials.ts'
+import { readCredentials } from './credentials.ts'
+import { serversOf } from './reach.ts'
 import { inboxPrefix } from './users.ts'
 
-/** The options for one user: TLS against the cluster's CA, its nkey, its own inbox; reconnects for ever. */
+/** The options for one user: TLS against the cluster's CA, its credentials, its own inbox; reconnects for ever. */
 export const natsOptions = (home: string, config: ClusterConfig, user: string): ConnectionOptions => ({
-  servers: `127.0.0.1:${config.natsPort}`,
+  servers: serversOf(config),
   name: user,
   inboxPrefix: inboxPrefix(user),
-  authenticator: nkeyAuthenticator(readSeed(home, user)),
+  // Read at each connect: credentials that were renewed are used by the next one.
+  authenticator: (nonce) => credsAuthenticator(readCredentials(home, user))(nonce),
   tls: { caFile: pkiFile(home, 'ca.crt') },
   maxReconnectAttempts: -1,
   // To the greeting and the end of the handshake: whoever else listens there is not waited for.

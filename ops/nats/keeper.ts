@@ -13,6 +13,7 @@ import { Backoff } from '#ops/supervise/backoff.ts'
 import { lookEvery } from '#ops/supervise/looks.ts'
 import { ensureNatsServer } from './binary.ts'
 import { connectNats } from './connect.ts'
+import { ensureOperatorKeys } from './keys.ts'
 import { runningServer, stallOf, startNatsServer, stopNatsServer, type Ended, type NatsServer } from './server.ts'
 import { damageOf, inspectStore, isOldLayout, setStreamAside, storeFolder } from './store.ts'
 import { ensureStreams, ledgerFolder } from './streams.ts'
@@ -28,6 +29,7 @@ const openLog = async (home: string, config: ClusterConfig, report: Report, onPr
   ensureKeys(home)
   ensureNodeKeys(home, config.nodeName)
   const program = binary ?? (await ensureNatsServer(report)).path
+  ensureOperatorKeys(home)
   if (isOldLayout(home)) await stopNatsServer(home)
   const damaged = runningServer(home) === undefined ? await inspectStore(home, report) : []
   if (damaged.length > 0) return { server: undefined, damages: damageOf(damaged) }

@@ -9,9 +9,9 @@ import { pkiFile } from '../pki/pki.ts'
 import { argumentsOf, identify, isProcess, killProcess, type ProcessIdentity, progressOf, stopProcess } from '../setup/process.ts'
 import type { Report } from '../setup/project.ts'
 import { renderNatsConf } from './conf.ts'
-import { ensureCredentials } from './credentials.ts'
-import { ensureMounted, markClosed, markOpen } from './store.ts'
-import { natsUsers } from './users.ts'
+import { accountsFolder, ensureAccounts, handIn, writeAccounts } from './accounts.ts'
+import { listenHost, reachedAt } from './reach.ts'
+import { adoptFolder, ensureMounted, markClosed, markOpen } from './store.ts'
 
 export interface NatsServer {
   readonly pid: number
@@ -61,8 +61,10 @@ export const natsLogFile = (home: string): string => join(home, 'log/nats-server
 export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName], synced = true, onProcess = () => {} }: NatsServerOptions): Promise<NatsServer> => {
   ensureMounted(home)
   for (const folder of ['nats/store', 'run', 'log']) privateFolder(join(home, folder))
+  const accounts = await ensureAccounts(home, nodes)
   const text = renderNatsConf({
     serverName: serverName(config),
+    host: listenHost(config),
     port: config.natsPort,
     storeDir: join(home, 'nats/store'),
     pidFile: pidFile(home),
@@ -70,19 +72,24 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
     certificateFile: pkiFile(home, 'nats.crt'),
     keyFile: pkiFile(home, 'nats.key'),
     synced,
-    users: natsUsers(nodes).map((user) => ({ ...user, publicKey: ensureCredentials(home, user.name) }))
+    operator: accounts.operator,
+    systemAccount: accounts.system,
+    accountsDir: accountsFolder(home)
   })
   const changed = !existsSync(confFile(home)) || readFileSync(confFile(home), 'utf8') !== text
+  // Where it listens and whom it believes is read once, at its start.
+  if (changed) await stopNatsServer(home)
   if (changed) writeSecret(confFile(home), text)
   const running = runningServer(home)
   if (running !== undefined) {
     onProcess(running)
-    // HUP makes it read its users and certificates again; connections stay.
-    if (changed) process.kill(running.pid, 'SIGHUP')
     await answers(config, running, report, home)
+    await handIn(home, config, accounts.changed)
     return { pid: running.pid, adopted: true, alive: () => isProcess(running), exited: goneBy(running) }
   }
-  report(`starting nats-server on 127.0.0.1:${config.natsPort} (log in ${natsLogFile(home)})`)
+  adoptFolder(home)
+  writeAccounts(home, accounts.changed)
+  report(`starting nats-server on ${listenHost(config)}:${config.natsPort} (log in ${natsLogFile(home)})`)
   rmSync(pidFile(home), { force: true })
   markOpen(home)
   // The server writes its own log and rotates it; what it says before it has one goes to the same place.
@@ -138,11 +145,11 @@ const goneBy = async (identity: ProcessIdentity): Promise<Ended> => {
 const answers = async (config: ClusterConfig, identity: ProcessIdentity, report: Report, home: string): Promise<void> => {
   const hangs = stallOf(identity)
   let told = performance.now()
-  while ((await greeting(config.natsPort)) !== serverName(config)) {
+  while ((await greeting(config)) !== serverName(config)) {
     if (!isProcess(identity)) throw new Error(`nats-server did not start; the end of its log:\n  ${logTail(home)}`)
     if (hangs()) {
       await killProcess(identity)
-      throw new Error(`nats-server did not answer on 127.0.0.1:${config.natsPort} and did nothing for ${STALL_MS / 1000} s, and was killed; the end of its log:\n  ${logTail(home)}`)
+      throw new Error(`nats-server did not answer on ${reachedAt(config)}:${config.natsPort} and did nothing for ${STALL_MS / 1000} s, and was killed; the end of its log:\n  ${logTail(home)}`)
     }
     if (performance.now() - told > TOLD_MS) {
       told = performance.now()
@@ -172,15 +179,15 @@ export const stallOf = (identity: ProcessIdentity, lookMs = 1_000): (() => boole
 }
 
 /** True when the home's server greets who connects to its port. */
-export const greets = async (config: ClusterConfig): Promise<boolean> => (await greeting(config.natsPort)) === serverName(config)
+export const greets = async (config: ClusterConfig): Promise<boolean> => (await greeting(config)) === serverName(config)
 
 /** Tells our server from another one that has the port. */
 const serverName = (config: ClusterConfig): string => `reckon-${config.instance}`
 
 /** The server_name of the nats-server that listens on a port; a NATS server speaks first. */
-const greeting = (port: number): Promise<string | undefined> =>
+const greeting = (config: ClusterConfig): Promise<string | undefined> =>
   new Promise((done) => {
-    const socket = createConnection({ port, host: '127.0.0.1', timeout: 1000 })
+    const socket = createConnection({ port: config.natsPort, host: reachedAt(config), timeout: 1000 })
     const finish = (answer?: string): void => {
       socket.destroy()
       done(answer)

@@ -11,6 +11,7 @@ import { dirname, join, relative } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { writeSecret } from '#ops/home.ts'
 import type { Damage } from '#events/Log.ts'
+import { logAccountKey } from './keys.ts'
 import { LOG_ACCOUNT } from './users.ts'
 import { KEPT_STREAMS, ledgerFolder } from './streams.ts'
 import { BASE } from '#events/Subject.ts'
@@ -32,7 +33,9 @@ export interface Block {
 type Manifest = Readonly<Record<string, Block>>
 
 export const storeFolder = (home: string): string => join(home, 'nats/store')
-const streamsFolder = (home: string): string => join(storeFolder(home), 'jetstream', LOG_ACCOUNT, 'streams')
+/** By the account's key; in a home of before there were keys, by its name. */
+const accountFolder = (home: string): string => join(storeFolder(home), 'jetstream', logAccountKey(home) ?? LOG_ACCOUNT)
+export const streamsFolder = (home: string): string => join(accountFolder(home), 'streams')
 const manifestFile = (home: string): string => join(ledgerFolder(home), 'blocks.json')
 const cleanFile = (home: string): string => join(home, 'nats/closed')
 export const asideFolder = (home: string): string => join(home, 'nats/aside')
@@ -143,13 +146,22 @@ const withoutNewest = ({ newest: _, ...block }: Block): Block => block
 /** After a change of finished files that was ours (an accepted loss): what is there counts from now on. */
 export const forgetBlocks = (home: string): void => [manifestFile(home), cleanFile(home)].forEach((path) => rmSync(path, { force: true }))
 
-const oldFolder = (home: string): string => join(storeFolder(home), 'jetstream/$G')
+/** Where the streams were when every user was in one account, when accounts had names, or under a key that was lost. Only the log's account has any. */
+const OLD_FOLDER = /^(\$G|LOG|A[A-Z2-7]{55})$/
+const oldFolder = (home: string): string | undefined => {
+  const folder = dirname(accountFolder(home))
+  if (existsSync(accountFolder(home)) || !existsSync(folder)) return undefined
+  const old = readdirSync(folder).find((name) => OLD_FOLDER.test(name))
+  return old === undefined ? undefined : join(folder, old)
+}
 
-/** True for streams that are still where they were when every user was in one account: a server that runs on them can't be adopted. */
-export const isOldLayout = (home: string): boolean => existsSync(oldFolder(home)) && !existsSync(dirname(streamsFolder(home)))
+/** True for streams that are still where an older reckon had them: a server that runs on them can't be adopted. */
+export const isOldLayout = (home: string): boolean => oldFolder(home) !== undefined
 
-const adoptFolder = (home: string): void => {
-  if (isOldLayout(home)) renameSync(oldFolder(home), dirname(streamsFolder(home)))
+/** While no server runs: the streams come to where the next one looks for them. */
+export const adoptFolder = (home: string): void => {
+  const old = oldFolder(home)
+  if (old !== undefined) renameSync(old, accountFolder(home))
 }
 
 /**

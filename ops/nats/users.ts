@@ -1,6 +1,6 @@
 /**
- * Who may do what at the NATS door, as data. Every component has a user of its own, known by an nkey; there is no
- * anonymous one. A user's identity towards the API server is the token of `intent.<user>`, which nobody else may publish.
+ * Who may do what at the NATS door, as data. Every component has a user of its own, known by an nkey that the operator's
+ * key vouches for; there is no anonymous one. A user's identity towards the API server is the token of `intent.<user>`, which nobody else may publish.
  *
  * The streams live in one account, the log's, which only the API server and the keeper may enter. Every other user is
  * alone in an account of its own and reaches single subjects of the log's account by import. Permissions within one account
@@ -22,8 +22,8 @@ interface Permissions {
 export interface NatsUser extends Permissions {
   readonly name: string
   readonly account: string
-  /** Reached in the log's account; answers come back into the user's own. `streamed`: more than one message answers. */
-  readonly asks: readonly { readonly subject: string; readonly streamed: boolean }[]
+  /** Reached in the log's account; answers come back into the user's own. */
+  readonly asks: readonly string[]
   /** Subjects the user serves for the API server. */
   readonly serves: readonly string[]
   /** What the user says and the API server hears, and the other way round; nobody answers. */
@@ -82,7 +82,7 @@ const apiserver = trusted(
     '$JS.ACK.REPORTS.>',
     ...STREAMS.flatMap(reads)
   ],
-  ['intent.>', 'follow.>', 'gone.>', 'erase.*', 'pulse.node.*', 'stream.*.*.up']
+  ['intent.>', 'follow.>', 'gone.>', 'self.*', 'erase.*', 'pulse.node.*', 'stream.*.*.up']
 )
 
 /**
@@ -104,55 +104,52 @@ const keeper = trusted('keeper', [
 
 interface Component {
   readonly asks?: readonly string[]
-  readonly streamed?: readonly string[]
   readonly serves?: readonly string[]
   readonly tells?: readonly string[]
   readonly hears?: readonly string[]
 }
 
-const component = (name: string, { asks = [], streamed = [], serves = [], tells = [], hears = [] }: Component): NatsUser => ({
+const component = (name: string, { asks = [], serves = [], tells = [], hears = [] }: Component): NatsUser => ({
   name,
   account: name,
-  publish: [...asks, ...streamed, ...tells],
+  publish: [...asks, ...tells],
   subscribe: [`${inboxPrefix(name)}.>`, ...serves, ...hears],
   responds: serves.length > 0,
-  asks: [...asks.map((subject) => ({ subject, streamed: false })), ...streamed.map((subject) => ({ subject, streamed: true }))],
+  asks,
   serves,
   tells,
   hears
 })
 
 /** Fetching from the consumers that the API server makes for the user's parts (`services/apiserver/door/parts.ts`). */
-const fetches = (name: string, parts: readonly (readonly [stream: string, part: string])[]): Component => ({
-  asks: [`follow.${name}`],
+const fetches = (name: string, parts: readonly (readonly [stream: string, part: string])[]): readonly string[] => [
+  `follow.${name}`,
   // What was kept of events that were compacted is read in the same parts.
-  streamed: parts.flatMap(([stream, part]) => (stream === 'EVENTS' ? [stream, 'BASE'] : [stream]).map((source) => `$JS.API.CONSUMER.MSG.NEXT.${source}.${name}-${part}`))
-})
+  ...parts.flatMap(([stream, part]) => (stream === 'EVENTS' ? [stream, 'BASE'] : [stream]).map((source) => `$JS.API.CONSUMER.MSG.NEXT.${source}.${name}-${part}`))
+]
 
-const scheduler = (name: string): NatsUser => {
-  const { asks = [], streamed = [] } = fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices']])
-  return component(name, { asks: [`intent.${name}`, ...asks], streamed })
-}
+const scheduler = (name: string): NatsUser => component(name, { asks: [`intent.${name}`, ...fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices']])] })
 
-const controllerManager = (name: string): NatsUser => {
-  const { asks = [], streamed = [] } = fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices'], ['PULSE', 'pulse']])
-  return component(name, { asks: [`intent.${name}`, ...asks], streamed })
-}
+const controllerManager = (name: string): NatsUser =>
+  component(name, { asks: [`intent.${name}`, ...fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices'], ['PULSE', 'pulse']])] })
 
 /** The person's command line: reads every object, follows what it names. Acknowledgements move the cursors of `reckon follow`. */
 const admin = component('admin', {
-  asks: ['intent.admin', 'follow.admin', 'erase.admin', '$JS.ACK.EVENTS.>'],
-  streamed: ['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'AUDIT'].flatMap((stream) => [`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, `$JS.API.DIRECT.GET.${stream}`, `$JS.API.DIRECT.GET.${stream}.>`])
+  asks: [
+    'intent.admin',
+    'follow.admin',
+    'erase.admin',
+    '$JS.ACK.EVENTS.>',
+    ...['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'AUDIT'].flatMap((stream) => [`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, `$JS.API.DIRECT.GET.${stream}`, `$JS.API.DIRECT.GET.${stream}.>`])
+  ]
 })
 
 /** An agent: what its own node must run, and what it sees there. It never sees EVENTS. */
 const agent = (node: string): NatsUser => {
   const token = encodeToken(node)
   const name = `node-${token}`
-  const { asks = [], streamed = [] } = fetches(name, [['BINDINGS', 'bindings']])
   return component(name, {
-    asks: [`intent.${name}`, ...asks, `gone.${name}`, `report.${token}.>`, `pulse.node.${token}`],
-    streamed,
+    asks: [`intent.${name}`, ...fetches(name, [['BINDINGS', 'bindings']]), `gone.${name}`, `self.${name}`, `report.${token}.>`, `pulse.node.${token}`],
     serves: [`node.${token}.>`],
     tells: [`stream.${token}.*.up`],
     hears: [`stream.${token}.*.down`]
@@ -162,8 +159,11 @@ const agent = (node: string): NatsUser => {
 /** A reader of Services and EndpointSlices and of nothing else: no Secret passes by it. */
 const endpointReader = (kind: 'kube-proxy' | 'dns', node: string): NatsUser => {
   const name = `${kind}-${encodeToken(node)}`
-  return component(name, fetches(name, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']]))
+  return component(name, { asks: fetches(name, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']]) })
 }
+
+/** The users of one node. */
+export const nodeUsers = (node: string): NatsUser[] => [agent(node), endpointReader('kube-proxy', node), endpointReader('dns', node)]
 
 /** Every user of a cluster with these nodes. */
 export const natsUsers = (nodes: readonly string[]): NatsUser[] => [
@@ -172,5 +172,13 @@ export const natsUsers = (nodes: readonly string[]): NatsUser[] => [
   scheduler('scheduler'),
   controllerManager('controller-manager'),
   admin,
-  ...nodes.flatMap((node) => [agent(node), endpointReader('kube-proxy', node), endpointReader('dns', node)])
+  ...nodes.flatMap(nodeUsers)
 ]
+
+/** Hands accounts to nats-server and takes them away, in an account that reaches nothing else. */
+export const ACCOUNTANT = {
+  name: 'accountant',
+  publish: ['$SYS.REQ.CLAIMS.UPDATE', '$SYS.REQ.CLAIMS.DELETE', '$SYS.REQ.CLAIMS.PACK'],
+  subscribe: [`${inboxPrefix('accountant')}.>`],
+  responds: false
+} as const

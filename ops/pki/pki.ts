@@ -1,12 +1,15 @@
 /** The cluster's certificate authority and everything it signs: serving certificates, client certificates, the kubeconfig. */
 import 'reflect-metadata'
-import { createPublicKey, randomBytes, webcrypto } from 'node:crypto'
+import { createHash, createPublicKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import * as x509 from '@peculiar/x509'
 import { stringify } from 'yaml'
+import { addressAt, parseCIDR } from '#events/meta/cidr.ts'
+import { canonicalIP, type Network, parseIP } from '#events/meta/ip.ts'
 import { type ClusterConfig, writeSecret } from '../home.ts'
+import { natsNames } from '../nats/reach.ts'
 
 export interface KeyPair {
   /** PEM. */
@@ -42,7 +45,7 @@ export const pkiFile = (home: string, name: string): string => join(home, 'pki',
 /** Makes what is missing, near its end, or names other hosts than it must; returns all of it. Files are 0600. `now`: milliseconds. */
 export const ensurePki = async (home: string, config: ClusterConfig, now = Date.now()): Promise<Pki> => {
   const ca = await ensureAuthority(home, config, now)
-  const machine = [hostname(), config.nodeName, 'localhost', '127.0.0.1', ...nodeAddresses()]
+  const machine = [hostname(), config.nodeName, 'localhost', '127.0.0.1', '::1', ...nodeAddresses()]
   const service = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', `kubernetes.default.svc.${config.clusterDomain}`]
   const apiserver = await ensureLeaf(home, ca, now, 'apiserver', {
     subject: { commonName: 'kube-apiserver', organizations: [] },
@@ -52,7 +55,7 @@ export const ensurePki = async (home: string, config: ClusterConfig, now = Date.
   const nats = await ensureLeaf(home, ca, now, 'nats', {
     subject: { commonName: 'nats-server', organizations: [] },
     usage: 'server',
-    names: machine
+    names: [...machine, ...natsNames(config)]
   })
   const admin = await ensureLeaf(home, ca, now, 'admin', {
     subject: { commonName: 'kubernetes-admin', organizations: ['system:masters'] },
@@ -69,6 +72,9 @@ export const ensurePki = async (home: string, config: ClusterConfig, now = Date.
     serviceAccountPublicKeys: signing.publicKeys
   }
 }
+
+/** The authority's public key as kubeadm names it: `sha256:` and the hash of its SubjectPublicKeyInfo. */
+export const authorityPin = (pem: string): string => `sha256:${createHash('sha256').update(new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' })).digest('hex')}`
 
 /** When the authority's own certificate ends, milliseconds: it is the one thing that does not renew itself, since every client trusts it by name. */
 export const authorityEnds = (home: string): number => new x509.X509Certificate(readFileSync(pkiFile(home, 'ca.crt'), 'utf8')).notAfter.getTime()
@@ -112,7 +118,7 @@ export const writeKubeconfig = async (home: string, config: ClusterConfig): Prom
 }
 
 /** The address of the `kubernetes` Service: the first of the range. */
-export const firstServiceAddress = (serviceCIDR: string): string => (serviceCIDR.split('/')[0] ?? '').replace(/\.0$/, '.1')
+export const firstServiceAddress = (serviceCIDR: string): string => addressAt(parseCIDR(serviceCIDR) as Network, 1)
 
 /** The machine's own addresses; those of bridges and of pods' interfaces come and go and are left out. */
 const nodeAddresses = (): string[] =>
@@ -180,12 +186,12 @@ const isCurrent = async (pem: string, authority: Authority, now: number, spec: L
   return JSON.stringify(names.map(plainAddress).sort()) === JSON.stringify(unique(spec.names).map(plainAddress).sort())
 }
 
-/** IPv6 addresses have several spellings: compare them without leading zeros and runs. */
-const plainAddress = (name: string): string => (name.includes(':') ? new URL(`http://[${name}]`).hostname : name)
+/** IPv6 addresses have several spellings: compare them in one. */
+const plainAddress = (name: string): string => canonicalIP(name) ?? name
 
 const unique = (names: readonly string[]): string[] => [...new Set(names)]
 
-const isAddress = (name: string): boolean => name.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(name)
+const isAddress = (name: string): boolean => parseIP(name) !== undefined
 
 const issue = async (authority: Authority, now: number, spec: LeafSpec): Promise<KeyPair> => {
   const keys = await newKeys()

@@ -33,6 +33,8 @@ export const PROGRAMS: readonly Program[] = [
   { program: 'iptables', by: 'machine', package: 'iptables', why: 'kube-proxy writes its rules with it' },
   { program: 'iptables-restore', by: 'machine', package: 'iptables', why: 'kube-proxy writes its rules with it' },
   { program: 'iptables-save', by: 'machine', package: 'iptables', why: 'kube-proxy writes its rules with it' },
+  { program: 'ip6tables-restore', by: 'machine', package: 'iptables', why: 'kube-proxy writes its rules for IPv6 with it' },
+  { program: 'ip6tables-save', by: 'machine', package: 'iptables', why: 'kube-proxy reads its rules for IPv6 with it' },
   { program: 'xtables-monitor', by: 'machine', package: 'iptables', why: 'kube-proxy hears with it who takes rules away' },
   { program: 'ip', by: 'machine', package: 'iproute2', why: 'the kubelet connects pods to the network with it' },
   { program: 'conntrack', by: 'machine', package: 'conntrack', why: 'kube-proxy ends UDP flows to endpoints that are gone' },

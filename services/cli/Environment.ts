@@ -92,6 +92,19 @@ export interface Compacted {
   readonly milliseconds: number
 }
 
+/** All a machine needs to be a node. It holds keys: who has it is that node. */
+export interface NodeBundle {
+  /** The part of config.json that all machines share. */
+  readonly cluster: Readonly<Record<string, unknown>>
+  readonly node: { readonly nodeName: string; readonly natsURLs: readonly string[]; readonly caPin: string }
+  /** The cluster's authority, PEM. */
+  readonly ca: string
+  /** What its bindings are sealed with, by name, base64. */
+  readonly keys: Readonly<Record<string, string>>
+  /** A credentials file per NATS user. */
+  readonly credentials: Readonly<Record<string, string>>
+}
+
 export interface Environment {
   readonly version: string
   readonly home: string
@@ -117,6 +130,13 @@ export interface Environment {
     /** Reads a backup whole; needs no cluster. */
     verify(request: BackupRequest, report: (line: string) => void): Promise<BackupVerdict>
     restore(request: RestoreRequest, report: (line: string) => void): Promise<Restored>
+  }
+  /** What nodes need to come in; on the machine with the cluster's authority. */
+  readonly nodes: {
+    create(node: string): Promise<NodeBundle>
+    /** False when it had no credentials. */
+    revoke(node: string): Promise<boolean>
+    list(): Promise<readonly { readonly node: string; readonly since: number }[]>
   }
   down(options: { readonly report: (line: string) => void }): Promise<void>
   status(): Promise<unknown>

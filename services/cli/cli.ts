@@ -82,6 +82,20 @@ export const commands = (environment: Environment) => {
     ({ names, namespace: where, output }) => doing(async () => (await import('./commands/secrets.ts')).erase(environment, names, where, output))
   ).pipe(Command.withDescription('Make every version of a deleted Secret unreadable, in all of history'))
   const secrets = Command.make('secrets').pipe(Command.withDescription('What history keeps of Secrets'), Command.withSubcommands([erase]))
+  const nodeName = Argument.String('node').pipe(Argument.withDescription("The node's name"))
+  const createCredentials = Command.make(
+    'create',
+    { node: nodeName, file: Flag.String('file').pipe(Flag.optional, Flag.withDescription('Where to write them, for its owner only; standard output otherwise')) },
+    ({ node, file }) => doing(async () => (await import('./commands/node.ts')).create(environment, node, or(file)))
+  ).pipe(Command.withDescription('Make what a machine needs to be a node; valid at once'))
+  const revokeCredentials = Command.make('revoke', { node: nodeName }, ({ node }) => doing(async () => (await import('./commands/node.ts')).revoke(environment, node))).pipe(
+    Command.withDescription('End them: the node is cut off at once and can not come back')
+  )
+  const listCredentials = Command.make('list', { output: data }, ({ output }) => doing(async () => (await import('./commands/node.ts')).list(environment, output))).pipe(
+    Command.withDescription('Which nodes have credentials, and since when')
+  )
+  const credentials = Command.make('credentials').pipe(Command.withDescription('Who may come in as a node'), Command.withSubcommands([createCredentials, revokeCredentials, listCredentials]))
+  const node = Command.make('node').pipe(Command.withDescription('Look after nodes'), Command.withSubcommands([credentials]))
   const down = Command.make('down', {}, () => doing(() => environment.down({ report }))).pipe(Command.withDescription('Stop the cluster; nothing is left but its history'))
   const status = Command.make('status', { output: data }, ({ output }) =>
     doing(async () => {
@@ -171,7 +185,7 @@ export const commands = (environment: Environment) => {
   )
   return Command.make('reckon').pipe(
     Command.withDescription('A Kubernetes-compatible orchestrator whose only truth is its history'),
-    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, audit, log, secrets, backup, restore, { group: 'Single components', commands: components }])
+    Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, audit, log, secrets, node, backup, restore, { group: 'Single components', commands: components }])
   )
 }
 

@@ -6,6 +6,8 @@ import { endpoint } from './endpoint/controller.ts'
 import { endpointslice } from './endpointslice/controller.ts'
 import { garbageCollector } from './garbage-collector/controller.ts'
 import { namespace } from './namespace/controller.ts'
+import { nodeIpam } from './node-ipam/controller.ts'
+import type { NodeIpamConfig } from './node-ipam/decide.ts'
 import { nodeLifecycle } from './node-lifecycle/controller.ts'
 import { podGc } from './pod-gc/controller.ts'
 import { replicaset } from './replicaset/controller.ts'
@@ -15,9 +17,11 @@ import { serviceaccount } from './serviceaccount/controller.ts'
 export interface ControllersConfig {
   /** The cluster's CA certificate, PEM. */
   readonly clusterCA: string
+  /** What nodes are given of the pod network; absent: nobody gives them any. */
+  readonly nodeIpam?: NodeIpamConfig
 }
 
-export const controllers = ({ clusterCA }: ControllersConfig): readonly ControllerDefinition[] => [
+export const controllers = ({ clusterCA, nodeIpam: ipam }: ControllersConfig): readonly ControllerDefinition[] => [
   serviceaccount,
   rootCaCertPublisher(clusterCA),
   deployment,
@@ -27,6 +31,7 @@ export const controllers = ({ clusterCA }: ControllersConfig): readonly Controll
   garbageCollector,
   namespace,
   nodeLifecycle(),
+  ...(ipam === undefined ? [] : [nodeIpam(ipam)]),
   podGc()
 ]
 

@@ -48,7 +48,7 @@ export class Dns {
   /** Listens; rejects when the address or port can't be had. */
   async start(): Promise<{ readonly address: string; readonly port: number }> {
     const { address, port, onError } = this.#options
-    const udp = (this.#udp = createSocket('udp4'))
+    const udp = (this.#udp = createSocket(address.includes(':') ? 'udp6' : 'udp4'))
     const tcp = (this.#tcp = createServer((socket) => this.#serve(socket)))
     try {
       await new Promise<void>((resolve, reject) => {

@@ -6,7 +6,8 @@ import type { Answer, Question } from 'dns-packet'
 import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
 import type { EndpointSlice } from 'kubernetes-types/discovery/v1'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { isIPv4 } from '#events/meta/names.ts'
+import { parseCIDR } from '#events/meta/cidr.ts'
+import { canonicalIP, isWithin, parseIP } from '#events/meta/ip.ts'
 import type { DnsView } from './DnsView.ts'
 
 export interface DnsConfig {
@@ -78,7 +79,7 @@ const reply = (found: Found | undefined, zone: string, config: DnsConfig): Reply
   kind: 'answer',
   code: found === undefined ? 'NXDOMAIN' : 'NOERROR',
   answers: found?.records ?? [],
-  authorities: found === undefined || found.records.length === 0 ? [soa(zone.endsWith('.in-addr.arpa') ? zone : config.domain, config)] : [],
+  authorities: found === undefined || found.records.length === 0 ? [soa(/\.(in-addr|ip6)\.arpa$/.test(zone) ? zone : config.domain, config)] : [],
   additionals: found?.additionals ?? [],
   ...(found?.cname === undefined ? {} : { chase: found.cname })
 })
@@ -92,7 +93,17 @@ const soa = (zone: string, config: DnsConfig): Answer => ({
 
 const NOTHING: Found = { records: [] }
 const wants = ({ type }: Question, kind: string): boolean => type === kind || (type as string) === 'ANY'
-const a = (name: string, ip: string): Answer => ({ type: 'A', name, ttl: TTL, data: ip })
+/** A or AAAA, as the address is. */
+const record = (name: string, ip: string): Answer => ({ type: typeOf(ip), name, ttl: TTL, data: ip }) as Answer
+const typeOf = (ip: string): 'A' | 'AAAA' => (ip.includes(':') ? 'AAAA' : 'A')
+
+/** Of these addresses those of the type that is asked for. */
+const addresses = (name: string, ips: Iterable<string>, question: Question): readonly Answer[] => [...new Set(ips)].filter((ip) => wants(question, typeOf(ip))).map((ip) => record(name, ip))
+
+/** An address as part of a name: `10-244-0-7`, `fd00--7`. */
+const dashed = (ip: string): string => ip.replace(/[.:]/g, '-')
+
+const clusterIPs = ({ clusterIPs: ips, clusterIP }: ServiceSpec): readonly string[] => (ips ?? [clusterIP ?? '']).filter((ip) => parseIP(ip) !== undefined)
 
 /** Undefined: there is no such name. Without records: the name is there, but nothing of this type. */
 const lookUp = (view: DnsView, labels: readonly string[], question: Question, config: DnsConfig): Found | undefined => {
@@ -101,7 +112,7 @@ const lookUp = (view: DnsView, labels: readonly string[], question: Question, co
   const path = labels.join('.')
   if (path === '') return apex(question, config)
   if (path === 'dns-version') return { records: wants(question, 'TXT') ? [{ type: 'TXT', name: question.name, ttl: TTL, data: '1.1.0' }] : [] }
-  if (path === 'ns.dns') return { records: wants(question, 'A') ? [a(question.name, config.clusterDNS)] : [] }
+  if (path === 'ns.dns') return { records: addresses(question.name, [config.clusterDNS], question) }
   if (path === 'dns') return NOTHING
   if (kind === 'pod') return pod(view, labels, question)
   if (kind !== 'svc') return undefined
@@ -115,7 +126,7 @@ const lookUp = (view: DnsView, labels: readonly string[], question: Question, co
 
 const apex = (question: Question, config: DnsConfig): Found => {
   if (wants(question, 'SOA')) return { records: [{ ...soa(config.domain, config), name: question.name } as Answer] }
-  if (wants(question, 'NS')) return { records: [{ type: 'NS', name: question.name, ttl: TTL, data: `ns.dns.${config.domain}` }], additionals: [a(`ns.dns.${config.domain}`, config.clusterDNS)] }
+  if (wants(question, 'NS')) return { records: [{ type: 'NS', name: question.name, ttl: TTL, data: `ns.dns.${config.domain}` }], additionals: [record(`ns.dns.${config.domain}`, config.clusterDNS)] }
   return NOTHING
 }
 
@@ -124,9 +135,10 @@ const pod = (view: DnsView, labels: readonly string[], question: Question): Foun
   if (labels.length === 1) return NOTHING
   if (!view.hasNamespace(labels.at(-2) as string)) return undefined
   if (labels.length === 2) return NOTHING
-  const ip = (labels[0] as string).replaceAll('-', '.')
-  if (labels.length !== 3 || !isIPv4(ip)) return undefined
-  return { records: wants(question, 'A') ? [a(question.name, ip)] : [] }
+  const label = labels[0] as string
+  const ip = canonicalIP(label.replaceAll('-', '.')) ?? canonicalIP(label.replaceAll('-', ':'))
+  if (labels.length !== 3 || ip === undefined) return undefined
+  return { records: addresses(question.name, [ip], question) }
 }
 
 interface Target {
@@ -149,16 +161,15 @@ const ofService = (view: DnsView, service: KubeObject, rest: readonly string[], 
   if (headless && targets.length === 0) return undefined
   if (rest.length === 0) {
     if (wants(question, 'SRV')) return srv(question.name, full, spec, targets, () => true, headless)
-    const ips = headless ? [...new Set(targets.map(({ ip }) => ip))] : (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isIPv4)
-    return { records: wants(question, 'A') ? ips.map((ip) => a(question.name, ip)) : [] }
+    return { records: addresses(question.name, headless ? targets.map(({ ip }) => ip) : clusterIPs(spec), question) }
   }
   if (rest.length === 1) {
     const [label] = rest as [string]
     // `_tcp.web.default.svc`: a step on the way to `_http._tcp…`.
     if (label === '_tcp' || label === '_udp') return hasPort(spec, targets, headless, (port) => port.protocol.toLowerCase() === label.slice(1)) ? NOTHING : undefined
-    const own = targets.filter(({ hostname, ip }) => hostname === label || ip.replaceAll('.', '-') === label)
+    const own = targets.filter(({ hostname, ip }) => hostname === label || dashed(ip) === label)
     if (own.length === 0) return undefined
-    return { records: wants(question, 'A') ? [...new Set(own.map(({ ip }) => ip))].map((ip) => a(question.name, ip)) : [] }
+    return { records: addresses(question.name, own.map(({ ip }) => ip), question) }
   }
   const [portLabel, protocolLabel] = rest as [string, string]
   if (rest.length !== 2 || !portLabel.startsWith('_') || !protocolLabel.startsWith('_')) return undefined
@@ -177,15 +188,15 @@ const hasPort = (spec: ServiceSpec, targets: readonly Target[], headless: boolea
 
 /** One record per port of the Service, or per port and endpoint when it is headless; with the addresses of the targets. */
 const srv = (asked: string, full: string, spec: ServiceSpec, targets: readonly Target[], test: PortTest, headless: boolean): Found => {
-  const record = (target: string, port: number): Answer => ({ type: 'SRV', name: asked, ttl: TTL, data: { priority: 0, weight: 100, port, target } })
+  const at = (target: string, port: number): Answer => ({ type: 'SRV', name: asked, ttl: TTL, data: { priority: 0, weight: 100, port, target } })
   if (!headless) {
-    const records = named(spec.ports).filter(test).map(({ port }) => record(full, port))
-    return { records, additionals: records.length === 0 ? [] : (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isIPv4).map((ip) => a(full, ip)) }
+    const records = named(spec.ports).filter(test).map(({ port }) => at(full, port))
+    return { records, additionals: records.length === 0 ? [] : clusterIPs(spec).map((ip) => record(full, ip)) }
   }
   const chosen = targets.map((target) => ({ ...target, ports: target.ports.filter(test) })).filter(({ ports }) => ports.length > 0)
   return {
-    records: chosen.flatMap(({ hostname, ports }) => ports.map(({ port }) => record(`${hostname}.${full}`, port))),
-    additionals: chosen.map(({ hostname, ip }) => a(`${hostname}.${full}`, ip))
+    records: chosen.flatMap(({ hostname, ports }) => ports.map(({ port }) => at(`${hostname}.${full}`, port))),
+    additionals: chosen.map(({ hostname, ip }) => record(`${hostname}.${full}`, ip))
   }
 }
 
@@ -194,11 +205,11 @@ const targetsOf = (view: DnsView, service: KubeObject, unready: boolean): readon
   const found = new Map<string, Target>()
   for (const object of view.slices(service.metadata.namespace ?? '', service.metadata.name ?? '')) {
     const slice = object as unknown as EndpointSlice
-    if (slice.addressType !== 'IPv4') continue
+    if (slice.addressType === 'FQDN') continue
     const ports = (slice.ports ?? []).flatMap(({ name, protocol, port }) => (port === undefined || port === null ? [] : [{ name: name ?? '', protocol: protocol ?? 'TCP', port }]))
-    for (const { addresses, conditions, hostname } of slice.endpoints ?? []) {
+    for (const { addresses: ips, conditions, hostname } of slice.endpoints ?? []) {
       if (!unready && conditions?.ready === false) continue
-      for (const ip of addresses) found.set(`${hostname ?? ''}/${ip}/${ports.map(({ name, port }) => `${name}:${port}`).join()}`, { hostname: hostname || ip.replaceAll('.', '-'), ip, ports })
+      for (const ip of ips) found.set(`${hostname ?? ''}/${ip}/${ports.map(({ name, port }) => `${name}:${port}`).join()}`, { hostname: hostname || dashed(ip), ip, ports })
     }
   }
   return [...found.values()]
@@ -213,21 +224,20 @@ const reverseNames = (view: DnsView, ip: string, config: DnsConfig): readonly st
     const namespace = object.metadata.namespace ?? ''
     if (name === undefined || view.service(namespace, name) === undefined) continue
     for (const endpoint of (object as unknown as EndpointSlice).endpoints ?? [])
-      if (endpoint.addresses.includes(ip) && endpoint.conditions?.ready !== false) names.add(`${endpoint.hostname || ip.replaceAll('.', '-')}.${name}.${namespace}.svc.${config.domain}`)
+      if (endpoint.addresses.includes(ip) && endpoint.conditions?.ready !== false) names.add(`${endpoint.hostname || dashed(ip)}.${name}.${namespace}.svc.${config.domain}`)
   }
   return [...names].sort()
 }
 
-/** `7.0.244.10.in-addr.arpa` → `10.244.0.7`. */
+/** `7.0.244.10.in-addr.arpa` → `10.244.0.7`; 32 digits and `ip6.arpa` likewise (RFC 3596). */
 const addressOf = (name: string): string | undefined => {
   const [, reversed] = /^((?:\d{1,3}\.){3}\d{1,3})\.in-addr\.arpa$/.exec(name) ?? []
-  const ip = reversed?.split('.').reverse().join('.')
-  return ip !== undefined && isIPv4(ip) ? ip : undefined
+  if (reversed !== undefined) return canonicalIP(reversed.split('.').reverse().join('.'))
+  const [, digits] = /^((?:[0-9a-f]\.){31}[0-9a-f])\.ip6\.arpa$/.exec(name) ?? []
+  return digits === undefined ? undefined : canonicalIP((digits.split('.').reverse().join('').match(/.{4}/g) as string[]).join(':'))
 }
 
-const toNumber = (ip: string): number => ip.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
 const within = (ip: string, network: string): boolean => {
-  const [base = '', length = '32'] = network.split('/')
-  const size = 2 ** (32 - Number(length))
-  return Math.floor(toNumber(ip) / size) === Math.floor(toNumber(base) / size)
+  const [address, range] = [parseIP(ip), parseCIDR(network)]
+  return address !== undefined && range !== undefined && isWithin(address, range)
 }

@@ -212,7 +212,7 @@ export class KubeProxy {
     const slices: KubeObject[] = []
     for (const { object } of source.collection(ENDPOINT_SLICES).indexed('label', `${SERVICE_NAME_LABEL}=${name}`))
       if (object.metadata.namespace === namespace) slices.push(object)
-    const ports = proxyPorts(service.object, slices, config.nodeName)
+    const ports = proxyPorts(service.object, slices, config.nodeName, config.family)
     return ports.length === 0 ? undefined : { ports, rules: decideService(ports, config) }
   }
   async #writeAll(): Promise<void> {

@@ -1,10 +1,13 @@
 /** The names of the proxy's chains and where they hang. They carry the cluster's instance, so that clusters can share a machine. */
+import type { Family } from '#events/meta/ip.ts'
 import type { Jump } from '#services/platform/iptables/RuleKeeper.ts'
 
 export interface ProxyConfig {
   /** Five lowercase letters or digits. */
   readonly instance: string
   readonly nodeName: string
+  /** Whose addresses its rules are of; IPv4 unless told. */
+  readonly family?: Family
   /** The whole cluster's pods. What comes from elsewhere to a cluster IP is masqueraded. */
   readonly clusterCIDR?: string
   /** A single bit of the packet mark, e.g. 0x4000. */

@@ -1,4 +1,5 @@
 /** From a Service's ports to rules: upstream's chains under the cluster's own names, as data. */
+import type { Family } from '#events/meta/ip.ts'
 import type { ProxyEndpoint, ProxyPort } from '#projections/Proxy.ts'
 import { chainNames, type ChainNames, type ProxyConfig } from './chains.ts'
 import type { RuleSet } from './RuleSet.ts'
@@ -10,6 +11,21 @@ export const decideService = (ports: readonly ProxyPort[], config: ProxyConfig):
   for (const port of ports) decidePort(port, names, config, rules)
   return rules
 }
+
+/** What iptables and ip6tables say differently. */
+interface Words {
+  /** Of an address's own. */
+  readonly bits: number
+  readonly mask: string
+  readonly unreachable: string
+}
+
+const WORDS: Readonly<Record<Family, Words>> = {
+  IPv4: { bits: 32, mask: '255.255.255.255', unreachable: 'icmp-port-unreachable' },
+  IPv6: { bits: 128, mask: 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', unreachable: 'icmp6-port-unreachable' }
+}
+
+const hostPort = ({ ip, port }: ProxyEndpoint): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)
 
 interface Mutable {
   readonly chains: Map<string, readonly string[]>
@@ -24,14 +40,15 @@ const list = (rules: Mutable, chain: string, rule: string): void => {
 
 const decidePort = (port: ProxyPort, names: ChainNames, config: ProxyConfig, rules: Mutable): void => {
   const identity = `${port.id}/${port.protocol}`
+  const words = WORDS[config.family ?? 'IPv4']
   const match = (number: number): string => `-m ${port.protocol} --dport ${number}`
   const comment = (what: string): string => `-m comment --comment "${port.id} ${what}"`
-  const to = (ip: string, what: string): string => `-d ${ip}/32 -p ${port.protocol} ${comment(what)} ${match(port.port)}`
+  const to = (ip: string, what: string): string => `-d ${ip}/${words.bits} -p ${port.protocol} ${comment(what)} ${match(port.port)}`
 
-  const endpoints = new Map([...port.cluster, ...port.local].map((endpoint) => [`${endpoint.ip}:${endpoint.port}`, endpoint]))
+  const endpoints = new Map([...port.cluster, ...port.local].map((endpoint) => [hostPort(endpoint), endpoint]))
   for (const [address, endpoint] of endpoints) {
     const chain = names.endpoint(identity, address)
-    rules.chains.set(`nat ${chain}`, endpointRules(port, endpoint, chain, names))
+    rules.chains.set(`nat ${chain}`, endpointRules(port, endpoint, chain, names, words))
   }
 
   const service = names.service(identity)
@@ -44,12 +61,12 @@ const decidePort = (port: ProxyPort, names: ChainNames, config: ProxyConfig, rul
 
   if (port.cluster.length > 0 && (!port.internalLocal || hasExternal)) {
     rules.chains.set(`nat ${service}`, [
-      ...(config.clusterCIDR === undefined ? [] : [`! -s ${config.clusterCIDR} -d ${port.clusterIP}/32 -p ${port.protocol} ${comment('cluster IP')} ${match(port.port)} -j ${names.markMasquerade}`]),
-      ...balance(port, identity, port.cluster, names)
+      ...(config.clusterCIDR === undefined ? [] : [`! -s ${config.clusterCIDR} -d ${port.clusterIP}/${words.bits} -p ${port.protocol} ${comment('cluster IP')} ${match(port.port)} -j ${names.markMasquerade}`]),
+      ...balance(port, identity, port.cluster, names, words)
     ])
   }
   if (port.local.length > 0 && (port.internalLocal || (port.externalLocal && hasExternal))) {
-    rules.chains.set(`nat ${local}`, balance(port, identity, port.local, names))
+    rules.chains.set(`nat ${local}`, balance(port, identity, port.local, names, words))
   }
   if (hasExternal && port.cluster.length > 0) {
     rules.chains.set(
@@ -68,7 +85,7 @@ const decidePort = (port: ProxyPort, names: ChainNames, config: ProxyConfig, rul
 
   const refuse = (endpointsLeft: boolean): string =>
     // Elsewhere there are endpoints: a silent drop lets a balancer's client try another node (as upstream).
-    endpointsLeft ? '-j DROP' : '-j REJECT --reject-with icmp-port-unreachable'
+    endpointsLeft ? '-j DROP' : `-j REJECT --reject-with ${words.unreachable}`
   const none = (where: readonly ProxyEndpoint[]): string => (where.length === 0 ? 'has no endpoints' : 'has no local endpoints')
 
   if (internal.length > 0) list(rules, `nat ${names.services}`, `${to(port.clusterIP, 'cluster IP')} -j ${internalChain}`)
@@ -88,24 +105,24 @@ const decidePort = (port: ProxyPort, names: ChainNames, config: ProxyConfig, rul
   }
 }
 
-const endpointRules = (port: ProxyPort, endpoint: ProxyEndpoint, chain: string, names: ChainNames): readonly string[] => {
-  const remember = port.affinitySeconds > 0 ? ` -m recent --set --name ${chain} --mask 255.255.255.255 --rsource` : ''
+const endpointRules = (port: ProxyPort, endpoint: ProxyEndpoint, chain: string, names: ChainNames, words: Words): readonly string[] => {
+  const remember = port.affinitySeconds > 0 ? ` -m recent --set --name ${chain} --mask ${words.mask} --rsource` : ''
   return [
     // A pod that reaches itself through the Service must see another source than its own address.
-    `-s ${endpoint.ip}/32 -m comment --comment "${port.id}" -j ${names.markMasquerade}`,
-    `-p ${port.protocol} -m comment --comment "${port.id}"${remember} -m ${port.protocol} -j DNAT --to-destination ${endpoint.ip}:${endpoint.port}`
+    `-s ${endpoint.ip}/${words.bits} -m comment --comment "${port.id}" -j ${names.markMasquerade}`,
+    `-p ${port.protocol} -m comment --comment "${port.id}"${remember} -m ${port.protocol} -j DNAT --to-destination ${hostPort(endpoint)}`
   ]
 }
 
 /** One endpoint each with the same chance: the first of n by 1/n, the next of the rest by 1/(n-1), … */
-const balance = (port: ProxyPort, identity: string, endpoints: readonly ProxyEndpoint[], names: ChainNames): readonly string[] => {
-  const chains = endpoints.map(({ ip, port: number }) => ({ chain: names.endpoint(identity, `${ip}:${number}`), shown: `${port.id} -> ${ip}:${number}` }))
+const balance = (port: ProxyPort, identity: string, endpoints: readonly ProxyEndpoint[], names: ChainNames, words: Words): readonly string[] => {
+  const chains = endpoints.map(hostPort).map((address) => ({ chain: names.endpoint(identity, address), shown: `${port.id} -> ${address}` }))
   const sticky =
     port.affinitySeconds === 0
       ? []
       : chains.map(
           ({ chain, shown }) =>
-            `-m comment --comment "${shown}" -m recent --rcheck --seconds ${port.affinitySeconds} --reap --name ${chain} --mask 255.255.255.255 --rsource -j ${chain}`
+            `-m comment --comment "${shown}" -m recent --rcheck --seconds ${port.affinitySeconds} --reap --name ${chain} --mask ${words.mask} --rsource -j ${chain}`
         )
   return [
     ...sticky,

@@ -226,7 +226,7 @@ export class BridgeNetwork implements PodNetwork {
     )
   }
   async #applySysctls(): Promise<void> {
-    const settings = sysctls(this.bridge)
+    const settings = sysctls(this.bridge, this.#range.family)
     // The module can't be loaded on kernels that have it built in, and need not be.
     const script = ['modprobe -q br_netfilter 2>/dev/null', ...settings.map(({ path, value }) => `echo ${value} >/proc/sys/${path} 2>/dev/null || echo ${path}`)].join('\n')
     const done = await this.#run(['sh', '-c', script])

@@ -1,25 +1,28 @@
-/** A node's pod addresses: which range, which gateway, which one next. */
+/** A node's pod addresses, of either family: which range, which gateway, which one next. */
+import { addressAt, parseCIDR, prefixLength as lengthOf } from '#events/meta/cidr.ts'
+import { type Family, parseIP, textOfIP } from '#events/meta/ip.ts'
 
 export interface PodRange {
+  readonly family: Family
   /** Address of the bridge: the first of the range. */
   readonly gateway: string
   readonly prefixLength: number
   /** First and last address for pods, as numbers. */
-  readonly first: number
-  readonly last: number
+  readonly first: bigint
+  readonly last: bigint
 }
 
-const toNumber = (ip: string): number => ip.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
-const toAddress = (value: number): string => [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.')
+/** Leading bits of a range that has room for a gateway and pods, and is not half the world. */
+const LENGTHS: Readonly<Record<Family, readonly [number, number]>> = { IPv4: [8, 29], IPv6: [32, 125] }
 
-/** Throws for anything but an IPv4 network that has room for a gateway and a pod. */
+/** Throws for anything but a network that has room for a gateway and a pod. */
 export const parseRange = (cidr: string): PodRange => {
-  const [, ip, length] = /^((?:\d{1,3}\.){3}\d{1,3})\/(\d{1,2})$/.exec(cidr) ?? []
-  const prefixLength = Number(length)
-  if (ip === undefined || ip.split('.').some((byte) => Number(byte) > 255) || prefixLength > 29 || prefixLength < 8) throw new Error(`${cidr} is no network for pods`)
-  const size = 2 ** (32 - prefixLength)
-  const network = Math.floor(toNumber(ip) / size) * size
-  return { gateway: toAddress(network + 1), prefixLength, first: network + 2, last: network + size - 2 }
+  const network = parseCIDR(cidr)
+  const [shortest, longest] = LENGTHS[network?.family ?? 'IPv4']
+  if (network === undefined || lengthOf(network) < shortest || lengthOf(network) > longest) throw new Error(`${cidr} is no network for pods`)
+  const { family, base, size } = network
+  // The last address of an IPv4 network is for broadcasts; IPv6 has none.
+  return { family, gateway: addressAt(network, 1), prefixLength: lengthOf(network), first: base + 2n, last: base + size - (family === 'IPv4' ? 2n : 1n) }
 }
 
 /**
@@ -27,14 +30,19 @@ export const parseRange = (cidr: string): PodRange => {
  * belongs to another pod. Undefined when all are taken.
  */
 export const nextAddress = (range: PodRange, taken: { has(ip: string): boolean }, after: string | undefined): string | undefined => {
-  const count = range.last - range.first + 1
-  const begin = after === undefined ? 0 : toNumber(after) - range.first + 1
-  for (let step = 0; step < count; step++) {
-    const ip = toAddress(range.first + ((((begin + step) % count) + count) % count))
+  const count = range.last - range.first + 1n
+  const last = after === undefined ? undefined : parseIP(after)
+  // One that is of no part of the range, of another family even, is no place to go on from.
+  const begin = last === undefined || last.family !== range.family || last.value < range.first || last.value > range.last ? 0n : last.value - range.first + 1n
+  for (let step = 0n; step < count; step++) {
+    const ip = textOfIP({ family: range.family, value: range.first + ((begin + step) % count) })
     if (!taken.has(ip)) return ip
   }
   return undefined
 }
 
-/** A locally administered Ethernet address made from the IPv4 one: a reused address has the same neighbour entry everywhere. */
-export const macOf = (ip: string): string => ['0a', '58', ...ip.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(':')
+/** A locally administered Ethernet address made from the last four bytes: a reused address has the same neighbour entry everywhere. */
+export const macOf = (ip: string): string => {
+  const value = parseIP(ip)?.value ?? 0n
+  return ['0a', '58', ...[24n, 16n, 8n, 0n].map((bit) => ((value >> bit) & 255n).toString(16).padStart(2, '0'))].join(':')
+}

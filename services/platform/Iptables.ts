@@ -4,6 +4,7 @@
  */
 import { execa } from 'execa'
 import type { Subscription } from '#events/Log.ts'
+import type { Family } from '#events/meta/ip.ts'
 import { RuleMonitor } from './iptables/RuleMonitor.ts'
 
 export type Table = 'nat' | 'filter'
@@ -33,21 +34,23 @@ const TIMEOUT_MS = 60_000
 const REMEMBERED = 64
 
 export class HostIptables implements Iptables {
+  readonly #six: boolean
   readonly #enter: readonly string[]
   readonly #monitor: RuleMonitor
   readonly #ours = new Set<number>()
 
-  /** `netns`: the path of a network namespace to work in, for several nodes on one machine. */
-  constructor(netns?: string) {
+  /** `netns`: the path of a network namespace to work in, for several nodes on one machine. Each family has tables and tools of its own. */
+  constructor(netns?: string, family: Family = 'IPv4') {
+    this.#six = family === 'IPv6'
     this.#enter = netns === undefined ? [] : ['nsenter', `--net=${netns}`]
-    this.#monitor = new RuleMonitor({ enter: this.#enter, isOurs: (pid) => this.#ours.has(pid) })
+    this.#monitor = new RuleMonitor({ enter: this.#enter, family, isOurs: (pid) => this.#ours.has(pid) })
   }
   async restore(text: string): Promise<void> {
-    const done = await this.#run(['iptables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text)
+    const done = await (this.#six ? this.#run(['ip6tables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text) : this.#run(['iptables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text))
     if (done.failed) throw new IptablesFailed(reason(done))
   }
   async save(table: Table): Promise<string> {
-    const done = await this.#run(['iptables-save', '-t', table])
+    const done = await (this.#six ? this.#run(['ip6tables-save', '-t', table]) : this.#run(['iptables-save', '-t', table]))
     if (done.failed) throw new IptablesFailed(reason(done))
     return done.stdout
   }

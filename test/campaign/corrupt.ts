@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { noteBlocks } from '#ops/nats/store.ts'
 import { verify } from '#ops/log/commands.ts'
-import { LOG_ACCOUNT } from '#ops/nats/users.ts'
+import { streamsFolder } from '#ops/nats/store.ts'
 import { startPlane, type Plane } from '../support/plane.ts'
 import { Load } from './load.ts'
 import type { Round } from './plan.ts'
@@ -89,7 +89,7 @@ const flip = (path: string, at: number): void => change(path, at, (bytes) => voi
 
 /** What was done to the files, or undefined when there was nothing to do it to. */
 const damage = (home: string, { damage: what, stream, at, amount }: Corruption): string | undefined => {
-  const folder = join(home, 'nats/store/jetstream', LOG_ACCOUNT, 'streams', stream)
+  const folder = join(streamsFolder(home), stream)
   const blocks = existsSync(join(folder, 'msgs')) ? readdirSync(join(folder, 'msgs')).filter((file) => file.endsWith('.blk')).sort((a, b) => Number.parseInt(a) - Number.parseInt(b)) : []
   const block = blocks[Math.floor(at * blocks.length)]
   const path = block === undefined ? undefined : join(folder, 'msgs', block)

@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { execa } from 'execa'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { streamsFolder } from '#ops/nats/store.ts'
 import { runningServer } from '#ops/nats/server.ts'
 import { stopSupervisor } from '#ops/supervise/supervisor.ts'
 import { startCluster, type TestCluster } from '../support/cluster.ts'
@@ -38,7 +39,7 @@ const killNats = async (): Promise<void> => {
   if (running !== undefined) process.kill(running.pid, 'SIGKILL')
   while (runningServer(cluster.home) !== undefined) await wait(20)
 }
-const wipeBindings = (): void => rmSync(join(cluster.home, 'nats/store/jetstream/LOG/streams/BINDINGS'), { recursive: true })
+const wipeBindings = (): void => rmSync(join(streamsFolder(cluster.home), 'BINDINGS'), { recursive: true })
 const pod = (name: string): object => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image: 'reckon/demo:1', command: ['sleep', '100000'] }] } })
 
 strays.before(async () => {

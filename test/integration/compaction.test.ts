@@ -10,7 +10,7 @@ import { loadSeal } from '#ops/log/keys.ts'
 import { compactHistory, verify } from '#ops/log/commands.ts'
 import { lockLog } from '#ops/log/keeping.ts'
 import { connectNats } from '#ops/nats/connect.ts'
-import { noteBlocks } from '#ops/nats/store.ts'
+import { noteBlocks, streamsFolder } from '#ops/nats/store.ts'
 import { status } from '#ops/up.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { startPlane, type Plane } from '../support/plane.ts'
@@ -261,7 +261,7 @@ for (const step of STEPS)
 
 compaction('files of the log that go or are cut are no damage; one that rots is', async () => {
   const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
-  const blocks = (): string[] => readdirSync(join(plane.home, 'nats/store/jetstream/LOG/streams/EVENTS/msgs')).filter((file) => file.endsWith('.blk')).sort((a, b) => Number.parseInt(a) - Number.parseInt(b)).map((file) => join(plane.home, 'nats/store/jetstream/LOG/streams/EVENTS/msgs', file))
+  const blocks = (): string[] => readdirSync(join(streamsFolder(plane.home), 'EVENTS/msgs')).filter((file) => file.endsWith('.blk')).sort((a, b) => Number.parseInt(a) - Number.parseInt(b)).map((file) => join(streamsFolder(plane.home), 'EVENTS/msgs', file))
   const noise = (): string => Array.from({ length: 50_000 }, () => Math.random().toString(36).slice(2, 10).padEnd(8, 'x')).join('')
   try {
     await plane.start()
@@ -311,7 +311,7 @@ for (const [how, orderly, told] of [['after an orderly stop', true, /BASE\/msgs\
         await plane.kill()
         await plane.killNats()
       }
-      rmSync(join(plane.home, 'nats/store/jetstream/LOG/streams/BASE'), { recursive: true })
+      rmSync(join(streamsFolder(plane.home), 'BASE'), { recursive: true })
       await plane.start()
       assert.match((await plane.call('GET', '/readyz')).body, told)
       await plane.kill()

@@ -7,13 +7,13 @@ import { acceptLoss } from '#ops/log/accept.ts'
 import { quarantine, strangeEntries, verify } from '#ops/log/commands.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { runningServer } from '#ops/nats/server.ts'
-import { noteBlocks } from '#ops/nats/store.ts'
+import { noteBlocks, streamsFolder } from '#ops/nats/store.ts'
 import { startPlane, type Plane } from '../support/plane.ts'
 
 const damage = suite('a damaged log')
 
 const quiet = (): void => {}
-const streamFolder = (plane: Plane, stream = 'EVENTS'): string => join(plane.home, 'nats/store/jetstream/LOG/streams', stream)
+const streamFolder = (plane: Plane, stream = 'EVENTS'): string => join(streamsFolder(plane.home), stream)
 const blocks = (plane: Plane): string[] =>
   readdirSync(join(streamFolder(plane), 'msgs'))
     .filter((file) => file.endsWith('.blk'))

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { streamsFolder } from '#ops/nats/store.ts'
 import { privateFolder, readConfig, writeConfig, type ClusterConfig } from '#ops/home.ts'
 import { endLeftBehind } from '#ops/leftBehind.ts'
 import { isNatsServerOf, runningServer } from '#ops/nats/server.ts'
@@ -101,7 +102,7 @@ lost('is noticed by who only explains what is wrong with its log, too', () =>
     assert.is((await create(plane, 'before')).status, 201)
     await plane.kill()
     await plane.killNats()
-    rmSync(join(plane.home, 'nats/store/jetstream/LOG/streams/EVENTS'), { recursive: true })
+    rmSync(join(streamsFolder(plane.home), 'EVENTS'), { recursive: true })
     await plane.start()
     await plane.until('it explains', async () => /^\[-\]log failed: EVENTS/.test((await plane.call('GET', '/readyz')).body), 60_000)
     remove(plane.home)

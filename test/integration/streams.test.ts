@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { streamsFolder } from '#ops/nats/store.ts'
 import { ensureStreams, ledgerFolder, STREAMS, streamsOn } from '#ops/nats/streams.ts'
 import { startNats } from '../support/nats.ts'
 
@@ -26,7 +27,7 @@ streams('a storm of notices stays below its bound, and hurts nobody', async () =
   try {
     const keeper = await nats.as('keeper')
     const jsm = await jetstreamManager(keeper, { checkAPI: false })
-    const store = join(nats.home, 'nats/store/jetstream/LOG/streams')
+    const store = streamsFolder(nats.home)
     assert.ok(sizeOf(store) < MIB, 'a bound takes no room before it is used')
     await ensureStreams(jsm, ledgerFolder(nats.home), () => {}, { disk: 64 * MIB })
     const api = await nats.as('apiserver')

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { streamsFolder } from '#ops/nats/store.ts'
 import { runningServer } from '#ops/nats/server.ts'
 import { commandOf, logFile, runningCluster } from '#ops/running.ts'
 import { ageOf, argumentsOf, identify, isProcess, type ProcessIdentity } from '#ops/setup/process.ts'
@@ -136,7 +137,7 @@ parent('a damaged log is no reason to start again', () =>
     assert.is((await plane.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } })).status, 201)
     await stopSupervisor(plane.home, plane.config)
     await plane.killNats()
-    rmSync(join(plane.home, 'nats/store/jetstream/LOG/streams/EVENTS'), { recursive: true })
+    rmSync(join(streamsFolder(plane.home), 'EVENTS'), { recursive: true })
     await startSupervisor(supervised(plane))
     await plane.until('it explains', async () => /^\[-\]log failed: EVENTS: the stream is not there/.test((await plane.call('GET', '/readyz')).body), 60_000)
     const explaining = runningCluster(plane.home)?.pid

@@ -29,6 +29,8 @@ export interface TestNats {
   as(user: string): Promise<NatsConnection>
   /** Starts the server again after the test killed it. */
   restart(): Promise<void>
+  /** The server alone, in order. */
+  halt(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -53,6 +55,7 @@ export const startNats = async (nodes: readonly string[] = ['n1']): Promise<Test
     server: () => server,
     as,
     restart: async () => void (server = await start()),
+    halt: () => stopNatsServer(home),
     stop: async () => {
       for (const connection of open) await connection.close()
       await stopNatsServer(home)

@@ -33,7 +33,7 @@ const INDIRECT: Readonly<Record<string, readonly string[]>> = {
   'services/network/BridgeNetwork.ts: file as string': ['ip', 'nsenter', 'sh'],
   'services/network/BridgeNetwork.ts: script': ['modprobe'],
   'services/platform/Conntrack.ts: file as string': ['conntrack', 'nsenter'],
-  'services/platform/Iptables.ts: file as string': ['iptables', 'iptables-restore', 'iptables-save', 'nsenter'],
+  'services/platform/Iptables.ts: file as string': ['ip6tables-restore', 'ip6tables-save', 'iptables', 'iptables-restore', 'iptables-save', 'nsenter'],
   'services/platform/iptables/RuleMonitor.ts: file': ['nsenter', 'stdbuf', 'xtables-monitor'],
   'test/bench/watch-fanout.ts: import.meta.filename': ['node'],
   // What its caller names.

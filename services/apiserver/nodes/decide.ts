@@ -2,6 +2,7 @@
  * What the API server tells agents and makes of what they tell it: pods to bindings, reports and pulses to intents.
  * Plain functions of the state and the message.
  */
+import { overlap, parseCIDR } from '#events/meta/cidr.ts'
 import type { Binding, Fate, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import type { Cause, Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -198,6 +199,18 @@ interface Condition {
   readonly lastTransitionTime?: string
 }
 
+/** What a node brings along, unless it is another's; without any the node IPAM controller gives it a part of the pod network. */
+const ownRange = (view: ObjectsView, podCIDR: string): Record<string, unknown> => {
+  const own = parseCIDR(podCIDR)
+  if (own === undefined) return {}
+  for (const { object } of view.collection(NODES).values())
+    for (const cidr of (object['spec']?.podCIDRs ?? []) as string[]) {
+      const other = parseCIDR(cidr)
+      if (other !== undefined && overlap(own, other)) return {}
+    }
+  return { podCIDR, podCIDRs: [podCIDR] }
+}
+
 /** A pulse as intents: the Node made or brought up to date, its Lease renewed. `now`: RFC 3339, seconds. */
 export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): readonly Draft[] => {
   const drafts: Draft[] = []
@@ -218,7 +231,7 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
   })
   const node = { ref: NODES, version: 'v1', namespace: '', name: pulse.node, options: { fieldManager: 'kubelet' } } as const
   if (entry === undefined) {
-    drafts.push({ ...node, verb: 'create', object: { apiVersion: 'v1', kind: 'Node', metadata: { name: pulse.node, labels: { ...pulse.labels } }, spec: { podCIDR: pulse.podCIDR, podCIDRs: [pulse.podCIDR] } } })
+    drafts.push({ ...node, verb: 'create', object: { apiVersion: 'v1', kind: 'Node', metadata: { name: pulse.node, labels: { ...pulse.labels } }, spec: ownRange(view, pulse.podCIDR) } })
   }
   const old = (entry?.object['status'] ?? {}) as Record<string, unknown> & { conditions?: Condition[] }
   const next = status(old.conditions ?? [])

@@ -2,11 +2,12 @@
 import { EndpointSlice } from '#events/discovery/EndpointSlice.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
+import type { Family } from '#events/meta/ip.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { create, remove, update } from '../asks.ts'
 import { suffixOf } from '../names.ts'
-import { groupsOf, SERVICES, targetRef, type Address, type Group, type ServiceSpec } from './endpoints.ts'
+import { familyOf, groupsOf, SERVICES, targetRef, type Address, type Group, type ServiceSpec } from './endpoints.ts'
 
 export const NAME = 'endpointslice-controller'
 export const SLICES = { group: 'discovery.k8s.io', resource: 'endpointslices' }
@@ -34,6 +35,9 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const spec = service?.['spec'] as ServiceSpec | undefined
   if (service === undefined || spec === undefined || service.metadata.deletionTimestamp !== undefined || spec.type === 'ExternalName' || Object.keys(spec.selector ?? {}).length === 0)
     return slices.length === 0 ? NOTHING : { asks: slices.map((slice) => remove(EndpointSlice, slice)) }
+  const family = familyOf(spec)
+  // The type of a slice never changes: one of another family goes, and others take its place.
+  const own = slices.filter((slice) => slice['addressType'] === family)
   const groups = [...groupsOf(view, service)]
   // A service without endpoints has one empty slice: that it has none is said, not left open.
   if (groups.length === 0) groups.push({ ports: [], addresses: [] })
@@ -42,12 +46,12 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const asks: Ask[] = []
   const kept = new Set<KubeObject>()
   for (const group of groups) {
-    const alike = slices.filter((slice) => !kept.has(slice) && same(slice['ports'] ?? [], group.ports))
+    const alike = own.filter((slice) => !kept.has(slice) && same(slice['ports'] ?? [], group.ports))
     // One group and one slice: its ports may change in place.
-    const own = alike.length === 0 && groups.length === 1 ? slices.slice(0, 1) : alike
-    for (const [slice, endpoints] of distribute(own, group)) {
+    const used = alike.length === 0 && groups.length === 1 ? own.slice(0, 1) : alike
+    for (const [slice, endpoints] of distribute(used, group)) {
       if (slice === undefined) {
-        const made = newSlice(service, labels, endpoints, group.ports, taken)
+        const made = newSlice(service, labels, endpoints, group.ports, taken, family)
         taken.add(made.metadata.name as string)
         asks.push(create(EndpointSlice, made))
         continue
@@ -99,7 +103,7 @@ const endpointOf = ({ ip, pod, nodeName, zone, hostname, ready, serving, termina
 })
 
 /** Named after the service, the ports and how many there are: the same decision made twice names the same slice. */
-const newSlice = (service: KubeObject, labels: Record<string, string>, endpoints: Endpoint[], ports: Group['ports'], taken: ReadonlySet<string>): KubeObject => {
+const newSlice = (service: KubeObject, labels: Record<string, string>, endpoints: Endpoint[], ports: Group['ports'], taken: ReadonlySet<string>, family: Family): KubeObject => {
   const base = (service.metadata.name as string).slice(0, 57)
   let name = ''
   for (let n = 0; name === '' || taken.has(name); n++) name = `${base}-${suffixOf(`${service.metadata.uid}/${JSON.stringify(ports)}/${n}`)}`
@@ -113,7 +117,7 @@ const newSlice = (service: KubeObject, labels: Record<string, string>, endpoints
       labels,
       ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name: service.metadata.name as string, uid: service.metadata.uid as string, controller: true, blockOwnerDeletion: true }]
     },
-    addressType: 'IPv4',
+    addressType: family,
     endpoints,
     ports
   }

@@ -2,6 +2,7 @@
 import { selectorValue } from '#events/core/Service.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf } from '#events/meta/Conditions.ts'
+import { type Family, parseIP } from '#events/meta/ip.ts'
 import { matches, selectorOfMap } from '#events/meta/LabelSelector.ts'
 import type { Change, ObjectsView } from '#projections/Objects.ts'
 import { isReady, isTerminating } from '../pods.ts'
@@ -42,7 +43,14 @@ export interface ServiceSpec {
   readonly type?: string
   readonly clusterIP?: string
   readonly publishNotReadyAddresses?: boolean
+  readonly ipFamilies?: readonly Family[]
 }
+
+/** The family a Service's endpoints are of: its first. One of both families has slices of the first. */
+export const familyOf = ({ ipFamilies, clusterIP = '' }: ServiceSpec): Family => ipFamilies?.[0] ?? parseIP(clusterIP)?.family ?? 'IPv4'
+
+const ipOf = ({ podIP, podIPs = [] }: { readonly podIP?: string; readonly podIPs?: readonly { readonly ip?: string }[] }, family: Family): string | undefined =>
+  [podIP, ...podIPs.map(({ ip }) => ip)].find((ip) => ip !== undefined && parseIP(ip)?.family === family)
 
 /** The services that select one of the pods, by id; found by the pods' labels. */
 export const servicesOf = (view: ObjectsView, pods: readonly (KubeObject | undefined)[], namespace: string): string[] => {
@@ -77,6 +85,7 @@ const portNumber = (pod: KubeObject, { targetPort, port, protocol = 'TCP' }: Ser
 
 export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group[] => {
   const spec = service['spec'] as ServiceSpec
+  const family = familyOf(spec)
   const selector = selectorOfMap(spec.selector)
   const first = Object.entries(spec.selector ?? {})[0]
   if (first === undefined) return []
@@ -85,8 +94,10 @@ export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group
     .filter(({ key }) => key.namespace === service.metadata.namespace)
     .sort((a, b) => (a.id < b.id ? -1 : 1))
   for (const { object: pod } of candidates) {
-    const { podIP, phase } = (pod['status'] ?? {}) as { podIP?: string; phase?: string }
-    if (!matches(selector, pod.metadata.labels) || podIP === undefined || podIP === '' || phase === 'Succeeded' || phase === 'Failed') continue
+    const status = (pod['status'] ?? {}) as { podIP?: string; podIPs?: { ip?: string }[]; phase?: string }
+    const { phase } = status
+    const ip = ipOf(status, family)
+    if (!matches(selector, pod.metadata.labels) || ip === undefined || phase === 'Succeeded' || phase === 'Failed') continue
     const ports: Group['ports'][number][] = []
     for (const port of spec.ports ?? []) {
       const number = portNumber(pod, port)
@@ -101,7 +112,7 @@ export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group
     const serving = isReady(pod) && !isLost(node)
     const zone = zoneOf(node)
     group.addresses.push({
-      ip: podIP,
+      ip,
       pod,
       nodeName: nodeName ?? '',
       ready: spec.publishNotReadyAddresses === true || (serving && !terminating),

@@ -8,6 +8,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { execa } from 'execa'
+import type { Family } from '#events/meta/ip.ts'
 import type { Subscription } from '#events/Log.ts'
 
 /** How often watchers are told to look when the kernel can't be heard. */
@@ -21,6 +22,8 @@ const FAILURES = 3
 export interface RuleMonitorOptions {
   /** What a command begins with to run in the right network namespace. */
   readonly enter: readonly string[]
+  /** Whose rules; IPv4 unless told. */
+  readonly family?: Family
   /** Whether a process is one of our own. */
   readonly isOurs: (pid: number) => boolean
   readonly pollMs?: number
@@ -88,7 +91,7 @@ export class RuleMonitor {
         if (next.stdout !== null) createInterface({ input: next.stdout }).on('line', (line) => this.#line(line))
       }
       // Line by line: into a pipe it would wait for its buffer to be full.
-      const [file = '', ...args] = [...this.#options.enter, 'stdbuf', '-oL', 'xtables-monitor', '-4', '--event']
+      const [file = '', ...args] = [...this.#options.enter, 'stdbuf', '-oL', 'xtables-monitor', this.#options.family === 'IPv6' ? '-6' : '-4', '--event']
       heard(spawn(file, args, { stdio: ['ignore', 'pipe', 'ignore'] }))
     }
     void this.#isLegacy().then((legacy) => {

@@ -129,4 +129,14 @@ both('a pod is asked which Services select it by its labels; all others cost not
   assert.equal(servicesOf(model.view, [labelled({ app: 'db' }), undefined, labelled({ app: 'web' })], 'default').sort(), ['default/by-app', 'default/other'])
   assert.equal(servicesOf(model.view, [labelled({})], 'default'), [])
 })
+both('a Service of IPv6 has slices of IPv6, and those of before go', () => {
+  const six = up('a', 'fd00::5')
+  const two = up('b', '10.0.0.2')
+  const model = given(service(), two, { ...six, status: { ...six['status'], podIPs: [{ ip: 'fd00::5' }, { ip: '10.0.0.5' }] } })
+  assert.equal(slices(model).map((slice) => [slice['addressType'], addresses(slice)]), [['IPv4', ['10.0.0.5', '10.0.0.2']]])
+  model.change(service(), { spec: { ...service()['spec'], clusterIP: 'fd00:96::7', ipFamilies: ['IPv6'] } })
+  model.settle(endpointslice, KEY)
+  assert.equal(slices(model).map((slice) => [slice['addressType'], addresses(slice)]), [['IPv6', ['fd00::5']]])
+})
+
 both.run()

@@ -107,4 +107,35 @@ dns('the zone knows its server', () => {
   assert.equal(data('ns.dns.cluster.local'), ['10.96.0.10'])
 })
 
+const SIX: DnsConfig = { domain: 'cluster.local', clusterDNS: 'fd00:10:96::a', reverse: ['fd00:10:96::/112', 'fd00:10:244::/56', '10.96.0.0/16'], serial: 7 }
+const six = new ServiceSource()
+six.put(
+  service('web', 'fd00:10:96::20', [{ name: 'http', port: 80 }], { clusterIPs: ['fd00:10:96::20', '10.96.0.20'] }),
+  service('db', 'None', [{ name: 'sql', port: 5432 }]),
+  { ...slice('db', [{ ip: 'fd00:10:244::5', hostname: 'db-0' }, { ip: 'fd00:10:244::6' }], [{ name: 'sql', port: 5432 }]), addressType: 'IPv6' }
+)
+const sixView = dnsView(six)
+const data6 = (name: string, type: RecordType) => {
+  const reply = answer(sixView, { name, type, class: 'IN' } satisfies Question, SIX)
+  return reply.kind === 'forward' ? 'forward' : reply.code === 'NXDOMAIN' ? 'NXDOMAIN' : [...reply.answers, ...reply.additionals].map((one) => ('data' in one ? (typeof one.data === 'object' && 'target' in one.data ? one.data.target : one.data) : undefined))
+}
+dns('IPv6 addresses are AAAA records, each family under its own type', () => {
+  assert.equal([data6('web.default.svc.cluster.local', 'AAAA'), data6('web.default.svc.cluster.local', 'A')], [['fd00:10:96::20'], ['10.96.0.20']])
+  assert.equal([data6('db.default.svc.cluster.local', 'AAAA'), data6('db.default.svc.cluster.local', 'A')], [['fd00:10:244::5', 'fd00:10:244::6'], []])
+  assert.equal(data6('fd00-10-244--6.db.default.svc.cluster.local', 'AAAA'), ['fd00:10:244::6'])
+  assert.equal(data6('ns.dns.cluster.local', 'AAAA'), ['fd00:10:96::a'])
+  assert.equal(data6('fd00-10-244--9.default.pod.cluster.local', 'AAAA'), ['fd00:10:244::9'])
+  assert.is(data6('fd00-10-zz--9.default.pod.cluster.local', 'AAAA'), 'NXDOMAIN')
+  assert.equal(data6('_sql._tcp.db.default.svc.cluster.local', 'SRV'), ['db-0.db.default.svc.cluster.local', 'fd00-10-244--6.db.default.svc.cluster.local', 'fd00:10:244::5', 'fd00:10:244::6'])
+})
+/** As a resolver asks. */
+const reversed = (digits: string): string => `${[...digits].reverse().join('.')}.ip6.arpa`
+dns('IPv6 addresses lead back to names (ip6.arpa)', () => {
+  assert.equal(data6(reversed('fd000010009600000000000000000020'), 'PTR'), ['web.default.svc.cluster.local'])
+  assert.equal(data6(reversed('fd000010024400000000000000000005'), 'PTR'), ['db-0.db.default.svc.cluster.local'])
+  assert.is(data6(reversed('fd000010024400000000000000000099'), 'PTR'), 'NXDOMAIN')
+  assert.is(data6(reversed('20010db8000000000000000000000001'), 'PTR'), 'forward')
+  assert.equal(data6('20.0.96.10.in-addr.arpa', 'PTR'), ['web.default.svc.cluster.local'])
+})
+
 dns.run()

@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { macOf, nextAddress, parseRange } from '#services/network/addresses.ts'
-import { networkJumps, networkNames, parseAlias, renderNodeSide, renderRules } from '#services/network/render.ts'
+import { networkJumps, networkNames, parseAlias, renderNodeSide, renderPodSide, renderRules, sysctls } from '#services/network/render.ts'
 import { MemoryIptables } from '#services/platform/iptables/MemoryIptables.ts'
 import { removalText } from '#services/platform/iptables/text.ts'
 
@@ -41,6 +41,32 @@ network('rules can be written again, and taken away without a trace', async () =
   assert.is(await iptables.save('filter'), once)
   for (const table of ['nat', 'filter'] as const) await iptables.restore(removalText(table, await iptables.save(table), 'RKN-abcde-'))
   assert.is(await iptables.save('filter'), before)
+})
+
+network('of IPv6 too: the last address is a pod\'s, and nobody is asked whether an address is free', () => {
+  const range = parseRange('fd00:10:244:3::/64')
+  assert.equal([range.family, range.gateway, range.prefixLength], ['IPv6', 'fd00:10:244:3::1', 64])
+  assert.is(nextAddress(range, new Set(['fd00:10:244:3::2']), undefined), 'fd00:10:244:3::3')
+  assert.is(nextAddress(range, new Set(), 'fd00:10:244:3:ffff:ffff:ffff:ffff'), 'fd00:10:244:3::2')
+  assert.is(nextAddress(range, new Set(), '10.244.0.9'), 'fd00:10:244:3::2')
+  const small = parseRange('fd00::/125')
+  const taken = new Set<string>()
+  for (let ip = nextAddress(small, taken, undefined); ip !== undefined; ip = nextAddress(small, taken, ip)) taken.add(ip)
+  assert.equal([...taken].at(-1), 'fd00::7')
+  for (const bad of ['fd00::/126', '::/0', 'fd00::x/64', 'fd00::/129']) assert.throws(() => parseRange(bad))
+  assert.is(macOf('fd00:10:244:3::2'), '0a:58:00:00:00:02')
+  const text = renderNodeSide({ veth: 'rkabcde01234567', ip: 'fd00::a', podUid: 'u-1', pausePid: 9 }, 'rkabcde0', 1500)
+  assert.equal(parseAlias(/alias (\S+)/.exec(text)![1]!), { podUid: 'u-1', ip: 'fd00::a' })
+  assert.match(renderPodSide('fd00:10:244:3::2', range), 'address replace fd00:10:244:3::2/64 dev eth0 nodad\nlink set dev eth0 up\nroute replace default via fd00:10:244:3::1 dev eth0')
+})
+network('the rules of IPv6 name no IPv4', () => {
+  const inputs = { names: networkNames('abcde'), nodePodCIDR: 'fd00:10:244::/64', podCIDR: 'fd00:10:244::/56', serviceCIDR: 'fd00:10:96::/112' }
+  const text = renderRules(inputs, networkJumps(inputs))
+  assert.not.match(text, /\d+\.\d+\.\d+\.\d+/)
+  assert.match(text, '-A RKN-abcde-POSTROUTING -d ff00::/8 -j RETURN')
+  assert.match(text, '-I POSTROUTING -s fd00:10:244::/64 -j RKN-abcde-POSTROUTING')
+  assert.not.match(text, 'INPUT')
+  assert.equal(sysctls('rkabcde0', 'IPv6').map(({ path }) => path), ['net/ipv6/conf/all/forwarding', 'net/bridge/bridge-nf-call-ip6tables'])
 })
 
 network.run()

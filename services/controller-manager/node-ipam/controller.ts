@@ -1,0 +1,9 @@
+/** The node IPAM controller: looks when a node comes without a part of the pod network, and when one goes and leaves its own. */
+import type { ControllerDefinition } from '../../platform/decision.ts'
+import { cidrsOf, decide, KEY, NAME, type NodeIpamConfig, NODES } from './decide.ts'
+
+export const nodeIpam = (config: NodeIpamConfig): ControllerDefinition => ({
+  name: NAME,
+  watches: [{ ref: NODES, keys: ({ type, entry }) => (type === 'DELETED' || cidrsOf(entry.object).length === 0 ? [KEY] : []) }],
+  decide: (view, _, context) => decide(view, config, context)
+})
