@@ -4,6 +4,7 @@
  * Subject = the object, sequence = its resourceVersion, body = the whole object after the change
  * (for a delete: the last one). Everything about *why* is in headers, so the body stays what a reader of the API sees.
  */
+import { isGuard } from './guard.ts'
 import type { ObjectKey } from './Key.ts'
 import type { KubeObject } from './KubeObject.ts'
 import { tooLarge } from './Refusal.ts'
@@ -45,6 +46,8 @@ export interface NewEvent extends EventFacts {
   readonly object: KubeObject
   /** The sequence of the event before this one on the subject; 0 when there is none. The optimistic lock. */
   readonly expected: number
+  /** Another object, whose last event `expected` names: a guard (`events/guard.ts`). */
+  readonly on?: ObjectKey
 }
 
 export interface Event extends NewEvent {
@@ -185,7 +188,8 @@ export const decodeFacts = (stream: StreamName, raw: RawEvent): Omit<Event, 'obj
     user: fromAscii(header('ce-authid')),
     correlationId: header('ce-correlationid'),
     verb: header('reckon-verb'),
-    expected: Number(raw.headers[PREVIOUS_HEADER] ?? expectedOf(raw.headers) ?? 0),
+    // A guard's expectation is of another object.
+    expected: isGuard(key) ? 0 : Number(raw.headers[PREVIOUS_HEADER] ?? expectedOf(raw.headers) ?? 0),
     deleted: raw.headers['reckon-deleted'] === 'true',
     ...(raw.headers['ce-causationid'] === undefined ? {} : { causationId: raw.headers['ce-causationid'] }),
     ...(raw.headers['reckon-cause'] === undefined ? {} : { causationRef: raw.headers['reckon-cause'] }),

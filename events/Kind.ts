@@ -64,7 +64,7 @@ export interface Kind {
   /** Faults of a change: immutable fields and the like. */
   validateUpdate?(object: KubeObject, old: KubeObject, subresource: string): FieldError[]
   /** How the name is checked: default 'subdomain' (RFC 1123 subdomain, 253). */
-  readonly nameRule?: 'subdomain' | 'label' | 'label1035' | 'path'
+  readonly nameRule?: 'subdomain' | 'label' | 'label1035' | 'path' | 'ip'
   /** Field selectors beyond metadata.name and metadata.namespace: label → value ('' when unset). */
   readonly fields?: Readonly<Record<string, (object: KubeObject) => string>>
   /** What objects are found by in memory, besides labels and owners. */

@@ -58,6 +58,8 @@ export interface Append {
   readonly text: string
   /** The subject's last sequence must be this (0: the subject is empty); undefined: no expectation. */
   readonly expected?: number
+  /** The subject the expectation is of, where it is another one: an entry that only guards. */
+  readonly on?: string
 }
 
 /** All of the appends are stored, in order, at `first…last`; or none is. */
@@ -149,7 +151,7 @@ export interface ReadRange {
 export interface Log {
   readonly stream: StreamName | (string & {})
   /**
-   * Atomic: at most 1,000 appends; no subject twice. Rejects with AppendUncertain when the outcome is unknown, with LogAway
+   * Atomic: at most 1,000 appends; no subject twice that has an expectation; expectations are of what was before. Rejects with AppendUncertain when the outcome is unknown, with LogAway
    * when there was nobody to send it to within `waitMs`, with LogRefused when the log said no.
    */
   append(appends: readonly Append[], waitMs?: number): Promise<AppendResult>

@@ -17,6 +17,8 @@ import { Service } from './core/Service.ts'
 import { ServiceAccount } from './core/ServiceAccount.ts'
 import { EndpointSlice } from './discovery/EndpointSlice.ts'
 import type { Kind } from './Kind.ts'
+import { IPAddress } from './networking/IPAddress.ts'
+import { ServiceCIDR } from './networking/ServiceCIDR.ts'
 import { ClusterRole } from './rbac/ClusterRole.ts'
 import { ClusterRoleBinding } from './rbac/ClusterRoleBinding.ts'
 import { Role } from './rbac/Role.ts'
@@ -39,6 +41,8 @@ export const KINDS: readonly Kind[] = [
   ClusterRole,
   RoleBinding,
   Role,
+  IPAddress,
+  ServiceCIDR,
   Lease,
   EndpointSlice
 ]

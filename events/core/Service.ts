@@ -88,7 +88,7 @@ export const selectorValue = (namespace: string, key: string, value: string): st
 
 const indexes: Indexes = {
   clusterIP: (service) => (specOf(service).clusterIPs ?? []).filter((ip) => ip !== 'None' && ip !== ''),
-  nodePort: (service) => (specOf(service).ports ?? []).filter((port) => port.nodePort).map((port) => `${port.protocol ?? 'TCP'}/${port.nodePort}`),
+  nodePort: (service) => (specOf(service).ports ?? []).filter((port) => port.nodePort).map((port) => String(port.nodePort)),
   /** One pair of the selector, with the namespace: a pod it selects has it among its labels. */
   selector: (service) => {
     const [first] = Object.entries(specOf(service).selector ?? {})

@@ -3,10 +3,18 @@ import type { Kind } from '../Kind.ts'
 import type { KubeObject, ObjectMeta, OwnerReference } from '../KubeObject.ts'
 import type { FieldError } from '../Refusal.ts'
 import { badValue, badValues, forbiddenField, immutable, required, tooLong } from './faults.ts'
+import { canonicalIP } from './ip.ts'
 import { label1035Name, labelName, pathName, qualifiedName, subdomainName } from './names.ts'
 import { validateLabels } from './LabelSelector.ts'
 
-const RULES = { subdomain: subdomainName, label: labelName, label1035: label1035Name, path: pathName }
+/** As upstream reads it: in Go's words where it is none. */
+const ipName = (name: string): readonly string[] => {
+  const canonical = canonicalIP(name)
+  if (canonical === undefined) return [`ParseAddr(${JSON.stringify(name)}): unable to parse IP`]
+  return canonical === name ? [] : ['must be a canonical form IP address']
+}
+
+const RULES = { subdomain: subdomainName, label: labelName, label1035: label1035Name, path: pathName, ip: ipName }
 
 const ANNOTATIONS_MAX = 256 * 1024
 const STANDARD_FINALIZERS = new Set(['kubernetes', 'foregroundDeletion', 'orphan'])

@@ -54,6 +54,8 @@ export const withAddresses = (object: KubeObject, from: Settings, to: Settings):
     for (const port of (spec['ports'] ?? []) as { nodePort?: number }[]) if (port.nodePort) port.nodePort = portMoved(port.nodePort, from.nodePortRange, to.nodePortRange)
     if (typeof spec['healthCheckNodePort'] === 'number') spec['healthCheckNodePort'] = portMoved(spec['healthCheckNodePort'], from.nodePortRange, to.nodePortRange)
   }
+  // Claims of the old addresses are given back, and those of the new ones made, when the copy's API server starts.
+  if (object.kind === 'ServiceCIDR') spec['cidrs'] = ((spec['cidrs'] ?? []) as string[]).map((cidr) => moved(cidr, from.serviceCIDR, to.serviceCIDR))
   if (object.kind === 'Node') {
     if (typeof spec['podCIDR'] === 'string') spec['podCIDR'] = moved(spec['podCIDR'], from.podCIDR, to.podCIDR)
     if (Array.isArray(spec['podCIDRs'])) spec['podCIDRs'] = (spec['podCIDRs'] as string[]).map((cidr) => moved(cidr, from.podCIDR, to.podCIDR))

@@ -86,6 +86,7 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
         clock: systemClock,
         apiAddress: bridgeAddress(config),
         apiPort: config.apiPort,
+        serviceCIDR: config.serviceCIDR,
         kubernetesIP: firstServiceAddress(config.serviceCIDR),
         dnsIP: config.clusterDNS,
         dnsAddress: bridgeAddress(config),

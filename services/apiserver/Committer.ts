@@ -5,11 +5,13 @@
  * second, in batches some ten thousand. A batch has a fixed cost, so a short queue goes one by one, in parallel.
  */
 import { encodeEvent, EXPECTED_HEADER, PREVIOUS_HEADER, type EventRecord, type NewEvent } from '#events/Event.ts'
+import type { Guard } from '#events/guard.ts'
 import { AppendUncertain, LogAway, type Append, type AppendResult, type Log } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
 import type { Integrity } from '../platform/ledger/Integrity.ts'
 import type { Vault } from '../platform/secrets/Vault.ts'
+import { guardEvent } from './request/events.ts'
 
 /** Measured: below this a batch's fixed cost exceeds the syncs it saves. */
 const WORTH_A_BATCH = 8
@@ -46,7 +48,7 @@ interface Waiting {
 }
 
 /** What makes an append ours, and keeps what is confidential so. */
-export interface Guard {
+export interface Protection {
   readonly integrity?: Integrity | undefined
   readonly vault?: Vault | undefined
   /** Where the stream begins (`View.begins`): the subjects of objects that did not change since are empty there. */
@@ -56,23 +58,25 @@ export interface Guard {
 export class Committer {
   readonly #log: Log
   readonly #clock: Clock
-  readonly #guard: Guard
+  readonly #protection: Protection
   #queue: Waiting[] = []
   #inFlight = 0
   #batching = false
   #scheduled = false
 
-  constructor(log: Log, clock: Clock, guard: Guard = {}) {
+  constructor(log: Log, clock: Clock, protection: Protection = {}) {
     this.#log = log
     this.#clock = clock
-    this.#guard = guard
+    this.#protection = protection
   }
   /**
-   * Stores the events of one decision, all or none. Rejects with LogAway when the log could not be reached within a writer's
+   * Stores the events of one decision, all or none, and only while what they stand on (`guards`) is as it was. Rejects with LogAway when the log could not be reached within a writer's
    * patience, counted from `since` (by the clock), with Unresolved when whether they are stored can't be told.
    */
-  async commit(events: readonly NewEvent[], since = this.#clock.now()): Promise<Outcome> {
-    const { vault } = this.#guard
+  async commit(changes: readonly NewEvent[], since = this.#clock.now(), guards: readonly Guard[] = []): Promise<Outcome> {
+    const { vault } = this.#protection
+    // Guards first: what one batch has written, nothing behind it can expect.
+    const events = guards.length === 0 ? changes : [...guards.map((guard, at) => guardEvent(changes.at(-1) as NewEvent, guard, at + 1)), ...changes]
     const records = events.map(encodeEvent)
     const keys = vault?.prepare(events)
     if (keys !== undefined) await keys
@@ -80,12 +84,15 @@ export class Committer {
     return this.#enqueue({ appends, until: since + PATIENCE_MS, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
   }
   #append(event: NewEvent, record: EventRecord): Append {
-    const { vault, integrity, begins } = this.#guard
+    const { vault, integrity, begins } = this.#protection
     const { headers, text } = vault?.protect(event, record) ?? record
     const subject = subjectOf(event.stream, event.key)
     // The lock is on what the stream has; what the event follows on is said beside it.
     const compacted = event.expected > 0 && event.expected < (begins?.() ?? 0)
-    const append = compacted ? { subject, headers: { ...headers, [EXPECTED_HEADER]: '0', [PREVIOUS_HEADER]: String(event.expected) }, text, expected: 0 } : { subject, headers, text, expected: event.expected }
+    const on = event.on === undefined ? {} : { on: subjectOf(event.stream, event.on) }
+    const append = compacted
+      ? { subject, headers: { ...headers, [EXPECTED_HEADER]: '0', [PREVIOUS_HEADER]: String(event.expected) }, text, expected: 0, ...on }
+      : { subject, headers, text, expected: event.expected, ...on }
     return integrity?.seal(append) ?? append
   }
   #enqueue(decided: Omit<Waiting, 'resolve' | 'reject'>): Promise<Outcome> {
@@ -102,7 +109,7 @@ export class Committer {
   }
   #pump(): void {
     if (this.#batching) return
-    if (this.#queue.length >= WORTH_A_BATCH) {
+    if (this.#isWorthABatch()) {
       const group: Waiting[] = []
       let size = 0
       while (this.#queue.length > 0 && size + (this.#queue[0] as Waiting).appends.length <= LARGEST_BATCH) {
@@ -125,6 +132,10 @@ export class Committer {
         this.#pump()
       })
     }
+  }
+  /** Enough to spare syncs; or there is a decision of several events, which takes a batch anyway, and the others may come along. */
+  #isWorthABatch(): boolean {
+    return this.#queue.length >= WORTH_A_BATCH || (this.#queue.length > 1 && this.#queue.some(({ appends }) => appends.length > 1))
   }
   async #storeGroup(group: readonly Waiting[]): Promise<void> {
     const appends = group.flatMap((waiting) => waiting.appends)

@@ -11,13 +11,13 @@ import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import { conflict, Refusal, timedOut, tooManyRequests } from '#events/Refusal.ts'
 import { subjectOf } from '#events/Subject.ts'
-import type { Clock } from '../platform/Clock.ts'
+import { sleep, type Clock } from '../platform/Clock.ts'
 import { sha256 } from '../platform/ledger/Seal.ts'
 import type { Views } from '../platform/View.ts'
 import { Answers, answerKey } from './Answers.ts'
 import { Committer } from './Committer.ts'
 import { decide } from './decide.ts'
-import type { AdmissionPlugin, Decided, Needs, Settings } from './decision.ts'
+import type { AdmissionPlugin, DecideContext, Decided, Needs, Settings } from './decision.ts'
 import { Draws } from './Draws.ts'
 import { refusalOfLog } from './logFaults.ts'
 import { madeUpNames, type MadeUp } from './MadeUpNames.ts'
@@ -49,7 +49,12 @@ export interface DeciderOptions {
 }
 
 /** Times a decision is made again because somebody else wrote first. */
-const TRIES = 12
+const TRIES = 40
+/** Of them, those without a pause; and the longest pause. */
+const TRIES_AT_ONCE = 4
+const LONGEST_PAUSE_MS = 20
+/** Times a decision is made again because somebody else holds what it is about. */
+const MOVES = 16
 /** Intents waiting or in flight; more are told to come back. */
 const LIMIT = 20_000
 /** Events of an object looked through for one that an intent made before. */
@@ -63,10 +68,17 @@ interface Arrived {
   readonly sequence: number
 }
 
+/** Objects that are decided about as well, and that somebody else holds. */
+interface Elsewhere {
+  readonly elsewhere: readonly string[]
+}
+
 /** One intent under one name: what stays the same over its rounds and tries. */
 interface Turn {
   /** Held while it is decided and stored. */
-  readonly keys: readonly string[]
+  keys: readonly string[]
+  /** How often what was decided took waiting for others. */
+  moves: number
   readonly made: MadeUp | undefined
   readonly draws: Draws
   tries: number
@@ -84,7 +96,6 @@ export class ApiDecider implements Decider {
   readonly #committers: ReadonlyMap<string, Committer>
   readonly #turns = new Turns()
   readonly #outside: Outside
-  readonly #reserved = new Set<string>()
   /** Being decided, by user and intent. */
   readonly #asked = new Map<string, Promise<Decision>>()
   readonly #answers: Answers
@@ -165,23 +176,32 @@ export class ApiDecider implements Decider {
   /** Decides and stores, in turn with the other writes of the object: the next is decided on what this one leaves. */
   async #attempt(intent: Intent, user: UserInfo, arrived: Arrived, made?: MadeUp): Promise<Decision> {
     const name = made?.name ?? intent.name
-    const turn: Turn = { keys: name === '' ? [] : [keyId({ ...intent.ref, namespace: intent.namespace, name })], made, draws: new Draws(this.#options.clock), tries: 0 }
+    const own = name === '' ? [] : [keyId({ ...intent.ref, namespace: intent.namespace, name })]
+    const turn: Turn = { keys: own, made, draws: new Draws(this.#options.clock), tries: 0, moves: 0 }
     for (;;) {
       await this.#turns.take(turn.keys)
-      let wanted: Decision | Needs
+      let wanted: Decision | Needs | Elsewhere
       try {
         wanted = await this.#inTurn(intent, user, arrived, turn)
       } finally {
         this.#turns.release(turn.keys)
       }
+      if ('elsewhere' in wanted) {
+        turn.keys = [...turn.keys, ...wanted.elsewhere]
+        turn.moves += 1
+        turn.tries -= 1
+        continue
+      }
       if (!('needs' in wanted)) return wanted
+      turn.keys = own
+      turn.tries -= 1
       // Others go on meanwhile: the object may have changed until the answers are there, and then more may have to be asked.
       turn.inquiry ??= new Inquiry(this.#outside, this.#options.clock)
       turn.now ??= this.#options.clock.now()
       if (!(await turn.inquiry.ask(wanted.needs))) throw timedOut('what this request needs from outside changes with every answer; try again')
     }
   }
-  async #inTurn(intent: Intent, user: UserInfo, arrived: Arrived, turn: Turn): Promise<Decision | Needs> {
+  async #inTurn(intent: Intent, user: UserInfo, arrived: Arrived, turn: Turn): Promise<Decision | Needs | Elsewhere> {
     const { views, clock } = this.#options
     const name = turn.made?.name ?? intent.name
     for (;;) {
@@ -194,38 +214,46 @@ export class ApiDecider implements Decider {
       if ('needs' in decided) return decided
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
       this.#refuseForRoom(intent, user, decided)
+      const more = this.#alsoTake(turn, decided)
+      if (more !== undefined) return more
       const stored = await this.#store(intent, decided, arrived)
       if (stored !== undefined) return stored
       if (turn.tries >= TRIES) throw conflict(intent.ref, intent.name)
+      // Several servers at one object: who has lost some times steps aside for a moment, so that not all try at once.
+      if (turn.tries > TRIES_AT_ONCE) await sleep(clock, clock.random() * LONGEST_PAUSE_MS)
     }
+  }
+  /** What is decided about besides the object itself is held as well; where somebody else has it, both are waited for, in order. */
+  #alsoTake(turn: Turn, { events }: Decided): Elsewhere | undefined {
+    if (events.length === 1) return undefined
+    const more = events.map(({ key }) => keyId(key)).filter((key) => !turn.keys.includes(key))
+    if (this.#turns.tryTake(more)) turn.keys = [...turn.keys, ...more]
+    // Who is sent elsewhere time and again goes on without: the log's expectations hold all the same.
+    else if (turn.moves < MOVES) return { elsewhere: more }
+    return undefined
   }
   /** The answer when it is stored and folded; undefined when somebody else wrote first, and what they wrote is folded. */
   async #store(intent: Intent, decided: Decided, arrived: Arrived): Promise<Decision | undefined> {
     const view = this.#options.views.of(intent.ref)
     const folded = view.objects.sequence
-    for (const name of decided.reserves ?? []) this.#reserved.add(name)
-    try {
-      const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at)
-      if (outcome.ok) {
-        view.checkBehind(folded, outcome.last)
-        const last = decided.events.at(-1) as NewEvent
-        const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
-        const object = { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(outcome.last) } }
-        if (!last.deleted) view.offer(outcome.last, object, text.length)
-        await view.waitFor(outcome.last)
-        return { ...this.#answer(decided, object, text), sequence: outcome.last }
-      }
-      // Its subject may be empty since its history was compacted.
-      if (view.floor > 0) await view.look()
-      // What this was decided on has left the stream by itself: nobody wrote, and nothing will come.
-      if (outcome.lastSequence !== undefined && decided.events.some(({ expected }) => expected > (outcome.lastSequence as number))) await view.expire()
-      // Somebody else wrote the object: what they wrote will be here in a moment.
-      if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
-      else await view.waitFor(await view.log.lastSequence())
-      return undefined
-    } finally {
-      for (const name of decided.reserves ?? []) this.#reserved.delete(name)
+    const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at, decided.guards)
+    if (outcome.ok) {
+      view.checkBehind(folded, outcome.last)
+      const last = decided.events.at(-1) as NewEvent
+      const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
+      const object = { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(outcome.last) } }
+      if (!last.deleted) view.offer(outcome.last, object, text.length)
+      await view.waitFor(outcome.last)
+      return { ...this.#answer(decided, object, text), sequence: outcome.last }
     }
+    // Its subject may be empty since its history was compacted.
+    if (view.floor > 0) await view.look()
+    // What this was decided on has left the stream by itself: nobody wrote, and nothing will come.
+    if (outcome.lastSequence !== undefined && decided.events.length === 1 && (decided.events[0] as NewEvent).expected > outcome.lastSequence) await view.expire()
+    // Somebody else wrote the object: what they wrote will be here in a moment.
+    if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
+    else await view.waitFor(await view.log.lastSequence())
+    return undefined
   }
   #refuseForRoom(intent: Intent, user: UserInfo, { events }: Decided): void {
     const shortage = this.#options.shortage?.()
@@ -271,10 +299,13 @@ export class ApiDecider implements Decider {
     }
     return undefined
   }
-  #decide(intent: Intent, user: UserInfo, { made, draws, inquiry, now }: Turn): Decided | Needs {
+  #decide(intent: Intent, user: UserInfo, turn: Turn): Decided | Needs {
+    return decide(intent, this.#context(user, turn))
+  }
+  #context(user: UserInfo, { keys, made, draws, inquiry, now }: Turn): DecideContext {
     const { views, clock, settings, plugins } = this.#options
     draws.rewind()
-    return decide(intent, {
+    return {
       api: views.api,
       view: views,
       head: (key: ObjectKey) => views.of(key).objects.head(key),
@@ -283,12 +314,15 @@ export class ApiDecider implements Decider {
       random: () => draws.random(),
       ...(made === undefined ? {} : { letters: made.letters() }),
       uuid: () => draws.uuid(),
-      reserved: this.#reserved,
+      busy: (key) => this.#isBusy(keyId(key), keys),
       settings,
       digest,
       ...(plugins === undefined ? {} : { plugins }),
       ...(inquiry === undefined ? {} : { answers: inquiry.answers })
-    })
+    }
+  }
+  #isBusy(id: string, mine: readonly string[]): boolean {
+    return this.#turns.isHeld(id) && !mine.includes(id)
   }
   #unchanged(intent: Intent, decided: Decided): Decision {
     const sequence = decided.entry?.sequence ?? 0

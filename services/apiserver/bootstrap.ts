@@ -11,6 +11,8 @@ import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
 import type { Decider } from './Decider.ts'
 import { same } from '#events/meta/faults.ts'
+import { DEFAULT_SERVICE_CIDR, isReady, READY, SERVICE_CIDR_FINALIZER, ServiceCIDR } from '#events/networking/ServiceCIDR.ts'
+import { seconds } from './request/events.ts'
 
 export interface BootstrapOptions {
   readonly views: Views
@@ -19,6 +21,8 @@ export interface BootstrapOptions {
   /** Where pods reach this API server: an address of the node, and the port it listens on. */
   readonly apiAddress: string
   readonly apiPort: number
+  /** Where cluster IPs come from, unless somebody has said otherwise since. */
+  readonly serviceCIDR: string
   readonly kubernetesIP: string
   readonly dnsIP: string
   readonly dnsAddress: string
@@ -31,7 +35,20 @@ const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
 export const bootstrap = async (options: BootstrapOptions): Promise<void> => {
   for (const name of NAMESPACES) await ensure(options, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
   for (const object of bootstrapRbac()) await ensureRbac(options, object)
+  await ensureServiceCIDR(options)
   for (const object of services(options)) await ensure(options, object, true)
+}
+
+/** Ready from the first moment, as upstream's API server makes it: the Services below have their addresses from it. */
+const ensureServiceCIDR = async (options: BootstrapOptions): Promise<void> => {
+  const { views, clock, serviceCIDR } = options
+  const { group, version, kind, resource } = ServiceCIDR
+  const object = { apiVersion: `${group}/${version}`, kind, metadata: { name: DEFAULT_SERVICE_CIDR, finalizers: [SERVICE_CIDR_FINALIZER] }, spec: { cidrs: [serviceCIDR] } }
+  await ensure(options, object)
+  const present = views.get({ group, resource, namespace: '', name: DEFAULT_SERVICE_CIDR })?.object
+  if (present === undefined || present.metadata.deletionTimestamp !== undefined || isReady(present)) return
+  const condition = { type: READY, status: 'True', reason: '', message: 'Kubernetes default Service CIDR is ready', lastTransitionTime: seconds(clock.now()) }
+  await ask(options, { ...intentAbout(options, object), subresource: 'status', verb: 'patch', patch: { type: 'application/merge-patch+json', body: { status: { conditions: [condition] } } } })
 }
 
 /** As upstream's reconciliation of its default roles: what a newer version grants is added; what somebody added stays. */
@@ -102,11 +119,10 @@ const slice = (name: string, namespace: string, ip: string, ports: readonly Port
   ports
 })
 
-/** Creates what is missing; with `renew`, brings what differs in the named fields up to date. */
-const ensure = async ({ views, decider, clock }: BootstrapOptions, object: KubeObject, renew = false): Promise<void> => {
+const intentAbout = ({ views, clock }: BootstrapOptions, object: KubeObject): Omit<Intent, 'verb'> => {
   const kind = views.api.kindOfObject(object)
   if (kind === undefined) throw new Error(`the bootstrap names an unknown kind: ${object.apiVersion} ${object.kind}`)
-  const base = {
+  return {
     id: `bootstrap-${clock.uuid()}`,
     ref: { group: kind.group, resource: kind.resource },
     version: kind.version,
@@ -114,17 +130,21 @@ const ensure = async ({ views, decider, clock }: BootstrapOptions, object: KubeO
     name: object.metadata.name as string,
     source: 'apiserver',
     options: { fieldManager: 'apiserver' }
-  } satisfies Partial<Intent>
-  const present = views.get({ ...base.ref, namespace: base.namespace, name: base.name })
-  let intent: Intent
-  if (present === undefined) intent = { ...base, verb: 'create', object }
-  else {
-    const { apiVersion: _, kind: __, metadata: ___, ...fields } = object
-    if (!renew || covers(present.object, fields)) return
-    intent = { ...base, verb: 'patch', patch: { type: 'application/merge-patch+json', body: fields } }
   }
+}
+
+const ask = async ({ decider }: BootstrapOptions, intent: Intent): Promise<void> => {
   const result = await decider.submit(intent, APISERVER)
-  if (!result.ok && result.status.reason !== 'AlreadyExists') throw new Error(`the bootstrap could not make ${object.kind} ${base.name}: ${result.status.message}`)
+  if (!result.ok && result.status.reason !== 'AlreadyExists') throw new Error(`the bootstrap could not ${intent.verb} ${intent.ref.resource} ${intent.name}: ${result.status.message}`)
+}
+
+/** Creates what is missing; with `renew`, brings what differs in the named fields up to date. */
+const ensure = async (options: BootstrapOptions, object: KubeObject, renew = false): Promise<void> => {
+  const about = intentAbout(options, object)
+  const present = options.views.get({ ...about.ref, namespace: about.namespace, name: about.name })
+  if (present === undefined) return ask(options, { ...about, verb: 'create', object })
+  const { apiVersion: _, kind: __, metadata: ___, ...fields } = object
+  if (renew && !covers(present.object, fields)) await ask(options, { ...about, verb: 'patch', patch: { type: 'application/merge-patch+json', body: fields } })
 }
 
 /** True when every field given has that value already (defaults in the stored object do not count). */

@@ -5,15 +5,16 @@
  * and admit what was decided. A refusal is thrown as `Refusal`; nothing else is ever thrown for bad input. Where an answer from
  * outside is missing, the decision is what to ask; with the answers in the context it is made again, from the start.
  */
-import type { NewEvent } from '#events/Event.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import { badRequest, forbidden, methodNotAllowed, noSuchPath } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
 import { saying, validateAdmission } from './admission/admission.ts'
 import { recorded } from './admission/recorded.ts'
+import { claiming } from './claims/claims.ts'
 import { type Answered, type DecideContext, type Decided, type Needs, type Operation, Unanswered } from './decision.ts'
 import { deniedMessage } from './request/denied.ts'
+import { withMain } from './request/events.ts'
 import type { StoredSubresource } from './subresources/StoredSubresource.ts'
 import { SUBRESOURCES } from './subresources/subresources.ts'
 import { decideCreate } from './verbs/create.ts'
@@ -42,7 +43,7 @@ export const decide = (intent: Intent, context: DecideContext): Decided | Needs 
 
 /** The answers a decision stands on are among its reasons: with them, it can be made again from the log alone. */
 const withAnswers = (intent: Intent, decided: Decided, used: ReadonlyMap<string, Answered>): Decided =>
-  used.size === 0 || decided.events.length === 0 ? decided : { ...decided, events: decided.events.with(-1, { ...(decided.events.at(-1) as NewEvent), reasons: { ...intent.reasons, answers: recorded(intent.ref, used) } }) }
+  used.size === 0 ? decided : withMain(decided, (event) => ({ ...event, reasons: { ...intent.reasons, answers: recorded(intent.ref, used) } }))
 
 const decideNow = (intent: Intent, context: DecideContext): Decided => {
   const kind = context.api.kindOf(intent.ref)
@@ -58,7 +59,7 @@ const decideNow = (intent: Intent, context: DecideContext): Decided => {
   const stored = subresource === '' ? WHOLE : SUBRESOURCES.get(subresource)
   if (stored === undefined) throw methodNotAllowed()
   const asked = stored.asked?.(intent) ?? intent
-  const decided = judged(kind, asked, stored.decide(kind, asked, context), context)
+  const decided = claiming(kind, judged(kind, asked, stored.decide(kind, asked, context), context), context)
   return asked.options?.dryRun === true ? asIf(decided, context) : decided
 }
 
@@ -92,7 +93,7 @@ const judged = (kind: Kind, intent: Intent, decided: Decided, context: DecideCon
  * A dry run: everything is decided, nothing stored or reserved. Here and not in each verb, so that none can forget it.
  * The answer is the object as it would be, with the version it has now; a new one has none.
  */
-const asIf = ({ events, reserves: _, ...decided }: Decided, { view }: DecideContext): Decided => {
+const asIf = ({ events, guards: _, ...decided }: Decided, { view }: DecideContext): Decided => {
   const last = events.at(-1)
   if (last === undefined || decided.code === 201) return { ...decided, events: [] }
   return { ...decided, events: [], object: { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(view.get(last.key)?.sequence ?? last.expected) } } }

@@ -5,6 +5,7 @@
 import type { Api } from '#events/Api.ts'
 import type { NewEvent } from '#events/Event.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
+import type { Guard } from '#events/guard.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { ObjectKey } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -72,8 +73,8 @@ export interface DecideContext {
   /** Chance for the letters of a made-up name, where it has to come out the same when it is asked again; otherwise `random`. */
   letters?(): number
   uuid(): string
-  /** Cluster IPs and node ports that decisions in flight hold: not yet in the view. */
-  readonly reserved: ReadonlySet<string>
+  /** True while another decision of this API server holds the object: what is in the view of it is about to change. */
+  busy(key: ObjectKey): boolean
   readonly settings: Settings
   /** The admission plugins, in order; absent: those every cluster has. */
   readonly plugins?: readonly AdmissionPlugin[]
@@ -84,8 +85,13 @@ export interface DecideContext {
 }
 
 export interface Decided {
-  /** Stored together or not at all; empty when the intent changes nothing (or is a dry run). */
+  /**
+   * Stored together or not at all, each only on the version of its object it was decided on; empty when the intent changes
+   * nothing (or is a dry run). The last one is the intent's own; before it, what it takes and gives back elsewhere.
+   */
   readonly events: readonly NewEvent[]
+  /** What else must not have changed when they are stored. */
+  readonly guards?: readonly Guard[]
   readonly code: 200 | 201
   /** What the client gets: without resourceVersion when an event makes it, as it is in the view otherwise. */
   readonly object: KubeObject
@@ -96,8 +102,6 @@ export interface Decided {
   readonly warnings: readonly string[]
   /** Annotations for the audit trail, by key (`pod-security.kubernetes.io/audit-violations`); those of a refusal are on the Refusal. */
   readonly audit?: Readonly<Record<string, string>>
-  /** Names in `DecideContext.reserved` to hold until the events are folded. */
-  readonly reserves?: readonly string[]
   /** The answer is a view of the object: the Scale of a deployment. */
   readonly present?: (object: KubeObject) => KubeObject
 }

@@ -92,9 +92,13 @@ export class MemoryLog implements Log {
   }
   #store(appends: readonly Append[]): AppendResult {
     this.#expire()
-    for (const { subject, expected } of appends) {
-      const lastSequence = this.#last.get(subject) ?? 0
+    const written = new Set<string>()
+    for (const { subject, expected, on = subject } of appends) {
+      const lastSequence = this.#last.get(on) ?? 0
       if (expected !== undefined && expected !== lastSequence) return { ok: false, conflict: true, lastSequence }
+      // As nats-server: what the same batch has written before can't be expected any more.
+      if (expected !== undefined && written.has(on)) return { ok: false, conflict: true }
+      written.add(subject)
     }
     const first = this.#entries.length + 1
     for (const { subject, headers, text } of appends) {

@@ -23,7 +23,7 @@ try {
   for (const view of list) await view.start()
   const views = new Views(list, builtIns)
   const decider = new ApiDecider({ views, clock: systemClock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
-  await bootstrap({ views, decider, clock: systemClock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+  await bootstrap({ views, decider, clock: systemClock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: '10.96.0.0/16', kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
   const submit = async (object: KubeObject, resource: string, namespace: string, subresource?: string): Promise<void> => {
     const result = await decider.submit(
       { id: systemClock.uuid(), verb: subresource === undefined ? 'create' : 'update', ref: { group: '', resource }, version: 'v1', namespace, name: object.metadata.name as string, object, source: 'bench', ...(subresource === undefined ? {} : { subresource }) },

@@ -80,7 +80,7 @@ property('no status goes back, the last one is there in the end, and every notic
       }
       const servers = [await begin(), await begin()]
       const [first] = servers as [Awaited<ReturnType<typeof begin>>]
-      await settle(bootstrap({ ...first, clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 }))
+      await settle(bootstrap({ ...first, clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: '10.96.0.0/16', kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 }))
       const create = async (kind: string, name: string, more: object): Promise<KubeObject> =>
         accepted(await settle(first.decider.submit({ id: clock.uuid(), verb: 'create', ref: { group: '', resource: `${kind.toLowerCase()}s` }, version: 'v1', namespace: 'default', name, source: 'test', object: { apiVersion: 'v1', kind, metadata: { name }, ...more } }, ADMIN)))
       await create('ServiceAccount', 'default', {})

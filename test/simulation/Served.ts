@@ -46,7 +46,7 @@ export class Served {
     if (views === undefined) return undefined
     const served = new Served(options, views)
     try {
-      await bootstrap({ ...served, clock: options.clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+      await bootstrap({ ...served, clock: options.clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: SETTINGS.serviceCIDR, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
       await served.#publisher?.start()
       served.#ingest.start()
       return served

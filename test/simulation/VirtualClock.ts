@@ -74,7 +74,14 @@ export class VirtualClock implements Clock {
       this.#now = Math.max(this.#now, next.at)
       next.task()
       // Timers of one moment run together, in order.
-      for (let also = this.#heap[0]; also !== undefined && also.at <= this.#now; also = this.#heap[0]) this.#pop()?.task()
+      // What the first one left may be cancelled, and the next behind it hours away.
+      for (let also = this.#pop(); also !== undefined; also = this.#pop()) {
+        if (also.at > this.#now) {
+          this.#push(also)
+          break
+        }
+        also.task()
+      }
     }
   }
   #push(timer: Scheduled): void {

@@ -44,7 +44,7 @@ export const startTestApi = async (clock: Clock = systemClock, settings: Partial
   }
   const views = new Views(list, builtIns)
   const decider = new ApiDecider({ views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767], ...settings } })
-  await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+  await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: '10.96.0.0/16', kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
   const submit: TestApi['submit'] = (intent, user = ADMIN) => decider.submit({ id: clock.uuid(), version: 'v1', namespace: '', name: '', source: 'test', ...intent }, user)
   const create: TestApi['create'] = (object, more = {}, user = ADMIN) => {
     const kind = kindFor(object.apiVersion, object.kind)

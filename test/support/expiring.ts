@@ -28,6 +28,6 @@ export const serverOn = async (logs: Logs, clock: Clock) => {
   for (const view of list) await view.start()
   const views = new Views(list, builtIns)
   const decider = new ApiDecider({ views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
-  await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+  await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: '10.96.0.0/16', kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
   return { views, decider, close: () => list.forEach((view) => view.close()) }
 }

@@ -98,7 +98,7 @@ export const decided = (api: TestApi, object: KubeObject, settings: Partial<Sett
       now: 0,
       random: () => 0.5,
       uuid: () => 'u',
-      reserved: new Set(),
+      busy: () => false,
       settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767], ...settings }
     }) as Decided
   } catch (error) {

@@ -23,9 +23,14 @@ const REST: Readonly<Record<string, Record<string, unknown>>> = {
   Role: { rules },
   ClusterRoleBinding: { roleRef, subjects },
   RoleBinding: { roleRef, subjects },
+  IPAddress: { spec: { parentRef: { resource: 'services', namespace: 'default', name: 'web' } } },
+  ServiceCIDR: { spec: { cidrs: ['10.200.0.0/24'] } },
   Lease: { spec: { holderIdentity: 'me', leaseDurationSeconds: 40 } },
   EndpointSlice: { addressType: 'IPv4', endpoints: [{ addresses: ['10.1.2.3'] }], ports: [{ name: 'http', port: 80 }] }
 }
+
+/** A name such an object may have, where any will do. */
+export const sampleName = ({ nameRule }: Pick<Kind, 'nameRule'>, name: string): string => (nameRule === 'ip' ? `10.200.0.${1 + (Array.from(name).reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 250)}` : name)
 
 /** A new one each time: it may be changed in place. Namespaced ones are in `default`. */
 export const sampleOf = ({ group, version, kind, namespaced }: Kind, name: string): KubeObject => ({

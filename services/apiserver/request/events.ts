@@ -1,5 +1,6 @@
 /** From a decided change to its event: the facts that say who, when and why. */
 import type { NewEvent } from '#events/Event.ts'
+import { GUARDS, type Guard } from '#events/guard.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -37,4 +38,28 @@ export const eventFor = (kind: Kind, intent: Intent, context: DecideContext, { b
     ...(intent.command === undefined ? {} : { command: intent.command }),
     ...(intent.reasons === undefined ? {} : { reasons: intent.reasons })
   }
+}
+
+/** `main`: the event the decision is about. `n`: which of its guards this is. */
+export const guardEvent = ({ stream, id, source, time, user, correlationId, verb }: NewEvent, { key, expected }: Guard, n: number): NewEvent => ({
+  stream,
+  key: GUARDS,
+  id: `${id}.g${n}`,
+  type: 'reckon.guard.held.v1',
+  source,
+  time,
+  user,
+  correlationId,
+  verb,
+  // Gone as soon as it is there: nobody lists or watches it.
+  deleted: true,
+  object: { apiVersion: 'reckon.io/v1', kind: 'Guard', metadata: { name: GUARDS.name }, of: key, at: expected },
+  expected,
+  on: key
+})
+
+/** The decision with its main event, the last one, changed. */
+export const withMain = <Some extends { readonly events: readonly NewEvent[] }>(decided: Some, change: (event: NewEvent) => NewEvent): Some => {
+  const main = decided.events.at(-1)
+  return main === undefined ? decided : { ...decided, events: decided.events.with(-1, change(main)) }
 }

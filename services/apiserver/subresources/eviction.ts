@@ -6,7 +6,7 @@ import { badRequest, type Status } from '#events/Refusal.ts'
 import type { DecideContext, Decided } from '../decision.ts'
 import type { StoredSubresource } from './StoredSubresource.ts'
 import { decodeAs } from '../request/decode.ts'
-import { seconds } from '../request/events.ts'
+import { seconds, withMain } from '../request/events.ts'
 import { checkDeleteOptions } from '../request/options.ts'
 import { decideDelete } from '../verbs/delete.ts'
 
@@ -37,7 +37,7 @@ interface Condition {
 const decideEviction = (kind: Kind, asked: Intent, context: DecideContext): Decided => {
   const decided = decideDelete(kind, asked, context)
   const status: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
-  return { ...decided, events: decided.events.map((event) => ({ ...event, object: disrupted(event.object, seconds(context.now)) })), code: 201, status }
+  return { ...withMain(decided, (event) => ({ ...event, object: disrupted(event.object, seconds(context.now)) })), code: 201, status }
 }
 
 export const eviction: StoredSubresource = { asked: evictionIntent, decide: decideEviction }

@@ -8,6 +8,7 @@ import type { DecideContext, Decided } from '../decision.ts'
 import type { StoredSubresource } from './StoredSubresource.ts'
 import { decodeAs, decodePatched } from '../request/decode.ts'
 import { patchValue } from '../verbs/patch.ts'
+import { withMain } from '../request/events.ts'
 import { checkName, existing, replaceObject } from '../verbs/update.ts'
 
 const SCALE = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
@@ -49,7 +50,7 @@ const decideScale = (kind: Kind, intent: Intent, context: DecideContext): Decide
   // Stored as a change of the object itself, so that generation, checks and history are the ordinary ones.
   const { subresource: _, ...whole } = intent
   const decided = replaceObject(kind, whole, object, entry, context, warnings)
-  return { ...decided, events: decided.events.map((event) => ({ ...event, verb: `${intent.verb}/scale` })), present: (after) => scaleOf(kind, after) }
+  return { ...withMain(decided, (event) => ({ ...event, verb: `${intent.verb}/scale` })), present: (after) => scaleOf(kind, after) }
 }
 
 export const scale: StoredSubresource = { decide: decideScale }

@@ -6,7 +6,7 @@ import { validateMeta } from '#events/meta/ObjectMeta.ts'
 import { alreadyExists, badRequest, invalid } from '#events/Refusal.ts'
 import type { DecideContext, Decided, Write } from '../decision.ts'
 import { admit, saying, validateAdmission } from '../admission/admission.ts'
-import { allocateService } from '../request/allocate.ts'
+import { allocate, prepareClaims } from '../claims/claims.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { generatedName } from '../request/names.ts'
@@ -55,12 +55,13 @@ export const createObject = (kind: Kind, intent: Intent, object: KubeObject, con
   withSystemMetadata(kind, intent, object, context)
   kind.prepareForCreate?.(object, { now: seconds(context.now) })
   if (!managed) delete object.metadata.managedFields
+  prepareClaims(kind, object, undefined, context)
   kind.default?.(object)
   const system = { ...object.metadata }
   const write: Write = { operation: 'CREATE', kind, subresource: '', intent, namespace: intent.namespace, name: object.metadata.name ?? '', object }
   const { changed, ...said } = admit(write, context)
   if (changed) settle(kind, object, system, context)
-  const reserves = kind.group === '' && kind.resource === 'services' ? allocateService(object, undefined, context) : []
+  allocate(kind, object, undefined, context)
   const faults = [...validateMeta(kind, object), ...(kind.validate?.(object) ?? [])]
   if (faults.length > 0) throw invalid(kind.group, kind.kind, object.metadata.name ?? '', faults)
   const key = { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: object.metadata.name as string }
@@ -71,5 +72,5 @@ export const createObject = (kind: Kind, intent: Intent, object: KubeObject, con
   }
   if (!managed)
     trackUpdate({ type: typeOf(kind), before: undefined, after: object, manager: intent.options?.fieldManager ?? intent.source, apiVersion: apiVersionOf(kind), time: seconds(context.now) })
-  return saying({ events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings, reserves }, said)
+  return saying({ events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings }, said)
 }

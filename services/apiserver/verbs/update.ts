@@ -7,7 +7,7 @@ import { badRequest, conflict, invalid, notFound } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import type { DecideContext, Decided } from '../decision.ts'
 import { admit, saying } from '../admission/admission.ts'
-import { allocateService } from '../request/allocate.ts'
+import { allocate, prepareClaims } from '../claims/claims.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
@@ -56,8 +56,9 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
     const managedFields = object.metadata.managedFields
     object.metadata = { ...old.metadata, ...(managedFields === undefined ? {} : { managedFields }) }
   }
+  if (subresource === '') prepareClaims(kind, object, old, context)
   kind.default?.(object)
-  const reserves = subresource === '' && kind.group === '' && kind.resource === 'services' ? allocateService(object, old, context) : []
+  if (subresource === '') allocate(kind, object, old, context)
   if (kind.hasGeneration === true && subresource === '') object.metadata.generation = (old.metadata.generation ?? 1) + (specChanged(object, old) ? 1 : 0)
   const faults = [
     ...validateMeta(kind, object),
@@ -82,7 +83,7 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   delete object.metadata.resourceVersion
   // The last finalizer of an object that was asked to go is what it was waiting for.
   const gone = goes(kind, object)
-  return saying({ events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone })], code: 200, object, warnings, reserves }, said)
+  return saying({ events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone })], code: 200, object, warnings }, said)
 }
 
 /** What a client can't change rides over from the present object. */

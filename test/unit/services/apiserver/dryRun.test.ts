@@ -5,7 +5,7 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { KINDS } from '#test/support/builtIns.ts'
 import { answerIntents } from '#services/apiserver/door/door.ts'
-import { sampleOf } from '../../../support/samples.ts'
+import { sampleName, sampleOf } from '../../../support/samples.ts'
 import { startTestServer, type TestServer } from '../../../support/server.ts'
 
 type Json = Record<string, unknown>
@@ -47,14 +47,15 @@ const changesOf = (kind: Kind, name: string, present: KubeObject): Change[] => {
   const identity = { apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: { name, ...(kind.namespaced ? { namespace: 'default' } : {}) } }
   const has = (subresource: string): boolean => kind.subresources?.some((one) => one.name === subresource) === true
   return [
-    { what: 'create', method: 'POST', verb: 'create', name: `${name}-new`, body: sampleOf(kind, `${name}-new`) },
-    { what: 'create by generateName', method: 'POST', verb: 'create', name: '', body: { ...unnamed, metadata: { generateName: `${name}-` } } },
+    { what: 'create', method: 'POST', verb: 'create', name: sampleName(kind, `${name}-new`), body: sampleOf(kind, sampleName(kind, `${name}-new`)) },
+    // An address is its own name, and none is made up.
+    ...(kind.nameRule === 'ip' ? [] : [{ what: 'create by generateName', method: 'POST', verb: 'create', name: '', body: { ...unnamed, metadata: { generateName: `${name}-` } } } as const]),
     { what: 'update', method: 'PUT', verb: 'update', name, body: changed },
     { what: 'merge patch', method: 'PATCH', verb: 'patch', name, body: LABEL, contentType: MERGE },
     { what: 'strategic merge patch', method: 'PATCH', verb: 'patch', name, body: { metadata: { labels: { more: 'yes' } } }, contentType: 'application/strategic-merge-patch+json' },
     { what: 'JSON patch', method: 'PATCH', verb: 'patch', name, body: JSON_PATCH, contentType: 'application/json-patch+json' },
     { what: 'apply', method: 'PATCH', verb: 'patch', name, body: { ...identity, metadata: { ...identity.metadata, annotations: { applied: 'yes' } } }, contentType: 'application/apply-patch+yaml' },
-    { what: 'apply that creates', method: 'PATCH', verb: 'patch', name: `${name}-applied`, body: sampleOf(kind, `${name}-applied`), contentType: 'application/apply-patch+yaml' },
+    { what: 'apply that creates', method: 'PATCH', verb: 'patch', name: sampleName(kind, `${name}-applied`), body: sampleOf(kind, sampleName(kind, `${name}-applied`)), contentType: 'application/apply-patch+yaml' },
     ...(has('status')
       ? ([
           { what: 'status update', method: 'PUT', verb: 'update', name, subresource: 'status', body: { ...identity, status: statusOf(kind, 'True') } },
@@ -72,7 +73,7 @@ const changesOf = (kind: Kind, name: string, present: KubeObject): Change[] => {
     ...(has('binding') ? ([{ what: 'binding', method: 'POST', verb: 'create', name: `${name}-free`, subresource: 'binding', body: { metadata: { name: `${name}-free` }, target: { kind: 'Node', name: 'n1' } } }] as const) : []),
     ...(has('eviction') ? ([{ what: 'eviction', method: 'POST', verb: 'create', name: `${name}-evicted`, subresource: 'eviction', body: { metadata: { name: `${name}-evicted` } } }] as const) : []),
     { what: 'delete', method: 'DELETE', verb: 'delete', name },
-    { what: 'delete in the foreground', method: 'DELETE', verb: 'delete', name: `${name}-applied`, body: { propagationPolicy: 'Foreground' } },
+    { what: 'delete in the foreground', method: 'DELETE', verb: 'delete', name: sampleName(kind, `${name}-applied`), body: { propagationPolicy: 'Foreground' } },
     ...(kind.verbs.includes('deletecollection') ? ([{ what: 'deletecollection', method: 'DELETE', verb: 'deletecollection', name: '' }] as const) : [])
   ]
 }
@@ -152,7 +153,7 @@ dry.after(() => server.stop())
 
 for (const kind of KINDS)
   dry(`change nothing of ${kind.resource}${kind.group === '' ? '' : `.${kind.group}`}`, async () => {
-    const name = `dry-${kind.singular}`
+    const name = sampleName(kind, `dry-${kind.singular}`)
     const made = async (object: KubeObject): Promise<void> => assert.is((await server.json('POST', collectionOf(kind), object)).code, 201)
     await made(sampleOf(kind, name))
     if (kind.kind === 'Pod') {
@@ -195,6 +196,11 @@ for (const kind of KINDS)
 
 dry('reserve no addresses and no node ports', async () => {
   const service = (name: string): Json => ({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { type: 'NodePort', clusterIP: '10.96.77.77', ports: [{ port: 80, nodePort: 31777 }] } })
+  // The cluster's own network went with the collection of all of them.
+  const cidrs = '/apis/networking.k8s.io/v1/servicecidrs'
+  await server.json('POST', cidrs, { metadata: { name: 'later' }, spec: { cidrs: ['10.96.0.0/16'] } })
+  const ready = { type: 'Ready', status: 'True', reason: '', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' }
+  assert.is((await server.json('PATCH', `${cidrs}/later/status`, { status: { conditions: [ready] } }, 'application/merge-patch+json')).code, 200)
   for (let n = 0; n < 3; n++) assert.is((await server.json('POST', '/api/v1/namespaces/default/services?dryRun=All', service(`tried-${n}`))).code, 201)
   assert.is((await server.json('POST', '/api/v1/namespaces/default/services', service('kept'))).code, 201)
   assert.is((await server.json('POST', '/api/v1/namespaces/default/services?dryRun=All', service('late'))).code, 422)

@@ -177,7 +177,7 @@ replay('decides from the log alone what was decided with the answers', async () 
     now: Date.parse(facts.time),
     random: () => 0.5,
     uuid: () => stored.metadata.uid as string,
-    reserved: new Set<string>(),
+    busy: () => false,
     settings: SETTINGS,
     plugins,
     digest: (text: string) => Buffer.from(sha256(Buffer.from(text))).toString('base64url')

@@ -66,7 +66,7 @@ past('what a newer version grants is added to the stored roles at a start, what 
   const patch = (name: string, body: unknown) => api.submit({ verb: 'patch', ref, name, patch: { type: 'application/merge-patch+json', body } })
   await patch('view', { rules: [{ apiGroups: ['example.com'], resources: ['things'], verbs: ['get'] }] })
   await patch('edit', { metadata: { annotations: { [AUTOUPDATE]: 'false' } }, rules: [] })
-  await bootstrap({ views: api.views, decider: api.decider, clock: systemClock, apiAddress: '10.244.0.1', apiPort: 6443, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+  await bootstrap({ views: api.views, decider: api.decider, clock: systemClock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: '10.96.0.0/16', kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
   const rules = (name: string) => (api.get({ apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', name })?.['rules'] ?? []) as { resources: string[]; verbs: string[] }[]
   assert.ok(rules('view').some(({ resources }) => resources.includes('things')))
   assert.ok(rules('view').some(({ resources, verbs }) => resources.includes('pods') && verbs.includes('history')))

@@ -1,0 +1,18 @@
+/** Whose something is, by its place: what an IPAddress and a node port's claim name. */
+import type { ObjectKey } from '../Key.ts'
+import type { KubeObject } from '../KubeObject.ts'
+
+export interface ParentReference {
+  readonly group?: string
+  readonly resource?: string
+  readonly namespace?: string
+  readonly name?: string
+}
+
+export const parentRefOf = ({ group, resource, namespace, name }: ObjectKey): ParentReference => ({ ...(group === '' ? {} : { group }), resource, ...(namespace === '' ? {} : { namespace }), name })
+
+/** True when the claim names that object as its owner. */
+export const isOf = (claim: KubeObject, { group, resource, namespace, name }: ObjectKey): boolean => {
+  const parent = (claim['spec']?.parentRef ?? {}) as ParentReference
+  return (parent.group ?? '') === group && parent.resource === resource && (parent.namespace ?? '') === namespace && parent.name === name
+}
