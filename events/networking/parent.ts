@@ -16,3 +16,9 @@ export const isOf = (claim: KubeObject, { group, resource, namespace, name }: Ob
   const parent = (claim['spec']?.parentRef ?? {}) as ParentReference
   return (parent.group ?? '') === group && parent.resource === resource && (parent.namespace ?? '') === namespace && parent.name === name
 }
+
+/** Whose the claim is. */
+export const ownerOf = (claim: KubeObject): ObjectKey => {
+  const { group = '', resource = '', namespace = '', name = '' } = (claim['spec']?.parentRef ?? {}) as ParentReference
+  return { group, resource, namespace, name }
+}

@@ -10,6 +10,7 @@ import { History } from '#projections/History.ts'
 import { audited } from '#services/apiserver/audit/audited.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { gated } from '#services/apiserver/gated.ts'
+import { ClaimRepair } from '#services/apiserver/claims/ClaimRepair.ts'
 import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
 import { serveErase } from '#services/apiserver/door/erase.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
@@ -92,6 +93,14 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
         dnsAddress: bridgeAddress(config),
         dnsPort: DNS_PORT
       })
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const repair = new ClaimRepair({ views, decider: deciding, clock: systemClock, onError: warn, closed: () => own.closed() !== undefined || damages.closed() !== undefined })
+        repair.start()
+        return repair
+      }),
+      (repair) => Effect.sync(() => repair.stop())
     )
     const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
     const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))

@@ -10,7 +10,6 @@ import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import { conflict, Refusal, timedOut, tooManyRequests } from '#events/Refusal.ts'
-import { subjectOf } from '#events/Subject.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
 import { sha256 } from '../platform/ledger/Seal.ts'
 import type { Views } from '../platform/View.ts'
@@ -19,6 +18,7 @@ import { Committer } from './Committer.ts'
 import { decide } from './decide.ts'
 import type { AdmissionPlugin, DecideContext, Decided, Needs, Settings } from './decision.ts'
 import { Draws } from './Draws.ts'
+import { happened } from './happened.ts'
 import { refusalOfLog } from './logFaults.ts'
 import { madeUpNames, type MadeUp } from './MadeUpNames.ts'
 import { Inquiry, outside, type Outside } from './Outside.ts'
@@ -57,8 +57,6 @@ const LONGEST_PAUSE_MS = 20
 const MOVES = 16
 /** Intents waiting or in flight; more are told to come back. */
 const LIMIT = 20_000
-/** Events of an object looked through for one that an intent made before. */
-const LOOK_BACK = 100
 /** Who waits this long for an answer may have asked another API server by now. */
 const ASKED_AGAIN_MS = 1_000
 
@@ -157,7 +155,7 @@ export class ApiDecider implements Decider {
   /** The first name that nobody has; asked again, perhaps one of the others was free then. */
   async #underMadeUpName(intent: Intent, user: UserInfo, arrived: Arrived, names: readonly MadeUp[]): Promise<Decision> {
     for (const { name } of intent.again === true ? names : []) {
-      const before = await this.#happened(intent, user, 0, name)
+      const before = await happened(this.#options.views, intent, user, 0, name)
       if (before !== undefined) return before
     }
     let taken: unknown
@@ -167,7 +165,7 @@ export class ApiDecider implements Decider {
       } catch (error) {
         if (!(error instanceof Refusal) || error.status.reason !== 'AlreadyExists') throw error
         taken = error
-        const before = await this.#happened(intent, user, 0, made.name)
+        const before = await happened(this.#options.views, intent, user, 0, made.name)
         if (before !== undefined) return before
       }
     }
@@ -208,7 +206,7 @@ export class ApiDecider implements Decider {
       turn.tries += 1
       // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's newest event.
       const suspected = intent.again === true || turn.tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
-      const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence, name) : undefined
+      const before = suspected ? await happened(this.#options.views, intent, user, intent.again === true ? 0 : arrived.sequence, name) : undefined
       if (before !== undefined) return before
       const decided = this.#decide(intent, user, turn)
       if ('needs' in decided) return decided
@@ -255,6 +253,27 @@ export class ApiDecider implements Decider {
     else await view.waitFor(await view.log.lastSequence())
     return undefined
   }
+  /**
+   * Stores what goes with an object without changing it, in turn with its writes. `make` decides once; false when there is
+   * nothing to store, or somebody else wrote first.
+   */
+  async mend(owner: ObjectKey, user: UserInfo, make: (context: DecideContext) => Pick<Decided, 'events' | 'guards'>): Promise<boolean> {
+    const { views, clock } = this.#options
+    const turn: Turn = { keys: [keyId(owner)], made: undefined, draws: new Draws(clock), tries: 0, moves: 0 }
+    await this.#turns.take(turn.keys)
+    try {
+      const { events, guards } = make(this.#context(user, turn))
+      const others = events.map(({ key }) => keyId(key))
+      if (events.length === 0 || !this.#turns.tryTake(others)) return false
+      turn.keys = [...turn.keys, ...others]
+      const view = views.of(owner)
+      const outcome = await (this.#committers.get(view.stream) as Committer).commit(events, clock.now(), guards)
+      if (outcome.ok) await view.waitFor(outcome.last)
+      return outcome.ok
+    } finally {
+      this.#turns.release(turn.keys)
+    }
+  }
   #refuseForRoom(intent: Intent, user: UserInfo, { events }: Decided): void {
     const shortage = this.#options.shortage?.()
     if (shortage === undefined) return
@@ -270,34 +289,6 @@ export class ApiDecider implements Decider {
   #isLast(intent: Intent, name: string): boolean {
     if (name === '') return false
     return this.#options.views.of(intent.ref).objects.get({ ...intent.ref, namespace: intent.namespace, name })?.facts.id === intent.id
-  }
-  /**
-   * The answer to an intent that was decided before, perhaps by another API server or one that crashed: its event is
-   * among the last ones of its object, each of which names the one before. Those before `since` need no look.
-   */
-  async #happened(intent: Intent, user: UserInfo, since: number, name: string): Promise<IntentResult | undefined> {
-    if (name === '') return undefined
-    const view = this.#options.views.of(intent.ref)
-    await view.waitFor(await view.log.lastSequence())
-    const key = { ...intent.ref, namespace: intent.namespace, name }
-    let sequence = view.objects.head(key)
-    const subject = subjectOf(view.stream, key)
-    for (let steps = 0; sequence > 0 && steps < LOOK_BACK; steps++) {
-      const entry = await view.log.get(sequence, subject)
-      if (entry === undefined) return undefined
-      const version = view.versionOf(entry)
-      // What is not ours stands between two events of the object's.
-      if (version === undefined) {
-        sequence = (await view.log.lastOn(entry.subject, sequence - 1))?.sequence ?? 0
-        continue
-      }
-      const { id, user: by, expected } = version.facts
-      // Only who asked may have the answer.
-      if (by === user.username && (id === intent.id || id.startsWith(`${intent.id}.`))) return { ok: true, code: intent.verb === 'create' ? 201 : 200, object: version.object, sequence }
-      if (sequence <= since) return undefined
-      sequence = expected
-    }
-    return undefined
   }
   #decide(intent: Intent, user: UserInfo, turn: Turn): Decided | Needs {
     return decide(intent, this.#context(user, turn))

@@ -5,6 +5,7 @@ import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import { builtIns, kindNamed, KINDS, streamOf } from '#test/support/builtIns.ts'
 import { Objects } from '#projections/Objects.ts'
+import { claimFaults } from '#test/support/claims.ts'
 import { limitsOf } from '#services/controller-manager/deployment/rollout.ts'
 import type { DeploymentSpec } from '#services/controller-manager/deployment/situation.ts'
 import { ASKED } from './script.ts'
@@ -46,7 +47,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
     bySequence.set(sequence, facts)
     faults.push(...collectorFaults(replay, facts, sequence))
     replay.apply(facts, entry.text)
-    faults.push(...addressFaults(world, replay, facts, sequence), ...generatedFaults(asked, facts, replay, sequence))
+    faults.push(...addressFaults(replay, facts, sequence), ...generatedFaults(asked, facts, replay, sequence))
     if (facts.key.resource === 'pods' && facts.key.group === '' && !facts.deleted) {
       const pod = replay.get(facts.key)?.object as KubeObject
       const uid = pod.metadata.uid as string
@@ -57,6 +58,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
     }
     faults.push(...rolloutFaults(replay, facts, sequence))
   }
+  faults.push(...claimFaults(replay))
   for (const { intent, sequence } of world.acknowledged) {
     if (streamOf(intent.ref) !== 'EVENTS') continue
     if (bySequence.get(sequence)?.id !== intent.id) faults.push(`${intent.verb} ${intent.ref.resource}/${intent.name} was acknowledged at ${sequence}, where the log has ${bySequence.get(sequence)?.id ?? 'nothing'}`)
@@ -80,9 +82,9 @@ const collectorFaults = (before: Objects, facts: Facts, sequence: number): strin
   return owner === undefined ? [] : [`event ${sequence}: the garbage collector deleted ${keyId(facts.key)}, whose owner ${owner.kind} ${owner.name} lives`]
 }
 
-/** No two Services have one address or one port of the nodes. Several API servers may hand out one at a time: there is no claim between them. */
-const addressFaults = ({ apiServers }: World, state: Objects, facts: Facts, sequence: number): string[] => {
-  if (facts.key.resource !== 'services' || facts.key.group !== '' || apiServers > 1) return []
+/** No two Services have one address or one port of the nodes, however many API servers hand them out; each is claimed, and nothing else is. */
+const addressFaults = (state: Objects, facts: Facts, sequence: number): string[] => {
+  if (facts.key.resource !== 'services' || facts.key.group !== '') return []
   const taken = new Map<string, string>()
   const faults: string[] = []
   for (const { id, object } of state.collection(SERVICES).values()) {

@@ -54,7 +54,7 @@ const isPure = (path: string): boolean =>
   topOf(path) === 'projections' ||
   /^services\/.*\/(decide|render|answer|explain)\.ts$/.test(path) ||
   /^services\/scheduler\/(filters|scores)\//.test(path) ||
-  /^services\/apiserver\/(verbs\/(create|update|patch|delete)|admission\/.*|claims\/.*|decision|subresources\/(binding|eviction|halves|scale|subresources)|patch\/.*|request\/(decode|events|denied|names|options)|door\/check)\.ts$/.test(path)
+  /^services\/apiserver\/(verbs\/(create|update|patch|delete)|admission\/.*|claims\/(allocate|claims|service)|decision|subresources\/(binding|eviction|halves|scale|subresources)|patch\/.*|request\/(decode|events|denied|names|options)|door\/check)\.ts$/.test(path)
 
 const tidy = suite('the tree')
 

@@ -49,7 +49,7 @@ const minus = (claims: readonly Claim[], others: readonly Claim[]): readonly Cla
 type Facts = Omit<NewEvent, 'deleted' | 'expected' | 'key' | 'object' | 'on' | 'type'>
 
 /** `main`: the event they go with. Of what is given back only what is the object's own is gone. */
-export const claimEvents = (main: NewEvent, taken: readonly Claim[], given: readonly Claim[], context: DecideContext): readonly NewEvent[] => {
+export const claimEvents = (main: NewEvent, taken: readonly Claim[], given: readonly Pick<Claim, 'key' | 'what'>[], context: DecideContext): readonly NewEvent[] => {
   const { deleted: _, expected: __, key: owner, object: ___, on: ____, reasons: _____, type: ______, ...facts } = main
   const events: NewEvent[] = []
   const next = (): Facts => ({ ...facts, id: `${facts.id}.${events.length + 1}` })
