@@ -13,6 +13,7 @@ import { podGc } from './pod-gc/controller.ts'
 import { replicaset } from './replicaset/controller.ts'
 import { rootCaCertPublisher } from './root-ca-cert-publisher/controller.ts'
 import { serviceaccount } from './serviceaccount/controller.ts'
+import { servicecidr } from './servicecidr/controller.ts'
 
 export interface ControllersConfig {
   /** The cluster's CA certificate, PEM. */
@@ -23,6 +24,7 @@ export interface ControllersConfig {
 
 export const controllers = ({ clusterCA, nodeIpam: ipam }: ControllersConfig): readonly ControllerDefinition[] => [
   serviceaccount,
+  servicecidr,
   rootCaCertPublisher(clusterCA),
   deployment,
   replicaset,
