@@ -7,7 +7,7 @@ import { LogDamaged, type Append, type Base as BaseMark, type Damage, type Damag
 import { Base } from '#projections/Base.ts'
 import { anchorOf, Chain, textOfAnchor } from '#projections/Chain.ts'
 import { countIn, textOfRanges } from '../jetstream/metadata.ts'
-import type { Ledger } from './Ledger.ts'
+import type { Ledger, Place } from './Ledger.ts'
 import { CHAIN_HEADER, MAC_HEADER, sha256, type Seal } from './Seal.ts'
 
 /** A mark is set whenever the sequence is a multiple of this. */
@@ -31,6 +31,8 @@ export interface IntegrityOptions {
   readonly expires: boolean
   /** Only what comes is read: the chain is taken up at the furthest place that is remembered. */
   readonly tail?: boolean
+  /** Everything up to here was read before, and the chain is taken up there. */
+  readonly from?: Place
   /** Told once of each foreign entry. */
   readonly onForeign?: (entry: LogEntry) => void
 }
@@ -63,7 +65,7 @@ export class Integrity {
    * Compares the stream's own account of itself with the ledger's. Throws LogDamaged. Returns where reading has to begin.
    */
   begin(state: LogState): number {
-    const { ledger, whole, expires, tail = false } = this.#options
+    const { ledger, whole, expires, tail = false, from } = this.#options
     const known = ledger.damage()
     if (known !== undefined) throw new LogDamaged(known)
     const { sequence } = ledger.head()
@@ -79,6 +81,13 @@ export class Integrity {
     this.#behind = sequence
     if (!whole) return state.first
     for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined && at > state.floor) this.#known.set(at, hash)
+    if (from?.hash !== undefined && from.sequence >= Math.max(state.floor, expires ? state.first - 1 : 0)) {
+      const known = this.#known.get(from.sequence)
+      this.#chain = new Chain(sha256, from.sequence, from.hash)
+      this.#agreed = known === undefined ? 0 : from.sequence
+      if (known !== undefined && Buffer.compare(known, from.hash) !== 0) this.#altered(from.sequence)
+      return from.sequence
+    }
     if (state.floor > 0) {
       this.#base = { found: new Base(), mark: this.#baseMark(state) }
       return 1
@@ -123,6 +132,11 @@ export class Integrity {
     const { seal, ledger } = this.#options
     if (this.#quarantined.has(entry.sequence) || entry.headers['reckon-lost'] === 'true') return false
     return entry.sequence < (this.#state?.sealedFrom ?? 1) || seal.verifies(seal.digest(ledger.stream, entry), entry.headers[MAC_HEADER])
+  }
+  /** How far the entries were taken; with the hash where there is a chain. */
+  get place(): Place {
+    const chain = this.#chain
+    return chain === undefined ? { sequence: this.#last } : { sequence: chain.sequence, hash: chain.head }
   }
   /** Behind a batch: how far the fold is now is remembered. */
   settle(): void {
