@@ -1,5 +1,6 @@
 /** The API server as a scoped resource: views, decider, both doors, and the agents' side. */
 import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import type { StreamName } from '#events/Subject.ts'
@@ -20,6 +21,7 @@ import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
 import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
 import { PING } from '#services/apiserver/http/health.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
+import { identityOf, Peers } from '#services/apiserver/nodes/Peers.ts'
 import { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
@@ -95,9 +97,18 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
     const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
     const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))
     const tokens = new Tokens(signingKeys, systemClock)
+    const address = `${bridgeAddress(config)}:${config.apiPort}`
+    const peers = yield* Effect.acquireRelease(
+      attempt('the Lease', async () => {
+        const peers = new Peers({ views, decider, clock: systemClock, identity: identityOf(hostname(), address), host: hostname(), address, onError: warn })
+        await peers.start()
+        return peers
+      }),
+      (peers) => Effect.promise(() => peers.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
     const publisher = yield* Effect.acquireRelease(
       attempt('bindings', async () => {
-        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), seal: allNodes(loadMasters(home)), clock: systemClock, onError: warn })
+        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), seal: allNodes(loadMasters(home)), clock: systemClock, share: peers, onError: warn })
         await publisher.start()
         return publisher
       }),
