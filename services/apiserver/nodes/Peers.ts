@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { UserInfo } from '#events/Intent.ts'
+import { timestampWith } from '#events/meta/time.ts'
 import type { Subscription } from '#events/Log.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
 import type { Views } from '../../platform/View.ts'
@@ -65,6 +66,9 @@ export class Peers implements Share {
   #timers: Timer[] = []
   #renewing: Promise<void> = Promise.resolve()
   #told = false
+  /** When the last renewal that was stored began, and what it said. */
+  #renewed = Number.NEGATIVE_INFINITY
+  #since = ''
   #stopped = false
 
   constructor(options: PeersOptions) {
@@ -120,15 +124,19 @@ export class Peers implements Share {
   }
   async #renew(): Promise<void> {
     const { decider, clock, identity, host, address } = this.#options
-    const now = `${new Date(clock.now()).toISOString().slice(0, -1)}000Z`
+    const at = clock.now()
+    const now = timestampWith(6, at)
+    const since = at - this.#renewed > SECONDS * 1000 ? now : this.#since
     const object = {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
       metadata: { name: identity, namespace: NAMESPACE, labels: { [IDENTITY]: 'kube-apiserver', 'kubernetes.io/hostname': host }, annotations: { [ADDRESS]: address } },
-      spec: { holderIdentity: this.#holder, leaseDurationSeconds: SECONDS, renewTime: now }
+      // Since when agents could be heard here without a break: anew after each time it could not be renewed in time.
+      spec: { holderIdentity: this.#holder, leaseDurationSeconds: SECONDS, acquireTime: since, renewTime: now }
     }
     try {
       const result = await decider.submit({ ...this.#intent(), id: clock.uuid(), verb: this.#held() === undefined ? 'create' : 'update', object, options: { fieldManager: 'apiserver' } }, SELF, true)
+      if (result.ok) [this.#renewed, this.#since] = [at, since]
       if (result.ok || ['AlreadyExists', 'NotFound'].includes(result.status.reason ?? '')) this.#told = false
       else this.#tell(new Error(`the Lease ${identity} can't be renewed: ${result.status.message}`))
     } catch (error) {

@@ -1,9 +1,10 @@
 /** Which API server does a node's part: rendezvous hashing, so that one that comes or goes moves no node between the others. Plain functions. */
 
+import { fnv1a } from '#events/meta/hash.ts'
+
 /** 32-bit FNV-1a with murmur3's finalizer: the last characters, in which names of nodes differ, reach every bit. */
 const weightOf = (text: string): number => {
-  let value = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193)
+  let value = fnv1a(text)
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b)
   value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
   return (value ^ (value >>> 16)) >>> 0
