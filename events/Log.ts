@@ -58,6 +58,8 @@ export interface Append {
   readonly text: string
   /** The subject's last sequence must be this (0: the subject is empty); undefined: no expectation. */
   readonly expected?: number
+  /** The subject whose last sequence is expected, where it is not the one that is written. */
+  readonly expectedOn?: string
 }
 
 /** All of the appends are stored, in order, at `first…last`; or none is. */

@@ -36,6 +36,8 @@ export class Unresolved extends Error {
 
 interface Waiting {
   readonly appends: readonly Append[]
+  /** Stored behind them, or nothing is: one for all of a batch that have the same. */
+  readonly guard: Append | undefined
   /** When to give up, by the clock. */
   readonly until: number
   readonly ids: readonly string[]
@@ -68,16 +70,16 @@ export class Committer {
     this.#guard = guard
   }
   /**
-   * Stores the events of one decision, all or none. Rejects with LogAway when the log could not be reached within a writer's
+   * Stores the events of one decision, all or none. With a guard: only if what it expects holds. Rejects with LogAway when the log could not be reached within a writer's
    * patience, counted from `since` (by the clock), with Unresolved when whether they are stored can't be told.
    */
-  async commit(events: readonly NewEvent[], since = this.#clock.now()): Promise<Outcome> {
+  async commit(events: readonly NewEvent[], since = this.#clock.now(), guard?: Append): Promise<Outcome> {
     const { vault } = this.#guard
     const records = events.map(encodeEvent)
     const keys = vault?.prepare(events)
     if (keys !== undefined) await keys
     const appends = events.map((event, at) => this.#append(event, records[at] as EventRecord))
-    return this.#enqueue({ appends, until: since + PATIENCE_MS, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
+    return this.#enqueue({ appends, guard: guard === undefined ? undefined : (this.#guard.integrity?.seal(guard) ?? guard), until: since + PATIENCE_MS, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
   }
   #append(event: NewEvent, record: EventRecord): Append {
     const { vault, integrity, begins } = this.#guard
@@ -105,13 +107,18 @@ export class Committer {
     if (this.#queue.length >= WORTH_A_BATCH) {
       const group: Waiting[] = []
       let size = 0
+      const guards = new Map<string, Append>()
       while (this.#queue.length > 0 && size + (this.#queue[0] as Waiting).appends.length <= LARGEST_BATCH) {
+        const { guard } = this.#queue[0] as Waiting
+        // Of two terms of one Lease at most one goes on: they don't share a fate.
+        if (guard !== undefined && (guards.get(guard.subject) ?? guard).expected !== guard.expected) break
+        if (guard !== undefined) guards.set(guard.subject, guard)
         const next = this.#queue.shift() as Waiting
         group.push(next)
         size += next.appends.length
       }
       this.#batching = true
-      void this.#storeGroup(group).finally(() => {
+      void this.#storeGroup(group, [...guards.values()]).finally(() => {
         this.#batching = false
         this.#pump()
       })
@@ -126,27 +133,29 @@ export class Committer {
       })
     }
   }
-  async #storeGroup(group: readonly Waiting[]): Promise<void> {
-    const appends = group.flatMap((waiting) => waiting.appends)
+  async #storeGroup(group: readonly Waiting[], guards: readonly Append[]): Promise<void> {
+    const appends = [...group.flatMap((waiting) => waiting.appends), ...guards]
     let result: AppendResult
     try {
       result = await this.#log.append(appends, this.#patience(group[0] as Waiting))
     } catch (error) {
       if (error instanceof LogAway) return this.#putBack(group, error)
       // Each finds out for itself what became of it, or why it alone is refused.
-      await Promise.all(group.map((waiting) => this.#storeOne(waiting, error instanceof AppendUncertain)))
-      return
+      return this.#storeEach(group, error instanceof AppendUncertain)
     }
-    if (!result.ok) {
-      // One stale expectation refuses the batch; alone, only the stale one fails.
-      await Promise.all(group.map((waiting) => this.#storeOne(waiting)))
-      return
-    }
+    // One stale expectation refuses the batch; alone, only the stale one fails.
+    if (!result.ok) return this.#storeEach(group, false)
     let sequence = result.first - 1
     for (const waiting of group) {
       sequence += waiting.appends.length
       waiting.resolve({ ok: true, last: sequence, bodies: waiting.bodies })
     }
+  }
+  /** With a guard it is a batch again, of which the server takes fifty at a time. */
+  async #storeEach(group: readonly Waiting[], uncertain: boolean): Promise<void> {
+    const [guarded, others] = [group.filter(({ guard }) => guard !== undefined), group.filter(({ guard }) => guard === undefined)]
+    await Promise.all(others.map((waiting) => this.#storeOne(waiting, uncertain)))
+    for (let at = 0; at < guarded.length; at += PARALLEL) await Promise.all(guarded.slice(at, at + PARALLEL).map((waiting) => this.#storeOne(waiting, uncertain)))
   }
   /** Nothing was sent: who has waited long enough is told, the others stay at the head of the line. */
   #putBack(group: readonly Waiting[], error: LogAway): void {
@@ -172,8 +181,9 @@ export class Committer {
         if (stored === 'unknown') continue
       }
       try {
-        const result = await this.#log.append(waiting.appends, this.#patience(waiting))
-        if (result.ok) return this.#stored(waiting, result.last)
+        const guard = waiting.guard === undefined ? [] : [waiting.guard]
+        const result = await this.#log.append([...waiting.appends, ...guard], this.#patience(waiting))
+        if (result.ok) return this.#stored(waiting, result.last - guard.length)
         // A conflict after a lost acknowledgement may be with ourselves: the log tells whose event it is.
         const own = uncertain ? await this.#lookUp(waiting) : undefined
         return own !== undefined ? this.#stored(waiting, own) : { ok: false, ...(result.lastSequence === undefined ? {} : { lastSequence: result.lastSequence }) }

@@ -9,6 +9,7 @@
 import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
+import type { Append } from '#events/Log.ts'
 import { conflict, Refusal, timedOut, tooManyRequests } from '#events/Refusal.ts'
 import { subjectOf } from '#events/Subject.ts'
 import type { Clock } from '../platform/Clock.ts'
@@ -19,6 +20,7 @@ import { Committer } from './Committer.ts'
 import { decide } from './decide.ts'
 import type { AdmissionPlugin, Decided, Needs, Settings } from './decision.ts'
 import { Draws } from './Draws.ts'
+import { fence } from './fence.ts'
 import { refusalOfLog } from './logFaults.ts'
 import { madeUpNames, type MadeUp } from './MadeUpNames.ts'
 import { Inquiry, outside, type Outside } from './Outside.ts'
@@ -190,22 +192,23 @@ export class ApiDecider implements Decider {
       const suspected = intent.again === true || turn.tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
       const before = suspected ? await this.#happened(intent, user, intent.again === true ? 0 : arrived.sequence, name) : undefined
       if (before !== undefined) return before
+      const guard = intent.term === undefined ? undefined : await fence(views, intent, clock)
       const decided = this.#decide(intent, user, turn)
       if ('needs' in decided) return decided
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
       this.#refuseForRoom(intent, user, decided)
-      const stored = await this.#store(intent, decided, arrived)
+      const stored = await this.#store(intent, decided, arrived, guard)
       if (stored !== undefined) return stored
       if (turn.tries >= TRIES) throw conflict(intent.ref, intent.name)
     }
   }
   /** The answer when it is stored and folded; undefined when somebody else wrote first, and what they wrote is folded. */
-  async #store(intent: Intent, decided: Decided, arrived: Arrived): Promise<Decision | undefined> {
+  async #store(intent: Intent, decided: Decided, arrived: Arrived, guard: Append | undefined): Promise<Decision | undefined> {
     const view = this.#options.views.of(intent.ref)
     const folded = view.objects.sequence
     for (const name of decided.reserves ?? []) this.#reserved.add(name)
     try {
-      const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at)
+      const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at, guard)
       if (outcome.ok) {
         view.checkBehind(folded, outcome.last)
         const last = decided.events.at(-1) as NewEvent

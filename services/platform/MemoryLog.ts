@@ -92,8 +92,8 @@ export class MemoryLog implements Log {
   }
   #store(appends: readonly Append[]): AppendResult {
     this.#expire()
-    for (const { subject, expected } of appends) {
-      const lastSequence = this.#last.get(subject) ?? 0
+    for (const { subject, expected, expectedOn } of appends) {
+      const lastSequence = this.#last.get(expectedOn ?? subject) ?? 0
       if (expected !== undefined && expected !== lastSequence) return { ok: false, conflict: true, lastSequence }
     }
     const first = this.#entries.length + 1

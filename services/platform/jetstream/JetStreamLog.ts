@@ -6,7 +6,7 @@
  */
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, nuid, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
-import { EXPECTED_HEADER } from '#events/Event.ts'
+import { EXPECTED_HEADER, EXPECTED_ON_HEADER } from '#events/Event.ts'
 import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type ReadRange, type Subscription } from '#events/Log.ts'
 import { baseSubjectOf, BASE } from '#events/Subject.ts'
 import { systemClock } from '../Clock.ts'
@@ -96,6 +96,7 @@ export class JetStreamLog implements Log {
       throw new LogRefused(`${this.stream}: an event can't be written: ${error instanceof Error ? error.message : String(error)}`, 'malformed')
     }
     if (append.expected !== undefined) headers.set(EXPECTED_HEADER, String(append.expected))
+    if (append.expected !== undefined && append.expectedOn !== undefined) headers.set(EXPECTED_ON_HEADER, append.expectedOn)
     if (batch !== undefined) {
       headers.set('Nats-Batch-Id', batch)
       headers.set('Nats-Batch-Sequence', String(at + 1))
