@@ -18,6 +18,7 @@ import { serveIntents } from '#services/apiserver/door/door.ts'
 import { serveGone } from '#services/apiserver/door/gone.ts'
 import { servePulses } from '#services/apiserver/door/pulses.ts'
 import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
+import { KubernetesEndpoints } from '#services/apiserver/kubernetesEndpoints.ts'
 import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
 import { PING } from '#services/apiserver/http/health.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
@@ -59,7 +60,8 @@ const opened = (open: () => { close(): Promise<void> }): Effect.Effect<unknown, 
 
 export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }: Pki): KeyMaterial => ({ privateKey: serviceAccountKey, publicKeys: serviceAccountPublicKeys })
 
-export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
+/** `beside`: in a process of its own, while another one is the home's: what is done once for the log is that one's. */
+export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch, beside = false): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { home, config } = place
     const warn = (error: unknown): void => place.warn('apiserver', error)
@@ -91,7 +93,8 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
         kubernetesIP: firstServiceAddress(config.serviceCIDR),
         dnsIP: config.clusterDNS,
         dnsAddress: bridgeAddress(config),
-        dnsPort: DNS_PORT
+        dnsPort: DNS_PORT,
+        beside
       })
     )
     const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
@@ -105,6 +108,14 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
         return peers
       }),
       (peers) => Effect.promise(() => peers.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const endpoints = new KubernetesEndpoints({ views, decider, peers, clock: systemClock, onError: warn })
+        endpoints.start()
+        return endpoints
+      }),
+      (endpoints) => Effect.sync(() => endpoints.stop())
     )
     const publisher = yield* Effect.acquireRelease(
       attempt('bindings', async () => {
@@ -135,14 +146,14 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
       yield* opened(() => serveErase({ views, keys, connection: doors, recorder: trail, clock: systemClock, onError: warn }))
       yield* Effect.acquireRelease(
         Effect.sync(() => {
-          const retention = new Retention({ views, keys, clock: systemClock, keep: durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets'), onError: warn })
+          const retention = new Retention({ views, keys, clock: systemClock, keep: durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets'), mine: () => peers.current()('secrets'), onError: warn })
           retention.start()
           return retention
         }),
         (retention) => Effect.sync(() => retention.stop())
       )
     }
-    yield* scrub(place, [...views.byStream.values(), audit], damages)
+    if (!beside) yield* scrub(place, [...views.byStream.values(), audit], damages)
     const shutdown = new ShutdownCheck()
     const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
     const asked = [PING, ...checks, own.check, disk.check, damages.check]
