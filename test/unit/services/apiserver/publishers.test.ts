@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Append, AppendResult, Log } from '#events/Log.ts'
 import type { Decider } from '#services/apiserver/Decider.ts'
+import { KubernetesEndpoints, wantedOf } from '#services/apiserver/kubernetesEndpoints.ts'
 import { BindingPublisher, type Share } from '#services/apiserver/nodes/BindingPublisher.ts'
 import { ownerOf } from '#services/apiserver/nodes/partition.ts'
 import { identityOf, Peers } from '#services/apiserver/nodes/Peers.ts'
@@ -241,7 +242,7 @@ const startPeers = async () => {
   let silent = false
   const decider = (api: TestApi): Decider => ({ submit: (intent, user) => (silent && api === second ? Promise.reject(new Error('away')) : api.decider.submit(intent, user)) })
   const peer = (api: TestApi, port: number): Peers => new Peers({ views: api.views, decider: decider(api), clock, identity: identityOf('host', `10.0.0.1:${port}`), host: 'host', address: `10.0.0.1:${port}`, onError: (error) => errors.push(error) })
-  return { clock, first, second, errors, one: peer(first, 1), two: peer(second, 2), silence: () => void (silent = true) }
+  return { clock, first, second, errors, one: peer(first, 1), two: peer(second, 2), silence: () => void (silent = true), speak: () => void (silent = false) }
 }
 const split = (some: readonly Peers[]): number[] => some.map((one) => NODES.filter(one.current()).length)
 peers('share the nodes among them, and each is known by its Lease', async () => {
@@ -286,5 +287,51 @@ peers('one that falls silent is taken over from after its time, and told of noth
   assert.ok(took > 3_000 && took < 6_000, `${took} ms`)
   assert.is(errors.length, 1, 'the silent one says once that it can not be heard')
   await Promise.all([one.stop(), two.stop(), clock.run(1_000)])
+})
+peers('one that could not renew its Lease for a while says that it hears agents only since then', async () => {
+  const { clock, second, one, two, silence, speak } = await startPeers()
+  await one.start()
+  await two.start()
+  const lease = () => second.views.collection({ group: 'coordination.k8s.io', resource: 'leases' }).list('kube-system').find(({ object }) => object.metadata.annotations?.['reckon.io/address'] === '10.0.0.1:2')?.object['spec'] as { acquireTime: string; renewTime: string }
+  await clock.run(10_000)
+  const began = lease().acquireTime
+  assert.ok(Date.parse(began) < clock.now() - 9_000)
+  silence()
+  await clock.run(3_000)
+  speak()
+  await clock.run(3_000)
+  assert.is(lease().acquireTime, began, 'a late renewal is no break')
+  silence()
+  await clock.run(20_000)
+  speak()
+  await clock.run(3_000)
+  assert.ok(Date.parse(lease().acquireTime) > clock.now() - 3_000)
+  await Promise.all([one.stop(), two.stop(), clock.run(1_000)])
+})
+peers('all that live are behind the Service kubernetes, in a slice for each port', async () => {
+  const { clock, first, second, one, two, errors } = await startPeers()
+  const make = (api: TestApi, peers: Peers): KubernetesEndpoints => new KubernetesEndpoints({ views: api.views, decider: api.decider, peers, clock, onError: (error) => errors.push(error) })
+  const both = [make(first, one), make(second, two)]
+  await one.start()
+  both[0]?.start()
+  await two.start()
+  both[1]?.start()
+  await clock.run(3_000)
+  const endpoints = () => (first.views.get({ group: '', resource: 'endpoints', namespace: 'default', name: 'kubernetes' })?.object['subsets'] as { addresses: { ip: string }[]; ports: { port: number }[] }[]).map(({ addresses, ports }) => [addresses.map(({ ip }) => ip), ports.map(({ port }) => port)])
+  const slices = () => first.views.collection({ group: 'discovery.k8s.io', resource: 'endpointslices' }).list('default').map(({ object }) => [object.metadata.name, (object['endpoints'] as { addresses: string[] }[]).flatMap(({ addresses }) => addresses), (object['ports'] as { port: number }[])[0]?.port])
+  assert.equal(endpoints(), [[['10.0.0.1'], [1]], [['10.0.0.1'], [2]]])
+  assert.equal(slices(), [['kubernetes', ['10.0.0.1'], 1], ['kubernetes-2', ['10.0.0.1'], 2]])
+  await Promise.all([one.stop(), clock.run(1_000)])
+  both[0]?.stop()
+  await clock.run(2_000)
+  assert.equal([endpoints(), slices()], [[[['10.0.0.1'], [2]]], [['kubernetes', ['10.0.0.1'], 2]]])
+  both[1]?.stop()
+  await Promise.all([two.stop(), clock.run(1_000)])
+  assert.equal(errors, [])
+})
+peers('addresses of one port share a slice, those of the other family have their own', () => {
+  const { endpoints, slices } = wantedOf(['10.0.0.2:6443', '10.0.0.1:6443', '[fd00::1]:6443', '10.0.0.1:6443'])
+  assert.equal(endpoints['subsets'], [{ addresses: [{ ip: '10.0.0.1' }, { ip: '10.0.0.2' }, { ip: 'fd00::1' }], ports: [{ name: 'https', port: 6443, protocol: 'TCP' }] }])
+  assert.equal(slices.map(({ metadata, addressType, endpoints: all }) => [metadata.name, addressType, all.length]), [['kubernetes', 'IPv4', 2], ['kubernetes-ipv6', 'IPv6', 1]])
 })
 peers.run()
