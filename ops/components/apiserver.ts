@@ -18,6 +18,7 @@ import { serveIntents } from '#services/apiserver/door/door.ts'
 import { serveGone } from '#services/apiserver/door/gone.ts'
 import { servePulses } from '#services/apiserver/door/pulses.ts'
 import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
+import { Freshness } from '#services/apiserver/Freshness.ts'
 import { KubernetesEndpoints } from '#services/apiserver/kubernetesEndpoints.ts'
 import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
 import { PING } from '#services/apiserver/http/health.ts'
@@ -170,6 +171,7 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch, beside = 
           signingKeys,
           address: `127.0.0.1:${config.apiPort}`,
           onError: warn,
+          upToDate: new Freshness(() => peers.live.length > 1, systemClock).of,
           health: { livez: [PING, ...checks.filter(({ name }) => name === 'log')], healthz: asked, readyz: [...asked, shutdown] }
         })
         await made.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)

@@ -61,6 +61,11 @@ several('a write on one API server is read on another, and all are behind the Se
     const { items } = await read<{ items: { metadata: { name: string } }[] }>(`/api/v1/namespaces/default/configmaps?resourceVersion=${resourceVersion}&resourceVersionMatch=NotOlderThan`, call)
     assert.ok(items.some(({ metadata }) => metadata.name === 'word'))
   }
+  // As behind a load balancer: what one has acknowledged, the next one knows.
+  for (let n = 0; n < 30; n++) {
+    assert.is((await second.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `n${n}` } })).status, 201)
+    assert.is((await third.call('GET', `/api/v1/namespaces/default/configmaps/n${n}`)).status, 200)
+  }
   const ports = async (): Promise<number[]> => (await read<{ subsets: { ports: { port: number }[] }[] }>('/api/v1/namespaces/default/endpoints/kubernetes')).subsets.map(({ ports: [port] }) => port?.port ?? 0).sort()
   const all = [plane.config.apiPort, second.port, third.port].sort()
   await plane.until('all three are listed', async () => JSON.stringify(await ports()) === JSON.stringify(all))
