@@ -42,7 +42,7 @@ const everMade = async (name: string): Promise<number> => {
 
 const several = suite('several of everything')
 several.before(async () => {
-  plane = await startPlane('apiserver', {}, { config: { settings: { leaderElection: { leaseDuration: '4s', renewDeadline: '3s', retryPeriod: '500ms' } } } })
+  plane = await startPlane('apiserver', {}, { config: { settings: { leaderElection: { leaseDuration: '4s', renewDeadline: '3s', retryPeriod: '0.5s' } } } })
   await plane.start()
   await plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
 })
