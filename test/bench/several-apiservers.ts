@@ -7,7 +7,7 @@ import { startApiBeside, startBeside, type ApiBeside, type Beside } from '../sup
 import { startPlane } from '../support/plane.ts'
 import { latencies, machine } from './support.ts'
 
-const CREATES = 6_000
+const CREATES = 2_000
 const CLIENTS = 64
 const PODS = '/api/v1/namespaces/default/pods'
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager'
@@ -25,7 +25,7 @@ const creates = async (what: string, calls: readonly Call[]): Promise<void> => {
   const client = async (number: number): Promise<void> => {
     const call = calls[number % calls.length] as Call
     while (next < CREATES) {
-      const name = `${what.replace(/\W/g, '')}-${next++}`
+      const name = `${what.replace(/\W/g, '').toLowerCase()}-${next++}`
       const from = performance.now()
       const { status, body } = await call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels: { app: 'bench' } }, data: { key: 'value'.repeat(40) } })
       if (status !== 201) throw new Error(body)
