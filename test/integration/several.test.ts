@@ -77,9 +77,22 @@ several('a write on one API server is read on another, and all are behind the Se
   await plane.until('the one that was stopped is taken out at once', async () => JSON.stringify(await ports()) === JSON.stringify([plane.config.apiPort]), 4_000)
 })
 
+several('schedulers are elected, too, and one that is stopped hands over at once', async () => {
+  const of = async (): Promise<string> => (await read<{ spec?: { holderIdentity?: string } }>(LEASE.replace('kube-controller-manager', 'kube-scheduler'))).spec?.holderIdentity ?? ''
+  const first = keep(startBeside(plane.home, ['scheduler']))
+  await plane.until('the first leads', async () => (await of()) !== '', 20_000).catch((error: Error) => assert.unreachable(`${error.message}\n${first.log()}`))
+  const before = await of()
+  const second = keep(startBeside(plane.home, ['scheduler']))
+  await plane.until('the second stands by', async () => /running: scheduler/.test(second.log()))
+  await first.kill('SIGTERM')
+  const stopped = Date.now()
+  await plane.until('the second leads', async () => ![before, ''].includes(await of()), 10_000)
+  assert.ok(Date.now() - stopped < 3_000, `${Date.now() - stopped} ms`)
+  await second.kill()
+})
 several('the leading controller manager is killed: another goes on', async () => {
   const [first, second] = [keep(startBeside(plane.home, ['controller-manager'])), keep(startBeside(plane.home, ['controller-manager']))]
-  await plane.until('one leads', async () => (await holder()) !== '')
+  await plane.until('one leads', async () => (await holder()) !== '').catch((error: Error) => assert.unreachable(`${error.message}\n${first.log()}${second.log()}`))
   const made = await plane.call('POST', SETS, replicaSet('one', 3))
   assert.is(made.status, 201, made.body)
   await plane.until('its pods are made', async () => (await podsOf('one')) === 3)
