@@ -64,7 +64,7 @@ export class Peers implements Share {
   #has: (node: string) => boolean = () => true
   #subscription: Subscription | undefined
   #timers: Timer[] = []
-  #renewing: Promise<void> = Promise.resolve()
+  #renewing: Promise<void> | undefined
   #told = false
   /** When the last renewal that was stored began, and what it said. */
   #renewed = Number.NEGATIVE_INFINITY
@@ -83,7 +83,7 @@ export class Peers implements Share {
     })
     await this.#renew()
     this.#look()
-    this.#every(RENEW_MS, () => (this.#renewing = this.#renew()))
+    this.#every(RENEW_MS, () => this.#renewOnce())
     this.#every(LOOK_MS, () => this.#look())
   }
   /** Nothing is said any more, not even that it ends. */
@@ -121,6 +121,10 @@ export class Peers implements Share {
   }
   #intent() {
     return { ref: LEASES, version: 'v1', namespace: NAMESPACE, name: this.#options.identity, source: 'apiserver' } as const
+  }
+  /** One at a time: a log that is away holds each up for as long as a writer waits. */
+  #renewOnce(): void {
+    this.#renewing ??= this.#renew().finally(() => (this.#renewing = undefined))
   }
   async #renew(): Promise<void> {
     const { decider, clock, identity, host, address } = this.#options
