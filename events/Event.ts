@@ -61,6 +61,8 @@ export interface EventRecord {
 }
 
 export const EXPECTED_HEADER = 'Nats-Expected-Last-Subject-Sequence'
+/** The subject the lock is on, where it is another one. */
+export const EXPECTED_ON_HEADER = 'Nats-Expected-Last-Subject-Sequence-Subject'
 /** The lock an entry was stored under, where it is stored once more (restored, or kept when history was compacted): nobody checks it again. */
 const STORED_EXPECTED_HEADER = 'reckon-expected'
 /** The event before this one, where the lock can't name it: it was compacted, so that its subject was empty. */

@@ -2,6 +2,7 @@
  * The intent: a person, a controller or a node asking for one change. Imperative; it may be refused.
  * Both doors (the REST API and request/reply on NATS) turn what they receive into this shape for the one decider.
  */
+import type { Term } from './coordination/term.ts'
 import type { ResourceRef } from './Key.ts'
 import type { KubeObject } from './KubeObject.ts'
 import type { Reasons } from './Event.ts'
@@ -62,6 +63,8 @@ export interface Intent {
   }
   readonly cause?: Cause
   readonly reasons?: Reasons
+  /** Of a component that is elected: refused when its term has ended. */
+  readonly term?: Term
   /** The component asking, e.g. `kubectl`, `scheduler`. */
   readonly source: string
   readonly command?: string

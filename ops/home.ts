@@ -53,6 +53,8 @@ export interface Settings {
   readonly components?: readonly string[]
   /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
   readonly disk?: DiskSettings
+  /** Which of several schedulers, and controller managers, works: upstream's `leaderElection`, with its defaults (true, `15s`, `10s`, `2s`). */
+  readonly leaderElection?: LeaderElectionSettings
   /** How the log is read again at work: so many megabytes a second (2), so long after the end of a pass (`1h`; `forever`: never). */
   readonly scrub?: { readonly megabytesPerSecond?: number; readonly every?: string }
 }
@@ -67,6 +69,14 @@ export interface NatsSettings {
   readonly listen?: string
   /** By which other machines reach it. */
   readonly names?: readonly string[]
+}
+
+export interface LeaderElectionSettings {
+  /** False: there is but one of each, ever. */
+  readonly leaderElect?: boolean
+  readonly leaseDuration?: string
+  readonly renewDeadline?: string
+  readonly retryPeriod?: string
 }
 
 export interface BackupSettings {

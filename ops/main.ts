@@ -59,11 +59,11 @@ const environment: Environment = {
   },
   down: async ({ report }) => (await import('./up.ts')).down({ home, report }),
   status: async () => (await import('./up.ts')).status({ home }),
-  run: (components) =>
+  run: (components, options) =>
     Effect.gen(function* () {
       yield* Effect.try({ try: config, catch: (error) => error })
       const { run } = yield* Effect.promise(() => import('./server.ts'))
-      yield* Effect.scoped(run(home, components))
+      yield* Effect.scoped(run(home, components, options))
     })
 }
 

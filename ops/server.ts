@@ -9,9 +9,11 @@ import * as Effect from 'effect/Effect'
 import * as Schedule from 'effect/Schedule'
 import type * as Scope from 'effect/Scope'
 import { LogDamaged, type Damage } from '#events/Log.ts'
+import type { RunOptions } from '#services/cli/Environment.ts'
 import { COMPONENTS, componentsOf, type Component } from '#services/platform/components.ts'
 import { privateFolder, readConfig, resolveHome, upgradeConfig, type ClusterConfig } from './home.ts'
 import { apiserver, type RunningApiServer } from './components/apiserver.ts'
+import { ownLedgers, seenDisk } from './components/beside.ts'
 import type { Place } from './components/connection.ts'
 import { controllerManager, scheduler } from './components/control.ts'
 import { damaged } from './components/damaged.ts'
@@ -77,11 +79,19 @@ const configOf = (home: string): ClusterConfig => {
   return config
 }
 
+/** An API server beside the home's own: the cluster's configuration, but for its port. */
+const besideOf = (config: ClusterConfig, securePort: number): ClusterConfig => {
+  if (!(securePort > 0 && securePort < 65_536)) throw new Error(`--secure-port: ${securePort} is no port`)
+  if (securePort === config.apiPort) throw new Error(`--secure-port: ${securePort} is the home's own API server's; name another one`)
+  return { ...config, apiPort: securePort }
+}
+
 /** Runs the components until the process is told to end. */
-export const run = (home: string, components: readonly Component[]): Effect.Effect<void, Error, Scope.Scope> =>
+export const run = (home: string, components: readonly Component[], { securePort }: RunOptions = {}): Effect.Effect<void, Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const config = yield* Effect.try({ try: () => configOf(home), catch: (error) => error as Error })
-    upgradeConfig(home, config)
+    const known = yield* Effect.try({ try: () => configOf(home), catch: (error) => error as Error })
+    const config = yield* Effect.try({ try: () => (securePort === undefined ? known : besideOf(known, securePort)), catch: (error) => error as Error })
+    if (securePort === undefined) upgradeConfig(home, config)
     const asked = yield* Effect.try({ try: () => choresOf(config), catch: (error) => error as Error })
     // A machine that joined has the authority's certificate alone, and none to make.
     if (config.natsURLs === undefined) yield* Effect.promise(() => ensurePki(home, config))
@@ -98,9 +108,13 @@ export const run = (home: string, components: readonly Component[]): Effect.Effe
     }
     const has = (component: Component): boolean => components.includes(component)
     let api: RunningApiServer | undefined
+    const beside = securePort !== undefined
     if (has('apiserver')) privateFolder(storeFolder(home))
-    const own = yield* ownHome(place, has('apiserver'))
-    if (has('apiserver')) {
+    const own = yield* ownHome(place, has('apiserver') && !beside)
+    if (has('apiserver') && beside) {
+      const ledgers = yield* Effect.try({ try: () => ownLedgers(home, securePort), catch: (cause) => new Error(`the log of ${home} is not there yet; start the cluster with \`reckon up\``, { cause }) })
+      api = yield* apiserver({ ...place, ledgers }, yield* seenDisk(place), own, true)
+    } else if (has('apiserver')) {
       const disk = yield* logDisk(place)
       const damages = yield* keepLog(place, disk, own)
       if (damages.length > 0) return yield* Effect.raceFirst(damaged(place, damages), Deferred.await(failed))

@@ -5,6 +5,7 @@ interface Rule {
   readonly verbs: readonly string[]
   readonly apiGroups?: readonly string[]
   readonly resources?: readonly string[]
+  readonly resourceNames?: readonly string[]
   readonly nonResourceURLs?: readonly string[]
 }
 
@@ -29,6 +30,16 @@ const binding = (name: string, roleName: string, subjects: readonly { kind: stri
   roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: roleName },
   subjects: subjects.map((subject) => ({ ...(subject.kind === 'ServiceAccount' ? {} : { apiGroup: RBAC }), ...subject }))
 })
+
+/** Where a component that is elected marks the beginning of its term (`coordination/term.ts`): in kube-system, under its own name. */
+const leaderLocking = (component: string): readonly KubeObject[] => {
+  const metadata = { name: `system::leader-locking-${component}`, namespace: 'kube-system', labels: LABELS, annotations: ANNOTATIONS }
+  const rules = [rule('', ['configmaps'], ['create', 'watch']), { ...rule('', ['configmaps'], ['get', 'update']), resourceNames: [component] }]
+  return [
+    { apiVersion: `${RBAC}/v1`, kind: 'Role', metadata, rules },
+    { apiVersion: `${RBAC}/v1`, kind: 'RoleBinding', metadata, roleRef: { apiGroup: RBAC, kind: 'Role', name: metadata.name }, subjects: [{ apiGroup: RBAC, ...user(`system:${component}`) }] }
+  ]
+}
 
 const user = (name: string): { kind: string; name: string } => ({ kind: 'User', name })
 const group = (name: string): { kind: string; name: string } => ({ kind: 'Group', name })
@@ -88,5 +99,6 @@ export const bootstrapRbac = (): readonly KubeObject[] => [
   binding('system:kube-controller-manager', 'system:kube-controller-manager', [user('system:kube-controller-manager')]),
   binding('system:kube-proxy', 'system:kube-proxy', [user('system:kube-proxy')]),
   binding('system:kube-dns', 'system:kube-dns', [user('system:kube-dns')]),
+  ...['kube-controller-manager', 'kube-scheduler'].flatMap(leaderLocking),
   ...Object.keys(CONTROLLERS).map((name) => binding(`system:controller:${name}`, `system:controller:${name}`, [{ kind: 'ServiceAccount', name, namespace: 'kube-system' }]))
 ]

@@ -1,5 +1,6 @@
 /** The API server as a scoped resource: views, decider, both doors, and the agents' side. */
 import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import type { Damage } from '#events/Log.ts'
@@ -20,9 +21,12 @@ import { serveGone } from '#services/apiserver/door/gone.ts'
 import { servePulses } from '#services/apiserver/door/pulses.ts'
 import { serveSelf } from '#services/apiserver/door/self.ts'
 import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
+import { Freshness } from '#services/apiserver/Freshness.ts'
+import { KubernetesEndpoints } from '#services/apiserver/kubernetesEndpoints.ts'
 import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
 import { PING } from '#services/apiserver/http/health.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
+import { identityOf, Peers } from '#services/apiserver/nodes/Peers.ts'
 import { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
@@ -64,7 +68,8 @@ const opened = (open: () => { close(): Promise<void> }): Effect.Effect<unknown, 
 
 export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }: Pki): KeyMaterial => ({ privateKey: serviceAccountKey, publicKeys: serviceAccountPublicKeys })
 
-export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
+/** `beside`: in a process of its own, while another one is the home's: what is done once for the log is that one's. */
+export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch, beside = false): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { home, config } = place
     const warn = (error: unknown): void => place.warn('apiserver', error)
@@ -107,7 +112,8 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
         kubernetesIP: firstServiceAddress(config.serviceCIDR),
         dnsIP: config.clusterDNS,
         dnsAddress: bridgeAddress(config),
-        dnsPort: DNS_PORT
+        dnsPort: DNS_PORT,
+        beside
       })
     )
     yield* Effect.acquireRelease(
@@ -121,9 +127,26 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
     const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
     const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))
     const tokens = new Tokens(signingKeys, systemClock)
+    const address = `${bridgeAddress(config)}:${config.apiPort}`
+    const peers = yield* Effect.acquireRelease(
+      attempt('the Lease', async () => {
+        const peers = new Peers({ views, decider, clock: systemClock, identity: identityOf(hostname(), address), host: hostname(), address, onError: warn })
+        await peers.start()
+        return peers
+      }),
+      (peers) => Effect.promise(() => peers.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const endpoints = new KubernetesEndpoints({ views, decider, peers, clock: systemClock, onError: warn })
+        endpoints.start()
+        return endpoints
+      }),
+      (endpoints) => Effect.sync(() => endpoints.stop())
+    )
     const publisher = yield* Effect.acquireRelease(
       attempt('bindings', async () => {
-        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), seal: allNodes(loadMasters(home)), clock: systemClock, onError: warn })
+        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), seal: allNodes(loadMasters(home)), clock: systemClock, share: peers, onError: warn })
         await publisher.start()
         return publisher
       }),
@@ -152,14 +175,14 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
       yield* opened(() => serveErase({ views, keys, connection: doors, recorder: trail, clock: systemClock, onError: warn }))
       yield* Effect.acquireRelease(
         Effect.sync(() => {
-          const retention = new Retention({ views, keys, clock: systemClock, keep: durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets'), onError: warn })
+          const retention = new Retention({ views, keys, clock: systemClock, keep: durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets'), mine: () => peers.current()('secrets'), onError: warn })
           retention.start()
           return retention
         }),
         (retention) => Effect.sync(() => retention.stop())
       )
     }
-    yield* scrub(place, [...views.byStream.values(), audit], damages)
+    if (!beside) yield* scrub(place, [...views.byStream.values(), audit], damages)
     const shutdown = new ShutdownCheck()
     const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
     const asked = [PING, ...checks, own.check, disk.check, damages.check]
@@ -176,6 +199,7 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
           signingKeys,
           address: `127.0.0.1:${config.apiPort}`,
           onError: warn,
+          upToDate: new Freshness(() => peers.live.length > 1, systemClock).of,
           health: { livez: [PING, ...checks.filter(({ name }) => name === 'log')], healthz: asked, readyz: [...asked, shutdown] }
         })
         await made.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)

@@ -1,14 +1,17 @@
 /** Connections and views as scoped resources: what every component begins with. */
+import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import type { Api } from '#events/Api.ts'
+import { REPLICAS } from '#events/Follow.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import { builtInApi } from '#events/scheme.ts'
 import type { LogEntry } from '#events/Log.ts'
 import { loadMasters, loadSeal } from '#ops/log/keys.ts'
 import { ledgerFolder } from '#ops/nats/streams.ts'
+import { takeLock } from '#ops/setup/lock.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import type { ClusterConfig } from '#ops/home.ts'
 import { systemClock } from '#services/platform/Clock.ts'
@@ -26,6 +29,8 @@ import { View, Views, type Fold } from '#services/platform/View.ts'
 export interface Place {
   readonly home: string
   readonly config: ClusterConfig
+  /** Where it is remembered how far the log went; the home's own by default. */
+  readonly ledgers?: string
   /** Something in the background failed; the component goes on (or is about to be restarted). */
   readonly warn: (component: string, error: unknown) => void
   /** A component can't go on: the process ends and says why. */
@@ -72,7 +77,7 @@ const FOLLOWED: Readonly<Record<View['stream'], { readonly expires: boolean; rea
 export const integrityOf = (place: Place, component: string, seal: Seal, stream: string, options: Pick<IntegrityOptions, 'whole' | 'expires' | 'tail'>): Effect.Effect<Integrity, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const ledger = yield* Effect.acquireRelease(
-      Effect.try({ try: () => new FileLedger(ledgerFolder(place.home), stream), catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause))) }),
+      Effect.try({ try: () => new FileLedger(place.ledgers ?? ledgerFolder(place.home), stream), catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause))) }),
       (open) => Effect.sync(() => open.close())
     )
     const onForeign = ({ sequence, subject }: LogEntry): void =>
@@ -129,11 +134,33 @@ export const wholeViews = (place: Place, component: string, nats: NatsConnection
 
 type Part = readonly [stream: View['stream'], part: string]
 
+/** Which of the processes of a user this is: the first place in the home that nobody has. Another one may follow the same parts at the same time. */
+const replica = (place: Place, user: string): Effect.Effect<number, Error, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.try({
+        try: () => {
+          for (let number = 0; number < REPLICAS; number++) {
+            try {
+              return { number, giveBack: takeLock(join(place.home, `run/${user}.${number}.lock`), user) }
+            } catch (error) {
+              if (number === REPLICAS - 1) throw new Error(`${REPLICAS} processes of ${user} run in ${place.home} already; more are not known to NATS`, { cause: error })
+            }
+          }
+          throw new Error(`there is no place for ${user}`)
+        },
+        catch: (cause) => cause as Error
+      }),
+      ({ giveBack }) => Effect.sync(giveBack)
+    ),
+    ({ number }) => number
+  )
+
 /** Parts of the log that the API server hands out to this user, each as a view of its own. `partOf`: where a kind's objects are. */
-const partViews = (place: Place, component: string, user: string, nats: NatsConnection, parts: readonly Part[], partOf: (ref: ResourceRef, api: Api) => string): Effect.Effect<Views, Error, Scope.Scope> => {
+const partViews = (place: Place, component: string, user: string, nats: NatsConnection, parts: readonly Part[], partOf: (ref: ResourceRef, api: Api) => string, number = 0): Effect.Effect<Views, Error, Scope.Scope> => {
   const api = builtInApi()
   const views = Effect.forEach(parts, ([stream, part]) => {
-    const log = new JetStreamLog(nats, stream, { consumers: askedConsumers(nats, user, part), gapless: false })
+    const log = new JetStreamLog(nats, stream, { consumers: askedConsumers(nats, user, part, undefined, number), gapless: false })
     const onPassed = ({ sequence, subject }: LogEntry): void => place.warn(component, new Error(`${stream} ${sequence} (${subject}) can't be read and is passed over`))
     return started(place, component, new View(stream, log, systemClock, { api, name: part, expires: FOLLOWED[stream].expires, onPassed }))
   })
@@ -143,8 +170,12 @@ const partViews = (place: Place, component: string, user: string, nats: NatsConn
 const PART_OF: Readonly<Record<View['stream'], string>> = { EVENTS: 'events', NOTICES: 'notices', PULSE: 'pulse' }
 
 /** What the scheduler and the controllers see when they run in a process of their own. */
-export const componentViews = (place: Place, user: 'scheduler' | 'controller-manager', nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
-  partViews(place, user, user, nats, [['EVENTS', 'events'], ['NOTICES', 'notices'], ...(user === 'scheduler' ? [] : [['PULSE', 'pulse'] as const])], (ref, api) => PART_OF[api.streamOf(ref)])
+export const componentViews = (place: Place, user: 'scheduler' | 'controller-manager', nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> => {
+  const leases = user === 'scheduler' ? 'leases' : PART_OF.PULSE
+  return Effect.flatMap(replica(place, user), (number) =>
+    partViews(place, user, user, nats, [['EVENTS', PART_OF.EVENTS], ['NOTICES', PART_OF.NOTICES], ['PULSE', leases]], (ref, api) => (api.streamOf(ref) === 'PULSE' ? leases : PART_OF[api.streamOf(ref)]), number)
+  )
+}
 
 /** Services and EndpointSlices only: all that kube-proxy and the DNS may see. */
 export const endpointViews = (place: Place, component: string, user: string, nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>

@@ -60,6 +60,9 @@ const checkOf = (watch: DiskWatch): HealthCheck => ({
   }
 })
 
+export const watched = (self: Pick<LogDisk, 'keeper'>, { appends, watch, complaints }: Pick<LogDisk, 'appends' | 'watch' | 'complaints'>): LogDisk =>
+  Object.assign(self, { appends, watch, complaints, shortage: () => shortageIn(watch.state), check: checkOf(watch) })
+
 /** Looked at before the log is opened: a server that is started on a full disk should find the reserve given up. */
 export const logDisk = (place: Place): Effect.Effect<LogDisk, Error, Scope.Scope> =>
   Effect.gen(function* () {
@@ -86,7 +89,7 @@ export const logDisk = (place: Place): Effect.Effect<LogDisk, Error, Scope.Scope
       Effect.promise(() => watch.start()),
       () => Effect.sync(() => watch.stop())
     )
-    return Object.assign(self, { appends, watch, complaints, shortage: () => shortageIn(watch.state), check: checkOf(watch) })
+    return watched(self, { appends, watch, complaints })
   })
 
 const TELL_EVERY_MS = 2_000

@@ -7,6 +7,7 @@
  * would not do: whoever may ask JetStream for anything may name any subject for its answer, and whoever may make a
  * consumer may have stored bytes pushed to any subject; in the log's account that would write events.
  */
+import { consumerOf, REPLICAS } from '#events/Follow.ts'
 import { encodeToken } from '#events/Subject.ts'
 
 /** The account the streams live in. */
@@ -121,14 +122,18 @@ const component = (name: string, { asks = [], serves = [], tells = [], hears = [
   hears
 })
 
+/** Of components that stand by for each other there may be several processes. */
+const consumersOf = (name: string, part: string): string[] =>
+  name === 'scheduler' || name === 'controller-manager' ? Array.from({ length: REPLICAS }, (_, replica) => consumerOf(name, part, replica)) : [consumerOf(name, part)]
+
 /** Fetching from the consumers that the API server makes for the user's parts (`services/apiserver/door/parts.ts`). */
 const fetches = (name: string, parts: readonly (readonly [stream: string, part: string])[]): readonly string[] => [
   `follow.${name}`,
   // What was kept of events that were compacted is read in the same parts.
-  ...parts.flatMap(([stream, part]) => (stream === 'EVENTS' ? [stream, 'BASE'] : [stream]).map((source) => `$JS.API.CONSUMER.MSG.NEXT.${source}.${name}-${part}`))
+  ...parts.flatMap(([stream, part]) => (stream === 'EVENTS' ? [stream, 'BASE'] : [stream]).flatMap((source) => consumersOf(name, part).map((consumer) => `$JS.API.CONSUMER.MSG.NEXT.${source}.${consumer}`)))
 ]
 
-const scheduler = (name: string): NatsUser => component(name, { asks: [`intent.${name}`, ...fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices']])] })
+const scheduler = (name: string): NatsUser => component(name, { asks: [`intent.${name}`, ...fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices'], ['PULSE', 'leases']])] })
 
 const controllerManager = (name: string): NatsUser =>
   component(name, { asks: [`intent.${name}`, ...fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices'], ['PULSE', 'pulse']])] })

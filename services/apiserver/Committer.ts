@@ -38,6 +38,8 @@ export class Unresolved extends Error {
 
 interface Waiting {
   readonly appends: readonly Append[]
+  /** Stored behind them, or nothing is: one for all of a batch that have the same. */
+  readonly fence: Append | undefined
   /** When to give up, by the clock. */
   readonly until: number
   readonly ids: readonly string[]
@@ -70,18 +72,20 @@ export class Committer {
     this.#protection = protection
   }
   /**
-   * Stores the events of one decision, all or none, and only while what they stand on (`guards`) is as it was. Rejects with LogAway when the log could not be reached within a writer's
-   * patience, counted from `since` (by the clock), with Unresolved when whether they are stored can't be told.
+   * Stores the events of one decision, all or none, and only while what they stand on is as it was: `guards`, and `fence`, which
+   * many decisions share. Rejects with LogAway when the log could not be reached within a writer's patience, counted from `since`
+   * (by the clock), with Unresolved when whether they are stored can't be told.
    */
-  async commit(changes: readonly NewEvent[], since = this.#clock.now(), guards: readonly Guard[] = []): Promise<Outcome> {
-    const { vault } = this.#protection
+  async commit(changes: readonly NewEvent[], since = this.#clock.now(), guards: readonly Guard[] = [], fence?: Append): Promise<Outcome> {
+    const { vault, integrity } = this.#protection
     // Guards first: what one batch has written, nothing behind it can expect.
     const events = guards.length === 0 ? changes : [...guards.map((guard, at) => guardEvent(changes.at(-1) as NewEvent, guard, at + 1)), ...changes]
     const records = events.map(encodeEvent)
     const keys = vault?.prepare(events)
     if (keys !== undefined) await keys
     const appends = events.map((event, at) => this.#append(event, records[at] as EventRecord))
-    return this.#enqueue({ appends, until: since + PATIENCE_MS, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
+    const sealed = fence === undefined ? undefined : (integrity?.seal(fence) ?? fence)
+    return this.#enqueue({ appends, fence: sealed, until: since + PATIENCE_MS, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
   }
   #append(event: NewEvent, record: EventRecord): Append {
     const { vault, integrity, begins } = this.#protection
@@ -112,13 +116,18 @@ export class Committer {
     if (this.#isWorthABatch()) {
       const group: Waiting[] = []
       let size = 0
+      const fences = new Map<string, Append>()
       while (this.#queue.length > 0 && size + (this.#queue[0] as Waiting).appends.length <= LARGEST_BATCH) {
+        const { fence } = this.#queue[0] as Waiting
+        // Of two terms of one Lease at most one goes on: they don't share a fate.
+        if (fence !== undefined && (fences.get(fence.subject) ?? fence).expected !== fence.expected) break
+        if (fence !== undefined) fences.set(fence.subject, fence)
         const next = this.#queue.shift() as Waiting
         group.push(next)
         size += next.appends.length
       }
       this.#batching = true
-      void this.#storeGroup(group).finally(() => {
+      void this.#storeGroup(group, [...fences.values()]).finally(() => {
         this.#batching = false
         this.#pump()
       })
@@ -133,31 +142,33 @@ export class Committer {
       })
     }
   }
-  /** Enough to spare syncs; or there is a decision of several events, which takes a batch anyway, and the others may come along. */
+  /** Enough to spare syncs; or there is a decision of several entries, which takes a batch anyway, and the others may come along. */
   #isWorthABatch(): boolean {
-    return this.#queue.length >= WORTH_A_BATCH || (this.#queue.length > 1 && this.#queue.some(({ appends }) => appends.length > 1))
+    return this.#queue.length >= WORTH_A_BATCH || (this.#queue.length > 1 && this.#queue.some(({ appends, fence }) => appends.length > 1 || fence !== undefined))
   }
-  async #storeGroup(group: readonly Waiting[]): Promise<void> {
-    const appends = group.flatMap((waiting) => waiting.appends)
+  async #storeGroup(group: readonly Waiting[], fences: readonly Append[]): Promise<void> {
+    const appends = [...group.flatMap((waiting) => waiting.appends), ...fences]
     let result: AppendResult
     try {
       result = await this.#log.append(appends, this.#patience(group[0] as Waiting))
     } catch (error) {
       if (error instanceof LogAway) return this.#putBack(group, error)
       // Each finds out for itself what became of it, or why it alone is refused.
-      await Promise.all(group.map((waiting) => this.#storeOne(waiting, error instanceof AppendUncertain)))
-      return
+      return this.#storeEach(group, error instanceof AppendUncertain)
     }
-    if (!result.ok) {
-      // One stale expectation refuses the batch; alone, only the stale one fails.
-      await Promise.all(group.map((waiting) => this.#storeOne(waiting)))
-      return
-    }
+    // One stale expectation refuses the batch; alone, only the stale one fails.
+    if (!result.ok) return this.#storeEach(group, false)
     let sequence = result.first - 1
     for (const waiting of group) {
       sequence += waiting.appends.length
       waiting.resolve({ ok: true, last: sequence, bodies: waiting.bodies })
     }
+  }
+  /** With a fence it is a batch again, of which the server takes fifty at a time. */
+  async #storeEach(group: readonly Waiting[], uncertain: boolean): Promise<void> {
+    const [fenced, others] = [group.filter(({ fence }) => fence !== undefined), group.filter(({ fence }) => fence === undefined)]
+    await Promise.all(others.map((waiting) => this.#storeOne(waiting, uncertain)))
+    for (let at = 0; at < fenced.length; at += PARALLEL) await Promise.all(fenced.slice(at, at + PARALLEL).map((waiting) => this.#storeOne(waiting, uncertain)))
   }
   /** Nothing was sent: who has waited long enough is told, the others stay at the head of the line. */
   #putBack(group: readonly Waiting[], error: LogAway): void {
@@ -183,8 +194,9 @@ export class Committer {
         if (stored === 'unknown') continue
       }
       try {
-        const result = await this.#log.append(waiting.appends, this.#patience(waiting))
-        if (result.ok) return this.#stored(waiting, result.last)
+        const fence = waiting.fence === undefined ? [] : [waiting.fence]
+        const result = await this.#log.append([...waiting.appends, ...fence], this.#patience(waiting))
+        if (result.ok) return this.#stored(waiting, result.last - fence.length)
         // A conflict after a lost acknowledgement may be with ourselves: the log tells whose event it is.
         const own = uncertain ? await this.#lookUp(waiting) : undefined
         return own !== undefined ? this.#stored(waiting, own) : { ok: false, ...(result.lastSequence === undefined ? {} : { lastSequence: result.lastSequence }) }

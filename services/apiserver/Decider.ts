@@ -9,6 +9,7 @@
 import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
+import type { Append } from '#events/Log.ts'
 import { conflict, Refusal, timedOut, tooManyRequests } from '#events/Refusal.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
 import { sha256 } from '../platform/ledger/Seal.ts'
@@ -18,6 +19,7 @@ import { Committer } from './Committer.ts'
 import { decide } from './decide.ts'
 import type { AdmissionPlugin, DecideContext, Decided, Needs, Settings } from './decision.ts'
 import { Draws } from './Draws.ts'
+import { fence } from './fence.ts'
 import { happened } from './happened.ts'
 import { refusalOfLog } from './logFaults.ts'
 import { madeUpNames, type MadeUp } from './MadeUpNames.ts'
@@ -208,13 +210,14 @@ export class ApiDecider implements Decider {
       const suspected = intent.again === true || turn.tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
       const before = suspected ? await happened(this.#options.views, intent, user, intent.again === true ? 0 : arrived.sequence, name) : undefined
       if (before !== undefined) return before
+      const fenced = intent.term === undefined ? undefined : await fence(views, intent, clock)
       const decided = this.#decide(intent, user, turn)
       if ('needs' in decided) return decided
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
       this.#refuseForRoom(intent, user, decided)
       const more = this.#alsoTake(turn, decided)
       if (more !== undefined) return more
-      const stored = await this.#store(intent, decided, arrived)
+      const stored = await this.#store(intent, decided, arrived, fenced)
       if (stored !== undefined) return stored
       if (turn.tries >= TRIES) throw conflict(intent.ref, intent.name)
       // Several servers at one object: who has lost some times steps aside for a moment, so that not all try at once.
@@ -231,10 +234,10 @@ export class ApiDecider implements Decider {
     return undefined
   }
   /** The answer when it is stored and folded; undefined when somebody else wrote first, and what they wrote is folded. */
-  async #store(intent: Intent, decided: Decided, arrived: Arrived): Promise<Decision | undefined> {
+  async #store(intent: Intent, decided: Decided, arrived: Arrived, fenced: Append | undefined): Promise<Decision | undefined> {
     const view = this.#options.views.of(intent.ref)
     const folded = view.objects.sequence
-    const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at, decided.guards)
+    const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at, decided.guards, fenced)
     if (outcome.ok) {
       view.checkBehind(folded, outcome.last)
       const last = decided.events.at(-1) as NewEvent

@@ -27,6 +27,8 @@ export interface BootstrapOptions {
   readonly dnsIP: string
   readonly dnsAddress: string
   readonly dnsPort: number
+  /** Another API server is the home's own. */
+  readonly beside?: boolean
 }
 
 const APISERVER: UserInfo = { username: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }
@@ -36,7 +38,8 @@ export const bootstrap = async (options: BootstrapOptions): Promise<void> => {
   for (const name of NAMESPACES) await ensure(options, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
   for (const object of bootstrapRbac()) await ensureRbac(options, object)
   await ensureServiceCIDR(options)
-  for (const object of services(options)) await ensure(options, object, true)
+  // The addresses behind `kubernetes` are all API servers': see kubernetesEndpoints.ts. What is said of its Service, the first one says.
+  for (const object of services(options)) await ensure(options, object, object.metadata.name !== 'kubernetes' || (object.kind === 'Service' && options.beside !== true))
 }
 
 /** Ready from the first moment, as upstream's API server makes it: the Services below have their addresses from it. */
@@ -53,11 +56,11 @@ const ensureServiceCIDR = async (options: BootstrapOptions): Promise<void> => {
 
 /** As upstream's reconciliation of its default roles: what a newer version grants is added; what somebody added stays. */
 const ensureRbac = async (options: BootstrapOptions, object: KubeObject): Promise<void> => {
-  const resource = object.kind === 'ClusterRole' ? 'clusterroles' : 'clusterrolebindings'
-  const present = options.views.get({ group: 'rbac.authorization.k8s.io', resource, namespace: '', name: object.metadata.name as string })?.object
+  const { name = '', namespace = '' } = object.metadata
+  const present = options.views.get({ group: 'rbac.authorization.k8s.io', resource: `${object.kind.toLowerCase()}s`, namespace, name })?.object
   if (present === undefined) return ensure(options, object)
   if (present.metadata.annotations?.[AUTOUPDATE] === 'false') return
-  const field = object.kind === 'ClusterRole' ? 'rules' : 'subjects'
+  const field = object.kind.endsWith('Role') ? 'rules' : 'subjects'
   const [had, wanted] = [(present[field] ?? []) as unknown[], (object[field] ?? []) as unknown[]]
   const missing = wanted.filter((one) => (field === 'rules' ? !covered(had as Rule[], one as Rule) : !had.some((other) => covers(other, one))))
   if (missing.length > 0) await ensure(options, { ...object, [field]: [...had, ...missing] }, true)

@@ -141,7 +141,12 @@ export interface Environment {
   down(options: { readonly report: (line: string) => void }): Promise<void>
   status(): Promise<unknown>
   /** Runs components in this process until it is told to end. No promise: who is interrupted closes what it has opened, and a promise can't be. */
-  run(components: readonly Component[]): Effect.Effect<void, unknown>
+  run(components: readonly Component[], options?: RunOptions): Effect.Effect<void, unknown>
+}
+
+export interface RunOptions {
+  /** An API server beside the home's own, on this port. */
+  readonly securePort?: number
 }
 
 /** A mistake of the person's, or a refusal: its message is all there is to say. */

@@ -4,7 +4,7 @@ import * as Command from 'effect/cli/Command'
 import * as Flag from 'effect/cli/Flag'
 import * as Effect from 'effect/Effect'
 import * as Option from 'effect/Option'
-import { COMPONENTS } from '../platform/components.ts'
+import { COMPONENTS, type Component } from '../platform/components.ts'
 import { CliError, type Environment } from './Environment.ts'
 import { encoded, out, table } from './print.ts'
 
@@ -180,9 +180,14 @@ export const commands = (environment: Environment) => {
         )
       )
   ).pipe(Command.withDescription('Show who was refused, who read Secrets, who ran commands in containers: what makes no event'))
-  const components = COMPONENTS.map((name) =>
-    Command.make(name, {}, () => environment.run([name]).pipe(Effect.mapError(told))).pipe(Command.withDescription(`Run the ${name} alone, in the foreground`))
-  )
+  const alone = (name: Component): string => `Run the ${name} alone, in the foreground`
+  const components = [
+    Command.make('apiserver', { port: Flag.Int('secure-port').pipe(Flag.optional, Flag.withDescription("Another API server of the same cluster, beside the home's own, on this port")) }, ({ port }) => {
+      const securePort = or(port)
+      return environment.run(['apiserver'], securePort === undefined ? {} : { securePort }).pipe(Effect.mapError(told))
+    }).pipe(Command.withDescription(alone('apiserver'))),
+    ...COMPONENTS.filter((name) => name !== 'apiserver').map((name) => Command.make(name, {}, () => environment.run([name]).pipe(Effect.mapError(told))).pipe(Command.withDescription(alone(name))))
+  ]
   return Command.make('reckon').pipe(
     Command.withDescription('A Kubernetes-compatible orchestrator whose only truth is its history'),
     Command.withSubcommands([up, down, status, kubeconfig, apply, get, history, why, follow, audit, log, secrets, node, backup, restore, { group: 'Single components', commands: components }])

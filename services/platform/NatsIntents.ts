@@ -8,8 +8,9 @@ import { ACT_AS, type Intent, type IntentResult, type Intents } from '#events/In
 import { isPassing } from '#events/Refusal.ts'
 import { ConnectionLost, untilLost, whenConnected } from './jetstream/link.ts'
 
-const TIMEOUT_MS = 10_000
-const TRIES = 3
+/** What was sent to an API server that was killed meanwhile goes to another one after this. */
+const TIMEOUT_MS = 5_000
+const TRIES = 6
 const NOBODY_MS = 250
 
 export interface NatsIntentsOptions {

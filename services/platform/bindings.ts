@@ -18,12 +18,20 @@ const ORIGIN = 'Reckon-Cluster'
 const LOST = 'Reckon-Lost'
 /** The key of the body. */
 const SEALED = 'Reckon-Sealed'
+/** How far EVENTS was folded by who wrote it: nobody who knows less writes behind it. */
+const AS_OF = 'Reckon-As-Of'
 /** How long an agent that was away can still learn that a pod is gone; afterwards the log tells it, when asked. */
 const TOMBSTONE_TTL = '1h'
 
 const originHeader = ({ cluster, epoch }: Origin): Record<string, string> => ({ [ORIGIN]: `${cluster} ${epoch}` })
 
 const nodeOf = (subject: string): string => decodeToken(subject.split('.')[1] ?? '')
+
+/** The message as of a sequence of EVENTS. */
+export const asOf = ({ text, headers }: BindingMessage, sequence: number): BindingMessage => ({ text, headers: { ...headers, [AS_OF]: String(sequence) } })
+
+/** 0: nobody said. */
+export const asOfIn = (headers: Readonly<Record<string, string>>): number => Number(headers[AS_OF] ?? 0)
 
 /** `subject` is sealed with it: a body that is put under another pod's name does not open. */
 export const bindingMessage = (subject: string, binding: Binding, origin: Origin, seal: BindingSeal): BindingMessage => {

@@ -128,6 +128,18 @@ const contract = (name: string, open: () => Promise<Log>, close: () => Promise<v
     assert.equal(sequences, Array.from({ length: 303 }, (_, n) => from + n))
     assert.ok(sizes.length >= 2, 'a batch of its own for a reader that is not done with the last one')
   })
+  log('holds a batch to what another subject has', async () => {
+    const { last: old = 0 } = (await it.append([append('marker', 'one', 0)])) as { last?: number }
+    const { last: now = 0 } = (await it.append([append('marker', 'two', old)])) as { last?: number }
+    const guard = (expected: number): Append => ({ ...append('guard', ''), expected, on: append('marker', '').subject })
+    assert.is((await it.append([append('guarded', '1', 0), guard(old)])).ok, false, 'it has a newer one')
+    assert.is((await it.append([append('guarded', '1', 7), guard(now)])).ok, false, 'its own expectation counts as well')
+    assert.is(await it.lastSequence(), now)
+    // All at once, as a leader's writes are.
+    const results = await Promise.all(Array.from({ length: 20 }, (_, n) => it.append([append(`guarded-${n}`, '1', 0), guard(now)])))
+    assert.ok(results.every(({ ok }) => ok))
+    assert.is(await it.lastSequence(), now + 40)
+  })
   log.run()
 }
 

@@ -247,8 +247,9 @@ for (const user of USERS)
 
 /** Every user's parts, and the subjects that come by them. */
 const PARTS: readonly (readonly [user: string, part: string, stream: string, subjects: RegExp])[] = [
-  ['scheduler', 'events', 'EVENTS', /^ev\.core\.(pods|nodes|namespaces)\./],
+  ['scheduler', 'events', 'EVENTS', /^ev\.core\.((pods|nodes|namespaces)\.|configmaps\.kube-system\.kube-scheduler$)/],
   ['scheduler', 'notices', 'NOTICES', /^notice\./],
+  ['scheduler', 'leases', 'PULSE', /^pulse\.object\.coordination%2Ek8s%2Eio\.leases\.kube-system\./],
   ['controller-manager', 'events', 'EVENTS', /^ev\./],
   ['controller-manager', 'notices', 'NOTICES', /^notice\./],
   ['controller-manager', 'pulse', 'PULSE', /^pulse\.object\./],
@@ -275,7 +276,7 @@ const follow = (connection: NatsConnection, user: string, part: string, stream: 
 
 permissions('each user follows its parts, sees what is in them, and nothing else', async () => {
   const js = jetstream(await as('apiserver'))
-  for (const subject of ['ev.core.services.default.web', 'ev.discovery%2Ek8s%2Eio.endpointslices.default.web-1', 'ev.core.nodes._.n1', 'ev.core.namespaces._.default', 'bind.n1.default.c', 'bind.n2.default.c']) await js.publish(subject, 'x')
+  for (const subject of ['ev.core.services.default.web', 'ev.core.configmaps.kube-system.kube-scheduler', 'ev.core.configmaps.kube-system.other', 'ev.discovery%2Ek8s%2Eio.endpointslices.default.web-1', 'ev.core.nodes._.n1', 'ev.core.namespaces._.default', 'bind.n1.default.c', 'bind.n2.default.c']) await js.publish(subject, 'x')
   for (const [user, part, stream, subjects] of PARTS) {
     const connection = await as(user)
     const all = await follow(connection, user, part, stream)

@@ -5,6 +5,7 @@ import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { Outlets } from '#services/apiserver/http/Outlet.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
 import { fatesIn, originIn } from '#services/apiserver/nodes/fates.ts'
+import { identityOf, Peers } from '#services/apiserver/nodes/Peers.ts'
 import { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { Versions } from '#services/apiserver/time-travel/Versions.ts'
@@ -25,8 +26,6 @@ export interface ServedOptions {
   readonly process: Process
   readonly clock: VirtualClock
   readonly reports: MemoryWorkQueue
-  /** Bindings are published by one server at a time. */
-  readonly publishes: boolean
   readonly onError: (what: string, error: unknown) => void
 }
 
@@ -37,7 +36,8 @@ export class Served {
   readonly pulses: Pulses
   readonly fanout: Fanout
   readonly #ingest: ReportIngest
-  readonly #publisher: BindingPublisher | undefined
+  readonly #peers: Peers
+  readonly #publisher: BindingPublisher
   readonly #wires = new Set<Wire>()
 
   /** Rejects when the log is away in the middle of it; undefined when the process ended before. */
@@ -47,7 +47,8 @@ export class Served {
     const served = new Served(options, views)
     try {
       await bootstrap({ ...served, clock: options.clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: SETTINGS.serviceCIDR, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
-      await served.#publisher?.start()
+      await served.#peers.start()
+      await served.#publisher.start()
       served.#ingest.start()
       return served
     } catch (error) {
@@ -55,13 +56,14 @@ export class Served {
       throw error
     }
   }
-  private constructor({ process, clock, reports, publishes, onError }: ServedOptions, views: Views) {
+  private constructor({ process, clock, reports, onError }: ServedOptions, views: Views) {
     this.process = process
     this.views = views
     const decider = new ApiDecider({ views, clock, settings: SETTINGS })
     this.decider = decider
     const tokens = { issue: async () => ({ token: 'simulated', expiresAt: new Date(clock.now() + TOKEN_MS).toISOString() }) }
-    this.#publisher = publishes ? new BindingPublisher({ views, bindings: process.log('BINDINGS'), tokens, clusterCA: 'ca', seal: BINDING_SEAL, clock, onError: (error) => onError('bindings', error) }) : undefined
+    this.#peers = new Peers({ views, decider, clock, identity: identityOf('host', process.name), host: 'host', address: `${process.name}:6443`, onError: (error) => onError('peers', error) })
+    this.#publisher = new BindingPublisher({ views, bindings: process.log('BINDINGS'), tokens, clusterCA: 'ca', seal: BINDING_SEAL, clock, share: this.#peers, onError: (error) => onError('bindings', error) })
     this.#ingest = new ReportIngest({ views, decider, reports: reports.reachedBy(process.isCut), clock, onError: (error) => onError('reports', error) })
     this.pulses = new Pulses({ views, decider, clock, onError: (error) => onError('pulses', error) })
     const view = views.byStream.get('EVENTS') as View
@@ -78,7 +80,7 @@ export class Served {
   }
   async fates(node: string, pods: readonly Stray[]): Promise<FateAnswer> {
     const fates = await fatesIn(this.views, node, pods)
-    for (const [at, fate] of fates.entries()) if (fate === 'alive') this.#publisher?.renew(pods[at] as Stray)
+    for (const [at, fate] of fates.entries()) if (fate === 'alive') this.#publisher.renew(pods[at] as Stray)
     return { origin: await originIn(this.views), fates }
   }
   /** A client's connection; it breaks with the process. */
@@ -90,7 +92,8 @@ export class Served {
   stop(): void {
     this.process.end()
     for (const wire of this.#wires) wire.cut()
-    this.#publisher?.stop()
+    this.#peers.crash()
+    this.#publisher.stop()
     this.pulses.stop()
     void this.#ingest.stop()
     this.fanout.close()

@@ -33,7 +33,7 @@ export const BAD_IMAGE = 'bad:1'
 export interface WorldOptions {
   readonly seed: number
   readonly nodes: number
-  /** API servers that decide at the same time; the first also publishes bindings. Default 1. */
+  /** API servers that decide at the same time. Default 1. */
   readonly apiServers?: number
   /** Instead of what the seed draws. */
   readonly mixture?: Partial<Mixture>
@@ -190,7 +190,7 @@ export class World {
     for (;;) {
       const process = this.#process(`api ${n}`, true)
       try {
-        const served = await Served.start({ process, clock: this.clock, reports: this.reports, publishes: n === 0, onError: (what, error) => this.#fail(`api ${n} ${what}`, error) })
+        const served = await Served.start({ process, clock: this.clock, reports: this.reports, onError: (what, error) => this.#fail(`api ${n} ${what}`, error) })
         if (served === undefined) return
         this.#apis[n] = served
         return this.trace(`api server ${n} up`)

@@ -35,8 +35,9 @@ export const kindFor = (apiVersion: string, kind: string): NonNullable<ReturnTyp
   return found
 }
 
-export const startTestApi = async (clock: Clock = systemClock, settings: Partial<Settings> = {}, integrity?: Integrity): Promise<TestApi> => {
-  const logs = { EVENTS: new MemoryLog('EVENTS', clock, integrity === undefined ? {} : { identity: integrity.ledger.identity }), NOTICES: new MemoryLog('NOTICES', clock), PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true }) }
+/** `beside`: another API server of the same cluster, which writes the same logs. */
+export const startTestApi = async (clock: Clock = systemClock, settings: Partial<Settings> = {}, integrity?: Integrity, beside?: Pick<TestApi, 'logs'>): Promise<TestApi> => {
+  const logs = beside?.logs ?? { EVENTS: new MemoryLog('EVENTS', clock, integrity === undefined ? {} : { identity: integrity.ledger.identity }), NOTICES: new MemoryLog('NOTICES', clock), PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true }) }
   // Looking for what expires takes a timer, which would keep a test on the machine's own clock from ending.
   const expires = clock !== systemClock
   const list = [new View('EVENTS', logs.EVENTS, clock, { api: builtIns, ...(integrity === undefined ? {} : { integrity }) }), new View('NOTICES', logs.NOTICES, clock, { api: builtIns, expires }), new View('PULSE', logs.PULSE, clock, { api: builtIns, expires })]

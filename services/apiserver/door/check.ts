@@ -5,6 +5,7 @@
  */
 import { isObject } from '#events/meta/json.ts'
 import type { Cause, Intent, IntentVerb, PatchType } from '#events/Intent.ts'
+import type { Term } from '#events/coordination/term.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, type Refusal } from '#events/Refusal.ts'
@@ -13,7 +14,7 @@ import { checkOptions, deleteOptionsOf, type Options } from '../request/options.
 const VERBS: readonly IntentVerb[] = ['create', 'update', 'patch', 'delete']
 const PATCHES: readonly PatchType[] = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml']
 const OPTIONS = { create: 'CreateOptions', update: 'UpdateOptions', patch: 'PatchOptions' } as const
-const FIELDS = new Set(['id', 'again', 'verb', 'ref', 'version', 'namespace', 'name', 'subresource', 'object', 'patch', 'deleteOptions', 'options', 'cause', 'reasons', 'source', 'command'])
+const FIELDS = new Set(['id', 'again', 'verb', 'ref', 'version', 'namespace', 'name', 'subresource', 'object', 'patch', 'deleteOptions', 'options', 'cause', 'reasons', 'term', 'source', 'command'])
 
 /** Characters; ids, names and commands of components are far shorter. */
 const LONGEST_ID = 128
@@ -108,6 +109,14 @@ const reasons = (value: unknown): NonNullable<Intent['reasons']> => {
   return value
 }
 
+const TERM = new Set(['lease', 'sequence'])
+
+const term = (value: unknown): Term => {
+  const { lease, sequence } = only(value, 'term', TERM)
+  if (!Number.isSafeInteger(sequence) || (sequence as number) < 1) throw no('term.sequence must be a resourceVersion, as a number')
+  return { lease: text(lease, 'term.lease', LONGEST_NAME, /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'the name of a Lease'), sequence: sequence as number }
+}
+
 /** The intent a message holds, made anew of what was looked at. */
 export const intentOf = (body: unknown): Intent => {
   if (!isObject(body)) throw no('it is not a JSON object')
@@ -142,6 +151,7 @@ export const intentOf = (body: unknown): Intent => {
     ...(given === undefined && deletion?.dryRun !== true ? {} : { options: { ...given, ...(deletion?.dryRun === true ? { dryRun: true } : {}) } }),
     ...(body['cause'] === undefined ? {} : { cause: cause(body['cause']) }),
     ...(body['reasons'] === undefined ? {} : { reasons: reasons(body['reasons']) }),
+    ...(body['term'] === undefined ? {} : { term: term(body['term']) }),
     source: text(body['source'], 'source', LONGEST_SOURCE, LINE, 'one line of text, at least one character'),
     ...(body['command'] === undefined ? {} : { command: text(body['command'], 'command', LONGEST_COMMAND, LINE, 'one line of text') })
   }

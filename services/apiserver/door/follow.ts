@@ -4,7 +4,7 @@
  */
 import { AckPolicy, DeliverPolicy, jetstreamManager, type ConsumerConfig, type ConsumerInfo, type JetStreamManager } from '@nats-io/jetstream'
 import { nanos, nuid, type Msg, type NatsConnection } from '@nats-io/transport-node'
-import type { CursorStart, FollowAnswer, FollowRequest } from '#events/Follow.ts'
+import { REPLICAS, type CursorStart, type FollowAnswer, type FollowRequest } from '#events/Follow.ts'
 import { badRequest, forbidden, Refusal, type Status } from '#events/Refusal.ts'
 import { makeConsumer } from '../../platform/jetstream/consumers.ts'
 import { stateOf } from '../../platform/jetstream/metadata.ts'
@@ -56,6 +56,12 @@ const text = (value: unknown, form: RegExp, field: string): string => {
   return value
 }
 
+const replicaOf = (value: unknown): { readonly replica?: number } => {
+  if (value === undefined) return {}
+  if (!Number.isInteger(value) || (value as number) < 0 || (value as number) >= REPLICAS) throw badRequest(`replica: must be a whole number below ${REPLICAS}`)
+  return { replica: value as number }
+}
+
 /** A follow request as it must be; 400 otherwise. */
 const requestOf = (message: Msg): FollowRequest => {
   const body = requestIn(message)
@@ -64,12 +70,12 @@ const requestOf = (message: Msg): FollowRequest => {
     case 'state':
       return { what: 'state', part }
     case 'end':
-      return { what: 'end', part, consumer: text(body['consumer'], TOKEN, 'consumer') }
+      return { what: 'end', part, consumer: text(body['consumer'], TOKEN, 'consumer'), ...replicaOf(body['replica']) }
     case 'open': {
       const { from, newest, filter } = body
       if (!Number.isSafeInteger(from)) throw badRequest('from: must be a sequence')
       if (newest !== undefined && newest !== true) throw badRequest('newest: must be true, or left out')
-      return { what: 'open', part, from: from as number, ...(newest === true ? { newest } : {}), ...(filter === undefined ? {} : { filter: text(filter, /^[^\s]{1,1024}$/, 'filter') }) }
+      return { what: 'open', part, from: from as number, ...(newest === true ? { newest } : {}), ...(filter === undefined ? {} : { filter: text(filter, /^[^\s]{1,1024}$/, 'filter') }), ...replicaOf(body['replica']) }
     }
     case 'cursor': {
       const { name, start, reset } = body
@@ -82,7 +88,7 @@ const requestOf = (message: Msg): FollowRequest => {
 
 const answerTo = async (jsm: JetStreamManager, user: string, request: FollowRequest): Promise<FollowAnswer> => {
   const whole = mayFollowWhole(user, request.part)
-  const part: Part | undefined = whole ? { stream: request.part, consumer: `admin-${nuid.next()}`, filters: request.what === 'open' && request.filter !== undefined ? [request.filter] : [] } : partOf(user, request.part)
+  const part: Part | undefined = whole ? { stream: request.part, consumer: `admin-${nuid.next()}`, filters: request.what === 'open' && request.filter !== undefined ? [request.filter] : [] } : partOf(user, request.part, 'replica' in request ? request.replica : 0)
   if (part === undefined || (!whole && request.what === 'cursor')) throw forbidden({ group: '', resource: 'streams' }, request.part, `user "${user}" may not follow it`)
   const state = stateOf(await jsm.streams.info(part.stream))
   const answer = (consumer: ConsumerInfo): FollowAnswer => ({ state, consumer: consumer as unknown as Record<string, unknown> })

@@ -1,5 +1,7 @@
 /** Which parts of the log each NATS user may follow, by the names they ask for. Plain functions. */
-import { encodeToken } from '#events/Subject.ts'
+import { LEASE_NAMESPACE, LEASES, markerKey } from '#events/coordination/term.ts'
+import { consumerOf } from '#events/Follow.ts'
+import { encodeToken, subjectOf, subjectsOf } from '#events/Subject.ts'
 
 export interface Part {
   readonly stream: string
@@ -13,8 +15,8 @@ export interface Part {
 const resource = (group: string, name: string): string => `ev.${group === '' ? 'core' : encodeToken(group)}.${name}.>`
 
 const PARTS: Readonly<Record<string, Readonly<Record<string, readonly [stream: string, ...filters: string[]]>>>> = {
-  // No Secret passes by the scheduler.
-  scheduler: { events: ['EVENTS', resource('', 'pods'), resource('', 'nodes'), resource('', 'namespaces')], notices: ['NOTICES'] },
+  // No Secret passes by the scheduler. Of Leases it needs those of components, its own among them, and of ConfigMaps where its term began.
+  scheduler: { events: ['EVENTS', resource('', 'pods'), resource('', 'nodes'), resource('', 'namespaces'), subjectOf('EVENTS', markerKey('kube-scheduler'))], notices: ['NOTICES'], leases: ['PULSE', subjectsOf('PULSE', LEASES, LEASE_NAMESPACE)] },
   // PULSE holds the agents' pulses as well, which are no objects.
   'controller-manager': { events: ['EVENTS'], notices: ['NOTICES'], pulse: ['PULSE', 'pulse.object.>'] },
   endpoints: { services: ['EVENTS', resource('', 'services')], endpointslices: ['EVENTS', resource('discovery.k8s.io', 'endpointslices')] }
@@ -24,8 +26,8 @@ const PARTS: Readonly<Record<string, Readonly<Record<string, readonly [stream: s
 const WHOLE: ReadonlySet<string> = new Set(['EVENTS', 'NOTICES', 'PULSE', 'AUDIT'])
 
 /** The part of that name, or undefined when the user has none. `user` is a subject token. */
-export const partOf = (user: string, name: string): Part | undefined => {
-  const consumer = `${user}-${name}`
+export const partOf = (user: string, name: string, replica = 0): Part | undefined => {
+  const consumer = consumerOf(user, name, replica)
   if (user.startsWith('node-')) return name === 'bindings' ? { stream: 'BINDINGS', consumer, filters: [`bind.${user.slice('node-'.length)}.>`] } : undefined
   const parts = /^(kube-proxy|dns)-/.test(user) ? PARTS['endpoints'] : PARTS[user]
   const found = parts !== undefined && Object.hasOwn(parts, name) ? parts[name] : undefined

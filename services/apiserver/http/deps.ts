@@ -3,7 +3,7 @@ import type { StreamName } from '#events/Subject.ts'
 import type { Clock } from '../../platform/Clock.ts'
 import type { NodeCalls } from '../../platform/NodeLink.ts'
 import type { PastIndex } from '../../platform/past/PastIndex.ts'
-import type { Views } from '../../platform/View.ts'
+import type { View, Views } from '../../platform/View.ts'
 import type { Recorder } from '../audit/RequestAudit.ts'
 import type { Decider } from '../Decider.ts'
 import type { SigningKeys } from '../nodes/SigningKeys.ts'
@@ -23,6 +23,8 @@ export interface ApiDeps {
   /** `host:port`, as clients reach it. */
   readonly address: string
   readonly onError: (error: unknown) => void
+  /** Resolves when what other API servers have acknowledged is here; undefined: there are none. */
+  readonly upToDate?: (view: View) => Promise<void> | undefined
   /** Takes what makes no event. */
   readonly audit: Recorder
   /** What is not named is as `LIMITS` says. */

@@ -74,6 +74,7 @@ export class Reads {
     if (path.name === '') listOptionsOf(query, false)
     const view = views.of(kind)
     if (at === undefined) await waitForVersion(view, query.get('resourceVersion'))
+    if (at === undefined && (query.get('resourceVersion') ?? '') === '') await this.#deps.upToDate?.(view)
     if (path.name !== '') {
       const entry = await getObject(kind, path.namespace, path.name, reader)
       if (right !== undefined && !stillThere(views, right, entry)) throw notFound(kind, path.name)

@@ -17,6 +17,8 @@ export interface RetentionOptions {
   readonly clock: Clock
   /** Milliseconds from an object's deletion to its key's. Infinity: keys stay. */
   readonly keep: number
+  /** Where there are several API servers: whether it is this one's turn. */
+  readonly mine?: () => boolean
   readonly onError: (error: unknown) => void
 }
 
@@ -30,9 +32,9 @@ export class Retention {
     this.#options = options
   }
   start(): void {
-    const { views, keys, onError } = this.#options
+    const { views, keys, mine, onError } = this.#options
     this.#subscription = views.of(SECRETS).subscribe(({ type, entry, previous }) => {
-      if (type === 'DELETED' && isConfidential(entry.key)) keys.markDeleted((previous ?? entry).object.metadata.uid as string).catch(onError)
+      if (type === 'DELETED' && isConfidential(entry.key) && mine?.() !== false) keys.markDeleted((previous ?? entry).object.metadata.uid as string).catch(onError)
     })
     void this.#look()
   }
@@ -43,8 +45,9 @@ export class Retention {
   }
   /** Deletions that nobody was there to note are noted now; what is due goes. */
   async #look(): Promise<void> {
-    const { views, keys, clock, keep, onError } = this.#options
+    const { views, keys, clock, keep, mine, onError } = this.#options
     try {
+      if (mine?.() === false) return
       const live = new Set([...views.collection(SECRETS).values()].map(({ object }) => object.metadata.uid))
       for (const { uid, since } of [...keys.deleted()]) {
         if (this.#stopped) return
@@ -54,7 +57,11 @@ export class Retention {
       }
     } catch (error) {
       onError(error)
+    } finally {
+      this.#later()
     }
-    if (!this.#stopped) this.#timer = clock.after(LOOK_MS, () => void this.#look())
+  }
+  #later(): void {
+    if (!this.#stopped) this.#timer = this.#options.clock.after(LOOK_MS, () => void this.#look())
   }
 }

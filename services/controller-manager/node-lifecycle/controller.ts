@@ -3,9 +3,7 @@ import { conditionOf } from '#events/meta/Conditions.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
 import { decide, LEASE_NAMESPACE, LEASES, NAME, NODES, PODS } from './decide.ts'
 
-/** One per process: a node is given its time anew when the controller itself was away. */
 export const nodeLifecycle = (): ControllerDefinition => {
-  let began: number | undefined
   return {
     name: NAME,
     watches: [
@@ -30,6 +28,6 @@ export const nodeLifecycle = (): ControllerDefinition => {
         }
       }
     ],
-    decide: (view, key, context) => decide(view, key, context, (began ??= context.now))
+    decide
   }
 }

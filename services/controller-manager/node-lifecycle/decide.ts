@@ -39,8 +39,29 @@ interface Toleration {
   readonly tolerationSeconds?: number
 }
 
-/** `watchedSince`: milliseconds; a node's silence before anybody listened counts for nothing. */
-export const decide = (view: ObjectsView, key: string, { now }: DecideContext, watchedSince = 0): Decision => {
+const APISERVER = 'apiserver.kubernetes.io/identity'
+const APISERVER_NAMESPACE = 'kube-system'
+/** An API server whose Lease is older than another's by so much is not there any more. */
+const APISERVER_MS = 10_000
+
+/**
+ * Since when nodes could be heard without a break, milliseconds: their silence before that counts for nothing. What hears them is the
+ * API servers, and each says in its Lease since when it holds it, anew after each time it could not renew it. No controller has to
+ * remember when it began, so a new leader counts on from where the old one was. 0: nobody says.
+ */
+export const heardSince = (view: ObjectsView): number => {
+  const held: { readonly renewed: number; readonly acquired: number }[] = []
+  for (const { object } of view.collection(LEASES).list(APISERVER_NAMESPACE)) {
+    if (object.metadata.labels?.[APISERVER] === undefined) continue
+    const { renewTime, acquireTime } = (object['spec'] ?? {}) as { renewTime?: string; acquireTime?: string }
+    held.push({ renewed: Date.parse(renewTime ?? '') || 0, acquired: Date.parse(acquireTime ?? '') || 0 })
+  }
+  const newest = held.reduce((latest, { renewed }) => Math.max(latest, renewed), 0)
+  const live = held.filter(({ renewed }) => newest - renewed <= APISERVER_MS)
+  return live.length === 0 ? 0 : Math.min(...live.map(({ acquired }) => acquired))
+}
+
+export const decide = (view: ObjectsView, key: string, { now }: DecideContext): Decision => {
   const name = key.slice(key.indexOf('/') + 1)
   const node = view.get({ ...NODES, namespace: '', name })?.object
   if (node === undefined || isTerminating(node)) return NOTHING
@@ -50,7 +71,7 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext, w
   // A node that comes back says so in its status a moment before its Lease is renewed.
   const said = conditionOf(node, 'Ready')
   const heard = said === undefined || said.status === 'Unknown' ? 0 : Date.parse((said['lastHeartbeatTime'] as string | undefined) ?? said.lastTransitionTime ?? '') || 0
-  const silentFor = now - Math.max(renewed, heard, watchedSince)
+  const silentFor = now - Math.max(renewed, heard, heardSince(view))
   const asks: Ask[] = []
   if (silentFor > GRACE_MS) asks.push(...unknown(node, now))
   const ready = silentFor > GRACE_MS ? 'Unknown' : (conditionOf(node, 'Ready')?.status ?? 'Unknown')

@@ -6,7 +6,7 @@
  */
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, nuid, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
-import { EXPECTED_HEADER } from '#events/Event.ts'
+import { EXPECTED_HEADER, EXPECTED_ON_HEADER } from '#events/Event.ts'
 import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type ReadRange, type Subscription } from '#events/Log.ts'
 import { baseSubjectOf, BASE } from '#events/Subject.ts'
 import { systemClock } from '../Clock.ts'
@@ -30,8 +30,6 @@ const FULL = new Set([10023, 10047])
 const NO_ROOM = /no space left|disk quota|maximum bytes exceeded/i
 /** "message size exceeds maximum allowed". */
 const TOO_LARGE = 10054
-/** The subject whose last sequence is expected, where it is not the entry's own. */
-const EXPECTED_ON_HEADER = 'Nats-Expected-Last-Subject-Sequence-Subject'
 const encoder = new TextEncoder()
 
 interface PubAck {
@@ -98,7 +96,7 @@ export class JetStreamLog implements Log {
       throw new LogRefused(`${this.stream}: an event can't be written: ${error instanceof Error ? error.message : String(error)}`, 'malformed')
     }
     if (append.expected !== undefined) headers.set(EXPECTED_HEADER, String(append.expected))
-    if (append.on !== undefined) headers.set(EXPECTED_ON_HEADER, append.on)
+    if (append.expected !== undefined && append.on !== undefined) headers.set(EXPECTED_ON_HEADER, append.on)
     if (batch !== undefined) {
       headers.set('Nats-Batch-Id', batch)
       headers.set('Nats-Batch-Sequence', String(at + 1))

@@ -93,18 +93,19 @@ export const askToFollow = async (connection: NatsConnection, user: string, requ
   return answer
 }
 
-/** `user`: the asking NATS user; `part`: one of what it may follow. `filter`: for who may follow whole streams. */
-export const askedConsumers = (connection: NatsConnection, user: string, part: string, filter?: string): Consumers => {
+/** `user`: the asking NATS user; `part`: one of what it may follow. `filter`: for who may follow whole streams. `replica`: which of the user's processes it is. */
+export const askedConsumers = (connection: NatsConnection, user: string, part: string, filter?: string, replica = 0): Consumers => {
+  const which = replica === 0 ? {} : { replica }
   const ask = (request: FollowRequest): Promise<FollowAnswer> => askToFollow(connection, user, request)
   return {
     state: async () => (await ask({ what: 'state', part })).state,
     open: async (from, newest) => {
-      const { state, consumer } = await ask({ what: 'open', part, from, ...(newest ? { newest } : {}), ...(filter === undefined ? {} : { filter }) })
+      const { state, consumer } = await ask({ what: 'open', part, from, ...(newest ? { newest } : {}), ...(filter === undefined ? {} : { filter }), ...which })
       return { state, info: consumer as unknown as ConsumerInfo }
     },
     end: async ({ name, stream_name }) => {
       // Nobody waits for it: what is not told ends by itself.
-      if (!connection.isClosed() && stream_name !== BASE) connection.publish(`follow.${user}`, JSON.stringify({ what: 'end', part, consumer: name } satisfies FollowRequest))
+      if (!connection.isClosed() && stream_name !== BASE) connection.publish(`follow.${user}`, JSON.stringify({ what: 'end', part, consumer: name, ...which } satisfies FollowRequest))
     }
   }
 }

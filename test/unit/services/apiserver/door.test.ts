@@ -110,6 +110,9 @@ const BAD: readonly (readonly [what: string, intent: unknown, message: RegExp])[
   ['a command that is a list', { ...GOOD, command: ['x'] }, /command must be a string/],
   ['a command of two lines', { ...GOOD, command: 'reckon\r\napply' }, /command must be one line/],
   ['a long command', { ...GOOD, command: 'x'.repeat(1025) }, /command may not be more than/],
+  ['a term without a place', { ...GOOD, term: { lease: 'kube-scheduler' } }, /term\.sequence must be a resourceVersion, as a number/],
+  ['a term of no Lease', { ...GOOD, term: { lease: '../x', sequence: 1 } }, /term\.lease must be the name of a Lease/],
+  ['more in the term', { ...GOOD, term: { lease: 'kube-scheduler', sequence: 1, x: 1 } }, /unknown field "term\.x"/],
   ['an unknown field', { ...GOOD, user: 'root' }, /unknown field "user"/]
 ]
 for (const [what, intent, message] of BAD)

@@ -1,0 +1,34 @@
+/**
+ * Terms of leadership: where one begins is a version of a ConfigMap in EVENTS, the stream the leader's writes go to. So what a
+ * leader asks for stands on one side of the line or on the other, whatever anybody's clock says. Plain.
+ */
+import { GUARDS } from '../guard.ts'
+import type { ObjectKey } from '../Key.ts'
+import { Refusal, type Status } from '../Refusal.ts'
+
+/** The leadership an intent is asked for under; refused when another one has begun. */
+export interface Term {
+  /** The Lease's name, and the marker's: `kube-controller-manager`. */
+  readonly lease: string
+  /** The marker's version this term began with. */
+  readonly sequence: number
+}
+
+export const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
+/** Leases of components, and their markers. */
+export const LEASE_NAMESPACE = 'kube-system'
+
+export const leaseKey = (name: string): ObjectKey => ({ ...LEASES, namespace: LEASE_NAMESPACE, name })
+
+export const markerKey = (name: string): ObjectKey => ({ group: '', resource: 'configmaps', namespace: LEASE_NAMESPACE, name })
+
+/** What is stored beside a leader's writes to hold them to its term: a guard for each Lease. */
+export const guardKey = (lease: string): ObjectKey => ({ ...GUARDS, name: lease })
+
+const ENDED = 'TermEnded'
+
+/** 409, which is no news to who looks again; the cause tells a leader that it is none. */
+export const termEnded = ({ lease, sequence }: Term): Refusal =>
+  new Refusal(409, 'Conflict', `Operation cannot be fulfilled: the term of ${lease} that began with resourceVersion ${sequence} has ended; another one leads`, { causes: [{ reason: ENDED, message: lease }] })
+
+export const isTermEnded = (status: Status): boolean => status.details?.causes?.some(({ reason }) => reason === ENDED) === true

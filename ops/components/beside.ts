@@ -1,0 +1,57 @@
+/**
+ * An API server beside the home's own: what is the log's keeper's stays the home's process's. Of the disk it only looks how much
+ * room there is, and of the log it remembers in a ledger of its own, begun where the home's stands: two writers of one would each
+ * undo what the other remembers.
+ */
+import { copyFileSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import * as Effect from 'effect/Effect'
+import type * as Scope from 'effect/Scope'
+import { privateFolder } from '#ops/home.ts'
+import { Complaints } from '#ops/nats/complaints.ts'
+import { natsLogFile } from '#ops/nats/server.ts'
+import { storeFolder } from '#ops/nats/store.ts'
+import { ledgerFolder } from '#ops/nats/streams.ts'
+import { systemClock } from '#services/platform/Clock.ts'
+import { FileReserve, FolderDisk } from '#services/platform/disk/Disk.ts'
+import { DiskWatch } from '#services/platform/disk/DiskWatch.ts'
+import { Appends } from '#services/platform/jetstream/Appends.ts'
+import type { Place } from './connection.ts'
+import { reserveFile, watched, type LogDisk } from './disk.ts'
+
+/** Begun anew with each start: what is remembered for good, the home's own process remembers. */
+export const ownLedgers = (home: string, port: number): string => {
+  const folder = join(home, 'run', `ledger-${port}`)
+  rmSync(folder, { recursive: true, force: true })
+  privateFolder(folder)
+  for (const name of readdirSync(ledgerFolder(home))) if (!name.endsWith('.new')) copyFileSync(join(ledgerFolder(home), name), join(folder, name))
+  return folder
+}
+
+/** The reserve as it is; giving it up and taking it back is for who keeps the log. */
+class SeenReserve extends FileReserve {
+  override async take(): Promise<void> {}
+  override async give(): Promise<void> {}
+}
+
+export const seenDisk = (place: Place): Effect.Effect<LogDisk, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { home, config } = place
+    const appends = new Appends()
+    const watch = new DiskWatch({
+      disk: new FolderDisk(storeFolder(home)),
+      reserve: new SeenReserve(reserveFile(home)),
+      clock: systemClock,
+      ...(config.settings?.disk === undefined ? {} : { settings: config.settings.disk }),
+      appends,
+      complaint: () => false,
+      answers: async () => true,
+      restart: async () => {},
+      report: (line) => place.warn('the disk', line)
+    })
+    yield* Effect.acquireRelease(
+      Effect.promise(() => watch.start()),
+      () => Effect.sync(() => watch.stop())
+    )
+    return watched({ keeper: undefined }, { appends, watch, complaints: new Complaints(natsLogFile(home)) })
+  })

@@ -1,0 +1,66 @@
+/** Leader election as a scoped resource: what is led begins when this process is elected, and ends with its term. */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import * as Effect from 'effect/Effect'
+import type * as Scope from 'effect/Scope'
+import type { Intents } from '#events/Intent.ts'
+import { configPath, durationOf, type LeaderElectionSettings } from '#ops/home.ts'
+import { systemClock } from '#services/platform/Clock.ts'
+import { LeaderElection, type ElectionTimings, type Reign } from '#services/platform/LeaderElection.ts'
+import type { Views } from '#services/platform/View.ts'
+import type { Place } from './connection.ts'
+
+const RELEASE_MS = '3 seconds'
+
+/** What the settings ask for; undefined: there is nobody to elect. Throws for what makes no sense, naming it. Plain. */
+export const electionOf = ({ leaderElect = true, leaseDuration = '15s', renewDeadline = '10s', retryPeriod = '2s' }: LeaderElectionSettings = {}): ElectionTimings | undefined => {
+  const [leaseDurationMs, renewDeadlineMs, retryPeriodMs] = [
+    durationOf(leaseDuration, 'leaderElection.leaseDuration'),
+    durationOf(renewDeadline, 'leaderElection.renewDeadline'),
+    durationOf(retryPeriod, 'leaderElection.retryPeriod')
+  ]
+  if (!(leaseDurationMs >= 1_000 && Number.isFinite(leaseDurationMs))) throw new Error('settings.leaderElection.leaseDuration: must be at least 1s')
+  if (leaseDurationMs <= renewDeadlineMs) throw new Error('settings.leaderElection.leaseDuration: must be greater than renewDeadline')
+  // Upstream's jitter factor.
+  if (renewDeadlineMs <= retryPeriodMs * 1.2) throw new Error('settings.leaderElection.renewDeadline: must be greater than retryPeriod*1.2')
+  if (retryPeriodMs <= 0) throw new Error('settings.leaderElection.retryPeriod: must be greater than zero')
+  return leaderElect ? { leaseDurationMs, renewDeadlineMs, retryPeriodMs } : undefined
+}
+
+export interface Led {
+  /** The Lease's name: `kube-scheduler`. */
+  readonly name: string
+  /** In notices. */
+  readonly component: string
+  readonly views: Views
+  /** For the Lease, as the component itself. */
+  readonly intents: Intents
+  /**
+   * The home's own process, of which there is one at a time: it goes on under the name it had, without waiting for its own Lease
+   * to end. What an earlier one may still do is of an earlier term.
+   */
+  readonly own: boolean
+  readonly lead: (under: (intents: Intents) => Intents) => Reign
+}
+
+export const led = (place: Place, { name, component, views, intents, own, lead }: Led): Effect.Effect<void, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { home, config } = place
+    const timings = yield* Effect.try({ try: () => electionOf(config.settings?.leaderElection), catch: (cause) => new Error(`${configPath(home)} can't be used: ${(cause as Error).message}`) })
+    if (timings === undefined) {
+      yield* Effect.acquireRelease(
+        Effect.sync(() => lead((same) => same)),
+        (reign) => Effect.sync(() => reign.stop())
+      )
+      return
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const identity = own ? `${config.nodeName}_${config.instance}` : `${hostname()}_${randomUUID()}`
+        const election = new LeaderElection({ name, component, identity, views, intents, clock: systemClock, timings, lead, onError: (error) => place.warn(component, error) })
+        election.start()
+        return election
+      }),
+      (election) => Effect.promise(() => election.stop()).pipe(Effect.timeout(RELEASE_MS), Effect.ignore)
+    )
+  })
