@@ -9,7 +9,7 @@ import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import { badRequest, forbidden, methodNotAllowed, noSuchPath } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
-import { saying, validateAdmission } from './admission/admission.ts'
+import { accompanied, saying, validateAdmission } from './admission/admission.ts'
 import { recorded } from './admission/recorded.ts'
 import { claiming } from './claims/claims.ts'
 import { type Answered, type DecideContext, type Decided, type Needs, type Operation, Unanswered } from './decision.ts'
@@ -86,7 +86,8 @@ const judged = (kind: Kind, intent: Intent, decided: Decided, context: DecideCon
   const old = context.view.get({ group: kind.group, resource: kind.resource, namespace: intent.namespace, name })?.object
   const operation: Operation = intent.verb === 'delete' ? 'DELETE' : intent.verb === 'create' || old === undefined ? 'CREATE' : 'UPDATE'
   const write = { operation, kind, subresource: intent.subresource ?? '', intent, namespace: intent.namespace, name, ...(operation === 'DELETE' ? {} : { object }), ...(old === undefined ? {} : { old }) }
-  return saying(decided, validateAdmission(write, context))
+  const admitted = validateAdmission(write, context)
+  return accompanied(saying(decided, admitted), admitted, context)
 }
 
 /**

@@ -124,8 +124,21 @@ export interface Write {
   readonly old?: KubeObject
 }
 
+/** Another object as it is to be after the write: a quota that counts it, a budget that allows it. Decided on the version in the view. */
+export interface Accompanying {
+  readonly key: ObjectKey
+  /** The whole object. */
+  readonly object: KubeObject
+  /** A past-tense fact: `reckon.resourcequota.used.v1`. */
+  readonly type: string
+}
+
 /** What there is to say about a write. */
 export interface Admitted {
+  /** Stored with the write or not at all; left out when nothing is stored. Of an object that is in it already, the last one counts. */
+  readonly accompanying?: readonly Accompanying[]
+  /** What must be as it is when the write is stored. */
+  readonly guards?: readonly Guard[]
   readonly refusal?: Refusal
   /** For who asked. */
   readonly warnings: readonly string[]

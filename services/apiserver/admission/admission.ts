@@ -2,7 +2,9 @@
  * Admission: the ordered list of what has a say in a write besides the kind itself. First every plugin's `admit`, which may
  * change the object; when everything is decided, every plugin's `validate`, which may only refuse, warn and note.
  */
-import { type AdmissionPlugin, type Admitted, type Admitting, type Answer, type DecideContext, type Decided, type Need, NOTHING, type Question, Unanswered, type Write } from '../decision.ts'
+import type { Guard } from '#events/guard.ts'
+import { keyId } from '#events/Key.ts'
+import { type Accompanying, type AdmissionPlugin, type Admitted, type Admitting, type Answer, type DecideContext, type Decided, type Need, NOTHING, type Question, Unanswered, type Write } from '../decision.ts'
 import { DefaultTolerationSeconds } from './defaultTolerationSeconds.ts'
 import { NamespaceLifecycle } from './namespaceLifecycle.ts'
 import { NodeRestriction } from './nodeRestriction.ts'
@@ -64,6 +66,8 @@ export const admit = (write: Write, context: DecideContext): Admitted & { readon
 export const validateAdmission = (write: Write, context: DecideContext): Admitted => {
   const warnings: string[] = []
   const audit: Record<string, string> = {}
+  const accompanying: Accompanying[] = []
+  const guards: Guard[] = []
   const missing: Need[] = []
   const askAll = (questions: readonly Question[]): readonly Answer[] => {
     const needs = questions.map((question) => needFor(question, context))
@@ -78,6 +82,8 @@ export const validateAdmission = (write: Write, context: DecideContext): Admitte
       const admitted = plugin.validate(write, { context, askAll })
       warnings.push(...admitted.warnings)
       Object.assign(audit, admitted.audit)
+      accompanying.push(...(admitted.accompanying ?? []))
+      guards.push(...(admitted.guards ?? []))
       if (admitted.refusal !== undefined) throw admitted.refusal.noting(audit)
     } catch (error) {
       // The others may have questions as well: all are asked in one round.
@@ -86,7 +92,19 @@ export const validateAdmission = (write: Write, context: DecideContext): Admitte
     }
   }
   if (missing.length > 0) throw new Unanswered(missing)
-  return warnings.length === 0 && Object.keys(audit).length === 0 ? NOTHING : { warnings, audit }
+  return warnings.length === 0 && Object.keys(audit).length === 0 && accompanying.length === 0 && guards.length === 0 ? NOTHING : { warnings, audit, accompanying, guards }
+}
+
+/** The decision with what is stored beside it, which has the main event's facts. */
+export const accompanied = (decided: Decided, { accompanying = [], guards = [] }: Admitted, context: DecideContext): Decided => {
+  const main = decided.events.at(-1)
+  if (main === undefined || (accompanying.length === 0 && guards.length === 0)) return decided
+  const { on: _, reasons: __, ...facts } = main
+  const events = [...new Map(accompanying.map((one) => [keyId(one.key), one])).values()].map(({ key, object, type }, at) => {
+    const { resourceVersion: _, ...metadata } = object.metadata
+    return { ...facts, id: `${facts.id}.a${at + 1}`, key, type, deleted: false, object: { ...object, metadata }, expected: context.head(key) }
+  })
+  return { ...decided, events: [...events, ...decided.events], guards: [...(decided.guards ?? []), ...guards] }
 }
 
 /** The decision with what admission said beside it. */
