@@ -53,6 +53,7 @@ const CONTROLLERS: Readonly<Record<string, readonly Rule[]>> = {
   'endpointslice-controller': [rule('', ['nodes', 'pods', 'services'], READ), rule('discovery.k8s.io', ['endpointslices'], [...READ, ...WRITE]), EVENTS],
   'namespace-controller': [rule('', ['namespaces', 'namespaces/finalize', 'namespaces/status'], ['delete', 'get', 'list', 'update', 'patch', 'watch']), rule('*', ['*'], ['delete', 'deletecollection', 'get', 'list'])],
   'serviceaccount-controller': [rule('', ['serviceaccounts'], ['create', 'get', 'list']), EVENTS],
+  'service-cidrs-controller': [rule('networking.k8s.io', ['servicecidrs', 'servicecidrs/finalizers', 'servicecidrs/status'], ['get', 'list', 'patch', 'update', 'watch']), rule('networking.k8s.io', ['ipaddresses'], READ), EVENTS],
   'root-ca-cert-publisher': [rule('', ['configmaps'], ['create', 'get', 'list', 'update', 'patch']), EVENTS],
   'generic-garbage-collector': [rule('*', ['*'], ['delete', 'get', 'list', 'patch', 'update', 'watch']), EVENTS],
   'node-lifecycle-controller': [rule('', ['nodes', 'nodes/status'], ['get', 'list', 'patch', 'update']), rule('', ['pods', 'pods/status'], ['delete', 'get', 'list', 'patch', 'update']), rule('', ['pods/eviction'], ['create']), EVENTS],

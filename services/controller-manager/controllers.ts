@@ -11,6 +11,7 @@ import { podGc } from './pod-gc/controller.ts'
 import { replicaset } from './replicaset/controller.ts'
 import { rootCaCertPublisher } from './root-ca-cert-publisher/controller.ts'
 import { serviceaccount } from './serviceaccount/controller.ts'
+import { servicecidr } from './servicecidr/controller.ts'
 
 export interface ControllersConfig {
   /** The cluster's CA certificate, PEM. */
@@ -19,6 +20,7 @@ export interface ControllersConfig {
 
 export const controllers = ({ clusterCA }: ControllersConfig): readonly ControllerDefinition[] => [
   serviceaccount,
+  servicecidr,
   rootCaCertPublisher(clusterCA),
   deployment,
   replicaset,
