@@ -17,6 +17,8 @@ import { guardEvent } from './request/events.ts'
 const WORTH_A_BATCH = 8
 /** The server takes 1,000; half keeps the latency of those inside low. */
 const LARGEST_BATCH = 500
+/** Of a refused batch, so few are tried one by one. */
+const ALONE = 3
 /** Single appends in flight at once. */
 const PARALLEL = 8
 /**
@@ -149,8 +151,11 @@ export class Committer {
       return
     }
     if (!result.ok) {
-      // One stale expectation refuses the batch; alone, only the stale one fails.
-      await Promise.all(group.map((waiting) => this.#storeOne(waiting)))
+      // One stale expectation refuses the batch. Halved until it stands alone, as its neighbours need not: one by one, those that
+      // are batches themselves would cost a batch each, and several servers at one range of ports would come to a standstill.
+      if (group.length <= ALONE) return void (await Promise.all(group.map((waiting) => this.#storeOne(waiting))))
+      const middle = group.length >> 1
+      await Promise.all([this.#storeGroup(group.slice(0, middle)), this.#storeGroup(group.slice(middle))])
       return
     }
     let sequence = result.first - 1
