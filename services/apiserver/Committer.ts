@@ -17,6 +17,8 @@ import { guardEvent } from './request/events.ts'
 const WORTH_A_BATCH = 8
 /** The server takes 1,000; half keeps the latency of those inside low. */
 const LARGEST_BATCH = 500
+/** Of a refused batch, so few are tried one by one. */
+const ALONE = 3
 /** Single appends in flight at once. */
 const PARALLEL = 8
 /**
@@ -127,7 +129,7 @@ export class Committer {
         size += next.appends.length
       }
       this.#batching = true
-      void this.#storeGroup(group, [...fences.values()]).finally(() => {
+      void this.#storeGroup(group).finally(() => {
         this.#batching = false
         this.#pump()
       })
@@ -146,8 +148,9 @@ export class Committer {
   #isWorthABatch(): boolean {
     return this.#queue.length >= WORTH_A_BATCH || (this.#queue.length > 1 && this.#queue.some(({ appends, fence }) => appends.length > 1 || fence !== undefined))
   }
-  async #storeGroup(group: readonly Waiting[], fences: readonly Append[]): Promise<void> {
-    const appends = [...group.flatMap((waiting) => waiting.appends), ...fences]
+  async #storeGroup(group: readonly Waiting[]): Promise<void> {
+    const fences = new Map(group.flatMap(({ fence }) => (fence === undefined ? [] : [[fence.subject, fence] as const])))
+    const appends = [...group.flatMap((waiting) => waiting.appends), ...fences.values()]
     let result: AppendResult
     try {
       result = await this.#log.append(appends, this.#patience(group[0] as Waiting))
@@ -156,8 +159,14 @@ export class Committer {
       // Each finds out for itself what became of it, or why it alone is refused.
       return this.#storeEach(group, error instanceof AppendUncertain)
     }
-    // One stale expectation refuses the batch; alone, only the stale one fails.
-    if (!result.ok) return this.#storeEach(group, false)
+    if (!result.ok) {
+      // One stale expectation refuses the batch. Halved until it stands alone, as its neighbours need not: one by one, those that
+      // are batches themselves would cost a batch each, and several servers at one range of ports would come to a standstill.
+      if (group.length <= ALONE) return this.#storeEach(group, false)
+      const middle = group.length >> 1
+      await Promise.all([this.#storeGroup(group.slice(0, middle)), this.#storeGroup(group.slice(middle))])
+      return
+    }
     let sequence = result.first - 1
     for (const waiting of group) {
       sequence += waiting.appends.length
