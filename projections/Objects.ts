@@ -6,6 +6,7 @@ import { stamp, type Event } from '#events/Event.ts'
 import { objectId, resourceId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
 import type { IndexFunction, Indexes } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { Heads } from './Heads.ts'
 import { Sorted, type Snapshot } from './Sorted.ts'
 
 /** An entry without its text: mostly the facts of its event. */
@@ -182,13 +183,13 @@ export interface ObjectsView {
   collection(ref: ResourceRef): Collection
 }
 
+const subjectId = (key: ObjectKey): string => `${resourceId(key)}/${objectId(key.namespace, key.name)}`
+
 export class Objects implements ObjectsView {
   sequence = 0
   readonly #collections = new Map<string, Collection>()
-  /** Last sequence per subject, deleted objects included: what the next write must expect. */
-  readonly #heads = new Map<string, number>()
-  /** Entries that were passed over stand in the log all the same: what the next write of their object must expect. */
-  readonly #passed = new Map<string, number>()
+  /** Of deleted objects, and of entries that were passed over, which stand in the log all the same. */
+  readonly #heads = new Heads()
   readonly #indexing: Indexing
   #loading = false
 
@@ -207,20 +208,25 @@ export class Objects implements ObjectsView {
   collections(): IterableIterator<Collection> {
     return this.#collections.values()
   }
-  /** The sequence of the last event on the object's subject; 0 when it never had one. */
+  /**
+   * The sequence of the last entry on the object's subject, which the next write must expect; 0 when it never had one, or lost it
+   * so long ago that its name is forgotten here.
+   */
   head(key: ObjectKey): number {
-    const subject = `${resourceId(key)}/${objectId(key.namespace, key.name)}`
-    const folded = this.get(key)?.sequence ?? this.#heads.get(subject) ?? 0
-    return Math.max(folded, this.#passed.get(subject) ?? 0)
+    return Math.max(this.get(key)?.sequence ?? 0, this.#heads.get(subjectId(key)) ?? 0)
+  }
+  /** What the log has on the subject of an object that is not here. */
+  learn(key: ObjectKey, sequence: number): void {
+    this.#heads.set(subjectId(key), sequence)
   }
   /** An entry that is no event: the fold goes on behind it. `key`: the object it claims to be of. */
   pass(sequence: number, key?: ObjectKey): void {
     this.sequence = Math.max(this.sequence, sequence)
-    if (key !== undefined) this.#passed.set(`${resourceId(key)}/${objectId(key.namespace, key.name)}`, sequence)
+    if (key !== undefined) this.#heads.set(subjectId(key), sequence)
   }
   /** The subjects of objects that are gone since before `first` are empty: nothing needs to be known of them. */
   forget(first: number): void {
-    for (const heads of [this.#heads, this.#passed]) for (const [subject, sequence] of heads) if (sequence < first) heads.delete(subject)
+    this.#heads.forget(first)
   }
   /** What stood before `first` has left the stream by itself, and leaves here as well. */
   expire(first: number): readonly Change[] {
@@ -242,7 +248,6 @@ export class Objects implements ObjectsView {
     this.#loading = true
     this.#collections.clear()
     this.#heads.clear()
-    this.#passed.clear()
     this.sequence = 0
   }
   /** While events are collected: an object's newest version, which stands before what was collected already, and was not among it. */
@@ -261,8 +266,7 @@ export class Objects implements ObjectsView {
     this.sequence = facts.sequence
     const collection = this.collection(facts.key)
     const entry = new Entry(facts, body, object)
-    const subject = `${resourceId(facts.key)}/${entry.id}`
-    this.#passed.delete(subject)
+    const subject = subjectId(facts.key)
     if (this.#loading) {
       collection.sequence = facts.sequence
       if (facts.deleted) {

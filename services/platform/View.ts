@@ -8,7 +8,7 @@ import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import { LogDamaged, LogMoved, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
-import { keyOfSubject, type StreamName } from '#events/Subject.ts'
+import { keyOfSubject, subjectOf, type StreamName } from '#events/Subject.ts'
 import { Entry, Objects, type Change, type Collection, type Indexing, type ObjectsView } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
@@ -233,6 +233,19 @@ export class View {
     if (this.objects.sequence >= sequence) return Promise.resolve()
     if (this.#failed !== undefined) return Promise.reject(this.#failed)
     return this.#waiters.until(sequence, timeoutMs, () => new ViewBehind(`${this.stream} is folded up to ${this.objects.sequence}, not yet ${sequence}, after ${timeoutMs} ms`))
+  }
+  /** The place of the last entry on an object's subject, 0 when it is empty: the log's word where the name is forgotten here. */
+  async headOf(key: ObjectKey): Promise<number> {
+    const known = this.objects.head(key)
+    return known > 0 ? known : ((await this.log.lastOn(subjectOf(this.stream, key)))?.sequence ?? 0)
+  }
+  /** After a conflict that nothing folded here explains: the object is gone so long that its name was forgotten, and the log has it. */
+  async learn(key: ObjectKey): Promise<void> {
+    const last = await this.log.lastOn(subjectOf(this.stream, key))
+    if (last === undefined || last.sequence <= this.objects.head(key) || last.sequence > this.objects.sequence) return
+    const version = this.versionOf(last)
+    // A live object that is not here is no name that was forgotten: nothing is written over it.
+    if (version === undefined || version.facts.deleted) this.objects.learn(key, last.sequence)
   }
   /** What was written after `folded` stands behind it, or the stream has lost its end: then the view fails. Throws LogDamaged. */
   checkBehind(folded: number, sequence: number): void {
