@@ -7,13 +7,15 @@ import { objectId, resourceId, type ObjectKey, type ResourceRef } from '#events/
 import type { IndexFunction, Indexes } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { Heads } from './Heads.ts'
+import { leanFacts } from './lean.ts'
+import { Parsed, type Holder } from './Parsed.ts'
 import { Sorted, type Snapshot } from './Sorted.ts'
 
 /** An entry without its text: mostly the facts of its event. */
 const OVERHEAD = 1024
 
 /** One live object. `object` is parsed and `text` is stamped at most once, whoever asks first. */
-export class Entry {
+export class Entry implements Holder {
   readonly key: ObjectKey
   readonly id: string
   readonly sequence: number
@@ -24,8 +26,11 @@ export class Entry {
   #body: string | undefined
   #object: KubeObject | undefined
   #text: string | undefined
+  /** Where entries are that hold their object parsed; without it, it is kept as long as the entry. */
+  readonly #parsed: Parsed | undefined
+  #wanted = false
 
-  constructor(facts: Omit<Event, 'object'>, body: string, object?: KubeObject) {
+  constructor(facts: Omit<Event, 'object'>, body: string, object?: KubeObject, parsed?: Parsed) {
     this.key = facts.key
     this.id = objectId(facts.key.namespace, facts.key.name)
     this.sequence = facts.sequence
@@ -33,10 +38,18 @@ export class Entry {
     this.bytes = body.length + OVERHEAD
     this.#body = body
     this.#object = object
+    this.#parsed = parsed
+    if (object !== undefined) parsed?.hold(this)
   }
   /** No longer the object's present version: who still holds it keeps the text only, and parses again in the rare case. */
   outdated(): void {
     this.#object = undefined
+    this.#parsed?.release(this)
+  }
+  letGo(): boolean {
+    if (!this.#wanted) this.#object = undefined
+    this.#wanted = false
+    return this.#object === undefined
   }
   /** The same as the last state of an object that left its stream by itself. */
   expired(): Entry {
@@ -44,10 +57,16 @@ export class Entry {
     last.#text = this.#text
     return last
   }
-  /** With metadata.resourceVersion. Shared: never change it in place. */
+  /** With metadata.resourceVersion. Shared: never change it in place; and not always the same one: never compare it by identity. */
   get object(): KubeObject {
-    if (this.#object === undefined) this.#object = JSON.parse(this.text) as KubeObject
-    return this.#object
+    if (this.#object !== undefined) {
+      this.#wanted = true
+      return this.#object
+    }
+    const object = JSON.parse(this.text) as KubeObject
+    this.#object = object
+    this.#parsed?.hold(this)
+    return object
   }
   /** The object's JSON, the same string for every reader. */
   get text(): string {
@@ -190,6 +209,7 @@ export class Objects implements ObjectsView {
   readonly #collections = new Map<string, Collection>()
   /** Of deleted objects, and of entries that were passed over, which stand in the log all the same. */
   readonly #heads = new Heads()
+  readonly #parsed = new Parsed()
   readonly #indexing: Indexing
   #loading = false
 
@@ -265,7 +285,7 @@ export class Objects implements ObjectsView {
     if (facts.sequence <= this.sequence) return undefined
     this.sequence = facts.sequence
     const collection = this.collection(facts.key)
-    const entry = new Entry(facts, body, object)
+    const entry = new Entry(leanFacts(facts), body, object, this.#parsed)
     const subject = subjectId(facts.key)
     if (this.#loading) {
       collection.sequence = facts.sequence

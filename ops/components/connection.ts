@@ -11,6 +11,7 @@ import { loadMasters, loadSeal } from '#ops/log/keys.ts'
 import { ledgerFolder } from '#ops/nats/streams.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import type { ClusterConfig } from '#ops/home.ts'
+import { narrowedToEndpoints } from '#projections/Proxy.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import type { Appends } from '#services/platform/jetstream/Appends.ts'
 import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
@@ -20,7 +21,8 @@ import { Integrity, type IntegrityOptions } from '#services/platform/ledger/Inte
 import type { Seal } from '#services/platform/ledger/Seal.ts'
 import { KEYS, ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
 import { Vault } from '#services/platform/secrets/Vault.ts'
-import { View, Views, type Fold } from '#services/platform/View.ts'
+import type { Fold, ViewOptions } from '#services/platform/folds.ts'
+import { View, Views } from '#services/platform/View.ts'
 
 /** Where a component runs. */
 export interface Place {
@@ -130,12 +132,20 @@ export const wholeViews = (place: Place, component: string, nats: NatsConnection
 type Part = readonly [stream: View['stream'], part: string]
 
 /** Parts of the log that the API server hands out to this user, each as a view of its own. `partOf`: where a kind's objects are. */
-const partViews = (place: Place, component: string, user: string, nats: NatsConnection, parts: readonly Part[], partOf: (ref: ResourceRef, api: Api) => string): Effect.Effect<Views, Error, Scope.Scope> => {
+const partViews = (
+  place: Place,
+  component: string,
+  user: string,
+  nats: NatsConnection,
+  parts: readonly Part[],
+  partOf: (ref: ResourceRef, api: Api) => string,
+  more: Pick<ViewOptions, 'narrow'> = {}
+): Effect.Effect<Views, Error, Scope.Scope> => {
   const api = builtInApi()
   const views = Effect.forEach(parts, ([stream, part]) => {
     const log = new JetStreamLog(nats, stream, { consumers: askedConsumers(nats, user, part), gapless: false })
     const onPassed = ({ sequence, subject }: LogEntry): void => place.warn(component, new Error(`${stream} ${sequence} (${subject}) can't be read and is passed over`))
-    return started(place, component, new View(stream, log, systemClock, { api, name: part, expires: FOLLOWED[stream].expires, onPassed }))
+    return started(place, component, new View(stream, log, systemClock, { api, name: part, expires: FOLLOWED[stream].expires, onPassed, ...more }))
   })
   return Effect.map(views, (made) => new Views(made, api, (ref) => partOf(ref, api)))
 }
@@ -148,4 +158,4 @@ export const componentViews = (place: Place, user: 'scheduler' | 'controller-man
 
 /** Services and EndpointSlices only: all that kube-proxy and the DNS may see. */
 export const endpointViews = (place: Place, component: string, user: string, nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
-  partViews(place, component, user, nats, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']], ({ resource }) => resource)
+  partViews(place, component, user, nats, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']], ({ resource }) => resource, { narrow: narrowedToEndpoints })

@@ -4,14 +4,15 @@
  */
 import type { Api } from '#events/Api.ts'
 import { isCompaction } from '#events/compaction.ts'
-import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
+import { bodyOf, decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import { LogDamaged, LogMoved, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
 import { keyOfSubject, subjectOf, type StreamName } from '#events/Subject.ts'
-import { Entry, Objects, type Change, type Collection, type Indexing, type ObjectsView } from '#projections/Objects.ts'
+import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
+import type { Fold, ViewOptions } from './folds.ts'
 import { versionsBehind } from './hidden.ts'
 import type { Integrity } from './ledger/Integrity.ts'
 import { Early } from './secrets/Early.ts'
@@ -20,30 +21,6 @@ import { Waiters } from './Waiters.ts'
 
 /** Objects on their way through the log; those beyond are parsed when they come back. */
 const OWN_BYTES = 4 * 1024 * 1024
-
-/** A projection besides Objects that wants every event in order: history, causes, metrics. */
-export interface Fold {
-  apply(entry: LogEntry): void
-  /** An entry that is no event of ours. */
-  pass?(entry: LogEntry): void
-  /** History before `floor` is compacted; `time`: when that was, milliseconds. */
-  raise?(floor: number, time: number): void
-}
-
-export interface ViewOptions {
-  /** Says what collections are found by. */
-  readonly api: Indexing
-  /** Tells views of parts of one stream apart; the stream's name otherwise. */
-  readonly name?: string
-  /** Checks what comes; without it (for who has no key to the log) what can't be read is passed over. */
-  readonly integrity?: Integrity
-  /** Opens the bodies of confidential objects; without it they stay as they are stored. */
-  readonly vault?: Vault
-  /** Entries leave the stream by themselves, and then the view. */
-  readonly expires?: boolean
-  /** Told of entries that are passed over. */
-  readonly onPassed?: (entry: LogEntry) => void
-}
 
 /** How often an expiring stream is asked what is left of it. */
 const EXPIRY_MS = 10_000
@@ -263,7 +240,10 @@ export class View {
     const { first } = await this.log.state()
     if (first <= this.#first || this.#failed !== undefined) return
     this.#first = first
-    for (const change of this.objects.expire(first)) for (const subscriber of this.#subscribers) subscriber(change)
+    for (const change of this.objects.expire(first)) {
+      for (const subscriber of this.#subscribers) subscriber(change)
+      change.previous?.outdated()
+    }
   }
   #watchExpiry(): void {
     this.#expiry = this.#clock.after(EXPIRY_MS, () => {
@@ -309,7 +289,7 @@ export class View {
       if (this.#hidden.size > 0) this.#hidden.delete(entry.subject)
       const own = this.#own.get(entry.sequence)
       if (own !== undefined && this.#own.delete(entry.sequence)) this.#ownBytes -= own.bytes
-      const change = this.objects.apply(facts, this.#options.vault?.reveal(entry) ?? entry.text, own?.object)
+      const change = this.objects.apply(facts, this.#bodyOf(entry), own?.object)
       for (const fold of this.#folds) fold.apply(entry)
       if (isCompaction(facts.key) && !this.objects.loading) this.#watchCompaction()
       if (change === undefined) continue
@@ -319,6 +299,11 @@ export class View {
     }
     this.integrity?.settle()
     this.#waiters.reached(this.objects.sequence)
+  }
+  #bodyOf(entry: LogEntry): string {
+    const { vault, narrow } = this.#options
+    const body = vault?.reveal(entry) ?? entry.text
+    return narrow === undefined ? body : bodyOf(narrow(JSON.parse(body) as KubeObject))
   }
   #fail(error: Error): void {
     if (this.#failed !== undefined) return
