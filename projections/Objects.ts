@@ -209,12 +209,14 @@ export class Objects implements ObjectsView {
   readonly #collections = new Map<string, Collection>()
   /** Of deleted objects, and of entries that were passed over, which stand in the log all the same. */
   readonly #heads = new Heads()
-  readonly #parsed = new Parsed()
+  readonly #parsed: Parsed
   readonly #indexing: Indexing
   #loading = false
 
-  constructor(indexing: Indexing) {
+  /** `parsedBytes`: of text whose objects are held parsed. */
+  constructor(indexing: Indexing, parsedBytes?: number) {
     this.#indexing = indexing
+    this.#parsed = new Parsed(parsedBytes)
   }
   get(key: ObjectKey): Entry | undefined {
     return this.#collections.get(resourceId(key))?.get(key.namespace, key.name)

@@ -139,7 +139,7 @@ const partViews = (
   nats: NatsConnection,
   parts: readonly Part[],
   partOf: (ref: ResourceRef, api: Api) => string,
-  more: Pick<ViewOptions, 'narrow'> = {}
+  more: Pick<ViewOptions, 'narrow' | 'parsedBytes'> = {}
 ): Effect.Effect<Views, Error, Scope.Scope> => {
   const api = builtInApi()
   const views = Effect.forEach(parts, ([stream, part]) => {
@@ -156,6 +156,9 @@ const PART_OF: Readonly<Record<View['stream'], string>> = { EVENTS: 'events', NO
 export const componentViews = (place: Place, user: 'scheduler' | 'controller-manager', nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
   partViews(place, user, user, nats, [['EVENTS', 'events'], ['NOTICES', 'notices'], ...(user === 'scheduler' ? [] : [['PULSE', 'pulse'] as const])], (ref, api) => PART_OF[api.streamOf(ref)])
 
+/** On a node the same few Services are looked at, when they change or are asked for. */
+const NODE_PARSED = 1024 * 1024
+
 /** Services and EndpointSlices only: all that kube-proxy and the DNS may see. */
 export const endpointViews = (place: Place, component: string, user: string, nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
-  partViews(place, component, user, nats, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']], ({ resource }) => resource, { narrow: narrowedToEndpoints })
+  partViews(place, component, user, nats, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']], ({ resource }) => resource, { narrow: narrowedToEndpoints, parsedBytes: NODE_PARSED })

@@ -65,7 +65,7 @@ export class View {
 
   constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions) {
     this.stream = stream
-    this.objects = new Objects(options.api)
+    this.objects = new Objects(options.api, options.parsedBytes)
     this.name = options.name ?? stream
     this.log = log
     this.integrity = options.integrity

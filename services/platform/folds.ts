@@ -23,6 +23,8 @@ export interface ViewOptions {
   readonly integrity?: Integrity
   /** Opens the bodies of confidential objects; without it they stay as they are stored. */
   readonly vault?: Vault
+  /** Of text whose objects are held parsed as well (`projections/Parsed.ts`). */
+  readonly parsedBytes?: number
   /** What of an object is held here, where not all of it is wanted. */
   readonly narrow?: (object: KubeObject) => KubeObject
   /** Entries leave the stream by themselves, and then the view. */
