@@ -6,13 +6,16 @@ import { stamp, type Event } from '#events/Event.ts'
 import { objectId, resourceId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
 import type { IndexFunction, Indexes } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { Heads } from './Heads.ts'
+import { leanFacts } from './lean.ts'
+import { Parsed, type Holder } from './Parsed.ts'
 import { Sorted, type Snapshot } from './Sorted.ts'
 
 /** An entry without its text: mostly the facts of its event. */
 const OVERHEAD = 1024
 
 /** One live object. `object` is parsed and `text` is stamped at most once, whoever asks first. */
-export class Entry {
+export class Entry implements Holder {
   readonly key: ObjectKey
   readonly id: string
   readonly sequence: number
@@ -23,8 +26,11 @@ export class Entry {
   #body: string | undefined
   #object: KubeObject | undefined
   #text: string | undefined
+  /** Where entries are that hold their object parsed; without it, it is kept as long as the entry. */
+  readonly #parsed: Parsed | undefined
+  #wanted = false
 
-  constructor(facts: Omit<Event, 'object'>, body: string, object?: KubeObject) {
+  constructor(facts: Omit<Event, 'object'>, body: string, object?: KubeObject, parsed?: Parsed) {
     this.key = facts.key
     this.id = objectId(facts.key.namespace, facts.key.name)
     this.sequence = facts.sequence
@@ -32,10 +38,18 @@ export class Entry {
     this.bytes = body.length + OVERHEAD
     this.#body = body
     this.#object = object
+    this.#parsed = parsed
+    if (object !== undefined) parsed?.hold(this)
   }
   /** No longer the object's present version: who still holds it keeps the text only, and parses again in the rare case. */
   outdated(): void {
     this.#object = undefined
+    this.#parsed?.release(this)
+  }
+  letGo(): boolean {
+    if (!this.#wanted) this.#object = undefined
+    this.#wanted = false
+    return this.#object === undefined
   }
   /** The same as the last state of an object that left its stream by itself. */
   expired(): Entry {
@@ -43,10 +57,16 @@ export class Entry {
     last.#text = this.#text
     return last
   }
-  /** With metadata.resourceVersion. Shared: never change it in place. */
+  /** With metadata.resourceVersion. Shared: never change it in place; and not always the same one: never compare it by identity. */
   get object(): KubeObject {
-    if (this.#object === undefined) this.#object = JSON.parse(this.text) as KubeObject
-    return this.#object
+    if (this.#object !== undefined) {
+      this.#wanted = true
+      return this.#object
+    }
+    const object = JSON.parse(this.text) as KubeObject
+    this.#object = object
+    this.#parsed?.hold(this)
+    return object
   }
   /** The object's JSON, the same string for every reader. */
   get text(): string {
@@ -182,18 +202,21 @@ export interface ObjectsView {
   collection(ref: ResourceRef): Collection
 }
 
+const subjectId = (key: ObjectKey): string => `${resourceId(key)}/${objectId(key.namespace, key.name)}`
+
 export class Objects implements ObjectsView {
   sequence = 0
   readonly #collections = new Map<string, Collection>()
-  /** Last sequence per subject, deleted objects included: what the next write must expect. */
-  readonly #heads = new Map<string, number>()
-  /** Entries that were passed over stand in the log all the same: what the next write of their object must expect. */
-  readonly #passed = new Map<string, number>()
+  /** Of deleted objects, and of entries that were passed over, which stand in the log all the same. */
+  readonly #heads = new Heads()
+  readonly #parsed: Parsed
   readonly #indexing: Indexing
   #loading = false
 
-  constructor(indexing: Indexing) {
+  /** `parsedBytes`: of text whose objects are held parsed. */
+  constructor(indexing: Indexing, parsedBytes?: number) {
     this.#indexing = indexing
+    this.#parsed = new Parsed(parsedBytes)
   }
   get(key: ObjectKey): Entry | undefined {
     return this.#collections.get(resourceId(key))?.get(key.namespace, key.name)
@@ -207,20 +230,25 @@ export class Objects implements ObjectsView {
   collections(): IterableIterator<Collection> {
     return this.#collections.values()
   }
-  /** The sequence of the last event on the object's subject; 0 when it never had one. */
+  /**
+   * The sequence of the last entry on the object's subject, which the next write must expect; 0 when it never had one, or lost it
+   * so long ago that its name is forgotten here.
+   */
   head(key: ObjectKey): number {
-    const subject = `${resourceId(key)}/${objectId(key.namespace, key.name)}`
-    const folded = this.get(key)?.sequence ?? this.#heads.get(subject) ?? 0
-    return Math.max(folded, this.#passed.get(subject) ?? 0)
+    return Math.max(this.get(key)?.sequence ?? 0, this.#heads.get(subjectId(key)) ?? 0)
+  }
+  /** What the log has on the subject of an object that is not here. */
+  learn(key: ObjectKey, sequence: number): void {
+    this.#heads.set(subjectId(key), sequence)
   }
   /** An entry that is no event: the fold goes on behind it. `key`: the object it claims to be of. */
   pass(sequence: number, key?: ObjectKey): void {
     this.sequence = Math.max(this.sequence, sequence)
-    if (key !== undefined) this.#passed.set(`${resourceId(key)}/${objectId(key.namespace, key.name)}`, sequence)
+    if (key !== undefined) this.#heads.set(subjectId(key), sequence)
   }
   /** The subjects of objects that are gone since before `first` are empty: nothing needs to be known of them. */
   forget(first: number): void {
-    for (const heads of [this.#heads, this.#passed]) for (const [subject, sequence] of heads) if (sequence < first) heads.delete(subject)
+    this.#heads.forget(first)
   }
   /** What stood before `first` has left the stream by itself, and leaves here as well. */
   expire(first: number): readonly Change[] {
@@ -242,7 +270,6 @@ export class Objects implements ObjectsView {
     this.#loading = true
     this.#collections.clear()
     this.#heads.clear()
-    this.#passed.clear()
     this.sequence = 0
   }
   /** While events are collected: an object's newest version, which stands before what was collected already, and was not among it. */
@@ -260,9 +287,8 @@ export class Objects implements ObjectsView {
     if (facts.sequence <= this.sequence) return undefined
     this.sequence = facts.sequence
     const collection = this.collection(facts.key)
-    const entry = new Entry(facts, body, object)
-    const subject = `${resourceId(facts.key)}/${entry.id}`
-    this.#passed.delete(subject)
+    const entry = new Entry(leanFacts(facts), body, object, this.#parsed)
+    const subject = subjectId(facts.key)
     if (this.#loading) {
       collection.sequence = facts.sequence
       if (facts.deleted) {

@@ -17,6 +17,27 @@ export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 const PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name'
 const DEFAULT_AFFINITY_SECONDS = 10_800
 
+const USED_LABELS = [SERVICE_NAME_LABEL, PROXY_NAME_LABEL]
+
+/**
+ * A Service or an EndpointSlice with only what a node's proxy and its DNS look at: every node holds all of them, and who manages
+ * which field, annotations, selectors and the pods behind the endpoints are most of their text.
+ */
+export const narrowedToEndpoints = (object: KubeObject): KubeObject => {
+  const { name = '', namespace = '', labels = {} } = object.metadata
+  const used = USED_LABELS.filter((label) => labels[label] !== undefined).map((label) => [label, labels[label] as string] as const)
+  const metadata = { name, namespace, ...(used.length === 0 ? {} : { labels: Object.fromEntries(used) }) }
+  const { apiVersion, kind } = object
+  if (kind === 'Service') {
+    const { selector: _, ...spec } = (object['spec'] ?? {}) as ServiceSpec
+    const loadBalancer = object['status']?.loadBalancer
+    return { apiVersion, kind, metadata, spec, ...(loadBalancer === undefined ? {} : { status: { loadBalancer } }) }
+  }
+  const { addressType, ports, endpoints } = object as unknown as EndpointSlice
+  const kept = (endpoints ?? []).map(({ addresses, conditions, hostname, nodeName }) => ({ addresses, conditions, hostname, nodeName }))
+  return { apiVersion, kind, metadata, addressType, ports, endpoints: kept }
+}
+
 export interface ProxyEndpoint {
   readonly ip: string
   readonly port: number

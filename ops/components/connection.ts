@@ -14,6 +14,7 @@ import { ledgerFolder } from '#ops/nats/streams.ts'
 import { takeLock } from '#ops/setup/lock.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import type { ClusterConfig } from '#ops/home.ts'
+import { narrowedToEndpoints } from '#projections/Proxy.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import type { Appends } from '#services/platform/jetstream/Appends.ts'
 import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
@@ -23,7 +24,8 @@ import { Integrity, type IntegrityOptions } from '#services/platform/ledger/Inte
 import type { Seal } from '#services/platform/ledger/Seal.ts'
 import { KEYS, ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
 import { Vault } from '#services/platform/secrets/Vault.ts'
-import { View, Views, type Fold } from '#services/platform/View.ts'
+import type { Fold, ViewOptions } from '#services/platform/folds.ts'
+import { View, Views } from '#services/platform/View.ts'
 
 /** Where a component runs. */
 export interface Place {
@@ -157,12 +159,20 @@ const replica = (place: Place, user: string): Effect.Effect<number, Error, Scope
   )
 
 /** Parts of the log that the API server hands out to this user, each as a view of its own. `partOf`: where a kind's objects are. */
-const partViews = (place: Place, component: string, user: string, nats: NatsConnection, parts: readonly Part[], partOf: (ref: ResourceRef, api: Api) => string, number = 0): Effect.Effect<Views, Error, Scope.Scope> => {
+const partViews = (
+  place: Place,
+  component: string,
+  user: string,
+  nats: NatsConnection,
+  parts: readonly Part[],
+  partOf: (ref: ResourceRef, api: Api) => string,
+  { replica: number = 0, ...more }: Pick<ViewOptions, 'narrow' | 'parsedBytes'> & { readonly replica?: number } = {}
+): Effect.Effect<Views, Error, Scope.Scope> => {
   const api = builtInApi()
   const views = Effect.forEach(parts, ([stream, part]) => {
     const log = new JetStreamLog(nats, stream, { consumers: askedConsumers(nats, user, part, undefined, number), gapless: false })
     const onPassed = ({ sequence, subject }: LogEntry): void => place.warn(component, new Error(`${stream} ${sequence} (${subject}) can't be read and is passed over`))
-    return started(place, component, new View(stream, log, systemClock, { api, name: part, expires: FOLLOWED[stream].expires, onPassed }))
+    return started(place, component, new View(stream, log, systemClock, { api, name: part, expires: FOLLOWED[stream].expires, onPassed, ...more }))
   })
   return Effect.map(views, (made) => new Views(made, api, (ref) => partOf(ref, api)))
 }
@@ -173,10 +183,13 @@ const PART_OF: Readonly<Record<View['stream'], string>> = { EVENTS: 'events', NO
 export const componentViews = (place: Place, user: 'scheduler' | 'controller-manager', nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> => {
   const leases = user === 'scheduler' ? 'leases' : PART_OF.PULSE
   return Effect.flatMap(replica(place, user), (number) =>
-    partViews(place, user, user, nats, [['EVENTS', PART_OF.EVENTS], ['NOTICES', PART_OF.NOTICES], ['PULSE', leases]], (ref, api) => (api.streamOf(ref) === 'PULSE' ? leases : PART_OF[api.streamOf(ref)]), number)
+    partViews(place, user, user, nats, [['EVENTS', PART_OF.EVENTS], ['NOTICES', PART_OF.NOTICES], ['PULSE', leases]], (ref, api) => (api.streamOf(ref) === 'PULSE' ? leases : PART_OF[api.streamOf(ref)]), { replica: number })
   )
 }
 
+/** On a node the same few Services are looked at, when they change or are asked for. */
+const NODE_PARSED = 1024 * 1024
+
 /** Services and EndpointSlices only: all that kube-proxy and the DNS may see. */
 export const endpointViews = (place: Place, component: string, user: string, nats: NatsConnection): Effect.Effect<Views, Error, Scope.Scope> =>
-  partViews(place, component, user, nats, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']], ({ resource }) => resource)
+  partViews(place, component, user, nats, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']], ({ resource }) => resource, { narrow: narrowedToEndpoints, parsedBytes: NODE_PARSED })

@@ -254,6 +254,7 @@ export class ApiDecider implements Decider {
     // Somebody else wrote the object: what they wrote will be here in a moment.
     if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
     else await view.waitFor(await view.log.lastSequence())
+    for (const { key, expected } of [...decided.events, ...(decided.guards ?? [])]) if (view.objects.head(key) === expected) await view.learn(key)
     return undefined
   }
   /**

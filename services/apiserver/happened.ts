@@ -15,7 +15,7 @@ export const happened = async (views: Views, intent: Intent, user: UserInfo, sin
   const view = views.of(intent.ref)
   await view.waitFor(await view.log.lastSequence())
   const key = { ...intent.ref, namespace: intent.namespace, name }
-  let sequence = view.objects.head(key)
+  let sequence = await view.headOf(key)
   const subject = subjectOf(view.stream, key)
   for (let steps = 0; sequence > 0 && steps < LOOK_BACK; steps++) {
     const entry = await view.log.get(sequence, subject)

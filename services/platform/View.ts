@@ -4,14 +4,15 @@
  */
 import type { Api } from '#events/Api.ts'
 import { isCompaction } from '#events/compaction.ts'
-import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
+import { bodyOf, decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import { LogDamaged, LogMoved, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
-import { keyOfSubject, type StreamName } from '#events/Subject.ts'
-import { Entry, Objects, type Change, type Collection, type Indexing, type ObjectsView } from '#projections/Objects.ts'
+import { keyOfSubject, subjectOf, type StreamName } from '#events/Subject.ts'
+import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
 import type { Clock, Timer } from './Clock.ts'
+import type { Fold, ViewOptions } from './folds.ts'
 import { versionsBehind } from './hidden.ts'
 import type { Integrity } from './ledger/Integrity.ts'
 import { Early } from './secrets/Early.ts'
@@ -20,30 +21,6 @@ import { Waiters } from './Waiters.ts'
 
 /** Objects on their way through the log; those beyond are parsed when they come back. */
 const OWN_BYTES = 4 * 1024 * 1024
-
-/** A projection besides Objects that wants every event in order: history, causes, metrics. */
-export interface Fold {
-  apply(entry: LogEntry): void
-  /** An entry that is no event of ours. */
-  pass?(entry: LogEntry): void
-  /** History before `floor` is compacted; `time`: when that was, milliseconds. */
-  raise?(floor: number, time: number): void
-}
-
-export interface ViewOptions {
-  /** Says what collections are found by. */
-  readonly api: Indexing
-  /** Tells views of parts of one stream apart; the stream's name otherwise. */
-  readonly name?: string
-  /** Checks what comes; without it (for who has no key to the log) what can't be read is passed over. */
-  readonly integrity?: Integrity
-  /** Opens the bodies of confidential objects; without it they stay as they are stored. */
-  readonly vault?: Vault
-  /** Entries leave the stream by themselves, and then the view. */
-  readonly expires?: boolean
-  /** Told of entries that are passed over. */
-  readonly onPassed?: (entry: LogEntry) => void
-}
 
 /** How often an expiring stream is asked what is left of it. */
 const EXPIRY_MS = 10_000
@@ -88,7 +65,7 @@ export class View {
 
   constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions) {
     this.stream = stream
-    this.objects = new Objects(options.api)
+    this.objects = new Objects(options.api, options.parsedBytes)
     this.name = options.name ?? stream
     this.log = log
     this.integrity = options.integrity
@@ -234,6 +211,19 @@ export class View {
     if (this.#failed !== undefined) return Promise.reject(this.#failed)
     return this.#waiters.until(sequence, timeoutMs, () => new ViewBehind(`${this.stream} is folded up to ${this.objects.sequence}, not yet ${sequence}, after ${timeoutMs} ms`))
   }
+  /** The place of the last entry on an object's subject, 0 when it is empty: the log's word where the name is forgotten here. */
+  async headOf(key: ObjectKey): Promise<number> {
+    const known = this.objects.head(key)
+    return known > 0 ? known : ((await this.log.lastOn(subjectOf(this.stream, key)))?.sequence ?? 0)
+  }
+  /** After a conflict that nothing folded here explains: the object is gone so long that its name was forgotten, and the log has it. */
+  async learn(key: ObjectKey): Promise<void> {
+    const last = await this.log.lastOn(subjectOf(this.stream, key))
+    if (last === undefined || last.sequence <= this.objects.head(key) || last.sequence > this.objects.sequence) return
+    const version = this.versionOf(last)
+    // A live object that is not here is no name that was forgotten: nothing is written over it.
+    if (version === undefined || version.facts.deleted) this.objects.learn(key, last.sequence)
+  }
   /** What was written after `folded` stands behind it, or the stream has lost its end: then the view fails. Throws LogDamaged. */
   checkBehind(folded: number, sequence: number): void {
     if (sequence > folded) return
@@ -250,7 +240,10 @@ export class View {
     const { first } = await this.log.state()
     if (first <= this.#first || this.#failed !== undefined) return
     this.#first = first
-    for (const change of this.objects.expire(first)) for (const subscriber of this.#subscribers) subscriber(change)
+    for (const change of this.objects.expire(first)) {
+      for (const subscriber of this.#subscribers) subscriber(change)
+      change.previous?.outdated()
+    }
   }
   #watchExpiry(): void {
     this.#expiry = this.#clock.after(EXPIRY_MS, () => {
@@ -296,7 +289,7 @@ export class View {
       if (this.#hidden.size > 0) this.#hidden.delete(entry.subject)
       const own = this.#own.get(entry.sequence)
       if (own !== undefined && this.#own.delete(entry.sequence)) this.#ownBytes -= own.bytes
-      const change = this.objects.apply(facts, this.#options.vault?.reveal(entry) ?? entry.text, own?.object)
+      const change = this.objects.apply(facts, this.#bodyOf(entry), own?.object)
       for (const fold of this.#folds) fold.apply(entry)
       if (isCompaction(facts.key) && !this.objects.loading) this.#watchCompaction()
       if (change === undefined) continue
@@ -306,6 +299,11 @@ export class View {
     }
     this.integrity?.settle()
     this.#waiters.reached(this.objects.sequence)
+  }
+  #bodyOf(entry: LogEntry): string {
+    const { vault, narrow } = this.#options
+    const body = vault?.reveal(entry) ?? entry.text
+    return narrow === undefined ? body : bodyOf(narrow(JSON.parse(body) as KubeObject))
   }
   #fail(error: Error): void {
     if (this.#failed !== undefined) return

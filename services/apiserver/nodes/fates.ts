@@ -39,7 +39,7 @@ const historyOf = async (views: Views, { namespace, name, uid }: Stray, lossAcce
   const present = objects.get(key)?.object
   const deleted = new Set<string>()
   let made = Date.parse(present?.metadata.creationTimestamp ?? '') || 0
-  let sequence = present?.metadata.uid === uid ? 0 : objects.head(key)
+  let sequence = present?.metadata.uid === uid ? 0 : await view.headOf(key)
   for (let steps = 0; sequence > 0; steps++) {
     const entry = steps < LOOK_BACK ? await log.get(sequence, subject) : undefined
     if (entry === undefined) return { present, deleted, made, whole: false, lossAccepted }

@@ -1,7 +1,8 @@
 /** Which endpoints a Service's ports may use on a node. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { proxyPorts } from '#projections/Proxy.ts'
+import { narrowedToEndpoints, proxyPorts } from '#projections/Proxy.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 import { service, slice } from '#test/support/services.ts'
 
 const proxy = suite('Proxy')
@@ -28,6 +29,20 @@ proxy('takes ready endpoints of the port with the same name, from all slices', (
   ])
   assert.is(port?.id, 'default/web:http')
   assert.is(port?.nodePort, 30080)
+})
+
+proxy('of what a node holds of them, Services and slices give the same ports, and little else is held', () => {
+  const noise = { annotations: { note: 'x'.repeat(500) }, uid: 'u', generateName: 'web-', finalizers: ['a/b'] }
+  const full = (object: KubeObject): KubeObject => ({ ...object, metadata: { ...object.metadata, ...noise, labels: { ...object.metadata.labels, app: 'web' } } })
+  const [there] = [slice('web', [{ ip: '10.0.0.1', node: 'n1', conditions: LEAVING }, { ip: '10.0.0.2', node: 'n2', conditions: READY }], [{ name: 'http', port: 8080 }])] as const
+  const balanced = { ...full(web), status: { loadBalancer: { ingress: [{ ip: '192.0.2.7' }] }, conditions: [{ type: 'x' }] } }
+  const targeted = { ...full(there), endpoints: (there['endpoints'] as object[]).map((endpoint) => ({ ...endpoint, hostname: 'db-0', targetRef: { kind: 'Pod', name: 'p', uid: 'u' }, zone: 'z' })) }
+  const [service, held] = [narrowedToEndpoints(balanced), narrowedToEndpoints(targeted)]
+  for (const node of ['n1', 'n2', 'n3']) assert.equal(proxyPorts(service, [held], node), proxyPorts(balanced, [targeted], node))
+  assert.equal(service.metadata, { name: 'web', namespace: 'default' })
+  assert.equal(held.metadata.labels, { 'kubernetes.io/service-name': 'web' })
+  assert.equal(Object.keys((held['endpoints'] as object[])[0] as object), ['addresses', 'conditions', 'hostname', 'nodeName'])
+  assert.is((service['spec'] as { selector?: unknown }).selector, undefined)
 })
 
 proxy('uses endpoints that serve while terminating only when none is ready', () => {

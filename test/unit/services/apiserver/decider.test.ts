@@ -3,7 +3,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { LogDamaged } from '#events/Log.ts'
+import { encodeEvent } from '#events/Event.ts'
+import { LogDamaged, type Append } from '#events/Log.ts'
+import { subjectOf } from '#events/Subject.ts'
 import { madeUpNames } from '#services/apiserver/MadeUpNames.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock } from '#services/platform/Clock.ts'
@@ -116,6 +118,32 @@ create('refuses what no rule allows', async () => {
     refused(await api.create(configMap('mine'), {}, { username: 'bob', groups: ['system:authenticated'] })),
     '403 Forbidden: configmaps "mine" is forbidden: User "bob" cannot create resource "configmaps" in API group "" in the namespace "default"'
   )
+})
+create('makes anew what was deleted so long ago that its name is forgotten, and answers again for what was made then', async () => {
+  const own = await startTestApi()
+  const first = { id: 'long-ago' }
+  const made = accepted(await own.create(configMap('old'), first))
+  accepted(await own.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'old' }))
+  const key = { ...CONFIGMAPS, namespace: 'default', name: 'old' }
+  const { objects } = own.views.of(CONFIGMAPS)
+  const deleted = objects.head(key)
+  assert.ok(deleted > 0)
+  // More deletions than are remembered.
+  const gone = (n: number): Append => {
+    const name = `gone-${n}`
+    const podKey = { ...PODS, namespace: 'default', name }
+    const facts = { id: name, type: 'reckon.pod.deleted.v1', source: 'test', time: '2026-01-01T00:00:00.000Z', user: 'test', correlationId: name, verb: 'delete' }
+    return { subject: subjectOf('EVENTS', podKey), ...encodeEvent({ ...facts, stream: 'EVENTS', key: podKey, deleted: true, expected: 0, object: pod(name) }), expected: 0 }
+  }
+  for (let n = 0; n < 17_000; n += 500) assert.ok((await own.logs.EVENTS.append(Array.from({ length: 500 }, (_, at) => gone(n + at)))).ok)
+  await own.views.of(PODS).waitFor(await own.logs.EVENTS.lastSequence())
+  assert.is(objects.head(key), 0)
+  assert.is(accepted(await own.create(configMap('old'), { ...first, again: true })).metadata.uid, made.metadata.uid, 'the intent was decided a second time')
+  assert.is(own.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'old' }), undefined)
+  const anew = accepted(await own.create(configMap('old')))
+  assert.is.not(anew.metadata.uid, made.metadata.uid)
+  // The new one follows on the deletion, as if the name had never been forgotten.
+  assert.is((await own.logs.EVENTS.lastOn(subjectOf('EVENTS', key)))?.headers['Nats-Expected-Last-Subject-Sequence'], String(deleted))
 })
 create.run()
 

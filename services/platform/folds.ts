@@ -1,0 +1,34 @@
+/** What a view is told when it is made, and what else may be folded from the same follower. */
+import type { KubeObject } from '#events/KubeObject.ts'
+import type { LogEntry } from '#events/Log.ts'
+import type { Indexing } from '#projections/Objects.ts'
+import type { Integrity } from './ledger/Integrity.ts'
+import type { Vault } from './secrets/Vault.ts'
+
+/** A projection besides Objects that wants every event in order: history, causes, metrics. */
+export interface Fold {
+  apply(entry: LogEntry): void
+  /** An entry that is no event of ours. */
+  pass?(entry: LogEntry): void
+  /** History before `floor` is compacted; `time`: when that was, milliseconds. */
+  raise?(floor: number, time: number): void
+}
+
+export interface ViewOptions {
+  /** Says what collections are found by. */
+  readonly api: Indexing
+  /** Tells views of parts of one stream apart; the stream's name otherwise. */
+  readonly name?: string
+  /** Checks what comes; without it (for who has no key to the log) what can't be read is passed over. */
+  readonly integrity?: Integrity
+  /** Opens the bodies of confidential objects; without it they stay as they are stored. */
+  readonly vault?: Vault
+  /** Of text whose objects are held parsed as well (`projections/Parsed.ts`). */
+  readonly parsedBytes?: number
+  /** What of an object is held here, where not all of it is wanted. */
+  readonly narrow?: (object: KubeObject) => KubeObject
+  /** Entries leave the stream by themselves, and then the view. */
+  readonly expires?: boolean
+  /** Told of entries that are passed over. */
+  readonly onPassed?: (entry: LogEntry) => void
+}
