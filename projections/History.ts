@@ -11,6 +11,12 @@ export interface Version {
   readonly sequence: number
 }
 
+/** The decider's clock and not the log's: a restored log was stored later than it happened. Milliseconds. */
+export const decidedAt = ({ time, headers }: Pick<LogEntry, 'time' | 'headers'>): number => {
+  const decided = Date.parse(headers['ce-time'] ?? '')
+  return Number.isNaN(decided) ? time : decided
+}
+
 /** The last index whose value is ≤ wanted; -1 when none is. */
 const lastUpTo = (length: number, valueAt: (index: number) => number, wanted: number): number => {
   let low = 0
@@ -68,6 +74,20 @@ export class History {
     times[0] = time
     ;[this.#sequences, this.#times, this.#count] = [sequences, times, left + 1]
   }
+  /** What was stored before `first` has left the stream, of each object alike. */
+  expire(first: number): void {
+    for (const [collection, objects] of this.#versions) {
+      for (const [id, versions] of objects) {
+        const kept = versions.filter((version) => version >= first * 2)
+        if (kept.length === 0) objects.delete(id)
+        else if (kept.length < versions.length) objects.set(id, kept)
+      }
+      if (objects.size === 0) this.#versions.delete(collection)
+    }
+    const behind = lastUpTo(this.#count, (index) => this.#sequences[index] as number, first - 1) + 1
+    ;[this.#sequences, this.#times] = [this.#sequences.slice(behind), this.#times.slice(behind)]
+    this.#count -= behind
+  }
   apply(entry: LogEntry): void {
     if (entry.sequence <= this.lastSequence) return
     this.pass(entry)
@@ -85,14 +105,12 @@ export class History {
   /** An entry that is no event is a place in time all the same. */
   pass({ sequence, time, headers }: LogEntry): void {
     if (sequence <= this.lastSequence) return
-    // The decider's clock and not the log's: a restored log was stored later than it happened.
-    const decided = Date.parse(headers['ce-time'] ?? '')
-    this.#remember(sequence, Number.isNaN(decided) ? time : decided)
+    this.#remember(sequence, decidedAt({ time, headers }))
   }
   #remember(sequence: number, time: number): void {
     if (this.#count === this.#sequences.length) {
       const grown = (old: Float64Array): Float64Array<ArrayBuffer> => {
-        const next = new Float64Array(old.length * 2)
+        const next = new Float64Array(Math.max(1024, old.length * 2))
         next.set(old)
         return next
       }

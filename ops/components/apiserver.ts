@@ -5,8 +5,8 @@ import type * as Scope from 'effect/Scope'
 import type { StreamName } from '#events/Subject.ts'
 import { ensurePki, firstServiceAddress, pkiFile, type Pki } from '#ops/pki/pki.ts'
 import { durationOf } from '#ops/home.ts'
+import { damageLines } from '#ops/log/damage.ts'
 import { loadMasters } from '#ops/log/keys.ts'
-import { History } from '#projections/History.ts'
 import { audited } from '#services/apiserver/audit/audited.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { gated } from '#services/apiserver/gated.ts'
@@ -26,17 +26,20 @@ import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { Retention } from '#services/apiserver/secrets/Retention.ts'
+import { LastOnly } from '#services/apiserver/time-travel/LastOnly.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { JetStreamWorkQueue } from '#services/platform/jetstream/JetStreamWorkQueue.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
 import { allNodes } from '#services/platform/secrets/NodeKeys.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
+import type { View, Views } from '#services/platform/View.ts'
 import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { auditTrail } from './audit.ts'
 import { connection, wholeViews, type Place } from './connection.ts'
 import type { LogDisk } from './disk.ts'
+import { history } from './history.ts'
 import type { HomeWatch } from './ownHome.ts'
 import { noDamages, scrub } from './scrub.ts'
 
@@ -65,12 +68,17 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
     const nats = yield* connection(place, 'apiserver')
     // Who floods a door can have the server end the connection it comes in by, as a slow consumer: the log's is another one.
     const doors = yield* connection(place, 'apiserver')
-    const histories = new Map<StreamName, History>((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new History(stream)]))
-    const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, (stream) => [histories.get(stream) as History])
+    const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, () => [])
     const { trail, ...audit } = yield* auditTrail(place, nats, disk)
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
     const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
     const damages = noDamages()
+    const indexed = yield* history(place, (damage) => {
+      damages.add(damage)
+      views.byStream.get(damage.stream)?.integrity?.ledger.report(damage)
+      for (const line of damageLines([damage])) place.warn('the log is damaged', `${line}. Writes are refused from now on; reads of the present go on`)
+    })
+    const histories = new Map<StreamName, PastIndex>([...indexed, ['PULSE', new LastOnly(views.byStream.get('PULSE') as View)]])
     const deciding = new ApiDecider({
       views,
       clock: systemClock,

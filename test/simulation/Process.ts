@@ -1,13 +1,15 @@
 /** One process of the world: what it reaches of the logs while it lives and is not cut off, and its views of them. */
 import { LogDamaged, type Log } from '#events/Log.ts'
 import { builtIns } from '#test/support/builtIns.ts'
-import { History } from '#projections/History.ts'
+import { Historian } from '#services/historian/Historian.ts'
 import { sleep, type Clock } from '#services/platform/Clock.ts'
 import { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { MemoryLedger, type Place } from '#services/platform/ledger/Ledger.ts'
+import { watching } from '#services/platform/ledger/watching.ts'
 import { Seal } from '#services/platform/ledger/Seal.ts'
 import type { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { allNodes } from '#services/platform/secrets/NodeKeys.ts'
+import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
 import { View, Views } from '#services/platform/View.ts'
 
 export const VIEWED = ['EVENTS', 'NOTICES', 'PULSE'] as const
@@ -47,7 +49,9 @@ const MARK_EVERY = 16
 export class Process {
   readonly name: string
   readonly #options: ProcessOptions
-  readonly histories = new Map(VIEWED.map((stream) => [stream, new History(stream)]))
+  /** Where the past is, of a process that follows whole streams. */
+  readonly pasts = new Map<Viewed, MemoryPast>()
+  readonly #historians: Historian[] = []
   alive = true
   /** Cut off from the log until then, by the clock. */
   cutUntil = 0
@@ -70,11 +74,6 @@ export class Process {
         const ledger = ledgers?.get(stream)
         const integrity = ledger === undefined ? {} : { integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS', markEvery: MARK_EVERY }) }
         const view = new View(stream, this.log(stream), clock, { api: builtIns, expires: stream !== 'EVENTS', ...integrity })
-        if (whole) {
-          const history = new History(stream)
-          this.histories.set(stream, history)
-          view.alsoFold(history)
-        }
         view.subscribe(({ entry, expired }) => expired === true || onGiven(stream, entry.sequence, entry.facts.id))
         view.onFailed = (error) => {
           if (!(error instanceof LogDamaged) || !this.alive) return
@@ -85,6 +84,7 @@ export class Process {
       })
       try {
         await Promise.all(list.map((view) => view.start()))
+        if (whole) this.#index()
         return new Views(list, builtIns)
       } catch (error) {
         for (const view of list) view.close()
@@ -98,5 +98,34 @@ export class Process {
       }
     }
     return undefined
+  }
+  /** As in an API server's process, where they read the log beside the views. */
+  #index(): void {
+    const { clock, ledgers, onDamaged } = this.#options
+    for (const stream of ['EVENTS', 'NOTICES'] as const) {
+      const ledger = ledgers?.get(stream)
+      const store = new MemoryPast(stream, clock)
+      const historian = new Historian({
+        log: this.log(stream),
+        store,
+        clock,
+        expires: stream !== 'EVENTS',
+        ...(ledger === undefined ? {} : { integrity: (from) => new Integrity({ seal: SEAL, ledger: watching(ledger), whole: true, expires: stream !== 'EVENTS', ...(from === undefined ? {} : { from }) }) }),
+        onDamaged: (damage) => {
+          if (this.alive) onDamaged(new LogDamaged(damage))
+          this.alive = false
+        },
+        // The log is away, or this process is over.
+        onError: () => this.alive || historian.stop()
+      })
+      this.pasts.set(stream, store)
+      this.#historians.push(historian)
+      historian.start()
+    }
+  }
+  /** Nothing of it goes on. */
+  end(): void {
+    this.alive = false
+    for (const historian of this.#historians) historian.stop()
   }
 }

@@ -1,6 +1,5 @@
 /** One API server of the world, put together as `ops/components/apiserver.ts` does: its doors are called instead of reached over NATS and HTTP. */
 import type { FateAnswer, Stray } from '#events/node/messages.ts'
-import type { History } from '#projections/History.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { Outlets } from '#services/apiserver/http/Outlet.ts'
@@ -12,6 +11,7 @@ import { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import { Backlog } from '#services/apiserver/verbs/Backlog.ts'
 import { Fanout } from '#services/apiserver/verbs/Fanout.ts'
 import type { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
 import type { View, Views } from '#services/platform/View.ts'
 import { BINDING_SEAL, type Process } from './Process.ts'
 import type { VirtualClock } from './VirtualClock.ts'
@@ -67,7 +67,7 @@ export class Served {
     const view = views.byStream.get('EVENTS') as View
     this.fanout = new Fanout({
       view,
-      history: process.histories.get('EVENTS') as History,
+      history: process.pasts.get('EVENTS') as PastIndex,
       versions: new Versions(),
       clock,
       outlets: new Outlets(clock, 60_000),
@@ -88,7 +88,7 @@ export class Served {
   }
   /** As `kill -9`: nothing it has not said by now is heard. */
   stop(): void {
-    this.process.alive = false
+    this.process.end()
     for (const wire of this.#wires) wire.cut()
     this.#publisher?.stop()
     this.pulses.stop()

@@ -3,13 +3,16 @@ import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { builtIns, kindNamed } from '#test/support/builtIns.ts'
 import type { StreamName } from '#events/Subject.ts'
-import { History } from '#projections/History.ts'
+import { LastOnly } from '#services/apiserver/time-travel/LastOnly.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import type { Settings } from '#services/apiserver/decision.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
+import { Historian } from '#services/historian/Historian.ts'
 import { systemClock, type Clock } from '#services/platform/Clock.ts'
 import type { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
+import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
 import { View, Views } from '#services/platform/View.ts'
 
 export const ADMIN: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
@@ -17,7 +20,7 @@ export const ADMIN: UserInfo = { username: 'kubernetes-admin', groups: ['system:
 export interface TestApi {
   readonly logs: { readonly EVENTS: MemoryLog; readonly NOTICES: MemoryLog; readonly PULSE: MemoryLog }
   readonly views: Views
-  readonly histories: ReadonlyMap<StreamName, History>
+  readonly histories: ReadonlyMap<StreamName, PastIndex>
   readonly decider: ApiDecider
   /** Submits as a user (the administrator by default). */
   submit(intent: Partial<Intent> & Pick<Intent, 'verb' | 'ref'>, user?: UserInfo): Promise<IntentResult>
@@ -37,10 +40,18 @@ export const startTestApi = async (clock: Clock = systemClock, settings: Partial
   // Looking for what expires takes a timer, which would keep a test on the machine's own clock from ending.
   const expires = clock !== systemClock
   const list = [new View('EVENTS', logs.EVENTS, clock, { api: builtIns, ...(integrity === undefined ? {} : { integrity }) }), new View('NOTICES', logs.NOTICES, clock, { api: builtIns, expires }), new View('PULSE', logs.PULSE, clock, { api: builtIns, expires })]
-  const histories = new Map(list.map(({ stream }) => [stream, new History(stream)]))
+  const histories = new Map<StreamName, PastIndex>()
+  // Where it can't go on, reads of the past are answered 503, which is what a test sees.
+  const quiet = (): void => {}
   for (const view of list) {
-    view.alsoFold(histories.get(view.stream) as History)
     await view.start()
+    if (view.stream === 'PULSE') {
+      histories.set(view.stream, new LastOnly(view))
+      continue
+    }
+    const store = new MemoryPast(view.stream, clock)
+    histories.set(view.stream, store)
+    new Historian({ log: view.log, store, clock, expires: false, onDamaged: quiet, onError: quiet }).start()
   }
   const views = new Views(list, builtIns)
   const decider = new ApiDecider({ views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767], ...settings } })

@@ -1,8 +1,8 @@
 /** What the HTTP side needs of the rest of the API server. */
-import type { History } from '#projections/History.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { Clock } from '../../platform/Clock.ts'
 import type { NodeCalls } from '../../platform/NodeLink.ts'
+import type { PastIndex } from '../../platform/past/PastIndex.ts'
 import type { Views } from '../../platform/View.ts'
 import type { Recorder } from '../audit/RequestAudit.ts'
 import type { Decider } from '../Decider.ts'
@@ -14,7 +14,8 @@ import type { Limits } from './limits.ts'
 export interface ApiDeps {
   readonly decider: Decider
   readonly views: Views
-  readonly histories: ReadonlyMap<StreamName, History>
+  /** Where the past is; of a stream that keeps only the last states, `LastOnly`. */
+  readonly histories: ReadonlyMap<StreamName, PastIndex>
   readonly nodeCalls: NodeCalls
   readonly clock: Clock
   readonly tokens: Tokens

@@ -4,13 +4,14 @@ import { objectId } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
 import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
 import type { Attributes } from '#projections/Attributes.ts'
-import type { History } from '#projections/History.ts'
+import type { PastIndex } from '../../platform/past/PastIndex.ts'
 import type { View } from '../../platform/View.ts'
 import { listOptionsOf } from '../request/listOptions.ts'
 import { scaleOf } from '../subresources/scale.ts'
 import { authorizePast, LATELY_MS, NAMESPACES, otherNamespace, readsWholeCluster, stillThere, type PastRight } from '../time-travel/authorizePast.ts'
+import { Lately, type Recent } from '../time-travel/Lately.ts'
 import { Pages } from '../time-travel/Pages.ts'
-import { momentOf, pastReader, presentReader, type Past, type Reader } from '../time-travel/Reader.ts'
+import { momentOf, pastReader, presentReader, settled, type Past, type Reader } from '../time-travel/Reader.ts'
 import type { Versions } from '../time-travel/Versions.ts'
 import { Backlog } from '../verbs/Backlog.ts'
 import { Fanout } from '../verbs/Fanout.ts'
@@ -34,6 +35,7 @@ export class Reads {
   readonly #deps: ApiDeps
   readonly #past: Past
   readonly #pages = new Pages()
+  readonly #lately: Lately
   readonly #fanouts: ReadonlyMap<string, Fanout>
 
   constructor(deps: ApiDeps, limits: Limits, outlets: Outlets, versions: Versions) {
@@ -41,12 +43,14 @@ export class Reads {
     const backlog = new Backlog({ ...limits.watch, replays: limits.replays })
     this.#deps = deps
     this.#past = { views, histories, versions }
+    this.#lately = new Lately(views, clock)
     this.#fanouts = new Map(
-      [...views.byStream.values()].map((view) => [view.stream, new Fanout({ view, history: histories.get(view.stream) as History, versions, clock, outlets, backlog, onError })])
+      [...views.byStream.values()].map((view) => [view.stream, new Fanout({ view, history: histories.get(view.stream) as PastIndex, versions, clock, outlets, backlog, onError })])
     )
   }
   /** Ends every watch. */
   close(): void {
+    this.#lately.close()
     for (const fanout of this.#fanouts.values()) fanout.close()
   }
   async read(exchange: Exchange, kind: Kind, path: ResourcePath): Promise<void> {
@@ -62,7 +66,7 @@ export class Reads {
     const representation = representationOf(request.headers.accept, query)
     if (representation === undefined && path.subresource === '') throw new Refusal(406, 'NotAcceptable', 'only the following media types are accepted: application/json', {})
     const now = clock.now()
-    const at = moment === undefined ? undefined : momentOf(moment, this.#past, now)
+    const at = moment === undefined ? undefined : await momentOf(moment, this.#past, now)
     const reader: Reader = at === undefined ? presentReader(views, this.#past.versions, now) : pastReader(this.#past, at.sequences, at.time)
     const right = at === undefined || CHANNELS.has(path.subresource) ? undefined : await this.#permitPast(user, attributes, reader)
     const shown = representation ?? { form: 'object', include: 'Metadata' }
@@ -82,10 +86,11 @@ export class Reads {
     const exact = query.get('resourceVersionMatch') === 'Exact' && at === undefined
     const readerAt = async (sequence: number): Promise<Reader> => {
       if (right === undefined && view.objects.collection(kind).sequence <= sequence) return presentReader(views, this.#past.versions, now)
-      const old = pastReader(this.#past, this.#momentOf(view, sequence), reader.now)
       if (right === undefined) this.#checkLately(view, user, attributes, sequence)
+      await settled(this.#past.histories.get(view.stream) as PastIndex, sequence)
+      const old = pastReader(this.#past, this.#momentOf(view, sequence), reader.now)
       // The next page of a list of the past: what its token says is the client's word.
-      else await this.#permitPast(user, attributes, old)
+      if (right !== undefined) await this.#permitPast(user, attributes, old)
       return old
     }
     const source = exact ? await readerAt(Number(query.get('resourceVersion'))) : reader
@@ -108,12 +113,17 @@ export class Reads {
    * to who sees the whole cluster's past no version is too old.
    */
   #checkLately(view: View, user: UserInfo, attributes: Attributes, sequence: number): void {
-    const { views, clock, histories } = this.#deps
-    const oldest = (histories.get(view.stream) as History).sequenceAt(clock.now() - LATELY_MS)
-    const { namespace } = attributes
-    const events = histories.get('EVENTS') as History
-    const moved = namespace !== '' && events.deletedSince(NAMESPACES, objectId('', namespace), this.#momentOf(view, sequence).get('EVENTS') ?? 0)
+    const { views } = this.#deps
+    const { oldest, moved } = this.#lately.of(view.stream, sequence, attributes.namespace) ?? this.#before(view, attributes.namespace, sequence)
     if ((sequence < oldest || moved) && !readsWholeCluster(views, user, attributes)) throw expired(`too old resource version: ${sequence} (${moved ? view.objects.sequence : oldest})`)
+  }
+  /** The same of a version from before this process began: from the index; what that does not tell yet is too old. */
+  #before(view: View, namespace: string, sequence: number): Recent {
+    const { clock, histories } = this.#deps
+    const [history, events] = [histories.get(view.stream), histories.get('EVENTS')] as [PastIndex, PastIndex]
+    for (const index of [history, events]) if (index.lastSequence < this.#lately.begins(index.stream)) return { oldest: this.#lately.begins(view.stream), moved: false }
+    const moved = namespace !== '' && (events.deletedSince(NAMESPACES, objectId('', namespace), this.#momentOf(view, sequence).get('EVENTS') ?? 0) || this.#lately.isGoneSince(namespace))
+    return { oldest: history.sequenceAt(clock.now() - LATELY_MS), moved }
   }
   #shownWith(right: PastRight | undefined, selection: Selection): Selection {
     if (right === undefined || right.wholeCluster) return selection
@@ -141,7 +151,7 @@ export class Reads {
     const { clock, onError } = this.#deps
     const { from, initialEvents, timeoutSeconds } = watchOptionsOf(query)
     const lasts = timeoutMs(timeoutSeconds, PAST_MS)
-    const listing = reader.list(kind, namespaceOf(kind, path))
+    const listing = await reader.list(kind, namespaceOf(kind, path))
     const outlet = outlets.open(response)
     const timer = clock.after(lasts, () => outlet.end())
     outlet.onOver = () => timer.cancel()

@@ -6,9 +6,9 @@ import { compactedText } from '#events/compaction.ts'
 import { objectId, type ResourceRef } from '#events/Key.ts'
 import { badRequest, expired, Refusal } from '#events/Refusal.ts'
 import { subjectOf, type StreamName } from '#events/Subject.ts'
-import type { History } from '#projections/History.ts'
 import type { Entry } from '#projections/Objects.ts'
 import { Snapshot } from '#projections/Sorted.ts'
+import type { PastIndex } from '../../platform/past/PastIndex.ts'
 import type { View, Views } from '../../platform/View.ts'
 import { pastListing, presentListing, type Listing } from './Listing.ts'
 import type { Versions } from './Versions.ts'
@@ -19,7 +19,7 @@ export interface Reader {
   /** Milliseconds: what ages are relative to. */
   readonly now: number
   get(ref: ResourceRef, namespace: string, name: string): Promise<Entry | undefined> | Entry | undefined
-  list(ref: ResourceRef, namespace?: string): Listing
+  list(ref: ResourceRef, namespace?: string): Listing | Promise<Listing>
 }
 
 export const presentReader = (views: Views, versions: Versions, now: number): Reader => ({
@@ -31,39 +31,54 @@ export const presentReader = (views: Views, versions: Versions, now: number): Re
 
 export interface Past {
   readonly views: Views
-  readonly histories: ReadonlyMap<StreamName, History>
+  readonly histories: ReadonlyMap<StreamName, PastIndex>
   readonly versions: Versions
 }
 
 /** `sequences`: the place of the moment in each stream. */
 export const pastReader = ({ views, histories, versions }: Past, sequences: ReadonlyMap<string, number>, now: number): Reader => {
-  const at = (ref: ResourceRef): { view: View; history: History; sequence: number } => {
+  const at = (ref: ResourceRef): { view: View; history: PastIndex; sequence: number } => {
     const view = views.of(ref)
-    const history = histories.get(view.stream) as History
+    const history = histories.get(view.stream) as PastIndex
     const sequence = sequences.get(view.stream) ?? 0
-    if (sequence < history.floor) throw compacted(history)
+    const floor = floorOf(view, history)
+    if (sequence < floor.floor) throw compacted(floor)
     return { view, history, sequence }
-  }
-  const subjectIn = (view: View, ref: ResourceRef, id: string): string => {
-    const [namespace = '', name = ''] = id.split('/')
-    return subjectOf(view.stream, { group: ref.group, resource: ref.resource, namespace, name })
   }
   return {
     now,
     sequence: (ref) => at(ref).sequence,
     get: async (ref, namespace, name) => {
       const { view, history, sequence } = at(ref)
-      const version = history.versionAt(ref, objectId(namespace, name), sequence)
-      return version === undefined ? undefined : versions.read(view, version, subjectIn(view, ref, objectId(namespace, name)))
+      const id = objectId(namespace, name)
+      const version = history.versionAt(ref, id, sequence)
+      if (version === undefined) return undefined
+      if (history.forgets === true && view.objects.collection(ref).get(namespace, name)?.sequence !== version) throw forgotten(ref, id, now)
+      return versions.read(view, version, subjectOf(view.stream, { group: ref.group, resource: ref.resource, namespace, name }))
     },
-    list: (ref, namespace) => {
+    list: async (ref, namespace) => {
       const { view, history, sequence } = at(ref)
-      return pastListing(view, versions, ref, new Snapshot([history.liveAt(ref, sequence, namespace)]))
+      const live = await history.liveAt(ref, sequence, namespace)
+      // History may have been compacted up to a later moment while the list was made.
+      at(ref)
+      if (history.forgets === true)
+        for (const { id, sequence: version } of live) {
+          const slash = id.indexOf('/')
+          if (view.objects.collection(ref).get(id.slice(0, slash), id.slice(slash + 1))?.sequence !== version) throw forgotten(ref, id, now)
+        }
+      return pastListing(view, versions, ref, new Snapshot([live]))
     }
   }
 }
 
-const compacted = (history: History): Refusal => expired(compactedText(history.floor, history.firstTime ?? 0))
+/** Up to where history is compacted: the view hears of it first. */
+const floorOf = (view: View, { floor, firstTime }: PastIndex): { readonly floor: number; readonly time: number } =>
+  view.floor > floor ? { floor: view.floor, time: view.floorTime } : { floor, time: firstTime ?? 0 }
+
+const forgotten = ({ resource }: ResourceRef, id: string, time: number): Refusal =>
+  expired(`${resource} have no history: of each the last state is kept, and ${id.startsWith('/') ? id.slice(1) : id} has changed since ${new Date(time).toISOString()}`)
+
+const compacted = ({ floor, time }: { readonly floor: number; readonly time: number }): Refusal => expired(compactedText(floor, time))
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const RELATIVE = /^-(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/
@@ -75,32 +90,69 @@ export interface Moment {
   readonly time: number
 }
 
+/** A request waits so long for the index to reach what was written just now. */
+const SETTLE_MS = 2_000
+/** How many events a second an index takes in at least: when to ask again. */
+const PACE = 20_000
+
+/** 503 while the index is not as far as `sequence`. */
+const behind = (stream: StreamName, reached: number, sequence: number): Refusal =>
+  new Refusal(503, 'ServiceUnavailable', `the history of ${stream} is being indexed, and has come to resourceVersion ${reached} of ${sequence} (${Math.floor((100 * reached) / Math.max(1, sequence))} %): the past can be read soon, the present as ever`, {
+    retryAfterSeconds: Math.min(60, 1 + Math.ceil((sequence - reached) / PACE))
+  })
+
+/** Waits a moment for the index to reach a sequence of a view's stream; throws 503 when it does not. */
+export const settled = async (history: PastIndex, sequence: number): Promise<void> => {
+  if (!(await history.reaches(sequence, SETTLE_MS))) throw behind(history.stream, history.lastSequence, sequence)
+}
+
+/** Waits until the indexes tell the place of a time: what is decided by then is among what they have. */
+const settledAt = async ({ views, histories }: Past, time: number): Promise<void> => {
+  for (const [stream, history] of histories) {
+    const view = views.byStream.get(stream)
+    const wanted = view?.objects.sequence ?? 0
+    const reached = history.lastSequence
+    if (reached < wanted && (history.timeOf(reached) ?? 0) <= time) await settled(history, wanted)
+  }
+}
+
 /** `2026-11-20T10:00:00Z`, `-15m`, or a resourceVersion of EVENTS. Throws a Refusal that says what is possible. */
-export const momentOf = (text: string, past: Past, now: number): Moment => {
-  const events = past.histories.get('EVENTS') as History
+export const momentOf = async (text: string, past: Past, now: number): Promise<Moment> => {
+  const events = past.histories.get('EVENTS') as PastIndex
+  const view = past.views.byStream.get('EVENTS') as View
+  const floor = floorOf(view, events)
   let time: number
   let sequence: number | undefined
   if (/^\d{1,15}$/.test(text)) {
     sequence = Number(text)
-    if (sequence < events.floor) throw compacted(events)
-    if (sequence > events.lastSequence) throw badRequest(`resourceVersion ${sequence} is in the future: the last one is ${events.lastSequence}`)
+    if (sequence < floor.floor) throw compacted(floor)
+    const last = view.objects.sequence
+    if (sequence > last) throw badRequest(`resourceVersion ${sequence} is in the future: the last one is ${last}`)
+    await settled(events, sequence)
     const stored = events.timeOf(sequence)
     if (stored === undefined) throw expired(`resourceVersion ${sequence} is before the first event`)
     time = stored
-  } else if (RELATIVE.test(text)) {
-    time = now - [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit as string] as number), 0)
-  } else if (INSTANT.test(text)) {
-    time = Date.parse(/(Z|[+-]\d\d:?\d\d)$/i.test(text) || text.length <= 10 ? text : `${text}Z`)
-    if (Number.isNaN(time)) throw badRequest(`"${text}" is not a time`)
-    if (time > now) throw badRequest(`${text} is in the future`)
-  } else throw badRequest(`"${text}" is not a moment: use an RFC 3339 time (2026-11-20T10:00:00Z), a time ago (-15m, -1h30m) or a resourceVersion`)
+  } else {
+    time = timeOf(text, now)
+    if (floor.floor > 0 && time < floor.time) throw compacted(floor)
+  }
+  await settledAt(past, time)
   const first = events.firstTime
-  if (events.floor > 0 && time < (first ?? 0)) throw compacted(events)
   if (first === undefined || time < first) throw expired(`the log begins at ${first === undefined ? 'no time yet: it is empty' : new Date(first).toISOString()}; there is nothing to read at ${text}`)
   return {
     time,
     sequences: new Map([...past.histories].map(([stream, history]) => [stream, stream === 'EVENTS' && sequence !== undefined ? sequence : history.sequenceAt(time)]))
   }
+}
+
+/** Milliseconds of `2026-11-20T10:00:00Z` or `-15m`. */
+const timeOf = (text: string, now: number): number => {
+  if (RELATIVE.test(text)) return now - [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit as string] as number), 0)
+  if (!INSTANT.test(text)) throw badRequest(`"${text}" is not a moment: use an RFC 3339 time (2026-11-20T10:00:00Z), a time ago (-15m, -1h30m) or a resourceVersion`)
+  const time = Date.parse(/(Z|[+-]\d\d:?\d\d)$/i.test(text) || text.length <= 10 ? text : `${text}Z`)
+  if (Number.isNaN(time)) throw badRequest(`"${text}" is not a time`)
+  if (time > now) throw badRequest(`${text} is in the future`)
+  return time
 }
 
 export const pastIsReadOnly = (moment: string): Refusal => new Refusal(405, 'MethodNotAllowed', `this is the past: the cluster as of ${moment} can be read, not changed`, {})

@@ -9,10 +9,10 @@ import { Buffer } from 'node:buffer'
 import type { ServerResponse } from 'node:http'
 import { resourceId } from '#events/Key.ts'
 import { expired, Refusal } from '#events/Refusal.ts'
-import type { History } from '#projections/History.ts'
 import type { Change } from '#projections/Objects.ts'
 import type { Window } from '#projections/Window.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
+import type { PastIndex } from '../../platform/past/PastIndex.ts'
 import type { View } from '../../platform/View.ts'
 import { lineOf, type Outlet, type Outlets } from '../http/Outlet.ts'
 import { listingSlices, Packer, SLICE } from '../http/slices.ts'
@@ -38,7 +38,7 @@ const SHORTEST_MS = 30 * 60_000
 
 export interface FanoutOptions {
   readonly view: View
-  readonly history: History
+  readonly history: PastIndex
   readonly versions: Versions
   readonly clock: Clock
   readonly outlets: Outlets

@@ -130,7 +130,7 @@ export const listObjects = async ({ kind, namespace, selection, query, reader, r
     const found = one.filter(selection.matches)
     return { listing: shortListing(found), from: 0, to: found.length, matches: undefined, metadata, first }
   }
-  const listing = (begun === undefined ? undefined : pages.get(kind, namespace, sequence)) ?? source.list(kind, namespace)
+  const listing = (begun === undefined ? undefined : pages.get(kind, namespace, sequence)) ?? (await source.list(kind, namespace))
   const from = begun === undefined ? 0 : listing.after(begun.k)
   const matches = selection.all ? undefined : selection.matches
   if (limit === 0) return { listing, from, to: listing.size, matches, metadata, first }

@@ -1,9 +1,10 @@
 /** The changes of a collection since a sequence that the window no longer has: read from the log, a batch at a time. */
 import { compactedText } from '#events/compaction.ts'
+import type { ResourceRef } from '#events/Key.ts'
 import { expired, Refusal } from '#events/Refusal.ts'
 import { subjectsOf } from '#events/Subject.ts'
-import type { History } from '#projections/History.ts'
 import type { Entry } from '#projections/Objects.ts'
+import type { PastIndex } from '../../platform/past/PastIndex.ts'
 import type { View } from '../../platform/View.ts'
 import type { Versions } from '../time-travel/Versions.ts'
 import { typeOf, type EventType, type WatchRequest } from './watch.ts'
@@ -13,7 +14,7 @@ const KNOWN = 4_096
 
 export interface Past {
   readonly view: View
-  readonly history: History
+  readonly history: PastIndex
   readonly versions: Versions
 }
 
@@ -43,10 +44,10 @@ const checkFloor = ({ floor, floorTime }: View, from: number): void => {
 }
 
 export async function* replay(past: Past, { kind, namespace, selection }: Pick<WatchRequest, 'kind' | 'namespace' | 'selection'>, from: number, to: number): AsyncGenerator<readonly Told[]> {
-  const { view, history } = past
+  const { view } = past
   const matched = new Map<string, boolean>()
   const matchedBefore = async ({ id, sequence }: Entry, subject: string): Promise<boolean> => {
-    const before = history.versionAt(kind, id, sequence - 1)
+    const before = await versionBefore(past, kind, id, sequence, subject)
     if (before === undefined) return false
     if (selection.all) return true
     return matched.get(id) ?? (await versionMatches(past, before, subject, selection.matches))
@@ -73,6 +74,13 @@ export async function* replay(past: Past, { kind, namespace, selection }: Pick<W
     if (told.length > 0) yield told
   }
   checkFloor(view, reached)
+}
+
+/** From the index; while that is not so far, the log knows as well, only slower. */
+const versionBefore = async ({ view, history }: Past, ref: ResourceRef, id: string, sequence: number, subject: string): Promise<number | undefined> => {
+  if (history.lastSequence >= sequence - 1) return history.versionAt(ref, id, sequence - 1)
+  const before = await view.log.lastOn(subject, sequence - 1)
+  return before === undefined || before.headers['reckon-deleted'] === 'true' ? undefined : before.sequence
 }
 
 const versionMatches = async ({ view, versions }: Past, sequence: number, subject: string, matches: (entry: Entry) => boolean): Promise<boolean> => {

@@ -33,6 +33,8 @@ export interface IntegrityOptions {
   readonly tail?: boolean
   /** A mark is set at multiples of this; and so much before the remembered end is always verified whole. MARK_EVERY unless told. */
   readonly markEvery?: number
+  /** Everything up to here was read before, and the chain is taken up there. */
+  readonly from?: Place
   /** Told once of each foreign entry. */
   readonly onForeign?: (entry: LogEntry) => void
 }
@@ -68,7 +70,7 @@ export class Integrity {
    * `newest`: of what is long verified, the reader needs each subject's last entry only (`newestUpTo`).
    */
   begin(state: LogState, newest = false): number {
-    const { ledger, whole, expires, tail = false } = this.#options
+    const { ledger, whole, expires, tail = false, from } = this.#options
     const known = ledger.damage()
     if (known !== undefined) throw new LogDamaged(known)
     const { sequence } = ledger.head()
@@ -84,6 +86,13 @@ export class Integrity {
     this.#behind = sequence
     if (!whole) return state.first
     for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined && at > state.floor) this.#known.set(at, hash)
+    if (from?.hash !== undefined && from.sequence >= Math.max(state.floor, expires ? state.first - 1 : 0)) {
+      const known = this.#known.get(from.sequence)
+      this.#chain = new Chain(sha256, from.sequence, from.hash)
+      this.#agreed = known === undefined ? 0 : from.sequence
+      if (known !== undefined && Buffer.compare(known, from.hash) !== 0) this.#altered(from.sequence)
+      return from.sequence
+    }
     this.#resumed = newest ? this.#placeToResume(state) : undefined
     if (this.#resumed !== undefined) {
       this.#chain = new Chain(sha256, this.#resumed.sequence, this.#resumed.hash)
@@ -151,6 +160,11 @@ export class Integrity {
     const { seal, ledger } = this.#options
     if (this.#quarantined.has(entry.sequence) || entry.headers['reckon-lost'] === 'true') return false
     return entry.sequence < (this.#state?.sealedFrom ?? 1) || seal.verifies(seal.digest(ledger.stream, entry), entry.headers[MAC_HEADER])
+  }
+  /** How far the entries were taken; with the hash where there is a chain. */
+  get place(): Place {
+    const chain = this.#chain
+    return chain === undefined ? { sequence: this.#last } : { sequence: chain.sequence, hash: chain.head }
   }
   /** Behind a batch: how far the fold is now is remembered. */
   settle(): void {

@@ -5,9 +5,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Log } from '#events/Log.ts'
 import { builtIns, kindNamed } from '#test/support/builtIns.ts'
-import type { History } from '#projections/History.ts'
 import { Outlets } from '#services/apiserver/http/Outlet.ts'
 import type { Representation } from '#services/apiserver/http/representation.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
 import { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import { Backlog } from '#services/apiserver/verbs/Backlog.ts'
 import { Fanout } from '#services/apiserver/verbs/Fanout.ts'
@@ -60,7 +60,7 @@ const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays
   if (kind !== KIND) await view.start()
   const fanout = new Fanout({
     view,
-    history: api.histories.get(view.stream) as History,
+    history: api.histories.get(view.stream) as PastIndex,
     versions: new Versions(),
     clock: clock,
     outlets: new Outlets(clock, 60_000),

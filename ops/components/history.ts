@@ -1,0 +1,76 @@
+/** Where the past is, as a scoped resource: the historian's thread writes it, this process reads it. */
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import * as Effect from 'effect/Effect'
+import type * as Scope from 'effect/Scope'
+import type { Damage } from '#events/Log.ts'
+import type { StreamName } from '#events/Subject.ts'
+import { SqliteReader } from '#services/historian/SqliteReader.ts'
+import { systemClock, type Timer } from '#services/platform/Clock.ts'
+import type { Place } from './connection.ts'
+import type { Asked, Told } from './historianThread.ts'
+
+export const historyFolder = (home: string): string => join(home, 'history')
+
+/** Streams whose past is indexed, and whether entries leave them by themselves. */
+export const INDEXED: readonly (readonly [StreamName, { readonly expires: boolean }])[] = [
+  ['EVENTS', { expires: false }],
+  ['NOTICES', { expires: true }]
+]
+
+/** What the thread may hold in memory, besides SQLite's pages: its work is bounded, whatever the log's length. */
+const HEAP_MB = 256
+/** A thread that ended is begun again after this. */
+const AGAIN_MS = 1_000
+
+/** `onDamaged`: the historian found the log to be other than it was written. */
+export const history = (place: Place, onDamaged: (damage: Damage) => void): Effect.Effect<ReadonlyMap<StreamName, SqliteReader>, Error, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new HistorianThread(place, onDamaged)),
+      (thread) => Effect.promise(() => thread.stop())
+    ),
+    ({ readers }) => readers
+  )
+
+class HistorianThread {
+  readonly readers: ReadonlyMap<StreamName, SqliteReader>
+  readonly #place: Place
+  readonly #onDamaged: (damage: Damage) => void
+  #worker: Worker | undefined
+  #again: Timer | undefined
+  #stopped = false
+
+  constructor(place: Place, onDamaged: (damage: Damage) => void) {
+    this.#place = place
+    this.#onDamaged = onDamaged
+    this.readers = new Map(
+      INDEXED.map(([stream]) => {
+        const remake: Asked = { remake: stream }
+        return [stream, new SqliteReader(historyFolder(place.home), stream, systemClock, () => this.#worker?.postMessage(remake))]
+      })
+    )
+    this.#begin()
+  }
+  #begin(): void {
+    const { home, warn } = this.#place
+    const worker = new Worker(new URL('./historianThread.ts', import.meta.url), { workerData: { home }, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } })
+    this.#worker = worker
+    worker.on('message', (told: Told) => {
+      if (told.type === 'reached') this.readers.get(told.stream)?.reached(told.sequence)
+      else if (told.type === 'damaged') this.#onDamaged(told.damage)
+      else warn('historian', new Error(told.message))
+    })
+    worker.on('error', (error) => warn('historian', error))
+    worker.on('exit', () => {
+      if (!this.#stopped) this.#again = systemClock.after(AGAIN_MS, () => this.#begin())
+    })
+  }
+  /** At any moment: what was not written whole is not there. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#again?.cancel()
+    await this.#worker?.terminate()
+    for (const reader of this.readers.values()) reader.close()
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * Follows a stream into an index of the past: checked as views check it, from where the index stands, so that a start costs what
+ * was written meanwhile. An index that does not fit the log is dropped and made anew; a log that does not fit itself is told.
+ */
+import { isCompaction } from '#events/compaction.ts'
+import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
+import { LogDamaged, type Damage, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
+import { keyOfSubject, type StreamName } from '#events/Subject.ts'
+import { sleep, type Clock, type Timer } from '../platform/Clock.ts'
+import type { Integrity } from '../platform/ledger/Integrity.ts'
+import type { Place } from '../platform/ledger/Ledger.ts'
+import type { PastStore, Reached, Taken } from '../platform/past/PastIndex.ts'
+
+export interface HistorianOptions {
+  readonly log: Log
+  readonly store: PastStore
+  readonly clock: Clock
+  /** Made anew for each reading of the log, which begins behind a place, or at the beginning. Without it what can't be read is passed over. */
+  readonly integrity?: (from: Place | undefined) => Integrity
+  /** Entries leave the stream by themselves. */
+  readonly expires: boolean
+  /** Told after each step forward, with the place. */
+  readonly onReached?: (sequence: number) => void
+  /** The log is not what it was: nothing more is indexed. */
+  readonly onDamaged: (damage: Damage) => void
+  readonly onError: (error: unknown) => void
+}
+
+const RETRY_MS = 1_000
+/** How often an expiring stream is asked what is left of it. */
+const EXPIRY_MS = 60_000
+/** Between two slices of giving back room: what comes in has its turn. */
+const TRIM_MS = 20
+
+export class Historian {
+  readonly #options: HistorianOptions
+  readonly #ending = new AbortController()
+  #subscription: Subscription | undefined
+  #end: (() => void) | undefined
+  #trimming: Timer | undefined
+  #expiry: Timer | undefined
+  /** The last reading began at the beginning: what does not fit then is not the index. */
+  #anew = false
+  /** Where history began when this reading did. */
+  #floor = 0
+
+  constructor(options: HistorianOptions) {
+    this.#options = options
+  }
+  start(): void {
+    void this.#run()
+  }
+  stop(): void {
+    this.#ending.abort()
+    this.#subscription?.close()
+    this.#trimming?.cancel()
+    this.#expiry?.cancel()
+    this.#end?.()
+  }
+  /** The index can't be read: it is made anew. */
+  remake(): void {
+    if (this.#options.store.lastSequence === 0) return
+    this.#options.store.clear()
+    this.#subscription?.close()
+    this.#end?.()
+  }
+  get #stopped(): boolean {
+    return this.#ending.signal.aborted
+  }
+  async #run(): Promise<void> {
+    const { clock, onError } = this.#options
+    while (!this.#stopped) {
+      try {
+        await this.#read()
+      } catch (error) {
+        if (this.#stopped) return
+        if (error instanceof LogDamaged) {
+          const damage = await this.#judged(error)
+          if (damage !== undefined) return this.#options.onDamaged(damage)
+          continue
+        }
+        onError(error)
+      }
+      if (!this.#stopped) await sleep(clock, RETRY_MS, this.#ending.signal)
+    }
+  }
+  /** Damage, when it is the log's own: not that of an index that was gone on from, and not that history was compacted meanwhile. */
+  async #judged({ damage }: LogDamaged): Promise<Damage | undefined> {
+    const now = await this.#options.log.state().catch(() => undefined)
+    if (now !== undefined && now.floor > this.#floor) return undefined
+    // Only hashes that were gone on from can be wrong by the index's fault.
+    if (this.#anew || damage.kind !== 'altered') return damage
+    this.#options.store.clear()
+    return undefined
+  }
+  /** Reads on until something ends it, which it rejects with. */
+  async #read(): Promise<void> {
+    const { log, store, integrity: checking, expires } = this.#options
+    const from = this.#begin(await log.state())
+    this.#anew = from.sequence === 0
+    // What is remembered is looked at before the log is asked how far it is: in between it only grows.
+    const integrity = checking?.(from.chain)
+    const state = await log.state()
+    if (this.#stopped) return
+    this.#floor = state.floor
+    integrity?.begin(state)
+    if (from.sequence > 0) this.#raise(state)
+    if (expires && this.#expiry === undefined) this.#watchExpiry()
+    const first = from.sequence > 0 ? Math.max(from.sequence + 1, expires ? state.first : 1) : state.floor > 0 ? 1 : state.first
+    let reached = from
+    const take = (entries: readonly LogEntry[], last: number): void => {
+      const taken = entries.map((entry): Taken => ({ entry, event: isEvent(log.stream as StreamName, entry, integrity) }))
+      const chain = integrity?.place
+      reached = { sequence: Math.max(reached.sequence, last), ...(chain?.hash === undefined ? {} : { chain }) }
+      store.take(taken, reached)
+      this.#options.onReached?.(reached.sequence)
+    }
+    await new Promise<void>((resolve, reject) => {
+      const guarded = (work: () => void): void => {
+        try {
+          work()
+        } catch (error) {
+          this.#subscription?.close()
+          reject(error)
+        }
+      }
+      this.#end = resolve
+      this.#subscription = log.follow({
+        from: first,
+        onEntries: (entries) =>
+          guarded(() => {
+            take(entries, entries.at(-1)?.sequence ?? 0)
+            if (entries.some(({ subject }) => isWordOfCompaction(log.stream as StreamName, subject))) this.#look()
+          }),
+        onCaughtUp: (last) =>
+          guarded(() => {
+            take([], last)
+            this.#raise(state)
+            this.#look()
+          }),
+        onFailed: reject
+      })
+    }).finally(() => this.#subscription?.close())
+  }
+  /** What was compacted away from under the index, or cut off behind it, is not gone on from. */
+  #begin({ identity = '', last, floor }: LogState): Reached {
+    const { store, expires } = this.#options
+    const reached = store.begin(identity)
+    if (reached.sequence === 0 || (reached.sequence <= last && (expires || reached.sequence >= floor))) return reached
+    store.clear()
+    return store.begin(identity)
+  }
+  #look(): void {
+    if (this.#options.expires) return
+    this.#options.log.state().then((state) => this.#stopped || this.#raise(state), this.#options.onError)
+  }
+  #raise({ floor, base }: LogState): void {
+    const { store, expires } = this.#options
+    if (expires) return
+    if (floor > store.floor && floor <= store.lastSequence) store.raise(floor, base?.time ?? 0)
+    this.#trim()
+  }
+  #trim(): void {
+    this.#trimming?.cancel()
+    try {
+      if (!this.#options.store.trim()) return
+    } catch (error) {
+      return this.#options.onError(error)
+    }
+    this.#trimming = this.#options.clock.after(TRIM_MS, () => this.#trim())
+  }
+  #watchExpiry(): void {
+    const { log, store, clock, onError } = this.#options
+    this.#expiry = clock.after(EXPIRY_MS, () => {
+      log
+        .state()
+        .then(({ first }) => {
+          if (this.#stopped) return
+          store.expire(first)
+          this.#trim()
+        })
+        .catch(onError)
+        .finally(() => this.#stopped || this.#watchExpiry())
+    })
+  }
+}
+
+const isWordOfCompaction = (stream: StreamName, subject: string): boolean => {
+  const key = subject.includes('compactions') ? keyOfSubject(stream, subject) : undefined
+  return key !== undefined && isCompaction(key)
+}
+
+const isEvent = (stream: StreamName, entry: LogEntry, integrity: Integrity | undefined): boolean => {
+  if (integrity !== undefined) return integrity.take(entry) === 'event'
+  try {
+    decodeFacts(stream, entry)
+    return true
+  } catch (error) {
+    if (!(error instanceof UnreadableEvent)) throw error
+    return false
+  }
+}

@@ -1,0 +1,76 @@
+/** The index of the past in memory: it forgets with its process. */
+import type { ResourceRef } from '#events/Key.ts'
+import type { StreamName } from '#events/Subject.ts'
+import { History, type Version } from '#projections/History.ts'
+import type { Clock } from '../Clock.ts'
+import { Waiters } from '../Waiters.ts'
+import type { PastStore, Reached, Taken } from './PastIndex.ts'
+
+export class MemoryPast implements PastStore {
+  readonly stream: StreamName
+  readonly #waiters: Waiters
+  #history: History
+  #identity: string | undefined
+  #reached: Reached = { sequence: 0 }
+
+  constructor(stream: StreamName, clock: Clock) {
+    this.stream = stream
+    this.#waiters = new Waiters(clock)
+    this.#history = new History(stream)
+  }
+  get lastSequence(): number {
+    return this.#reached.sequence
+  }
+  get firstTime(): number | undefined {
+    return this.#history.firstTime
+  }
+  get floor(): number {
+    return this.#history.floor
+  }
+  begin(identity: string): Reached {
+    if (this.#identity !== undefined && this.#identity !== identity) this.clear()
+    this.#identity = identity
+    return this.#reached
+  }
+  take(taken: readonly Taken[], reached: Reached): void {
+    for (const { entry, event } of taken) {
+      if (event) this.#history.apply(entry)
+      else this.#history.pass(entry)
+    }
+    this.#reached = reached
+    this.#waiters.reached(reached.sequence)
+  }
+  raise(floor: number, time: number): void {
+    this.#history.raise(floor, time)
+  }
+  expire(first: number): void {
+    this.#history.expire(first)
+  }
+  trim(): boolean {
+    return false
+  }
+  clear(): void {
+    this.#history = new History(this.stream)
+    this.#reached = { sequence: 0 }
+  }
+  close(): void {}
+  sequenceAt(time: number): number {
+    return this.#history.sequenceAt(time)
+  }
+  timeOf(sequence: number): number | undefined {
+    return this.#history.timeOf(sequence)
+  }
+  versionAt(ref: ResourceRef, id: string, sequence: number): number | undefined {
+    return this.#history.versionAt(ref, id, sequence)
+  }
+  deletedSince(ref: ResourceRef, id: string, sequence: number): boolean {
+    return this.#history.deletedSince(ref, id, sequence)
+  }
+  liveAt(ref: ResourceRef, sequence: number, namespace?: string): readonly Version[] {
+    return this.#history.liveAt(ref, sequence, namespace)
+  }
+  reaches(sequence: number, timeoutMs: number): Promise<boolean> {
+    if (this.lastSequence >= sequence) return Promise.resolve(true)
+    return this.#waiters.until(sequence, timeoutMs, () => new Error('late')).then(() => true, () => false)
+  }
+}

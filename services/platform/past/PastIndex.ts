@@ -1,0 +1,63 @@
+/**
+ * Where the past is: which version of each object was live at any moment, and when each moment was. Bodies stay in the log. The
+ * port has two twins: on disk (`services/historian/`), and in memory for tests and the simulation.
+ */
+import type { ResourceRef } from '#events/Key.ts'
+import type { LogEntry } from '#events/Log.ts'
+import type { StreamName } from '#events/Subject.ts'
+import type { Version } from '#projections/History.ts'
+import type { Place } from '../ledger/Ledger.ts'
+
+/** What readers of the past ask. */
+export interface PastIndex {
+  readonly stream: StreamName
+  /** Everything up to here is told; what is behind it is not known yet. */
+  readonly lastSequence: number
+  /** Milliseconds: when history begins; undefined while nothing is told. */
+  readonly firstTime: number | undefined
+  /** What was before is not all there: 0 when everything is. */
+  readonly floor: number
+  /** Only the last version of each object is kept: of a moment before it, nothing can be said. */
+  readonly forgets?: true
+  /** The last sequence stored at or before `time` (milliseconds); 0 before the first. */
+  sequenceAt(time: number): number
+  /** When the last event up to `sequence` was decided; undefined before the first. */
+  timeOf(sequence: number): number | undefined
+  /** The version of an object (`namespace/name`) that was live at `sequence`. */
+  versionAt(ref: ResourceRef, id: string, sequence: number): number | undefined
+  /** Whether the object was deleted after `sequence`, and so is perhaps another one now. */
+  deletedSince(ref: ResourceRef, id: string, sequence: number): boolean
+  /** The objects of a collection that were live at `sequence`, in the order lists show them. */
+  liveAt(ref: ResourceRef, sequence: number, namespace?: string): readonly Version[] | Promise<readonly Version[]>
+  /** Whether everything up to `sequence` is told, now or within `timeoutMs`. */
+  reaches(sequence: number, timeoutMs: number): Promise<boolean>
+}
+
+/** One entry as it is taken: `event` is false for what is passed over, which is a place in time all the same. */
+export interface Taken {
+  readonly entry: LogEntry
+  readonly event: boolean
+}
+
+/** How far an index is: what it holds, and the chain's place there, which need not be the same when the stream's end was lost. */
+export interface Reached {
+  readonly sequence: number
+  readonly chain?: Place
+}
+
+/** What the historian keeps. Contents and place change together or not at all, whatever ends the process. */
+export interface PastStore extends PastIndex {
+  /** Where to go on. What is of another stream, or can't be read, is dropped: then at 0. */
+  begin(identity: string): Reached
+  /** In order; entries that are known already are left out. */
+  take(taken: readonly Taken[], reached: Reached): void
+  /** Everything before `floor` is compacted, which was at `time` (milliseconds). Room is given back by `trim`. */
+  raise(floor: number, time: number): void
+  /** Entries before `first` have left a stream that keeps them for a time. */
+  expire(first: number): void
+  /** Gives back some of the room of what is below the floor; false when there is no more to give. */
+  trim(): boolean
+  /** Forgets everything. */
+  clear(): void
+  close(): void
+}
