@@ -26,9 +26,10 @@ export type Told =
   | { readonly type: 'damaged'; readonly stream: StreamName; readonly damage: Damage }
   | { readonly type: 'warn'; readonly message: string }
 
-/** What it is told: an index was found to be unreadable by who reads it. */
+/** What it is told: an index was found to be unreadable by who reads it, in this file. */
 export interface Asked {
   readonly remake: StreamName
+  readonly file: string
 }
 
 const { home } = workerData as { readonly home: string }
@@ -66,7 +67,7 @@ const main = async (): Promise<void> => {
       onDamaged: (damage) => tell({ type: 'damaged', stream, damage }),
       onError: warn
     })
-    port.on('message', ({ remake }: Asked) => remake === stream && historian.remake())
+    port.on('message', ({ remake, file }: Asked) => remake === stream && store.isCurrent(file) && historian.remake())
     historian.start()
   }
 }

@@ -45,10 +45,7 @@ class HistorianThread {
     this.#place = place
     this.#onDamaged = onDamaged
     this.readers = new Map(
-      INDEXED.map(([stream]) => {
-        const remake: Asked = { remake: stream }
-        return [stream, new SqliteReader(historyFolder(place.home), stream, systemClock, () => this.#worker?.postMessage(remake))]
-      })
+      INDEXED.map(([stream]) => [stream, new SqliteReader(historyFolder(place.home), stream, systemClock, (file) => this.#worker?.postMessage({ remake: stream, file } satisfies Asked))])
     )
     this.#begin()
   }

@@ -59,7 +59,6 @@ export class Historian {
   }
   /** The index can't be read: it is made anew. */
   remake(): void {
-    if (this.#options.store.lastSequence === 0) return
     this.#options.store.clear()
     this.#subscription?.close()
     this.#end?.()

@@ -129,6 +129,10 @@ export class SqlitePast extends SqliteReader implements PastStore {
     this.#moment = undefined
     this.#trimAt = 0
   }
+  /** Whether this is what it writes to now. */
+  isCurrent(file: string): boolean {
+    return currentDatabase(this.#path, this.stream) === file
+  }
   clear(): void {
     this.#make(this.#identity)
   }

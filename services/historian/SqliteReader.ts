@@ -44,11 +44,11 @@ export class SqliteReader implements PastIndex {
   readonly stream: StreamName
   readonly #folder: string
   readonly #waiters: Waiters
-  readonly #onDamaged: () => void
+  readonly #onDamaged: (file: string) => void
   #open: Open | undefined
 
-  /** `onDamaged`: what is there can't be read; whoever writes it should make it anew. */
-  constructor(folder: string, stream: StreamName, clock: Clock, onDamaged: () => void) {
+  /** `onDamaged`: the file that is there can't be read; whoever writes it should make another. */
+  constructor(folder: string, stream: StreamName, clock: Clock, onDamaged: (file: string) => void) {
     this.#folder = folder
     this.stream = stream
     this.#waiters = new Waiters(clock)
@@ -142,8 +142,9 @@ export class SqliteReader implements PastIndex {
       return ask(statement)
     } catch (error) {
       if ((error as { code?: string }).code !== 'ERR_SQLITE_ERROR') throw error
+      const file = currentDatabase(this.#folder, this.stream)
       this.#release()
-      this.#onDamaged()
+      if (file !== undefined) this.#onDamaged(file)
       return undefined
     }
   }

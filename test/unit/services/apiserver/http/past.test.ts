@@ -3,6 +3,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { LogAway } from '#events/Log.ts'
+import type { StreamName } from '#events/Subject.ts'
+import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
 import { accepted } from '#test/support/api.ts'
 import { readAll, startHttp, type TestHttp } from '#test/support/http.ts'
 
@@ -100,5 +103,46 @@ past('while the log is away is a matter of time', async () => {
   } finally {
     EVENTS.get = get
   }
+})
+past('that is not indexed yet is a matter of time, and how far it is is said; the present, and what is of lately, wait for nothing', async () => {
+  const histories = http.api.histories as Map<StreamName, PastIndex>
+  const whole = histories.get('EVENTS') as PastIndex
+  const now = await sequence()
+  const empty = new MemoryPast('EVENTS', http.clock)
+  empty.begin('another')
+  histories.set('EVENTS', Object.assign(empty, { reaches: () => Promise.resolve(false) }))
+  try {
+    for (const path of [`/at/${before}${TEAM}/configmaps`, `/at/-1s${TEAM}/configmaps/new-tenant`]) {
+      const { status: code, body, headers } = await http.call('GET', path)
+      assert.equal([code, json(body).reason, json(body).details.retryAfterSeconds], [503, 'ServiceUnavailable', Number(headers['retry-after'])], path)
+      assert.match(json(body).message, `the history of EVENTS is being indexed, and has come to resourceVersion 0 of`)
+    }
+    // A version from before what is known is too old, for nobody can say whose it was.
+    for (const [path, code] of [[`${TEAM}/configmaps`, 200], [`${TEAM}/configmaps?watch=1&resourceVersion=${now}`, 200], [`${TEAM}/configmaps?resourceVersion=${now}&resourceVersionMatch=Exact`, 200], [`${TEAM}/configmaps?watch=1&resourceVersion=${before}`, 410]] as const)
+      assert.is(await status(path, 'present'), code, path)
+  } finally {
+    histories.set('EVENTS', whole)
+  }
+  assert.is(await status(`/at/${now}${TEAM}/configmaps`, 'alice'), 200)
+})
+past('of Leases is their last state, and what has changed since is gone', async () => {
+  const leases = '/apis/coordination.k8s.io/v1/namespaces/team/leases'
+  const lease = (holderIdentity: string): string => JSON.stringify({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'l', namespace: 'team' }, spec: { holderIdentity } })
+  assert.is((await http.call('POST', leases, { body: lease('one') })).status, 201)
+  await http.clock.run(60_000)
+  const moment = async (ago: string): Promise<[number, string]> => {
+    const { status: code, body } = await http.call('GET', `/at/${ago}${leases}/l`)
+    return [code, code === 200 ? json(body).spec.holderIdentity : json(body).message]
+  }
+  assert.equal(await moment('-30s'), [200, 'one'])
+  assert.is((await moment('-90s'))[0], 404)
+  const { body } = await http.call('GET', `${leases}/l`)
+  assert.is((await http.call('PUT', `${leases}/l`, { body: JSON.stringify({ ...json(body), spec: { holderIdentity: 'two' } }) })).status, 200)
+  await http.clock.run(10_000)
+  assert.equal(await moment('-5s'), [200, 'two'])
+  const [code, message] = await moment('-30s')
+  assert.is(code, 410)
+  assert.match(message, 'leases have no history: of each the last state is kept, and team/l has changed since')
+  assert.is((await http.call('GET', `/at/-30s${leases}`)).status, 410)
 })
 past.run()
