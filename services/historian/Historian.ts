@@ -29,6 +29,9 @@ export interface HistorianOptions {
 const RETRY_MS = 1_000
 /** How often an expiring stream is asked what is left of it. */
 const EXPIRY_MS = 60_000
+/** Entries, and characters of them, in one step while there is more to read. */
+const TOGETHER = 1_000
+const TOGETHER_BYTES = 4 * 1024 * 1024
 /** Between two slices of giving back room: what comes in has its turn. */
 const TRIM_MS = 20
 
@@ -106,13 +109,21 @@ export class Historian {
     if (from.sequence > 0) this.#raise(state)
     if (expires && this.#expiry === undefined) this.#watchExpiry()
     const first = from.sequence > 0 ? Math.max(from.sequence + 1, expires ? state.first : 1) : state.floor > 0 ? 1 : state.first
-    let reached = from
+    let seen = from.sequence
+    let [taken, bytes, caughtUp]: [Taken[], number, boolean] = [[], 0, false]
+    /** A step on disk costs as much as ten entries: while there is much to read, many go together. */
     const take = (entries: readonly LogEntry[], last: number): void => {
-      const taken = entries.map((entry): Taken => ({ entry, event: isEvent(log.stream as StreamName, entry, integrity) }))
+      seen = Math.max(seen, last)
+      for (const entry of entries) {
+        taken.push({ entry, event: isEvent(log.stream as StreamName, entry, integrity) })
+        bytes += entry.text.length
+      }
+      if (!caughtUp && taken.length < TOGETHER && bytes < TOGETHER_BYTES) return
       const chain = integrity?.place
-      reached = { sequence: Math.max(reached.sequence, last), ...(chain?.hash === undefined ? {} : { chain }) }
-      store.take(taken, reached)
-      this.#options.onReached?.(reached.sequence)
+      const step = taken
+      ;[taken, bytes] = [[], 0]
+      store.take(step, { sequence: seen, ...(chain?.hash === undefined ? {} : { chain }) })
+      this.#options.onReached?.(seen)
     }
     await new Promise<void>((resolve, reject) => {
       const guarded = (work: () => void): void => {
@@ -133,6 +144,7 @@ export class Historian {
           }),
         onCaughtUp: (last) =>
           guarded(() => {
+            caughtUp = true
             take([], last)
             this.#raise(state)
             this.#look()

@@ -73,7 +73,7 @@ const cluster = () => {
   }
   return { clock, log, ledger, view, store, damages, errors, write, start, stop: () => running?.stop(), begin: async () => void view.begin(await log.state()), last: () => folded }
 }
-const settle = (clock: VirtualClock, ms = 5): Promise<unknown> => clock.run(ms)
+const settle = (clock: VirtualClock, ms = 50): Promise<unknown> => clock.run(ms)
 
 const historian = suite('the historian')
 
