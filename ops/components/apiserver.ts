@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
+import type { Damage } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { ensurePki, firstServiceAddress, pkiFile, type Pki } from '#ops/pki/pki.ts'
 import { durationOf } from '#ops/home.ts'
@@ -68,17 +69,22 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch): Effect.E
     const nats = yield* connection(place, 'apiserver')
     // Who floods a door can have the server end the connection it comes in by, as a slow consumer: the log's is another one.
     const doors = yield* connection(place, 'apiserver')
+    const damages = noDamages()
+    // Begins with the views and beside them: nobody waits for it.
+    const early: Damage[] = []
+    let onDamaged = (damage: Damage): void => void early.push(damage)
+    const indexed = yield* history(place, (damage) => onDamaged(damage))
     const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, () => [])
+    onDamaged = (damage) => {
+      damages.add(damage)
+      views.byStream.get(damage.stream)?.integrity?.ledger.report(damage)
+      for (const line of damageLines([damage])) place.warn('the log is damaged', `${line}. Writes are refused from now on; reads go on`)
+    }
+    early.forEach(onDamaged)
+    const histories = new Map<StreamName, PastIndex>([...indexed, ['PULSE', new LastOnly(views.byStream.get('PULSE') as View)]])
     const { trail, ...audit } = yield* auditTrail(place, nats, disk)
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
     const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
-    const damages = noDamages()
-    const indexed = yield* history(place, (damage) => {
-      damages.add(damage)
-      views.byStream.get(damage.stream)?.integrity?.ledger.report(damage)
-      for (const line of damageLines([damage])) place.warn('the log is damaged', `${line}. Writes are refused from now on; reads of the present go on`)
-    })
-    const histories = new Map<StreamName, PastIndex>([...indexed, ['PULSE', new LastOnly(views.byStream.get('PULSE') as View)]])
     const deciding = new ApiDecider({
       views,
       clock: systemClock,

@@ -15,7 +15,7 @@ export interface HistorianOptions {
   readonly log: Log
   readonly store: PastStore
   readonly clock: Clock
-  /** Made anew for each reading of the log, which begins behind a place, or at the beginning. Without it what can't be read is passed over. */
+  /** Made anew for each reading of the log, behind a place or from the beginning. Without it what can't be read is passed over. */
   readonly integrity?: (from: Place | undefined) => Integrity
   /** Entries leave the stream by themselves. */
   readonly expires: boolean
@@ -27,8 +27,8 @@ export interface HistorianOptions {
 }
 
 const RETRY_MS = 1_000
-/** How often an expiring stream is asked what is left of it. */
-const EXPIRY_MS = 60_000
+/** How often an expiring stream is asked what is left of it: what has left it takes room, and nothing else. */
+const EXPIRY_MS = 600_000
 /** Entries, and characters of them, in one step while there is more to read. */
 const TOGETHER = 1_000
 const TOGETHER_BYTES = 4 * 1024 * 1024

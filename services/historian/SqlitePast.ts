@@ -6,7 +6,7 @@
  * The write-ahead log is not synced at each step (`synchronous = NORMAL`): what a machine that dies loses is read from the log again.
  */
 import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { objectId, resourceId } from '#events/Key.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
@@ -25,6 +25,16 @@ const SLICE = 2_000
 
 /** "Database disk image is malformed", "file is not a database". */
 const RUINED: ReadonlySet<number> = new Set([11, 26])
+
+/** Of each object in a range of ids: versions before its last one up to the floor. */
+const OUTDATED = `DELETE FROM version WHERE object > ? AND object <= ? AND version <
+  (SELECT max(other.version) FROM version AS other WHERE other.object = version.object AND other.version <= ?)`
+const EXPIRED = `DELETE FROM living WHERE collection IN (SELECT id FROM collection) AND object > ? AND object <= ?
+  AND NOT EXISTS (SELECT 1 FROM version WHERE version.object = living.object)`
+/** Names that nothing is known of any more. */
+const NAMELESS = 'DELETE FROM object WHERE id > ? AND id <= ? AND NOT EXISTS (SELECT 1 FROM version WHERE object = object.id)'
+/** Lives are stored in the order they ended. */
+const ENDED = 'DELETE FROM gone WHERE id IN (SELECT id FROM gone ORDER BY id LIMIT ?) AND died <= ?'
 
 interface Known {
   readonly collection: number
@@ -110,7 +120,9 @@ export class SqlitePast extends SqliteReader implements PastStore {
     const pointer = currentFile(this.#path, this.stream)
     writeFileSync(`${pointer}.new`, `${name}\n`, { mode: 0o600 })
     renameSync(`${pointer}.new`, pointer)
-    for (const other of readdirSync(this.#path)) if (other.startsWith(`${this.stream}-`) && !other.startsWith(basename(name))) rmSync(join(this.#path, other), { force: true })
+    for (const other of readdirSync(this.#path)) {
+      if (other.startsWith(`${this.stream}-`) && !other.startsWith(name)) rmSync(join(this.#path, other), { force: true })
+    }
     this.#database = database
     this.#identity = identity
   }
@@ -166,7 +178,8 @@ export class SqlitePast extends SqliteReader implements PastStore {
     }
     const born = known.born as number
     this.#put('DELETE FROM living WHERE collection = ? AND object = ?').run(known.collection, known.object)
-    this.#put('INSERT INTO gone (collection, fork, born, died, object) VALUES (?, ?, ?, ?, ?)').run(known.collection, forkOf(born, sequence - 1), born, sequence, known.object)
+    const fork = forkOf(born, sequence - 1)
+    this.#put('INSERT INTO gone (collection, fork, born, died, object) VALUES (?, ?, ?, ?, ?)').run(known.collection, fork, born, sequence, known.object)
     known.born = undefined
   }
   /** The log's clock may step back (a server restarted on another clock); a moment is still one place. */
@@ -191,7 +204,8 @@ export class SqlitePast extends SqliteReader implements PastStore {
     const collection = this.#collectionOf(resource)
     const found = this.#put('SELECT id FROM object WHERE collection = ? AND name = ?').get(collection, id) as { id: number } | undefined
     const object = found?.id ?? Number(this.#put('INSERT INTO object (collection, name) VALUES (?, ?)').run(collection, id).lastInsertRowid)
-    const living = found === undefined ? undefined : (this.#put('SELECT born FROM living WHERE collection = ? AND object = ?').get(collection, object) as { born: number } | undefined)
+    // Of a new one there is nothing to find.
+    const living = found && (this.#put('SELECT born FROM living WHERE collection = ? AND object = ?').get(collection, object) as { born: number } | undefined)
     const made: Known = { collection, object, born: living?.born }
     this.#known.set(slot, made)
     if (this.#known.size > KNOWN) this.#known.delete(this.#known.keys().next().value as string)
@@ -239,8 +253,8 @@ export class SqlitePast extends SqliteReader implements PastStore {
     const more = this.#atOnce(() => {
       if (floor >= gone) this.#trimFloor(this.#trimAt, end, floor)
       else this.#trimExpired(this.#trimAt, end, gone)
-      this.#put('DELETE FROM object WHERE id > ? AND id <= ? AND NOT EXISTS (SELECT 1 FROM version WHERE object = object.id)').run(this.#trimAt, end)
-      const lives = Number(this.#put('DELETE FROM gone WHERE id IN (SELECT id FROM gone ORDER BY id LIMIT ?) AND died <= ?').run(SLICE, floor >= gone ? floor : gone - 1).changes)
+      this.#put(NAMELESS).run(this.#trimAt, end)
+      const lives = Number(this.#put(ENDED).run(SLICE, floor >= gone ? floor : gone - 1).changes)
       const { last } = this.#put('SELECT max(id) AS last FROM object').get() as { last: number | null }
       const left = lives > 0 || end < (last ?? 0)
       if (!left) this.#put('UPDATE place SET trimmed = ?').run(wanted)
@@ -253,12 +267,12 @@ export class SqlitePast extends SqliteReader implements PastStore {
   /** Of each object the version it had at the floor is left, if it was there. */
   #trimFloor(from: number, to: number, floor: number): void {
     const last = floor * 2 + 1
-    this.#put('DELETE FROM version WHERE object > ? AND object <= ? AND version < (SELECT max(other.version) FROM version AS other WHERE other.object = version.object AND other.version <= ?)').run(from, to, last)
+    this.#put(OUTDATED).run(from, to, last)
     this.#put('DELETE FROM version WHERE object > ? AND object <= ? AND version <= ? AND version % 2 = 1').run(from, to, last)
   }
   #trimExpired(from: number, to: number, first: number): void {
     this.#put('DELETE FROM version WHERE object > ? AND object <= ? AND version < ?').run(from, to, first * 2)
-    this.#put('DELETE FROM living WHERE object > ? AND object <= ? AND NOT EXISTS (SELECT 1 FROM version WHERE version.object = living.object)').run(from, to)
+    this.#put(EXPIRED).run(from, to)
   }
   #place(): PlaceRow {
     return this.#put('SELECT * FROM place').get() as unknown as PlaceRow
@@ -287,7 +301,9 @@ export class SqlitePast extends SqliteReader implements PastStore {
 }
 
 const prepared = (database: DatabaseSync): DatabaseSync => {
-  database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -${CACHE_KIB}; PRAGMA journal_size_limit = 67108864`)
+  database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -${CACHE_KIB}`)
+  // What a long step made of the write-ahead log is given back.
+  database.exec('PRAGMA journal_size_limit = 67108864')
   return database
 }
 

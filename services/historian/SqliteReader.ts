@@ -27,9 +27,15 @@ type Row = readonly [object: number, by: number, id: number, name: string, versi
 
 const AT = 'object.name, (SELECT max(version) FROM version WHERE version.object = object.id AND version <= ?)'
 /** Each goes on behind a row: what rows are ordered by and their ids come last but one and two. */
-const LIVING = `SELECT living.object, living.object, 0, ${AT} FROM living JOIN object ON object.id = living.object WHERE living.collection = ? AND born <= ? AND living.object > ? AND 0 <= ? ORDER BY living.object LIMIT ?`
-const DIED = `SELECT gone.object, died, gone.id, ${AT} FROM gone JOIN object ON object.id = gone.object WHERE gone.collection = ? AND fork = ? AND (died, gone.id) > (?, ?) ORDER BY died, gone.id LIMIT ?`
-const BORN = `SELECT gone.object, born, gone.id, ${AT} FROM gone JOIN object ON object.id = gone.object WHERE gone.collection = ? AND fork = ? AND born <= ? AND (born, gone.id) > (?, ?) ORDER BY born, gone.id LIMIT ?`
+const LIVING = `SELECT living.object, living.object, 0, ${AT} FROM living JOIN object ON object.id = living.object
+  WHERE living.collection = ? AND born <= ? AND living.object > ? AND 0 <= ? ORDER BY living.object LIMIT ?`
+const DIED = `SELECT gone.object, died, gone.id, ${AT} FROM gone JOIN object ON object.id = gone.object
+  WHERE gone.collection = ? AND fork = ? AND (died, gone.id) > (?, ?) ORDER BY died, gone.id LIMIT ?`
+const BORN = `SELECT gone.object, born, gone.id, ${AT} FROM gone JOIN object ON object.id = gone.object
+  WHERE gone.collection = ? AND fork = ? AND born <= ? AND (born, gone.id) > (?, ?) ORDER BY born, gone.id LIMIT ?`
+const VERSION_AT = 'SELECT max(version) AS value FROM version WHERE object = ? AND version <= ?'
+const DELETED_SINCE = 'SELECT 1 AS value FROM version WHERE object = ? AND version > ? AND version % 2 = 1 LIMIT 1'
+const OBJECT = 'SELECT object.id AS value FROM object JOIN collection ON collection.id = object.collection WHERE collection.name = ? AND object.name = ?'
 const LAST_ID = Number.MAX_SAFE_INTEGER
 
 export const currentFile = (folder: string, stream: string): string => join(folder, `${stream}.current`)
@@ -66,7 +72,7 @@ export class SqliteReader implements PastIndex {
     this.#waiters.reached(sequence)
   }
   reaches(sequence: number, timeoutMs: number): Promise<boolean> {
-    if (this.lastSequence >= sequence) return Promise.resolve(true)
+    if (this.lastSequence >= sequence || timeoutMs <= 0) return Promise.resolve(this.lastSequence >= sequence)
     return this.#waiters.until(sequence, timeoutMs, () => new Error('late')).then(() => true, () => this.lastSequence >= sequence)
   }
   get lastSequence(): number {
@@ -86,12 +92,12 @@ export class SqliteReader implements PastIndex {
   }
   versionAt(ref: ResourceRef, id: string, sequence: number): number | undefined {
     const object = this.#objectOf(ref, id)
-    const version = object === undefined ? undefined : this.#number('SELECT max(version) AS value FROM version WHERE object = ? AND version <= ?', object, sequence * 2 + 1)
+    const version = object === undefined ? undefined : this.#number(VERSION_AT, object, sequence * 2 + 1)
     return version === undefined || version % 2 === 1 ? undefined : version / 2
   }
   deletedSince(ref: ResourceRef, id: string, sequence: number): boolean {
     const object = this.#objectOf(ref, id)
-    return object !== undefined && this.#number('SELECT 1 AS value FROM version WHERE object = ? AND version > ? AND version % 2 = 1 LIMIT 1', object, sequence * 2 + 1) !== undefined
+    return object !== undefined && this.#number(DELETED_SINCE, object, sequence * 2 + 1) !== undefined
   }
   async liveAt(ref: ResourceRef, sequence: number, namespace?: string): Promise<readonly Version[]> {
     const collection = this.#number('SELECT id AS value FROM collection WHERE name = ?', resourceId(ref))
@@ -124,7 +130,7 @@ export class SqliteReader implements PastIndex {
     }
   }
   #objectOf(ref: ResourceRef, id: string): number | undefined {
-    return this.#number('SELECT object.id AS value FROM object JOIN collection ON collection.id = object.collection WHERE collection.name = ? AND object.name = ?', resourceId(ref), id)
+    return this.#number(OBJECT, resourceId(ref), id)
   }
   #number(sql: string, ...values: SQLInputValue[]): number | undefined {
     return (this.#row(sql, ...values) as { value: number | null } | undefined)?.value ?? undefined

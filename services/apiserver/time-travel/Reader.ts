@@ -90,10 +90,10 @@ export interface Moment {
   readonly time: number
 }
 
-/** A request waits so long for the index to reach what was written just now. */
-const SETTLE_MS = 2_000
 /** How many events a second an index takes in at least: when to ask again. */
 const PACE = 20_000
+/** A request waits so long for the index when no more than a second's work is left: what was written just now, or before a start. */
+const SETTLE_MS = 10_000
 
 /** 503 while the index is not as far as `sequence`. */
 const behind = (stream: StreamName, reached: number, sequence: number): Refusal =>
@@ -101,9 +101,10 @@ const behind = (stream: StreamName, reached: number, sequence: number): Refusal 
     retryAfterSeconds: Math.min(60, 1 + Math.ceil((sequence - reached) / PACE))
   })
 
-/** Waits a moment for the index to reach a sequence of a view's stream; throws 503 when it does not. */
+/** Waits for the index to reach a sequence of a view's stream when it is near; throws 503 when it does not. */
 export const settled = async (history: PastIndex, sequence: number): Promise<void> => {
-  if (!(await history.reaches(sequence, SETTLE_MS))) throw behind(history.stream, history.lastSequence, sequence)
+  const wait = sequence - history.lastSequence > PACE ? 0 : SETTLE_MS
+  if (!(await history.reaches(sequence, wait))) throw behind(history.stream, history.lastSequence, sequence)
 }
 
 /** Waits until the indexes tell the place of a time: what is decided by then is among what they have. */

@@ -70,7 +70,7 @@ export class MemoryPast implements PastStore {
     return this.#history.liveAt(ref, sequence, namespace)
   }
   reaches(sequence: number, timeoutMs: number): Promise<boolean> {
-    if (this.lastSequence >= sequence) return Promise.resolve(true)
+    if (this.lastSequence >= sequence || timeoutMs <= 0) return Promise.resolve(this.lastSequence >= sequence)
     return this.#waiters.until(sequence, timeoutMs, () => new Error('late')).then(() => true, () => false)
   }
 }
