@@ -22,7 +22,7 @@ import { historyFolder, INDEXED } from './history.ts'
 
 /** What the thread tells. */
 export type Told =
-  | { readonly type: 'reached'; readonly stream: StreamName; readonly sequence: number }
+  | { readonly type: 'reached'; readonly stream: StreamName; readonly sequence: number; readonly file: string }
   | { readonly type: 'damaged'; readonly stream: StreamName; readonly damage: Damage }
   | { readonly type: 'warn'; readonly message: string }
 
@@ -54,7 +54,7 @@ const main = async (): Promise<void> => {
   const connection = await connectNats(home, config, 'apiserver')
   const stores = new Map<StreamName, SqlitePast>()
   for (const [stream, { expires }] of INDEXED) {
-    const store = new SqlitePast(historyFolder(home), stream, systemClock)
+    const store = new SqlitePast(historyFolder(home), stream, systemClock, (file) => tell({ type: 'reached', stream, sequence: 0, file }))
     stores.set(stream, store)
     const integrity = (from: Place | undefined): Integrity => new Integrity({ seal, ledger: remembered(stream), whole: true, expires, ...(from === undefined ? {} : { from }) })
     const historian = new Historian({
@@ -63,11 +63,11 @@ const main = async (): Promise<void> => {
       clock: systemClock,
       integrity,
       expires,
-      onReached: (sequence) => tell({ type: 'reached', stream, sequence }),
+      onReached: (sequence) => tell({ type: 'reached', stream, sequence, file: store.file }),
       onDamaged: (damage) => tell({ type: 'damaged', stream, damage }),
       onError: warn
     })
-    port.on('message', ({ remake, file }: Asked) => remake === stream && store.isCurrent(file) && historian.remake())
+    port.on('message', ({ remake, file }: Asked) => remake === stream && file === store.file && historian.remake())
     historian.start()
   }
 }

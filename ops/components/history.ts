@@ -45,7 +45,10 @@ class HistorianThread {
     this.#place = place
     this.#onDamaged = onDamaged
     this.readers = new Map(
-      INDEXED.map(([stream]) => [stream, new SqliteReader(historyFolder(place.home), stream, systemClock, (file) => this.#worker?.postMessage({ remake: stream, file } satisfies Asked))])
+      INDEXED.map(([stream]) => {
+        const remake = (file: string): void => this.#worker?.postMessage({ remake: stream, file } satisfies Asked)
+        return [stream, new SqliteReader(stream, systemClock, remake)]
+      })
     )
     this.#begin()
   }
@@ -54,7 +57,7 @@ class HistorianThread {
     const worker = new Worker(new URL('./historianThread.ts', import.meta.url), { workerData: { home }, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } })
     this.#worker = worker
     worker.on('message', (told: Told) => {
-      if (told.type === 'reached') this.readers.get(told.stream)?.reached(told.sequence)
+      if (told.type === 'reached') this.readers.get(told.stream)?.reached(told.sequence, told.file)
       else if (told.type === 'damaged') this.#onDamaged(told.damage)
       else warn('historian', new Error(told.message))
     })

@@ -5,7 +5,7 @@
  *
  * The write-ahead log is not synced at each step (`synchronous = NORMAL`): what a machine that dies loses is read from the log again.
  */
-import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { objectId, resourceId } from '#events/Key.ts'
@@ -15,7 +15,7 @@ import type { LogEntry } from '#events/Log.ts'
 import type { Clock } from '../platform/Clock.ts'
 import type { PastStore, Reached, Taken } from '../platform/past/PastIndex.ts'
 import { forkOf, SCHEMA, VERSION } from './schema.ts'
-import { currentDatabase, currentFile, SqliteReader } from './SqliteReader.ts'
+import { SqliteReader } from './SqliteReader.ts'
 
 /** Objects whose place in the index is at hand: the ones that change again. */
 const KNOWN = 65_536
@@ -59,6 +59,14 @@ interface MomentRow {
   readonly time: number
 }
 
+const pointerOf = (folder: string, stream: string): string => join(folder, `${stream}.current`)
+
+/** The file that counts now, or undefined when there is none yet. */
+export const currentDatabase = (folder: string, stream: string): string | undefined => {
+  const pointer = pointerOf(folder, stream)
+  return existsSync(pointer) ? join(folder, readFileSync(pointer, 'utf8').trim()) : undefined
+}
+
 export class SqlitePast extends SqliteReader implements PastStore {
   readonly #path: string
   readonly #known = new Map<string, Known>()
@@ -66,13 +74,18 @@ export class SqlitePast extends SqliteReader implements PastStore {
   #database: DatabaseSync | undefined
   readonly #statements = new Map<string, StatementSync>()
   #identity = ''
+  #file = ''
   #last = 0
   #moment: MomentRow | undefined
   #trimAt = 0
 
-  constructor(folder: string, stream: StreamName, clock: Clock) {
-    super(folder, stream, clock, () => {})
+  readonly #onMade: (file: string) => void
+
+  /** `onMade`: another file was begun; what was in the one before counts no longer. */
+  constructor(folder: string, stream: StreamName, clock: Clock, onMade: (file: string) => void = () => {}) {
+    super(stream, clock, () => {})
     this.#path = folder
+    this.#onMade = onMade
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     chmodSync(folder, 0o700)
   }
@@ -84,6 +97,8 @@ export class SqlitePast extends SqliteReader implements PastStore {
         this.#database = database
         this.#identity = identity
         this.#last = place.sequence
+        this.#file = currentDatabase(this.#path, this.stream) as string
+        super.reached(place.sequence, this.#file)
         this.#moment = database?.prepare('SELECT * FROM moment ORDER BY first DESC LIMIT 1').get() as MomentRow | undefined
         return { sequence: place.sequence, ...(place.hash === null ? {} : { chain: { sequence: place.chain, hash: place.hash } }) }
       }
@@ -117,7 +132,7 @@ export class SqlitePast extends SqliteReader implements PastStore {
     const database = prepared(new DatabaseSync(join(this.#path, name)))
     database.exec(`BEGIN; ${SCHEMA}; COMMIT`)
     database.prepare('INSERT INTO place VALUES (1, ?, 0, 0, NULL, 0, 0, 0)').run(identity)
-    const pointer = currentFile(this.#path, this.stream)
+    const pointer = pointerOf(this.#path, this.stream)
     writeFileSync(`${pointer}.new`, `${name}\n`, { mode: 0o600 })
     renameSync(`${pointer}.new`, pointer)
     for (const other of readdirSync(this.#path)) {
@@ -125,6 +140,9 @@ export class SqlitePast extends SqliteReader implements PastStore {
     }
     this.#database = database
     this.#identity = identity
+    this.#file = join(this.#path, name)
+    super.reached(0, this.#file)
+    this.#onMade(this.#file)
   }
   #forget(): void {
     super.close()
@@ -141,9 +159,9 @@ export class SqlitePast extends SqliteReader implements PastStore {
     this.#moment = undefined
     this.#trimAt = 0
   }
-  /** Whether this is what it writes to now. */
-  isCurrent(file: string): boolean {
-    return currentDatabase(this.#path, this.stream) === file
+  /** What it writes to now. */
+  get file(): string {
+    return this.#file
   }
   clear(): void {
     this.#make(this.#identity)
@@ -158,7 +176,7 @@ export class SqlitePast extends SqliteReader implements PastStore {
       this.#put('UPDATE place SET sequence = ?, chain = ?, hash = ?').run(sequence, chain?.sequence ?? 0, chain?.hash ?? null)
     })
     this.#last = Math.max(this.#last, sequence)
-    super.reached(sequence)
+    super.reached(sequence, this.#file)
   }
   #entry(entry: LogEntry, event: boolean): void {
     const { sequence, subject, headers } = entry

@@ -1,6 +1,5 @@
 /** Reading the index on disk, beside whoever writes it: each question sees one state of it, and none holds the writer up. */
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { resourceId, type ResourceRef } from '#events/Key.ts'
 import type { StreamName } from '#events/Subject.ts'
@@ -18,8 +17,7 @@ const CACHE_KIB = 16 * 1024
 interface Open {
   readonly database: DatabaseSync
   readonly statements: Map<string, StatementSync>
-  /** When the file became the one that counts: another one is another file. */
-  readonly made: number
+  readonly file: string
 }
 
 /** An object, what rows are ordered by, their id where that is not one of a kind, the object's name, its last version at the moment. */
@@ -38,24 +36,15 @@ const DELETED_SINCE = 'SELECT 1 AS value FROM version WHERE object = ? AND versi
 const OBJECT = 'SELECT object.id AS value FROM object JOIN collection ON collection.id = object.collection WHERE collection.name = ? AND object.name = ?'
 const LAST_ID = Number.MAX_SAFE_INTEGER
 
-export const currentFile = (folder: string, stream: string): string => join(folder, `${stream}.current`)
-
-/** The file that counts now, or undefined when there is none yet. */
-export const currentDatabase = (folder: string, stream: string): string | undefined => {
-  const pointer = currentFile(folder, stream)
-  return existsSync(pointer) ? join(folder, readFileSync(pointer, 'utf8').trim()) : undefined
-}
-
 export class SqliteReader implements PastIndex {
   readonly stream: StreamName
-  readonly #folder: string
   readonly #waiters: Waiters
   readonly #onDamaged: (file: string) => void
+  #file: string | undefined
   #open: Open | undefined
 
   /** `onDamaged`: the file that is there can't be read; whoever writes it should make another. */
-  constructor(folder: string, stream: StreamName, clock: Clock, onDamaged: (file: string) => void) {
-    this.#folder = folder
+  constructor(stream: StreamName, clock: Clock, onDamaged: (file: string) => void) {
     this.stream = stream
     this.#waiters = new Waiters(clock)
     this.#onDamaged = onDamaged
@@ -67,8 +56,12 @@ export class SqliteReader implements PastIndex {
     this.#open?.database.close()
     this.#open = undefined
   }
-  /** Told by the writer after each step. */
-  reached(sequence: number): void {
+  /**
+   * Told by the writer after each step: how far it is, and in which file. Before the first, what is there is not looked at, for nobody
+   * has compared it with the log.
+   */
+  reached(sequence: number, file: string): void {
+    this.#file = file
     this.#waiters.reached(sequence)
   }
   reaches(sequence: number, timeoutMs: number): Promise<boolean> {
@@ -148,22 +141,20 @@ export class SqliteReader implements PastIndex {
       return ask(statement)
     } catch (error) {
       if ((error as { code?: string }).code !== 'ERR_SQLITE_ERROR') throw error
-      const file = currentDatabase(this.#folder, this.stream)
+      const file = this.#open?.file ?? this.#file
       this.#release()
       if (file !== undefined) this.#onDamaged(file)
       return undefined
     }
   }
   #connected(): Open | undefined {
-    const pointer = currentFile(this.#folder, this.stream)
-    const made = statSync(pointer, { throwIfNoEntry: false })?.mtimeMs
-    if (made === this.#open?.made) return this.#open
+    const file = this.#file
+    if (this.#open?.file === file) return this.#open
     this.#release()
-    const path = currentDatabase(this.#folder, this.stream)
-    if (made === undefined || path === undefined || !existsSync(path)) return undefined
-    const database = new DatabaseSync(path, { readOnly: true, timeout: 1_000 })
+    if (file === undefined || !existsSync(file)) return undefined
+    const database = new DatabaseSync(file, { readOnly: true, timeout: 1_000 })
     database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA query_only = 1`)
-    return (this.#open = { database, statements: new Map(), made })
+    return (this.#open = { database, statements: new Map(), file })
   }
 }
 

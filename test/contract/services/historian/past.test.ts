@@ -265,12 +265,15 @@ files('that is damaged is made anew, for its writer and for who reads it meanwhi
       writeFileSync(path, Buffer.alloc(size - 4096, 9), { flag: 'r+', flush: true })
     }
     let told = 0
-    const reader = new SqliteReader(folder, 'EVENTS', systemClock, () => (told += 1))
+    const reader = new SqliteReader('EVENTS', systemClock, () => (told += 1))
+    assert.is(reader.lastSequence, 0, 'what nobody vouches for is not looked at')
+    reader.reached(50, path)
     assert.equal([reader.lastSequence, reader.versionAt(REFS[0] as ResourceRef, 'default/a', 50)], [0, undefined], damage)
     assert.is(told > 0, damage !== 'gone', damage)
     const next = new SqlitePast(folder, 'EVENTS', systemClock)
     assert.is(next.begin('id').sequence, 0, damage)
     feed(next, some, 10)
+    reader.reached(50, next.file)
     assert.is(reader.lastSequence, 50, 'a reader goes over to what is made anew')
     await agrees(reader, new Replay(some), 1, 50)
     reader.close()
