@@ -86,6 +86,13 @@ export class Integrity {
     this.#behind = sequence
     if (!whole) return state.first
     for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined && at > state.floor) this.#known.set(at, hash)
+    if (from?.hash !== undefined && from.sequence >= Math.max(state.floor, expires ? state.first - 1 : 0)) {
+      const known = this.#known.get(from.sequence)
+      this.#chain = new Chain(sha256, from.sequence, from.hash)
+      this.#agreed = known === undefined ? 0 : from.sequence
+      if (known !== undefined && Buffer.compare(known, from.hash) !== 0) this.#altered(from.sequence)
+      return from.sequence
+    }
     this.#resumed = newest ? this.#placeToResume(state) : undefined
     if (this.#resumed !== undefined) {
       this.#chain = new Chain(sha256, this.#resumed.sequence, this.#resumed.hash)
