@@ -48,6 +48,7 @@ const INDIRECT: Readonly<Record<string, readonly string[]>> = {
   'test/run-file.ts: file.command': ['node'],
   'test/support/cluster.ts: options.program ?? program': ['kubectl'],
   'test/support/kubectls.ts: path': ['kubectl'],
+  'test/support/served.ts: program': ['kubectl'],
   'test/support/systemd.ts: BOOT': ['env', 'mkdir', 'mount', 'pivot_root', 'rm', 'umount'],
   'test/support/systemd.ts: program': ['node', 'systemctl']
 }

@@ -6,6 +6,7 @@ import { objectId, resourceId } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Subscription } from '#events/Log.ts'
+import { same } from '#events/meta/faults.ts'
 import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
 import type { Attributes } from '#projections/Attributes.ts'
 import type { History } from '#projections/History.ts'
@@ -57,7 +58,7 @@ export class Reads {
   #onDefinition({ type, entry: { object }, previous }: Change): void {
     const { group = '', names } = specOf(object)
     if (type === 'ADDED' || names === undefined) return
-    const goesOn = type === 'MODIFIED' && object.metadata.generation === previous?.object.metadata.generation
+    const goesOn = type === 'MODIFIED' && previous !== undefined && same(specOf(object), specOf(previous.object))
     if (!goesOn) for (const fanout of this.#fanouts.values()) fanout.end({ group, resource: names.plural })
   }
   /** What was served at a moment of the past. */
