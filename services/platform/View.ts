@@ -324,12 +324,15 @@ export class Views implements ObjectsView {
   readonly builtIn: Api
   readonly #nameOf: (ref: ResourceRef) => string
   #api: Api
+  /** Where definitions are; undefined in a process that sees none. */
+  readonly #defined: Objects | undefined
 
   constructor(views: readonly View[], api: Api, nameOf: (ref: ResourceRef) => string = (ref) => api.streamOf(ref)) {
     this.builtIn = api
     this.#api = api
     this.byStream = new Map(views.map((view) => [view.name, view]))
     this.#nameOf = nameOf
+    this.#defined = this.byStream.get(nameOf(DEFINITIONS))?.objects
   }
   of(ref: ResourceRef): View {
     const name = this.#nameOf(ref)
@@ -339,9 +342,10 @@ export class Views implements ObjectsView {
   }
   /** What the cluster serves: folded anew when a CustomResourceDefinition has changed since it was last asked for. */
   get api(): Api {
-    const view = this.byStream.get(this.#nameOf(DEFINITIONS))
-    if (view === undefined || view.objects.loading) return this.#api
-    const definitions = view.objects.collection(DEFINITIONS)
+    // Asked several times for each write.
+    const objects = this.#defined
+    if (objects === undefined || objects.loading) return this.#api
+    const definitions = objects.collection(DEFINITIONS)
     if (definitions.sequence === this.#api.version) return this.#api
     return (this.#api = this.builtIn.with(
       definitions.list().map(({ object }) => object),
