@@ -40,7 +40,7 @@ const columnFaults = (version: DefinedVersion, path: string, errors: FieldError[
     if (!column.type) errors.push(required(`${here}.type`, `must be one of ${COLUMN_TYPES.join(',')}`))
     else if (!COLUMN_TYPES.includes(column.type)) errors.push(badValue(`${here}.type`, column.type, `must be one of ${COLUMN_TYPES.join(',')}`))
     if (!column.jsonPath) errors.push(required(`${here}.jsonPath`))
-    else if (!column.jsonPath.startsWith('.') || parseJsonPath(column.jsonPath) === undefined) errors.push(badValue(`${here}.jsonPath`, column.jsonPath, 'is an invalid jsonPath'))
+    else if (!column.jsonPath.startsWith('.') || parseJsonPath(column.jsonPath) === undefined) errors.push(badValue(`${here}.JSONPath`, column.jsonPath, 'must be a simple json path starting with .'))
   })
 
 const scaleFaults = (version: DefinedVersion, path: string, errors: FieldError[]): void => {
@@ -50,8 +50,7 @@ const scaleFaults = (version: DefinedVersion, path: string, errors: FieldError[]
     const value = scale[field] ?? ''
     const here = `${path}.subresources.scale.${field}`
     if (value === '') return void (isNeeded && errors.push(required(here)))
-    if (!SIMPLE.test(value)) errors.push(badValue(here, value, 'should be a simple json path, e.g. .spec.replicas'))
-    else if (!roots.some((root) => value.startsWith(root))) errors.push(badValue(here, value, words))
+    if (!SIMPLE.test(value) || !roots.some((root) => value.startsWith(root))) errors.push(badValue(here, value, words))
   }
   check('specReplicasPath', true, ['.spec.'], 'should be a json path under .spec')
   check('statusReplicasPath', true, ['.status.'], 'should be a json path under .status')
@@ -74,7 +73,8 @@ const selectableFaults = (version: DefinedVersion, path: string, errors: FieldEr
     else if (jsonPath.startsWith('.metadata')) errors.push(badValue(here, jsonPath, 'must not point to fields in metadata'))
     else {
       const found = at(version.schema?.openAPIV3Schema, jsonPath)
-      if (found === undefined || !['string', 'boolean', 'integer'].includes(found.type ?? ''))
+      if (found === undefined) errors.push(badValue(here, jsonPath, 'is an invalid path: does not refer to a valid field'))
+      else if (!['string', 'boolean', 'integer'].includes(found.type ?? ''))
         errors.push(badValue(here, jsonPath, 'must point to a field of type string, boolean or integer. Enum fields and strings with formats are allowed.'))
     }
     if (seen.has(jsonPath)) errors.push({ type: 'Duplicate', field: here, value: jsonPath })
@@ -95,7 +95,7 @@ const defaultFaults = (field: FieldSchema, path: string, errors: FieldError[]): 
 
 const schemaFaults = (version: DefinedVersion, path: string, errors: FieldError[]): void => {
   const schema = version.schema?.openAPIV3Schema
-  if (!isObject(schema)) return void errors.push(required(path, 'schemas are required'))
+  if (!isObject(schema)) return void errors.push(required(path))
   const faults = structuralFaults(schema, path)
   errors.push(...faults)
   if (faults.length === 0) defaultFaults(rootOfJson(schema, ''), path, errors)
@@ -114,10 +114,11 @@ const versionFaults = (versions: readonly DefinedVersion[], errors: FieldError[]
     if (version.deprecationWarning !== undefined && version.deprecated !== true) errors.push(badValue(`${path}.deprecationWarning`, version.deprecationWarning, 'can only be set for deprecated versions'))
     // One schema for all versions stands, upstream, where it stood before versions had their own.
     const alike = versions.length === 1 || versions.every((other) => same(other.schema, version.schema))
-    if (!alike || index === 0) schemaFaults(version, alike ? 'spec.validation.openAPIV3Schema' : `${path}.schema.openAPIV3Schema`, errors)
-    columnFaults(version, path, errors)
-    scaleFaults(version, path, errors)
-    selectableFaults(version, path, errors)
+    if (!alike || index === 0) schemaFaults(version, alike && isObject(version.schema?.openAPIV3Schema) ? 'spec.validation.openAPIV3Schema' : `${path}.schema.openAPIV3Schema`, errors)
+    const hoisted = versions.length === 1 ? 'spec' : path
+    scaleFaults(version, hoisted, errors)
+    columnFaults(version, hoisted, errors)
+    selectableFaults(version, hoisted, errors)
   })
   if (!isUnique) errors.push(badValue('spec.versions', versions.map(({ name }) => name), 'must contain unique version names'))
   if (versions.filter(({ storage }) => storage).length !== 1) errors.push(badValue('spec.versions', versions.map(({ name }) => name), 'must have exactly one version marked as storage version'))

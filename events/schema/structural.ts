@@ -127,7 +127,7 @@ const visit = (schema: JsonSchema, path: string, root: boolean, errors: FieldErr
   const intOrString = schema['x-kubernetes-int-or-string'] === true
   const preserves = schema['x-kubernetes-preserve-unknown-fields'] === true
   if (schema['x-kubernetes-preserve-unknown-fields'] === false) errors.push(badValue(`${path}.x-kubernetes-preserve-unknown-fields`, false, 'must be true or undefined'))
-  if (root && schema.type !== 'object') errors.push(badValue(`${path}.type`, schema.type ?? '', 'must be object at the root'))
+  if (root && schema.type !== 'object') errors.push(schema.type === undefined || schema.type === '' ? required(`${path}.type`, 'must not be empty at the root') : badValue(`${path}.type`, schema.type, 'must be object at the root'))
   if (schema.type === undefined || schema.type === '') {
     if (!intOrString && !preserves && !root) errors.push(required(`${path}.type`, 'must not be empty for specified object fields'))
   } else if (!TYPES.includes(schema.type)) errors.push(unsupported(`${path}.type`, schema.type, TYPES))
@@ -160,7 +160,7 @@ const visit = (schema: JsonSchema, path: string, root: boolean, errors: FieldErr
 const metadataFaults = (metadata: JsonSchema, path: string, errors: FieldError[]): void => {
   if (metadata.type !== undefined && metadata.type !== 'object') errors.push(badValue(`${path}.type`, metadata.type, 'must be object'))
   for (const key of Object.keys(metadata.properties ?? {}))
-    if (key !== 'name' && key !== 'generateName') errors.push(forbiddenField(`${path}.properties[${key}]`, 'must not specify anything other than name and generateName, but metadata is implicitly specified'))
+    if (key !== 'name' && key !== 'generateName') errors.push(forbiddenField(path, 'must not specify anything other than name and generateName, but metadata is implicitly specified'))
 }
 
 const LIST_TYPES = ['atomic', 'map', 'set']

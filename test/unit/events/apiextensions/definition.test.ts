@@ -40,7 +40,7 @@ definitions('tells what is wrong with names, versions and paths', () => {
   const scaled = versionOf('v1', {}, { subresources: { scale: { specReplicasPath: '.size', statusReplicasPath: '.status[0]' } }, additionalPrinterColumns: [{ name: 'A', type: 'string', jsonPath: 'spec' }], selectableFields: [{ jsonPath: '.spec.none' }] })
   assert.equal(
     faults(definitionOf('Widget', [scaled])).map((line) => line.slice(0, line.indexOf(':'))),
-    ['spec.versions[0].additionalPrinterColumns[0].jsonPath', 'spec.versions[0].subresources.scale.specReplicasPath', 'spec.versions[0].subresources.scale.statusReplicasPath', 'spec.versions[0].selectableFields[0].jsonPath']
+    ['spec.subresources.scale.specReplicasPath', 'spec.subresources.scale.statusReplicasPath', 'spec.additionalPrinterColumns[0].JSONPath', 'spec.selectableFields[0].jsonPath']
   )
 })
 definitions('asks for a structural schema, and for defaults that fit it', () => {
