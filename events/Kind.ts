@@ -1,9 +1,11 @@
 /**
- * What reckon knows of a kind: one definition per kind, one file per definition, collected in `scheme.ts`.
- * Adding a kind is adding a file. Everything here is a plain function of its arguments.
+ * What reckon knows of a kind in the version it is stored in, and in the other versions it is served in: one definition per kind,
+ * one file per definition, collected in `scheme.ts`. Adding a kind is adding a file; CustomResourceDefinitions make the same.
+ * Everything here is a plain function of its arguments.
  */
 import type { FieldError } from './Refusal.ts'
 import type { KubeObject } from './KubeObject.ts'
+import type { FieldSchema } from './schema/Schema.ts'
 import type { StreamName } from './Subject.ts'
 
 export type Verb = 'create' | 'delete' | 'deletecollection' | 'get' | 'list' | 'patch' | 'update' | 'watch'
@@ -20,7 +22,7 @@ export interface Subresource {
 /** Column of a printed table; priority 1 shows with `-o wide` only. */
 export interface Column {
   readonly name: string
-  readonly type: 'string' | 'integer' | 'date'
+  readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'date'
   readonly format?: string
   readonly priority?: 0 | 1
   readonly description?: string
@@ -39,8 +41,9 @@ export interface PrepareContext {
 export interface Kind {
   readonly group: string
   readonly version: string
-  /** Other versions served with the same shape, e.g. none today. */
   readonly kind: string
+  /** `<kind>List` when it is not named. */
+  readonly listKind?: string
   readonly resource: string
   readonly singular: string
   readonly namespaced: boolean
@@ -49,6 +52,23 @@ export interface Kind {
   readonly verbs: readonly Verb[]
   readonly subresources?: readonly Subresource[]
   readonly stream: StreamName
+  /**
+   * The same kind as it is served in other versions, each whole; objects are stored in the version this definition has. What
+   * generic code is given is one version of a kind: it reads through `fromStorage` and writes through `toStorage`.
+   */
+  readonly versions?: readonly Kind[]
+  /** Objects are stored in this version, and nobody can ask for it. */
+  readonly unserved?: true
+  /** Said to who uses this version: `example.com/v1beta1 Widget is deprecated`. */
+  readonly deprecation?: string
+  /** A stored object, perhaps of an older definition, as this version has it; the very same when there is nothing to change. */
+  fromStorage?(object: KubeObject): KubeObject
+  /** An object of this version as it is stored. */
+  toStorage?(object: KubeObject): KubeObject
+  /** Of a custom kind: what its definition says of its objects. Built-in types are found by name. */
+  readonly schema?: FieldSchema
+  /** Why nobody may create such an object now; a definition that is going is still read and emptied. */
+  readonly createRefusal?: string
   /** True when the object has spec/status halves: status writes go through /status, spec changes bump generation. */
   readonly hasStatus?: boolean
   /** True when metadata.generation is kept (spec-bearing kinds). */
@@ -59,10 +79,16 @@ export interface Kind {
   prepareForCreate?(object: KubeObject, context: PrepareContext): void
   /** Update strategy: carries over what may not change (status on a spec write), in place. `subresource` '' = main. */
   prepareForUpdate?(object: KubeObject, old: KubeObject, subresource: string, context: PrepareContext): void
+  /** Delete strategy, when an object is first asked to go and does not go at once: what it shows of that, and who has to let go of it. In place. */
+  prepareForDelete?(object: KubeObject, context: PrepareContext): void
+  /** True while something of the object's own, besides finalizers, keeps one that is going. */
+  isKept?(object: KubeObject): boolean
   /** Faults of an object to be stored, metadata aside (that is checked for every kind). */
   validate?(object: KubeObject): FieldError[]
   /** Faults of a change: immutable fields and the like. */
   validateUpdate?(object: KubeObject, old: KubeObject, subresource: string): FieldError[]
+  /** Finalizers need no domain in front: upstream asks for one in the groups it compiles in. */
+  readonly anyFinalizer?: true
   /** How the name is checked: default 'subdomain' (RFC 1123 subdomain, 253). */
   readonly nameRule?: 'subdomain' | 'label' | 'label1035' | 'path' | 'ip'
   /** Field selectors beyond metadata.name and metadata.namespace: label → value ('' when unset). */
@@ -75,7 +101,7 @@ export interface Kind {
   eventType?(change: { readonly before: KubeObject | undefined; readonly after: KubeObject; readonly deleted: boolean; readonly subresource: string }): string | undefined
   readonly columns?: readonly Column[]
   /** Cells of a table row, in the order of `columns`. `now` in milliseconds. */
-  row?(object: KubeObject, now: number): readonly (string | number)[]
+  row?(object: KubeObject, now: number): readonly (string | number | boolean | null)[]
   /** Row conditions: pods mark Completed and Failed. */
   rowConditions?(object: KubeObject): readonly { type: string; status: string; reason?: string; message?: string }[] | undefined
   /** The scale subresource: where replicas and the selector live. */

@@ -3,6 +3,7 @@
  * Only what puts a process together reads this list; everybody else is given the `Api` made of it.
  */
 import { Api } from './Api.ts'
+import { CustomResourceDefinition } from './apiextensions/CustomResourceDefinition.ts'
 import { Deployment } from './apps/Deployment.ts'
 import { ReplicaSet } from './apps/ReplicaSet.ts'
 import { Lease } from './coordination/Lease.ts'
@@ -44,7 +45,8 @@ export const KINDS: readonly Kind[] = [
   IPAddress,
   ServiceCIDR,
   Lease,
-  EndpointSlice
+  EndpointSlice,
+  CustomResourceDefinition
 ]
 
 /** The API of a cluster without CustomResourceDefinitions. */

@@ -119,7 +119,11 @@ const localName = (name: string): string => name.replace(/^.*?V\d+(?=[A-Z])/, ''
 function messageOf(name: string, owner: string): string {
   const local = localName(name)
   const version = /V\d+(?=[A-Z])/.exec(name)?.[0].toLowerCase() ?? 'v1'
-  const candidates = [...messages.keys()].filter((key) => baseOf(key) === local && versionOf(key) === version)
+  const alike = [...messages.keys()].filter((key) => baseOf(key) === local && versionOf(key) === version)
+  // Where two groups have a type of one name, the client puts the group in front of its own: DiscoveryV1EndpointPort.
+  const group = (/^(.*?)V\d+(?=[A-Z])/.exec(name)?.[1] ?? '').toLowerCase()
+  const own = group === '' ? [] : alike.filter((key) => key.startsWith(`${group}.`))
+  const candidates = own.length > 0 ? own : alike
   const names = new Set(model(name)?.fields.map((field) => field.name))
   const score = (key: string): number => jsonFields(key).reduce((sum, field) => sum + (names.has(field.name) ? 1 : -1), 0)
   const best = candidates.sort((a, b) => score(b) - score(a))[0]

@@ -40,6 +40,10 @@ export const Namespace: Kind = {
       if (subresource !== 'finalize') namespace['spec'] = { ...namespace['spec'], ...(old['spec']?.finalizers === undefined ? {} : { finalizers: old['spec'].finalizers }) }
     }
   },
+  prepareForDelete(namespace) {
+    namespace['status'] = { ...namespace['status'], phase: 'Terminating' }
+  },
+  isKept: (namespace) => ((namespace['spec']?.finalizers as string[] | undefined)?.length ?? 0) > 0,
   validate(namespace) {
     const errors: FieldError[] = []
     const finalizers: string[] = namespace['spec']?.finalizers ?? []

@@ -70,11 +70,11 @@ const validateOwners = (owners: readonly OwnerReference[], field: string, errors
   })
 }
 
-const validateFinalizers = (finalizers: readonly string[], field: string, errors: FieldError[]): void => {
+const validateFinalizers = (finalizers: readonly string[], anyFinalizer: boolean, field: string, errors: FieldError[]): void => {
   for (const finalizer of finalizers) {
     const messages = qualifiedName(finalizer)
     errors.push(...badValues(field, finalizer, messages))
-    if (messages.length === 0 && !finalizer.includes('/') && !STANDARD_FINALIZERS.has(finalizer))
+    if (!anyFinalizer && messages.length === 0 && !finalizer.includes('/') && !STANDARD_FINALIZERS.has(finalizer))
       errors.push(badValue(field, finalizer, 'name is neither a standard finalizer name nor is it fully qualified'))
   }
   if (finalizers.includes('orphan') && finalizers.includes('foregroundDeletion'))
@@ -82,7 +82,7 @@ const validateFinalizers = (finalizers: readonly string[], field: string, errors
 }
 
 /** Faults of an object's metadata, its name included. */
-export const validateMeta = (kind: Pick<Kind, 'nameRule' | 'namespaced'>, object: KubeObject): FieldError[] => {
+export const validateMeta = (kind: Pick<Kind, 'nameRule' | 'namespaced' | 'anyFinalizer'>, object: KubeObject): FieldError[] => {
   const errors: FieldError[] = []
   const meta = object.metadata
   if (meta.generateName) errors.push(...badValues('metadata.generateName', meta.generateName, checkName(kind, meta.generateName, true)))
@@ -96,7 +96,7 @@ export const validateMeta = (kind: Pick<Kind, 'nameRule' | 'namespaced'>, object
   validateLabels(meta.labels, 'metadata.labels', errors)
   validateAnnotations(meta.annotations, 'metadata.annotations', errors)
   if (meta.ownerReferences?.length) validateOwners(meta.ownerReferences, 'metadata.ownerReferences', errors)
-  if (meta.finalizers?.length) validateFinalizers(meta.finalizers, 'metadata.finalizers', errors)
+  if (meta.finalizers?.length) validateFinalizers(meta.finalizers, kind.anyFinalizer === true, 'metadata.finalizers', errors)
   return errors
 }
 

@@ -62,6 +62,7 @@ const CONTROLLERS: Readonly<Record<string, readonly Rule[]>> = {
   'replicaset-controller': [rule('apps', ['replicasets', 'replicasets/status', 'replicasets/finalizers'], ['get', 'list', 'update', 'patch', 'watch']), rule('', ['pods'], ['create', 'delete', 'list', 'patch', 'update', 'watch']), EVENTS],
   'endpoint-controller': [rule('', ['pods', 'services'], READ), rule('', ['endpoints'], [...READ, ...WRITE]), EVENTS],
   'endpointslice-controller': [rule('', ['nodes', 'pods', 'services'], READ), rule('discovery.k8s.io', ['endpointslices'], [...READ, ...WRITE]), EVENTS],
+  'customresourcedefinition-controller': [rule('apiextensions.k8s.io', ['customresourcedefinitions', 'customresourcedefinitions/status'], ['get', 'list', 'watch', 'patch', 'update']), rule('*', ['*'], ['delete', 'get', 'list']), EVENTS],
   'namespace-controller': [rule('', ['namespaces', 'namespaces/finalize', 'namespaces/status'], ['delete', 'get', 'list', 'update', 'patch', 'watch']), rule('*', ['*'], ['delete', 'deletecollection', 'get', 'list'])],
   'serviceaccount-controller': [rule('', ['serviceaccounts'], ['create', 'get', 'list']), EVENTS],
   'service-cidrs-controller': [rule('networking.k8s.io', ['servicecidrs', 'servicecidrs/finalizers', 'servicecidrs/status'], ['get', 'list', 'patch', 'update', 'watch']), rule('networking.k8s.io', ['ipaddresses'], READ), EVENTS],

@@ -1,14 +1,16 @@
-/** The schema of every built-in kind: field types, merge rules and descriptions, looked up by type name or by kind. */
+/**
+ * One schema for built-in kinds and custom ones: field types, value rules, merge rules and descriptions. Built-in types are
+ * looked up by name or by kind here; those of a CustomResourceDefinition are made by `structural.ts`.
+ */
 import generated from './generated/schema.json' with { type: 'json' }
 
 /**
  * One field of a type, or the element of a list or map.
  *
- * `map` is an object with arbitrary keys (`items` says what the values are); `object` always names a
- * {@link TypeSchema} in `ref`; `any` is free JSON. List and map rules are those of structured merge
- * (KEP-555), patch rules those of strategic merge patch.
+ * `map` is an object with arbitrary keys (`items` says what the values are); `object` has its fields in `object`; `any` is
+ * free JSON. List and map rules are those of structured merge (KEP-555), patch rules those of strategic merge patch.
  */
-export interface FieldSchema {
+export interface FieldSchema extends ValueRules {
   readonly type:
     | 'string'
     | 'integer'
@@ -22,8 +24,10 @@ export interface FieldSchema {
     | 'quantity'
     | 'time'
     | 'bytes'
-  /** Name of a {@link TypeSchema} when `type` is `object`, e.g. `io.k8s.api.core.v1.PodSpec`. */
+  /** Name of a built-in {@link TypeSchema} when `type` is `object`, e.g. `io.k8s.api.core.v1.PodSpec`; inline ones have none. */
   readonly ref?: string
+  /** The fields, when `type` is `object`: those of `ref`, or the field's own. */
+  readonly object?: TypeSchema
   /** Element of an `array`, value of a `map`. */
   readonly items?: FieldSchema
   readonly required?: true
@@ -38,11 +42,64 @@ export interface FieldSchema {
   readonly patchMergeKey?: string
 }
 
-/** A named object type; `fields` keeps the declaration order. */
+/** What a value must be besides its type: the words of OpenAPI v3 (JSON Schema), and of CustomResourceDefinitions. */
+export interface ValueRules {
+  readonly title?: string
+  readonly enum?: readonly unknown[]
+  readonly pattern?: string
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly exclusiveMinimum?: boolean
+  readonly exclusiveMaximum?: boolean
+  readonly multipleOf?: number
+  readonly minLength?: number
+  readonly maxLength?: number
+  readonly minItems?: number
+  readonly maxItems?: number
+  readonly uniqueItems?: boolean
+  readonly minProperties?: number
+  readonly maxProperties?: number
+  readonly nullable?: boolean
+  /** What is filled in when the field is left out. */
+  readonly default?: unknown
+  /** Conditions on the same value; they have no types, defaults or descriptions of their own. */
+  readonly allOf?: readonly FieldSchema[]
+  readonly anyOf?: readonly FieldSchema[]
+  readonly oneOf?: readonly FieldSchema[]
+  readonly not?: FieldSchema
+  /** `x-kubernetes-preserve-unknown-fields`: what no field describes is kept. */
+  readonly preserveUnknown?: true
+  /** `x-kubernetes-embedded-resource`: a whole object, with apiVersion, kind and metadata. */
+  readonly embedded?: true
+  /** `x-kubernetes-validations`: rules in CEL (KEP-2876), as the definition has them. */
+  readonly validations?: readonly ValidationRule[]
+  readonly example?: unknown
+  readonly externalDocs?: unknown
+}
+
+/** A rule in CEL; `reason` as in a cause's, `fieldPath` relative to where the rule stands. */
+export interface ValidationRule {
+  readonly rule: string
+  readonly message?: string
+  readonly messageExpression?: string
+  readonly reason?: string
+  readonly fieldPath?: string
+  readonly optionalOldSelf?: boolean
+}
+
+/** Free JSON of a custom object: objects merge field by field, lists as a whole ("deduced" in structured merge). */
+export const DEDUCED: FieldSchema = { type: 'any', preserveUnknown: true }
+
+/** An object type; `fields` keeps the declaration order. */
 export interface TypeSchema {
+  /** `io.k8s.api.core.v1.PodSpec`; of an inline one, what Go would call it in a message. */
   readonly name: string
+  /** Names that must be there and have no field, or stand in a condition (`anyOf: [{required: [a]}, …]`). */
+  readonly required?: readonly string[]
   readonly description?: string
   readonly fields: Readonly<Record<string, FieldSchema>>
+  /** What fields are that are not among them, where those are kept. */
+  readonly unknown?: FieldSchema
   readonly mapType?: 'atomic' | 'granular'
 }
 
@@ -54,9 +111,14 @@ interface Generated {
 
 const { kinds, types: raw } = generated as unknown as Generated
 
-const types: ReadonlyMap<string, TypeSchema> = new Map(
-  Object.entries(raw).map(([name, type]) => [name, { name, ...type }]),
-)
+const types: ReadonlyMap<string, TypeSchema> = new Map(Object.entries(raw).map(([name, type]) => [name, { name, ...type }]))
+
+/** Types refer to each other, and to themselves: once all are there, a name becomes what it names. */
+const link = (field: FieldSchema): void => {
+  // Not to be seen by who walks over the field itself: there would be no end.
+  if (field.ref !== undefined) Object.defineProperty(field, 'object', { value: typeNamed(field.ref) })
+  if (field.items !== undefined) link(field.items)
+}
 const kindTypes: ReadonlyMap<string, string> = new Map(Object.entries(kinds))
 
 /** The type of this name, e.g. `io.k8s.api.apps.v1.DeploymentSpec`; throws when there is none. */
@@ -65,6 +127,8 @@ export function typeNamed(name: string): TypeSchema {
   if (type === undefined) throw new Error(`no schema for type ${name}`)
   return type
 }
+
+for (const { fields } of types.values()) for (const name in fields) link(fields[name] as FieldSchema)
 
 /** Kinds every group version has: a client may name any of them in `apiVersion`. */
 const EVERYWHERE = new Set(['DeleteOptions', 'Status'])
@@ -75,9 +139,9 @@ export function typeOfKind(group: string, version: string, kind: string): TypeSc
   return name === undefined ? undefined : types.get(name)
 }
 
-/** The field of this JSON name, or undefined. */
+/** The field of this JSON name; undefined where there is none. */
 export function fieldOf(type: TypeSchema, name: string): FieldSchema | undefined {
-  return Object.hasOwn(type.fields, name) ? type.fields[name] : undefined
+  return Object.hasOwn(type.fields, name) ? type.fields[name] : type.unknown
 }
 
 /** Names of every type, in the order of the generated file. */

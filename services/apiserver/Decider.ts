@@ -241,9 +241,10 @@ export class ApiDecider implements Decider {
     if (outcome.ok) {
       view.checkBehind(folded, outcome.last)
       const last = decided.events.at(-1) as NewEvent
-      const text = stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last)
+      // What is stored is not what is answered when the kind is written in another version, or another object goes with the answer.
+      const text = last.object === decided.object ? stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last) : undefined
       const object = { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(outcome.last) } }
-      if (!last.deleted) view.offer(outcome.last, object, text.length)
+      if (!last.deleted && text !== undefined) view.offer(outcome.last, object, text.length)
       await view.waitFor(outcome.last)
       return { ...this.#answer(decided, object, text), sequence: outcome.last }
     }

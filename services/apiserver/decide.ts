@@ -46,8 +46,8 @@ const withAnswers = (intent: Intent, decided: Decided, used: ReadonlyMap<string,
   used.size === 0 ? decided : withMain(decided, (event) => ({ ...event, reasons: { ...intent.reasons, answers: recorded(intent.ref, used) } }))
 
 const decideNow = (intent: Intent, context: DecideContext): Decided => {
-  const kind = context.api.kindOf(intent.ref)
-  if (kind === undefined || kind.version !== intent.version) throw noSuchPath()
+  const kind = context.api.kindOf(intent.ref, intent.version)
+  if (kind === undefined) throw noSuchPath()
   if (kind.namespaced !== (intent.namespace !== '')) throw noSuchPath()
   const subresource = intent.subresource ?? ''
   const offered = subresource === '' ? (kind.verbs as readonly string[]) : kind.subresources?.find(({ name }) => name === subresource)?.verbs

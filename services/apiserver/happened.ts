@@ -2,6 +2,7 @@
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { subjectOf } from '#events/Subject.ts'
 import type { Views } from '../platform/View.ts'
+import { presented } from './request/present.ts'
 
 /** Events of an object looked through for one that an intent made before. */
 const LOOK_BACK = 100
@@ -13,6 +14,7 @@ const LOOK_BACK = 100
 export const happened = async (views: Views, intent: Intent, user: UserInfo, since: number, name: string): Promise<IntentResult | undefined> => {
   if (name === '') return undefined
   const view = views.of(intent.ref)
+  const kind = views.api.kindOf(intent.ref, intent.version)
   await view.waitFor(await view.log.lastSequence())
   const key = { ...intent.ref, namespace: intent.namespace, name }
   let sequence = await view.headOf(key)
@@ -28,7 +30,7 @@ export const happened = async (views: Views, intent: Intent, user: UserInfo, sin
     }
     const { id, user: by, expected } = version.facts
     // Only who asked may have the answer.
-    if (by === user.username && (id === intent.id || id.startsWith(`${intent.id}.`))) return { ok: true, code: intent.verb === 'create' ? 201 : 200, object: version.object, sequence }
+    if (by === user.username && (id === intent.id || id.startsWith(`${intent.id}.`))) return { ok: true, code: intent.verb === 'create' ? 201 : 200, object: kind === undefined ? version.object : presented(kind, version).object, sequence }
     if (sequence <= since) return undefined
     sequence = expected
   }

@@ -5,13 +5,14 @@
  * Level-triggered: a change only says which key to look at. Waiting for the fold is what other systems call
  * expectations: between asking and seeing our own event nothing is asked twice.
  */
+import { DEFINITIONS } from '#events/apiextensions/definition.ts'
 import { resourceId } from '#events/Key.ts'
 import type { Cause, Intent, IntentResult, Intents } from '#events/Intent.ts'
 import type { Subscription } from '#events/Log.ts'
 import { isPassing } from '#events/Refusal.ts'
 import type { Change } from '#projections/Objects.ts'
 import { sleep, type Clock, type Timer } from './Clock.ts'
-import { causeOf, Refused, watchesOf, type Ask, type ControllerDefinition, type DecideContext, type Decision } from './decision.ts'
+import { causeOf, Refused, watchesOf, type Ask, type ControllerDefinition, type ControllerWatch, type DecideContext, type Decision } from './decision.ts'
 import type { Views } from './View.ts'
 
 const FIRST_RETRY_MS = 10
@@ -45,7 +46,9 @@ export class Controller {
   readonly #busy = new Set<string>()
   readonly #failures = new Map<string, number>()
   readonly #timers = new Map<string, Timer>()
-  #subscriptions: Subscription[] = []
+  /** By what is watched. */
+  readonly #watched = new Map<string, Subscription>()
+  #definitions: Subscription | undefined
   #running = false
   #pumping = false
 
@@ -59,26 +62,45 @@ export class Controller {
   /** Looks at everything there is, then at what changes. */
   start(): void {
     this.#running = true
+    this.#watchServed()
+    if (typeof this.#definition.watches !== 'function') return
+    const id = resourceId(DEFINITIONS)
+    this.#definitions = this.#views.of(DEFINITIONS).subscribe(({ entry }) => {
+      if (resourceId(entry.key) === id) this.#watchServed()
+    })
+  }
+  /** Begins with what it does not watch yet, and leaves what is no longer served. */
+  #watchServed(): void {
+    const wanted = new Map<string, ControllerWatch>()
     for (const watch of watchesOf(this.#definition, this.#views.api)) {
-      const view = this.#views.of(watch.ref)
-      for (const entry of this.#views.collection(watch.ref).list()) {
-        const change: Change = { type: 'ADDED', entry, previous: undefined }
-        for (const key of watch.keys(change, this.#views, this.#views.api)) this.#mark(key, causeOf(entry))
-      }
-      const id = resourceId(watch.ref)
-      this.#subscriptions.push(
-        view.subscribe((change) => {
-          if (resourceId(change.entry.key) !== id) return
-          for (const key of watch.keys(change, this.#views, this.#views.api)) this.#mark(key, causeOf(change.entry))
-        })
-      )
+      let name = resourceId(watch.ref)
+      // A controller may look at one collection for several reasons.
+      while (wanted.has(name)) name += '+'
+      wanted.set(name, watch)
     }
+    for (const [name, watch] of wanted) if (!this.#watched.has(name)) this.#watched.set(name, this.#watch(watch))
+    for (const [name, subscription] of this.#watched) {
+      if (wanted.has(name)) continue
+      subscription.close()
+      this.#watched.delete(name)
+    }
+  }
+  #watch({ ref, keys }: ControllerWatch): Subscription {
+    const look = (change: Change): void => {
+      for (const key of keys(change, this.#views, this.#views.api)) this.#mark(key, causeOf(change.entry))
+    }
+    for (const entry of this.#views.collection(ref).list()) look({ type: 'ADDED', entry, previous: undefined })
+    const id = resourceId(ref)
+    return this.#views.of(ref).subscribe((change) => {
+      if (resourceId(change.entry.key) === id) look(change)
+    })
   }
   stop(): void {
     this.#running = false
-    for (const subscription of this.#subscriptions) subscription.close()
+    this.#definitions?.close()
+    for (const subscription of this.#watched.values()) subscription.close()
     for (const timer of this.#timers.values()) timer.cancel()
-    this.#subscriptions = []
+    this.#watched.clear()
     this.#timers.clear()
     this.#dirty.clear()
   }

@@ -3,6 +3,7 @@
  * watches. It also knows how far it is, so that a writer can wait for its own write.
  */
 import type { Api } from '#events/Api.ts'
+import { DEFINITIONS } from '#events/apiextensions/definition.ts'
 import { isCompaction } from '#events/compaction.ts'
 import { bodyOf, decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -317,20 +318,37 @@ export class View {
 export class Views implements ObjectsView {
   /** By name: the stream's, unless a view follows only a part of one. */
   readonly byStream: ReadonlyMap<string, View>
-  /** What the cluster serves. */
-  readonly api: Api
+  /** What is served whatever definitions there are. */
+  readonly builtIn: Api
   readonly #nameOf: (ref: ResourceRef) => string
+  #api: Api
+  /** Where definitions are; undefined in a process that sees none. */
+  readonly #defined: Objects | undefined
 
   constructor(views: readonly View[], api: Api, nameOf: (ref: ResourceRef) => string = (ref) => api.streamOf(ref)) {
-    this.api = api
+    this.builtIn = api
+    this.#api = api
     this.byStream = new Map(views.map((view) => [view.name, view]))
     this.#nameOf = nameOf
+    this.#defined = this.byStream.get(nameOf(DEFINITIONS))?.objects
   }
   of(ref: ResourceRef): View {
     const name = this.#nameOf(ref)
     const view = this.byStream.get(name)
     if (view === undefined) throw new Error(`this process does not follow ${name}, where ${ref.resource} live`)
     return view
+  }
+  /** What the cluster serves: folded anew when a CustomResourceDefinition has changed since it was last asked for. */
+  get api(): Api {
+    // Asked several times for each write.
+    const objects = this.#defined
+    if (objects === undefined || objects.loading) return this.#api
+    const definitions = objects.collection(DEFINITIONS)
+    if (definitions.sequence === this.#api.version) return this.#api
+    return (this.#api = this.builtIn.with(
+      definitions.list().map(({ object }) => object),
+      definitions.sequence
+    ))
   }
   get(key: ObjectKey): Entry | undefined {
     return this.of(key).objects.get(key)

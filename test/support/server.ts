@@ -28,6 +28,8 @@ export interface Answer {
 
 export interface TestServer {
   readonly api: TestApi
+  /** Where its certificates are. */
+  readonly home: string
   readonly port: number
   /** The administrator's connections. */
   readonly agent: Agent
@@ -87,6 +89,7 @@ export const startTestServer = async (): Promise<TestServer> => {
   const send: TestServer['send'] = (sent, ms) => sendOver(agent, '127.0.0.1', port, sent, ms)
   return {
     api,
+    home,
     port,
     agent,
     errors,

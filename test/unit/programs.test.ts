@@ -46,8 +46,10 @@ const INDIRECT: Readonly<Record<string, readonly string[]>> = {
   'test/integration/dns.test.ts: busybox': ['busybox'],
   'test/integration/network.test.ts: busybox': ['busybox'],
   'test/run-file.ts: file.command': ['node'],
+  'test/oracle/check-schema.ts: program': ['kubectl'],
   'test/support/cluster.ts: options.program ?? program': ['kubectl'],
   'test/support/kubectls.ts: path': ['kubectl'],
+  'test/support/served.ts: program': ['kubectl'],
   'test/support/systemd.ts: BOOT': ['env', 'mkdir', 'mount', 'pivot_root', 'rm', 'umount'],
   'test/support/systemd.ts: program': ['node', 'systemctl']
 }

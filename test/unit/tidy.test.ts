@@ -127,6 +127,11 @@ tidy('keeps the pure part pure, with all it runs', () => {
   assert.equal(wrong, [], 'a fold or a decision that depends on more than its arguments can not be replayed')
 })
 
+tidy('passes the API, and imports no registry of kinds', () => {
+  const wrong = ALL.filter((path) => topOf(path) !== 'ops' && topOf(path) !== 'test' && importsOf(path).some((specifier) => targetOf(path, specifier) === 'events/scheme.ts'))
+  assert.equal(wrong, [], 'what is served differs from moment to moment and from cluster to cluster: whoever has to know is given the `Api`')
+})
+
 tidy('introduces every module in a sentence', () => {
   const silent = ALL.filter((path) => topOf(path) !== 'test' && !/^(#![^\n]*\n)?\/\*\*/.test(text.get(path) as string))
   assert.equal(silent, [], 'each module opens with one sentence on its role')

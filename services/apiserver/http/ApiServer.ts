@@ -21,7 +21,7 @@ import { Gate, LIMITS, type Limits, type Place, type RequestClass } from './limi
 import { Outlets, streamOf } from './Outlet.ts'
 import { isWatch, parseTarget, type Target } from './paths.ts'
 import { Reads } from './reads.ts'
-import { sendRefusal, statusOf } from './respond.ts'
+import { addWarnings, sendRefusal, statusOf } from './respond.ts'
 import { write } from './writes.ts'
 
 export interface TlsFiles {
@@ -196,9 +196,11 @@ export class ApiServer {
     const virtual = reviewOf(resource)
     if (virtual !== undefined && target.moment !== undefined) throw pastIsReadOnly(target.moment)
     if (virtual !== undefined) return review(this.#deps, this.#authenticator, exchange, virtual, resource)
-    const kind = this.#deps.views.api.kindOf(resource)
-    if (kind === undefined || kind.version !== resource.version) throw noSuchPath()
+    const api = target.moment === undefined ? this.#deps.views.api : await this.#reads.apiAt(target.moment)
+    const kind = api.kindOf(resource, resource.version)
+    if (kind === undefined) throw noSuchPath()
     if (resource.subresource !== '' && kind.subresources?.some(({ name }) => name === resource.subresource) !== true) throw noSuchPath()
+    if (kind.deprecation !== undefined) addWarnings(exchange, [kind.deprecation])
     const reading = isReading(request)
     if (target.moment !== undefined && !reading) throw pastIsReadOnly(target.moment)
     if (kind.namespaced && resource.namespace === '' && (resource.name !== '' || !reading)) throw noSuchPath()

@@ -1,4 +1,5 @@
 /** Paths that name no resource: health, version, discovery, OpenAPI. */
+import type { Api } from '#events/Api.ts'
 import { methodNotAllowed, Refusal } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
 import { Discovery } from '../discovery/Discovery.ts'
@@ -17,15 +18,24 @@ const TEXT = { 'content-type': 'text/plain; charset=utf-8' } as const
 /** What must be answered however busy the server is: who asks decides by it whether to send more. */
 export const isVital = (path: string): boolean => path === '/version' || HEALTH.test(path)
 
+interface Made {
+  readonly api: Api
+  readonly discovery: Discovery
+  readonly openapi: OpenApi
+}
+
 export class Documents {
   readonly #deps: ApiDeps
-  readonly #discovery: Discovery
-  readonly #openapi: OpenApi
+  /** Of what was served when somebody last asked. */
+  #made: Made | undefined
 
   constructor(deps: ApiDeps) {
     this.#deps = deps
-    this.#discovery = new Discovery([...deps.views.api.kinds, ...REVIEWS], deps.address)
-    this.#openapi = new OpenApi([...deps.views.api.kinds, ...REVIEWS], KUBERNETES_VERSION)
+  }
+  #documentsOf(api: Api): Made {
+    if (this.#made?.api === api) return this.#made
+    const kinds = [...api.served, ...REVIEWS]
+    return (this.#made = { api, discovery: new Discovery(kinds, this.#deps.address), openapi: new OpenApi(kinds, KUBERNETES_VERSION) })
   }
   async answer(exchange: Exchange): Promise<void> {
     const { request, user, target } = exchange
@@ -39,9 +49,10 @@ export class Documents {
     const accept = request.headers.accept ?? ''
     const ifNoneMatch = request.headers['if-none-match']
     const hash = query.get('hash')
+    const { discovery, openapi } = this.#documentsOf(this.#deps.views.api)
     const found =
-      this.#discovery.answer({ path, accept, ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<Discovery['answer']>[0]) ??
-      this.#openapi.answer({ path, accept, ...(hash === null ? {} : { hash }), acceptEncoding: String(request.headers['accept-encoding'] ?? ''), ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<OpenApi['answer']>[0])
+      discovery.answer({ path, accept, ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<Discovery['answer']>[0]) ??
+      openapi.answer({ path, accept, ...(hash === null ? {} : { hash }), acceptEncoding: String(request.headers['accept-encoding'] ?? ''), ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<OpenApi['answer']>[0])
     if (found !== undefined) return sendBytes(exchange, found.code, found.body, found.headers)
     if (path === '/') return sendJson(exchange, 200, { paths: ['/api', '/api/v1', '/apis', '/at/', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'] })
     sendText(exchange, 404, '404 page not found\n', TEXT)

@@ -1,12 +1,19 @@
 /** get, list and watch over HTTP, at present or at a moment of the past. */
+import type { Api } from '#events/Api.ts'
+import { DEFINITIONS, specOf } from '#events/apiextensions/definition.ts'
 import type { UserInfo } from '#events/Intent.ts'
-import { objectId } from '#events/Key.ts'
+import { objectId, resourceId } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import type { Subscription } from '#events/Log.ts'
+import { same } from '#events/meta/faults.ts'
 import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
 import type { Attributes } from '#projections/Attributes.ts'
+import type { Change } from '#projections/Objects.ts'
 import type { PastIndex } from '../../platform/past/PastIndex.ts'
 import type { View } from '../../platform/View.ts'
 import { listOptionsOf } from '../request/listOptions.ts'
+import { presented } from '../request/present.ts'
 import { scaleOf } from '../subresources/scale.ts'
 import { authorizePast, LATELY_MS, NAMESPACES, otherNamespace, readsWholeCluster, stillThere, type PastRight } from '../time-travel/authorizePast.ts'
 import { Lately, type Recent } from '../time-travel/Lately.ts'
@@ -37,6 +44,7 @@ export class Reads {
   readonly #pages = new Pages()
   readonly #lately: Lately
   readonly #fanouts: ReadonlyMap<string, Fanout>
+  readonly #definitions: Subscription
 
   constructor(deps: ApiDeps, limits: Limits, outlets: Outlets, versions: Versions) {
     const { views, clock, histories, onError } = deps
@@ -47,10 +55,28 @@ export class Reads {
     this.#fanouts = new Map(
       [...views.byStream.values()].map((view) => [view.stream, new Fanout({ view, history: histories.get(view.stream) as PastIndex, versions, clock, outlets, backlog, onError })])
     )
+    this.#definitions = views.of(DEFINITIONS).subscribe((change) => resourceId(change.entry.key) === resourceId(DEFINITIONS) && this.#onDefinition(change))
+  }
+  /** A kind that is no longer what it was is watched anew, as upstream has it; one that is gone, no more. */
+  #onDefinition({ type, entry: { object }, previous }: Change): void {
+    const { group = '', names } = specOf(object)
+    if (type === 'ADDED' || names === undefined) return
+    const goesOn = type === 'MODIFIED' && previous !== undefined && same(specOf(object), specOf(previous.object))
+    if (!goesOn) for (const fanout of this.#fanouts.values()) fanout.end({ group, resource: names.plural })
+  }
+  /** What was served at a moment of the past. */
+  async apiAt(moment: string): Promise<Api> {
+    const { views, clock } = this.#deps
+    const { sequences, time } = await momentOf(moment, this.#past, clock.now())
+    const listing = await pastReader(this.#past, sequences, time).list(DEFINITIONS)
+    const definitions: KubeObject[] = []
+    for (let index = 0; index < listing.size; index++) definitions.push((await listing.at(index)).object)
+    return definitions.length === 0 ? views.builtIn : views.builtIn.with(definitions, -1)
   }
   /** Ends every watch. */
   close(): void {
     this.#lately.close()
+    this.#definitions.close()
     for (const fanout of this.#fanouts.values()) fanout.close()
   }
   async read(exchange: Exchange, kind: Kind, path: ResourcePath): Promise<void> {
@@ -80,7 +106,7 @@ export class Reads {
       if (right !== undefined && !stillThere(views, right, entry)) throw notFound(kind, path.name)
       if (path.subresource === 'log') return sendLog(this.#deps, exchange, entry)
       if (CHANNELS.has(path.subresource)) throw badRequest('Upgrade request required')
-      if (path.subresource === 'scale') return sendJson(exchange, 200, scaleOf(kind, entry.object))
+      if (path.subresource === 'scale') return sendJson(exchange, 200, scaleOf(kind, presented(kind, entry).object))
       if (path.subresource !== '' && path.subresource !== 'status') throw methodNotAllowed()
       return sendText(exchange, 200, objectText(kind, entry, shown, reader.now))
     }

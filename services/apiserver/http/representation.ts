@@ -2,7 +2,9 @@
 import type { Column, Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { AGE, age, NAME } from '#events/meta/Table.ts'
+import type { Entry } from '#projections/Objects.ts'
 import { apiVersionOf } from '../request/decode.ts'
+import { presented } from '../request/present.ts'
 
 export type Form = 'object' | 'table' | 'metadata'
 
@@ -10,12 +12,6 @@ export interface Representation {
   readonly form: Form
   /** What a table row carries along. */
   readonly include: 'Metadata' | 'Object' | 'None'
-}
-
-/** An object, parsed and as text. */
-export interface ShownEntry {
-  readonly object: KubeObject
-  readonly text: string
 }
 
 /** The forms a client can read, best first; `undefined` when it reads none of ours. */
@@ -41,7 +37,8 @@ export const columnDefinitions = (kind: Kind): unknown[] =>
 const partialMetadata = (object: KubeObject): unknown => ({ kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata })
 
 /** A table row as JSON text. `now`: milliseconds; ages are relative to it. */
-export const rowText = (kind: Kind, entry: ShownEntry, include: Representation['include'], now: number): string => {
+export const rowText = (kind: Kind, stored: Entry, include: Representation['include'], now: number): string => {
+  const entry = presented(kind, stored)
   const { object } = entry
   const cells = JSON.stringify(kind.row === undefined ? [object.metadata.name, age(object, now)] : kind.row(object, now))
   const conditions = kind.rowConditions?.(object)
@@ -56,8 +53,8 @@ const tableHead = (kind: Kind, metadata: unknown, withColumns: boolean): string 
 export const tableText = (kind: Kind, row: string, metadata: unknown, withColumns = true): string => `${tableHead(kind, metadata, withColumns)}${row}]}\n`
 
 /** One object in a form. */
-export const objectText = (kind: Kind, entry: ShownEntry, { form, include }: Representation, now: number): string => {
-  if (form === 'object') return `${entry.text}\n`
+export const objectText = (kind: Kind, entry: Entry, { form, include }: Representation, now: number): string => {
+  if (form === 'object') return `${presented(kind, entry).text}\n`
   if (form === 'metadata') return `${JSON.stringify(partialMetadata(entry.object))}\n`
   return tableText(kind, rowText(kind, entry, include, now), { resourceVersion: entry.object.metadata.resourceVersion ?? '' })
 }
@@ -66,12 +63,12 @@ export const objectText = (kind: Kind, entry: ShownEntry, { form, include }: Rep
 export interface ListFrame {
   readonly head: string
   readonly tail: string
-  item(entry: ShownEntry): string
+  item(entry: Entry): string
 }
 
 export const listFrame = (kind: Kind, metadata: unknown, { form, include }: Representation, now: number, firstPage = true): ListFrame => {
   if (form === 'table') return { head: tableHead(kind, metadata, firstPage), tail: ']}\n', item: (entry) => rowText(kind, entry, include, now) }
   if (form === 'metadata')
     return { head: `{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":${JSON.stringify(metadata)},"items":[`, tail: ']}\n', item: ({ object }) => JSON.stringify(partialMetadata(object)) }
-  return { head: `{"kind":"${kind.kind}List","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(metadata)},"items":[`, tail: ']}\n', item: ({ text }) => text }
+  return { head: `{"kind":"${kind.listKind ?? `${kind.kind}List`}","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(metadata)},"items":[`, tail: ']}\n', item: (entry) => presented(kind, entry).text }
 }

@@ -102,3 +102,9 @@ export const warningsOf = (warnings: readonly string[] = []): string[] => {
   const texts = warnings.map((text) => `299 - ${JSON.stringify((fit ? text : text.slice(0, LONGEST_WARNING)).replace(/[^\x20-\x7e]/g, '?'))}`)
   return fit ? texts : texts.filter((text) => (left -= text.length) >= 0)
 }
+
+/** Beside those that the answer has already. */
+export const addWarnings = ({ response }: Pick<Door, 'response'>, warnings: readonly string[] | undefined): void => {
+  const texts = warningsOf(warnings)
+  if (texts.length > 0) response.setHeader('warning', [...((response.getHeader('warning') as string[] | undefined) ?? []), ...texts])
+}

@@ -13,7 +13,7 @@ import { authorize } from '#projections/Rbac.ts'
 import type { ApiDeps } from './deps.ts'
 import type { Exchange } from './exchange.ts'
 import { checkPathName, type ResourcePath } from './paths.ts'
-import { sendJson, sendRefusal, sendText, warningsOf } from './respond.ts'
+import { addWarnings, sendJson, sendRefusal, sendText } from './respond.ts'
 
 const VERBS: Readonly<Record<string, IntentVerb>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
 const PATCHES: readonly PatchType[] = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml']
@@ -67,8 +67,7 @@ const nameOf = ({ metadata }: { readonly metadata?: { readonly name?: unknown } 
 export const answer = (exchange: Exchange, result: Decision): void => {
   exchange.audit.annotate(result.audit)
   if (!result.ok) return sendRefusal(exchange, result.status)
-  const warnings = warningsOf(result.warnings)
-  if (warnings.length > 0) exchange.response.setHeader('warning', warnings)
+  addWarnings(exchange, result.warnings)
   if (result.text !== undefined) sendText(exchange, result.code, `${result.text}\n`)
   else sendJson(exchange, result.code, result.object)
 }

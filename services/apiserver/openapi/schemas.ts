@@ -1,12 +1,14 @@
 /** Renders type schemas as OpenAPI component schemas (v3) or definitions (v2), with the x-kubernetes facts clients read. */
+import { RULES } from '#events/schema/structural.ts'
 import { typeNamed, typeOfKind, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import type { DiscoveryKind } from '../discovery/documents.ts'
 
 export type Json = Record<string, unknown>
 
-/** A kind to document: a built-in one, or one that brings its own schema (a custom resource's `openAPIV3Schema`). */
+/** A kind to document: a built-in one, or one that brings its own schema (a custom resource's). */
 export interface OpenApiKind extends DiscoveryKind {
-  readonly openAPIV3Schema?: Json
+  readonly listKind?: string
+  readonly schema?: FieldSchema
 }
 
 /** Where schemas live, and whether a `$ref` may have siblings, differs between the two generations of OpenAPI. */
@@ -54,7 +56,7 @@ function valueName(field: FieldSchema): string | undefined {
     case 'quantity':
       return QUANTITY
     case 'int-or-string':
-      return INT_OR_STRING
+      return field.format === 'int-or-string' ? INT_OR_STRING : undefined
     case 'time':
       return field.format === 'date-time-micro' ? `${META}.MicroTime` : `${META}.Time`
     case 'any':
@@ -67,28 +69,40 @@ function valueName(field: FieldSchema): string | undefined {
 /** Adds what is needed to a schema: names of referred types are handed to `need`. */
 function fieldSchema(field: FieldSchema, dialect: Dialect, need: (name: string) => void): Json {
   const schema: Json = {}
-  const described = field.description ?? (field.ref === undefined ? undefined : typeNamed(field.ref).description)
+  const described = field.description ?? field.object?.description
   if (described !== undefined) schema['description'] = described
   const name = field.type === 'object' ? field.ref : valueName(field)
+  // Of what may be null, or holds what nobody described, the older generation can only say nothing.
+  const isOpen = dialect === 'v2' && (field.nullable === true || field.preserveUnknown === true)
   if (name !== undefined) {
     need(name)
     // Siblings of a $ref are ignored in v3.0, hence the wrapper; v2 clients read them.
     if (dialect === 'v3' && described !== undefined) schema['allOf'] = [refTo(name, dialect)]
     else Object.assign(schema, refTo(name, dialect))
+  } else if (isOpen) {
+    if (field.nullable !== true && field.type !== 'any') schema['type'] = field.type === 'map' ? 'object' : field.type
   } else if (field.type === 'array') {
     schema['type'] = 'array'
-    schema['items'] = fieldSchema(field.items ?? { type: 'any' }, dialect, need)
-    delete (schema['items'] as Json)['description']
-    unwrap(schema['items'] as Json)
+    if (field.items !== undefined) schema['items'] = elementSchema(field.items, dialect, need)
   } else if (field.type === 'map') {
     schema['type'] = 'object'
-    schema['additionalProperties'] = fieldSchema(field.items ?? { type: 'any' }, dialect, need)
-    delete (schema['additionalProperties'] as Json)['description']
-    unwrap(schema['additionalProperties'] as Json)
-  } else if (field.type !== 'any') {
-    schema['type'] = field.type === 'bytes' ? 'string' : field.type
-    if (field.format !== undefined) schema['format'] = field.format
+    schema['additionalProperties'] = elementSchema(field.items ?? { type: 'any' }, dialect, need)
+  } else {
+    if (field.object !== undefined) Object.assign(schema, typeSchema(field.object, dialect, need))
+    if (described !== undefined) schema['description'] = described
+    if (field.type === 'int-or-string') schema['x-kubernetes-int-or-string'] = true
+    else if (field.type !== 'any') schema['type'] = field.type === 'bytes' ? 'string' : field.type
+    else delete schema['type']
+    if (field.format !== undefined && field.type !== 'any') schema['format'] = field.format
   }
+  for (const word of RULES) if (field[word] !== undefined && (dialect === 'v3' || (word !== 'nullable' && word !== 'default'))) schema[word] = field[word]
+  if (dialect === 'v3') {
+    for (const word of ['allOf', 'anyOf', 'oneOf'] as const) if (field[word] !== undefined) schema[word] = field[word].map((one) => fieldSchema(one, dialect, need))
+    if (field.not !== undefined) schema['not'] = fieldSchema(field.not, dialect, need)
+  }
+  if (field.preserveUnknown === true) schema['x-kubernetes-preserve-unknown-fields'] = true
+  if (field.embedded === true) schema['x-kubernetes-embedded-resource'] = true
+  if (field.validations !== undefined) schema['x-kubernetes-validations'] = field.validations
   if (field.listType !== undefined) schema['x-kubernetes-list-type'] = field.listType
   if (field.listMapKeys !== undefined) schema['x-kubernetes-list-map-keys'] = field.listMapKeys
   if (field.mapType !== undefined) schema['x-kubernetes-map-type'] = field.mapType
@@ -97,16 +111,25 @@ function fieldSchema(field: FieldSchema, dialect: Dialect, need: (name: string) 
   return schema
 }
 
+/** Of an element of a list or map: what it is stands at the list; a custom one's own words are kept. */
+function elementSchema(items: FieldSchema, dialect: Dialect, need: (name: string) => void): Json {
+  const schema = fieldSchema(items, dialect, need)
+  if (items.object !== undefined && items.ref === undefined) return schema
+  delete schema['description']
+  unwrap(schema)
+  return schema
+}
+
 /** Without a description the allOf wrapper of a reference is not needed. */
 function unwrap(schema: Json): void {
   const wrapped = schema['allOf'] as Json[] | undefined
-  if (wrapped === undefined) return
+  if (wrapped?.length !== 1 || wrapped[0]?.['$ref'] === undefined) return
   delete schema['allOf']
   Object.assign(schema, wrapped[0])
 }
 
 function typeSchema(type: TypeSchema, dialect: Dialect, need: (name: string) => void): Json {
-  const required: string[] = []
+  const required: string[] = [...(type.required ?? [])]
   const properties: Json = {}
   for (const [name, field] of Object.entries(type.fields)) {
     if (field.required === true) required.push(name)
@@ -121,18 +144,24 @@ function typeSchema(type: TypeSchema, dialect: Dialect, need: (name: string) => 
   }
 }
 
+/** What every object has, whatever its definition says of it. */
+const STANDARD: Json = {
+  apiVersion: { type: 'string', description: 'The API group and version of this object, e.g. `example.com/v1`.' },
+  kind: { type: 'string', description: 'What kind of object this is, in CamelCase.' }
+}
+
 /** `com.example.v1.Widget` for a custom kind of group `example.com`. */
 const customName = (group: string, version: string, kind: string): string => `${group.split('.').reverse().join('.')}.${version}.${kind}`
 
 /** Schema name of a kind; a kind with a schema of its own is named after its group. */
 function schemaName(kind: OpenApiKind): string {
-  const own = kind.openAPIV3Schema === undefined ? typeOfKind(kind.group, kind.version, kind.kind) : undefined
+  const own = kind.schema === undefined ? typeOfKind(kind.group, kind.version, kind.kind) : undefined
   return own?.name ?? customName(kind.group, kind.version, kind.kind)
 }
 
 /** Schema name of a kind's list. */
 function listSchemaName(kind: OpenApiKind): string {
-  return typeOfKind(kind.group, kind.version, `${kind.kind}List`)?.name ?? customName(kind.group, kind.version, `${kind.kind}List`)
+  return typeOfKind(kind.group, kind.version, `${kind.kind}List`)?.name ?? customName(kind.group, kind.version, kind.listKind ?? `${kind.kind}List`)
 }
 
 /** Collects the schemas of kinds and everything they refer to. */
@@ -195,12 +224,11 @@ export class SchemaSet {
   /** Adds a kind: the built-in type, its own schema, or an open object when nothing is known. */
   kind(kind: OpenApiKind): Json {
     const name = schemaName(kind)
-    if (kind.openAPIV3Schema === undefined && typeOfKind(kind.group, kind.version, kind.kind) !== undefined) {
+    if (kind.schema === undefined && typeOfKind(kind.group, kind.version, kind.kind) !== undefined) {
       this.#need(name)
     } else if (!this.#schemas.has(name)) {
-      const given = kind.openAPIV3Schema ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
-      const standard: Json = { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: this.ref(`${META}.ObjectMeta`) }
-      this.#schemas.set(name, { ...given, properties: { ...(given['properties'] as Json | undefined), ...standard } })
+      const given = kind.schema === undefined ? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } : fieldSchema(kind.schema, this.#dialect, this.#need)
+      this.#schemas.set(name, { ...given, properties: { ...(given['properties'] as Json | undefined), ...STANDARD, metadata: this.ref(`${META}.ObjectMeta`) } })
     }
     this.#settle()
     this.#mark(name, kind.group, kind.version, kind.kind)
@@ -217,7 +245,7 @@ export class SchemaSet {
       this.#schemas.set(name, { description: `${kind.kind}List is a list of ${kind.kind}`, type: 'object', required: ['items'], properties })
     }
     this.#settle()
-    this.#mark(name, kind.group, kind.version, `${kind.kind}List`)
+    this.#mark(name, kind.group, kind.version, kind.listKind ?? `${kind.kind}List`)
     return refTo(name, this.#dialect)
   }
 

@@ -3,7 +3,7 @@ import { isObject } from '#events/meta/json.ts'
 import type { KubeObject, ManagedFieldsEntry } from '#events/KubeObject.ts'
 import { badRequest, type StatusCause } from '#events/Refusal.ts'
 import { same } from '#events/meta/faults.ts'
-import { fieldOf, typeNamed, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
+import { DEDUCED, fieldOf, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import { intersection, isEmpty, itemKey, minus, objectDifference, paths, setOfObject, type FieldSet } from './field-set.ts'
 
 export interface Apply {
@@ -83,7 +83,7 @@ const conflictsOf = (conflicts: readonly { entry: ManagedFieldsEntry; paths: str
 const describe = ({ manager, operation, apiVersion, subresource }: ManagedFieldsEntry): string =>
   `"${manager}"${subresource === undefined ? '' : ` with subresource "${subresource}"`}${operation === 'Update' ? ` using ${apiVersion}` : ''}`
 
-const isAtomic = (field: FieldSchema): boolean => field.mapType === 'atomic' || (field.ref !== undefined && typeNamed(field.ref).mapType === 'atomic')
+const isAtomic = (field: FieldSchema): boolean => field.mapType === 'atomic' || field.object?.mapType === 'atomic'
 
 const mergeFields = (type: TypeSchema, live: Json, applied: Json): Json => {
   const merged: Json = { ...live }
@@ -93,10 +93,11 @@ const mergeFields = (type: TypeSchema, live: Json, applied: Json): Json => {
 
 const mergeValue = (field: FieldSchema | undefined, live: unknown, applied: unknown): unknown => {
   if (field === undefined || live === undefined || live === null || applied === null) return applied
-  if (field.type === 'object' && field.ref !== undefined && !isAtomic(field) && isObject(live) && isObject(applied)) return mergeFields(typeNamed(field.ref), live, applied)
-  if (field.type === 'map' && !isAtomic(field) && isObject(live) && isObject(applied)) {
+  if (field.object !== undefined && !isAtomic(field) && isObject(live) && isObject(applied)) return mergeFields(field.object, live, applied)
+  const items = field.type === 'any' && field.preserveUnknown === true ? DEDUCED : field.items
+  if ((field.type === 'map' || items === DEDUCED) && !isAtomic(field) && isObject(live) && isObject(applied)) {
     const merged: Json = { ...live }
-    for (const key in applied) merged[key] = field.items === undefined ? applied[key] : mergeValue(field.items, live[key], applied[key])
+    for (const key in applied) merged[key] = items === undefined ? applied[key] : mergeValue(items, live[key], applied[key])
     return merged
   }
   if (field.type !== 'array' || !Array.isArray(live) || !Array.isArray(applied)) return applied
@@ -157,11 +158,18 @@ const removeValue = (field: FieldSchema | undefined, value: unknown, gone: Field
     return rest.length === 0 ? undefined : rest
   }
   if (!isObject(value)) return value
-  if (field?.type === 'object' && field.ref !== undefined) {
-    const rest = removeFields(typeNamed(field.ref), value, gone)
+  if (field?.object !== undefined) {
+    const rest = removeFields(field.object, value, gone)
     return Object.keys(rest).length === 0 ? undefined : rest
   }
   const rest: Json = { ...value }
-  for (const segment in gone) if (segment.startsWith('f:')) delete rest[segment.slice(2)]
+  const items = field?.type === 'map' ? field.items : field
+  for (const segment in gone) {
+    const key = segment.slice(2)
+    if (!segment.startsWith('f:') || !(key in rest)) continue
+    const left = removeValue(items, rest[key], gone[segment] as FieldSet)
+    if (left === undefined) delete rest[key]
+    else rest[key] = left
+  }
   return Object.keys(rest).length === 0 ? undefined : rest
 }

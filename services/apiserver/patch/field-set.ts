@@ -3,7 +3,7 @@
  * item of a keyed list, `v:` one of a set, `.` the thing itself; an empty node is a leaf and owns all below it.
  */
 import { isObject } from '#events/meta/json.ts'
-import { fieldOf, typeNamed, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
+import { DEDUCED, fieldOf, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import { same } from '#events/meta/faults.ts'
 
 export interface FieldSet {
@@ -32,10 +32,8 @@ const shapeOf = (field: FieldSchema | undefined): Shape => {
 }
 
 const computeShape = (field: FieldSchema): Shape => {
-  if (field.type === 'object' && field.ref !== undefined) {
-    const type = typeNamed(field.ref)
-    return field.mapType === 'atomic' || type.mapType === 'atomic' ? WHOLE : { by: 'fields', type }
-  }
+  if (field.object !== undefined) return field.mapType === 'atomic' || field.object.mapType === 'atomic' ? WHOLE : { by: 'fields', type: field.object }
+  if (field.type === 'any') return field.preserveUnknown === true ? { by: 'entries', items: DEDUCED } : WHOLE
   if (field.type === 'map') return field.mapType === 'atomic' ? WHOLE : { by: 'entries', items: field.items }
   if (field.type !== 'array') return WHOLE
   if (field.listType === 'map' && field.listMapKeys !== undefined) return { by: 'keys', keys: field.listMapKeys, items: field.items }
@@ -149,7 +147,7 @@ export const difference = (field: FieldSchema | undefined, before: unknown, afte
   const shape = shapeOf(field)
   if (shape.by === 'whole') return same(before, after) ? NONE : { changed: LEAF, removed: undefined }
   if (shape.by === 'fields' || shape.by === 'entries') {
-    if (!isObject(before) || !isObject(after)) return { changed: setOf(field, after), removed: undefined }
+    if (!isObject(before) || !isObject(after)) return same(before, after) ? NONE : { changed: setOf(field, after), removed: undefined }
     return combine((add) => {
       for (const key in after) add(`f:${key}`, difference(shape.by === 'fields' ? fieldOf(shape.type, key) : shape.items, before[key], after[key]))
       for (const key in before) if (after[key] === undefined && before[key] !== undefined) add(`f:${key}`, { changed: undefined, removed: LEAF })

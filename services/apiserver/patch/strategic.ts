@@ -4,7 +4,7 @@
  */
 import { isObject } from '#events/meta/json.ts'
 import { badRequest } from '#events/Refusal.ts'
-import { fieldOf, typeNamed, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
+import { fieldOf, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import { applyMergePatch } from './merge.ts'
 
 type Json = Record<string, unknown>
@@ -20,7 +20,7 @@ const LONGEST_SHOWN = 64
 /** The patched document; the given one is not touched. */
 export const applyStrategicMergePatch = (type: TypeSchema, original: unknown, patch: Json): unknown => mergeObject(type, isObject(original) ? original : {}, patch)
 
-const childType = (field: FieldSchema | undefined): TypeSchema | undefined => (field?.type === 'object' && field.ref !== undefined ? typeNamed(field.ref) : undefined)
+const childType = (field: FieldSchema | undefined): TypeSchema | undefined => (field?.type === 'object' ? field.object : undefined)
 
 /** What the patch's directive alone makes of the object; undefined when it is to be merged. */
 const directed = (patch: Json): Json | undefined => {

@@ -5,7 +5,8 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, invalid } from '#events/Refusal.ts'
 import { jsonWord } from '#events/schema/scalars.ts'
-import { typeOfKind, type TypeSchema } from '#events/schema/Schema.ts'
+import { pruned } from '#events/schema/prune.ts'
+import { typeNamed, typeOfKind, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import { cannotDecode, decodeStrict, strictDecodingError } from '#events/schema/validate.ts'
 
 export interface GroupVersionKind {
@@ -22,10 +23,10 @@ const typeOfVersion = (wanted: GroupVersionKind): TypeSchema => {
   return type
 }
 
-const types = new Map<Kind, TypeSchema>()
+const types = new WeakMap<Kind, TypeSchema>()
 
 export const typeOf = (kind: Kind): TypeSchema => {
-  let type = types.get(kind)
+  let type = kind.schema?.object ?? types.get(kind)
   if (type === undefined) types.set(kind, (type = typeOfVersion(kind)))
   return type
 }
@@ -78,10 +79,22 @@ const checkTypeMeta = (value: unknown, wanted: GroupVersionKind): void => {
 
 type Validation = NonNullable<Intent['options']>['fieldValidation']
 
+const OBJECT_META = typeNamed('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta')
+
+/** Of a custom object only the metadata has Go types; everything else is judged by its definition, with all other values. */
+const decodeCustom = (schema: FieldSchema, value: unknown): ReturnType<typeof decodeStrict> => {
+  const { value: object, unknownFields, error } = pruned(schema, value)
+  const given = (value as { readonly metadata?: unknown }).metadata
+  const metadata = given === undefined || given === null ? undefined : decodeStrict(OBJECT_META, given, 'Ignore')
+  if (metadata !== undefined) (object as { metadata: unknown }).metadata = metadata.value
+  else delete (object as { metadata?: unknown }).metadata
+  return { value: object, unknownFields: [...unknownFields], errors: error === undefined ? (metadata?.errors ?? []) : [error] }
+}
+
 /** The decoded object, or the fault in upstream's words alone. */
-const decodeTyped = (wanted: GroupVersionKind, type: TypeSchema, value: unknown, validation: Validation): Decoded | string => {
+const decodeTyped = (wanted: GroupVersionKind & Pick<Kind, 'schema'>, type: TypeSchema, value: unknown, validation: Validation): Decoded | string => {
   const mode = validation ?? 'Warn'
-  const decoded = decodeStrict(type, value ?? {}, mode)
+  const decoded = wanted.schema === undefined ? decodeStrict(type, value ?? {}, mode) : decodeCustom(wanted.schema, value ?? {})
   if (decoded.errors.length > 0) return decoded.errors[0] as string
   if (mode === 'Strict' && decoded.unknownFields.length > 0) return strictDecodingError(decoded.unknownFields)
   const object = decoded.value as KubeObject
@@ -91,7 +104,7 @@ const decodeTyped = (wanted: GroupVersionKind, type: TypeSchema, value: unknown,
   return { object, warnings: mode === 'Warn' ? decoded.unknownFields : [] }
 }
 
-const decodeOr400 = (wanted: GroupVersionKind, type: TypeSchema, value: unknown, validation: Validation): Decoded => {
+const decodeOr400 = (wanted: GroupVersionKind & Pick<Kind, 'schema'>, type: TypeSchema, value: unknown, validation: Validation): Decoded => {
   checkTypeMeta(value, wanted)
   const decoded = decodeTyped(wanted, type, value, validation)
   if (typeof decoded === 'string') throw cannotDecode(wanted.version, wanted.kind, decoded)
@@ -105,8 +118,8 @@ export const decodeObject = (kind: Kind, value: unknown, validation: Validation)
 export const decodeAs = (wanted: GroupVersionKind, value: unknown, validation?: Validation): Decoded => decodeOr400(wanted, typeOfVersion(wanted), value, validation)
 
 /** What a patch made: the patch is at fault, not the request, so 422. Upstream shows the whole object here; it may hold secrets. */
-export const decodePatched = (wanted: GroupVersionKind, value: unknown, validation: Validation): Decoded => {
-  const decoded = typeMetaMismatch(value, wanted)?.why ?? decodeTyped(wanted, typeOfVersion(wanted), value, validation)
+export const decodePatched = (wanted: GroupVersionKind & Pick<Kind, 'schema'>, value: unknown, validation: Validation): Decoded => {
+  const decoded = typeMetaMismatch(value, wanted)?.why ?? decodeTyped(wanted, wanted.schema?.object ?? typeOfVersion(wanted), value, validation)
   if (typeof decoded === 'string') throw invalid('', '', '', [{ type: 'Invalid', field: 'patch', detail: decoded }])
   return decoded
 }

@@ -32,7 +32,7 @@ export const eventFor = (kind: Kind, intent: Intent, context: DecideContext, { b
     correlationId: intent.cause?.correlationId ?? intent.id,
     verb: subresource === '' ? intent.verb : `${intent.verb}/${subresource}`,
     deleted,
-    object: after,
+    object: kind.toStorage?.(after) ?? after,
     expected: context.head(key),
     ...(intent.cause === undefined ? {} : { causationId: intent.cause.eventId, causationRef: intent.cause.ref }),
     ...(intent.command === undefined ? {} : { command: intent.command }),

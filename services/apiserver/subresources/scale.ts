@@ -46,7 +46,9 @@ const decideScale = (kind: Kind, intent: Intent, context: DecideContext): Decide
   delete object.metadata.resourceVersion
   const path = kind.scale.specReplicas.replace(/^\./, '').split('.')
   const last = path.pop() as string
-  ;(path.reduce<unknown>((value, field) => (value as Record<string, unknown>)[field], object) as Record<string, unknown>)[last] = replicas
+  // A custom object may have nothing there yet.
+  const place = path.reduce<Record<string, unknown>>((value, field) => (value[field] ??= {}) as Record<string, unknown>, object)
+  place[last] = replicas
   // Stored as a change of the object itself, so that generation, checks and history are the ordinary ones.
   const { subresource: _, ...whole } = intent
   const decided = replaceObject(kind, whole, object, entry, context, warnings)

@@ -7,7 +7,8 @@
  */
 import { Buffer } from 'node:buffer'
 import type { ServerResponse } from 'node:http'
-import { resourceId } from '#events/Key.ts'
+import type { Kind } from '#events/Kind.ts'
+import { resourceId, type ResourceRef } from '#events/Key.ts'
 import { expired, Refusal } from '#events/Refusal.ts'
 import type { Change } from '#projections/Objects.ts'
 import type { Window } from '#projections/Window.ts'
@@ -48,6 +49,15 @@ export interface FanoutOptions {
   readonly soon?: (task: () => void) => void
 }
 
+const kindIds = new WeakMap<Kind, number>()
+let lastKindId = 0
+/** Versions of a kind, and what it was before its definition changed, tell the same change in other words. */
+const kindId = (kind: Kind): number => {
+  let id = kindIds.get(kind)
+  if (id === undefined) kindIds.set(kind, (id = ++lastKindId))
+  return id
+}
+
 /** A change on its way to the watchers. */
 interface Arrived {
   readonly change: Change
@@ -63,7 +73,8 @@ export class Fanout {
   readonly #soon: (task: () => void) => void
   /** By collection, then by what exactly is told. */
   readonly #channels = new Map<string, Map<string, Channel>>()
-  readonly #open = new Set<Outlet>()
+  /** The collection each is about. */
+  readonly #open = new Map<Outlet, string>()
   #pending: Arrived[] = []
   /** The last ones, and how many there ever were: no event tells them, so neither the window nor the log does. */
   readonly #expired: Change[] = []
@@ -95,14 +106,21 @@ export class Fanout {
   /** Ends every watch cleanly: the server is going down. */
   close(): void {
     this.#ticking?.cancel()
-    for (const outlet of [...this.#open]) outlet.end()
+    for (const outlet of [...this.#open.keys()]) outlet.end()
+  }
+  /** Ends the watches of a collection, after what they are to be told: its kind is another one now, or none. */
+  end(ref: ResourceRef): void {
+    const collection = resourceId(ref)
+    this.#append()
+    this.#write()
+    for (const [outlet, about] of [...this.#open]) if (about === collection) outlet.end()
   }
   /** Serves one watch; resolves when it is live, or over. */
   async serve(request: WatchRequest, response: ServerResponse): Promise<void> {
     const outlet = this.#options.outlets.open(response)
     const watcher: Watcher = { request, outlet, columns: false, member: undefined, expired: this.#expiredCount }
     const timer = this.#clock.after(timeoutMs(request.timeoutSeconds, SHORTEST_MS * (1 + this.#clock.random())), () => outlet.end())
-    this.#open.add(outlet)
+    this.#open.set(outlet, resourceId(request.kind))
     outlet.onOver = () => {
       timer.cancel()
       this.#open.delete(outlet)
@@ -210,7 +228,7 @@ export class Fanout {
     const collection = resourceId(kind)
     let channels = this.#channels.get(collection)
     if (channels === undefined) this.#channels.set(collection, (channels = new Map()))
-    const key = `${namespace ?? '*'} ${representation.form} ${representation.include} ${selection.id}`
+    const key = `${kindId(kind)} ${namespace ?? '*'} ${representation.form} ${representation.include} ${selection.id}`
     let channel = channels.get(key)
     if (channel === undefined) channels.set(key, (channel = new Channel(key, watcher.request, (bytes) => this.#options.backlog.held(bytes))))
     const joined = channel
@@ -270,7 +288,7 @@ export class Fanout {
         const type = typeFor(request.selection, change)
         if (type === undefined) continue
         const make = (columns: boolean): SharedLine => ({ ...lineOf(lineText(request.kind, type, change.entry, request.representation, columns, this.#clock.now())), sequence: change.entry.sequence, expired: change.expired === true ? expired : 0, holders: 0 })
-        const form = `${type}/${request.representation.form}/${request.representation.include}`
+        const form = `${kindId(request.kind)}/${type}/${request.representation.form}/${request.representation.include}`
         let line = made.get(form)
         if (line === undefined) made.set(form, (line = make(false)))
         channel.push(line, () => make(true))

@@ -3,7 +3,7 @@ import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta } from '#events/meta/ObjectMeta.ts'
-import { alreadyExists, badRequest, invalid } from '#events/Refusal.ts'
+import { alreadyExists, badRequest, invalid, Refusal } from '#events/Refusal.ts'
 import type { DecideContext, Decided, Write } from '../decision.ts'
 import { admit, saying, validateAdmission } from '../admission/admission.ts'
 import { allocate, prepareClaims } from '../claims/claims.ts'
@@ -52,6 +52,7 @@ const settle = (kind: Kind, object: KubeObject, { name, namespace, uid, creation
 
 /** Also the end of a server-side apply that finds nothing: `managed` says the field owners are set already. */
 export const createObject = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext, warnings: readonly string[], managed = false): Decided => {
+  if (kind.createRefusal !== undefined) throw new Refusal(405, 'MethodNotAllowed', kind.createRefusal, {})
   withSystemMetadata(kind, intent, object, context)
   kind.prepareForCreate?.(object, { now: seconds(context.now) })
   if (!managed) delete object.metadata.managedFields

@@ -16,7 +16,6 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
   const said = admit({ operation: subresource === 'eviction' ? 'CREATE' : 'DELETE', kind, subresource, intent, namespace: intent.namespace, name: intent.name, old }, context)
   const options = intent.deleteOptions ?? {}
   checkPreconditions(kind, intent, old)
-  const namespaces = kind.group === '' && kind.resource === 'namespaces'
 
   const object = structuredClone(old)
   delete object.metadata.resourceVersion
@@ -32,7 +31,7 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
     object.metadata.deletionTimestamp = seconds(context.now + grace * 1000)
     object.metadata.deletionGracePeriodSeconds = grace
     if (kind.hasGeneration === true) object.metadata.generation = (old.metadata.generation ?? 1) + 1
-    if (namespaces) object['status'] = { ...old['status'], phase: 'Terminating' }
+    kind.prepareForDelete?.(object, { now: seconds(context.now) })
   } else if (grace < (old.metadata.deletionGracePeriodSeconds ?? 0)) {
     // A shorter period than the one running counts; a longer one comes too late.
     object.metadata.deletionTimestamp = seconds(Math.min(context.now + grace * 1000, Date.parse(old.metadata.deletionTimestamp)))

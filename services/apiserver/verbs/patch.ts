@@ -13,14 +13,18 @@ import { applyMergePatch } from '../patch/merge.ts'
 import { applyStrategicMergePatch } from '../patch/strategic.ts'
 import { apiVersionOf, decodeObject, decodePatched, typeOf } from '../request/decode.ts'
 import { seconds } from '../request/events.ts'
+import { presented } from '../request/present.ts'
 import { createObject } from './create.ts'
 import { checkName, existing, replaceObject } from './update.ts'
 
 const PATCH_TYPES = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml'] as const
+/** How lists of a custom object merge strategically nobody has said. */
+const CUSTOM_PATCH_TYPES = PATCH_TYPES.filter((type) => type !== 'application/strategic-merge-patch+json')
 
 export const decidePatch = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   if (intent.patch?.type === 'application/apply-patch+yaml') return decideApply(kind, intent, context)
   const entry = existing(kind, intent, context)
+  if (kind.schema !== undefined && intent.patch?.type === 'application/strategic-merge-patch+json') throw unsupportedMediaType(CUSTOM_PATCH_TYPES)
   const patched = patchValue(typeOf(kind), entry.object, intent)
   // A strategic patch is of the kind its path says, whatever it says itself.
   const named = intent.patch?.type === 'application/strategic-merge-patch+json' ? { ...(patched as KubeObject), apiVersion: entry.object.apiVersion, kind: entry.object.kind } : patched
@@ -71,7 +75,8 @@ const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decide
   if (typeof apiVersion === 'string' && typeof says === 'string' && (apiVersion === '' || says === ''))
     throw badRequest(`invalid object type: ${apiVersion.includes('/') ? '' : '/'}${apiVersion}, Kind=${says}`)
   const { object: wanted, warnings } = decodeObject(kind, applied, intent.options?.fieldValidation)
-  const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+  const stored = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+  const entry = stored === undefined ? undefined : presented(kind, stored)
   if (entry === undefined && (intent.subresource ?? '') !== '') throw notFound(kind, intent.name)
   if (entry === undefined && (wanted.metadata.uid ?? '') !== '') throw notFound(kind, intent.name)
   if (entry !== undefined) wanted.metadata.name ??= intent.name

@@ -9,6 +9,7 @@ import { ViewBehind } from '../../platform/View.ts'
 import type { View } from '../../platform/View.ts'
 import { BREATHE, breathe } from '../http/breathe.ts'
 import { integerOf } from '../request/options.ts'
+import { presented } from '../request/present.ts'
 import { shortListing, type Listing } from '../time-travel/Listing.ts'
 import type { Pages } from '../time-travel/Pages.ts'
 import type { Reader } from '../time-travel/Reader.ts'
@@ -38,7 +39,10 @@ export const selectionOf = (kind: Kind, query: URLSearchParams, name: string): S
   const node = requiredValue(requirements, 'spec.nodeName')
   return {
     id: JSON.stringify([name, labels, fields]),
-    matches: ({ object }) => (name === '' || object.metadata.name === name) && matches(selector, object.metadata.labels) && byField(object),
+    matches: (entry) => {
+      const { metadata } = entry.object
+      return (name === '' || metadata.name === name) && matches(selector, metadata.labels) && (requirements.length === 0 || byField(presented(kind, entry).object))
+    },
     all: false,
     ...(wanted === undefined ? {} : { name: wanted }),
     ...(node === undefined || node === '' ? {} : { nodeName: node })

@@ -10,13 +10,14 @@ import { admit, saying } from '../admission/admission.ts'
 import { allocate, prepareClaims } from '../claims/claims.ts'
 import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
 import { eventFor, seconds } from '../request/events.ts'
+import { presented } from '../request/present.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
 import { badValue, same } from '#events/meta/faults.ts'
 
 export const existing = (kind: Kind, intent: Intent, context: DecideContext): Entry => {
   const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
   if (entry === undefined) throw notFound(kind, intent.name)
-  return entry
+  return presented(kind, entry)
 }
 
 /** Objects do not move: name and namespace are those of the request. Throws 400. */
@@ -59,7 +60,7 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   if (subresource === '') prepareClaims(kind, object, old, context)
   kind.default?.(object)
   if (subresource === '') allocate(kind, object, old, context)
-  if (kind.hasGeneration === true && subresource === '') object.metadata.generation = (old.metadata.generation ?? 1) + (specChanged(object, old) ? 1 : 0)
+  if (kind.hasGeneration === true && subresource === '') object.metadata.generation = (old.metadata.generation ?? 1) + (specChanged(kind, object, old) ? 1 : 0)
   const faults = [
     ...validateMeta(kind, object),
     ...validateMetaUpdate(object, old),
@@ -104,10 +105,10 @@ const carryMetadata = (object: KubeObject, old: KubeObject, kind: Kind, intent: 
   if (meta.managedFields === undefined && before.managedFields !== undefined) meta.managedFields = before.managedFields
 }
 
-/** Everything outside metadata and status counts as spec: ConfigMaps have `data` there, but keep no generation. */
-const specChanged = (object: KubeObject, old: KubeObject): boolean => {
+/** Everything outside metadata and status counts as spec, and the status of a kind that has no half of its own for it. */
+const specChanged = (kind: Kind, object: KubeObject, old: KubeObject): boolean => {
   for (const field of new Set([...Object.keys(object), ...Object.keys(old)]))
-    if (field !== 'metadata' && field !== 'status' && field !== 'kind' && field !== 'apiVersion' && !same(object[field], old[field])) return true
+    if (field !== 'metadata' && (field !== 'status' || kind.hasStatus !== true) && field !== 'kind' && field !== 'apiVersion' && !same(object[field], old[field])) return true
   return false
 }
 
@@ -122,9 +123,9 @@ const unchanged = (object: KubeObject, old: KubeObject, managed: boolean): boole
 
 const withoutTimes = (fields: KubeObject['metadata']['managedFields']): unknown => fields?.map(({ time: _, ...entry }) => entry)
 
-/** True when nothing keeps an object that is being deleted: no finalizer, and for pods and namespaces nothing of theirs left. */
+/** True when nothing keeps an object that is being deleted: no finalizer, no time to end in, and nothing of its kind's own. */
 export const goes = (kind: Kind, object: KubeObject): boolean =>
   object.metadata.deletionTimestamp !== undefined &&
   (object.metadata.finalizers?.length ?? 0) === 0 &&
   (object.metadata.deletionGracePeriodSeconds ?? 0) === 0 &&
-  !(kind.resource === 'namespaces' && kind.group === '' && ((object['spec']?.finalizers as string[] | undefined)?.length ?? 0) > 0)
+  kind.isKept?.(object) !== true

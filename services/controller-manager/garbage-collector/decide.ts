@@ -15,7 +15,8 @@ const BATCH = 200
 /** `key`: `group/resource/namespace/name`. */
 export const decide = (view: ObjectsView, key: string, { api }: DecideContext): Decision => {
   const [group = '', resource = '', namespace = '', name = ''] = key.split('/')
-  const kind = api.kindOf({ group, resource })
+  const stored = api.kindOf({ group, resource })
+  const kind = stored === undefined ? undefined : api.preferred(stored)
   const object = view.get({ group, resource, namespace, name })?.object
   if (kind === undefined || object === undefined) return NOTHING
   const asks: Ask[] = []
@@ -54,7 +55,7 @@ export interface Dependent {
 }
 
 export const dependentsOf = (view: ObjectsView, api: Api, uid: string): Dependent[] =>
-  api.kinds.flatMap((kind) => [...view.collection(kind).indexed('owner', uid)].map(({ object }) => ({ kind, object })))
+  api.kinds.flatMap((kind) => [...view.collection(kind).indexed('owner', uid)].map(({ object }) => ({ kind: api.preferred(kind), object })))
 
 /** Another of its owners is there and stays. */
 const isKept = (view: ObjectsView, api: Api, { metadata }: KubeObject): boolean =>

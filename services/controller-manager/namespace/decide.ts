@@ -19,7 +19,7 @@ export const decide = (view: ObjectsView, key: string, { api }: DecideContext): 
     if (!kind.namespaced) continue
     for (const { object } of view.collection(kind).list(name)) {
       left += 1
-      if (object.metadata.deletionTimestamp === undefined && asks.length < BATCH) asks.push(remove(kind, object, { propagationPolicy: 'Background' }))
+      if (object.metadata.deletionTimestamp === undefined && asks.length < BATCH) asks.push(remove(api.preferred(kind), object, { propagationPolicy: 'Background' }))
     }
   }
   if (left > 0) return { asks, requeueAfterMs: AGAIN_MS }

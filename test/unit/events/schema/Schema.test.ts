@@ -26,6 +26,14 @@ schema('finds kinds by group, version and name', () => {
   assert.is(fieldOf(core('Pod'), 'constructor'), undefined)
 })
 
+schema('tells types of one name in two groups apart', () => {
+  const refOf = (type: string, field: string): string | undefined => fieldOf(typeNamed(type), field)?.items?.ref ?? fieldOf(typeNamed(type), field)?.ref
+  assert.is(refOf('io.k8s.api.discovery.v1.EndpointSlice', 'ports'), 'io.k8s.api.discovery.v1.EndpointPort')
+  assert.is(refOf('io.k8s.api.core.v1.EndpointSubset', 'ports'), 'io.k8s.api.core.v1.EndpointPort')
+  assert.is(refOf('io.k8s.api.events.v1.Event', 'series'), 'io.k8s.api.events.v1.EventSeries')
+  assert.is(refOf('io.k8s.api.core.v1.Event', 'series'), 'io.k8s.api.core.v1.EventSeries')
+})
+
 schema('refers to nothing that is not there', () => {
   const check = (field: FieldSchema, where: string): void => {
     if (field.type === 'object') assert.ok(field.ref !== undefined && typeNamed(field.ref), where)

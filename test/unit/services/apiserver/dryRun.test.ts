@@ -48,8 +48,8 @@ const changesOf = (kind: Kind, name: string, present: KubeObject): Change[] => {
   const has = (subresource: string): boolean => kind.subresources?.some((one) => one.name === subresource) === true
   return [
     { what: 'create', method: 'POST', verb: 'create', name: sampleName(kind, `${name}-new`), body: sampleOf(kind, sampleName(kind, `${name}-new`)) },
-    // An address is its own name, and none is made up.
-    ...(kind.nameRule === 'ip' ? [] : [{ what: 'create by generateName', method: 'POST', verb: 'create', name: '', body: { ...unnamed, metadata: { generateName: `${name}-` } } } as const]),
+    // An address is its own name, a definition is called after what it defines, and neither is made up.
+    ...(kind.nameRule === 'ip' || kind.kind === 'CustomResourceDefinition' ? [] : [{ what: 'create by generateName', method: 'POST', verb: 'create', name: '', body: { ...unnamed, metadata: { generateName: `${name}-` } } } as const]),
     { what: 'update', method: 'PUT', verb: 'update', name, body: changed },
     { what: 'merge patch', method: 'PATCH', verb: 'patch', name, body: LABEL, contentType: MERGE },
     { what: 'strategic merge patch', method: 'PATCH', verb: 'patch', name, body: { metadata: { labels: { more: 'yes' } } }, contentType: 'application/strategic-merge-patch+json' },
@@ -81,6 +81,7 @@ const changesOf = (kind: Kind, name: string, present: KubeObject): Change[] => {
 const statusOf = (kind: Kind, ready: string): Json => {
   if (kind.kind === 'Namespace') return { phase: 'Active', conditions: [{ type: 'Tried', status: ready }] }
   if (kind.kind === 'Service') return { conditions: [{ type: 'Tried', status: ready, reason: 'Tried', message: '', lastTransitionTime: '2030-01-01T00:00:00Z' }] }
+  if (kind.kind === 'CustomResourceDefinition') return { storedVersions: ['v1'], conditions: [{ type: 'Tried', status: ready }] }
   if (kind.group === 'apps') return { replicas: ready === 'True' ? 1 : 2 }
   return { conditions: [{ type: 'Ready', status: ready }] }
 }

@@ -1,6 +1,7 @@
 import { gunzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { rootOfJson } from '#events/schema/structural.ts'
 import { openapiV2, openapiV3 } from '#services/apiserver/openapi/documents.ts'
 import { OpenApi, type OpenApiAnswer } from '#services/apiserver/openapi/OpenApi.ts'
 import type { OpenApiKind } from '#services/apiserver/openapi/schemas.ts'
@@ -17,7 +18,7 @@ const widget: OpenApiKind = {
   singular: 'widget',
   namespaced: true,
   verbs: ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'],
-  openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: { size: { type: 'integer' } } } } }
+  schema: rootOfJson({ type: 'object', properties: { spec: { type: 'object', properties: { size: { type: 'integer' } } } } }, 'v1.Widget')
 }
 const kinds: readonly OpenApiKind[] = [...builtInKinds, widget]
 

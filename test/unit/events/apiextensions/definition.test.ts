@@ -1,0 +1,96 @@
+/** CustomResourceDefinitions: what is refused of one, whose names are whose, and the kinds they make. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { CustomResourceDefinition } from '#events/apiextensions/CustomResourceDefinition.ts'
+import { customKind } from '#events/apiextensions/customKind.ts'
+import { statusWith, takenBy } from '#events/apiextensions/names.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { fieldErrorBody } from '#events/Refusal.ts'
+import { builtIns } from '#test/support/builtIns.ts'
+import { definitionOf, versionOf } from '#test/support/served.ts'
+
+const NOW = '2030-01-01T00:00:00Z'
+const defined = (definition: KubeObject): KubeObject => {
+  const object = structuredClone(definition)
+  CustomResourceDefinition.default?.(object)
+  return object
+}
+const faults = (definition: KubeObject): string[] => (CustomResourceDefinition.validate?.(defined(definition)) ?? []).map((error) => `${error.field}: ${fieldErrorBody(error)}`)
+const established = (definition: KubeObject, sequence = 5): KubeObject => {
+  const object = defined(definition)
+  object.metadata.resourceVersion = String(sequence)
+  object['status'] = statusWith(object, takenBy([], [], []), NOW)
+  return object
+}
+
+const definitions = suite('definitions')
+
+definitions('a good one has no faults, and its names are filled in', () => {
+  assert.equal(faults(definitionOf('Widget', [versionOf('v1', {})])), [])
+  assert.equal(defined(definitionOf('Widget', [versionOf('v1', {})]))['spec'].names, { plural: 'widgets', kind: 'Widget', singular: 'widget', listKind: 'WidgetList' })
+})
+definitions('tells what is wrong with names, versions and paths', () => {
+  const broken = definitionOf('Widget', [versionOf('v1', {}), versionOf('v1', {})])
+  broken.metadata.name = 'other.example.com'
+  assert.equal(faults(broken), [
+    'metadata.name: Invalid value: "other.example.com": must be spec.names.plural+"."+spec.group',
+    'spec.versions: Invalid value: ["v1","v1"]: must contain unique version names',
+    'spec.versions: Invalid value: ["v1","v1"]: must have exactly one version marked as storage version'
+  ])
+  const scaled = versionOf('v1', {}, { subresources: { scale: { specReplicasPath: '.size', statusReplicasPath: '.status[0]' } }, additionalPrinterColumns: [{ name: 'A', type: 'string', jsonPath: 'spec' }], selectableFields: [{ jsonPath: '.spec.none' }] })
+  assert.equal(
+    faults(definitionOf('Widget', [scaled])).map((line) => line.slice(0, line.indexOf(':'))),
+    ['spec.subresources.scale.specReplicasPath', 'spec.subresources.scale.statusReplicasPath', 'spec.additionalPrinterColumns[0].JSONPath', 'spec.selectableFields[0].jsonPath']
+  )
+})
+definitions('asks for a structural schema, and for defaults that fit it', () => {
+  const properties = { a: {}, b: { type: 'array' }, c: { type: 'string', default: 3 }, d: { type: 'object', additionalProperties: false }, e: { type: 'array', items: { type: 'object' }, 'x-kubernetes-list-type': 'map' } }
+  const PATH = 'spec.validation.openAPIV3Schema.properties[spec].properties'
+  assert.equal(faults(definitionOf('Widget', [versionOf('v1', { properties: { a: {}, b: properties.b, d: properties.d, e: properties.e } })])), [
+    `${PATH}[a].type: Required value: must not be empty for specified object fields`,
+    `${PATH}[b].items: Required value: must be specified`,
+    `${PATH}[d].additionalProperties: Forbidden: additionalProperties cannot be set to false`,
+    `${PATH}[e].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map`
+  ])
+  assert.match(faults(definitionOf('Widget', [versionOf('v1', { properties: { c: properties.c } })])).join(), /properties\[c\]\.default: Invalid value: 3/)
+  assert.match(faults(definitionOf('Widget', [versionOf('v1', { anyOf: [{ properties: { z: { type: 'string' } } }] })])).join(), /anyOf\[0\]\.properties\[z\]\.type: Forbidden: must be empty to be structural/)
+})
+definitions('a name belongs to who had it first, or asked first', () => {
+  const first = definitionOf('Widget', [versionOf('v1', {})], { names: { shortNames: ['w'] } })
+  first.metadata.creationTimestamp = '2029-01-01T00:00:00Z'
+  const second = defined(definitionOf('Wonder', [versionOf('v1', {})], { names: { shortNames: ['w'] } }))
+  const conditions = (status: ReturnType<typeof statusWith>): string[] => (status.conditions ?? []).map(({ type, status: is, reason }) => `${type}=${is} ${reason}`)
+  assert.equal(conditions(statusWith(second, takenBy([], [], []), NOW)), ['NamesAccepted=True NoConflicts', 'Established=True InitialNamesAccepted'])
+  assert.equal(conditions(statusWith(second, takenBy([established(first)], [], []), NOW)), ['NamesAccepted=False ShortNamesConflict', 'Established=False NotAccepted'])
+  // Nobody has judged the first yet: it comes first all the same.
+  assert.equal(conditions(statusWith(second, takenBy([defined(first)], [defined(first)], []), NOW)), ['NamesAccepted=False ShortNamesConflict', 'Established=False NotAccepted'])
+  const again = established(first)
+  assert.is(statusWith(again, takenBy([], [], []), NOW), again['status'])
+})
+definitions('one that is not established serves nothing, and none takes what is built in', () => {
+  assert.is(customKind(defined(definitionOf('Widget', [versionOf('v1', {})]))), undefined)
+  const api = builtIns.with([established(definitionOf('Widget', [versionOf('v1', {})]))], 5)
+  assert.is(api.kindOfObject({ apiVersion: 'example.com/v1', kind: 'Widget' })?.resource, 'widgets')
+  assert.is(builtIns.kindOf({ group: 'example.com', resource: 'widgets' }), undefined)
+  const pods = definitionOf('Pod', [versionOf('v1', {})])
+  ;(pods['spec'] as { group: string }).group = ''
+  assert.is(builtIns.with([established(pods)], 5).kindOf({ group: '', resource: 'pods' }), builtIns.kindOf({ group: '', resource: 'pods' }))
+})
+definitions('is served in its versions, of which one is stored and some may not be asked for', () => {
+  const versions = [versionOf('v1', { properties: { a: { type: 'integer', default: 1 } } }, { served: false }), versionOf('v2', { 'x-kubernetes-preserve-unknown-fields': true }, { storage: false })]
+  const api = builtIns.with([established(definitionOf('Widget', versions))], 5)
+  const ref = { group: 'example.com', resource: 'widgets' }
+  const stored = api.kindOf(ref)
+  assert.equal([stored?.version, api.kindOf(ref, 'v1'), api.kindOf(ref, 'v2')?.version, api.kindOf(ref, 'v3')], ['v1', undefined, 'v2', undefined])
+  assert.equal(api.served.filter(({ group }) => group === 'example.com').map(({ version }) => version), ['v2'])
+  assert.is(stored === undefined ? undefined : api.preferred(stored).version, 'v2')
+  const object = { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'a', resourceVersion: '9' }, spec: { a: 1 } }
+  const v2 = api.kindOf(ref, 'v2')
+  assert.equal(v2?.fromStorage?.(object), { ...object, apiVersion: 'example.com/v2' })
+  // What the stored version has no field for is lost, and its defaults are filled in.
+  assert.equal(v2?.toStorage?.({ ...object, apiVersion: 'example.com/v2', spec: { b: 2 } }), { ...object, spec: { a: 1 } })
+  // Written since the definition is what it is: nothing to do. Before: its default is missing.
+  assert.is(stored?.fromStorage?.(object), object)
+  assert.equal(stored?.fromStorage?.({ ...object, metadata: { name: 'a', resourceVersion: '3' }, spec: { old: 1 } })['spec'], { a: 1 })
+})
+definitions.run()
