@@ -9,6 +9,7 @@ import type { ObjectKey } from './Key.ts'
 import type { KubeObject } from './KubeObject.ts'
 import { tooLarge } from './Refusal.ts'
 import { keyOfSubject, type StreamName } from './Subject.ts'
+import { NewerShape, SHAPE, SHAPE_HEADER, upcastBody, upcastHeaders } from './upcast.ts'
 
 /** What a decision knew that the object does not show, e.g. the scheduler's filtered nodes and scores. */
 export type Reasons = Readonly<Record<string, unknown>>
@@ -146,6 +147,7 @@ export const encodeEvent = (event: NewEvent): EventRecord => {
   if (event.command !== undefined) headers['reckon-command'] = ascii(event.command)
   if (event.reasons !== undefined) headers['reckon-reasons'] = reasonsHeader(event.reasons)
   if (event.deleted) headers['reckon-deleted'] = 'true'
+  if (SHAPE > 1) headers[SHAPE_HEADER] = String(SHAPE)
   let size = 0
   for (const name in headers) {
     const value = headers[name] as string
@@ -170,11 +172,20 @@ export interface RawEvent {
   readonly headers: Readonly<Record<string, string>>
 }
 
+const headersOf = (stream: StreamName, { sequence, subject, headers }: RawEvent): RawEvent['headers'] => {
+  try {
+    return upcastHeaders(headers)
+  } catch (error) {
+    throw error instanceof NewerShape ? new UnreadableEvent(`${stream} ${sequence} (${subject}) can't be read: ${error.message}`) : error
+  }
+}
+
 /** Everything of an event but its object, which is parsed by `objectOf` when somebody needs it. */
 export const decodeFacts = (stream: StreamName, raw: RawEvent): Omit<Event, 'object'> => {
   const key = keyOfSubject(stream, raw.subject)
+  const headers = headersOf(stream, raw)
   const header = (name: string): string => {
-    const value = raw.headers[name]
+    const value = headers[name]
     if (value === undefined) throw new UnreadableEvent(`${stream} ${raw.sequence} (${raw.subject}) has no ${name} header; the log can't be read past it`)
     return value
   }
@@ -191,14 +202,15 @@ export const decodeFacts = (stream: StreamName, raw: RawEvent): Omit<Event, 'obj
     correlationId: header('ce-correlationid'),
     verb: header('reckon-verb'),
     // A guard's expectation is of another object.
-    expected: isGuard(key) ? 0 : Number(raw.headers[PREVIOUS_HEADER] ?? expectedOf(raw.headers) ?? 0),
-    deleted: raw.headers['reckon-deleted'] === 'true',
-    ...(raw.headers['ce-causationid'] === undefined ? {} : { causationId: raw.headers['ce-causationid'] }),
-    ...(raw.headers['reckon-cause'] === undefined ? {} : { causationRef: raw.headers['reckon-cause'] }),
-    ...(raw.headers['reckon-command'] === undefined ? {} : { command: fromAscii(raw.headers['reckon-command']) }),
-    ...(raw.headers['reckon-reasons'] === undefined ? {} : { reasons: JSON.parse(fromAscii(raw.headers['reckon-reasons'])) as Reasons })
+    expected: isGuard(key) ? 0 : Number(headers[PREVIOUS_HEADER] ?? expectedOf(headers) ?? 0),
+    deleted: headers['reckon-deleted'] === 'true',
+    ...(headers['ce-causationid'] === undefined ? {} : { causationId: headers['ce-causationid'] }),
+    ...(headers['reckon-cause'] === undefined ? {} : { causationRef: headers['reckon-cause'] }),
+    ...(headers['reckon-command'] === undefined ? {} : { command: fromAscii(headers['reckon-command']) }),
+    ...(headers['reckon-reasons'] === undefined ? {} : { reasons: JSON.parse(fromAscii(headers['reckon-reasons'])) as Reasons })
   }
 }
 
-/** The object of an event as the API shows it: the parsed body with its resourceVersion. */
-export const objectOf = (body: string, sequence: number): KubeObject => JSON.parse(stamp(body, sequence)) as KubeObject
+/** The object of an event as the API shows it: the parsed body with its resourceVersion. `text`: opened, if it was sealed. */
+export const objectOf = ({ headers, text, sequence }: Pick<RawEvent, 'headers' | 'sequence'> & { readonly text: string }): KubeObject =>
+  JSON.parse(stamp(upcastBody(headers, text), sequence)) as KubeObject

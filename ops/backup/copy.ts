@@ -75,7 +75,7 @@ export const readdressed = async (nats: NatsConnection, seal: Seal, entries: rea
   const { first } = await log.state()
   let changed = 0
   for (const entry of entries) {
-    const object = withAddresses(objectOf(entry.text, entry.sequence), from, to)
+    const object = withAddresses(objectOf(entry), from, to)
     if (object === undefined) continue
     const id = randomUUID()
     const { key } = decodeFacts('EVENTS', entry)

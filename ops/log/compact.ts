@@ -138,7 +138,7 @@ const tell = async ({ connection, seal, command }: Compaction, mark: Floor): Pro
   const log = new JetStreamLog(connection, EVENTS)
   const subject = subjectOf(EVENTS, COMPACTION)
   const [before, { first }] = [await log.lastOn(subject), await log.state()]
-  const known = before === undefined ? undefined : objectOf(before.text, before.sequence)
+  const known = before === undefined ? undefined : objectOf(before)
   if (known?.['spec']?.floor === mark.floor) return
   const id = randomUUID()
   const time = new Date().toISOString()

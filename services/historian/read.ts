@@ -7,7 +7,7 @@ import { subjectOf, type StreamName } from '#events/Subject.ts'
 import { askedConsumers } from '../platform/jetstream/consumers.ts'
 import { JetStreamLog } from '../platform/jetstream/JetStreamLog.ts'
 
-export const eventOf = (stream: StreamName, entry: LogEntry): Event => ({ ...decodeFacts(stream, entry), object: objectOf(entry.text, entry.sequence) })
+export const eventOf = (stream: StreamName, entry: LogEntry): Event => ({ ...decodeFacts(stream, entry), object: objectOf(entry) })
 
 /** Whose connection it is: the person's. */
 const ADMIN = 'admin'

@@ -12,6 +12,7 @@ import { LogDamaged, LogMoved, type Log, type LogEntry, type LogState, type Subs
 import { keyOfSubject, subjectOf, type StreamName } from '#events/Subject.ts'
 import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
+import { upcastBody } from '#events/upcast.ts'
 import type { Clock, Timer } from './Clock.ts'
 import type { Fold, ViewOptions } from './folds.ts'
 import { versionsBehind } from './hidden.ts'
@@ -269,7 +270,7 @@ export class View {
   versionOf(stored: LogEntry): Entry | undefined {
     if (this.integrity !== undefined && !this.integrity.isOurs(stored)) return undefined
     try {
-      return new Entry(decodeFacts(this.stream, stored), this.#options.vault?.reveal(stored) ?? stored.text)
+      return new Entry(decodeFacts(this.stream, stored), upcastBody(stored.headers, this.#options.vault?.reveal(stored) ?? stored.text))
     } catch (error) {
       // Who has no key to the log passes over what can't be read; of a sealed entry it is an error.
       if (this.integrity !== undefined || !(error instanceof UnreadableEvent)) throw error
@@ -303,7 +304,7 @@ export class View {
   }
   #bodyOf(entry: LogEntry): string {
     const { vault, narrow } = this.#options
-    const body = vault?.reveal(entry) ?? entry.text
+    const body = upcastBody(entry.headers, vault?.reveal(entry) ?? entry.text)
     return narrow === undefined ? body : bodyOf(narrow(JSON.parse(body) as KubeObject))
   }
   #fail(error: Error): void {

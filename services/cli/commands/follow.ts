@@ -104,8 +104,8 @@ const open = async (connection: NatsConnection, request: FollowRequest, again: b
 }
 
 const eventOf = (message: JsMsg): Event => {
-  const facts = decodeFacts('EVENTS', { subject: message.subject, sequence: message.seq, headers: plainHeaders(message.headers) })
-  return { ...facts, object: objectOf(message.string(), message.seq) }
+  const raw = { subject: message.subject, sequence: message.seq, headers: plainHeaders(message.headers), text: message.string() }
+  return { ...decodeFacts('EVENTS', raw), object: objectOf(raw) }
 }
 
 const textOf = (event: Event, format: FollowOptions['format']): string => {
