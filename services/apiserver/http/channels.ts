@@ -1,5 +1,5 @@
 /** What reaches into a running container: logs, exec and attach. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
 import { badRequest, noSuchPath, notFound } from '#events/Refusal.ts'
@@ -10,6 +10,7 @@ import { joinSession, speaksChannels, upgrade } from '../subresources/websocket.
 import { pastIsReadOnly } from '../time-travel/Reader.ts'
 import type { RequestAudit } from '../audit/RequestAudit.ts'
 import type { ApiDeps } from './deps.ts'
+import { drained } from './drained.ts'
 import type { Exchange } from './exchange.ts'
 import type { Target } from './paths.ts'
 import { permit } from './permit.ts'
@@ -42,18 +43,6 @@ export const sendLog = async (deps: ApiDeps, { response, target: { query } }: Ex
   }
   response.end()
 }
-
-/** Resolves when what waits is taken, or never will be. */
-const drained = (response: ServerResponse): Promise<void> =>
-  new Promise((resolve) => {
-    const settle = (): void => {
-      response.off('drain', settle)
-      response.off('close', settle)
-      resolve()
-    }
-    response.on('drain', settle)
-    response.on('close', settle)
-  })
 
 /** exec or attach on an upgraded connection. Throws a Refusal before anything is written. */
 export const joinContainer = async (deps: ApiDeps, request: IncomingMessage, socket: Duplex, head: Buffer, { resource: path, query, moment }: Target, user: UserInfo, audit: RequestAudit): Promise<void> => {

@@ -5,6 +5,7 @@
  * stand still after 64 KiB. TCP's own has to do: the connection is read no further while a stream's reader is behind.
  */
 import type { Duplex } from 'node:stream'
+import { drained } from '../../http/drained.ts'
 import { FLAG_FIN, HEAD_BYTES, ProtocolError, STATUS, SYN_STREAM_BYTES, TYPE, dataFrames, goAway, ping, readHead, rstStream, synReply, type Head } from './frames.ts'
 import { HeaderBlocks } from './HeaderBlocks.ts'
 import { Inbox } from './Inbox.ts'
@@ -115,16 +116,7 @@ export class SpdyConnection {
     if (socket.writableEnded || socket.destroyed) return Promise.resolve()
     let more = true
     for (const frame of frames) more = socket.write(frame)
-    if (more) return Promise.resolve()
-    return new Promise((resolve) => {
-      const settle = (): void => {
-        socket.off('drain', settle)
-        socket.off('close', settle)
-        resolve()
-      }
-      socket.on('drain', settle)
-      socket.on('close', settle)
-    })
+    return more ? Promise.resolve() : drained(socket)
   }
   /** Frame after frame, in order; data is passed on as it comes, in pieces of a frame. */
   async #read(): Promise<void> {
