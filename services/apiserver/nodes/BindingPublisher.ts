@@ -50,6 +50,8 @@ const EVERYTHING: Share = { current: () => everyNode, onChange: () => ({ close: 
 interface Published {
   /** The message's place in BINDINGS, which the next one must follow; 0: there is none as far as is known. */
   readonly sequence: number
+  /** How far EVENTS was folded by who wrote it; 0 when that was before some of it was lost. */
+  readonly asOf: number
   readonly uid: string
   readonly origin: Origin | undefined
   /** Of the binding without its cause, and of the pod's part of it; not the texts, which hold Secrets. */
@@ -221,11 +223,13 @@ export class BindingPublisher {
     if (update === undefined || update.binding === null) return this.#forget(subject)
     const { binding } = update
     const token = binding.serviceAccountToken
+    const origin = originOf(entry.headers)
     this.#keep(subject, {
       ...digests(binding),
       sequence,
+      asOf: sameOrigin(origin, this.#origin) ? asOfIn(entry.headers) : 0,
       uid: binding.pod.metadata?.uid ?? '',
-      origin: originOf(entry.headers),
+      origin,
       cause: binding.cause,
       serviceEnv: binding.serviceEnv,
       token,
@@ -283,15 +287,20 @@ export class BindingPublisher {
   }
   /** What stands on the subject; resolves with its sequence when all that its writer knew is known here. */
   async #lookAgain(subject: string): Promise<number> {
-    const { bindings, views } = this.#options
-    const entry = await bindings.lastOn(subject)
+    const entry = await this.#options.bindings.lastOn(subject)
     this.#forget(subject)
     if (entry === undefined) return 0
     this.#remember(entry)
-    await views.of(PODS).waitFor(asOfIn(entry.headers))
+    await this.#foldUpTo(asOfIn(entry.headers))
     return entry.sequence
   }
+  /** All that the writer of a message knew is to be known here. */
+  #foldUpTo(asOf: number): Promise<void> {
+    return this.#options.views.of(PODS).waitFor(asOf)
+  }
   async #publish(id: string, heads: ReadonlyMap<string, number>, anew: boolean): Promise<void> {
+    // What was taken over may have been written by one who is further.
+    for (const subject of this.#subjects.get(id) ?? []) await this.#foldUpTo(this.#published.get(subject)?.asOf ?? 0)
     const at = id.indexOf('/')
     const entry = this.#options.views.get({ ...PODS, namespace: id.slice(0, at), name: id.slice(at + 1) })
     const node = (entry?.object['spec']?.nodeName ?? '') as string
@@ -327,7 +336,7 @@ export class BindingPublisher {
     if (!anew && same?.digest === digest && sameOrigin(same.origin, this.#origin)) return
     const { cause, serviceEnv } = binding
     const uid = entry.object.metadata.uid as string
-    const sent = { sequence: before?.sequence ?? head, uid, origin: this.#origin, digest, podDigest, cause, serviceEnv, token, tokenAt: fresh ? same.tokenAt : clock.now() }
+    const sent = { sequence: before?.sequence ?? head, asOf: folded, uid, origin: this.#origin, digest, podDigest, cause, serviceEnv, token, tokenAt: fresh ? same.tokenAt : clock.now() }
     // It may be stored though nobody hears of it: from here on it is sent again, or taken back.
     this.#keep(subject, { ...sent, digest: '' })
     const sequence = await this.#send(subject, bindingMessage(subject, binding, this.#origin, seal), sent.sequence, folded)

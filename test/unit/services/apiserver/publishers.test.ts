@@ -158,6 +158,31 @@ publishers('who knows less than who wrote before waits until it knows as much', 
   assert.is((await it.last('a'))?.pod.metadata?.uid, uid)
   late.stop()
 })
+publishers('who takes a node over on less than who wrote before waits, too', async () => {
+  const it = await lab()
+  const writer = it.publisher(it.first, it.stored)
+  await writer.start()
+  await create(it.first, 'a')
+  await it.settle()
+  writer.stop()
+  const entry = await it.stored.lastOn('bind.n1.default.a')
+  const ahead = it.first.views.of({ group: '', resource: 'pods' }).objects.sequence + 2
+  await it.stored.append([{ subject: 'bind.n1.default.a', headers: { ...entry?.headers, 'Reckon-As-Of': String(ahead) }, text: entry?.text as string }])
+  const share = new TestShare()
+  const late = it.publisher(it.second, it.stored, share)
+  await late.start()
+  share.become('n1')
+  await it.settle(500)
+  // It goes, and the one who takes over has not folded all that the binding was written on.
+  accepted(await it.first.submit({ verb: 'delete', ref: { group: '', resource: 'pods' }, namespace: 'default', name: 'a' }))
+  await it.settle(1_000)
+  assert.is(await it.stored.lastSequence(), 2, 'nothing is written on less')
+  accepted(await it.first.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x', namespace: 'default' } } as unknown as KubeObject))
+  await it.settle(1_000)
+  assert.is(await it.stored.lastSequence(), 3)
+  assert.ok((await it.last('a'))?.pod.metadata?.deletionTimestamp !== undefined)
+  late.stop()
+})
 publishers('each does its share, and takes over what the other leaves', async () => {
   const it = await lab()
   const [one, two] = it.gates
