@@ -11,8 +11,11 @@ import { guardKey, markerKey, termEnded, type Term } from '#events/coordination/
 import type { Clock } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
 
-/** An update is tied to the version it was decided on, and a binding to the pod without a node; what comes to be or goes is tied to nothing. */
-const isGuarded = ({ verb, subresource = '' }: Intent): boolean => (verb === 'create' && subresource === '') || verb === 'delete'
+/**
+ * An update is tied to the version it was decided on; what comes to be or goes is tied to nothing. A binding is tied to the pod
+ * without a node, but not to the room there is on the node, which the next leader has given to others.
+ */
+const isGuarded = ({ verb, subresource = '' }: Intent): boolean => (verb === 'create' && (subresource === '' || subresource === 'binding')) || verb === 'delete'
 
 /** The guard of an intent that needs one. Rejects with a Refusal when its term has ended. */
 export const fence = async (views: Views, intent: Intent, clock: Clock): Promise<Append | undefined> => {
