@@ -32,6 +32,7 @@ import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { Retention } from '#services/apiserver/secrets/Retention.ts'
+import { Stillness } from '#services/apiserver/Stillness.ts'
 import { LastOnly } from '#services/apiserver/time-travel/LastOnly.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
@@ -92,11 +93,20 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch, beside = 
     const { trail, ...audit } = yield* auditTrail(place, nats, disk)
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
     const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
+    const stillness = yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const made = new Stillness(systemClock)
+        made.start()
+        return made
+      }),
+      (made) => Effect.sync(() => made.stop())
+    )
     const deciding = new ApiDecider({
       views,
       clock: systemClock,
       settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podSecurity },
-      shortage: () => disk.shortage()
+      shortage: () => disk.shortage(),
+      late: stillness.lately
     })
     const decider = gated(deciding, () => own.closed() ?? damages.closed())
     // HTTP notes more of its requests than their intents say, and records them itself.

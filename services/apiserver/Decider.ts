@@ -44,6 +44,8 @@ export interface DeciderOptions {
   readonly settings: Settings
   /** What the log's disk is short of; undefined when it has room. */
   readonly shortage?: () => Shortage | undefined
+  /** Whether what arrives now may have been asked long ago, and of others since; absent: it never may. */
+  readonly late?: () => boolean
   /** Who answers what decisions need from outside; absent: nobody. */
   readonly outside?: Outside
   /** The admission plugins, in order; absent: those every cluster has. */
@@ -64,6 +66,8 @@ const ASKED_AGAIN_MS = 1_000
 
 /** When an intent came, and how far the view was. */
 interface Arrived {
+  /** It may have been asked of others before. */
+  readonly late: boolean
   readonly at: number
   readonly sequence: number
 }
@@ -149,7 +153,7 @@ export class ApiDecider implements Decider {
     return { ok: false, status: refusal.status, ...noted(refusal.audit) }
   }
   async #named(intent: Intent, user: UserInfo): Promise<Decision> {
-    const arrived = { at: this.#options.clock.now(), sequence: this.#options.views.api.kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
+    const arrived = { late: this.#options.late?.() === true, at: this.#options.clock.now(), sequence: this.#options.views.api.kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
     const names = madeUpNames(this.#options.views.api, intent, user)
     if (names !== undefined) return this.#underMadeUpName(intent, user, arrived, names)
     return this.#attempt(intent, user, arrived)
@@ -207,8 +211,9 @@ export class ApiDecider implements Decider {
     for (;;) {
       turn.tries += 1
       // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's newest event.
-      const suspected = intent.again === true || turn.tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
-      const before = suspected ? await happened(this.#options.views, intent, user, intent.again === true ? 0 : arrived.sequence, name) : undefined
+      const old = intent.again === true || arrived.late
+      const suspected = old || turn.tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
+      const before = suspected ? await happened(this.#options.views, intent, user, old ? 0 : arrived.sequence, name) : undefined
       if (before !== undefined) return before
       const fenced = intent.term === undefined ? undefined : await fence(views, intent, clock)
       const decided = this.#decide(intent, user, turn)
