@@ -87,8 +87,13 @@ export type IntentResult =
     }
   | { readonly ok: false; readonly status: Status }
 
+/** Nobody answered an intent: it may have been decided, or not. */
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer'
+}
+
 /** Where shells send intents. Twins: in the API server's own process, over NATS, and the simulation's lossy one. */
 export interface Intents {
-  /** Resolves with the decision; rejects only when the outcome is unknown (time-out, lost connection). */
+  /** Resolves with the decision; rejects with NoAnswer, and only when the outcome is unknown (time-out, lost connection). */
   submit(intent: Intent): Promise<IntentResult>
 }

@@ -13,6 +13,7 @@ import type { Decider } from './Decider.ts'
 import { same } from '#events/meta/faults.ts'
 import { DEFAULT_SERVICE_CIDR, isReady, READY, SERVICE_CIDR_FINALIZER, ServiceCIDR } from '#events/networking/ServiceCIDR.ts'
 import { seconds } from './request/events.ts'
+import { Refusal } from '#events/Refusal.ts'
 
 export interface BootstrapOptions {
   readonly views: Views
@@ -138,7 +139,7 @@ const intentAbout = ({ views, clock }: BootstrapOptions, object: KubeObject): Om
 
 const ask = async ({ decider }: BootstrapOptions, intent: Intent): Promise<void> => {
   const result = await decider.submit(intent, APISERVER)
-  if (!result.ok && result.status.reason !== 'AlreadyExists') throw new Error(`the bootstrap could not ${intent.verb} ${intent.ref.resource} ${intent.name}: ${result.status.message}`)
+  if (!result.ok && result.status.reason !== 'AlreadyExists') throw new Error(`the bootstrap could not ${intent.verb} ${intent.ref.resource} ${intent.name}: ${result.status.message}`, { cause: Refusal.of(result.status) })
 }
 
 /** Creates what is missing; with `renew`, brings what differs in the named fields up to date. */

@@ -6,6 +6,7 @@ import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Subscription } from '#events/Log.ts'
+import { Refusal } from '#events/Refusal.ts'
 import type { Clock, Timer } from '../platform/Clock.ts'
 import type { Views } from '../platform/View.ts'
 import type { Decider } from './Decider.ts'
@@ -124,6 +125,6 @@ export class KubernetesEndpoints {
   async #submit(asked: Pick<Intent, 'verb' | 'ref' | 'version' | 'name' | 'object' | 'patch'>): Promise<void> {
     const { decider, clock } = this.#options
     const result = await decider.submit({ ...asked, id: clock.uuid(), namespace: NAMESPACE, source: 'apiserver', options: { fieldManager: 'apiserver' } } as Intent, SELF)
-    if (!result.ok && !['AlreadyExists', 'NotFound'].includes(result.status.reason ?? '')) throw new Error(`the addresses of the API servers can't be written: ${result.status.message}`)
+    if (!result.ok && !['AlreadyExists', 'NotFound'].includes(result.status.reason ?? '')) throw new Error(`the addresses of the API servers can't be written: ${result.status.message}`, { cause: Refusal.of(result.status) })
   }
 }

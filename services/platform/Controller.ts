@@ -183,14 +183,14 @@ export class Controller {
       try {
         const result = await this.#intents.submit(asked)
         if (result.ok || !isPassing(result.status)) return result
-        if (!this.#running) throw new Error(`${this.#definition.name} was stopped`)
+        if (!this.#running) throw new Stopped(`${this.#definition.name} was stopped`)
       } catch (error) {
         if (!this.#running) throw error
         this.#onError({ controller: this.#definition.name, key: `${intent.namespace}/${intent.name}`, error })
       }
       asked = { ...intent, again: true }
       await sleep(this.#clock, pause)
-      if (!this.#running) throw new Error(`${this.#definition.name} was stopped`)
+      if (!this.#running) throw new Stopped(`${this.#definition.name} was stopped`)
     }
   }
   #later(key: string, ms: number, cause: Cause | undefined): void {
@@ -224,6 +224,11 @@ export const batchesOf = (asks: readonly Ask[]): Ask[][] => {
     }
   }
   return batches
+}
+
+/** The controller was stopped while it waited for an answer. */
+export class Stopped extends Error {
+  override readonly name = 'Stopped'
 }
 
 /** The state moved on between deciding and writing: decide again, soon. */

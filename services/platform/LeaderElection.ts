@@ -11,6 +11,7 @@ import type { Subscription } from '#events/Log.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import { isTermEnded, LEASES, leaseKey, markerKey, type Term } from '#events/coordination/term.ts'
 import { timestamp, timestampWith } from '#events/meta/time.ts'
+import { Refusal } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import type { Clock, Timer } from './Clock.ts'
 import type { Views } from './View.ts'
@@ -24,6 +25,11 @@ export interface ElectionTimings {
 }
 
 export const TIMINGS: ElectionTimings = { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000 }
+
+/** Told when a leader is none any more, and does not stop by itself: another one takes over. */
+export class LeadershipLost extends Error {
+  override readonly name = 'LeadershipLost'
+}
 
 /** What a leader does, from the beginning of a term to its end. */
 export interface Reign {
@@ -180,7 +186,7 @@ export class LeaderElection {
     const result = await this.#write(lease, spec)
     if (!result.ok) {
       const { code = 500, reason = '', message } = result.status
-      if (code !== 429 && code < 500 && !['Conflict', 'AlreadyExists', 'NotFound'].includes(reason)) this.#options.onError(new Error(`the Lease ${name} can't be written: ${message}`))
+      if (code !== 429 && code < 500 && !['Conflict', 'AlreadyExists', 'NotFound'].includes(reason)) this.#options.onError(new Error(`the Lease ${name} can't be written: ${message}`, { cause: Refusal.of(result.status) }))
       return false
     }
     await this.#options.views.of(LEASES).waitFor(result.sequence)
@@ -222,7 +228,7 @@ export class LeaderElection {
     }
     const result = await intents.submit(intent)
     if (!result.ok) {
-      if (result.status.reason !== 'Conflict' && result.status.reason !== 'AlreadyExists') this.#options.onError(new Error(`the term of ${name} can't begin: ${result.status.message}`))
+      if (result.status.reason !== 'Conflict' && result.status.reason !== 'AlreadyExists') this.#options.onError(new Error(`the term of ${name} can't begin: ${result.status.message}`, { cause: Refusal.of(result.status) }))
       return
     }
     await views.of(key).waitFor(result.sequence)
@@ -247,7 +253,7 @@ export class LeaderElection {
     if (this.#stopped) this.#deadline?.cancel()
     if (reign === undefined) return
     reign.stop()
-    if (!this.#stopped) this.#options.onError(new Error(`${this.#options.identity} stopped leading: ${why}`))
+    if (!this.#stopped) this.#options.onError(new LeadershipLost(`${this.#options.identity} stopped leading: ${why}`))
     this.#tell('stopped leading')
   }
   /** As client-go says it, about the Lease. Nobody waits for it. */

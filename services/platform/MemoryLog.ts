@@ -24,8 +24,10 @@ export interface Faults {
   double?(): boolean
   /** The consumer ends: the server was started again, or has forgotten it. */
   forget?(): boolean
-  /** The log can't be reached: appends and questions time out, followers hear nothing. */
+  /** The log does not answer: appends and questions time out, followers hear nothing. */
   away?(): boolean
+  /** There is nobody to connect to: appends are not sent, and followers know. */
+  gone?(): boolean
 }
 
 export interface MemoryLogOptions {
@@ -35,6 +37,8 @@ export interface MemoryLogOptions {
   /** As a stream with `max_age`, milliseconds: older entries leave by themselves. */
   readonly maxAge?: number
   readonly identity?: string
+  /** Told of everything that is stored, as it is stored. */
+  readonly onStored?: (entry: LogEntry) => void
 }
 
 /** A consumer that is being served. */
@@ -46,6 +50,8 @@ interface Live {
 }
 
 const ACK_TIMEOUT_MS = 5_000
+/** A writer waits so long for a connection. */
+const CONNECT_MS = 1_000
 /** Small, so that readers meet the end of a batch in tests as they do on a server. */
 const READ_BATCH = 64
 /** A consumer that hears nothing because the log is away notices after so long. */
@@ -66,6 +72,7 @@ export class MemoryLog implements Log {
   #identity: string | undefined
   #losses: readonly Range[] = []
   #epoch = 0
+  #lives = 0
   #floor = 0
   /** What is before stands outside of the stream: the version each object had at the floor. */
   #begins = 1
@@ -77,18 +84,33 @@ export class MemoryLog implements Log {
     this.#faults = options.faults ?? {}
     this.#identity = options.identity
   }
-  append(appends: readonly Append[]): Promise<AppendResult> {
-    const { away, swallow, refuse, lose, append } = this.#faults
+  append(appends: readonly Append[], waitMs = CONNECT_MS): Promise<AppendResult> {
+    const { away, gone, swallow, refuse, lose, append } = this.#faults
+    if (gone?.() === true) return this.#after(waitMs, () => new LogAway(`${this.stream}: there is no connection to the log; nothing was stored`))
     if (away?.() === true || swallow?.() === true) return this.#unanswered()
     if (refuse?.() === true) return Promise.reject(new LogRefused(`${this.stream} refused the write: insufficient resources (10023)`, 'full'))
     const result = this.#store(appends)
     if (lose?.() === true) return this.#unanswered()
     const ms = append?.() ?? 0
     if (ms === 0) return Promise.resolve(result)
-    return new Promise((resolve) => void this.#clock.after(ms, () => resolve(result)))
+    const life = this.#lives
+    return new Promise((resolve, reject) => {
+      this.#clock.after(ms, () => {
+        if (life === this.#lives) resolve(result)
+        else reject(new AppendUncertain(`${this.stream}: the connection was lost before the acknowledgement`))
+      })
+    })
+  }
+  #after(ms: number, error: () => Error): Promise<never> {
+    return new Promise((_, reject) => void this.#clock.after(ms, () => reject(error())))
   }
   #unanswered(): Promise<never> {
-    return new Promise((_, reject) => void this.#clock.after(ACK_TIMEOUT_MS, () => reject(new AppendUncertain(`${this.stream}: no acknowledgement`))))
+    return this.#after(ACK_TIMEOUT_MS, () => new AppendUncertain(`${this.stream}: no acknowledgement`))
+  }
+  /** The server is started again: consumers end, and acknowledgements on their way are lost. */
+  restart(): void {
+    this.#lives += 1
+    for (const { end } of [...this.#consumers]) end()
   }
   #store(appends: readonly Append[]): AppendResult {
     this.#expire()
@@ -105,8 +127,10 @@ export class MemoryLog implements Log {
       const sequence = this.#entries.length + 1
       const before = this.#last.get(subject)
       if (this.#options.keepLastOnly === true && before !== undefined) this.#entries[before - 1] = undefined
-      this.#entries.push({ subject, sequence, headers, text, time: this.#clock.now() })
+      const entry = { subject, sequence, headers, text, time: this.#clock.now() }
+      this.#entries.push(entry)
       this.#last.set(subject, sequence)
+      this.#options.onStored?.(entry)
     }
     for (const { wake } of this.#consumers) wake()
     return { ok: true, first, last: this.#entries.length }
@@ -127,9 +151,9 @@ export class MemoryLog implements Log {
     const { stream } = this
     return {
       stream,
-      append: async (appends) => {
+      append: async (appends, waitMs) => {
         if (isCut()) return this.#unanswered()
-        const result = await this.append(appends)
+        const result = await this.append(appends, waitMs)
         return isCut() ? this.#unanswered() : result
       },
       follow: (follow) => this.#followBy(away, follow, gapless),
@@ -146,7 +170,7 @@ export class MemoryLog implements Log {
       closed: false,
       verdict: () => 'again',
       open: async (from, newest) => {
-        if (away()) throw new LogAway(`${this.stream} does not answer`)
+        if (away() || this.#faults.gone?.() === true) throw new LogAway(`${this.stream} does not answer`)
         return this.#consumer(from, newest, away)
       }
     }
@@ -186,6 +210,7 @@ export class MemoryLog implements Log {
         const turn = (): void => {
           scheduled = false
           if (over) return
+          if (this.#faults.gone?.() === true) return finish()
           if (away()) return void this.#clock.after(HEARTBEATS_MS, finish)
           const batch = has()
           latest = false
@@ -263,8 +288,8 @@ export class MemoryLog implements Log {
   }
   /** A question to a log that is away is answered by nobody. */
   async #reached(away = (): boolean => this.#faults.away?.() === true): Promise<void> {
-    if (!away()) return
-    await new Promise<void>((_, reject) => void this.#clock.after(ACK_TIMEOUT_MS, () => reject(new LogAway(`${this.stream} does not answer`))))
+    const gone = this.#faults.gone?.() === true
+    if (gone || away()) await this.#after(gone ? CONNECT_MS : ACK_TIMEOUT_MS, () => new LogAway(`${this.stream} does not answer`))
   }
   #state(): LogState {
     this.#expire()

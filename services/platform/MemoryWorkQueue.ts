@@ -1,7 +1,10 @@
 /** The work queue in memory: JetStream's twin for tests and the simulation. */
-import type { LogEntry, Subscription } from '#events/Log.ts'
+import { LogAway, type LogEntry, type Subscription } from '#events/Log.ts'
 import type { Clock, Timer } from './Clock.ts'
 import { ACK_WAIT_MS, OUTSTANDING, type Delivery, type WorkQueue } from './WorkQueue.ts'
+
+/** So many of what was done with last a restart forgets. */
+const LATELY = 3
 
 interface Consumer {
   readonly onDelivery: (delivery: Delivery) => void
@@ -21,6 +24,8 @@ export interface MemoryWorkQueueOptions {
   readonly deliver?: () => number
   readonly outstanding?: number
   readonly ackWaitMs?: number
+  /** That an entry is done with is not heard: it comes again when its time is over. */
+  readonly lose?: () => boolean
 }
 
 export class MemoryWorkQueue implements WorkQueue {
@@ -32,6 +37,8 @@ export class MemoryWorkQueue implements WorkQueue {
   readonly #waiting: Pending[] = []
   readonly #newest = new Map<string, LogEntry>()
   #consumers: Consumer[] = []
+  /** Done with last. */
+  readonly #lately: Pending[] = []
   #out = 0
   #turn = 0
   #away = false
@@ -55,6 +62,15 @@ export class MemoryWorkQueue implements WorkQueue {
     this.#away = away
     this.#pump()
   }
+  /** The server is started again: what it had heard last is lost, and everything that is not done with comes again. */
+  restart(): void {
+    for (const pending of this.#lately.splice(0)) {
+      this.#pending.set(pending.entry.sequence, pending)
+      this.#waiting.unshift(pending)
+    }
+    for (const pending of [...this.#pending.values()].reverse()) if (pending.due !== undefined) this.#return(pending)
+    this.#pump()
+  }
   /** Sequences that are not done with. */
   get left(): readonly number[] {
     return [...this.#pending.keys()]
@@ -69,7 +85,7 @@ export class MemoryWorkQueue implements WorkQueue {
   reachedBy(isCut: () => boolean): WorkQueue {
     const heard = (say: () => void) => (): void => void (isCut() || say())
     const asked = async <Answer>(question: () => Promise<Answer>): Promise<Answer> => {
-      if (isCut()) throw new Error('the queue does not answer')
+      if (isCut()) throw new LogAway('the queue does not answer')
       return question()
     }
     return {
@@ -91,7 +107,7 @@ export class MemoryWorkQueue implements WorkQueue {
     return this.#newest.get(subject)
   }
   #answers(): void {
-    if (this.#away) throw new Error('the queue does not answer')
+    if (this.#away) throw new LogAway('the queue does not answer')
   }
   #pump(): void {
     while (!this.#away && this.#waiting.length > 0 && this.#consumers.length > 0 && this.#out < (this.#options.outstanding ?? OUTSTANDING)) {
@@ -118,8 +134,9 @@ export class MemoryWorkQueue implements WorkQueue {
       size: Buffer.byteLength(entry.text),
       again: deliveries > 1 || entry.sequence <= before,
       done: () => {
-        if (this.#away || !this.#pending.delete(entry.sequence)) return
+        if (this.#away || this.#options.lose?.() === true || !this.#pending.delete(entry.sequence)) return
         this.#settle(pending)
+        if (this.#lately.push(pending) > LATELY) this.#lately.shift()
         this.#pump()
       },
       working: () => {

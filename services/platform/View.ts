@@ -31,6 +31,11 @@ export class ViewBehind extends Error {
   override readonly name = 'ViewBehind'
 }
 
+/** Its process needs it no longer: what waited for it waits in vain. */
+export class ViewClosed extends Error {
+  override readonly name = 'ViewClosed'
+}
+
 export class View {
   readonly stream: StreamName
   /** Tells views of parts of one stream apart; the stream's name otherwise. */
@@ -159,7 +164,7 @@ export class View {
     this.#early?.close()
     this.#erasures?.close()
     this.#subscription?.close()
-    this.#fail(new Error('the view was closed'))
+    this.#fail(new ViewClosed('the view was closed'))
   }
   /** History before this is compacted; 0 when all of it is there. */
   get floor(): number {

@@ -9,7 +9,7 @@ import type { Subscription } from '#events/Log.ts'
 import { same } from '#events/meta/faults.ts'
 import { Cluster } from '#projections/Cluster.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
-import { isPassing } from '#events/Refusal.ts'
+import { isPassing, Refusal } from '#events/Refusal.ts'
 import { sleep, type Clock, type Timer } from '../platform/Clock.ts'
 import { causeOf } from '../platform/decision.ts'
 import type { Views } from '../platform/View.ts'
@@ -151,7 +151,7 @@ export class Scheduler {
       // Unless it went, and another of its name came.
       if (this.#views.get(key)?.object.metadata.uid === object.metadata.uid) this.#queue.retry(entry.id, this.#clock.now())
       const { reason, message } = result.status
-      if (reason !== 'NotFound' && reason !== 'Conflict') throw new Error(`binding ${entry.id} to ${node} was refused: ${message}`)
+      if (reason !== 'NotFound' && reason !== 'Conflict') throw new Error(`binding ${entry.id} to ${node} was refused: ${message}`, { cause: Refusal.of(result.status) })
       return
     }
     await this.#notice(entry, 'Normal', 'Scheduled', `Successfully assigned ${key.namespace}/${key.name} to ${node}`)

@@ -10,6 +10,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import { timestampWith } from '#events/meta/time.ts'
 import type { Subscription } from '#events/Log.ts'
+import { Refusal } from '#events/Refusal.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
 import type { Views } from '../../platform/View.ts'
 import type { Decider } from '../Decider.ts'
@@ -142,7 +143,7 @@ export class Peers implements Share {
       const result = await decider.submit({ ...this.#intent(), id: clock.uuid(), verb: this.#held() === undefined ? 'create' : 'update', object, options: { fieldManager: 'apiserver' } }, SELF, true)
       if (result.ok) [this.#renewed, this.#since] = [at, since]
       if (result.ok || ['AlreadyExists', 'NotFound'].includes(result.status.reason ?? '')) this.#told = false
-      else this.#tell(new Error(`the Lease ${identity} can't be renewed: ${result.status.message}`))
+      else this.#tell(new Error(`the Lease ${identity} can't be renewed: ${result.status.message}`, { cause: Refusal.of(result.status) }))
     } catch (error) {
       this.#tell(error)
     }

@@ -3,6 +3,7 @@
  * pulse counts. One that fails is tried again until the next one comes, here or at another API server.
  */
 import type { Pulse } from '#events/node/messages.ts'
+import { Refusal } from '#events/Refusal.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
 import type { Views } from '../../platform/View.ts'
 import type { Decider } from '../Decider.ts'
@@ -90,7 +91,7 @@ export class Pulses {
       if (verdict.what === 'outrun' && !refused) return false
       if (verdict.what !== 'refused') continue
       refused = true
-      onError(new Error(`the pulse of node ${pulse.node} was refused: ${verdict.status.message}`))
+      onError(new Error(`the pulse of node ${pulse.node} was refused: ${verdict.status.message}`, { cause: Refusal.of(verdict.status) }))
     }
     return true
   }

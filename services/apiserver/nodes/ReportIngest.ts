@@ -10,6 +10,7 @@
  */
 import { decodeToken } from '#events/Subject.ts'
 import type { LogEntry, Subscription } from '#events/Log.ts'
+import { Refusal } from '#events/Refusal.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
 import type { Views } from '../../platform/View.ts'
 import { ACK_WAIT_MS, type Delivery, type WorkQueue } from '../../platform/WorkQueue.ts'
@@ -232,7 +233,7 @@ export class ReportIngest {
   }
   /** An object that is gone needs no report any more; everything else that is refused is told. */
   #refused(node: string, verdict: Verdict): void {
-    if (verdict.what === 'refused') this.#options.onError(new Error(`a report of node ${node} was refused: ${verdict.status.message}`))
+    if (verdict.what === 'refused') this.#options.onError(new Error(`a report of node ${node} was refused: ${verdict.status.message}`, { cause: Refusal.of(verdict.status) }))
   }
   #done({ held }: Line, covered: (sequence: number) => boolean): void {
     for (const [sequence, { delivery }] of held) {
