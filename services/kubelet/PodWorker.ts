@@ -156,7 +156,9 @@ export class PodWorker {
       if (decision.finished) this.#finish()
       return
     }
-    if (leaving || this.#probes.settled) void this.#report(decision.finished)
+    // Of one that goes and was gone before this agent came, there is nothing to tell but its end: that it never ran was not so.
+    const unseen = leaving && !decision.finished && this.#observed.length === 0 && this.#reported === ''
+    if (!unseen && (leaving || this.#probes.settled)) void this.#report(decision.finished)
   }
   #wakeIn(ms: number): void {
     this.#wake?.cancel()

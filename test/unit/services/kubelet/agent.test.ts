@@ -210,6 +210,15 @@ agent('a pod unbound while the agent was away is removed; one of the same name i
   assert.equal(await runtime.list(), [])
 })
 
+agent('of a pod that goes and was gone before the agent came, its end alone is told', async () => {
+  const { clock, link, make } = lab()
+  link.bind(bindingOf('a', {}, {}, { deletionTimestamp: '2026-01-01T00:00:31Z', deletionGracePeriodSeconds: 30 }))
+  const kubelet = make()
+  await kubelet.start()
+  await clock.pass(5_000)
+  assert.equal(link.reports.map(({ report }) => [report.status.phase, report.terminated]), [['Failed', true]])
+  kubelet.stop()
+})
 agent('never more than four starts at once', async () => {
   let [now, most] = [0, 0]
   const { clock, runtime, link, make } = lab()
