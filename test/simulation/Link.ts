@@ -2,34 +2,40 @@
  * An agent's link as `kubelet/NatsLink.ts` is shaped, over memory twins: bindings followed from BINDINGS, reports stored in
  * REPORTS and acknowledged, pulses heard by whoever serves, and questions that somebody answers or nobody does.
  */
+import { NoAnswer } from '#events/Intent.ts'
 import type { FateAnswer, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import { noticeReportSubject, podReportSubject } from '#events/node/messages.ts'
 import type { Subscription } from '#events/Log.ts'
 import { encodeToken } from '#events/Subject.ts'
 import { updateOf } from '#services/platform/bindings.ts'
-import { sleep } from '#services/platform/Clock.ts'
+import { sleep, type Clock } from '#services/platform/Clock.ts'
 import type { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
 import type { NodeLink } from '#services/platform/NodeLink.ts'
 import { BINDING_SEAL, type Process } from './Process.ts'
 import type { Served } from './Served.ts'
-import type { VirtualClock } from './VirtualClock.ts'
 
 const FATES_MS = 20_000
 const ACK_MS = 5_000
 /** The stream takes a message of one name once, within this window. */
 const WINDOW_MS = 10_000
 
+/** What the agent said may have been stored, or not. */
+export class Unacknowledged extends Error {
+  override readonly name = 'Unacknowledged'
+}
+
 export interface LinkOptions {
   readonly node: string
   readonly process: Process
-  readonly clock: VirtualClock
+  /** The world's: messages on their way know no machine's. */
+  readonly clock: Clock
   readonly reports: MemoryWorkQueue
   /** Names of messages that were stored lately, and when; one for the stream. */
   readonly stored: Map<string, number>
   /** An API server that serves, any of them. */
   readonly server: () => Served | undefined
-  /** A message is lost. */
-  readonly lost: () => boolean
+  /** Whether a message from one to the other gets lost. */
+  readonly lost: (from: string, to: string) => boolean
   readonly away: () => boolean
 }
 
@@ -39,7 +45,7 @@ export class Link implements NodeLink {
   constructor(options: LinkOptions) {
     this.#options = options
   }
-  #pause(): Promise<void> {
+  #way(): Promise<void> {
     const { clock } = this.#options
     return sleep(clock, 1 + clock.random() * 20)
   }
@@ -61,38 +67,53 @@ export class Link implements NodeLink {
   reportNotice(namespace: string, name: string, notice: NoticeReport): Promise<void> {
     return this.#store(noticeReportSubject(this.#options.node, namespace, name), JSON.stringify(notice), notice.id)
   }
-  async #store(subject: string, text: string, id?: string): Promise<void> {
-    const { reports, stored, clock, lost } = this.#options
-    await this.#pause()
-    if (!this.#reaches() || lost()) return this.#unanswered()
-    const before = id === undefined ? undefined : stored.get(id)
-    if (before === undefined || clock.now() - before > WINDOW_MS) reports.append(subject, text)
-    if (id !== undefined) stored.set(id, before ?? clock.now())
-    if (lost()) return this.#unanswered()
-  }
-  async #unanswered(): Promise<never> {
-    await sleep(this.#options.clock, ACK_MS)
-    throw new Error('no acknowledgement')
-  }
-  #reaches(): boolean {
-    return !this.#options.process.isCut() && !this.#options.away()
-  }
-  async pulse(pulse: Pulse): Promise<void> {
-    const { server, lost } = this.#options
-    await this.#pause()
-    if (!this.#reaches()) return this.#unanswered()
-    if (!lost()) server()?.pulses.take(pulse)
-  }
-  async fates(pods: readonly Stray[]): Promise<FateAnswer> {
-    const { server, node, clock, lost } = this.#options
-    await this.#pause()
-    const one = this.#reaches() && !lost() ? server() : undefined
-    if (one === undefined) {
-      await sleep(clock, FATES_MS)
-      throw new Error('no answer from the API server')
+  #store(subject: string, text: string, id?: string): Promise<void> {
+    const { reports, stored, clock, process, away, lost } = this.#options
+    const send = async (): Promise<void> => {
+      await this.#way()
+      const dies = process.isCut() || away() || lost(process.name, 'reports')
+      if (!dies) {
+        const before = id === undefined ? undefined : stored.get(id)
+        if (before === undefined || clock.now() - before > WINDOW_MS) reports.append(subject, text)
+        if (id !== undefined) stored.set(id, before ?? clock.now())
+      }
+      if (!dies && !lost('reports', process.name)) return
+      await sleep(clock, ACK_MS)
+      throw new Unacknowledged('no acknowledgement')
     }
-    const answer = await one.fates(node, pods)
-    await this.#pause()
-    return answer
+    return process.entered(send())
+  }
+  pulse(pulse: Pulse): Promise<void> {
+    const { process, server, lost } = this.#options
+    const send = async (): Promise<void> => {
+      await this.#way()
+      const one = server()
+      // Nobody waits for an answer: where it is not heard, the next one is.
+      if (one !== undefined && !lost(process.name, one.process.name)) one.process.enter(() => one.pulses.take(pulse))
+    }
+    return process.entered(send())
+  }
+  fates(pods: readonly Stray[]): Promise<FateAnswer> {
+    const { server, node, clock, lost, process } = this.#options
+    const ask = async (): Promise<FateAnswer> => {
+      await this.#way()
+      const one = server()
+      let over = false
+      const late = sleep(clock, FATES_MS).then(() => {
+        over = true
+        throw new NoAnswer('no answer from the API server')
+      })
+      if (one === undefined || lost(process.name, one.process.name)) return late
+      const answer = new Promise<FateAnswer>((resolve, reject) => {
+        one.process.enter(() => {
+          one.fates(node, pods).then((found) => one.process.enter(() => lost(one.process.name, process.name) || resolve(found)), reject)
+        })
+      })
+      const found = await Promise.race([answer, late])
+      if (!over) late.catch(() => {})
+      await this.#way()
+      return found
+    }
+    return process.entered(ask())
   }
 }

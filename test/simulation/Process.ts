@@ -1,5 +1,8 @@
-/** One process of the world: what it reaches of the logs while it lives and is not cut off, and its views of them. */
-import { LogDamaged, type Log } from '#events/Log.ts'
+/**
+ * One process of the world: its clock, what it reaches of the logs and the work queue, and its views. It can be stopped as by
+ * SIGSTOP (its timers and what comes to it stand still, and then come all at once) and killed (nothing of it goes on).
+ */
+import { LogDamaged, type Follow, type Log, type Subscription } from '#events/Log.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 import { Historian } from '#services/historian/Historian.ts'
 import { sleep, type Clock } from '#services/platform/Clock.ts'
@@ -8,12 +11,17 @@ import { MemoryLedger, type Place } from '#services/platform/ledger/Ledger.ts'
 import { watching } from '#services/platform/ledger/watching.ts'
 import { Seal } from '#services/platform/ledger/Seal.ts'
 import type { MemoryLog } from '#services/platform/MemoryLog.ts'
+import type { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
 import { allNodes } from '#services/platform/secrets/NodeKeys.ts'
 import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
 import { View, Views } from '#services/platform/View.ts'
+import type { WorkQueue } from '#services/platform/WorkQueue.ts'
+import type { Network } from './Network.ts'
+import { ProcessClock } from './ProcessClock.ts'
 
 export const VIEWED = ['EVENTS', 'NOTICES', 'PULSE'] as const
 export type Viewed = (typeof VIEWED)[number]
+export type Logs = Readonly<Record<Viewed | 'BINDINGS', MemoryLog>>
 export const IDENTITY = 'the-log'
 const RESTART_MS = 500
 
@@ -31,14 +39,20 @@ export const BINDING_SEAL = allNodes(KEYS)
 
 export interface ProcessOptions {
   readonly name: string
+  /** Its machine's. */
   readonly clock: Clock
-  readonly logs: Readonly<Record<Viewed | 'BINDINGS', MemoryLog>>
+  readonly network: Network
+  readonly logs: Logs
   /** The home's, of a process that checks what it reads; without them it reads parts, in which sequences have gaps. */
   readonly ledgers?: ReadonlyMap<Viewed, HomeLedger> | undefined
   /** An API server follows whole streams. */
   readonly whole: boolean
+  /** Views notice that Leases leave their stream by themselves. */
+  readonly leasesExpire: boolean
   /** Told of every event it folds. */
   readonly onGiven: (stream: string, sequence: number, eventId: string) => void
+  /** Told of what goes wrong at its start, and in what reads the past. */
+  readonly onError: (error: unknown) => void
   /** The log is not what it was: the process has stopped. */
   readonly onDamaged: (error: LogDamaged) => void
 }
@@ -48,60 +62,182 @@ const MARK_EVERY = 16
 
 export class Process {
   readonly name: string
-  readonly #options: ProcessOptions
+  readonly clock: Clock
   /** Where the past is, of a process that follows whole streams. */
   readonly pasts = new Map<Viewed, MemoryPast>()
-  readonly #historians: Historian[] = []
-  alive = true
-  /** Cut off from the log until then, by the clock. */
-  cutUntil = 0
+  readonly #options: ProcessOptions
+  readonly #ends: (() => void)[] = []
+  /** What has come while it stands still. */
+  #waiting: (() => void)[] = []
+  #paused = false
+  #alive = true
 
   constructor(options: ProcessOptions) {
     this.name = options.name
     this.#options = options
+    this.clock = new ProcessClock(options.clock, (task) => this.enter(task))
   }
-  readonly isCut = (): boolean => !this.alive || this.cutUntil > this.#options.clock.now()
+  get alive(): boolean {
+    return this.#alive
+  }
+  get paused(): boolean {
+    return this.#paused
+  }
+  /** Whatever comes to a process comes this way: now, when it goes on, or never. */
+  enter(task: () => void): void {
+    if (!this.#alive) return
+    if (this.#paused) this.#waiting.push(task)
+    else task()
+  }
+  /** What becomes of a promise that somebody outside settles, as the process sees it. */
+  entered<Value>(promise: Promise<Value>): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      promise.then(
+        (value) => this.enter(() => resolve(value)),
+        (error: unknown) => this.enter(() => reject(error))
+      )
+    })
+  }
+  pause(): void {
+    this.#paused = true
+  }
+  /** What has come meanwhile is done in its order, before what comes now; between two of them promises settle, as in an event loop. */
+  resume(): void {
+    if (!this.#paused) return
+    const next = (): void => {
+      const task = this.#waiting.shift()
+      if (!this.#alive) return
+      if (task === undefined) this.#paused = false
+      else {
+        task()
+        queueMicrotask(next)
+      }
+    }
+    next()
+  }
+  /** As `kill -9`: nothing it has not said by now is heard, and its connections break. */
+  kill(): void {
+    this.#alive = false
+    this.#waiting = []
+    for (const end of this.#ends.splice(0)) end()
+  }
+  /** Called when it is killed, by what it leaves in the world outside. */
+  onEnd(end: () => void): void {
+    this.#ends.push(end)
+  }
+  readonly isCut = (): boolean => !this.#alive || !this.#options.network.reachesLog(this.name)
 
   log(stream: Viewed | 'BINDINGS'): Log {
     const { logs, whole } = this.#options
-    return logs[stream].reachedBy(this.isCut, whole)
+    const outside = logs[stream].reachedBy(this.isCut, whole)
+    return {
+      stream: outside.stream,
+      append: (appends, waitMs) => this.entered(outside.append(appends, waitMs)),
+      follow: (follow) => this.#follow(outside, follow),
+      get: (sequence) => this.entered(outside.get(sequence)),
+      read: (range) => this.#read(outside.read(range)),
+      lastOn: (subject, upTo) => this.entered(outside.lastOn(subject, upTo)),
+      lastSequence: () => this.entered(outside.lastSequence()),
+      state: () => this.entered(outside.state())
+    }
   }
-  /** Views that have caught up; undefined when the process ended before. */
-  async views(): Promise<Views | undefined> {
-    const { clock, whole, ledgers, onGiven, onDamaged } = this.#options
-    while (this.alive) {
-      const list = VIEWED.map((stream) => {
-        const ledger = ledgers?.get(stream)
-        const integrity = ledger === undefined ? {} : { integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS', markEvery: MARK_EVERY }) }
-        const view = new View(stream, this.log(stream), clock, { api: builtIns, expires: stream !== 'EVENTS', ...integrity })
-        view.subscribe(({ entry, expired }) => expired === true || onGiven(stream, entry.sequence, entry.facts.id))
-        view.onFailed = (error) => {
-          if (!(error instanceof LogDamaged) || !this.alive) return
-          this.alive = false
-          onDamaged(error)
+  #follow(outside: Log, follow: Follow): Subscription {
+    const { onEntries, onCaughtUp, onFailed } = follow
+    const subscription = outside.follow({
+      ...follow,
+      onEntries: (entries) =>
+        this.enter(() => {
+          try {
+            onEntries(entries)
+          } catch (error) {
+            // As its follower would, which has gone on when the process stood still.
+            subscription.close()
+            onFailed(error as Error)
+          }
+        }),
+      ...(onCaughtUp === undefined ? {} : { onCaughtUp: (last) => this.enter(() => onCaughtUp(last)) }),
+      onFailed: (error) => this.enter(() => onFailed(error))
+    })
+    this.onEnd(() => subscription.close())
+    return subscription
+  }
+  async *#read<Item>(outside: AsyncIterable<Item>): AsyncGenerator<Item> {
+    const items = outside[Symbol.asyncIterator]()
+    for (;;) {
+      const { done, value } = await this.entered(items.next())
+      if (done === true) return
+      yield value
+    }
+  }
+  queue(queue: MemoryWorkQueue): WorkQueue {
+    const outside = queue.reachedBy(this.isCut)
+    return {
+      consume: (onDelivery, onError) => {
+        const subscription = outside.consume((delivery) => this.enter(() => onDelivery(delivery)), onError)
+        this.onEnd(() => subscription.close())
+        return subscription
+      },
+      read: (sequence) => this.entered(outside.read(sequence)),
+      newest: (subject) => this.entered(outside.newest(subject))
+    }
+  }
+  /** A port to something on the machine that lives on without the process: answers and events come to it only while it runs. */
+  within<Port extends object>(port: Port): Port {
+    const inner = (value: unknown): unknown => {
+      if (typeof value === 'function') return (...some: unknown[]) => this.enter(() => void value(...some))
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+      return Object.values(value).some((one) => typeof one === 'function') ? Object.fromEntries(Object.entries(value).map(([name, one]) => [name, inner(one)])) : value
+    }
+    return new Proxy(port, {
+      get: (target, name) => {
+        const method: unknown = Reflect.get(target, name)
+        if (typeof method !== 'function') return method
+        return (...some: unknown[]): unknown => {
+          const result: unknown = method.apply(target, some.map(inner))
+          return result instanceof Promise ? this.entered(result) : result
         }
-        return view
-      })
+      }
+    })
+  }
+  /** Views that have caught up; never, when the process ends before. Undefined when the log is damaged. */
+  async views(): Promise<Views | undefined> {
+    for (;;) {
+      const list = VIEWED.map((stream) => this.#view(stream))
       try {
         await Promise.all(list.map((view) => view.start()))
-        if (whole) this.#index()
+        if (this.#options.whole) this.#index()
         return new Views(list, builtIns)
       } catch (error) {
         for (const view of list) view.close()
         if (error instanceof LogDamaged) {
-          if (this.alive) onDamaged(error)
-          this.alive = false
+          this.#damaged(error)
           return undefined
         }
         // The log is away: a process that can't start is started again.
-        await sleep(clock, RESTART_MS)
+        this.#options.onError(error)
+        await sleep(this.clock, RESTART_MS)
       }
     }
-    return undefined
+  }
+  #view(stream: Viewed): View {
+    const { ledgers, onGiven } = this.#options
+    const ledger = ledgers?.get(stream)
+    const expires = stream === 'NOTICES' || (stream === 'PULSE' && this.#options.leasesExpire)
+    const integrity = ledger === undefined ? {} : { integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS', markEvery: MARK_EVERY }) }
+    const view = new View(stream, this.log(stream), this.clock, { api: builtIns, expires, ...integrity })
+    view.subscribe(({ entry, expired }) => expired === true || onGiven(stream, entry.sequence, entry.facts.id))
+    view.onFailed = (error) => error instanceof LogDamaged && this.#damaged(error)
+    return view
+  }
+  #damaged(error: LogDamaged): void {
+    if (!this.#alive) return
+    this.kill()
+    this.#options.onDamaged(error)
   }
   /** As in an API server's process, where they read the log beside the views. */
   #index(): void {
-    const { clock, ledgers, onDamaged } = this.#options
+    const { clock } = this
+    const { ledgers, onError } = this.#options
     for (const stream of ['EVENTS', 'NOTICES'] as const) {
       const ledger = ledgers?.get(stream)
       const store = new MemoryPast(stream, clock)
@@ -111,21 +247,12 @@ export class Process {
         clock,
         expires: stream !== 'EVENTS',
         ...(ledger === undefined ? {} : { integrity: (from) => new Integrity({ seal: SEAL, ledger: watching(ledger), whole: true, expires: stream !== 'EVENTS', ...(from === undefined ? {} : { from }) }) }),
-        onDamaged: (damage) => {
-          if (this.alive) onDamaged(new LogDamaged(damage))
-          this.alive = false
-        },
-        // The log is away, or this process is over.
-        onError: () => this.alive || historian.stop()
+        onDamaged: (damage) => this.#damaged(new LogDamaged(damage)),
+        onError
       })
       this.pasts.set(stream, store)
-      this.#historians.push(historian)
+      this.onEnd(() => historian.stop())
       historian.start()
     }
-  }
-  /** Nothing of it goes on. */
-  end(): void {
-    this.alive = false
-    for (const historian of this.#historians) historian.stop()
   }
 }

@@ -2,6 +2,7 @@
 import type { FateAnswer, Stray } from '#events/node/messages.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
+import { Stillness } from '#services/apiserver/Stillness.ts'
 import { Outlets } from '#services/apiserver/http/Outlet.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
 import { fatesIn, originIn } from '#services/apiserver/nodes/fates.ts'
@@ -15,7 +16,7 @@ import type { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
 import type { PastIndex } from '#services/platform/past/PastIndex.ts'
 import type { View, Views } from '#services/platform/View.ts'
 import { BINDING_SEAL, type Process } from './Process.ts'
-import type { VirtualClock } from './VirtualClock.ts'
+import type { Mistakes } from './mistakes.ts'
 import type { Wire } from './Wire.ts'
 
 /** Few enough that the seeds' Services take them all now and then. */
@@ -24,8 +25,8 @@ const TOKEN_MS = 3_600_000
 
 export interface ServedOptions {
   readonly process: Process
-  readonly clock: VirtualClock
   readonly reports: MemoryWorkQueue
+  readonly mistakes: Mistakes
   readonly onError: (what: string, error: unknown) => void
 }
 
@@ -46,25 +47,28 @@ export class Served {
     if (views === undefined) return undefined
     const served = new Served(options, views)
     try {
-      await bootstrap({ ...served, clock: options.clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: SETTINGS.serviceCIDR, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+      await bootstrap({ ...served, clock: options.process.clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: SETTINGS.serviceCIDR, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
       await served.#peers.start()
       await served.#publisher.start()
       served.#ingest.start()
       return served
     } catch (error) {
-      served.stop()
+      served.kill()
       throw error
     }
   }
-  private constructor({ process, clock, reports, onError }: ServedOptions, views: Views) {
+  private constructor({ process, reports, mistakes, onError }: ServedOptions, views: Views) {
+    const { clock } = process
     this.process = process
     this.views = views
-    const decider = new ApiDecider({ views, clock, settings: SETTINGS })
+    const stillness = new Stillness(clock)
+    stillness.start()
+    const decider = new ApiDecider({ views, clock, settings: SETTINGS, late: stillness.lately })
     this.decider = decider
     const tokens = { issue: async () => ({ token: 'simulated', expiresAt: new Date(clock.now() + TOKEN_MS).toISOString() }) }
     this.#peers = new Peers({ views, decider, clock, identity: identityOf('host', process.name), host: 'host', address: `${process.name}:6443`, onError: (error) => onError('peers', error) })
-    this.#publisher = new BindingPublisher({ views, bindings: process.log('BINDINGS'), tokens, clusterCA: 'ca', seal: BINDING_SEAL, clock, share: this.#peers, onError: (error) => onError('bindings', error) })
-    this.#ingest = new ReportIngest({ views, decider, reports: reports.reachedBy(process.isCut), clock, onError: (error) => onError('reports', error) })
+    this.#publisher = new BindingPublisher({ views, bindings: mistakes.bindings(process.log('BINDINGS')), tokens, clusterCA: 'ca', seal: BINDING_SEAL, clock, share: this.#peers, onError: (error) => onError('bindings', error) })
+    this.#ingest = new ReportIngest({ views, decider: mistakes.reports(decider), reports: process.queue(reports), clock, onError: (error) => onError('reports', error) })
     this.pulses = new Pulses({ views, decider, clock, onError: (error) => onError('pulses', error) })
     const view = views.byStream.get('EVENTS') as View
     this.fanout = new Fanout({
@@ -88,15 +92,18 @@ export class Served {
     this.#wires.add(wire)
     wire.once('close', () => this.#wires.delete(wire))
   }
-  /** As `kill -9`: nothing it has not said by now is heard. */
-  stop(): void {
-    this.process.end()
+  /** As `kill -9`. */
+  kill(): void {
+    this.process.kill()
     for (const wire of this.#wires) wire.cut()
-    this.#peers.crash()
+  }
+  /** As on SIGTERM: what it has begun is finished, and the others are told. */
+  async stop(): Promise<void> {
     this.#publisher.stop()
+    await this.#ingest.stop()
     this.pulses.stop()
-    void this.#ingest.stop()
+    await this.#peers.stop()
     this.fanout.close()
-    for (const view of this.views.byStream.values()) view.close()
+    this.kill()
   }
 }

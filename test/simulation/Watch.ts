@@ -60,10 +60,12 @@ export class Watch {
   async #connect(served: Served): Promise<void> {
     const { clock, kind, query, lasts } = this.#options
     // Ahead of a server that is behind, the client is told to come again.
-    if (!(await waitForVersion(served.views.of(kind), String(this.seen)).then(() => true, () => false)) || !served.process.alive) return
+    const gone = new Promise<false>((resolve) => served.process.onEnd(() => resolve(false)))
+    const ready = waitForVersion(served.views.of(kind), String(this.seen)).then(() => true, () => false)
+    if (!(await Promise.race([ready, gone])) || !served.process.alive) return
     this.connections += 1
     let rest = ''
-    const wire = new Wire(clock, (text) => {
+    const wire = new Wire(clock, served.process, (text) => {
       const lines = (rest + text).split('\n')
       rest = lines.pop() as string
       for (const line of lines) this.#take(line)
@@ -73,7 +75,7 @@ export class Watch {
     clock.after(lasts(), () => wire.cut())
     const selection = selectionOf(kind, new URLSearchParams(query), '')
     const request = { kind, namespace: 'default', selection, representation: { form: 'object', include: 'None' }, from: this.seen, initialEvents: false, bookmarks: true, timeoutSeconds: 600 } as const
-    await served.fanout.serve(request, wire as unknown as ServerResponse)
+    served.process.enter(() => void served.fanout.serve(request, wire as unknown as ServerResponse))
     await over
   }
   #take(line: string): void {

@@ -1,80 +1,82 @@
 /**
- * A whole cluster on a virtual clock: API servers, the scheduler, the controllers and agents on simulated machines, as they are
+ * A whole cluster on a virtual clock: API servers, schedulers, controller managers and agents on simulated machines, as they are
  * in production but for the memory twins of what is outside; with messages that are late, lost and doubled, logs that fail as
- * logs do, and processes that crash, are cut off, and come back.
+ * logs do, clocks that differ, and processes that crash, stand still, are cut off, and come back.
  */
-import type { Intent, IntentResult, Intents, UserInfo } from '#events/Intent.ts'
+import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import type { LogDamaged } from '#events/Log.ts'
-import { streamOf } from '#test/support/builtIns.ts'
-import { controllers, userOf } from '#services/controller-manager/controllers.ts'
-import { sleep } from '#services/platform/Clock.ts'
-import { Controller, Outrun } from '#services/platform/Controller.ts'
+import type { LogDamaged, LogEntry } from '#events/Log.ts'
+import type { Term } from '#events/coordination/term.ts'
+import { sleep, type Clock } from '#services/platform/Clock.ts'
 import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { MemoryLog, type MemoryLogOptions } from '#services/platform/MemoryLog.ts'
 import { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
-import type { Views } from '#services/platform/View.ts'
-import { Scheduler } from '#services/scheduler/Scheduler.ts'
 import { ADMIN } from '../support/api.ts'
+import { startControl, type Elected } from './Control.ts'
+import { Doors, type Acknowledged } from './Doors.ts'
 import { logFaults, mixtureOf, type Mixture } from './faults.ts'
 import { Link } from './Link.ts'
 import { Machines } from './Machines.ts'
-import { HomeLedger, IDENTITY, Process, VIEWED, type Viewed } from './Process.ts'
+import { NONE, type Mistakes } from './mistakes.ts'
+import { LOG, Network } from './Network.ts'
+import { isPassingError } from './passing.ts'
+import { HomeLedger, IDENTITY, Process, VIEWED, type Logs } from './Process.ts'
+import { SkewedClock } from './ProcessClock.ts'
 import { Served } from './Served.ts'
 import { VirtualClock } from './VirtualClock.ts'
 import type { Watch } from './Watch.ts'
 
-/** As NATS clients give up on an answer, and ask again with the same id. */
-const ANSWER_MS = 2_000
-const ASKS = 3
 const RESTART_MS = 500
+const STOP_MS = 2_000
 export const BAD_IMAGE = 'bad:1'
 
 export interface WorldOptions {
   readonly seed: number
   readonly nodes: number
-  /** API servers that decide at the same time. Default 1. */
-  readonly apiServers?: number
   /** Instead of what the seed draws. */
   readonly mixture?: Partial<Mixture>
-  /** Replaces a log or a controller: how the invariants themselves are tested. */
+  /** Replaces a log or a controller, or puts a mistake back: how the invariants themselves are tested. */
   readonly log?: (stream: string, clock: VirtualClock, options: MemoryLogOptions) => MemoryLog
   readonly controllers?: (definitions: readonly ControllerDefinition[]) => readonly ControllerDefinition[]
+  readonly mistakes?: Mistakes
   readonly trace?: (line: string) => void
-}
-
-interface Acknowledged {
-  readonly intent: Intent
-  readonly sequence: number
 }
 
 interface Service {
   readonly process: Process
-  stop(): void
+  /** As on SIGTERM. */
+  stop(): Promise<void>
+  /** What must not go on in the world outside when it was killed. */
+  kill?(): void
 }
 
 /** Of several events that one intent makes, each has the intent's id and a number. */
-const rootOf = (eventId: string): string => eventId.split('.')[0] as string
+export const rootOf = (eventId: string): string => eventId.split('.')[0] as string
 
 export class World {
   readonly clock: VirtualClock
   readonly mixture: Mixture
-  readonly logs: Readonly<Record<Viewed | 'BINDINGS', MemoryLog>>
+  readonly network: Network
+  readonly logs: Logs
   readonly reports: MemoryWorkQueue
-  /** What was answered positively, and made an event. */
-  readonly acknowledged: Acknowledged[] = []
+  readonly doors: Doors
   readonly errors: string[] = []
   readonly machines: Machines
   readonly watches: Watch[] = []
+  /** Everything that was ever stored in BINDINGS and in PULSE, which forget. */
+  readonly stored: Readonly<Record<'BINDINGS' | 'PULSE', LogEntry[]>> = { BINDINGS: [], PULSE: [] }
   /** Processes that found the log damaged, and stopped. */
   readonly halted = new Map<string, LogDamaged>()
   readonly #options: WorldOptions
+  readonly #mistakes: Mistakes
   readonly #services = new Map<string, Service>()
   readonly #apis: (Served | undefined)[] = []
   readonly #ledgers = new Map(VIEWED.map((stream) => [stream, new HomeLedger(stream, IDENTITY)]))
   readonly #given = new Map<string, string>()
-  readonly #stored = new Map<string, number>()
+  readonly #noticed = new Map<string, number>()
+  readonly #clocks = new Map<string, Clock>()
   #away = 0
+  #gone = 0
   #full = 0
   #ended = false
   /** What follows from that is checked for itself. */
@@ -84,46 +86,107 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.#options = options
+    this.#mistakes = options.mistakes ?? NONE
     this.clock = new VirtualClock(options.seed)
-    this.machines = new Machines(this.clock)
+    this.network = new Network(this.clock)
+    this.machines = new Machines((node) => this.#clockOf(node))
     this.mixture = { ...mixtureOf(options.seed), ...options.mixture }
     const { clock, mixture } = this
-    const faults = logFaults(mixture, clock, () => this.faults, { away: () => this.#isAway(), full: () => this.#full > clock.now() })
+    const until = (time: () => number) => (): boolean => this.faults && time() > clock.now()
+    const faults = logFaults(mixture, clock, () => this.faults, { away: until(() => this.#away), gone: until(() => this.#gone), full: until(() => this.#full) })
     const make = options.log ?? ((stream, clock, more) => new MemoryLog(stream, clock, more))
     const forgets = { faults, identity: IDENTITY, maxAge: mixture.keeps }
+    const onStored = (stream: 'BINDINGS' | 'PULSE') => ({ onStored: (entry: LogEntry) => void this.stored[stream].push(entry) })
     this.logs = {
       EVENTS: make('EVENTS', clock, { faults, identity: IDENTITY }),
       NOTICES: make('NOTICES', clock, forgets),
-      PULSE: make('PULSE', clock, { ...forgets, keepLastOnly: true }),
-      BINDINGS: make('BINDINGS', clock, { faults, keepLastOnly: true })
+      PULSE: make('PULSE', clock, { ...forgets, keepLastOnly: true, ...onStored('PULSE') }),
+      BINDINGS: make('BINDINGS', clock, { faults, keepLastOnly: true, ...onStored('BINDINGS') })
     }
-    this.reports = new MemoryWorkQueue(clock, { deliver: () => 1 + clock.random() * (this.faults ? 40 : 5) })
+    this.reports = new MemoryWorkQueue(clock, { deliver: () => 1 + clock.random() * (this.faults ? 40 : 5), lose: () => this.#isLost() })
+    this.doors = new Doors({
+      clock,
+      delay: () => clock.random() * (this.faults ? 30 : 3),
+      lost: (from, to) => this.#loses(from, to),
+      doubled: () => this.#isLost(),
+      servers: () => this.#apis.filter((one) => one !== undefined),
+      onAnswered: (stream, sequence, id) => this.#isGiven(stream, sequence, id),
+      onError: (error) => this.#fail('decider', error)
+    })
+  }
+  get acknowledged(): readonly Acknowledged[] {
+    return this.doors.acknowledged
+  }
+  /** By intent: the term it was asked under. */
+  get terms(): ReadonlyMap<string, Term> {
+    return this.doors.terms
   }
   #isAway(): boolean {
-    return this.faults && this.#away > this.clock.now()
+    return this.faults && Math.max(this.#away, this.#gone) > this.clock.now()
   }
-  /** The log can't be reached by anybody for a while. */
-  outage(ms: number): void {
-    this.#away = Math.max(this.#away, this.clock.now() + ms)
-    this.trace(`the log is away for ${Math.round(ms)} ms`)
+  #isLost(): boolean {
+    return this.faults && this.clock.random() < this.mixture.message
+  }
+  /** Everybody talks by way of the log's server. */
+  #loses(from: string, to: string): boolean {
+    return this.#isAway() || !this.network.passes(from, to) || this.#isLost()
+  }
+  #clockOf(host: string): Clock {
+    const known = this.#clocks.get(host)
+    if (known !== undefined) return known
+    const { skew, drift } = this.mixture
+    const differs = (by: number): number => (by === 0 ? 0 : (2 * this.clock.random() - 1) * by)
+    const made = skew === 0 && drift === 0 ? this.clock : new SkewedClock(this.clock, { offset: differs(skew), rate: 1 + differs(drift) })
+    this.#clocks.set(host, made)
+    return made
+  }
+  /** The log stands still and does not answer; or its server is gone for a while, and comes back without the connections it had. */
+  outage(ms: number, how: 'frozen' | 'gone'): void {
+    const until = this.clock.now() + ms
+    if (how === 'frozen') this.#away = Math.max(this.#away, until)
+    else this.#gone = Math.max(this.#gone, until)
+    this.reports.away = true
+    this.clock.after(ms, () => (this.reports.away = this.#isAway()))
+    if (how === 'gone') {
+      for (const log of Object.values(this.logs)) log.restart()
+      this.reports.restart()
+    }
+    this.trace(`the log is ${how} for ${Math.round(ms)} ms`)
   }
   /** It says no to every write for a while. */
   fill(ms: number): void {
     this.#full = Math.max(this.#full, this.clock.now() + ms)
     this.trace(`the disk is full for ${Math.round(ms)} ms`)
   }
-  /** One process is cut off from the log, and the others go on. */
-  partition(name: string, ms: number): void {
-    const process = this.#services.get(name)?.process ?? this.#apis[Number(name.split(' ')[1] ?? -1)]?.process
-    if (process === undefined) return
-    process.cutUntil = Math.max(process.cutUntil, this.clock.now() + ms)
-    this.trace(`${name} is cut off for ${Math.round(ms)} ms`)
+  /** Nothing passes from one process, or the log, to another. */
+  cut(from: string, to: string, ms: number): void {
+    this.network.cut(from, to, ms)
+    this.trace(`nothing passes from ${from} to ${to} for ${Math.round(ms)} ms`)
+  }
+  /** One process stands still, as on SIGSTOP. */
+  pause(name: string, ms: number): void {
+    const process = this.#processOf(name)
+    if (process === undefined || process.paused) return
+    process.pause()
+    this.trace(`${name} stands still for ${Math.round(ms)} ms`)
+    this.clock.after(ms, () => {
+      this.trace(`${name} goes on`)
+      process.resume()
+    })
+  }
+  #processOf(name: string): Process | undefined {
+    return this.#services.get(name)?.process ?? this.#apis.find((one) => one?.process.name === name)?.process
+  }
+  get processes(): readonly Process[] {
+    return [...[...this.#services.values()].map(({ process }) => process), ...this.#apis.flatMap((one) => (one === undefined ? [] : [one.process]))]
   }
   /** From now on everything works, and everybody reaches everything. */
   heal(): void {
     this.trace('quiet')
     this.faults = false
-    for (const { process } of [...this.#services.values(), ...this.#apis.filter((one) => one !== undefined)]) process.cutUntil = 0
+    this.network.heal()
+    this.reports.away = false
+    for (const process of this.processes) process.resume()
   }
   /** What a disk can do to EVENTS. */
   damage(what: Parameters<MemoryLog['damage']>[0]): void {
@@ -139,12 +202,8 @@ export class World {
     this.trace(`FAULT ${what}`)
   }
   #fail(where: string, error: unknown): void {
-    if (error instanceof Outrun || this.#damaged) return
-    const message = error instanceof Error ? error.message : String(error)
-    // What comes of lost messages, a log that is away or full, stopped services and closed views is what this world is made of.
-    if (/no answer|was closed|not yet|acknowledge|is not there|being terminated|does not answer|insufficient resources|was stopped|can not be reached|is full/.test(message)) return
-    this.errors.push(`unexpected error: ${where}: ${message}`)
-    this.trace(`ERROR ${where}: ${message}`)
+    if (this.#damaged || isPassingError(error)) return
+    this.fault(`unexpected error: ${where}: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`)
   }
   /** A resourceVersion stands for one event, for ever, whoever says so. */
   #isGiven(stream: string, sequence: number, eventId: string): void {
@@ -154,50 +213,52 @@ export class World {
     else if (rootOf(before) !== rootOf(eventId)) this.fault(`resourceVersion ${sequence} of ${stream} was given to ${before} and then to ${eventId}`)
   }
   #process(name: string, whole: boolean): Process {
-    const ledgers = whole && this.mixture.sealed ? this.#ledgers : undefined
-    const process: Process = new Process({
+    return new Process({
       name,
-      clock: this.clock,
+      clock: this.#clockOf(name),
+      network: this.network,
       logs: this.logs,
       whole,
-      ledgers,
+      leasesExpire: !this.#mistakes.unexpired,
+      ledgers: whole && this.mixture.sealed ? this.#ledgers : undefined,
       onGiven: (stream, sequence, id) => this.#isGiven(stream, sequence, id),
+      onError: (error) => this.#fail(`${name} reading the log`, error),
       onDamaged: (error) => {
         this.halted.set(name, error)
         this.trace(`${name} halts: ${error.message}`)
-        this.#halt(process)
+        for (const [n, served] of this.#apis.entries()) if (served?.process.name === name) this.crashApi(n)
+        if (this.#services.has(name)) this.crash(name)
       }
     })
-    return process
-  }
-  #halt(process: Process): void {
-    for (const [n, served] of this.#apis.entries()) if (served?.process === process) this.stopApi(n)
-    for (const [name, service] of this.#services) if (service.process === process) this.stopService(name)
   }
   async start(): Promise<void> {
     for (let n = 0; n < this.apiServers; n++) await this.startApi(n)
     for (let n = 1; n <= this.#options.nodes; n++) this.startAgent(`n${n}`)
-    for (const name of this.controlNames()) await this.startControl(name)
+    await Promise.all(this.controlNames().map((name) => this.startControl(name)))
   }
+  /** Any of them that serves, as invariants read it. */
   get api(): Served | undefined {
-    return this.#apis[0]
+    return this.#apis.find((one) => one !== undefined)
+  }
+  get apis(): readonly Served[] {
+    return this.#apis.filter((one) => one !== undefined)
   }
   get apiServers(): number {
-    return this.#options.apiServers ?? 1
+    return this.mixture.apiServers
   }
   /** Starts again until it serves, as a supervisor does; not on a log that is damaged. */
   async startApi(n = 0): Promise<void> {
+    const name = `api ${n}`
     for (;;) {
-      const process = this.#process(`api ${n}`, true)
+      const process = this.#process(name, true)
       try {
-        const served = await Served.start({ process, clock: this.clock, reports: this.reports, onError: (what, error) => this.#fail(`api ${n} ${what}`, error) })
+        const served = await Served.start({ process, reports: this.reports, mistakes: this.#mistakes, onError: (what, error) => this.#fail(`${name} ${what}`, error) })
         if (served === undefined) return
         this.#apis[n] = served
         return this.trace(`api server ${n} up`)
       } catch (error) {
-        this.#fail(`api ${n}`, error)
-        process.alive = false
-        if (this.#ended || this.halted.has(process.name)) return
+        this.#fail(name, error)
+        if (this.#ended || this.halted.has(name)) return
         await sleep(this.clock, RESTART_MS)
       }
     }
@@ -205,125 +266,95 @@ export class World {
   serving(n: number): boolean {
     return this.#apis[n] !== undefined
   }
-  /** Any API server that serves and is not cut off. */
+  /** Any API server that serves. */
   server(): Served | undefined {
-    const up = this.#apis.filter((one) => one !== undefined && !one.process.isCut())
+    const up = this.apis
     return up[up.length > 1 ? Math.floor(this.clock.random() * up.length) : 0]
   }
-  stopApi(n = 0): void {
-    this.#apis[n]?.stop()
+  crashApi(n: number): void {
+    this.#apis[n]?.kill()
     this.#apis[n] = undefined
     this.trace(`api server ${n} crashed`)
   }
-  /** An intent on its way to the decider and back, through a network that loses, delays and doubles. */
-  async ask(intent: Intent, user: UserInfo): Promise<IntentResult> {
-    for (let tries = 1; ; tries++) {
-      const answer = await this.#attempt(tries === 1 ? intent : { ...intent, again: true }, user)
-      if (answer !== undefined) {
-        if (answer.ok && answer.unchanged !== true && answer.sequence > 0 && intent.options?.dryRun !== true) {
-          this.acknowledged.push({ intent, sequence: answer.sequence })
-          this.#isGiven(streamOf(intent.ref), answer.sequence, intent.id)
-        }
-        return answer
-      }
-      if (tries >= ASKS) throw new Error('no answer from the API server')
-    }
-  }
-  #lost = (): boolean => this.faults && this.clock.random() < this.mixture.message
-  #attempt(intent: Intent, user: UserInfo): Promise<IntentResult | undefined> {
-    return new Promise((resolve) => {
-      // A message doubled on its way comes to the same server; asked again, perhaps another answers.
-      const server = this.apiServers > 1 ? Math.floor(this.clock.random() * this.apiServers) : 0
-      const timeout = this.clock.after(ANSWER_MS, () => resolve(undefined))
-      const delay = (): number => this.clock.random() * (this.faults ? 30 : 3)
-      const send = (): void => {
-        if (this.#lost()) return
-        this.clock.after(delay(), () => {
-          const served = this.#apis[server]
-          served?.decider.submit(intent, user).then(
-            (result) => {
-              // Nothing is heard of a process that died meanwhile.
-              if (this.#lost() || !served.process.alive) return
-              this.clock.after(delay(), () => {
-                timeout.cancel()
-                resolve(result)
-              })
-            },
-            (error: unknown) => this.#fail('decider', error)
-          )
-        })
-      }
-      send()
-      if (this.#lost()) send()
-    })
-  }
-  intents(user: UserInfo): Intents {
-    return { submit: (intent) => this.ask(intent, user) }
+  async stopApi(n: number): Promise<void> {
+    const served = this.#apis[n]
+    this.#apis[n] = undefined
+    this.trace(`api server ${n} stops`)
+    await Promise.race([served?.stop(), sleep(this.clock, STOP_MS)])
+    served?.kill()
   }
   /** As the administrator, from a command line that asks until it is answered. */
   person(intent: Omit<Intent, 'id' | 'source' | 'version'> & { readonly version?: string }): Promise<IntentResult | undefined> {
     this.trace(`person: ${intent.verb} ${intent.ref.resource}/${intent.name}${intent.subresource === undefined ? '' : `/${intent.subresource}`}`)
-    return this.ask({ version: 'v1', ...intent, id: this.clock.uuid(), source: 'kubectl' }, ADMIN).catch(() => undefined)
+    return this.doors.ask({ version: 'v1', ...intent, id: this.clock.uuid(), source: 'kubectl' }, ADMIN).catch(() => undefined)
   }
   controlNames(): string[] {
-    return ['scheduler', ...controllers({ clusterCA: 'ca' }).map(({ name }) => name)]
+    const some = (what: Elected, count: number): string[] => Array.from({ length: count }, (_, n) => `${what} ${n}`)
+    return [...some('kube-scheduler', this.mixture.schedulers), ...some('kube-controller-manager', this.mixture.managers)]
   }
   async startControl(name: string): Promise<void> {
     const process = this.#process(name, false)
     const views = await process.views()
     if (views === undefined || this.#ended) return
-    if (name === 'scheduler') {
-      const scheduler = new Scheduler(views, this.intents({ username: 'system:kube-scheduler', groups: ['system:authenticated'] }), this.clock, (error) => this.#fail('scheduler', error))
-      scheduler.start()
-      this.#serve(process, views, () => scheduler.stop())
-    } else {
-      const definitions = controllers({ clusterCA: 'ca' })
-      const definition = (this.#options.controllers?.(definitions) ?? definitions).find((one) => one.name === name) as ControllerDefinition
-      const controller = new Controller(definition, views, this.intents(userOf(name)), this.clock, ({ key, error }) => this.#fail(`${name} ${key}`, error))
-      controller.start()
-      this.#serve(process, views, () => controller.stop())
-    }
+    const control = startControl({
+      what: name.split(' ')[0] as Elected,
+      process,
+      views,
+      // The first is the home's own, and goes on under its name.
+      identity: name.endsWith(' 0') ? name : `${name} ${this.clock.uuid()}`,
+      intents: (user: UserInfo) => this.doors.intents(user, process, !this.#mistakes.unfenced),
+      definitions: this.#options.controllers,
+      unelected: this.#mistakes.unelected,
+      onLeading: (what) => this.trace(what),
+      onError: (what, error) => this.#fail(`${name} ${what}`, error)
+    })
+    this.#services.set(name, { process, stop: () => control.stop() })
     this.trace(`${name} up`)
   }
-  #serve(process: Process, views: Views, stop: () => void): void {
-    this.#services.set(process.name, {
-      process,
-      stop: () => {
-        process.alive = false
-        stop()
-        for (const view of views.byStream.values()) view.close()
-      }
-    })
+  startAgent(node: string): void {
+    const process = this.#process(node, false)
+    const link = new Link({ node, process, clock: this.clock, reports: this.reports, stored: this.#noticed, server: () => this.server(), lost: (from, to) => this.#loses(from, to), away: () => this.#isAway() })
+    const agent = this.machines.agent(node, process, link, (error) => this.#fail(`agent ${node}`, error))
+    void agent.start().catch((error: unknown) => this.#fail(`agent ${node}`, error))
+    this.#services.set(node, { process, stop: async () => agent.stop(), kill: () => agent.stop() })
+    this.trace(`agent ${node} up`)
   }
-  stopService(name: string): void {
-    this.#services.get(name)?.stop()
+  crash(name: string): void {
+    const service = this.#services.get(name)
     this.#services.delete(name)
+    service?.process.kill()
+    service?.kill?.()
     this.trace(`${name} crashed`)
   }
-  startAgent(node: string): void {
-    const { clock } = this
-    const process = this.#process(node, false)
-    const link = new Link({ node, process, clock, reports: this.reports, stored: this.#stored, server: () => this.server(), lost: this.#lost, away: () => this.#isAway() })
-    const agent = this.machines.agent(node, link, (error) => this.#fail(`agent ${node}`, error))
-    void agent.start().catch((error: unknown) => this.#fail(`agent ${node}`, error))
-    this.#services.set(node, {
-      process,
-      stop: () => {
-        process.alive = false
-        agent.stop()
-      }
-    })
-    this.trace(`agent ${node} up`)
+  async stopService(name: string): Promise<void> {
+    const service = this.#services.get(name)
+    this.#services.delete(name)
+    this.trace(`${name} stops`)
+    await Promise.race([service?.stop(), sleep(this.clock, STOP_MS)])
+    service?.process.kill()
+    this.trace(`${name} stopped`)
+  }
+  /** The machine has no power: its agent is gone, and so is everything that ran. */
+  powerOff(node: string): void {
+    this.trace(`${node} has no power`)
+    this.crash(node)
+    void this.machines.powerOff(node)
   }
   /** Names of everything that can crash. */
   crashable(): string[] {
     return [...this.#services.keys()].sort()
   }
+  /** Places a way can be cut between. */
+  places(): string[] {
+    return [LOG, ...Array.from({ length: this.apiServers }, (_, n) => `api ${n}`), ...this.crashable()]
+  }
   /** What crashed and is not back yet. */
   get down(): readonly string[] {
-    return [...this.controlNames(), ...this.machines.names].filter((name) => !this.#services.has(name))
+    const apis = Array.from({ length: this.apiServers }, (_, n) => n).filter((n) => !this.serving(n))
+    return [...apis.map((n) => `api ${n}`), ...[...this.controlNames(), ...this.machines.names].filter((name) => !this.#services.has(name))]
   }
   async restart(name: string): Promise<void> {
+    if (this.#services.has(name)) return
     if (this.machines.has(name)) this.startAgent(name)
     else await this.startControl(name)
   }
@@ -333,7 +364,6 @@ export class World {
   stop(): void {
     this.#ended = true
     for (const watch of this.watches) watch.stop()
-    for (const name of [...this.#services.keys()]) this.stopService(name)
-    for (const api of this.#apis) api?.stop()
+    for (const process of this.processes) process.kill()
   }
 }

@@ -21,8 +21,8 @@ export const checkDamaged = async (world: World, ending: Ending): Promise<string
   else {
     // Who has folded what is missing now goes on; who starts anew meets the hole.
     world.damage({ remove: hole })
-    for (let n = 0; n < world.apiServers; n++) world.stopApi(n)
-    for (const name of world.crashable()) if (!world.machines.has(name)) world.stopService(name)
+    for (let n = 0; n < world.apiServers; n++) world.crashApi(n)
+    for (const name of world.crashable()) if (!world.machines.has(name)) world.crash(name)
     for (let n = 0; n < world.apiServers; n++) void world.startApi(n)
   }
   // Somebody writes before anybody has noticed.

@@ -17,10 +17,19 @@ export interface Mixture {
   readonly message: number
   /** One append in so many takes seconds; some of these longer than anybody waits. */
   readonly slow: number
-  /** Parts of the script's steps: one process is cut off, the disk is full for a while, an agent is gone for long. */
+  /** Parts of the script's steps: a way is cut, a process stands still, the disk is full, an agent is gone for long, a machine loses power. */
   readonly partition: number
+  readonly pause: number
   readonly full: number
   readonly nodeLoss: number
+  readonly power: number
+  /** How much clocks of machines differ: milliseconds at the beginning, and of each second. */
+  readonly skew: number
+  readonly drift: number
+  /** How many there are. */
+  readonly apiServers: number
+  readonly schedulers: number
+  readonly managers: number
   /** How long streams that forget keep entries, milliseconds. */
   readonly keeps: number
   /** API servers seal what they write and remember how far the log went, as a home does. */
@@ -44,8 +53,15 @@ export const mixtureOf = (seed: number): Mixture => {
     message: one(0, 0.02, 0.02, 0.06),
     slow: one(0, 0, 0.005, 0.02),
     partition: one(0, 0.1, 0.2),
-    full: one(0, 0, 0.06),
+    full: one(0, 0, 0.1),
     nodeLoss: one(0, 0, 0.08),
+    pause: one(0, 0.1, 0.2),
+    power: one(0, 0, 0.05),
+    skew: one(0, 0, 300, 5_000),
+    drift: one(0, 0, 0.0005, 0.01),
+    apiServers: one(1, 2, 2, 3),
+    schedulers: one(1, 2, 2, 3),
+    managers: one(1, 2, 2),
     keeps: one(HOUR_MS, 240_000, 120_000),
     sealed: ending !== 'quiet' || random() < 0.1,
     ending
@@ -53,7 +69,7 @@ export const mixtureOf = (seed: number): Mixture => {
 }
 
 /** Over when `on` says so; times still differ then, and nothing is lost any more. */
-export const logFaults = (mixture: Mixture, clock: Clock, on: () => boolean, { away, full }: { away(): boolean; full(): boolean }): Faults => {
+export const logFaults = (mixture: Mixture, clock: Clock, on: () => boolean, { away, gone, full }: Record<'away' | 'gone' | 'full', () => boolean>): Faults => {
   const chance = (part: number) => (): boolean => on() && part > 0 && clock.random() < part
   const slow = chance(mixture.slow)
   return {
@@ -65,6 +81,7 @@ export const logFaults = (mixture: Mixture, clock: Clock, on: () => boolean, { a
     double: chance(mixture.double),
     forget: chance(mixture.forget),
     refuse: () => on() && full(),
-    away
+    away,
+    gone
   }
 }

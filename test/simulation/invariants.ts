@@ -1,5 +1,6 @@
 /** What must hold, whatever was lost, delayed, doubled or crashed. Each fault says what broke. */
 import { decodeFacts, type Event } from '#events/Event.ts'
+import { isGuard } from '#events/guard.ts'
 import { keyId, resourceId } from '#events/Key.ts'
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
@@ -8,6 +9,8 @@ import { Objects } from '#projections/Objects.ts'
 import { claimFaults } from '#test/support/claims.ts'
 import { limitsOf } from '#services/controller-manager/deployment/rollout.ts'
 import type { DeploymentSpec } from '#services/controller-manager/deployment/situation.ts'
+import { Terms, unled } from './leading.ts'
+import { PodFaults } from './pods.ts'
 import { ASKED } from './script.ts'
 import type { Told, Watch } from './Watch.ts'
 import { BAD_IMAGE, type World } from './World.ts'
@@ -21,16 +24,17 @@ const SLICES = { group: 'discovery.k8s.io', resource: 'endpointslices' }
 
 type Facts = Omit<Event, 'object'>
 
-/** The log itself: every acknowledged write there, once; every event chained to the one before it; no pod bound twice. */
+/** The log itself: every acknowledged write there, once; every event chained to the one before it. */
 export const checkLog = async (world: World): Promise<string[]> => {
   const faults: string[] = []
   const heads = new Map<string, number>()
   const bySequence = new Map<number, Facts>()
   const ids = new Set<string>()
-  const nodes = new Map<string, string>()
   const log = world.logs.EVENTS
   const asked = new Map<string, number>()
   const replay = new Objects(builtIns)
+  const pods = new PodFaults(replay)
+  const terms = new Terms(world)
   const last = await log.lastSequence()
   for (let sequence = 1; sequence <= last; sequence++) {
     const entry = await log.get(sequence)
@@ -39,6 +43,8 @@ export const checkLog = async (world: World): Promise<string[]> => {
       continue
     }
     const facts = decodeFacts('EVENTS', entry)
+    // It holds others to what they stand on, and is no change of an object.
+    if (isGuard(facts.key)) continue
     const id = keyId(facts.key)
     if ((heads.get(id) ?? 0) !== facts.expected) faults.push(`event ${sequence} of ${id} was decided on ${facts.expected}, but ${heads.get(id) ?? 0} was the last`)
     if (ids.has(facts.id)) faults.push(`intent ${facts.id} made two events, the second at ${sequence}`)
@@ -48,14 +54,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
     faults.push(...collectorFaults(replay, facts, sequence))
     replay.apply(facts, entry.text)
     faults.push(...addressFaults(replay, facts, sequence), ...generatedFaults(asked, facts, replay, sequence))
-    if (facts.key.resource === 'pods' && facts.key.group === '' && !facts.deleted) {
-      const pod = replay.get(facts.key)?.object as KubeObject
-      const uid = pod.metadata.uid as string
-      const node = (pod['spec'].nodeName as string | undefined) ?? ''
-      const before = nodes.get(uid)
-      if (before !== undefined && before !== node) faults.push(`pod ${id} was bound to ${before} and then to ${node === '' ? 'nothing' : node} (event ${sequence})`)
-      if (node !== '') nodes.set(uid, node)
-    }
+    faults.push(...pods.faults(facts, sequence), ...terms.faults(facts, sequence))
     faults.push(...rolloutFaults(replay, facts, sequence))
   }
   faults.push(...claimFaults(replay))
@@ -198,7 +197,7 @@ export const checkViews = async (world: World): Promise<string[]> => {
 export const unsettled = (world: World): string[] => {
   const views = world.api?.views
   if (views === undefined) return ['there is no API server']
-  const open = world.down.map((name) => `${name} is down`)
+  const open = [...world.down.map((name) => `${name} is down`), ...unled(world)]
   const pods = [...views.collection(PODS).values()].map(({ object }) => object)
   const live = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
   if (live.length !== pods.length) open.push(`${pods.length - live.length} pods are still going`)

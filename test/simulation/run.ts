@@ -1,24 +1,42 @@
-/** Runs seeds: `node test/simulation/run.ts --seeds 1000 [--from 1] [--seed N --trace] [--api-servers 2]`. */
+/**
+ * Runs seeds: `node test/simulation/run.ts --seeds 1000 [--from 1] [--seed N --trace] [--mixture '{"apiServers":3}']`, the
+ * mixture instead of what a seed draws; or puts mistakes back that the seeds must find: `--put-back [--seeds 100] [--only WORDS]`.
+ */
+import { parseArgs } from 'node:util'
+import { putBack } from './putBack.ts'
+import type { Mixture } from './faults.ts'
 import { simulate } from './simulate.ts'
 
-const option = (name: string, fallback: number): number => {
-  const at = process.argv.indexOf(name)
-  return at < 0 ? fallback : Number(process.argv[at + 1])
-}
-const single = option('--seed', 0)
-const from = single > 0 ? single : option('--from', 1)
-const count = single > 0 ? 1 : option('--seeds', 100)
-const apiServers = option('--api-servers', 1)
-const trace = process.argv.includes('--trace')
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '100' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    mixture: { type: 'string', default: '{}' },
+    'put-back': { type: 'boolean', default: false },
+    only: { type: 'string', default: '' }
+  }
+})
+const from = Number(values.seed ?? values.from)
+const count = values.seed === undefined ? Number(values.seeds) : 1
+
+if (values['put-back']) process.exit((await putBack(count, from, values.only, (line) => console.log(line))) ? 0 : 1)
+
+const mixture = JSON.parse(values.mixture) as Partial<Mixture>
 const began = Date.now()
 let failed = 0
 let events = 0
 for (let seed = from; seed < from + count; seed++) {
-  const outcome = await simulate(seed, { apiServers, ...(trace ? { trace: (line: string) => console.log(line) } : {}) })
+  const outcome = await simulate(seed, {
+    mixture,
+    ...(values.trace ? { trace: (line: string) => console.log(line) } : {})
+  })
   events += outcome.events
   if (outcome.faults.length === 0) continue
   failed += 1
-  console.log(`seed ${seed} failed: ${outcome.faults.slice(0, 5).join('; ')}${outcome.faults.length > 5 ? ` and ${outcome.faults.length - 5} more` : ''}\n  again: node test/simulation/run.ts --seed ${seed}${apiServers > 1 ? ` --api-servers ${apiServers}` : ''} --trace`)
+  console.log(`seed ${seed} failed: ${outcome.faults.slice(0, 5).join('; ')}${outcome.faults.length > 5 ? ` and ${outcome.faults.length - 5} more` : ''}`)
+  console.log(`  again: npm run simulate -- --seed ${seed}${values.mixture === '{}' ? '' : ` --mixture '${values.mixture}'`} --trace`)
 }
 const seconds = (Date.now() - began) / 1000
 console.log(`${count - failed} of ${count} seeds hold; ${events} events; ${(count / seconds).toFixed(1)} seeds/s`)

@@ -1,5 +1,6 @@
 /** What people do and what goes wrong, step by step, drawn from the world's own chance. */
 import type { KubeObject } from '#events/KubeObject.ts'
+import { LOG } from './Network.ts'
 import { BAD_IMAGE, type World } from './World.ts'
 
 export const DEPLOYMENTS = { group: 'apps', resource: 'deployments' }
@@ -9,8 +10,10 @@ const CONFIGMAPS = { group: '', resource: 'configmaps' }
 /** What an intent with a generated name is known by in the log, whatever its event is called. */
 export const ASKED = 'asked'
 const SERVICE_NAMES = 12
+/** More than fit on the nodes. */
+const BULKS = 9
 
-const containers = (image: string): object[] => [{ name: 'c', image, readinessProbe: { httpGet: { port: 80 }, periodSeconds: 1 } }]
+const containers = (image: string): object[] => [{ name: 'c', image, resources: { requests: { cpu: '200m' } }, readinessProbe: { httpGet: { port: 80 }, periodSeconds: 1 } }]
 
 export class Script {
   readonly names: readonly string[]
@@ -75,37 +78,85 @@ export class Script {
     const asked = `a${this.#asked++}`
     void this.#create(CONFIGMAPS, '', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'made-', namespace: 'default', labels: { [ASKED]: asked }, ...(ownerReferences.length === 0 ? {} : { ownerReferences }) } })
   }
-  /** A service dies; it is back after a while, or after so long that its node is given up. */
+  /** A service ends, mostly without a word; it is back after a while, or after so long that its node is given up. */
   #crash(): void {
     const world = this.#world
-    const name = this.#pick(world.crashable()) as string
+    const name = this.#pick(world.crashable())
+    if (name === undefined) return
     const long = world.machines.has(name) && this.#chance(world.mixture.nodeLoss * 5)
-    world.stopService(name)
-    world.clock.after(500 + this.#below(long ? 600_000 : 20_000), () => void world.restart(name))
+    if (this.#chance(0.3)) void world.stopService(name)
+    else world.crash(name)
+    world.clock.after(2_500 + this.#below(long ? 600_000 : 20_000), () => void world.restart(name))
   }
   #crashApi(): void {
     const world = this.#world
-    const n = world.apiServers > 1 ? this.#below(world.apiServers) : 0
+    const n = this.#below(world.apiServers)
     if (!world.serving(n)) return
-    world.stopApi(n)
-    world.clock.after(500 + this.#below(10_000), () => void world.startApi(n))
+    if (this.#chance(0.3)) void world.stopApi(n)
+    else world.crashApi(n)
+    world.clock.after(2_500 + this.#below(10_000), () => void world.startApi(n))
   }
-  /** A container dies by itself. */
+  #powerOff(): void {
+    const world = this.#world
+    const node = this.#pick(world.machines.names.filter((name) => !world.down.includes(name)))
+    if (node === undefined) return
+    world.powerOff(node)
+    world.clock.after(1_000 + this.#below(this.#chance(0.5) ? 20_000 : 400_000), () => void world.restart(node))
+  }
+  /** Ways are cut, in one direction or both: between two places, from one to all API servers, or from one to everything. */
+  #cut(): void {
+    const world = this.#world
+    const places = world.places()
+    const one = this.#pick(places.filter((place) => place !== LOG)) as string
+    const rest = places.filter((place) => place !== one)
+    const ms = 500 + this.#below(this.#chance(0.3) ? 60_000 : 8_000)
+    const others = this.#pick([rest, rest.filter((place) => place.startsWith('api ')), [LOG], [this.#pick(rest) as string]]) as string[]
+    const ways = this.#pick(['there', 'back', 'both', 'both'] as const)
+    for (const other of others) {
+      if (ways !== 'back') world.cut(one, other, ms)
+      if (ways !== 'there') world.cut(other, one, ms)
+    }
+  }
+  /** Long enough, now and then, that whoever leads is given up, and then goes on. */
+  #pause(): void {
+    const { processes } = this.#world
+    const name = this.#pick(processes)?.name
+    if (name === undefined) return
+    const ms = 500 + this.#below(this.#chance(0.5) ? 60_000 : 10_000)
+    // Often it is the whole machine that stands still, with all of the control plane that is on it.
+    const together = name.includes(' ') && this.#chance(0.6) ? processes.filter((one) => one.name.split(' ')[1] === name.split(' ')[1]) : []
+    for (const one of new Set([name, ...together.map((one) => one.name)])) this.#world.pause(one, ms)
+  }
+  /** A pod of its own that takes a large part of a node: so many, and there is no room for all. */
+  #bulk(): void {
+    const name = `bulk${this.#below(BULKS)}`
+    if (this.#chance(0.25)) return void this.#world.person({ verb: 'delete', ref: PODS, namespace: 'default', name })
+    const container = { name: 'c', image: 'good:1', resources: { requests: { cpu: '1300m' } } }
+    void this.#create(PODS, name, { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', labels: { bulk: 'true' } }, spec: { terminationGracePeriodSeconds: 2, containers: [container] } })
+  }
+  /** Containers die by themselves, soon. */
   #kill(): void {
-    const runtime = this.#pick([...this.#world.machines].map(([, one]) => one))
-    void runtime?.list().then((found) => {
-      const one = this.#pick(found.filter(({ state, identity }) => state === 'running' && identity.container !== ''))
-      if (one !== undefined) runtime.kill(one.id)
-    })
+    const { clock, machines } = this.#world
+    for (let n = this.#below(3); n >= 0; n--)
+      clock.after(this.#below(1_000), () => {
+        const runtime = this.#pick([...machines].map(([, one]) => one))
+        void runtime?.list().then((found) => {
+          const one = this.#pick(found.filter(({ state, identity }) => state === 'running' && identity.container !== ''))
+          if (one !== undefined) runtime.kill(one.id)
+        })
+      })
   }
   step(): void {
     const world = this.#world
     const { mixture } = world
-    if (this.#chance(mixture.partition)) {
-      const apis = Array.from({ length: world.apiServers }, (_, n) => `api ${n}`)
-      return world.partition(this.#pick([...world.crashable(), ...apis, ...apis, ...apis]) as string, 500 + this.#below(this.#chance(0.3) ? 60_000 : 8_000))
+    if (this.#chance(mixture.partition)) return this.#cut()
+    if (this.#chance(mixture.pause)) return this.#pause()
+    if (this.#chance(mixture.power)) return this.#powerOff()
+    if (this.#chance(mixture.full)) {
+      world.fill(1_000 + this.#below(20_000))
+      // What can't be written down goes on happening.
+      return this.#kill()
     }
-    if (this.#chance(mixture.full)) return world.fill(1_000 + this.#below(20_000))
     const name = this.#name()
     const actions: (() => unknown)[] = [
       () => this.deploy(name),
@@ -119,7 +170,8 @@ export class Script {
       () => (this.#generated(), this.#generated()),
       () => this.#crash(),
       () => this.#crashApi(),
-      () => world.outage(100 + this.#below(8_000)),
+      () => world.outage(100 + this.#below(8_000), this.#pick(['frozen', 'gone'] as const) ?? 'gone'),
+      () => (this.#bulk(), this.#bulk(), this.#bulk()),
       () => this.#kill()
     ]
     void this.#pick(actions)?.()
@@ -130,5 +182,7 @@ export class Script {
       const image = this.#world.object(DEPLOYMENTS, name)?.['spec'].template.spec.containers[0].image as string | undefined
       if (image === BAD_IMAGE) await settled(this.image(name, 'good:9'))
     }
+    const bulks = (this.#world.api?.views.collection(PODS).list('default') ?? []).filter(({ object }) => object.metadata.labels?.['bulk'] !== undefined)
+    for (const { key } of bulks) await settled(this.#world.person({ verb: 'delete', ref: PODS, namespace: 'default', name: key.name }))
   }
 }

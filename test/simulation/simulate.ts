@@ -3,8 +3,11 @@ import { createHash } from 'node:crypto'
 import { kindOf } from '#test/support/builtIns.ts'
 import { checkDamaged } from './damaged.ts'
 import { checkLog, checkViews, checkWatch, strayContainers, unsettled } from './invariants.ts'
+import { checkLeases } from './leading.ts'
+import { checkBindings, lostPods } from './published.ts'
 import { DEPLOYMENTS, Script } from './script.ts'
 import { Watch } from './Watch.ts'
+import { Witness } from './Witness.ts'
 import { World, type WorldOptions } from './World.ts'
 
 const STEPS = 30
@@ -40,20 +43,22 @@ export const simulate = async (seed: number, options: Partial<Omit<WorldOptions,
   world.trace(JSON.stringify(world.mixture))
   let started = false
   void world.start().then(() => (started = true))
-  const account = (): boolean => world.object({ group: '', resource: 'serviceaccounts' }, 'default') !== undefined
+  const account = (): boolean => world.apis.every(({ views }) => views.get({ group: '', resource: 'serviceaccounts', namespace: 'default', name: 'default' }) !== undefined)
   if (!(await clock.run(120_000, () => started && account()))) return { faults: ['the world did not start', ...world.errors], events: 0, hash: '' }
 
   const script = new Script(world)
   watch(world, seed)
   // The first of each exists before anything goes wrong with it.
   for (const name of script.names) void script.deploy(name)
+  const witness = new Witness(world)
   for (let n = 0; n < STEPS; n++) {
     await clock.run(200 + clock.random() * 8_000)
     script.step()
+    witness.look()
   }
   world.heal()
   await clock.run(30_000)
-  const faults = world.mixture.ending === 'quiet' ? await quiet(world, script) : await checkDamaged(world, world.mixture.ending)
+  const faults = world.mixture.ending === 'quiet' ? await quiet(world, script, witness) : await checkDamaged(world, world.mixture.ending)
   faults.push(...world.errors)
   const events = await world.logs.EVENTS.lastSequence()
   for (let sequence = 1; sequence <= events; sequence++) {
@@ -78,7 +83,7 @@ const watch = (world: World, seed: number): void => {
   }
 }
 
-const quiet = async (world: World, script: Script): Promise<string[]> => {
+const quiet = async (world: World, script: Script, witness: Witness): Promise<string[]> => {
   const { clock } = world
   await script.mend((promise) => drive(clock, promise))
   let open: string[] = []
@@ -90,7 +95,7 @@ const quiet = async (world: World, script: Script): Promise<string[]> => {
   await arrived(world)
   // Of the last second's events some may still be on their way to a client.
   const told = await world.logs.EVENTS.lastSequence()
-  faults.push(...(await checkLog(world)), ...(await checkViews(world)), ...(await strayContainers(world)))
+  faults.push(...(await checkLog(world)), ...(await checkViews(world)), ...(await strayContainers(world)), ...(await lostPods(world)), ...checkLeases(world), ...(await checkBindings(world)), ...(await witness.faults()))
   await clock.run(1_000)
   for (const one of world.watches) faults.push(...(await checkWatch(world, one, told)))
   return faults
