@@ -62,6 +62,19 @@ results('a program that panicked has no report, and its last words are told', ()
   assert.is(resultOf(SPEC, { ...ENDING, code: 2, output, report: '[{"SpecRep' }).outcome, 'panicked')
 })
 
+results('a panic of the suite itself is told without its colours and its advice', () => {
+  const [red, off] = ['\x1b[38;5;9m', '\x1b[0m']
+  const output = `\x1b[1mpanic: ${red}Your Test Panicked${off}\n\t${red}test/e2e/chunking.go:68${off}\n\t  When you call Fail(),\n`
+  assert.is(resultOf(SPEC, { ...ENDING, code: 2, output }).words, 'panic: Your Test Panicked test/e2e/chunking.go:68')
+})
+
+results('words do not say where on the machine the project stands', () => {
+  const failure = { Message: 'error running /home/me/x/kubectl --kubeconfig=/home/me/y/kubeconfig' }
+  const report = reportOf({ LeafNodeType: 'It', State: 'failed', Failure: failure })
+  const { words } = resultOf(SPEC, { ...ENDING, code: 1, report }, ['/home/me/x', '/home/me/y'])
+  assert.is(words, 'error running kubectl --kubeconfig=kubeconfig')
+})
+
 results('a process that did nothing never counts as passed', () => {
   assert.is(resultOf(SPEC, { ...ENDING, report: reportOf(BEFORE) }).outcome, 'failed')
   assert.is(resultOf(SPEC, ENDING).words, 'it ended with 0 and said nothing')
