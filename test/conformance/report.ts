@@ -18,11 +18,15 @@ export interface Ending {
 interface SpecReport {
   readonly LeafNodeType: string
   readonly State: string
-  readonly Failure?: {
-    readonly Message?: string
-    readonly ForwardedPanic?: string
-    readonly Location?: { readonly FileName?: string; readonly LineNumber?: number }
-  }
+  readonly Failure?: Failure
+}
+
+interface Failure {
+  readonly Message?: string
+  readonly ForwardedPanic?: string
+  readonly Location?: { readonly FileName?: string; readonly LineNumber?: number }
+  /** What a spec whose time was up said then: what it had waited for. */
+  readonly AdditionalFailure?: { readonly Failure?: Failure }
 }
 
 const OUTCOME: Readonly<Record<string, Outcome>> = {
@@ -73,7 +77,8 @@ const specsOf = (report: string): SpecReport[] => {
   }
 }
 
-const wordsOf = ({ Failure: failure }: SpecReport): string => {
+const wordsOf = ({ Failure: first }: SpecReport): string => {
+  const failure = first?.AdditionalFailure?.Failure ?? first
   const { FileName: file = '', LineNumber: line } = failure?.Location ?? {}
   const where = file === '' ? '' : ` (${file.replace(/^.*?\/(?=test\/)/, '')}:${line})`
   return `${[failure?.Message, failure?.ForwardedPanic].filter((part) => part !== undefined && part !== '').join(': ')}${where}`

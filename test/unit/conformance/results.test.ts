@@ -51,6 +51,9 @@ results('a cluster that is not ready for any spec is a failure of the spec, not 
 results('a limit is told from a failure, whether the spec noticed it or not', () => {
   const report = reportOf({ LeafNodeType: 'It', State: 'timedout', Failure: { Message: 'A suite timeout occurred' } })
   assert.is(resultOf(SPEC, { ...ENDING, code: 1, report }).outcome, 'timed out')
+  const waited = { Message: 'A suite timeout occurred', AdditionalFailure: { State: 'failed', Failure: { Message: 'waited for a pod' } } }
+  const told = resultOf(SPEC, { ...ENDING, code: 1, report: reportOf({ LeafNodeType: 'It', State: 'timedout', Failure: waited }) })
+  assert.equal([told.outcome, told.words], ['timed out', 'waited for a pod'])
   const hung = resultOf(SPEC, { ...ENDING, code: null, signal: 'SIGKILL', killed: true, output: 'STEP: waiting\nfor something' })
   assert.equal([hung.outcome, hung.words], ['timed out', 'it did not end by itself: STEP: waiting for something'])
 })
