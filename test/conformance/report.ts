@@ -43,7 +43,7 @@ const OUTCOME: Readonly<Record<string, Outcome>> = {
 const MOST_WORDS = 500
 const LAST_WORDS = 150
 
-/** `places`: folders of this machine, which words have without them: a page says the same wherever the project stands. */
+/** `places`: folders of this machine, registries of images: words have paths without them, and say the same wherever the project stands. */
 export const resultOf = (spec: string, ending: Ending, places: readonly string[] = []): Result => {
   const seconds = Math.round(ending.seconds)
   const result = (outcome: Outcome, words: string): Result => ({ spec, outcome, seconds, words: shorten(without(places, words)) })
