@@ -23,7 +23,7 @@ const terminated = (view: PodView, one: Observed): ContainerStateTerminated => {
   }
 }
 
-const containerStatus = (view: PodView, container: Container, byName: ByName, waitsForInit: boolean, init: boolean): ContainerStatus => {
+const containerStatus = (view: PodView, container: Container, byName: ByName, init: boolean): ContainerStatus => {
   const { name } = container
   const known = byName.get(name)
   const before = (init ? view.previous?.initContainerStatuses : view.previous?.containerStatuses)?.find((status) => status.name === name)
@@ -34,7 +34,9 @@ const containerStatus = (view: PodView, container: Container, byName: ByName, wa
   if (now === undefined || (now.state === 'created' && known?.before === undefined)) {
     // Removed after it had ended: what was said of it last stays true.
     if (before?.state?.terminated !== undefined || (before?.state?.running !== undefined && view.tornDown)) return { ...before, ready: init && before.ready, started: false }
-    const waiting = fault ?? (isTerminating(view) ? undefined : { reason: waitsForInit ? 'PodInitializing' : 'ContainerCreating', message: undefined })
+    // As upstream: with init containers every container that is not there yet waits for the pod to be initialized, the first of them too.
+    const reason = (view.pod.spec?.initContainers ?? []).length > 0 ? 'PodInitializing' : 'ContainerCreating'
+    const waiting = fault ?? { reason, message: undefined }
     return {
       name,
       image: container.image ?? '',
@@ -42,7 +44,7 @@ const containerStatus = (view: PodView, container: Container, byName: ByName, wa
       ready: false,
       started: false,
       restartCount: 0,
-      state: { waiting: { reason: waiting?.reason ?? 'ContainerCreating', ...(waiting?.message === undefined ? {} : { message: waiting.message }) } },
+      state: { waiting: { reason: waiting.reason, ...(waiting.message === undefined ? {} : { message: waiting.message }) } },
       lastState: {}
     }
   }
@@ -183,8 +185,8 @@ export const statusOf = (view: PodView): PodStatus => {
   const byName = latest(view.observed)
   const { initContainers = [], containers = [] } = pod.spec ?? {}
   const incomplete = incompleteInit(view, byName)
-  const init = initContainers.map((container) => containerStatus(view, container, byName, incomplete[0] !== container.name && incomplete.includes(container.name), true))
-  const apps = containers.map((container) => containerStatus(view, container, byName, incomplete.length > 0, false))
+  const init = initContainers.map((container) => containerStatus(view, container, byName, true))
+  const apps = containers.map((container) => containerStatus(view, container, byName, false))
   const phase = phaseOf(view, byName, init, apps, incomplete.length > 0)
   const ip = pod.spec?.hostNetwork === true ? view.hostIP : (view.ip ?? previous?.podIP)
   const generation = pod.metadata?.generation

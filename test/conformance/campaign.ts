@@ -1,7 +1,7 @@
 /** Carries a plan out: so many specs at a time, then those that run alone; a result is kept the moment it is there. */
-import { quiet, sweep } from './namespaces.ts'
 import type { Report } from '#ops/setup/project.ts'
 import type { Target } from './cluster.ts'
+import { quiet, sweep } from './namespaces.ts'
 import { resultOf } from './report.ts'
 import type { Result } from './results.ts'
 import { runSpec, type SpecRun } from './run.ts'
@@ -11,6 +11,8 @@ export interface Campaign extends SpecRun {
   readonly plan: Plan
   readonly target: Target
   readonly jobs: number
+  /** Folders and registries that failures' words have without. */
+  readonly places: readonly string[]
   readonly signal: AbortSignal
   readonly report: Report
   keep(result: Result): void
@@ -34,7 +36,7 @@ export const carryOut = async (campaign: Campaign): Promise<void> => {
   const one = async (spec: string): Promise<void> => {
     const ending = await runSpec(spec, campaign, signal)
     if (ending.interrupted) return clean(ending.run)
-    const result = resultOf(spec, ending)
+    const result = resultOf(spec, ending, campaign.places)
     campaign.keep(result)
     const count = `${String(++ended).padStart(String(all).length)}/${all}`
     report(`${count}  ${result.outcome.padEnd(9)} ${String(result.seconds).padStart(4)} s  ${spec}`)

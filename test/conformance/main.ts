@@ -1,5 +1,5 @@
 /** `npm run conformance`: Kubernetes' own conformance suite, spec by spec, and a page that says what came of each. */
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import Docker from 'dockerode'
 import { PROJECT } from '#ops/setup/project.ts'
 import { ensureMachine } from '#ops/setup/setup.ts'
@@ -45,12 +45,15 @@ const conformance = async (options: Options, signal: AbortSignal): Promise<numbe
       limit: options.limit
     }
     const { kubeconfig } = target
+    const registries = suite.images.map((reference) => reference.slice(0, reference.indexOf('/')))
+    const places = [FOLDER, dirname(kubeconfig), ...new Set(registries)]
     const keep = (result: Parameters<Parameters<typeof carryOut>[0]['keep']>[0]): void => {
       page.results.set(result.spec, result)
       page.write(suite.specs, circumstances)
     }
     say(`${target.version} is tested; what specs print is in ${logs}`)
-    await carryOut({ suite, kubeconfig, logs, limitSeconds: options.limit, plan, target, jobs: options.jobs, signal, report: say, keep })
+    const { jobs, limit: limitSeconds } = options
+    await carryOut({ suite, kubeconfig, logs, limitSeconds, plan, target, jobs, places, signal, report: say, keep })
   } finally {
     if (own !== undefined) {
       say('removing the cluster')

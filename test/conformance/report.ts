@@ -18,11 +18,15 @@ export interface Ending {
 interface SpecReport {
   readonly LeafNodeType: string
   readonly State: string
-  readonly Failure?: {
-    readonly Message?: string
-    readonly ForwardedPanic?: string
-    readonly Location?: { readonly FileName?: string; readonly LineNumber?: number }
-  }
+  readonly Failure?: Failure
+}
+
+interface Failure {
+  readonly Message?: string
+  readonly ForwardedPanic?: string
+  readonly Location?: { readonly FileName?: string; readonly LineNumber?: number }
+  /** What a spec whose time was up said then: what it had waited for. */
+  readonly AdditionalFailure?: { readonly Failure?: Failure }
 }
 
 const OUTCOME: Readonly<Record<string, Outcome>> = {
@@ -39,9 +43,10 @@ const OUTCOME: Readonly<Record<string, Outcome>> = {
 const MOST_WORDS = 500
 const LAST_WORDS = 150
 
-export const resultOf = (spec: string, ending: Ending): Result => {
+/** `places`: folders of this machine, registries of images: words have paths without them, and say the same wherever the project stands. */
+export const resultOf = (spec: string, ending: Ending, places: readonly string[] = []): Result => {
   const seconds = Math.round(ending.seconds)
-  const result = (outcome: Outcome, words: string): Result => ({ spec, outcome, seconds, words: shorten(words) })
+  const result = (outcome: Outcome, words: string): Result => ({ spec, outcome, seconds, words: shorten(without(places, words)) })
   const ran = ending.report === undefined ? [] : specsOf(ending.report)
   const own = ran.find(({ LeafNodeType, State }) => LeafNodeType === 'It' && State !== 'pending' && !isFilteredOut(State, ran))
   const before = ran.find(({ LeafNodeType, State }) => LeafNodeType !== 'It' && OUTCOME[State] !== 'passed' && State !== '')
@@ -72,11 +77,15 @@ const specsOf = (report: string): SpecReport[] => {
   }
 }
 
-const wordsOf = ({ Failure: failure }: SpecReport): string => {
+const wordsOf = ({ Failure: first }: SpecReport): string => {
+  const failure = first?.AdditionalFailure?.Failure ?? first
   const { FileName: file = '', LineNumber: line } = failure?.Location ?? {}
   const where = file === '' ? '' : ` (${file.replace(/^.*?\/(?=test\/)/, '')}:${line})`
   return `${[failure?.Message, failure?.ForwardedPanic].filter((part) => part !== undefined && part !== '').join(': ')}${where}`
 }
+
+const without = (places: readonly string[], words: string): string =>
+  places.reduce((left, place) => left.replaceAll(`${place}/`, ''), words)
 
 const shorten = (words: string): string => {
   const line = oneLine(words)
@@ -85,7 +94,10 @@ const shorten = (words: string): string => {
 
 /** The line that says why a Go program ended, with what follows it; else the last lines. */
 const lastWords = (output: string): string => {
-  const lines = output.split('\n').map((line) => line.trim()).filter((line) => line !== '')
-  const panic = lines.findIndex((line) => /^(panic|fatal error): |Your Test Panicked/.test(line))
-  return (panic >= 0 ? lines.slice(panic, panic + 4) : lines.slice(-3)).join(' ')
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, '')
+  const lines = plain.split('\n').map((line) => line.trim()).filter((line) => line !== '')
+  const panic = lines.findIndex((line) => /^(panic|fatal error): /.test(line))
+  if (panic < 0) return lines.slice(-3).join(' ')
+  // Ginkgo's own panic goes on with advice for whoever wrote the spec.
+  return lines.slice(panic, panic + (lines[panic]?.includes('Your Test Panicked') ? 2 : 4)).join(' ')
 }

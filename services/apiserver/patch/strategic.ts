@@ -62,7 +62,9 @@ const mergeObject = (type: TypeSchema | undefined, original: Json, patch: Json):
     if (!key.startsWith(ORDER)) continue
     const name = key.slice(ORDER.length)
     const field = type === undefined ? undefined : fieldOf(type, name)
-    if (patch[name] === undefined && Array.isArray(merged[name]) && field?.patchStrategy?.includes('merge')) merged[name] = ordered(merged[name] as unknown[], patch[key], field.patchMergeKey)
+    const list = merged[name]
+    if (patch[name] !== undefined || !Array.isArray(list) || field?.patchStrategy?.includes('merge') !== true) continue
+    merged[name] = ordered(list, patch[key], field.patchMergeKey, list)
   }
   return merged
 }
@@ -72,7 +74,9 @@ const mergeValue = (field: FieldSchema | undefined, original: unknown, value: un
     if (field?.type !== 'array' || field.patchStrategy?.includes('merge') !== true) return structuredClone(value)
     const present = Array.isArray(original) ? original : []
     const merged = field.patchMergeKey === undefined ? mergePrimitives(present, value) : mergeList(field, field.patchMergeKey, present, value, name)
-    return order === undefined ? merged : ordered(merged, order, field.patchMergeKey)
+    // As upstream: in the patch's own order first, then in the one it names.
+    const patched = ordered(merged, value, field.patchMergeKey, present)
+    return order === undefined ? patched : ordered(patched, order, field.patchMergeKey, present)
   }
   if (!isObject(value)) return value
   if (field?.type === 'object') return mergeObject(childType(field), isObject(original) ? original : {}, value)
@@ -122,20 +126,24 @@ const mergeList = (field: FieldSchema, key: string, present: readonly unknown[],
 }
 
 /**
- * The list in the order the patch's author saw: items it names in that order; items it does not know (the server's own)
- * keep their place after the item they followed.
+ * The list in the order the patch's author saw: items it names in that order, those it does not know (the server's own) in the order
+ * they had. Of one of either, the server's comes first only where it was before the other on the server: what the patch brings anew
+ * comes before the server's own, as upstream has it (strategicpatch's mergeSortedSlice).
  */
-const ordered = (list: readonly unknown[], order: unknown, key: string | undefined): unknown[] => {
+const ordered = (list: readonly unknown[], order: unknown, key: string | undefined, present: readonly unknown[]): unknown[] => {
   if (!Array.isArray(order)) throw badRequest(`error when patching: the value of ${ORDER} must be a list`)
   const idOf = (item: unknown): unknown => (key === undefined ? item : isObject(item) ? item[key] : undefined)
-  const places = new Map(order.map((item, at) => [idOf(item), at]))
-  const known = list.filter((item) => places.has(idOf(item))).toSorted((a, b) => (places.get(idOf(a)) as number) - (places.get(idOf(b)) as number))
+  const placesIn = (items: readonly unknown[]): Map<unknown, number> => new Map(items.map((item, at) => [idOf(item), at]))
+  const [named, before] = [placesIn(order), placesIn(present)]
+  const place = (places: ReadonlyMap<unknown, number>, item: unknown): number => places.get(idOf(item)) ?? Number.POSITIVE_INFINITY
+  const theirs = list.filter((item) => named.has(idOf(item))).toSorted((a, b) => place(named, a) - place(named, b))
+  const own = list.filter((item) => !named.has(idOf(item))).toSorted((a, b) => place(before, a) - place(before, b))
   const result: unknown[] = []
-  let next = 0
-  // Walk the present order: unknown items stay where they are relative to how many known ones precede them.
-  for (const item of list) {
-    if (places.has(idOf(item))) result.push(known[next++])
-    else result.push(item)
+  for (let [left, right] = [0, 0]; left < own.length || right < theirs.length; ) {
+    const [mine, other] = [own[left], theirs[right]]
+    const isFirst = before.has(idOf(other)) && place(before, mine) < place(before, other)
+    const isOwn = right === theirs.length || (left < own.length && isFirst)
+    result.push(isOwn ? own[left++] : theirs[right++])
   }
   return result
 }

@@ -36,6 +36,10 @@ export const tell = (view: ObjectsView, node: string, { room, words }: Shortage,
   const notice = about === undefined ? [] : [noticeDraft(view, { about, type: pressed ? 'Warning' : 'Normal', reason, message: words, component: 'apiserver', host: node, time: now })]
   if (entry === undefined) return notice
   const condition = { type: CONDITION, status, reason, message: words, lastHeartbeatTime: now, lastTransitionTime: before?.status === status ? (before.lastTransitionTime ?? now) : now }
+  // Beside the agent's own, behind them: without their order a patch puts what is new first.
+  const known = ((entry.object['status']?.conditions ?? []) as readonly { readonly type: string }[]).map(({ type }) => ({ type }))
+  const order = known.some(({ type }) => type === CONDITION) ? known : [...known, { type: CONDITION }]
+  const body = { status: { conditions: [condition], '$setElementOrder/conditions': order } }
   return [
     {
       verb: 'patch',
@@ -44,7 +48,7 @@ export const tell = (view: ObjectsView, node: string, { room, words }: Shortage,
       namespace: '',
       name: node,
       subresource: 'status',
-      patch: { type: 'application/strategic-merge-patch+json', body: { status: { conditions: [condition] } } },
+      patch: { type: 'application/strategic-merge-patch+json', body },
       options: { fieldManager: 'apiserver' }
     },
     ...notice

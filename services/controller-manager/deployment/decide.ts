@@ -16,7 +16,13 @@ import { sameTemplate, templateHash } from './template.ts'
 
 const byAge = (a: KubeObject, b: KubeObject): number =>
   Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? '') || ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1)
-const revisionOf = (object: KubeObject): number => Number(object.metadata.annotations?.[REVISION] ?? 0) || 0
+/** As large as upstream's, which are of 64 bits; a number of JavaScript would lose the last digits of a large one. */
+const revisionOf = (object: KubeObject): bigint => {
+  const said = object.metadata.annotations?.[REVISION] ?? ''
+  return /^\d{1,19}$/.test(said) ? BigInt(said) : 0n
+}
+
+const byRevision = (a: KubeObject, b: KubeObject): number => Number(revisionOf(a) > revisionOf(b)) - Number(revisionOf(a) < revisionOf(b))
 
 export const decide = (view: ObjectsView, key: string, { now }: DecideContext): Decision => {
   const at = key.indexOf('/')
@@ -127,9 +133,9 @@ const apply = (it: Situation, sizes: Sizes): Ask[] => {
   return [...asks, ...said]
 }
 
-const nextRevision = ({ sets, current }: Situation): number => {
-  const highest = Math.max(0, ...sets.filter((set) => set !== current).map(revisionOf))
-  return current !== undefined && revisionOf(current) > highest ? revisionOf(current) : highest + 1
+const nextRevision = ({ sets, current }: Situation): bigint => {
+  const highest = sets.filter((set) => set !== current).map(revisionOf).reduce((a, b) => (a > b ? a : b), 0n)
+  return current !== undefined && revisionOf(current) > highest ? revisionOf(current) : highest + 1n
 }
 
 /** A set that is rolled back to becomes the newest revision, and remembers those it was before. */
@@ -138,7 +144,7 @@ const revisionAnnotations = (it: Situation, set: KubeObject): Record<string, str
   const revision = nextRevision(it)
   if (before === revision) return {}
   const history = set.metadata.annotations?.[REVISION_HISTORY]
-  return { [REVISION]: String(revision), ...(before === 0 ? {} : { [REVISION_HISTORY]: history === undefined ? String(before) : `${history},${before}` }) }
+  return { [REVISION]: String(revision), ...(before === 0n ? {} : { [REVISION_HISTORY]: history === undefined ? String(before) : `${history},${before}` }) }
 }
 
 const createCurrent = (it: Situation): Decision => {
@@ -194,5 +200,5 @@ const cleanUp = ({ old, spec, current, deployment }: Situation): Ask[] => {
   if (!isComplete(deployment, spec, current)) return []
   const empty = old.filter((set) => replicasOf(set) === 0 && podsOf(set) === 0 && set['status']?.observedGeneration === set.metadata.generation)
   const surplus = empty.length - (spec.revisionHistoryLimit ?? 10)
-  return surplus <= 0 ? [] : empty.toSorted((a, b) => revisionOf(a) - revisionOf(b)).slice(0, surplus).map((set) => remove(ReplicaSet, set))
+  return surplus <= 0 ? [] : empty.toSorted(byRevision).slice(0, surplus).map((set) => remove(ReplicaSet, set))
 }

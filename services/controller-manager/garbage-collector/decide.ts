@@ -39,12 +39,21 @@ export const decide = (view: ObjectsView, key: string, { api }: DecideContext): 
 /** Lists are written as a whole: only over the one that was seen. */
 const lock = ({ metadata: { uid, resourceVersion } }: KubeObject): Record<string, unknown> => ({ uid, resourceVersion })
 
+/** The very object a reference names; undefined when it is gone, whoever has its name now. */
+const ownerOf = (view: ObjectsView, api: Api, owner: OwnerReference, namespace: string): KubeObject | undefined => {
+  const kind = api.kindOfObject(owner)
+  if (kind === undefined) return undefined
+  const key = { group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name: owner.name }
+  const found = view.get(key)?.object
+  return found?.metadata.uid === owner.uid ? found : undefined
+}
+
 const stateOf = (view: ObjectsView, api: Api, owner: OwnerReference, namespace: string): 'present' | 'foreground' | 'gone' | 'unknown' => {
   const kind = api.kindOfObject(owner)
   // An owner of a kind that is not served here is nobody's to judge.
   if (kind === undefined || (kind.namespaced && namespace === '')) return 'unknown'
-  const found = view.get({ group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name: owner.name })?.object
-  if (found === undefined || found.metadata.uid !== owner.uid) return 'gone'
+  const found = ownerOf(view, api, owner, namespace)
+  if (found === undefined) return 'gone'
   return found.metadata.deletionTimestamp !== undefined && found.metadata.finalizers?.includes('foregroundDeletion') === true ? 'foreground' : 'present'
 }
 
@@ -76,10 +85,29 @@ const orphan = (view: ObjectsView, api: Api, kind: Kind, owner: KubeObject): Ask
   return dependents.slice(0, BATCH).map((dependent) => disown(dependent, uid))
 }
 
+/**
+ * The uids of those that go in the foreground and wait for this one, or for one that does. A dependent among them closes a circle, in
+ * which each would wait for the next for ever; so it is not waited for. Upstream takes `blockOwnerDeletion` from the object that would
+ * close one, before it goes: with two of a circle asked to go at once, neither sees the other, and the circle stays closed.
+ */
+const waitingFor = (view: ObjectsView, api: Api, object: KubeObject, found: Set<string> = new Set()): Set<string> => {
+  const namespace = object.metadata.namespace ?? ''
+  for (const reference of object.metadata.ownerReferences ?? []) {
+    if (reference.blockOwnerDeletion !== true || found.has(reference.uid) || stateOf(view, api, reference, namespace) !== 'foreground') continue
+    found.add(reference.uid)
+    const owner = ownerOf(view, api, reference, namespace)
+    if (owner !== undefined) waitingFor(view, api, owner, found)
+  }
+  return found
+}
+
 const foreground = (view: ObjectsView, api: Api, kind: Kind, owner: KubeObject): Ask[] => {
   const uid = owner.metadata.uid as string
   const dependents = dependentsOf(view, api, uid)
-  const blocks = ({ metadata }: KubeObject): boolean => metadata.ownerReferences?.some((reference) => reference.uid === uid && reference.blockOwnerDeletion === true) === true
+  const waiting = waitingFor(view, api, owner)
+  const blocks = ({ metadata }: KubeObject): boolean =>
+    !waiting.has(metadata.uid as string) &&
+    metadata.ownerReferences?.some((reference) => reference.uid === uid && reference.blockOwnerDeletion === true) === true
   if (!dependents.some(({ object }) => blocks(object))) return [without(kind, owner, 'foregroundDeletion')]
   return dependents
     .filter(({ object }) => object.metadata.deletionTimestamp === undefined)

@@ -1,7 +1,9 @@
-/** The namespace controller's decision: a namespace that is going takes everything in it along, then is finalized. */
+/** The namespace controller's decision: a namespace that is going takes everything in it along, its pods first, then is finalized. */
+import { timestamp } from '#events/meta/time.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { remove } from '../asks.ts'
+import { remove, updateStatus } from '../asks.ts'
+import { conditionsOf, type NamespaceCondition, type Remaining } from './conditions.ts'
 
 export const NAME = 'namespace-controller'
 export const NAMESPACES = { group: '', resource: 'namespaces' }
@@ -9,20 +11,35 @@ export const NAMESPACES = { group: '', resource: 'namespaces' }
 const BATCH = 200
 const AGAIN_MS = 1_000
 
-export const decide = (view: ObjectsView, key: string, { api }: DecideContext): Decision => {
+/**
+ * Pods go before what they use and what keeps others from them, the namespace's NetworkPolicies for one (KEP-5080); nothing else goes
+ * while one is left.
+ */
+const PODS = { group: '', resource: 'pods' }
+const isPods = ({ group, resource }: Pick<Remaining, 'group' | 'resource'>): boolean => group === PODS.group && resource === PODS.resource
+
+export const decide = (view: ObjectsView, key: string, { api, now }: DecideContext): Decision => {
   const name = key.slice(key.indexOf('/') + 1)
   const namespace = view.get({ ...NAMESPACES, namespace: '', name })?.object
   if (namespace?.metadata.deletionTimestamp === undefined) return NOTHING
   const asks: Ask[] = []
-  let left = 0
-  for (const kind of api.kinds) {
+  const remaining: Remaining[] = []
+  for (const kind of [...api.kinds].sort((a, b) => Number(isPods(b)) - Number(isPods(a)))) {
     if (!kind.namespaced) continue
-    for (const { object } of view.collection(kind).list(name)) {
-      left += 1
+    if (remaining.some(isPods)) break
+    const objects = [...view.collection(kind).list(name)].map(({ object }) => object)
+    if (objects.length > 0) remaining.push({ group: kind.group, resource: kind.resource, objects })
+    for (const object of objects) {
       if (object.metadata.deletionTimestamp === undefined && asks.length < BATCH) asks.push(remove(api.preferred(kind), object, { propagationPolicy: 'Background' }))
     }
   }
-  if (left > 0) return { asks, requeueAfterMs: AGAIN_MS }
+  if (remaining.length > 0) {
+    // What goes at once is never said to remain: only when everything was asked to go before.
+    const status = namespace['status'] as { readonly conditions?: readonly NamespaceCondition[] } | undefined
+    const conditions = asks.length > 0 ? undefined : conditionsOf(status?.conditions ?? [], remaining, timestamp(now))
+    if (conditions !== undefined) asks.push(updateStatus({ ...NAMESPACES, version: 'v1' }, namespace, { ...status, conditions }))
+    return { asks, requeueAfterMs: AGAIN_MS }
+  }
   const { name: _, ...rest } = namespace.metadata
   return {
     asks: [

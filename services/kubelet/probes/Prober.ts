@@ -1,9 +1,10 @@
-/** One probe or HTTP hook, carried out: over HTTP, TCP, or as a command in the container. */
+/** One probe or HTTP hook, carried out: over HTTP, TCP, gRPC, or as a command in the container. */
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
-import type { Container, ExecAction, HTTPGetAction, TCPSocketAction } from 'kubernetes-types/core/v1'
+import type { Container, ExecAction, GRPCAction, HTTPGetAction, TCPSocketAction } from 'kubernetes-types/core/v1'
 import { run, type Runtime } from '../../platform/Runtime.ts'
+import { grpc } from './grpc.ts'
 
 export interface ProbeTarget {
   readonly containerId: string
@@ -16,6 +17,7 @@ export interface ProbeAction {
   readonly exec?: ExecAction
   readonly httpGet?: HTTPGetAction
   readonly tcpSocket?: TCPSocketAction
+  readonly grpc?: GRPCAction
 }
 
 export interface ProbeOutcome {
@@ -43,6 +45,7 @@ export class NetworkProber implements Prober {
     if (action.exec !== undefined) return this.#exec(action.exec.command ?? [], target.containerId, timeoutMs)
     if (action.httpGet !== undefined) return http(action.httpGet, target, timeoutMs)
     if (action.tcpSocket !== undefined) return tcp(action.tcpSocket.host ?? target.ip, portOf(action.tcpSocket.port, target.container), timeoutMs)
+    if (action.grpc !== undefined) return grpc(target.ip, action.grpc.port, action.grpc.service ?? '', timeoutMs)
     return Promise.resolve({ ok: false, message: 'missing probe handler' })
   }
   async #exec(command: readonly string[], id: string, timeoutMs: number): Promise<ProbeOutcome> {

@@ -33,8 +33,9 @@ nobody:x:65534:65534:nobody:/nonexistent:/bin/false
 const GROUPS = 'root:x:0:\ndaemon:x:1:\nbin:x:2:\ntty:x:5:\nwww-data:x:33:\nnogroup:x:65534:\n'
 
 /**
- * A root around a static busybox. Debian's unstable has 1.37, which the suite's own image has too; the shell of older ones passes on no
- * variables with names like `data-1`, which a ConfigMap may well make.
+ * A root around a static busybox, of Debian's unstable: the shells of its 1.35 and 1.37 pass on no variables with names like `data-1`,
+ * which a ConfigMap may well make, and four specs look for them. That of 1.38 does, as the suite's own image; one spec that reads how a
+ * shell words an error finds it worded otherwise (ops/docs/conformance-running.md).
  */
 export const busyboxRoot = async (root: string, cache: string, report: Report): Promise<void> => {
   const unpacked = join(cache, 'busybox-static')

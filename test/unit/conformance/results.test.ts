@@ -51,6 +51,9 @@ results('a cluster that is not ready for any spec is a failure of the spec, not 
 results('a limit is told from a failure, whether the spec noticed it or not', () => {
   const report = reportOf({ LeafNodeType: 'It', State: 'timedout', Failure: { Message: 'A suite timeout occurred' } })
   assert.is(resultOf(SPEC, { ...ENDING, code: 1, report }).outcome, 'timed out')
+  const waited = { Message: 'A suite timeout occurred', AdditionalFailure: { State: 'failed', Failure: { Message: 'waited for a pod' } } }
+  const told = resultOf(SPEC, { ...ENDING, code: 1, report: reportOf({ LeafNodeType: 'It', State: 'timedout', Failure: waited }) })
+  assert.equal([told.outcome, told.words], ['timed out', 'waited for a pod'])
   const hung = resultOf(SPEC, { ...ENDING, code: null, signal: 'SIGKILL', killed: true, output: 'STEP: waiting\nfor something' })
   assert.equal([hung.outcome, hung.words], ['timed out', 'it did not end by itself: STEP: waiting for something'])
 })
@@ -60,6 +63,19 @@ results('a program that panicked has no report, and its last words are told', ()
   const { outcome, words } = resultOf(SPEC, { ...ENDING, code: 2, output })
   assert.equal([outcome, words], ['panicked', 'panic: runtime error: index out of range goroutine 7 [running]: main.x()'])
   assert.is(resultOf(SPEC, { ...ENDING, code: 2, output, report: '[{"SpecRep' }).outcome, 'panicked')
+})
+
+results('a panic of the suite itself is told without its colours and its advice', () => {
+  const [red, off] = ['\x1b[38;5;9m', '\x1b[0m']
+  const output = `\x1b[1mpanic: ${red}Your Test Panicked${off}\n\t${red}test/e2e/chunking.go:68${off}\n\t  When you call Fail(),\n`
+  assert.is(resultOf(SPEC, { ...ENDING, code: 2, output }).words, 'panic: Your Test Panicked test/e2e/chunking.go:68')
+})
+
+results('words do not say where on the machine the project stands', () => {
+  const failure = { Message: 'error running /home/me/x/kubectl --kubeconfig=/home/me/y/kubeconfig' }
+  const report = reportOf({ LeafNodeType: 'It', State: 'failed', Failure: failure })
+  const { words } = resultOf(SPEC, { ...ENDING, code: 1, report }, ['/home/me/x', '/home/me/y'])
+  assert.is(words, 'error running kubectl --kubeconfig=kubeconfig')
 })
 
 results('a process that did nothing never counts as passed', () => {

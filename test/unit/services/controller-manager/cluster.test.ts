@@ -170,6 +170,29 @@ garbage('in the foreground the owner goes last', () => {
   collect(model)
   assert.equal(names(model), [])
 })
+garbage('in the foreground a circle goes whole, in whatever order it is looked at', () => {
+  for (const first of ['a', 'b', 'c']) {
+    const model = new Model()
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => model.put(map(name))) as [KubeObject, KubeObject, KubeObject]
+    for (const [each, owner] of [[a, c], [b, a], [c, b]] as const) model.change(each, { metadata: { ...each.metadata, ...ownedBy(owner) } })
+    model.put(map('leaf', ownedBy(b)))
+    model.perform({ verb: 'delete', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: first, deleteOptions: { propagationPolicy: 'Foreground' } })
+    collect(model)
+    assert.equal(names(model), [], first)
+  }
+})
+garbage('a circle waits for what is not of it', () => {
+  const model = new Model()
+  const [a, b] = ['a', 'b'].map((name) => model.put(map(name))) as [KubeObject, KubeObject]
+  for (const [each, owner] of [[a, b], [b, a]] as const) model.change(each, { metadata: { ...each.metadata, ...ownedBy(owner) } })
+  const held = model.put(map('held', { ...ownedBy(a), finalizers: ['example.com/hold'] }))
+  model.perform({ verb: 'delete', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: 'a', deleteOptions: { propagationPolicy: 'Foreground' } })
+  collect(model)
+  assert.ok(names(model).includes('a'), 'what it owns is not gone')
+  model.gone(model.get(held))
+  collect(model)
+  assert.equal(names(model), [])
+})
 garbage('in the foreground goes only what nobody else owns; the rest is let go of', () => {
   const model = new Model()
   const a = model.put(map('a'))
@@ -244,6 +267,42 @@ spaces('one that goes takes everything along, then is finalized', () => {
   const last = model.decide(namespace, '/team')
   assert.equal(shown(last), ['update/finalize namespaces team'])
   assert.equal(last.asks[0]?.object?.['spec'].finalizers, [])
+})
+spaces('pods go before what they use', () => {
+  const model = new Model()
+  model.put(space({ deletionTimestamp: model.time }))
+  model.put(map('a', { namespace: 'team' }))
+  const running = model.put({ ...pod('web'), metadata: { name: 'web', namespace: 'team' } })
+  assert.equal(shown(model.decide(namespace, '/team')), ['delete pods web'])
+  model.gone(model.get(running))
+  assert.equal(shown(model.decide(namespace, '/team')), ['delete configmaps a'])
+})
+spaces('one that is kept says by what, once', () => {
+  const model = new Model()
+  model.put({ ...space({ deletionTimestamp: model.time, finalizers: ['example.com/hold'] }), status: { phase: 'Terminating', conditions: [{ type: 'Theirs', status: 'True' }] } })
+  const meta = { namespace: 'team', deletionTimestamp: model.time }
+  model.put({ ...pod('a'), metadata: { name: 'a', ...meta, finalizers: ['example.com/hold'] } })
+  const held = model.put({ ...pod('b'), metadata: { name: 'b', ...meta, finalizers: ['example.com/hold'] } })
+  const { asks, requeueAfterMs } = model.decide(namespace, '/team')
+  assert.equal([shown({ asks }), requeueAfterMs], [['update/status namespaces team'], 1_000])
+  const conditions = asks[0]?.object?.['status'].conditions as { type: string; status: string; reason?: string; message?: string }[]
+  assert.equal(conditions.map(({ type, status, reason }) => [type, status, reason]), [
+    ['Theirs', 'True', undefined],
+    ['NamespaceDeletionDiscoveryFailure', 'False', 'ResourcesDiscovered'],
+    ['NamespaceDeletionGroupVersionParsingFailure', 'False', 'ParsedGroupVersions'],
+    ['NamespaceDeletionContentFailure', 'False', 'ContentDeleted'],
+    ['NamespaceContentRemaining', 'True', 'SomeResourcesRemain'],
+    ['NamespaceFinalizersRemaining', 'True', 'SomeFinalizersRemain']
+  ])
+  assert.is(conditions[4]?.message, 'Some resources are remaining: pods. has 2 resource instances')
+  assert.is(conditions[5]?.message, 'Some content in the namespace has finalizers remaining: example.com/hold in 2 resource instances')
+  for (const ask of asks) model.perform(ask)
+  model.now += 60_000
+  assert.equal(shown(model.decide(namespace, '/team')), [])
+  model.gone(model.get(held))
+  const next = model.decide(namespace, '/team').asks[0]?.object?.['status'].conditions as { message: string; lastTransitionTime: string }[]
+  assert.match(next[4]?.message ?? '', 'pods. has 1 resource instances')
+  assert.is(Date.parse(next[4]?.lastTransitionTime ?? ''), Math.floor((model.now - 60_000) / 1_000) * 1_000, 'it is kept since then')
 })
 spaces('one that stays has a default account and the CA, always', () => {
   const model = new Model()

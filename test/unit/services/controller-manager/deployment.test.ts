@@ -126,6 +126,16 @@ rolling('goes one up, one down', () => {
   assert.equal(sizes(model), ['web:1=0', 'web:2=3'])
   assert.is(setOf(model, 'web:2').metadata.annotations?.['deployment.kubernetes.io/revision'], '2')
 })
+rolling('revisions go on from a set that is adopted, however large its own is', () => {
+  const model = given(web())
+  const revision = 'deployment.kubernetes.io/revision'
+  const older = { replicas: 1, selector: { matchLabels: { app: 'web' } }, template: template('web:0') }
+  const annotations = { [revision]: '3546343826724305832' }
+  model.put({ apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: { name: 'older', labels: { app: 'web' }, annotations }, spec: older })
+  roll(model)
+  assert.is(setOf(model, 'web:1').metadata.annotations?.[revision], '3546343826724305833')
+  assert.is(the(model).metadata.annotations?.[revision], '3546343826724305833')
+})
 rolling('with a bad image stops at its limits, and says so after the deadline', () => {
   const model = given(web())
   roll(model)

@@ -168,6 +168,11 @@ says('waiting for init containers', () => {
   assert.equal(initContainerStatuses?.[1]?.state, { waiting: { reason: 'PodInitializing' } })
   assert.is(conditions?.[1]?.message, 'containers with incomplete status: [a b]')
 })
+says('that of a pod with init containers none is being created before the pod is initialized, not even the first', () => {
+  const { containerStatuses, initContainerStatuses } = status({ spec: { initContainers: [init('a'), init('b')] }, observed: [seen('')] })
+  for (const { state } of [...(initContainerStatuses ?? []), ...(containerStatuses ?? [])]) assert.equal(state, { waiting: { reason: 'PodInitializing' } })
+  assert.equal(status({ observed: [seen('')] }).containerStatuses?.[0]?.state, { waiting: { reason: 'ContainerCreating' } })
+})
 says('success and failure', () => {
   const done = status({ spec: { restartPolicy: 'Never' }, observed: [seen(''), ended('main', 0)] })
   assert.is(done.phase, 'Succeeded')
