@@ -180,16 +180,44 @@ fencing('also by an API server that has not heard of the new term', async () => 
   const head = deaf.objects.head.bind(deaf.objects)
   const marker = head({ ...CONFIGMAPS, namespace: 'kube-system', name: NAME })
   deaf.objects.head = (key) => (key.name === NAME && key.resource === 'configmaps' ? marker : head(key))
+  accepted((await Promise.all([it.second.submit(pod('there')), it.settle(100)]))[0])
   b.election.start()
   await it.clock.run(60_000, () => b.leads === 1)
   let stored = 0
   it.second.views.of(CONFIGMAPS).subscribe(({ entry }) => void (entry.key.resource === 'pods' && (stored += 1)))
-  const results = Promise.all(Array.from({ length: 20 }, (_, n) => old.submit(pod(`late-${n}`))))
+  const removal: Intent = { ...pod('there'), id: 'late-removal', verb: 'delete', deleteOptions: { gracePeriodSeconds: 0 } }
+  const results = Promise.all([removal, ...Array.from({ length: 20 }, (_, n) => pod(`late-${n}`))].map((intent) => old.submit(intent)))
   await it.settle(5_000)
   for (const result of await results) assert.ok(!result.ok)
   assert.is(stored, 0, 'the log itself said no')
   deaf.objects.head = head
   await it.end(a, b)
+})
+fencing('a term goes on when its marker has left the stream with what was compacted', async () => {
+  const it = await lab()
+  const a = it.candidate('a')
+  a.election.start()
+  await it.settle()
+  const log = it.first.logs.EVENTS
+  accepted((await Promise.all([it.first.submit(pod('behind')), it.settle(100)]))[0])
+  log.raiseFloor(await log.lastSequence())
+  await it.first.views.of(CONFIGMAPS).look()
+  log.compact()
+  await it.first.views.of(CONFIGMAPS).look()
+  const [made] = await Promise.all([(a.intents as Intents).submit(pod('x')), it.settle(1_000)])
+  accepted(made)
+  assert.equal([a.leads, a.ends], [1, 0])
+  await it.end(a)
+})
+fencing('an API server that has not heard of a term that has begun waits for the word of it', async () => {
+  const it = await lab()
+  accepted((await Promise.all([it.first.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: NAME, namespace: 'kube-system' } }), it.settle(100)]))[0])
+  const sequence = (await it.first.logs.EVENTS.lastSequence()) + 1
+  const asked = it.second.decider.submit({ ...pod('x'), term: { lease: NAME, sequence } }, ADMIN)
+  const patch = { type: 'application/merge-patch+json', body: { data: { holderIdentity: 'a' } } } as const
+  const [made, marked] = await Promise.all([asked, it.first.submit({ verb: 'patch', ref: CONFIGMAPS, namespace: 'kube-system', name: NAME, patch }), it.settle(1_000)])
+  assert.is(accepted(marked).metadata.resourceVersion, String(sequence))
+  accepted(made)
 })
 fencing('a pod that was made under a term is made once, however often it is asked for, also in the next term', async () => {
   const it = await lab()
