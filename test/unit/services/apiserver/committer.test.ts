@@ -159,6 +159,17 @@ committer('a decision that is a large batch of its own goes alone, and others do
   assert.equal([ended.length, ended.filter(({ how }) => how === 'stored').length, await log.lastSequence()], [21, 21, 720], `after ${log.appends} appends`)
 })
 
+committer('of two terms of one Lease that wait together, only what is asked under the newer one is stored', async () => {
+  const { log, committer: mine } = scene()
+  const marker = subjectOf('EVENTS', event('marker').key)
+  for (const expected of [0, 1]) await log.append([{ subject: marker, ...encodeEvent({ ...event('marker'), expected }), expected }])
+  const fence = (term: number): Append => ({ subject: subjectOf('EVENTS', event('guard').key), ...encodeEvent({ ...event('guard'), deleted: true }), expected: term, on: marker })
+  const terms = Array.from({ length: 24 }, (_, n) => (n % 3 === 0 ? 1 : 2))
+  const ended = await Promise.all(terms.map((term, n) => mine.commit([event(`a${n}`)], undefined, [], fence(term))))
+  assert.equal(ended.map(({ ok }) => ok), terms.map((term) => term === 2))
+  for (const [n, term] of terms.entries()) assert.is((await log.lastOn(subjectOf('EVENTS', event(`a${n}`).key))) !== undefined, term === 2)
+})
+
 committer('a decision of more entries than the log takes at once is refused, and none is sent', async () => {
   const { log, committer: mine } = scene()
   const error = await mine.commit(Array.from({ length: 1_001 }, (_, n) => event(`x${n}`))).then(() => undefined, (thrown: unknown) => thrown)
