@@ -142,4 +142,9 @@ definitions('is served in its versions, of which one is stored and some may not 
   assert.is(stored?.fromStorage?.(object), object)
   assert.equal(stored?.fromStorage?.({ ...object, metadata: { name: 'a', resourceVersion: '3' }, spec: { old: 1 } })['spec'], { a: 1 })
 })
+definitions('a version that is no longer served is not there for who asks for it', () => {
+  const api = builtIns.with([established(definitionOf('Widget', [versionOf('v1', {}), versionOf('v2', {}, { storage: false, served: false })]))], 5)
+  const ref = { group: 'example.com', resource: 'widgets' }
+  assert.equal([api.kindOf(ref, 'v1')?.version, api.kindOf(ref, 'v2'), api.kindNamed('example.com', 'v2', 'Widget')], ['v1', undefined, undefined])
+})
 definitions.run()

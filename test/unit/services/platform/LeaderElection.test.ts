@@ -108,6 +108,8 @@ election('one that falls silent is followed after the Lease, by the clock of who
   await it.settle()
   a.cut = true
   const since = it.clock.elapsed
+  await it.clock.run(11_000)
+  assert.equal([a.ends, b.leads], [1, 0], 'the first stops before another may begin')
   await it.clock.run(60_000, () => b.leads === 1)
   const took = it.clock.elapsed - since
   assert.ok(took > 12_000 && took < 16_000, `${took} ms`)
@@ -255,6 +257,31 @@ fencing('an old holder that had the Lease and slept before it drew its line draw
   // It renews nothing while it sleeps.
   await it.clock.run(60_000, () => b.leads === 1)
   const line = it.second.views.get({ ...CONFIGMAPS, namespace: 'kube-system', name: NAME })?.sequence
+  wake()
+  await it.settle(5_000)
+  assert.equal([a.leads, b.leads, b.ends], [0, 1, 0])
+  assert.is(it.second.views.get({ ...CONFIGMAPS, namespace: 'kube-system', name: NAME })?.sequence, line)
+  await it.end(a, b)
+})
+fencing('nor one that slept before it heard that it has the Lease', async () => {
+  const it = await lab()
+  const [a, b] = [it.candidate('a'), it.candidate('b', it.second)]
+  const submit = it.first.decider.submit.bind(it.first.decider)
+  let wake = (): void => {}
+  const asleep = new Promise<void>((resolve) => (wake = resolve))
+  let sleeps = true
+  it.first.decider.submit = async (intent, user) => {
+    const result = await submit(intent, user)
+    if (sleeps && intent.ref.resource === 'leases' && intent.source === NAME) await asleep
+    return result
+  }
+  a.election.start()
+  await it.settle()
+  assert.is(it.spec()['holderIdentity'], 'a')
+  b.election.start()
+  await it.clock.run(60_000, () => b.leads === 1)
+  const line = it.second.views.get({ ...CONFIGMAPS, namespace: 'kube-system', name: NAME })?.sequence
+  sleeps = false
   wake()
   await it.settle(5_000)
   assert.equal([a.leads, b.leads, b.ends], [0, 1, 0])
