@@ -2,6 +2,7 @@
  * From the `openAPIV3Schema` of a CustomResourceDefinition to our schema, and what is wrong with one that is not structural
  * (every value has a type, conditions add no fields: upstream's "structural schemas").
  */
+import { RE2JS, RE2JSException } from 're2js'
 import type { FieldError } from '../Refusal.ts'
 import { badValue, forbiddenField, required, unsupported } from '../meta/faults.ts'
 import { isObject } from '../meta/json.ts'
@@ -204,31 +205,28 @@ const condition = (schema: JsonSchema, whole: JsonSchema | undefined, path: stri
   if (schema['not'] !== undefined) condition(schema['not'] as JsonSchema, whole, `${path}.not`, errors)
 }
 
-const patterns = new Map<string, RegExp | undefined>()
+/** What a pattern is asked. */
+export interface Pattern {
+  /** Whether it is found anywhere in the text. */
+  test(text: string): boolean
+}
+
+const patterns = new Map<string, Pattern | undefined>()
 const MOST_PATTERNS = 4096
 
-/** A pattern in RE2's words as JavaScript's; undefined when it is none. The few constructs that differ are rewritten. */
-export const patternOf = (pattern: string): RegExp | undefined => {
+/**
+ * A pattern in RE2's words; undefined when it is none. Whoever may make an object chooses the text, and RE2 takes time in
+ * proportion to it: JavaScript's own expressions would be faster on most, and stand still on some for as long as one likes.
+ */
+export const patternOf = (pattern: string): Pattern | undefined => {
   if (patterns.has(pattern)) return patterns.get(pattern)
-  let made: RegExp | undefined
-  const flags = /^\(\?([ims]+)\)/.exec(pattern)
-  const text = (flags === null ? pattern : pattern.slice(flags[0].length))
-    .replaceAll('(?P<', '(?<')
-    .replaceAll('\\A', '^')
-    .replaceAll('\\z', '$')
-    .replace(/\[\[:(\w+):\]\]/g, (whole, name: string) => (CLASSES[name] === undefined ? whole : `[${CLASSES[name]}]`))
+  let made: Pattern | undefined
   try {
-    made = new RegExp(text, `${flags?.[1] ?? ''}u`)
-  } catch {
-    try {
-      made = new RegExp(text, flags?.[1] ?? '')
-    } catch {
-      made = undefined
-    }
+    made = RE2JS.compile(pattern)
+  } catch (error) {
+    if (!(error instanceof RE2JSException)) throw error
   }
   if (patterns.size >= MOST_PATTERNS) patterns.clear()
   patterns.set(pattern, made)
   return made
 }
-
-const CLASSES: Readonly<Record<string, string>> = { alpha: 'A-Za-z', alnum: 'A-Za-z0-9', digit: '0-9', lower: 'a-z', upper: 'A-Z', space: '\\s', word: '\\w', xdigit: '0-9A-Fa-f', punct: '!-\\/:-@\\[-`{-~' }

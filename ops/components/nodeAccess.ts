@@ -1,11 +1,13 @@
 /** The nodes' access as a scoped resource of the API server: a node whose object is deleted is cut off. */
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
+import type { Subscription } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { NodeAccess } from '#ops/nats/access.ts'
 import { Held } from '#ops/nats/held.ts'
 import { ensureOperatorKeys } from '#ops/nats/keys.ts'
 import { ACCOUNTANT } from '#ops/nats/users.ts'
+import { systemClock, type Clock, type Timer } from '#services/platform/Clock.ts'
 import type { Views } from '#services/platform/View.ts'
 import { connection, type Place } from './connection.ts'
 
@@ -18,32 +20,61 @@ const left = async (views: Views, node: string, since: number): Promise<boolean>
   return last !== undefined && last.time > since
 }
 
+/** What could not be looked at, or revoked, is tried again: who was deleted must not stay because nobody answered once. */
+const AGAIN_MS = 5_000
+
+export interface Leavers {
+  readonly access: Pick<NodeAccess, 'list' | 'revoke'>
+  readonly views: Views
+  /** This machine's: its credentials are in its home beside the operator's key. Taking them away keeps nobody out, and its node comes back. */
+  readonly ownNode: string
+  readonly clock: Clock
+  readonly warn: (warning: unknown) => void
+}
+
+/** Cuts off nodes whose object is deleted, and those that were deleted while nobody looked. */
+export const cutOffLeavers = ({ access, views, ownNode, clock, warn }: Leavers): Subscription => {
+  /** One after the other, in the order they were deleted. */
+  let turn: Promise<unknown> = Promise.resolve()
+  let again: Timer | undefined
+  let closed = false
+  const look = (name?: string): void => {
+    turn = turn
+      .then(async () => {
+        if (closed) return
+        for (const { node, since } of await access.list()) {
+          if ((name !== undefined && node !== name) || node === ownNode || !(await left(views, node, since))) continue
+          await access.revoke(node)
+          warn(`node ${node} was deleted: its credentials are revoked`)
+        }
+      })
+      .catch((error: unknown) => {
+        warn(error)
+        if (closed) return
+        again?.cancel()
+        again = clock.after(AGAIN_MS, () => look())
+      })
+  }
+  look()
+  const subscription = views.of(NODES).subscribe(({ type, entry }) => {
+    if (type === 'DELETED' && entry.key.group === '' && entry.key.resource === 'nodes') look(entry.key.name)
+  })
+  return {
+    close: () => {
+      closed = true
+      again?.cancel()
+      subscription.close()
+    }
+  }
+}
+
 export const nodeAccess = (place: Place, views: Views): Effect.Effect<NodeAccess, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const nats = yield* connection(place, ACCOUNTANT.name)
     const access = new NodeAccess(new Held(nats), ensureOperatorKeys(place.home))
-    /** One after the other, in the order they were deleted. */
-    let turn: Promise<unknown> = Promise.resolve()
-    const look = (name?: string): void => {
-      turn = turn
-        .then(async () => {
-          for (const { node, since } of await access.list()) {
-            // This machine's own are in its home beside the operator's key: taking them away keeps nobody out, and its node comes back.
-            if ((name !== undefined && node !== name) || node === place.config.nodeName || !(await left(views, node, since))) continue
-            await access.revoke(node)
-            place.warn('nodes', `node ${node} was deleted: its credentials are revoked`)
-          }
-        })
-        .catch((error: unknown) => place.warn('nodes', error))
-    }
+    const warn = (warning: unknown): void => place.warn('nodes', warning)
     yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        // Of what was deleted while nobody looked.
-        look()
-        return views.of(NODES).subscribe(({ type, entry }) => {
-          if (type === 'DELETED' && entry.key.group === '' && entry.key.resource === 'nodes') look(entry.key.name)
-        })
-      }),
+      Effect.sync(() => cutOffLeavers({ access, views, ownNode: place.config.nodeName, clock: systemClock, warn })),
       (subscription) => Effect.sync(() => subscription.close())
     )
     return access

@@ -6,7 +6,7 @@
  */
 import { encodeEvent, EXPECTED_HEADER, PREVIOUS_HEADER, type EventRecord, type NewEvent } from '#events/Event.ts'
 import type { Guard } from '#events/guard.ts'
-import { AppendUncertain, LogAway, type Append, type AppendResult, type Log } from '#events/Log.ts'
+import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Log } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
 import type { Integrity } from '../platform/ledger/Integrity.ts'
@@ -15,7 +15,9 @@ import { guardEvent } from './request/events.ts'
 
 /** Measured: below this a batch's fixed cost exceeds the syncs it saves. */
 const WORTH_A_BATCH = 8
-/** The server takes 1,000; half keeps the latency of those inside low. */
+/** What the server takes at once: a decision of more than that can't be stored. */
+const LARGEST_DECISION = 1_000
+/** Half of it keeps the latency of those inside low; a decision that is larger goes alone. */
 const LARGEST_BATCH = 500
 /** Of a refused batch, so few are tried one by one. */
 const ALONE = 3
@@ -75,13 +77,15 @@ export class Committer {
   }
   /**
    * Stores the events of one decision, all or none, and only while what they stand on is as it was: `guards`, and `fence`, which
-   * many decisions share. Rejects with LogAway when the log could not be reached within a writer's patience, counted from `since`
-   * (by the clock), with Unresolved when whether they are stored can't be told.
+   * many decisions share. Rejects with LogRefused when they are more than a batch can hold; with LogAway when the log could not be
+   * reached within a writer's patience, counted from `since` (by the clock); with Unresolved when whether they are stored can't be told.
    */
   async commit(changes: readonly NewEvent[], since = this.#clock.now(), guards: readonly Guard[] = [], fence?: Append): Promise<Outcome> {
     const { vault, integrity } = this.#protection
     // Guards first: what one batch has written, nothing behind it can expect.
     const events = guards.length === 0 ? changes : [...guards.map((guard, at) => guardEvent(changes.at(-1) as NewEvent, guard, at + 1)), ...changes]
+    const entries = events.length + (fence === undefined ? 0 : 1)
+    if (entries > LARGEST_DECISION) throw new LogRefused(`it takes ${entries} entries of the log at once, and at most ${LARGEST_DECISION} can be stored together`, 'too-large')
     const records = events.map(encodeEvent)
     const keys = vault?.prepare(events)
     if (keys !== undefined) await keys
@@ -119,7 +123,8 @@ export class Committer {
       const group: Waiting[] = []
       let size = 0
       const fences = new Map<string, Append>()
-      while (this.#queue.length > 0 && size + (this.#queue[0] as Waiting).appends.length <= LARGEST_BATCH) {
+      // The first goes in any case: one that is larger would hold up all others without end.
+      while (this.#queue.length > 0 && (size === 0 || size + (this.#queue[0] as Waiting).appends.length <= LARGEST_BATCH)) {
         const { fence } = this.#queue[0] as Waiting
         // Of two terms of one Lease at most one goes on: they don't share a fate.
         if (fence !== undefined && (fences.get(fence.subject) ?? fence).expected !== fence.expected) break

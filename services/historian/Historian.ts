@@ -163,7 +163,7 @@ export class Historian {
   }
   #look(): void {
     if (this.#options.expires) return
-    this.#options.log.state().then((state) => this.#stopped || this.#raise(state), this.#options.onError)
+    this.#options.log.state().then((state) => this.#stopped || this.#raise(state)).catch(this.#options.onError)
   }
   #raise({ floor, base }: LogState): void {
     const { store, expires } = this.#options

@@ -98,13 +98,6 @@ export class Integrity {
       this.#chain = new Chain(sha256, this.#resumed.sequence, this.#resumed.hash)
       this.#agreed = this.#resumed.sequence
     }
-    if (from?.hash !== undefined && from.sequence >= Math.max(state.floor, expires ? state.first - 1 : 0)) {
-      const known = this.#known.get(from.sequence)
-      this.#chain = new Chain(sha256, from.sequence, from.hash)
-      this.#agreed = known === undefined ? 0 : from.sequence
-      if (known !== undefined && Buffer.compare(known, from.hash) !== 0) this.#altered(from.sequence)
-      return from.sequence
-    }
     if (state.floor > 0) {
       this.#base = { found: new Base(), mark: this.#baseMark(state) }
       return 1

@@ -69,6 +69,13 @@ held('names of deleted objects are forgotten, the latest last', () => {
   for (let n = 0; n < 20_000; n++) heads.set(`name-${n}`, n + 1)
   assert.is(heads.size, 16_384)
   assert.equal([heads.get('name-0'), heads.get('name-19999')], [undefined, 20_000])
+  // A name that comes and goes is one of the latest, however long it is known.
+  heads.set('name-3616', 20_001)
+  heads.set('another', 20_002)
+  assert.equal([heads.get('name-3616'), heads.get('name-3617')], [20_001, undefined])
+  heads.set('another', 20_003)
+  heads.delete('another')
+  heads.delete('name-3616')
   heads.forget(19_000)
   assert.is(heads.size, 1_001)
 })

@@ -67,6 +67,55 @@ definitions('a name belongs to who had it first, or asked first', () => {
   const again = established(first)
   assert.is(statusWith(again, takenBy([], [], []), NOW), again['status'])
 })
+definitions('each name is judged by itself, and what is built in has its own', () => {
+  const wanted = defined(definitionOf('Widget', [versionOf('v1', {})]))
+  const other = (names: Record<string, unknown>): KubeObject => ({ ...wanted, metadata: { name: 'other' }, status: { acceptedNames: { plural: 'others', singular: 'other', kind: 'Other', listKind: 'OtherList', ...names } } })
+  const judged = (taken: ReturnType<typeof takenBy>): string => {
+    const { conditions, acceptedNames } = statusWith(wanted, taken, NOW)
+    const { status, reason, message } = (conditions ?? []).find(({ type }) => type === 'NamesAccepted') ?? {}
+    return `${status} ${reason}: ${message}; ${Object.keys(acceptedNames ?? {}).sort().join(' ')}`
+  }
+  const besides = (missing: string): string => ['kind', 'listKind', 'plural', 'singular'].filter((name) => name !== missing).join(' ')
+  for (const [names, reason, name, word] of [
+    [{ singular: 'widgets' }, 'PluralConflict', 'plural', 'widgets'],
+    [{ shortNames: ['widget'] }, 'SingularConflict', 'singular', 'widget'],
+    [{ listKind: 'Widget' }, 'KindConflict', 'kind', 'Widget'],
+    [{ kind: 'WidgetList' }, 'ListKindConflict', 'listKind', 'WidgetList']
+  ] as const)
+    assert.is(judged(takenBy([other(names)], [], [])), `False ${reason}: "${word}" is already in use; ${besides(name)}`)
+  const pod = builtIns.kindOf({ group: '', resource: 'pods' })
+  assert.ok(pod)
+  const same = defined(definitionOf('Pod', [versionOf('v1', {})]))
+  assert.match(statusWith(same, takenBy([], [], [pod]), NOW).conditions?.[0]?.message ?? '', /^"PodList" is already in use$/)
+})
+definitions('one that is established stays so when it asks for another name that is taken', () => {
+  const before = established(definitionOf('Widget', [versionOf('v1', {})]))
+  const renamed = { ...before, spec: { ...before['spec'], names: { ...before['spec'].names, singular: 'gadget' } } } as KubeObject
+  const gadget = established(definitionOf('Gadget', [versionOf('v1', {})]))
+  const { conditions, acceptedNames } = statusWith(renamed, takenBy([gadget], [], []), NOW)
+  assert.equal((conditions ?? []).map(({ type, status }) => `${type}=${status}`), ['NamesAccepted=False', 'Established=True'])
+  assert.is(acceptedNames?.singular, 'widget')
+})
+definitions('versions that objects were stored in are remembered, and stay until somebody takes them off the list', () => {
+  const first = established(definitionOf('Widget', [versionOf('v1', {})]))
+  const second = structuredClone(first)
+  second['spec'].versions = [versionOf('v1', {}, { storage: false }), versionOf('v2', {})]
+  const status = statusWith(second, takenBy([], [], []), NOW)
+  assert.equal(status.storedVersions, ['v1', 'v2'])
+  second['status'] = status
+  const changes = (object: KubeObject, old: KubeObject, subresource = ''): string[] => (CustomResourceDefinition.validateUpdate?.(object, old, subresource) ?? []).map((error) => `${error.field}: ${fieldErrorBody(error)}`)
+  assert.equal(changes(second, first), [])
+  const third = structuredClone(second)
+  third['spec'].versions = [versionOf('v2', {})]
+  assert.match(changes(third, second).join(), /^status\.storedVersions\[0\]: Invalid value: "v1": missing from spec\.versions; v1 was previously a storage version, and must remain/)
+  const migrated = structuredClone(second)
+  migrated['status'].storedVersions = ['v2']
+  assert.equal(changes(migrated, second, 'status'), [])
+  assert.equal(changes({ ...third, status: migrated['status'] } as KubeObject, migrated), [])
+  const wrong = structuredClone(second)
+  wrong['status'].storedVersions = ['v1']
+  assert.match(changes(wrong, second, 'status').join(), /must have the storage version v2/)
+})
 definitions('one that is not established serves nothing, and none takes what is built in', () => {
   assert.is(customKind(defined(definitionOf('Widget', [versionOf('v1', {})]))), undefined)
   const api = builtIns.with([established(definitionOf('Widget', [versionOf('v1', {})]))], 5)
@@ -92,5 +141,10 @@ definitions('is served in its versions, of which one is stored and some may not 
   // Written since the definition is what it is: nothing to do. Before: its default is missing.
   assert.is(stored?.fromStorage?.(object), object)
   assert.equal(stored?.fromStorage?.({ ...object, metadata: { name: 'a', resourceVersion: '3' }, spec: { old: 1 } })['spec'], { a: 1 })
+})
+definitions('a version that is no longer served is not there for who asks for it', () => {
+  const api = builtIns.with([established(definitionOf('Widget', [versionOf('v1', {}), versionOf('v2', {}, { storage: false, served: false })]))], 5)
+  const ref = { group: 'example.com', resource: 'widgets' }
+  assert.equal([api.kindOf(ref, 'v1')?.version, api.kindOf(ref, 'v2'), api.kindNamed('example.com', 'v2', 'Widget')], ['v1', undefined, undefined])
 })
 definitions.run()

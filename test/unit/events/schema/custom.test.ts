@@ -79,6 +79,12 @@ custom('patterns in the words of RE2', () => {
   assert.is(patternOf('^[[:alpha:]]+\\z')?.test('ab1'), false)
   assert.is(patternOf('(?P<year>\\d+)')?.test('2030'), true)
   assert.is(patternOf('('), undefined)
+  for (const foreign of ['(?=a)', '(a)\\1', '(?<!a)b']) assert.is(patternOf(foreign), undefined, `${foreign} is JavaScript's, not RE2's`)
+})
+custom('a pattern that leads others astray takes time in proportion to the text', () => {
+  const began = performance.now()
+  assert.is(patternOf('^(a|aa)+$')?.test(`${'a'.repeat(36)}b`), false)
+  assert.ok(performance.now() - began < 1_000, `it took ${performance.now() - began} ms`)
 })
 custom('paths find what printer columns show', () => {
   const object = { spec: { replicas: 3, 'a.b': 'x', list: [{ t: 'A', s: 1 }, { t: 'B', s: 2 }] } }

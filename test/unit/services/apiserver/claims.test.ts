@@ -5,11 +5,12 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { bodyOf, encodeEvent, type NewEvent } from '#events/Event.ts'
 import { subjectOf, type StreamName } from '#events/Subject.ts'
 import { ClaimRepair } from '#services/apiserver/claims/ClaimRepair.ts'
+import { mend } from '#services/apiserver/claims/decide.ts'
 import { IP_ADDRESSES, NODE_PORTS } from '#services/apiserver/claims/service.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
-import { accepted, refused, startTestApi, type TestApi } from '#test/support/api.ts'
+import { accepted, ADMIN, refused, startTestApi, type TestApi } from '#test/support/api.ts'
 import { claimFaults } from '#test/support/claims.ts'
 import { SETTINGS, settled, startServers, type Server } from '#test/support/servers.ts'
 
@@ -72,6 +73,15 @@ claims('of a person hold an address as well', async () => {
   accepted(await api.create({ apiVersion: 'networking.k8s.io/v1', kind: 'IPAddress', metadata: { name: '10.96.5.5' }, spec: { parentRef: { resource: 'services', namespace: 'default', name: 'later' } } } as unknown as KubeObject))
   assert.match(refused(await api.create(service('now', { clusterIP: '10.96.5.5' }))), /failed to allocate IP 10.96.5.5: provided IP is already allocated/)
   accepted(await api.create(service('later', { clusterIP: '10.96.5.5' })))
+})
+claims('that nobody asked for keep out of the part of a range that people ask for, while there is room', async () => {
+  const api = await startTestApi(systemClock, { nodePorts: [30000, 30063] })
+  const specs = await Promise.all(Array.from({ length: 40 }, async (_, n) => accepted(await api.create(nodePort(`s${n}`)))['spec']))
+  for (const { clusterIP, ports } of specs) {
+    const [, , third, fourth] = (clusterIP as string).split('.').map(Number) as [number, number, number, number]
+    assert.ok(third > 0 || fourth === 255, clusterIP)
+    assert.ok(ports[0].nodePort >= 30016, String(ports[0].nodePort))
+  }
 })
 claims('are not made by dry runs', async () => {
   const api = await startTestApi()
@@ -155,6 +165,14 @@ repair('gives back what nobody uses, puts back what somebody took away, and leav
   assert.is(await repairOf(api).run(), 1)
   assert.ok(claimOf(api, IP_ADDRESSES, clusterIP))
 })
+repair('gives back nothing that came into use since it looked', async () => {
+  const api = await startTestApi()
+  const { clusterIP } = accepted(await api.create(service('web')))['spec']
+  const owner = { ...SERVICES, namespace: 'default', name: 'web' }
+  const suspected = { owner, leaked: [{ ...IP_ADDRESSES, namespace: '', name: clusterIP as string }] }
+  assert.not.ok(await api.decider.mend(owner, ADMIN, (context) => mend(suspected, { id: 'r', source: 'apiserver', user: 'u' }, context)))
+  assert.ok(claimOf(api, IP_ADDRESSES, clusterIP))
+})
 repair('tells of an address two Services have, once, and takes it from none', async () => {
   const api = await startTestApi()
   const { clusterIP } = accepted(await api.create(service('first')))['spec']
@@ -217,5 +235,39 @@ race('make one object of a name that is made up, however often it is asked for',
   const asked = await Promise.all(servers.flatMap((server) => [1, 2].map(() => server.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'made-' } }, { id: 'the same', again: true }))))
   assert.is(new Set(asked.map((result) => accepted(result).metadata.name)).size, 1)
   assert.is(await log.lastSequence(), before + 1)
+})
+race('decide on one of them as if they were one after the other: the log refuses nothing', async () => {
+  const { servers, log } = await twoServers({ serviceCIDR: '10.96.0.0/26', nodePorts: [30000, 30049] }, 1)
+  let refusals = 0
+  const append = log.append.bind(log)
+  log.append = async (appends) => {
+    const result = await append(appends)
+    if (!result.ok) refusals += 1
+    return result
+  }
+  const made = await Promise.all(Array.from({ length: 45 }, (_, n) => (servers[0] as Server).create(nodePort(`s${n}`))))
+  assert.is(made.filter(({ ok }) => ok).length, 45)
+  assert.is(refusals, 0)
+})
+race('mend nothing of a Service that is gone, though this one has not heard of it', async () => {
+  let lag = 0
+  const open = (stream: StreamName): MemoryLog => new MemoryLog(stream, systemClock, { faults: { deliver: () => lag } })
+  const logs = { EVENTS: open('EVENTS'), NOTICES: open('NOTICES'), PULSE: open('PULSE') }
+  const servers = await startServers(2, (stream) => logs[stream], systemClock, { settings: SETTINGS })
+  const [one, other] = servers as [Server, Server]
+  const { clusterIP } = accepted(await one.create(service('web')))['spec']
+  await settled(servers)
+  const claim = { ...IP_ADDRESSES, namespace: '', name: clusterIP as string }
+  accepted(await one.submit({ verb: 'delete', ref: IP_ADDRESSES, namespace: '', name: clusterIP }))
+  await settled(servers)
+  lag = 100
+  const last = await logs.EVENTS.lastSequence()
+  const removed = one.remove('services', 'web')
+  while ((await logs.EVENTS.lastSequence()) === last) await new Promise((resolve) => setImmediate(resolve))
+  assert.ok(other.views.get({ ...SERVICES, namespace: 'default', name: 'web' }), 'it has not heard of it')
+  assert.is(await repairOf(other).run(), 0)
+  accepted(await removed)
+  await settled(servers)
+  for (const { views } of servers) assert.is(views.get(claim), undefined)
 })
 race.run()

@@ -125,4 +125,56 @@ committer('of an intent that another server has decided, too, the event that is 
   await clock.run(10_000)
   assert.equal(await ended, { ok: false, lastSequence: 1 })
 })
+
+/** Writes on what another server has changed: `stale` of them, by place. */
+const half = async (count: number, stale: readonly number[]): Promise<{ readonly log: MoodyLog; readonly ended: readonly Outcome[] }> => {
+  const { log, committer: mine } = scene()
+  for (const n of stale) await log.append([{ subject: subjectOf('EVENTS', event(`a${n}`).key), ...encodeEvent({ ...event(`a${n}`), id: 'theirs' }), expected: 0 }])
+  log.appends = 0
+  return { log, ended: await Promise.all(Array.from({ length: count }, (_, n) => mine.commit([event(`a${n}`)]))) }
+}
+
+committer('of a batch with one stale write that one alone is refused, in few batches', async () => {
+  for (const at of [0, 31, 32, 63]) {
+    const { log, ended } = await half(64, [at])
+    assert.equal(ended.flatMap(({ ok }, n) => (ok ? [] : [n])), [at])
+    assert.is(await log.lastSequence(), 64, 'each of the others is stored once')
+    assert.ok(log.appends < 20, `${log.appends} appends`)
+  }
+})
+
+committer('each is told the place of its own event, whatever its neighbours came to', async () => {
+  const { log, ended } = await half(40, [3, 20, 21])
+  for (const [n, outcome] of ended.entries()) {
+    assert.is(outcome.ok, ![3, 20, 21].includes(n))
+    if (outcome.ok) assert.is((await log.get(outcome.last))?.subject, subjectOf('EVENTS', event(`a${n}`).key))
+  }
+})
+
+committer('a decision that is a large batch of its own goes alone, and others do not wait for it without end', async () => {
+  const { clock, log, committer: mine } = scene()
+  const large = Array.from({ length: 700 }, (_, n) => event(`large${n}`))
+  const ended = outcomes(clock, [mine.commit(large), ...Array.from({ length: 20 }, (_, n) => mine.commit([event(`b${n}`)]))])
+  await clock.run(1_000, () => ended.length === 21 || log.appends > 50)
+  assert.equal([ended.length, ended.filter(({ how }) => how === 'stored').length, await log.lastSequence()], [21, 21, 720], `after ${log.appends} appends`)
+})
+
+committer('of two terms of one Lease that wait together, only what is asked under the newer one is stored', async () => {
+  const { log, committer: mine } = scene()
+  const marker = subjectOf('EVENTS', event('marker').key)
+  for (const expected of [0, 1]) await log.append([{ subject: marker, ...encodeEvent({ ...event('marker'), expected }), expected }])
+  const fence = (term: number): Append => ({ subject: subjectOf('EVENTS', event('guard').key), ...encodeEvent({ ...event('guard'), deleted: true }), expected: term, on: marker })
+  const terms = Array.from({ length: 24 }, (_, n) => (n % 3 === 0 ? 1 : 2))
+  const ended = await Promise.all(terms.map((term, n) => mine.commit([event(`a${n}`)], undefined, [], fence(term))))
+  assert.equal(ended.map(({ ok }) => ok), terms.map((term) => term === 2))
+  for (const [n, term] of terms.entries()) assert.is((await log.lastOn(subjectOf('EVENTS', event(`a${n}`).key))) !== undefined, term === 2)
+})
+
+committer('a decision of more entries than the log takes at once is refused, and none is sent', async () => {
+  const { log, committer: mine } = scene()
+  const error = await mine.commit(Array.from({ length: 1_001 }, (_, n) => event(`x${n}`))).then(() => undefined, (thrown: unknown) => thrown)
+  assert.instance(error, LogRefused)
+  assert.is((error as LogRefused).why, 'too-large')
+  assert.is(log.appends, 0)
+})
 committer.run()

@@ -53,6 +53,31 @@ crds('discovery and OpenAPI follow, and say what has changed', async () => {
   assert.equal((await server.json('GET', `${GADGETS}/old`)).object['spec'], { size: 1, color: 'red' })
   assert.equal(((await server.json('GET', GADGETS)).object['items'] as KubeObject[]).map((item) => item['spec']), [{ size: 1, color: 'red' }])
 })
+crds('a status and the rest are written apart, and a scale writes where the definition says', async () => {
+  const { server } = served
+  const properties = { pool: { type: 'object', properties: { size: { type: 'integer' } } } }
+  const status = { type: 'object', properties: { now: { type: 'integer' }, selector: { type: 'string' } } }
+  const version = versionOf('v1', { properties }, { subresources: { status: {}, scale: { specReplicasPath: '.spec.pool.size', statusReplicasPath: '.status.now', labelSelectorPath: '.status.selector' } } })
+  Object.assign((version['schema'] as { openAPIV3Schema: { properties: object } }).openAPIV3Schema.properties, { status })
+  await served.define(definitionOf('Cluster', [version]))
+  const path = '/apis/example.com/v1/namespaces/default/clusters'
+  const object = (spec: unknown, told: unknown): KubeObject => ({ apiVersion: 'example.com/v1', kind: 'Cluster', metadata: { name: 'a' }, spec, status: told }) as KubeObject
+  const halves = async (): Promise<unknown> => {
+    const { spec, status: told, metadata } = (await server.json('GET', `${path}/a`)).object as KubeObject & { spec: unknown; status: unknown }
+    return [spec, told, metadata.generation]
+  }
+  assert.is((await server.json('POST', path, object({ pool: { size: 1 } }, { now: 9 }))).code, 201)
+  assert.equal(await halves(), [{ pool: { size: 1 } }, undefined, 1])
+  assert.is((await server.json('PUT', `${path}/a/status`, object({ pool: { size: 7 } }, { now: 1, selector: 'a=b' }))).code, 200)
+  assert.equal(await halves(), [{ pool: { size: 1 } }, { now: 1, selector: 'a=b' }, 1])
+  assert.is((await server.json('PUT', `${path}/a`, object({ pool: { size: 2 } }, { now: 8 }))).code, 200)
+  assert.equal(await halves(), [{ pool: { size: 2 } }, { now: 1, selector: 'a=b' }, 2])
+  const scaled = await server.json('PATCH', `${path}/a/scale`, { spec: { replicas: 5 } }, 'application/merge-patch+json')
+  assert.equal([scaled.code, scaled.object['spec'], scaled.object['status']], [200, { replicas: 5 }, { replicas: 1, selector: 'a=b' }])
+  assert.equal(await halves(), [{ pool: { size: 5 } }, { now: 1, selector: 'a=b' }, 3])
+  const stale = { ...scaled.object, metadata: { ...scaled.object.metadata, resourceVersion: '1' } }
+  assert.is((await server.json('PUT', `${path}/a/scale`, stale)).code, 409)
+})
 crds('a definition that goes takes no new objects, waits for finalizers, and ends its watches', async () => {
   const { server } = served
   assert.is((await server.json('POST', GADGETS, gadget('kept', {}, { finalizers: ['example.com/mine'] }))).code, 201)

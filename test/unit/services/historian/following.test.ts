@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encodeEvent } from '#events/Event.ts'
-import type { Damage, LogEntry } from '#events/Log.ts'
+import type { Append, Damage, LogEntry } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { Historian } from '#services/historian/Historian.ts'
 import { Integrity } from '#services/platform/ledger/Integrity.ts'
@@ -23,6 +23,7 @@ class Recorded extends MemoryPast {
   readonly given: number[] = []
   /** Throws once, as a disk may. */
   fails: Error | undefined
+  failsToRaise: Error | undefined
   /** As if the file said so: where to go on. */
   pretends: Place | undefined
   override begin(identity: string): Reached {
@@ -35,6 +36,12 @@ class Recorded extends MemoryPast {
     if (fails !== undefined) throw fails
     this.given.push(...taken.map(({ entry }) => entry.sequence))
     super.take(taken, reached)
+  }
+  override raise(floor: number, time: number): void {
+    const { failsToRaise } = this
+    this.failsToRaise = undefined
+    if (failsToRaise !== undefined) throw failsToRaise
+    super.raise(floor, time)
   }
   override clear(): void {
     this.pretends = undefined
@@ -72,6 +79,11 @@ const cluster = () => {
     running.start()
   }
   return { clock, log, ledger, view, store, damages, errors, write, start, stop: () => running?.stop(), begin: async () => void view.begin(await log.state()), last: () => folded }
+}
+const COMPACTION = { group: 'reckon.io', resource: 'compactions', namespace: '', name: 'events' }
+const wordOfCompaction = (now: number): Append => {
+  const facts = { stream: 'EVENTS' as const, key: COMPACTION, id: 'x', type: 'reckon.history.compacted.v1', source: 't', time: new Date(now).toISOString(), user: 'u', correlationId: 'x', verb: 'compact', deleted: false, expected: 0 }
+  return { subject: subjectOf('EVENTS', COMPACTION), ...encodeEvent({ ...facts, object: { apiVersion: 'v1', kind: 'C', metadata: { name: 'events' } } }) }
 }
 const settle = (clock: VirtualClock, ms = 50): Promise<unknown> => clock.run(ms)
 
@@ -147,7 +159,7 @@ historian('hears of a compaction, and begins anew when it was away for one', asy
   running.start()
   await settle(clock)
   log.raiseFloor(3)
-  await log.append([{ subject: subjectOf('EVENTS', { group: 'reckon.io', resource: 'compactions', namespace: '', name: 'events' }), ...encodeEvent({ stream: 'EVENTS', key: { group: 'reckon.io', resource: 'compactions', namespace: '', name: 'events' }, id: 'x', type: 'reckon.history.compacted.v1', source: 't', time: new Date(clock.now()).toISOString(), user: 'u', correlationId: 'x', verb: 'compact', deleted: false, expected: 0, object: { apiVersion: 'v1', kind: 'C', metadata: { name: 'events' } } }) }])
+  await log.append([wordOfCompaction(clock.now())])
   await settle(clock)
   assert.equal([store.floor, store.versionAt(REF, 'default/a', 3), store.versionAt(REF, 'default/b', 4)], [3, 3, 2])
   running.stop()
@@ -161,5 +173,21 @@ historian('hears of a compaction, and begins anew when it was away for one', asy
   assert.equal([store.floor, store.lastSequence, errors, damages], [8, 8, [], []])
   assert.equal((await store.liveAt(REF, 8)).map(({ id, sequence }) => `${id}@${sequence}`), ['default/a@7', 'default/c@4', 'default/d@8'])
   running.stop()
+})
+historian('tells of a disk that does not take a compaction, and follows on', async () => {
+  const { clock, store, log, write, begin, errors } = cluster()
+  const following = new Historian({ log, store, clock, expires: false, onDamaged: () => {}, onError: (error) => errors.push(error) })
+  await begin()
+  for (const name of ['a', 'b', 'a']) await write(name)
+  following.start()
+  await settle(clock)
+  log.raiseFloor(2)
+  store.failsToRaise = new Error('database or disk is full')
+  await log.append([wordOfCompaction(clock.now())])
+  await settle(clock)
+  await log.append([{ ...wordOfCompaction(clock.now()), subject: subjectOf('EVENTS', { ...COMPACTION, name: 'other' }) }])
+  await settle(clock)
+  assert.equal([errors.map(String), store.lastSequence, store.floor], [['Error: database or disk is full'], 5, 2])
+  following.stop()
 })
 historian.run()

@@ -108,6 +108,8 @@ election('one that falls silent is followed after the Lease, by the clock of who
   await it.settle()
   a.cut = true
   const since = it.clock.elapsed
+  await it.clock.run(11_000)
+  assert.equal([a.ends, b.leads], [1, 0], 'the first stops before another may begin')
   await it.clock.run(60_000, () => b.leads === 1)
   const took = it.clock.elapsed - since
   assert.ok(took > 12_000 && took < 16_000, `${took} ms`)
@@ -180,16 +182,44 @@ fencing('also by an API server that has not heard of the new term', async () => 
   const head = deaf.objects.head.bind(deaf.objects)
   const marker = head({ ...CONFIGMAPS, namespace: 'kube-system', name: NAME })
   deaf.objects.head = (key) => (key.name === NAME && key.resource === 'configmaps' ? marker : head(key))
+  accepted((await Promise.all([it.second.submit(pod('there')), it.settle(100)]))[0])
   b.election.start()
   await it.clock.run(60_000, () => b.leads === 1)
   let stored = 0
   it.second.views.of(CONFIGMAPS).subscribe(({ entry }) => void (entry.key.resource === 'pods' && (stored += 1)))
-  const results = Promise.all(Array.from({ length: 20 }, (_, n) => old.submit(pod(`late-${n}`))))
+  const removal: Intent = { ...pod('there'), id: 'late-removal', verb: 'delete', deleteOptions: { gracePeriodSeconds: 0 } }
+  const results = Promise.all([removal, ...Array.from({ length: 20 }, (_, n) => pod(`late-${n}`))].map((intent) => old.submit(intent)))
   await it.settle(5_000)
   for (const result of await results) assert.ok(!result.ok)
   assert.is(stored, 0, 'the log itself said no')
   deaf.objects.head = head
   await it.end(a, b)
+})
+fencing('a term goes on when its marker has left the stream with what was compacted', async () => {
+  const it = await lab()
+  const a = it.candidate('a')
+  a.election.start()
+  await it.settle()
+  const log = it.first.logs.EVENTS
+  accepted((await Promise.all([it.first.submit(pod('behind')), it.settle(100)]))[0])
+  log.raiseFloor(await log.lastSequence())
+  await it.first.views.of(CONFIGMAPS).look()
+  log.compact()
+  await it.first.views.of(CONFIGMAPS).look()
+  const [made] = await Promise.all([(a.intents as Intents).submit(pod('x')), it.settle(1_000)])
+  accepted(made)
+  assert.equal([a.leads, a.ends], [1, 0])
+  await it.end(a)
+})
+fencing('an API server that has not heard of a term that has begun waits for the word of it', async () => {
+  const it = await lab()
+  accepted((await Promise.all([it.first.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: NAME, namespace: 'kube-system' } }), it.settle(100)]))[0])
+  const sequence = (await it.first.logs.EVENTS.lastSequence()) + 1
+  const asked = it.second.decider.submit({ ...pod('x'), term: { lease: NAME, sequence } }, ADMIN)
+  const patch = { type: 'application/merge-patch+json', body: { data: { holderIdentity: 'a' } } } as const
+  const [made, marked] = await Promise.all([asked, it.first.submit({ verb: 'patch', ref: CONFIGMAPS, namespace: 'kube-system', name: NAME, patch }), it.settle(1_000)])
+  assert.is(accepted(marked).metadata.resourceVersion, String(sequence))
+  accepted(made)
 })
 fencing('a pod that was made under a term is made once, however often it is asked for, also in the next term', async () => {
   const it = await lab()
@@ -227,6 +257,31 @@ fencing('an old holder that had the Lease and slept before it drew its line draw
   // It renews nothing while it sleeps.
   await it.clock.run(60_000, () => b.leads === 1)
   const line = it.second.views.get({ ...CONFIGMAPS, namespace: 'kube-system', name: NAME })?.sequence
+  wake()
+  await it.settle(5_000)
+  assert.equal([a.leads, b.leads, b.ends], [0, 1, 0])
+  assert.is(it.second.views.get({ ...CONFIGMAPS, namespace: 'kube-system', name: NAME })?.sequence, line)
+  await it.end(a, b)
+})
+fencing('nor one that slept before it heard that it has the Lease', async () => {
+  const it = await lab()
+  const [a, b] = [it.candidate('a'), it.candidate('b', it.second)]
+  const submit = it.first.decider.submit.bind(it.first.decider)
+  let wake = (): void => {}
+  const asleep = new Promise<void>((resolve) => (wake = resolve))
+  let sleeps = true
+  it.first.decider.submit = async (intent, user) => {
+    const result = await submit(intent, user)
+    if (sleeps && intent.ref.resource === 'leases' && intent.source === NAME) await asleep
+    return result
+  }
+  a.election.start()
+  await it.settle()
+  assert.is(it.spec()['holderIdentity'], 'a')
+  b.election.start()
+  await it.clock.run(60_000, () => b.leads === 1)
+  const line = it.second.views.get({ ...CONFIGMAPS, namespace: 'kube-system', name: NAME })?.sequence
+  sleeps = false
   wake()
   await it.settle(5_000)
   assert.equal([a.leads, b.leads, b.ends], [0, 1, 0])

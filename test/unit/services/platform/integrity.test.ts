@@ -434,3 +434,43 @@ again('a change of what did not change since the floor names what it follows on'
   assert.not(seal.verifies(seal.digest('EVENTS', { ...sealed, headers: without }), sealed.headers['reckon-mac']))
 })
 again.run()
+
+const takingUp = suite('where the chain is taken up')
+const hashAt = (sequence: number): Uint8Array => new Uint8Array(32).fill(sequence)
+/** Marks at 4, 8 and 12, and an end that is remembered at 14. */
+const remembered = (): MemoryLedger => {
+  const ledger = new MemoryLedger('EVENTS', IDENTITY)
+  for (const sequence of [4, 8, 12]) ledger.mark({ sequence, hash: hashAt(sequence) })
+  ledger.remember({ sequence: 14, hash: hashAt(14) })
+  return ledger
+}
+const stateOf = (more: Partial<LogState> = {}): LogState => {
+  const state = { identity: IDENTITY, first: 1, last: 14, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0, ...more }
+  return { messages: state.last - state.first + 1, ...state }
+}
+const beginning = (ledger: Ledger, state: LogState, from?: { sequence: number; hash: Uint8Array }): Integrity => {
+  const integrity = new Integrity({ seal, ledger, whole: true, expires: false, markEvery: 4, ...(from === undefined ? {} : { from }) })
+  integrity.begin(state, from === undefined)
+  return integrity
+}
+takingUp('is a mark some way before the end: what was written last is read whole, for a crash damages that', () => {
+  assert.is(beginning(remembered(), stateOf()).newestUpTo, 8)
+  assert.is(beginning(remembered(), stateOf({ last: 40 })).newestUpTo, 8, 'what nobody remembers is read whole as well')
+  assert.is(beginning(new MemoryLedger('EVENTS', IDENTITY), stateOf()).newestUpTo, undefined)
+})
+takingUp('is no mark while history is being compacted, or one before its floor', () => {
+  const base = { hash: Buffer.from(hashAt(6)).toString('base64url'), digest: 'd', entries: 3, time: 0 }
+  const raised = (floor: number): MemoryLedger => {
+    const ledger = remembered()
+    ledger.raise([{ floor, ...base }])
+    return ledger
+  }
+  assert.is(beginning(raised(6), stateOf({ floor: 6, first: 7, base })).newestUpTo, 8)
+  assert.is(beginning(raised(6), stateOf({ floor: 6, first: 3, base })).newestUpTo, undefined)
+  assert.is(beginning(raised(9), stateOf({ floor: 9, first: 10, base })).newestUpTo, undefined)
+})
+takingUp('is where a reader stood, if that is what is remembered there', () => {
+  assert.equal(beginning(remembered(), stateOf(), { sequence: 12, hash: hashAt(12) }).place, { sequence: 12, hash: hashAt(12) })
+  assert.throws(() => beginning(remembered(), stateOf(), { sequence: 12, hash: hashAt(1) }), (error: unknown) => error instanceof LogDamaged && error.damage.kind === 'altered')
+})
+takingUp.run()
