@@ -11,6 +11,8 @@ import { rootOfJson, structuralFaults, type JsonSchema } from '../schema/structu
 import type { FieldSchema } from '../schema/Schema.ts'
 import { hasCondition, specOf, statusOf, type DefinedVersion, type Names } from './definition.ts'
 
+/** What the cluster keeps beside the API: claims of ports, guards. Objects of a kind of that name would lie among them. */
+const OWN = /(^|\.)reckon\.io$/
 const PROTECTED = /(^|\.)(k8s\.io|kubernetes\.io)$/
 const APPROVAL = 'api-approved.kubernetes.io'
 const COLUMN_TYPES = ['boolean', 'date', 'integer', 'number', 'string']
@@ -142,6 +144,7 @@ export const validateDefinition = (definition: KubeObject): FieldError[] => {
   if (group === '') errors.push(required('spec.group'))
   else if (subdomainName(group).length > 0) errors.push(...badValues('spec.group', group, subdomainName(group)))
   else if (!group.includes('.')) errors.push(badValue('spec.group', group, 'should be a domain with at least one dot'))
+  if (OWN.test(group)) errors.push(forbiddenField('spec.group', `${group} is kept by the cluster for itself`))
   if (PROTECTED.test(group) && !definition.metadata.annotations?.[APPROVAL])
     errors.push(required(`metadata.annotations[${APPROVAL}]`, `protected groups must have approval annotation "${APPROVAL}", see https://github.com/kubernetes/enhancements/pull/1111`))
   if (!scope) errors.push(required('spec.scope'))

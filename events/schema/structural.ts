@@ -2,9 +2,10 @@
  * From the `openAPIV3Schema` of a CustomResourceDefinition to our schema, and what is wrong with one that is not structural
  * (every value has a type, conditions add no fields: upstream's "structural schemas").
  */
+import { RE2JS } from 're2js'
 import type { FieldError } from '../Refusal.ts'
 import { badValue, forbiddenField, required, unsupported } from '../meta/faults.ts'
-import { isObject } from '../meta/json.ts'
+import { isObject, put } from '../meta/json.ts'
 import { DEDUCED, typeNamed, type FieldSchema, type TypeSchema, type ValidationRule } from './Schema.ts'
 
 /** A JSON schema as a definition has it: `JSONSchemaProps`. */
@@ -49,7 +50,7 @@ const typeOf = (schema: JsonSchema): FieldSchema['type'] => {
 
 const typeSchema = (schema: JsonSchema, name: string): TypeSchema => {
   const fields: Record<string, FieldSchema> = {}
-  for (const [key, property] of Object.entries(schema.properties ?? {})) fields[key] = fieldOfJson(property, `${name}.${key}`, schema.required?.includes(key) === true)
+  for (const [key, property] of Object.entries(schema.properties ?? {})) put(fields, key, fieldOfJson(property, `${name}.${key}`, schema.required?.includes(key) === true))
   if (schema['x-kubernetes-embedded-resource'] === true) embed(fields)
   const others = (schema.required ?? []).filter((key) => !Object.hasOwn(fields, key))
   return { name, fields, ...(schema['x-kubernetes-preserve-unknown-fields'] === true ? { unknown: DEDUCED } : {}), ...(others.length === 0 ? {} : { required: others }), ...(schema['x-kubernetes-map-type'] === 'atomic' ? { mapType: 'atomic' } : {}) }
@@ -204,31 +205,29 @@ const condition = (schema: JsonSchema, whole: JsonSchema | undefined, path: stri
   if (schema['not'] !== undefined) condition(schema['not'] as JsonSchema, whole, `${path}.not`, errors)
 }
 
-const patterns = new Map<string, RegExp | undefined>()
+/** What a pattern is asked. */
+export interface Pattern {
+  /** True when it is found anywhere in the text. */
+  test(text: string): boolean
+}
+
+const patterns = new Map<string, Pattern | undefined>()
 const MOST_PATTERNS = 4096
 
-/** A pattern in RE2's words as JavaScript's; undefined when it is none. The few constructs that differ are rewritten. */
-export const patternOf = (pattern: string): RegExp | undefined => {
+/**
+ * A pattern of RE2, which is what definitions are written for; undefined when it is none. JavaScript's own RegExp tries again and
+ * again where RE2 goes through a text once: with `^(([a-z0-9]+)-?)*$`, as definitions have it, forty characters of an object that
+ * anybody may write would stop the process for minutes.
+ */
+export const patternOf = (pattern: string): Pattern | undefined => {
   if (patterns.has(pattern)) return patterns.get(pattern)
-  let made: RegExp | undefined
-  const flags = /^\(\?([ims]+)\)/.exec(pattern)
-  const text = (flags === null ? pattern : pattern.slice(flags[0].length))
-    .replaceAll('(?P<', '(?<')
-    .replaceAll('\\A', '^')
-    .replaceAll('\\z', '$')
-    .replace(/\[\[:(\w+):\]\]/g, (whole, name: string) => (CLASSES[name] === undefined ? whole : `[${CLASSES[name]}]`))
+  let made: Pattern | undefined
   try {
-    made = new RegExp(text, `${flags?.[1] ?? ''}u`)
+    made = RE2JS.compile(pattern)
   } catch {
-    try {
-      made = new RegExp(text, flags?.[1] ?? '')
-    } catch {
-      made = undefined
-    }
+    made = undefined
   }
   if (patterns.size >= MOST_PATTERNS) patterns.clear()
   patterns.set(pattern, made)
   return made
 }
-
-const CLASSES: Readonly<Record<string, string>> = { alpha: 'A-Za-z', alnum: 'A-Za-z0-9', digit: '0-9', lower: 'a-z', upper: 'A-Z', space: '\\s', word: '\\w', xdigit: '0-9A-Fa-f', punct: '!-\\/:-@\\[-`{-~' }

@@ -1,0 +1,35 @@
+/** Definitions that mean harm: whoever may make kinds may not thereby reach into the process that serves them. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { DEFINITIONS } from '#events/apiextensions/definition.ts'
+import { statusWith, takenBy } from '#events/apiextensions/names.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { startTestApi, type TestApi } from '#test/support/api.ts'
+import { definitionOf, versionOf } from '#test/support/served.ts'
+
+const WIDGETS = { group: 'example.com', resource: 'widgets' }
+
+const serving = async (version: Parameters<typeof versionOf>): Promise<TestApi> => {
+  const api = await startTestApi()
+  const made = await api.create(definitionOf('Widget', [versionOf(...version)]), { ref: DEFINITIONS })
+  assert.ok(made.ok, JSON.stringify(made))
+  const object = structuredClone((made as { readonly object: KubeObject }).object)
+  const status = statusWith(object, takenBy([], [], []), '2030-01-01T00:00:00Z')
+  assert.ok((await api.submit({ verb: 'update', ref: DEFINITIONS, name: object.metadata.name as string, subresource: 'status', object: { ...object, status } as unknown as KubeObject })).ok)
+  return api
+}
+
+const hostile = suite('hostile definitions')
+
+hostile('a scale path leads nowhere but into the object', async () => {
+  for (const path of ['.spec.__proto__.polluted', '.spec.constructor.prototype.polluted', '.spec.name.size']) {
+    const api = await serving(['v1', { 'x-kubernetes-preserve-unknown-fields': true }, { subresources: { scale: { specReplicasPath: path, statusReplicasPath: '.status.n' } } }])
+    const created = await api.submit({ verb: 'create', ref: WIDGETS, namespace: 'default', name: 'w', object: { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'w', namespace: 'default' }, spec: { name: 'text' } } as unknown as KubeObject })
+    assert.ok(created.ok, JSON.stringify(created))
+    const scaled = await api.submit({ verb: 'patch', ref: WIDGETS, namespace: 'default', name: 'w', subresource: 'scale', patch: { type: 'application/merge-patch+json', body: { spec: { replicas: 7 } } } })
+    assert.ok(scaled.ok, JSON.stringify(scaled))
+    assert.is(({} as Record<string, unknown>)['polluted'], undefined, path)
+    assert.is((scaled as { readonly object: KubeObject }).object['spec'].replicas, 7)
+  }
+})
+hostile.run()
