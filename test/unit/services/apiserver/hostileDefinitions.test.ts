@@ -4,6 +4,9 @@ import * as assert from 'uvu/assert'
 import { DEFINITIONS } from '#events/apiextensions/definition.ts'
 import { statusWith, takenBy } from '#events/apiextensions/names.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import type { Entry } from '#projections/Objects.ts'
+import { customresourcedefinition } from '#services/controller-manager/customresourcedefinition/controller.ts'
+import type { ControllerWatch } from '#services/platform/decision.ts'
 import { startTestApi, type TestApi } from '#test/support/api.ts'
 import { definitionOf, versionOf } from '#test/support/served.ts'
 
@@ -31,5 +34,26 @@ hostile('a scale path leads nowhere but into the object', async () => {
     assert.is(({} as Record<string, unknown>)['polluted'], undefined, path)
     assert.is((scaled as { readonly object: KubeObject }).object['spec'].replicas, 7)
   }
+})
+hostile('hundreds of definitions in a group cost each other nothing', async () => {
+  const api = await startTestApi()
+  const accept = async (kind: string, taken = takenBy([], [], [])): Promise<Entry> => {
+    const name = `${kind.toLowerCase()}s.example.com`
+    assert.ok((await api.create(definitionOf(kind, [versionOf('v1', {})]), { ref: DEFINITIONS })).ok)
+    const { object } = api.views.get({ ...DEFINITIONS, namespace: '', name }) as Entry
+    assert.ok((await api.submit({ verb: 'update', ref: DEFINITIONS, name, subresource: 'status', object: { ...structuredClone(object), status: statusWith(object, taken, '2030-01-01T00:00:00Z') } as unknown as KubeObject })).ok)
+    return api.views.get({ ...DEFINITIONS, namespace: '', name }) as Entry
+  }
+  const first = await accept('First')
+  const made = api.views.api.kindOf({ group: 'example.com', resource: 'firsts' })
+  // What was parsed gives way to other objects.
+  while (!first.letGo());
+  const second = await accept('Second')
+  const refused = await accept('Third', { resources: new Set(['thirds']), kinds: new Set() })
+  assert.is(api.views.api.kindOf({ group: 'example.com', resource: 'firsts' }), made)
+  assert.ok(api.views.api.kindOf({ group: 'example.com', resource: 'seconds' }))
+  const [watch] = customresourcedefinition.watches as readonly ControllerWatch[]
+  const keys = watch?.keys({ type: 'MODIFIED', entry: second, previous: undefined }, api.views)
+  assert.equal(keys, [second.id, refused.id], 'only those are looked at again that lack a name')
 })
 hostile.run()
