@@ -107,6 +107,8 @@ const versionFaults = (versions: readonly DefinedVersion[], errors: FieldError[]
   if (versions.length === 0) return void errors.push(required('spec.versions', 'must have at least one version'))
   const names = new Set<string>()
   let isUnique = true
+  // One schema for all versions stands, upstream, where it stood before versions had their own.
+  const alike = versions.every((other) => same(other.schema, versions[0]?.schema))
   versions.forEach((version, index) => {
     const path = `spec.versions[${index}]`
     if (!version.name) errors.push(required(`${path}.name`))
@@ -114,8 +116,6 @@ const versionFaults = (versions: readonly DefinedVersion[], errors: FieldError[]
     names.add(version.name)
     if (version.name) errors.push(...badValues(`${path}.name`, version.name, label1035Name(version.name)))
     if (version.deprecationWarning !== undefined && version.deprecated !== true) errors.push(badValue(`${path}.deprecationWarning`, version.deprecationWarning, 'can only be set for deprecated versions'))
-    // One schema for all versions stands, upstream, where it stood before versions had their own.
-    const alike = versions.length === 1 || versions.every((other) => same(other.schema, version.schema))
     if (!alike || index === 0) schemaFaults(version, alike && isObject(version.schema?.openAPIV3Schema) ? 'spec.validation.openAPIV3Schema' : `${path}.schema.openAPIV3Schema`, errors)
     const hoisted = versions.length === 1 ? 'spec' : path
     scaleFaults(version, hoisted, errors)

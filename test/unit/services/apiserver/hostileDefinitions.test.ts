@@ -1,6 +1,7 @@
 /** Definitions that mean harm: whoever may make kinds may not thereby reach into the process that serves them. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { CustomResourceDefinition } from '#events/apiextensions/CustomResourceDefinition.ts'
 import { DEFINITIONS } from '#events/apiextensions/definition.ts'
 import { statusWith, takenBy } from '#events/apiextensions/names.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -53,7 +54,18 @@ hostile('hundreds of definitions in a group cost each other nothing', async () =
   assert.is(api.views.api.kindOf({ group: 'example.com', resource: 'firsts' }), made)
   assert.ok(api.views.api.kindOf({ group: 'example.com', resource: 'seconds' }))
   const [watch] = customresourcedefinition.watches as readonly ControllerWatch[]
-  const keys = watch?.keys({ type: 'MODIFIED', entry: second, previous: undefined }, api.views)
+  const keys = watch?.keys({ type: 'MODIFIED', entry: second, previous: undefined }, api.views, api.views.api)
   assert.equal(keys, [second.id, refused.id], 'only those are looked at again that lack a name')
+})
+hostile('a thousand versions, or fields, are looked at once each', () => {
+  const properties = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`f${at}`, { type: 'string' }]))
+  const versions = Array.from({ length: 1_000 }, (_, at) => ({ ...versionOf(`v${at + 1}`, { properties: structuredClone(properties) }), storage: at === 0 }))
+  const wide = Object.fromEntries(Array.from({ length: 30_000 }, (_, at) => [`f${at}`, { type: 'string' }]))
+  for (const definition of [definitionOf('Widget', versions), definitionOf('Widget', [versionOf('v1', { properties: wide, required: Object.keys(wide) })])]) {
+    CustomResourceDefinition.default?.(definition)
+    const before = performance.now()
+    assert.equal(CustomResourceDefinition.validate?.(definition), [])
+    assert.ok(performance.now() - before < 2_000)
+  }
 })
 hostile.run()
