@@ -37,12 +37,12 @@ export class Api {
   }
   /** This API and what CustomResourceDefinitions add to it. */
   with(definitions: Iterable<KubeObject>, version: number): Api {
-    const custom: Kind[] = []
-    for (const definition of definitions) {
-      const kind = customKind(definition)
-      // What is built in can't be taken over.
-      if (kind !== undefined && this.kindOf(kind) === undefined) custom.push(kind)
-    }
+    return this.withKinds([...definitions].flatMap((definition) => customKind(definition) ?? []), version)
+  }
+  /** The same for who remembers what the definitions made. */
+  withKinds(kinds: readonly Kind[], version: number): Api {
+    // What is built in can't be taken over.
+    const custom = kinds.filter((kind) => this.kindOf(kind) === undefined)
     return new Api(custom.length === 0 ? this.kinds : [...this.kinds, ...custom], version)
   }
   /** The kind of a collection: as it is stored, or as it is served in a version. */

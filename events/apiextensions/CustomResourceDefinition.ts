@@ -29,6 +29,7 @@ export const CustomResourceDefinition: Kind = {
   hasStatus: true,
   hasGeneration: true,
   anyFinalizer: true,
+  indexes: { group: (definition) => [specOf(definition).group ?? ''] },
   default(definition) {
     const spec = specOf(definition)
     const { names } = spec

@@ -11,6 +11,8 @@ import { rootOfJson, structuralFaults, type JsonSchema } from '../schema/structu
 import type { FieldSchema } from '../schema/Schema.ts'
 import { hasCondition, specOf, statusOf, type DefinedVersion, type Names } from './definition.ts'
 
+/** What the cluster keeps beside the API: claims of ports, guards. Objects of a kind of that name would lie among them. */
+const OWN = /(^|\.)reckon\.io$/
 const PROTECTED = /(^|\.)(k8s\.io|kubernetes\.io)$/
 const APPROVAL = 'api-approved.kubernetes.io'
 const COLUMN_TYPES = ['boolean', 'date', 'integer', 'number', 'string']
@@ -105,6 +107,8 @@ const versionFaults = (versions: readonly DefinedVersion[], errors: FieldError[]
   if (versions.length === 0) return void errors.push(required('spec.versions', 'must have at least one version'))
   const names = new Set<string>()
   let isUnique = true
+  // One schema for all versions stands, upstream, where it stood before versions had their own.
+  const alike = versions.every((other) => same(other.schema, versions[0]?.schema))
   versions.forEach((version, index) => {
     const path = `spec.versions[${index}]`
     if (!version.name) errors.push(required(`${path}.name`))
@@ -112,8 +116,6 @@ const versionFaults = (versions: readonly DefinedVersion[], errors: FieldError[]
     names.add(version.name)
     if (version.name) errors.push(...badValues(`${path}.name`, version.name, label1035Name(version.name)))
     if (version.deprecationWarning !== undefined && version.deprecated !== true) errors.push(badValue(`${path}.deprecationWarning`, version.deprecationWarning, 'can only be set for deprecated versions'))
-    // One schema for all versions stands, upstream, where it stood before versions had their own.
-    const alike = versions.length === 1 || versions.every((other) => same(other.schema, version.schema))
     if (!alike || index === 0) schemaFaults(version, alike && isObject(version.schema?.openAPIV3Schema) ? 'spec.validation.openAPIV3Schema' : `${path}.schema.openAPIV3Schema`, errors)
     const hoisted = versions.length === 1 ? 'spec' : path
     scaleFaults(version, hoisted, errors)
@@ -142,6 +144,7 @@ export const validateDefinition = (definition: KubeObject): FieldError[] => {
   if (group === '') errors.push(required('spec.group'))
   else if (subdomainName(group).length > 0) errors.push(...badValues('spec.group', group, subdomainName(group)))
   else if (!group.includes('.')) errors.push(badValue('spec.group', group, 'should be a domain with at least one dot'))
+  if (OWN.test(group)) errors.push(forbiddenField('spec.group', `${group} is kept by the cluster for itself`))
   if (PROTECTED.test(group) && !definition.metadata.annotations?.[APPROVAL])
     errors.push(required(`metadata.annotations[${APPROVAL}]`, `protected groups must have approval annotation "${APPROVAL}", see https://github.com/kubernetes/enhancements/pull/1111`))
   if (!scope) errors.push(required('spec.scope'))

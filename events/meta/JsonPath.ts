@@ -28,13 +28,26 @@ const slice =
   (value) =>
     Array.isArray(value) ? value.slice(from, to).filter((_, at) => at % step === 0) : []
 
+/** Values a step may lead to. One `..` after another finds everything again below everything: no object has as many values. */
+const MOST_VALUES = 100_000
+
 /** Nested no deeper than documents may be. */
 const everything = (value: unknown): readonly unknown[] => {
   const found: unknown[] = []
   const waiting = [value]
-  for (let next = waiting.pop(); waiting.length > 0 || next !== undefined; next = waiting.pop()) {
+  for (let next = waiting.pop(); found.length < MOST_VALUES && (waiting.length > 0 || next !== undefined); next = waiting.pop()) {
     found.push(next)
-    waiting.push(...valuesOf(next).toReversed())
+    for (const below of valuesOf(next).toReversed()) waiting.push(below)
+  }
+  return found
+}
+
+/** What a step leads to from all of these; no more than can be shown. */
+const through = (values: readonly unknown[], step: Step): readonly unknown[] => {
+  const found: unknown[] = []
+  for (const value of values) {
+    if (found.length >= MOST_VALUES) break
+    for (const next of step(value)) found.push(next)
   }
   return found
 }
@@ -106,7 +119,7 @@ export const parseJsonPath = (text: string): JsonPath | undefined => {
     } else return undefined
     rest = rest.slice(match[0].length)
   }
-  return (value) => steps.reduce<readonly unknown[]>((values, step) => values.flatMap((one) => step(one)), [value]).filter((found) => found !== undefined)
+  return (value) => steps.reduce(through, [value]).filter((found) => found !== undefined)
 }
 
 const number = (text: string | undefined): number | undefined => (text === undefined ? undefined : Number(text))

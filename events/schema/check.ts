@@ -1,6 +1,6 @@
 /** Whether a value is what its schema says, in the words of upstream's validation (kube-openapi), one fault per rule that is broken. */
 import { badValue, duplicate, required, same, tooLong, tooMany, unsupported } from '../meta/faults.ts'
-import { isObject } from '../meta/json.ts'
+import { isObject, own } from '../meta/json.ts'
 import type { FieldError } from '../Refusal.ts'
 import { formatOf } from './formats.ts'
 import { patternOf } from './structural.ts'
@@ -114,24 +114,26 @@ const objectFaults = (field: FieldSchema, value: Record<string, unknown>, path: 
   if (object !== undefined) {
     for (const key in object.fields) {
       const part = object.fields[key] as FieldSchema
-      if (value[key] === undefined) {
+      const given = own(value, key)
+      if (given === undefined) {
         if (part.required === true) errors.push(required(below(key)))
-      } else if (part.ref === undefined) check(part, value[key], below(key), errors, evaluate, before[key])
+      } else if (part.ref === undefined) check(part, given, below(key), errors, evaluate, own(before, key))
       if (errors.length >= MOST_FAULTS) return
     }
-    for (const key of object.required ?? []) if (value[key] === undefined) errors.push(required(below(key)))
+    for (const key of object.required ?? []) if (own(value, key) === undefined) errors.push(required(below(key)))
   }
   if (field.type === 'map' && items !== undefined)
     for (const key of Object.keys(value)) {
-      check(items, value[key], below(key), errors, evaluate, before[key])
+      check(items, value[key], below(key), errors, evaluate, own(before, key))
       if (errors.length >= MOST_FAULTS) return
     }
 }
 
-const holds = (field: FieldSchema, value: unknown, path: string): boolean => {
+/** Each alternative is looked at once: they may hold alternatives themselves, and twice at every level is without end. */
+const faultsOf = (field: FieldSchema, value: unknown, path: string): readonly FieldError[] => {
   const errors: FieldError[] = []
   check(field, value, path, errors, undefined, undefined)
-  return errors.length === 0
+  return errors
 }
 
 /** Upstream's validation gives these no place but in their words; what the first of several alternatives lacks is told as well. */
@@ -139,16 +141,21 @@ const conditionFaults = (field: FieldSchema, value: unknown, path: string, error
   const failed = (what: string): void => void errors.push(badValue('<nil>', '', `${JSON.stringify(path)} ${what}`))
   for (const one of field.allOf ?? []) check(one, value, path, errors, undefined, undefined)
   const { anyOf, oneOf } = field
-  if (anyOf !== undefined && !anyOf.some((one) => holds(one, value, path))) {
-    failed('must validate at least one schema (anyOf)')
-    if (anyOf[0] !== undefined) check(anyOf[0], value, path, errors, undefined, undefined)
+  if (anyOf !== undefined) {
+    const [first, ...others] = anyOf
+    const faults = first === undefined ? [] : faultsOf(first, value, path)
+    if ((first === undefined || faults.length > 0) && !others.some((one) => faultsOf(one, value, path).length === 0)) {
+      failed('must validate at least one schema (anyOf)')
+      errors.push(...faults)
+    }
   }
   if (oneOf !== undefined) {
-    const count = oneOf.filter((one) => holds(one, value, path)).length
+    const found = oneOf.map((one) => faultsOf(one, value, path))
+    const count = found.filter(({ length }) => length === 0).length
     if (count !== 1) failed(`must validate one and only one schema (oneOf). ${count === 0 ? 'Found none valid' : `Found ${count} valid alternatives`}`)
-    if (count === 0 && oneOf[0] !== undefined) check(oneOf[0], value, path, errors, undefined, undefined)
+    if (count === 0) errors.push(...(found[0] ?? []))
   }
-  if (field.not !== undefined && holds(field.not, value, path)) failed('must not validate the schema (not)')
+  if (field.not !== undefined && faultsOf(field.not, value, path).length === 0) failed('must not validate the schema (not)')
 }
 
 const check = (field: FieldSchema, value: unknown, path: string, errors: FieldError[], evaluate: Evaluate | undefined, old: unknown): void => {

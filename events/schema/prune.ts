@@ -2,7 +2,7 @@
  * Reading a custom object: a copy without what no field describes, and with what the schema fills in. Types are not judged here:
  * a wrong one is a fault of validation, with its place, as upstream has it.
  */
-import { isObject } from '../meta/json.ts'
+import { isObject, own, put } from '../meta/json.ts'
 import { DEEPEST } from './depth.ts'
 import { DEDUCED, type FieldSchema } from './Schema.ts'
 
@@ -24,11 +24,6 @@ interface State {
   readonly unknown: string[]
   values: number
   error: string | undefined
-}
-
-const put = (target: Record<string, unknown>, key: string, value: unknown): void => {
-  if (key === '__proto__') Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
-  else target[key] = value
 }
 
 const enter = (count: number, depth: number, state: State): boolean => {
@@ -98,18 +93,19 @@ export const fillIn = (field: FieldSchema, value: unknown): void => {
   if (object !== undefined && field.ref === undefined) {
     for (const key in object.fields) {
       const part = object.fields[key] as FieldSchema
-      const given = Object.hasOwn(value, key) ? value[key] : undefined
+      const given = own(value, key)
       if (given === undefined || (given === null && part.nullable !== true)) {
-        if (part.default !== undefined) value[key] = structuredClone(part.default)
-        else if (given === null && key in value) delete value[key]
+        if (part.default !== undefined) put(value, key, structuredClone(part.default))
+        else if (given === null) delete value[key]
       }
-      if (value[key] !== undefined) fillIn(part, value[key])
+      const filled = own(value, key)
+      if (filled !== undefined) fillIn(part, filled)
     }
     return
   }
   if (field.type === 'map' && items !== undefined)
     for (const key of Object.keys(value)) {
-      if (value[key] === null && items.nullable !== true && items.default !== undefined) value[key] = structuredClone(items.default)
+      if (value[key] === null && items.nullable !== true && items.default !== undefined) put(value, key, structuredClone(items.default))
       fillIn(items, value[key])
     }
 }

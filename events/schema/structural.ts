@@ -5,7 +5,7 @@
 import { RE2JS, RE2JSException } from 're2js'
 import type { FieldError } from '../Refusal.ts'
 import { badValue, forbiddenField, required, unsupported } from '../meta/faults.ts'
-import { isObject } from '../meta/json.ts'
+import { isObject, put } from '../meta/json.ts'
 import { DEDUCED, typeNamed, type FieldSchema, type TypeSchema, type ValidationRule } from './Schema.ts'
 
 /** A JSON schema as a definition has it: `JSONSchemaProps`. */
@@ -50,7 +50,8 @@ const typeOf = (schema: JsonSchema): FieldSchema['type'] => {
 
 const typeSchema = (schema: JsonSchema, name: string): TypeSchema => {
   const fields: Record<string, FieldSchema> = {}
-  for (const [key, property] of Object.entries(schema.properties ?? {})) fields[key] = fieldOfJson(property, `${name}.${key}`, schema.required?.includes(key) === true)
+  const needed = new Set(schema.required)
+  for (const [key, property] of Object.entries(schema.properties ?? {})) put(fields, key, fieldOfJson(property, `${name}.${key}`, needed.has(key)))
   if (schema['x-kubernetes-embedded-resource'] === true) embed(fields)
   const others = (schema.required ?? []).filter((key) => !Object.hasOwn(fields, key))
   return { name, fields, ...(schema['x-kubernetes-preserve-unknown-fields'] === true ? { unknown: DEDUCED } : {}), ...(others.length === 0 ? {} : { required: others }), ...(schema['x-kubernetes-map-type'] === 'atomic' ? { mapType: 'atomic' } : {}) }

@@ -1,5 +1,5 @@
 /** Structural decoding of a request's JSON into a fresh object of a type: wrong types are errors, unknown fields and nulls are dropped. */
-import { isObject } from '../meta/json.ts'
+import { isObject, put } from '../meta/json.ts'
 import { badRequest, type Refusal } from '../Refusal.ts'
 import { DEEPEST } from './depth.ts'
 import { Bad, goType, goTypeName, mismatch, scalar, zero } from './scalars.ts'
@@ -63,12 +63,6 @@ function fail(bad: Bad, struct: string, state: State): void {
   const fields = state.path.filter((segment) => typeof segment === 'string').join('.')
   const where = fields === '' ? 'Go value' : `Go struct field ${struct}.${fields}`
   state.errors.push(`json: cannot unmarshal ${fault.mismatch} into ${where} of type ${fault.goType}`)
-}
-
-/** Own property whatever the key is called (`__proto__` included). */
-function put(target: Record<string, unknown>, key: string, value: unknown): void {
-  if (key === '__proto__') Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
-  else target[key] = value
 }
 
 /** Copies free JSON, whose shape no type describes. */

@@ -139,7 +139,10 @@ export class LeaderElection {
   #heldFor(): number {
     const spec = this.#lease()?.object['spec'] as { holderIdentity?: string; leaseDurationSeconds?: number } | undefined
     if ((spec?.holderIdentity ?? '') === '' || spec?.holderIdentity === this.#options.identity) return 0
-    return this.#observed.at + (spec?.leaseDurationSeconds ?? seconds(this.#timings.leaseDurationMs)) * 1000 - this.#options.clock.now()
+    const now = this.#options.clock.now()
+    // A clock that was put back: waited for anew, and not for as long as it was put back.
+    if (now < this.#observed.at) this.#observed = { ...this.#observed, at: now }
+    return this.#observed.at + (spec?.leaseDurationSeconds ?? seconds(this.#timings.leaseDurationMs)) * 1000 - now
   }
   /** One attempt at a time. */
   #turn(): void {

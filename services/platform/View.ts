@@ -3,6 +3,8 @@
  * watches. It also knows how far it is, so that a writer can wait for its own write.
  */
 import type { Api } from '#events/Api.ts'
+import { customKind } from '#events/apiextensions/customKind.ts'
+import type { Kind } from '#events/Kind.ts'
 import { DEFINITIONS } from '#events/apiextensions/definition.ts'
 import { isCompaction } from '#events/compaction.ts'
 import { bodyOf, decodeFacts, UnreadableEvent } from '#events/Event.ts'
@@ -330,6 +332,7 @@ export class Views implements ObjectsView {
   #api: Api
   /** Where definitions are; undefined in a process that sees none. */
   readonly #defined: Objects | undefined
+  readonly #made = new WeakMap<Entry, Kind>()
 
   constructor(views: readonly View[], api: Api, nameOf: (ref: ResourceRef) => string = (ref) => api.streamOf(ref)) {
     this.builtIn = api
@@ -351,10 +354,18 @@ export class Views implements ObjectsView {
     if (objects === undefined || objects.loading) return this.#api
     const definitions = objects.collection(DEFINITIONS)
     if (definitions.sequence === this.#api.version) return this.#api
-    return (this.#api = this.builtIn.with(
-      definitions.list().map(({ object }) => object),
+    return (this.#api = this.builtIn.withKinds(
+      definitions.list().flatMap((entry) => this.#kindBy(entry) ?? []),
       definitions.sequence
     ))
+  }
+  /** Made once for each version of a definition: parsing hundreds of them again for one that has changed takes a second. */
+  #kindBy(entry: Entry): Kind | undefined {
+    const known = this.#made.get(entry)
+    if (known !== undefined) return known
+    const kind = customKind(entry.object)
+    if (kind !== undefined) this.#made.set(entry, kind)
+    return kind
   }
   get(key: ObjectKey): Entry | undefined {
     return this.of(key).objects.get(key)

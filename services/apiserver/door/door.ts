@@ -5,7 +5,7 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { UnencodableEvent } from '#events/Event.ts'
 import { ACT_AS, type IntentResult, type UserInfo } from '#events/Intent.ts'
-import { badRequest, Refusal, unauthorized } from '#events/Refusal.ts'
+import { badRequest, forbidden, Refusal, unauthorized } from '#events/Refusal.ts'
 import { decodeToken } from '#events/Subject.ts'
 import type { Decider } from '../Decider.ts'
 import { statusOf } from '../http/respond.ts'
@@ -37,6 +37,12 @@ export const userOf = (token: string, actAs?: string): UserInfo => {
   return { username: `system:node:${node}`, groups: ['system:nodes', 'system:authenticated'] }
 }
 
+/** Whose Lease it is. A write waits for the term it names, in turn with others of the object: nobody else makes them wait. */
+const LEASE_OF = new Map([
+  ['scheduler', 'kube-scheduler'],
+  ['controller-manager', 'kube-controller-manager']
+])
+
 const nodeNamed = (token: string): string | undefined => {
   try {
     return decodeToken(token)
@@ -65,7 +71,7 @@ export const answerIntents = async (token: string, actAs: string | undefined, by
     const intents = Array.isArray(body) ? (body as readonly unknown[]) : [body]
     if (intents.length > MOST_INTENTS) throw badRequest(`a message holds at most ${MOST_INTENTS} intents`)
     if (intents.length > 1) place?.more(intents.length - 1)
-    results = await Promise.all(intents.map((intent) => submit(decider, intent, user, onError)))
+    results = await Promise.all(intents.map((intent) => submit(decider, intent, token, user, onError)))
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     results = [{ ok: false, status: error.status }]
@@ -79,9 +85,12 @@ const textOf = (results: readonly IntentResult[]): string => JSON.stringify(resu
 /** What a mistake in our own code throws, before anything is stored: no reason to let the client wait and ask again. */
 const isMistake = (error: unknown): boolean => error instanceof TypeError || error instanceof RangeError || error instanceof URIError || error instanceof UnencodableEvent
 
-const submit = async (decider: Decider, body: unknown, user: UserInfo, onError: (error: unknown) => void): Promise<IntentResult> => {
+const submit = async (decider: Decider, body: unknown, token: string, user: UserInfo, onError: (error: unknown) => void): Promise<IntentResult> => {
   try {
-    return await decider.submit(intentOf(body), user)
+    const intent = intentOf(body)
+    const { ref, name, term } = intent
+    if (term !== undefined && LEASE_OF.get(token) !== term.lease) throw forbidden(ref, name, `${user.username} does not lead by the Lease ${term.lease}`)
+    return await decider.submit(intent, user)
   } catch (error) {
     if (!(error instanceof Refusal) && !isMistake(error)) throw error
     return { ok: false, status: statusOf(error, onError) }

@@ -38,10 +38,17 @@ import { listingSlices } from './slices.ts'
 /** A watch of the past is over after this. */
 const PAST_MS = 1_800_000
 
+/** Moments look at few sets of definitions; one of hundreds of definitions takes a hundred megabytes. */
+const MOST_APIS = 2
+
+const versionsOf = (definitions: readonly { readonly sequence: number }[]): string => definitions.map(({ sequence }) => sequence).join()
+
 export class Reads {
   readonly #deps: ApiDeps
   readonly #past: Past
   readonly #pages = new Pages()
+  /** What was served, by the versions of the definitions. */
+  readonly #apis = new Map<string, Promise<Api>>()
   readonly #lately: Lately
   readonly #fanouts: ReadonlyMap<string, Fanout>
   readonly #definitions: Subscription
@@ -64,14 +71,31 @@ export class Reads {
     const goesOn = type === 'MODIFIED' && previous !== undefined && same(specOf(object), specOf(previous.object))
     if (!goesOn) for (const fanout of this.#fanouts.values()) fanout.end({ group, resource: names.plural })
   }
-  /** What was served at a moment of the past. */
-  async apiAt(moment: string): Promise<Api> {
-    const { views, clock } = this.#deps
+  /** What was served at a moment of the past, to who may read there: to find it out may take reading every definition. */
+  async apiAt(moment: string, { user, target }: Pick<Exchange, 'user' | 'target'>, path: ResourcePath): Promise<Api> {
+    const { views, clock, histories } = this.#deps
+    const { group, resource, subresource, namespace, name } = path
+    const attributes = { verb: CHANNELS.has(subresource) ? 'create' : isWatch(target) ? 'watch' : name === '' ? 'list' : 'get', group, resource, subresource, namespace, name }
+    permit(views, user, attributes)
+    if (!CHANNELS.has(subresource)) authorizePast(views, user, attributes)
     const { sequences, time } = await momentOf(moment, this.#past, clock.now())
-    const listing = await pastReader(this.#past, sequences, time).list(DEFINITIONS)
-    const definitions: KubeObject[] = []
-    for (let index = 0; index < listing.size; index++) definitions.push((await listing.at(index)).object)
-    return definitions.length === 0 ? views.builtIn : views.builtIn.with(definitions, -1)
+    const reader = pastReader(this.#past, sequences, time)
+    const listing = await reader.list(DEFINITIONS)
+    if (listing.size === 0) return views.builtIn
+    const then = await (histories.get(views.of(DEFINITIONS).stream) as PastIndex).liveAt(DEFINITIONS, reader.sequence(DEFINITIONS))
+    const id = versionsOf(then)
+    if (id === versionsOf(views.collection(DEFINITIONS).list())) return views.api
+    const known = this.#apis.get(id)
+    if (known !== undefined) return known
+    const made = (async (): Promise<Api> => {
+      const definitions: KubeObject[] = []
+      for (let index = 0; index < listing.size; index++) definitions.push((await listing.at(index)).object)
+      return views.builtIn.with(definitions, -1)
+    })()
+    this.#apis.set(id, made)
+    made.catch(() => this.#apis.delete(id))
+    if (this.#apis.size > MOST_APIS) this.#apis.delete(this.#apis.keys().next().value as string)
+    return made
   }
   /** Ends every watch. */
   close(): void {

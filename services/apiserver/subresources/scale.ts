@@ -2,6 +2,7 @@
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { isObject, own, put, type JsonObject } from '#events/meta/json.ts'
 import { conflict, invalid, methodNotAllowed } from '#events/Refusal.ts'
 import { typeOfKind, type TypeSchema } from '#events/schema/Schema.ts'
 import type { DecideContext, Decided } from '../decision.ts'
@@ -13,7 +14,19 @@ import { checkName, existing, replaceObject } from '../verbs/update.ts'
 
 const SCALE = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
 
-const at = (object: KubeObject, path: string): unknown => path.replace(/^\./, '').split('.').reduce<unknown>((value, field) => (value as Record<string, unknown> | undefined)?.[field], object)
+const at = (object: KubeObject, path: string): unknown => path.replace(/^\./, '').split('.').reduce<unknown>((value, field) => (isObject(value) ? own(value, field) : undefined), object)
+
+/**
+ * What lies there; a custom object may have nothing there yet. Its definition chose the path: `__proto__` is a field like others,
+ * and not the prototype of every object of the process.
+ */
+const entered = (value: JsonObject, field: string): JsonObject => {
+  const known = own(value, field)
+  if (isObject(known)) return known
+  const made = {}
+  put(value, field, made)
+  return made
+}
 
 /** The Scale of an object, as GET shows it. */
 export const scaleOf = (kind: Kind, object: KubeObject): KubeObject => {
@@ -46,9 +59,7 @@ const decideScale = (kind: Kind, intent: Intent, context: DecideContext): Decide
   delete object.metadata.resourceVersion
   const path = kind.scale.specReplicas.replace(/^\./, '').split('.')
   const last = path.pop() as string
-  // A custom object may have nothing there yet.
-  const place = path.reduce<Record<string, unknown>>((value, field) => (value[field] ??= {}) as Record<string, unknown>, object)
-  place[last] = replicas
+  put(path.reduce<JsonObject>(entered, object), last, replicas)
   // Stored as a change of the object itself, so that generation, checks and history are the ordinary ones.
   const { subresource: _, ...whole } = intent
   const decided = replaceObject(kind, whole, object, entry, context, warnings)

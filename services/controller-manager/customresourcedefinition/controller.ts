@@ -1,5 +1,5 @@
 /** The controller of CustomResourceDefinitions: one that changes may give its names to others of its group, or take them. */
-import { DEFINITIONS, specOf } from '#events/apiextensions/definition.ts'
+import { DEFINITIONS, hasCondition, specOf } from '#events/apiextensions/definition.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
 import { decide, NAME } from './decide.ts'
 
@@ -10,8 +10,9 @@ export const customresourcedefinition: ControllerDefinition = {
       ref: DEFINITIONS,
       keys: ({ type, entry }, view) => {
         if (type === 'ADDED' && entry.object['status']?.conditions === undefined) return [entry.id]
-        const { group } = specOf(entry.object)
-        return [...new Set([entry.id, ...view.collection(DEFINITIONS).list().filter(({ object }) => specOf(object).group === group).map(({ id }) => id)])]
+        // Who has all the names it asked for keeps them, whatever others do: of hundreds in a group few are looked at again.
+        const others = [...view.collection(DEFINITIONS).indexed('group', specOf(entry.object).group ?? '')].filter(({ object }) => !hasCondition(object, 'NamesAccepted'))
+        return [...new Set([entry.id, ...others.map(({ id }) => id)])]
       }
     }
   ],

@@ -1,5 +1,10 @@
 /** What came for a reader that takes its time: an async iterable with room for so many bytes; who brings more waits. */
 
+/** What a piece takes besides its bytes: a client may send them one by one, and a Buffer is a hundred times a byte. */
+const PER_CHUNK = 256
+
+const costOf = (chunk: Buffer): number => chunk.length + PER_CHUNK
+
 export class Inbox implements AsyncIterable<Buffer> {
   readonly #room: number
   #chunks: Buffer[] = []
@@ -16,7 +21,7 @@ export class Inbox implements AsyncIterable<Buffer> {
   push(chunk: Buffer): Promise<void> {
     if (this.#over || chunk.length === 0) return Promise.resolve()
     this.#chunks.push(chunk)
-    this.#bytes += chunk.length
+    this.#bytes += costOf(chunk)
     this.#wake()
     return this.#bytes <= this.#room ? Promise.resolve() : new Promise((resolve) => (this.#space = resolve))
   }
@@ -34,7 +39,7 @@ export class Inbox implements AsyncIterable<Buffer> {
       for (;;) {
         const chunk = this.#chunks.shift()
         if (chunk !== undefined) {
-          this.#bytes -= chunk.length
+          this.#bytes -= costOf(chunk)
           if (this.#bytes <= this.#room) this.#space()
           yield chunk
         } else if (this.#error !== undefined) throw this.#error

@@ -137,7 +137,7 @@ export class SpdyConnection {
         if (rest.length < HEAD_BYTES) break
         const head = readHead(rest)
         if (!head.control) {
-          data = { stream: this.#receiver(head.stream), fin: (head.flags & FLAG_FIN) !== 0, left: head.length }
+          data = { stream: await this.#receiver(head.stream), fin: (head.flags & FLAG_FIN) !== 0, left: head.length }
           rest = rest.subarray(HEAD_BYTES)
           continue
         }
@@ -150,10 +150,11 @@ export class SpdyConnection {
       }
     }
   }
-  #receiver(id: number): SpdyStream | undefined {
+  /** Whatever a frame is answered with goes out before the next is read: who sends without reading would have us keep its answers. */
+  async #receiver(id: number): Promise<SpdyStream | undefined> {
     const stream = this.#streams.get(id)
     // Of a stream that ended a moment ago something may still be under way; of one that never was, nothing.
-    if (stream === undefined && id > this.#last) void this.#send([rstStream(id, STATUS.invalidStream)])
+    if (stream === undefined && id > this.#last) await this.#send([rstStream(id, STATUS.invalidStream)])
     return stream
   }
   /** True for the end of the connection. */
@@ -194,7 +195,7 @@ export class SpdyConnection {
     const stream = new SpdyStream(id, headers, (frames) => this.#send(frames), () => this.#streams.delete(id))
     this.#streams.set(id, stream)
     if (fin) stream.endInput()
-    void this.#send([synReply(id, await this.#blocks.write({}))])
+    await this.#send([synReply(id, await this.#blocks.write({}))])
     this.#handlers.onStream(stream)
   }
 }

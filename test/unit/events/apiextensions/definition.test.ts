@@ -43,6 +43,14 @@ definitions('tells what is wrong with names, versions and paths', () => {
     ['spec.subresources.scale.specReplicasPath', 'spec.subresources.scale.statusReplicasPath', 'spec.additionalPrinterColumns[0].JSONPath', 'spec.selectableFields[0].jsonPath']
   )
 })
+definitions('of groups that the cluster keeps for itself there is none', () => {
+  for (const group of ['reckon.io', 'a.reckon.io']) {
+    const own = definitionOf('NodePort', [versionOf('v1', {})])
+    own['spec'].group = group
+    own.metadata.name = `nodeports.${group}`
+    assert.equal(faults(own), [`spec.group: Forbidden: ${group} is kept by the cluster for itself`])
+  }
+})
 definitions('asks for a structural schema, and for defaults that fit it', () => {
   const properties = { a: {}, b: { type: 'array' }, c: { type: 'string', default: 3 }, d: { type: 'object', additionalProperties: false }, e: { type: 'array', items: { type: 'object' }, 'x-kubernetes-list-type': 'map' } }
   const PATH = 'spec.validation.openAPIV3Schema.properties[spec].properties'

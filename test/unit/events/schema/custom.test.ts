@@ -86,6 +86,40 @@ custom('a pattern that leads others astray takes time in proportion to the text'
   assert.is(patternOf('^(a|aa)+$')?.test(`${'a'.repeat(36)}b`), false)
   assert.ok(performance.now() - began < 1_000, `it took ${performance.now() - began} ms`)
 })
+custom('a pattern costs what its text is long, whatever both are', () => {
+  // Each of them takes RegExp longer than anybody waits.
+  for (const pattern of ['^(a+)+$', '^(([a-z0-9]+)-?)*$', '^(a|a)*$', '(a*)*b']) {
+    const before = performance.now()
+    assert.is(patternOf(pattern)?.test(`${'a'.repeat(20_000)}!`), false, pattern)
+    assert.ok(performance.now() - before < 2_000, pattern)
+  }
+  for (const none of ['(?=a)', '(a)\\1', '(a{1,1000}){1,1000}']) assert.is(patternOf(none), undefined, none)
+})
+custom('alternatives within alternatives are looked at once', () => {
+  let schema: JsonSchema = { minimum: 5 }
+  for (let depth = 0; depth < 200; depth++) schema = { [depth % 2 === 0 ? 'anyOf' : 'oneOf']: [schema] }
+  const before = performance.now()
+  assert.match(faults({ type: 'integer', ...schema }, 1).at(-1) as string, /greater than or equal to 5/)
+  assert.ok(performance.now() - before < 2_000)
+})
+custom('fields may be called like what every object of JavaScript has', () => {
+  const schema = rootOfJson(JSON.parse('{"type":"object","properties":{"spec":{"type":"object","properties":{"constructor":{"type":"string","default":"c"},"toString":{"type":"integer"},"__proto__":{"type":"object","default":{},"properties":{"polluted":{"type":"string","default":"p"}}}}}}}') as JsonSchema, 'v1.Widget')
+  const object = { spec: {} }
+  fillIn(schema, object)
+  assert.is(JSON.stringify(object), '{"spec":{"constructor":"c","__proto__":{"polluted":"p"}}}')
+  assert.is(({} as Record<string, unknown>)['polluted'], undefined)
+  assert.equal(checkValue(schema, { spec: {} }, ''), [])
+  assert.equal(checkValue(schema, JSON.parse('{"spec":{"__proto__":{"polluted":3}}}'), '').map(({ field }) => field), ['spec.__proto__.polluted'])
+  assert.is(JSON.stringify(pruned(schema, JSON.parse('{"spec":{"__proto__":{"polluted":"x","gone":1},"toString":1}}')).value), '{"spec":{"__proto__":{"polluted":"x"},"toString":1}}')
+})
+custom('paths end in spite of one `..` after another', () => {
+  let deep: unknown = 'x'
+  for (let depth = 0; depth < 200; depth++) deep = { a: deep, b: depth }
+  const before = performance.now()
+  assert.ok((parseJsonPath(`.${'.'.repeat(2)}[*]${'..[*]'.repeat(6)}`)?.(deep).length ?? -1) >= 0)
+  assert.ok(performance.now() - before < 3_000)
+  assert.is(parseJsonPath('..[*]')?.({ list: Array.from({ length: 99_000 }, (_, at) => at) }).length, 99_001)
+})
 custom('paths find what printer columns show', () => {
   const object = { spec: { replicas: 3, 'a.b': 'x', list: [{ t: 'A', s: 1 }, { t: 'B', s: 2 }] } }
   const found = (path: string): unknown => parseJsonPath(path)?.(object)

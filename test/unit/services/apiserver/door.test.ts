@@ -259,5 +259,12 @@ events('larger than the log takes are refused with 413', async () => {
   assert.is(result.ok ? 0 : result.status.code, 413)
 })
 
+door('nobody but who leads by a Lease names a term of it', async () => {
+  const term = { lease: 'kube-scheduler', sequence: 2 ** 50 }
+  // A node that names a term which has yet to come would hold the turn at any object, for everybody.
+  for (const token of ['admin', 'node-n1', 'controller-manager']) assert.match(await ask({ ...GOOD, id: `by-${token}`, term }, token), /^403 .*does not lead by the Lease kube-scheduler/)
+  const sequence = await api.logs.EVENTS.lastSequence()
+  assert.match(await ask({ ...GOOD, term: { lease: 'kube-scheduler', sequence } }, 'scheduler'), /^409 .*the term of kube-scheduler/)
+})
 door.run()
 events.run()

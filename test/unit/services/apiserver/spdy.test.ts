@@ -186,6 +186,32 @@ spdy('reads no further while a reader is behind', async () => {
   assert.is(size, 64 * chunk.length)
 })
 
+spdy('keeps no answers for a client that sends and never reads', async () => {
+  const [ours, theirs] = duplexPair()
+  new SpdyConnection(theirs, { onStream: (stream) => stream.reset(), onEnd: () => {} })
+  const client = new Client(ours)
+  const frames: Buffer[] = []
+  for (let id = 1; id < 200; id += 2) frames.push(synStream(id, await client.pack({ streamtype: 'x' })))
+  // Twice as many bytes go back as came.
+  for (let id = 0; id < 100_000; id++) frames.push(...dataFrames(1_000_001, Buffer.alloc(0), true))
+  const bytes = Buffer.concat(frames)
+  for (let at = 0; at < bytes.length; at += 65_536) ours.write(bytes.subarray(at, at + 65_536))
+  for (let turn = 0; turn < 20_000 && theirs.writableLength < 256 * 1024; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+  assert.ok(theirs.writableLength < 256 * 1024, `${theirs.writableLength} bytes wait for who does not read`)
+  ours.destroy()
+})
+
+spdy('counts what a piece takes, not only its bytes', async () => {
+  const { client } = connected(() => {})
+  await client.open(1, {})
+  await client.until(() => client.controls(TYPE.synReply).length === 1)
+  const bytes = Buffer.concat(Array.from({ length: 100_000 }, () => Buffer.concat(dataFrames(1, Buffer.from('x'), false))))
+  for (let at = 0; at < bytes.length; at += 65_536) client.socket.write(bytes.subarray(at, at + 65_536))
+  for (let turn = 0; turn < 200; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+  assert.ok(client.socket.writableLength > 500_000, `all but ${client.socket.writableLength} bytes of a hundred thousand pieces were taken though nobody reads`)
+  client.socket.destroy()
+})
+
 const refusesBytes = async (bytes: Buffer, words: RegExp): Promise<void> => {
   const { client, ended } = connected(echo)
   client.socket.write(bytes)

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import type { Intent, IntentResult, Intents, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { electionOf } from '#ops/components/leading.ts'
+import type { Clock } from '#services/platform/Clock.ts'
 import { LeaderElection } from '#services/platform/LeaderElection.ts'
 import { VirtualClock } from '../../../simulation/VirtualClock.ts'
 import { accepted, ADMIN, refused, startTestApi, type TestApi } from '../../../support/api.ts'
@@ -29,7 +30,7 @@ const lab = async () => {
   const clock = new VirtualClock(11)
   const first = await startTestApi(clock)
   const second = await startTestApi(clock, {}, undefined, first)
-  const candidate = (identity: string, api: TestApi = first): Candidate => {
+  const candidate = (identity: string, api: TestApi = first, time: Clock = clock): Candidate => {
     const errors: string[] = []
     const submit = (intent: Intent): Promise<IntentResult> => (self.cut ? Promise.reject(new Error('no answer')) : api.decider.submit(intent, USER))
     const election = new LeaderElection({
@@ -38,7 +39,7 @@ const lab = async () => {
       identity,
       views: api.views,
       intents: { submit },
-      clock,
+      clock: time,
       lead: (under) => {
         self.leads += 1
         // Its controllers act as the administrator here, on the same API server.
@@ -148,6 +149,22 @@ election('settings are upstream\'s', () => {
   assert.is(electionOf({ leaderElect: false }), undefined)
   assert.throws(() => electionOf({ leaseDuration: '10s' }), /leaseDuration: must be greater than renewDeadline/)
   assert.throws(() => electionOf({ retryPeriod: '9s' }), /renewDeadline: must be greater than retryPeriod\*1.2/)
+})
+election('a clock that is put back costs who waits no more than the Lease once more', async () => {
+  const it = await lab()
+  let back = 0
+  const { clock } = it
+  const time: Clock = { now: () => clock.now() - back, after: (ms, task) => clock.after(ms, task), random: () => clock.random(), uuid: () => clock.uuid() }
+  const [a, b] = [it.candidate('a'), it.candidate('b', it.second, time)]
+  a.election.start()
+  await it.settle()
+  b.election.start()
+  await it.settle(5_000)
+  a.cut = true
+  back = 3_600_000
+  await it.settle(40_000)
+  assert.is(b.leads, 1)
+  await it.end(a, b)
 })
 election.run()
 

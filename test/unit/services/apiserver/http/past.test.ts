@@ -47,6 +47,11 @@ past('is for who has the right to it, not for who may read what is there now', a
   const { body } = await http.call('GET', `/at/${before}${TEAM}/configmaps/c`, as('present'))
   assert.match(json(body).message, /cannot history resource "configmaps"/)
 })
+past('tells nobody without that right what kinds there were, nor looks for them', async () => {
+  for (const path of ['/apis/example.com/v1/namespaces/team/widgets', `${TEAM}/nothings`]) {
+    assert.equal([await status(`/at/${before}${path}`, 'present'), await status(`/at/${before}${path}`, 'alice')], [403, 404], path)
+  }
+})
 past('of a Secret that is another one now is not shown to the namespace', async () => {
   assert.is(await status(`/at/${before}${TEAM}/secrets/key`, 'owner'), 200)
   assert.is((await http.call('DELETE', `${TEAM}/secrets/key`)).status, 200)
