@@ -83,8 +83,8 @@ export interface Kind {
   prepareForDelete?(object: KubeObject, context: PrepareContext): void
   /** True while something of the object's own, besides finalizers, keeps one that is going. */
   isKept?(object: KubeObject): boolean
-  /** Faults of an object to be stored, metadata aside (that is checked for every kind). */
-  validate?(object: KubeObject): FieldError[]
+  /** Faults of an object to be stored, metadata aside (that is checked for every kind); `old`: what it takes the place of. */
+  validate?(object: KubeObject, old?: KubeObject): FieldError[]
   /** Faults of a change: immutable fields and the like. */
   validateUpdate?(object: KubeObject, old: KubeObject, subresource: string): FieldError[]
   /** Finalizers need no domain in front: upstream asks for one in the groups it compiles in. */

@@ -130,9 +130,9 @@ const versionKind = (definition: KubeObject, spec: DefinitionSpec, version: Defi
       if (hasStatus) delete object['status']
     },
     ...(hasStatus ? { prepareForUpdate: keepOtherHalf } : {}),
-    validate: (object) => checkValue(schema, object),
+    validate: (object, old) => checkValue(schema, object, '', undefined, old),
     // A status write is checked as a whole, too: nothing but the definition says what a status is.
-    validateUpdate: (object, _old, subresource) => (subresource === 'status' ? checkValue(schema, object) : []),
+    validateUpdate: (object, old, subresource) => (subresource === 'status' ? checkValue(schema, object, '', undefined, old) : []),
     ...printing(version.additionalPrinterColumns),
     ...selecting(version.selectableFields),
     ...(scale === undefined ? {} : { scale: scaling(scale) })

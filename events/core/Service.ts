@@ -28,17 +28,24 @@ const defaultSpec = (spec: ServiceSpec): void => {
   if (!hasClusterIP(spec)) return
   spec.internalTrafficPolicy ||= 'Cluster'
   if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP]
-  else if (!spec.clusterIP && spec.clusterIPs?.[0]) spec.clusterIP = spec.clusterIPs[0]
   spec.ipFamilyPolicy ||= 'SingleStack'
   if (!spec.ipFamilies?.length) spec.ipFamilies = [spec.clusterIP?.includes(':') ? 'IPv6' : 'IPv4']
 }
 
 const portId = (port: ServicePort): string => `${port.protocol ?? 'TCP'}/${port.port}`
 
+/** As upstream: who changes `clusterIP` and leaves `clusterIPs` as it was, as a patch of the one does, means both. */
+const pairIPs = (spec: ServiceSpec, old: ServiceSpec): void => {
+  if ((spec.clusterIP ?? '') === (old.clusterIP ?? '') || !same(spec.clusterIPs, old.clusterIPs)) return
+  if (spec.clusterIP) spec.clusterIPs = [spec.clusterIP]
+  else delete spec.clusterIPs
+}
+
 /** What was given to the service stays with it when an update leaves it out, and goes when the type no longer has it. */
 const carryAllocated = (spec: ServiceSpec, old: ServiceSpec): void => {
   const type = spec.type || 'ClusterIP'
   const oldType = old.type || 'ClusterIP'
+  pairIPs(spec, old)
   if (type !== 'ExternalName') {
     if (oldType !== 'ExternalName' && !spec.clusterIP && !spec.clusterIPs?.length && old.clusterIP) {
       spec.clusterIP = old.clusterIP

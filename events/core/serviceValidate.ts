@@ -61,6 +61,7 @@ export const validateService = (spec: ServiceSpec): FieldError[] => {
   oneOf(spec.type, 'spec.type', TYPES, errors)
   if (spec.clusterIP && spec.clusterIPs?.[0] !== undefined && spec.clusterIP !== spec.clusterIPs[0])
     errors.push(badValue('spec.clusterIPs', spec.clusterIPs, 'first value must match `clusterIP`'))
+  else if (!spec.clusterIP && spec.clusterIPs?.length) errors.push(badValue('spec.clusterIPs', spec.clusterIPs, 'must be empty when `clusterIP` is not specified'))
   spec.clusterIPs?.forEach((ip, index) => {
     if (ip === 'None' && index === 0) return
     errors.push(...badValues(`spec.clusterIPs[${index}]`, ip, ipAddress(ip)))

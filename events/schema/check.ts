@@ -158,7 +158,17 @@ const conditionFaults = (field: FieldSchema, value: unknown, path: string, error
   if (field.not !== undefined && faultsOf(field.not, value, path).length === 0) failed('must not validate the schema (not)')
 }
 
+/**
+ * What is as it was is stored already: a definition that has become stricter must not keep its objects from changing in other
+ * parts, least of all from losing a finalizer (KEP-4008). It is looked at only where there are faults, which is seldom.
+ */
 const check = (field: FieldSchema, value: unknown, path: string, errors: FieldError[], evaluate: Evaluate | undefined, old: unknown): void => {
+  const known = errors.length
+  judge(field, value, path, errors, evaluate, old)
+  if (errors.length > known && old !== undefined && same(value, old)) errors.length = known
+}
+
+const judge = (field: FieldSchema, value: unknown, path: string, errors: FieldError[], evaluate: Evaluate | undefined, old: unknown): void => {
   if (value === null && field.nullable === true) return
   if (!fits(field.type, value)) {
     const word = TYPE_WORDS[field.type] ?? field.type
@@ -187,7 +197,7 @@ const ruleFault = ({ reason, fieldPath }: ValidationRule, message: string, path:
   detail: message
 })
 
-/** Faults of a value; `old`: what it was before, for rules about the change. Named built-in types (ObjectMeta) are checked elsewhere. */
+/** Faults of a value; `old`: what it was before, for rules about the change, and because what has not changed is left in peace. Named built-in types (ObjectMeta) are checked elsewhere. */
 export const checkValue = (field: FieldSchema, value: unknown, path = '', evaluate?: Evaluate, old?: unknown): FieldError[] => {
   const errors: FieldError[] = []
   check(field, value, path, errors, evaluate, old)

@@ -64,6 +64,7 @@ const allocateIPs = (spec: Spec, before: ServiceSpec | undefined, owner: ObjectK
     if (before.clusterIP !== undefined) spec.clusterIP = before.clusterIP
     if (before.clusterIPs !== undefined) spec.clusterIPs = [...before.clusterIPs]
   }
+  if (!isSettled(spec, before)) return
   const headless = spec.clusterIP === 'None' || spec.clusterIPs?.[0] === 'None'
   const networks = networksOf(context)
   const had = new Set(before === undefined ? [] : ipsOf(before))
@@ -71,13 +72,19 @@ const allocateIPs = (spec: Spec, before: ServiceSpec | undefined, owner: ObjectK
   const families = (spec.ipFamilies ?? []) as readonly Family[]
   if (!headless && (given.length === 0 || given.some((ip) => !had.has(ip)))) faults.push(...familyFaults(spec, families, networks))
   if (faults.length > 0) return
-  const ips = headless ? ['None'] : given.length > families.length ? [...given] : families.map((family, at) => given[at] ?? freeIP(family, networks, context))
+  const ips = headless ? ['None'] : given.length > families.length ? [...given] : families.map((family, at) => given[at] ?? freeIP(family, networks, owner.name, context))
   for (const ip of headless ? [] : given) {
     const fault = had.has(ip) ? undefined : ipFault(ip, ips, networks, owner, context)
     if (fault !== undefined) faults.push(fault)
   }
   spec.clusterIP = ips[0] as string
   spec.clusterIPs = ips
+}
+
+/** False for what the kind's own rules refuse: nothing is looked for, and what was asked for stays as it was said. */
+const isSettled = ({ clusterIP = '', clusterIPs = [] }: Spec, before: ServiceSpec | undefined): boolean => {
+  const had = before === undefined || before.type === 'ExternalName' ? '' : (before.clusterIP ?? '')
+  return (clusterIPs.length === 0 || clusterIPs[0] === clusterIP) && (had === '' || clusterIP === had)
 }
 
 /** What the cluster has no networks for. */
@@ -126,7 +133,7 @@ const addressBand = (size: bigint): bigint => (size <= 16n ? 0n : least(256n, mo
 /** As upstream: a thirty-second of the ports, at least 16 and at most 128 (KEP-3668). */
 const portBand = (size: bigint): bigint => (size <= 16n ? 0n : least(128n, most(16n, size / 32n)))
 
-const freeIP = (family: Family, networks: readonly Network[], context: DecideContext): string => {
+const freeIP = (family: Family, networks: readonly Network[], name: string, context: DecideContext): string => {
   const mine = networks.filter((network) => network.family === family)
   for (const { base, size } of mine) {
     const open = (value: bigint): boolean => {
@@ -137,7 +144,7 @@ const freeIP = (family: Family, networks: readonly Network[], context: DecideCon
     const value = pick(base + 1n, base + size - (family === 'IPv4' ? 2n : 1n), band === 0n ? 0n : band - 1n, open, context.random)
     if (value !== undefined) return textOfIP({ family, value })
   }
-  throw invalid('', 'Service', '', [{ type: 'Invalid', field: 'spec.clusterIPs', detail: `failed to allocate a serviceIP: range ${mine.map(({ text }) => text).join(', ')} is full` }])
+  throw invalid('', 'Service', name, [{ type: 'Invalid', field: 'spec.clusterIPs', detail: `failed to allocate a serviceIP: ${mine.length === 0 ? 'no ServiceCIDR is ready' : `range ${mine.map(({ text }) => text).join(', ')} is full`}` }])
 }
 
 const allocatePorts = (spec: Spec, before: ServiceSpec | undefined, owner: ObjectKey, context: DecideContext, faults: FieldError[]): void => {
@@ -157,7 +164,7 @@ const allocatePorts = (spec: Spec, before: ServiceSpec | undefined, owner: Objec
   for (const [at, port] of ports.entries()) {
     const { protocol = 'TCP' } = port
     if (!port.nodePort) {
-      const number = kept.get(idOf(port)) ?? (allocates ? (twin(ports, port, used) ?? freePort(numbers, context)) : undefined)
+      const number = kept.get(idOf(port)) ?? (allocates ? (twin(ports, port, used) ?? freePort(numbers, owner.name, context)) : undefined)
       if (number === undefined) continue
       port.nodePort = number
     }
@@ -175,13 +182,13 @@ const allocatePorts = (spec: Spec, before: ServiceSpec | undefined, owner: Objec
 const twin = (ports: readonly ServicePort[], { port, protocol = 'TCP' }: ServicePort, used: ReadonlySet<string>): number | undefined =>
   ports.find((other) => other.port === port && other.nodePort && (other.protocol ?? 'TCP') !== protocol && !used.has(`${protocol}/${other.nodePort}`))?.nodePort
 
-const freePort = (numbers: ReadonlySet<number>, context: DecideContext): number => {
+const freePort = (numbers: ReadonlySet<number>, name: string, context: DecideContext): number => {
   const [low, high] = context.settings.nodePorts
   const open = (value: bigint): boolean => {
     const key = portKey(Number(value))
     return !numbers.has(Number(value)) && !context.busy(key) && !isTaken(key, 'nodePort', undefined, context)
   }
   const port = pick(BigInt(low), BigInt(high), portBand(BigInt(high - low + 1)), open, context.random)
-  if (port === undefined) throw invalid('', 'Service', '', [{ type: 'Invalid', field: 'spec.ports', detail: `failed to allocate a nodePort: range ${low}-${high} is full` }])
+  if (port === undefined) throw invalid('', 'Service', name, [{ type: 'Invalid', field: 'spec.ports', detail: `failed to allocate a nodePort: range ${low}-${high} is full` }])
   return Number(port)
 }

@@ -65,7 +65,7 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
     ...validateMeta(kind, object),
     ...validateMetaUpdate(object, old),
     // A status says what is, and must be storable whatever the rules for the spec have become since.
-    ...(subresource === 'status' ? [] : (kind.validate?.(object) ?? [])),
+    ...(subresource === 'status' ? [] : (kind.validate?.(object, old) ?? [])),
     ...(kind.validateUpdate?.(object, old, subresource) ?? [])
   ]
   if (faults.length > 0) throw invalid(kind.group, kind.kind, intent.name, faults)

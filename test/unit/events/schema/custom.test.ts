@@ -42,6 +42,18 @@ custom('conditions narrow what the fields say', () => {
   assert.match(faults({ type: 'integer', anyOf: [{ minimum: 5 }, { maximum: 1 }] }, 3).join(), /must validate at least one schema \(anyOf\)/)
   assert.equal(faults({ type: 'integer', allOf: [{ minimum: 5 }] }, 3), ['spec: Invalid value: 3: spec in body should be greater than or equal to 5'])
 })
+custom('what is as it was is left in peace, also where it breaks a rule that came later; what changes is not', () => {
+  const item: JsonSchema = { type: 'object', required: ['name'], properties: { name: { type: 'string' }, size: { type: 'integer', maximum: 5 } } }
+  const keyed: JsonSchema = { type: 'array', 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'], items: item }
+  const schema: JsonSchema = { type: 'object', properties: { size: { type: 'integer', maximum: 5 }, note: { type: 'string' }, parts: keyed, loose: { type: 'array', items: item } } }
+  const faulty = (value: unknown, old?: unknown): string[] => checkValue(fieldOfJson(schema, 'x'), value, 'spec', undefined, old).map(({ field }) => field)
+  const old = { size: 9, parts: [{ name: 'a', size: 9 }], loose: [{ name: 'a', size: 9 }] }
+  assert.equal(faulty(old), ['spec.size', 'spec.parts[0].size', 'spec.loose[0].size'])
+  assert.equal(faulty({ ...old, note: 'new' }, old), [])
+  assert.equal(faulty({ ...old, size: 8 }, old), ['spec.size'])
+  assert.equal(faulty({ ...old, parts: [{ name: 'b', size: 1 }, ...old.parts] }, old), [])
+  assert.equal(faulty({ ...old, loose: [...old.loose, { name: 'b', size: 1 }] }, old), ['spec.loose[0].size'], 'items without keys can not be told apart')
+})
 custom('formats', () => {
   const good = { 'date-time': '2030-01-01T00:00:00.5Z', date: '2024-02-29', duration: '1h30m', byte: 'YQ==', uuid: '123e4567-e89b-12d3-a456-426614174000', ipv4: '1.2.3.4', ipv6: '::1', cidr: '10.0.0.0/8', hostname: 'a.b', email: 'a@b.c', uri: 'https://a/b', mac: '00:11:22:33:44:55' }
   const bad = { 'date-time': '2030-02-31T00:00:00Z', date: '2023-02-29', duration: 'soon', byte: 'a', uuid: 'x', ipv4: '1.2.3', ipv6: '1.2.3.4', cidr: '10.0.0.0/33', hostname: 'a_b', email: 'a', uri: 'a b', mac: '00:11' }

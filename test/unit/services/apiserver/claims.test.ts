@@ -52,6 +52,20 @@ claims('change and go with it', async () => {
   assert.equal(claimFaults(api.views), [])
   assert.is(api.views.collection(NODE_PORTS).size, 0)
 })
+claims('an address that is given stays: another is refused, in either field, and so is a pair that does not match', async () => {
+  const api = await startTestApi()
+  const { clusterIP } = accepted(await api.create(service('web')))['spec'] as { clusterIP: string }
+  const fixed = 'spec.clusterIPs[0]: Invalid value: ["10.96.0.77"]: may not change once set'
+  for (const spec of [{ clusterIP: '10.96.0.77' }, { clusterIP: '10.96.0.77', clusterIPs: ['10.96.0.77'] }]) assert.ok(refused(await patch(api, 'web', { spec })).endsWith(fixed))
+  assert.match(refused(await patch(api, 'web', { spec: { clusterIPs: ['10.96.0.77'] } })), /first value must match `clusterIP`/)
+  assert.match(refused(await patch(api, 'web', { spec: { clusterIP: '192.0.2.1' } })), /may not change once set/)
+  assert.is(accepted(await patch(api, 'web', { spec: { clusterIP: null } }))['spec'].clusterIP, clusterIP)
+  assert.match(refused(await api.create(service('pair', { clusterIP: '10.96.0.78', clusterIPs: ['10.96.0.79'] }))), /first value must match `clusterIP`/)
+  assert.match(refused(await api.create(service('half', { clusterIPs: ['10.96.0.79'] }))), /must be empty when `clusterIP` is not specified/)
+  accepted(await api.create(service('none', { clusterIP: 'None' })))
+  assert.match(refused(await patch(api, 'none', { spec: { clusterIP: '10.96.0.77' } })), /may not change once set/)
+  assert.equal(claimFaults(api.views), [])
+})
 claims('stay while a finalizer keeps the Service', async () => {
   const api = await startTestApi()
   const { clusterIP } = accepted(await api.create({ ...service('held'), metadata: { name: 'held', finalizers: ['example.com/balancer'] } }))['spec']
