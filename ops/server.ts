@@ -13,7 +13,7 @@ import type { RunOptions } from '#services/cli/Environment.ts'
 import { COMPONENTS, componentsOf, type Component } from '#services/platform/components.ts'
 import { privateFolder, readConfig, resolveHome, upgradeConfig, type ClusterConfig } from './home.ts'
 import { apiserver, type RunningApiServer } from './components/apiserver.ts'
-import { ownLedgers, seenDisk } from './components/beside.ts'
+import { ownHistory, ownLedgers, seenDisk } from './components/beside.ts'
 import type { Place } from './components/connection.ts'
 import { controllerManager, scheduler } from './components/control.ts'
 import { damaged } from './components/damaged.ts'
@@ -113,7 +113,7 @@ export const run = (home: string, components: readonly Component[], { securePort
     const own = yield* ownHome(place, has('apiserver') && !beside)
     if (has('apiserver') && beside) {
       const ledgers = yield* Effect.try({ try: () => ownLedgers(home, securePort), catch: (cause) => new Error(`the log of ${home} is not there yet; start the cluster with \`reckon up\``, { cause }) })
-      api = yield* apiserver({ ...place, ledgers }, yield* seenDisk(place), own, true)
+      api = yield* apiserver({ ...place, ledgers, history: ownHistory(home, securePort) }, yield* seenDisk(place), own, true)
     } else if (has('apiserver')) {
       const disk = yield* logDisk(place)
       const damages = yield* keepLog(place, disk, own)

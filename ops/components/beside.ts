@@ -1,7 +1,7 @@
 /**
  * An API server beside the home's own: what is the log's keeper's stays the home's process's. Of the disk it only looks how much
  * room there is, and of the log it remembers in a ledger of its own, begun where the home's stands: two writers of one would each
- * undo what the other remembers.
+ * undo what the other remembers. So it is with the index of the past: each has one, for the same entry in one file twice is a fault.
  */
 import { copyFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,6 +25,13 @@ export const ownLedgers = (home: string, port: number): string => {
   rmSync(folder, { recursive: true, force: true })
   privateFolder(folder)
   for (const name of readdirSync(ledgerFolder(home))) if (!name.endsWith('.new')) copyFileSync(join(ledgerFolder(home), name), join(folder, name))
+  return folder
+}
+
+/** Kept from start to start, unlike the ledger: it is compared with the log when it is opened, and years of history are long to read. */
+export const ownHistory = (home: string, port: number): string => {
+  const folder = join(home, 'run', `history-${port}`)
+  privateFolder(folder)
   return folder
 }
 

@@ -33,6 +33,8 @@ export interface Place {
   readonly config: ClusterConfig
   /** Where it is remembered how far the log went; the home's own by default. */
   readonly ledgers?: string
+  /** Where the past is indexed; the home's own by default. */
+  readonly history?: string
   /** Something in the background failed; the component goes on (or is about to be restarted). */
   readonly warn: (component: string, error: unknown) => void
   /** A component can't go on: the process ends and says why. */

@@ -1,6 +1,6 @@
 /**
  * The historian's own thread: it follows the log beside the API server's views, with a connection of its own, and writes
- * the index in the home. A thread, so that years of history that are indexed anew hold nobody up; not a process, for the API
+ * the index. A thread, so that years of history that are indexed anew hold nobody up; not a process, for the API
  * server that reads the index and the one that writes it begin and end together.
  */
 import { parentPort, workerData } from 'node:worker_threads'
@@ -18,7 +18,7 @@ import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import { Integrity } from '#services/platform/ledger/Integrity.ts'
 import type { Place } from '#services/platform/ledger/Ledger.ts'
 import { watching } from '#services/platform/ledger/watching.ts'
-import { historyFolder, INDEXED } from './history.ts'
+import { INDEXED } from './history.ts'
 
 /** What the thread tells. */
 export type Told =
@@ -32,7 +32,7 @@ export interface Asked {
   readonly file: string
 }
 
-const { home } = workerData as { readonly home: string }
+const { home, folder } = workerData as { readonly home: string; readonly folder: string }
 const port = parentPort as NonNullable<typeof parentPort>
 const tell = (told: Told): void => port.postMessage(told)
 const warn = (error: unknown): void => tell({ type: 'warn', message: error instanceof Error ? error.message : String(error) })
@@ -54,7 +54,7 @@ const main = async (): Promise<void> => {
   const connection = await connectNats(home, config, 'apiserver')
   const stores = new Map<StreamName, SqlitePast>()
   for (const [stream, { expires }] of INDEXED) {
-    const store = new SqlitePast(historyFolder(home), stream, systemClock, (file) => tell({ type: 'reached', stream, sequence: 0, file }))
+    const store = new SqlitePast(folder, stream, systemClock, (file) => tell({ type: 'reached', stream, sequence: 0, file }))
     stores.set(stream, store)
     const integrity = (from: Place | undefined): Integrity => new Integrity({ seal, ledger: remembered(stream), whole: true, expires, ...(from === undefined ? {} : { from }) })
     const historian = new Historian({

@@ -53,8 +53,8 @@ class HistorianThread {
     this.#begin()
   }
   #begin(): void {
-    const { home, warn } = this.#place
-    const worker = new Worker(new URL('./historianThread.ts', import.meta.url), { workerData: { home }, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } })
+    const { home, warn, history: folder = historyFolder(home) } = this.#place
+    const worker = new Worker(new URL('./historianThread.ts', import.meta.url), { workerData: { home, folder }, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } })
     this.#worker = worker
     worker.on('message', (told: Told) => {
       if (told.type === 'reached') this.readers.get(told.stream)?.reached(told.sequence, told.file)
