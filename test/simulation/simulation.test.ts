@@ -30,7 +30,7 @@ simulation('is the same from the same seed', async () => {
 })
 
 /** The faults of the first seeds under a change that is wrong. */
-const faultsOf = async (options: Parameters<typeof simulate>[1], seeds = 6): Promise<string> => {
+const faultsOf = async (options: Parameters<typeof simulate>[1], seeds = 40): Promise<string> => {
   const found: string[] = []
   for (let seed = 1; seed <= seeds && found.length === 0; seed++) found.push(...(await simulate(seed, options)).faults)
   return found.join('\n')
@@ -50,7 +50,7 @@ for (const one of PUT_BACK)
   })
 
 simulation('would notice a log that ignores expectations', async () => {
-  const faults = await faultsOf({ log: (stream, clock, options) => new CarelessLog(stream, clock, options), mixture: { apiServers: 2 } }, 20)
+  const faults = await faultsOf({ log: (stream, clock, options) => new CarelessLog(stream, clock, options), mixture: { apiServers: 2 } })
   assert.match(faults, /was decided on|made two events|was acknowledged at|not converged|bound to/)
 })
 
@@ -87,7 +87,7 @@ simulation('would notice a deployment controller that ignores its limits', async
 })
 
 simulation('would notice a garbage collector that does not work', async () => {
-  const faults = await faultsOf({ controllers: changed('generic-garbage-collector', () => () => ({ asks: [] })) }, 12)
+  const faults = await faultsOf({ controllers: changed('generic-garbage-collector', () => () => ({ asks: [] })) })
   assert.match(faults, /not converged|still has a container/)
 })
 
