@@ -64,7 +64,7 @@ export class ApiServer {
     this.#gate = new Gate(this.#limits)
     this.#outlets = new Outlets(deps.clock, this.#limits.writeMs)
     this.#reads = new Reads(deps, this.#limits, this.#outlets, this.#versions)
-    this.#documents = new Documents(deps)
+    this.#documents = new Documents(deps, (moment) => this.#reads.apiAt(moment))
   }
   /** Resolves with the port when it listens. */
   listen(tls: TlsFiles, port: number, host?: string): Promise<number> {

@@ -4,7 +4,6 @@ import { DEFINITIONS, specOf } from '#events/apiextensions/definition.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import { objectId, resourceId } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import type { Subscription } from '#events/Log.ts'
 import { same } from '#events/meta/faults.ts'
 import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
@@ -18,6 +17,7 @@ import { scaleOf } from '../subresources/scale.ts'
 import { authorizePast, LATELY_MS, NAMESPACES, otherNamespace, readsWholeCluster, stillThere, type PastRight } from '../time-travel/authorizePast.ts'
 import { Lately, type Recent } from '../time-travel/Lately.ts'
 import { Pages } from '../time-travel/Pages.ts'
+import { PastApis } from '../time-travel/PastApis.ts'
 import { momentOf, pastReader, presentReader, settled, type Past, type Reader } from '../time-travel/Reader.ts'
 import type { Versions } from '../time-travel/Versions.ts'
 import { Backlog } from '../verbs/Backlog.ts'
@@ -42,6 +42,7 @@ export class Reads {
   readonly #deps: ApiDeps
   readonly #past: Past
   readonly #pages = new Pages()
+  readonly #pastApis: PastApis
   readonly #lately: Lately
   readonly #fanouts: ReadonlyMap<string, Fanout>
   readonly #definitions: Subscription
@@ -51,6 +52,7 @@ export class Reads {
     const backlog = new Backlog({ ...limits.watch, replays: limits.replays })
     this.#deps = deps
     this.#past = { views, histories, versions }
+    this.#pastApis = new PastApis(this.#past, clock)
     this.#lately = new Lately(views, clock)
     this.#fanouts = new Map(
       [...views.byStream.values()].map((view) => [view.stream, new Fanout({ view, history: histories.get(view.stream) as PastIndex, versions, clock, outlets, backlog, onError })])
@@ -65,13 +67,8 @@ export class Reads {
     if (!goesOn) for (const fanout of this.#fanouts.values()) fanout.end({ group, resource: names.plural })
   }
   /** What was served at a moment of the past. */
-  async apiAt(moment: string): Promise<Api> {
-    const { views, clock } = this.#deps
-    const { sequences, time } = await momentOf(moment, this.#past, clock.now())
-    const listing = await pastReader(this.#past, sequences, time).list(DEFINITIONS)
-    const definitions: KubeObject[] = []
-    for (let index = 0; index < listing.size; index++) definitions.push((await listing.at(index)).object)
-    return definitions.length === 0 ? views.builtIn : views.builtIn.with(definitions, -1)
+  apiAt(moment: string): Promise<Api> {
+    return this.#pastApis.at(moment)
   }
   /** Ends every watch. */
   close(): void {
