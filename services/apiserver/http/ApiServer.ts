@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
+import { collectionOf } from '#events/Kind.ts'
 import { methodNotAllowed, noSuchPath, Refusal, type Status } from '#events/Refusal.ts'
 import { RequestAudit } from '../audit/RequestAudit.ts'
 import { Authenticator } from '../request/authenticate.ts'
@@ -208,7 +209,7 @@ export class ApiServer {
     if (reading) return this.#reads.read(exchange, kind, resource)
     if (resource.subresource === 'token') return issueToken(this.#deps, exchange, resource)
     if (request.method === 'DELETE' && resource.name === '') {
-      const listing = presentListing(this.#deps.views.of(kind), this.#versions, kind, kind.namespaced ? resource.namespace : undefined)
+      const listing = presentListing(this.#deps.views.of(kind), this.#versions, collectionOf(kind), kind.namespaced ? resource.namespace : undefined)
       return deleteCollection(this.#deps, exchange, kind, resource, listing)
     }
     if (request.method !== 'POST' && resource.name === '') throw methodNotAllowed()

@@ -3,7 +3,7 @@ import type { Api } from '#events/Api.ts'
 import { DEFINITIONS, specOf } from '#events/apiextensions/definition.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import { objectId, resourceId } from '#events/Key.ts'
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { Subscription } from '#events/Log.ts'
 import { same } from '#events/meta/faults.ts'
 import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
@@ -109,7 +109,7 @@ export class Reads {
     }
     const exact = query.get('resourceVersionMatch') === 'Exact' && at === undefined
     const readerAt = async (sequence: number): Promise<Reader> => {
-      if (right === undefined && view.objects.collection(kind).sequence <= sequence) return presentReader(views, this.#past.versions, now)
+      if (right === undefined && view.objects.collection(collectionOf(kind)).sequence <= sequence) return presentReader(views, this.#past.versions, now)
       if (right === undefined) this.#checkLately(view, user, attributes, sequence)
       await settled(this.#past.histories.get(view.stream) as PastIndex, sequence)
       const old = pastReader(this.#past, this.#momentOf(view, sequence), reader.now)
@@ -175,7 +175,7 @@ export class Reads {
     const { clock, onError } = this.#deps
     const { from, initialEvents, timeoutSeconds } = watchOptionsOf(query)
     const lasts = timeoutMs(timeoutSeconds, PAST_MS)
-    const listing = await reader.list(kind, namespaceOf(kind, path))
+    const listing = await reader.list(collectionOf(kind), namespaceOf(kind, path))
     const outlet = outlets.open(response)
     const timer = clock.after(lasts, () => outlet.end())
     outlet.onOver = () => timer.cancel()

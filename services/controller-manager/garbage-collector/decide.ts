@@ -4,7 +4,7 @@
  */
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import type { Api } from '#events/Api.ts'
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { merge, remove } from '../asks.ts'
@@ -43,7 +43,7 @@ const stateOf = (view: ObjectsView, api: Api, owner: OwnerReference, namespace: 
   const kind = api.kindOfObject(owner)
   // An owner of a kind that is not served here is nobody's to judge.
   if (kind === undefined || (kind.namespaced && namespace === '')) return 'unknown'
-  const found = view.get({ group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name: owner.name })?.object
+  const found = view.get({ ...collectionOf(kind), namespace: kind.namespaced ? namespace : '', name: owner.name })?.object
   if (found === undefined || found.metadata.uid !== owner.uid) return 'gone'
   return found.metadata.deletionTimestamp !== undefined && found.metadata.finalizers?.includes('foregroundDeletion') === true ? 'foreground' : 'present'
 }

@@ -11,7 +11,10 @@ import { definitionOf, startServed, versionOf, type Served } from '#test/support
 
 const kinds = suite('the kinds of a moment')
 const WIDGETS = '/apis/example.com/v1/namespaces/default/widgets'
-const widgets = (fields: string[]) => definitionOf('Widget', [versionOf('v1', { properties: Object.fromEntries(fields.map((field) => [field, { type: 'string' }])) })])
+const widgets = (fields: string[]) => {
+  const properties = Object.fromEntries(fields.map((field) => [field, { type: 'string' }]))
+  return definitionOf('Widget', [versionOf('v1', { properties })])
+}
 
 let served: Served
 /** Before there were widgets, when they had a color, and when they had a size as well. */
@@ -28,10 +31,12 @@ kinds.before(async () => {
   served = await startServed(false)
   moments = [now()]
   await served.define(widgets(['color']))
-  assert.is((await served.server.json('POST', WIDGETS, { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'w' }, spec: { color: 'red' } })).code, 201)
+  const widget = { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'w' }, spec: { color: 'red' } }
+  assert.is((await served.server.json('POST', WIDGETS, widget)).code, 201)
   moments.push(now())
   const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com'
-  assert.is((await served.server.json('PATCH', path, { spec: { versions: widgets(['color', 'size']).spec.versions } }, 'application/merge-patch+json')).code, 200)
+  const { versions } = widgets(['color', 'size']).spec
+  assert.is((await served.server.json('PATCH', path, { spec: { versions } }, 'application/merge-patch+json')).code, 200)
   moments.push(now())
   await served.server.json('DELETE', path)
   await served.until('widgets are gone', () => served.server.api.views.api.kindOf({ group: 'example.com', resource: 'widgets' }) === undefined)
@@ -47,7 +52,10 @@ kinds('discovery lists those that were served then', async () => {
   assert.equal([(await groups(before)).includes('example.com'), (await groups(once)).includes('example.com')], [false, true])
   assert.not.ok((await get('/apis')).groups.some(({ name }: { name: string }) => name === 'example.com'))
   assert.is((await get(`/at/${once}/apis/example.com/v1`)).resources[0].kind, 'Widget')
-  const fields = async (moment: string) => Object.keys((await get(`/at/${moment}/openapi/v3/apis/example.com/v1`)).components.schemas['com.example.v1.Widget'].properties.spec.properties)
+  const fields = async (moment: string) => {
+    const { schemas } = (await get(`/at/${moment}/openapi/v3/apis/example.com/v1`)).components
+    return Object.keys(schemas['com.example.v1.Widget'].properties.spec.properties)
+  }
   assert.equal([await fields(once), await fields(later)], [['color'], ['color', 'size']])
 })
 kinds('what is gone is read with them', async () => {
