@@ -32,8 +32,12 @@ const atMost = (field: string, value: string, most: number): FieldError[] =>
 const given = (field: string, value: string): FieldError[] => (value === '' ? [required(field, '')] : [])
 
 /** `controller`: what the version calls the reporting controller. */
-export const validateEventFields = (object: KubeObject, controller: 'reportingComponent' | 'reportingController' = 'reportingComponent'): FieldError[] => {
-  const { involvedObject, eventTime, action = '', reason = '', message = '', reportingInstance = '', reportingComponent = '' } = object as unknown as CoreEvent
+export const validateEventFields = (
+  object: KubeObject,
+  controller: 'reportingComponent' | 'reportingController' = 'reportingComponent'
+): FieldError[] => {
+  const { involvedObject, eventTime, reportingInstance = '', reportingComponent = '', ...said } = object as unknown as CoreEvent
+  const { action = '', reason = '', message = '' } = said
   const namespace = involvedObject?.namespace ?? ''
   const own = object.metadata.namespace ?? ''
   const elsewhere = [badValue('involvedObject.namespace', namespace, 'does not match event.namespace')]

@@ -7,6 +7,11 @@ import { CliError, type Environment } from './Environment.ts'
 
 const PATH = `/apis/${DEFINITIONS.group}/v1/${DEFINITIONS.resource}`
 
+interface Definitions {
+  readonly items: readonly KubeObject[]
+  readonly metadata: { readonly resourceVersion: string }
+}
+
 /**
  * Definitions and not discovery documents: they say as well where objects are stored, which who reads the log has to know.
  * Throws CliError in the cluster's words.
@@ -17,6 +22,6 @@ export const servedApi = async (builtIn: Api, read: Environment['read'], moment?
     const { reason = status, message = body } = JSON.parse(body) as Partial<Status>
     throw new CliError(`Error from server (${reason}): ${message}`)
   }
-  const { items, metadata } = JSON.parse(body) as { readonly items: readonly KubeObject[]; readonly metadata: { readonly resourceVersion: string } }
+  const { items, metadata } = JSON.parse(body) as Definitions
   return builtIn.with(items, Number(metadata.resourceVersion))
 }

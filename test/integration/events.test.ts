@@ -3,6 +3,20 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startServed, type Served } from '../support/served.ts'
 
+const NOTICE = `
+apiVersion: events.k8s.io/v1
+kind: Event
+metadata: {name: two, namespace: default}
+eventTime: "2026-01-01T00:00:00.000000Z"
+regarding: {kind: Pod, namespace: default, name: web}
+reason: Pulled
+note: here
+type: Normal
+action: Pulling
+reportingController: example.com/agent
+reportingInstance: a
+`
+
 const events = suite('Events with kubectl')
 let served: Served
 
@@ -31,7 +45,8 @@ events.after(async () => {
 })
 
 events('are the same under every name', async () => {
-  const outputs = await Promise.all(['events', 'ev', 'events.v1.', 'events.events.k8s.io', 'events.v1.events.k8s.io'].map((word) => served.ok('get', word)))
+  const names = ['events', 'ev', 'events.v1.', 'events.events.k8s.io', 'events.v1.events.k8s.io']
+  const outputs = await Promise.all(names.map((word) => served.ok('get', word)))
   for (const output of outputs) assert.match(output, /^\S+ +Normal +Started +pod\/web +it runs$/m)
   assert.match(await served.ok('get', 'events', '-o', 'yaml'), /^- apiVersion: v1$/m)
   assert.match(await served.ok('get', 'events.events.k8s.io', '-o', 'yaml'), /^- apiVersion: events\.k8s\.io\/v1$/m)
@@ -42,10 +57,7 @@ events('are explained, edited and deleted by the newer name', async () => {
   assert.match(await served.ok('explain', 'events.regarding', '--api-version=events.k8s.io/v1'), /FIELD: regarding/)
   await served.ok('label', 'events.events.k8s.io/one', 'seen=yes')
   assert.is(await served.ok('get', 'events', '-l', 'seen=yes', '-o', 'name'), 'event/one')
-  const applied = await served.kubectl(
-    ['apply', '-f', '-'],
-    'apiVersion: events.k8s.io/v1\nkind: Event\nmetadata: {name: two, namespace: default}\neventTime: "2026-01-01T00:00:00.000000Z"\nregarding: {kind: Pod, namespace: default, name: web}\nreason: Pulled\nnote: here\ntype: Normal\naction: Pulling\nreportingController: example.com/agent\nreportingInstance: a\n'
-  )
+  const applied = await served.kubectl(['apply', '-f', '-'], NOTICE)
   assert.equal([applied.out, applied.err], ['event.events.k8s.io/two created', ''])
   assert.is(await served.ok('get', 'event', 'two', '-o', 'jsonpath={.message}'), 'here')
   await served.ok('delete', 'events.events.k8s.io', '--all')

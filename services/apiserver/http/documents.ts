@@ -43,7 +43,7 @@ export class Documents {
     }
     return made
   }
-  /** Of a moment nobody can read the present is told: discovery comes first, and its client hides why it failed; what it asks next says it. */
+  /** Of a moment nobody can read the present is told: clients hide why discovery failed; what they ask next says it. */
   async #apiOf(moment: string | undefined): Promise<Api> {
     const { views } = this.#deps
     if (moment === undefined) return views.api

@@ -10,6 +10,7 @@ import { builtIns } from '#test/support/builtIns.ts'
 import { definitionOf, startServed, versionOf, type Served } from '#test/support/served.ts'
 
 const kinds = suite('the kinds of a moment')
+const WIDGET = { group: 'example.com', resource: 'widgets' }
 const WIDGETS = '/apis/example.com/v1/namespaces/default/widgets'
 const widgets = (fields: string[]) => {
   const properties = Object.fromEntries(fields.map((field) => [field, { type: 'string' }]))
@@ -21,7 +22,8 @@ let served: Served
 let moments: string[]
 const now = (): string => String(served.server.api.views.byStream.get('EVENTS')?.objects.sequence)
 const get = async (path: string) => (await served.server.json('GET', path)).object as any
-const groups = async (moment: string): Promise<string[]> => (await get(`/at/${moment}/apis`)).groups.map(({ name }: { name: string }) => name)
+const groups = async (moment: string): Promise<string[]> =>
+  (await get(`/at/${moment}/apis`)).groups.map(({ name }: { name: string }) => name)
 const read = async (path: string, { moment }: { moment?: string } = {}) => {
   const { code, text } = await served.server.send({ method: 'GET', path: `${moment === undefined ? '' : `/at/${moment}`}${path}` })
   return { status: code, body: text }
@@ -39,7 +41,7 @@ kinds.before(async () => {
   assert.is((await served.server.json('PATCH', path, { spec: { versions } }, 'application/merge-patch+json')).code, 200)
   moments.push(now())
   await served.server.json('DELETE', path)
-  await served.until('widgets are gone', () => served.server.api.views.api.kindOf({ group: 'example.com', resource: 'widgets' }) === undefined)
+  await served.until('widgets are gone', () => served.server.api.views.api.kindOf(WIDGET) === undefined)
 })
 kinds.after(async () => {
   const { errors } = served.server
@@ -82,7 +84,8 @@ kinds('those of now are those of then, when no definition has changed', async ()
 })
 kinds('the command line knows them by every name', async () => {
   const api = await servedApi(builtIns, read)
-  for (const word of ['gadgets', 'gadget', 'gadgets.example.com', 'gadgets.v1.example.com']) assert.is(kindOfWord(api, word).kind, 'Gadget', word)
+  for (const word of ['gadgets', 'gadget', 'gadgets.example.com', 'gadgets.v1.example.com'])
+    assert.is(kindOfWord(api, word).kind, 'Gadget', word)
   assert.throws(() => kindOfWord(api, 'widgets'), /doesn't have a resource type "widgets"/)
   assert.is(kindOfWord(await servedApi(builtIns, read, moments[1]), 'widgets').kind, 'Widget')
   assert.is(kindOfWord(api, 'deploy').kind, 'Deployment')

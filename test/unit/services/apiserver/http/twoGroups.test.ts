@@ -1,4 +1,4 @@
-/** One collection under two names: what is written as a core/v1 Event is read, watched and changed as an events.k8s.io/v1 one, and the other way round. */
+/** One collection under two names: what is written as a core/v1 Event is read, watched and changed as an events.k8s.io/v1 one, and back. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ADMIN } from '#test/support/api.ts'
@@ -57,7 +57,8 @@ events('are told apart by group, and listed once', async () => {
   assert.is((await json('POST', CORE, old('one'))).code, 201)
   const created = await json('POST', NEW, recent('two'))
   assert.equal([created.code, created.object.apiVersion, created.object.note], [201, 'events.k8s.io/v1', 'it is here'])
-  const names = async (path: string) => (await json('GET', path)).object.items.map((event: any) => `${event.apiVersion} ${event.metadata.name}`)
+  const names = async (path: string) =>
+    (await json('GET', path)).object.items.map((event: any) => `${event.apiVersion} ${event.metadata.name}`)
   assert.equal(await names(CORE), ['v1 one', 'v1 two'])
   assert.equal(await names(NEW), ['events.k8s.io/v1 one', 'events.k8s.io/v1 two'])
   assert.is((await json('GET', NEW)).object.apiVersion, 'events.k8s.io/v1')
@@ -104,7 +105,8 @@ events('are selected by the fields of the group they are asked for in', async ()
 })
 events('are printed alike', async () => {
   const accept = { headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' } }
-  const rows = async (path: string) => JSON.parse((await served.server.send({ method: 'GET', path, ...accept })).text).rows.map(({ cells }: any) => cells.slice(1))
+  const rows = async (path: string) =>
+    JSON.parse((await served.server.send({ method: 'GET', path, ...accept })).text).rows.map(({ cells }: any) => cells.slice(1))
   assert.equal(await rows(NEW), await rows(CORE))
   assert.match((await rows(NEW))[1].join(), /Normal,Pulled,pod\/web/)
 })
