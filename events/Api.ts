@@ -23,6 +23,8 @@ export class Api {
   readonly version: number
   /** One per collection, in the version its objects are stored in, in the order discovery lists them. */
   readonly kinds: readonly Kind[]
+  /** Those that show another's objects. */
+  readonly #views: readonly Kind[]
   /** One per version that can be asked for. */
   readonly served: readonly Kind[]
   readonly #byResource: ReadonlyMap<string, Kind>
@@ -30,7 +32,8 @@ export class Api {
 
   constructor(kinds: readonly Kind[], version = 0) {
     this.version = version
-    this.kinds = kinds
+    this.kinds = kinds.filter(({ stored }) => stored === undefined)
+    this.#views = kinds.filter(({ stored }) => stored !== undefined)
     this.served = kinds.flatMap((kind) => [kind, ...(kind.versions ?? [])]).filter(({ unserved }) => unserved !== true)
     this.#byResource = new Map(kinds.map((kind) => [resourceId(kind), kind]))
     this.#byName = new Map(kinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]))
@@ -43,11 +46,15 @@ export class Api {
   withKinds(kinds: readonly Kind[], version: number): Api {
     // What is built in can't be taken over.
     const custom = kinds.filter((kind) => this.kindOf(kind) === undefined)
-    return new Api(custom.length === 0 ? this.kinds : [...this.kinds, ...custom], version)
+    return new Api([...this.kinds, ...custom, ...this.#views], version)
   }
   /** The kind of a collection: as it is stored, or as it is served in a version. */
   kindOf(ref: ResourceRef, version?: string): Kind | undefined {
     return versionOf(this.#byResource.get(resourceId(ref)), version)
+  }
+  /** Where what a name stands for is stored: mostly under that name. */
+  collectionOf(ref: ResourceRef): ResourceRef {
+    return this.#byResource.get(resourceId(ref))?.stored ?? ref
   }
   /** A version of the kind that may be asked for, where the one it is stored in may not. */
   preferred(kind: Kind): Kind {

@@ -4,6 +4,7 @@
  * Everything here is a plain function of its arguments.
  */
 import type { FieldError } from './Refusal.ts'
+import type { ResourceRef } from './Key.ts'
 import type { KubeObject } from './KubeObject.ts'
 import type { FieldSchema } from './schema/Schema.ts'
 import type { StreamName } from './Subject.ts'
@@ -52,6 +53,8 @@ export interface Kind {
   readonly verbs: readonly Verb[]
   readonly subresources?: readonly Subresource[]
   readonly stream: StreamName
+  /** Objects are those of this collection of another group, in other words (Events): the kind has no place of its own. */
+  readonly stored?: ResourceRef
   /**
    * The same kind as it is served in other versions, each whole; objects are stored in the version this definition has. What
    * generic code is given is one version of a kind: it reads through `fromStorage` and writes through `toStorage`.
@@ -85,6 +88,8 @@ export interface Kind {
   isKept?(object: KubeObject): boolean
   /** Faults of an object to be stored, metadata aside (that is checked for every kind); `old`: what it takes the place of. */
   validate?(object: KubeObject, old?: KubeObject): FieldError[]
+  /** Faults of a new object, besides. */
+  validateCreate?(object: KubeObject): FieldError[]
   /** Faults of a change: immutable fields and the like. */
   validateUpdate?(object: KubeObject, old: KubeObject, subresource: string): FieldError[]
   /** Finalizers need no domain in front: upstream asks for one in the groups it compiles in. */
@@ -107,3 +112,6 @@ export interface Kind {
   /** The scale subresource: where replicas and the selector live. */
   readonly scale?: { readonly specReplicas: string; readonly statusReplicas: string; selector(object: KubeObject): string }
 }
+
+/** Where a kind's objects are: the collection they are found in, written to and watched in. Who may do what goes by the kind's own name. */
+export const collectionOf = ({ stored, group, resource }: Pick<Kind, 'stored' | 'group' | 'resource'>): ResourceRef => stored ?? { group, resource }

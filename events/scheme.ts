@@ -17,6 +17,7 @@ import { Secret } from './core/Secret.ts'
 import { Service } from './core/Service.ts'
 import { ServiceAccount } from './core/ServiceAccount.ts'
 import { EndpointSlice } from './discovery/EndpointSlice.ts'
+import { Event as EventOfEvents } from './events/Event.ts'
 import type { Kind } from './Kind.ts'
 import { IPAddress } from './networking/IPAddress.ts'
 import { ServiceCIDR } from './networking/ServiceCIDR.ts'
@@ -38,6 +39,7 @@ export const KINDS: readonly Kind[] = [
   Service,
   Deployment,
   ReplicaSet,
+  EventOfEvents,
   ClusterRoleBinding,
   ClusterRole,
   RoleBinding,

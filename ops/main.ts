@@ -32,7 +32,10 @@ const environment: Environment = {
     if (!existsSync(path)) throw new CliError(`error: there is no cluster in ${home}; start one with \`npm start\` or \`reckon up\``)
     return path
   },
-  api: async () => (await import('#events/scheme.ts')).builtInApi(),
+  api: async (moment) => {
+    const [{ builtInApi }, { servedApi }] = await Promise.all([import('#events/scheme.ts'), import('#services/cli/servedApi.ts')])
+    return servedApi(builtInApi(), environment.read, moment)
+  },
   read: async (path, { accept, moment } = {}) => (await import('./ask.ts')).ask(home, config(), `${moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`}${path}`, accept).catch(refusedConnection),
   connect: async ({ patient = false } = {}) => {
     const { connectNats } = await import('./nats/connect.ts')

@@ -2,9 +2,9 @@
 import type { Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { since } from '../meta/Duration.ts'
-import { badValue } from '../meta/faults.ts'
 import { integer, NAME, text, wide } from '../meta/Table.ts'
 import { ALL_VERBS } from '../meta/verbs.ts'
+import { validateEventFields } from './eventValidate.ts'
 
 const involved =
   (field: string) =>
@@ -37,12 +37,7 @@ export const Event: Kind = {
   default(event) {
     event['involvedObject'] ??= {}
   },
-  validate(event) {
-    const namespace: string = event['involvedObject']?.namespace ?? ''
-    const own = event.metadata.namespace ?? ''
-    if (namespace === '' ? own === 'default' || own === 'kube-system' || own === '' : namespace === own) return []
-    return [badValue('involvedObject.namespace', namespace, 'does not match event.namespace')]
-  },
+  validate: (event) => validateEventFields(event),
   fields: {
     'involvedObject.kind': involved('kind'),
     'involvedObject.namespace': involved('namespace'),

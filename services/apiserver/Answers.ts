@@ -5,6 +5,7 @@
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { isPassing } from '#events/Refusal.ts'
 import type { Views } from '../platform/View.ts'
+import { presented } from './request/present.ts'
 
 /** All of them together. */
 const BUDGET = 4 * 1024 * 1024
@@ -72,7 +73,10 @@ export class Answers {
     const view = this.#views.of(intent.ref)
     const stored = await view.log.get(sequence)
     const version = stored === undefined ? undefined : view.versionOf(stored)
-    return version === undefined ? undefined : { ok: true, object: version.object, text: version.text, sequence, ...rest }
+    if (version === undefined) return undefined
+    const kind = this.#views.api.kindOf(intent.ref, intent.version)
+    const shown = kind === undefined ? version : presented(kind, version)
+    return { ok: true, object: shown.object, text: shown.text, sequence, ...rest }
   }
 }
 

@@ -180,7 +180,7 @@ export class ApiDecider implements Decider {
   /** Decides and stores, in turn with the other writes of the object: the next is decided on what this one leaves. */
   async #attempt(intent: Intent, user: UserInfo, arrived: Arrived, made?: MadeUp): Promise<Decision> {
     const name = made?.name ?? intent.name
-    const own = name === '' ? [] : [keyId({ ...intent.ref, namespace: intent.namespace, name })]
+    const own = name === '' ? [] : [keyId({ ...this.#options.views.api.collectionOf(intent.ref), namespace: intent.namespace, name })]
     const turn: Turn = { keys: own, made, draws: new Draws(this.#options.clock), tries: 0, moves: 0 }
     for (;;) {
       await this.#turns.take(turn.keys)
@@ -298,7 +298,7 @@ export class ApiDecider implements Decider {
   }
   #isLast(intent: Intent, name: string): boolean {
     if (name === '') return false
-    return this.#options.views.of(intent.ref).objects.get({ ...intent.ref, namespace: intent.namespace, name })?.facts.id === intent.id
+    return this.#options.views.of(intent.ref).objects.get({ ...this.#options.views.api.collectionOf(intent.ref), namespace: intent.namespace, name })?.facts.id === intent.id
   }
   #decide(intent: Intent, user: UserInfo, turn: Turn): Decided | Needs {
     return decide(intent, this.#context(user, turn))

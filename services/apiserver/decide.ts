@@ -6,7 +6,7 @@
  * outside is missing, the decision is what to ask; with the answers in the context it is made again, from the start.
  */
 import type { Intent } from '#events/Intent.ts'
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import { badRequest, forbidden, methodNotAllowed, noSuchPath } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
 import { accompanied, saying, validateAdmission } from './admission/admission.ts'
@@ -15,6 +15,7 @@ import { claiming } from './claims/claims.ts'
 import { type Answered, type DecideContext, type Decided, type Needs, type Operation, Unanswered } from './decision.ts'
 import { deniedMessage } from './request/denied.ts'
 import { withMain } from './request/events.ts'
+import { presented } from './request/present.ts'
 import type { StoredSubresource } from './subresources/StoredSubresource.ts'
 import { SUBRESOURCES } from './subresources/subresources.ts'
 import { decideCreate } from './verbs/create.ts'
@@ -83,7 +84,8 @@ const WHOLE: StoredSubresource = {
 const judged = (kind: Kind, intent: Intent, decided: Decided, context: DecideContext): Decided => {
   const { object } = decided
   const name = object.metadata.name ?? ''
-  const old = context.view.get({ group: kind.group, resource: kind.resource, namespace: intent.namespace, name })?.object
+  const stored = context.view.get({ ...collectionOf(kind), namespace: intent.namespace, name })
+  const old = stored === undefined ? undefined : presented(kind, stored).object
   const operation: Operation = intent.verb === 'delete' ? 'DELETE' : intent.verb === 'create' || old === undefined ? 'CREATE' : 'UPDATE'
   const write = { operation, kind, subresource: intent.subresource ?? '', intent, namespace: intent.namespace, name, ...(operation === 'DELETE' ? {} : { object }), ...(old === undefined ? {} : { old }) }
   const admitted = validateAdmission(write, context)

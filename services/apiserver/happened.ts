@@ -16,7 +16,7 @@ export const happened = async (views: Views, intent: Intent, user: UserInfo, sin
   const view = views.of(intent.ref)
   const kind = views.api.kindOf(intent.ref, intent.version)
   await view.waitFor(await view.log.lastSequence())
-  const key = { ...intent.ref, namespace: intent.namespace, name }
+  const key = { ...views.api.collectionOf(intent.ref), namespace: intent.namespace, name }
   let sequence = await view.headOf(key)
   const subject = subjectOf(view.stream, key)
   for (let steps = 0; sequence > 0 && steps < LOOK_BACK; steps++) {

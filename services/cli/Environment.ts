@@ -110,8 +110,8 @@ export interface Environment {
   readonly home: string
   /** The kubeconfig's path; throws when there is no cluster in the home. */
   kubeconfig(): string
-  /** What the cluster serves. */
-  api(): Promise<Api>
+  /** What the cluster serves, or served at a moment. */
+  api(moment?: string): Promise<Api>
   /** GET at the API server as the administrator; `moment` reads the past. */
   read(path: string, options?: { readonly accept?: string; readonly moment?: string }): Promise<{ readonly status: number; readonly body: string }>
   /** Connected as the administrator; the caller closes. `patient`: once lost, the connection is waited for as long as it takes. */

@@ -5,7 +5,7 @@ import { CliError } from './Environment.ts'
 
 export const kindOfWord = (api: Api, word: string): Kind => {
   const [name = '', ...group] = word.toLowerCase().split('.')
-  const found = api.kinds.find(
+  const found = api.served.find(
     (kind) => (kind.resource === name || kind.singular === name || kind.shortNames?.includes(name) === true) && (group.length === 0 || kind.group === group.join('.') || `${kind.version}.${kind.group}` === group.join('.'))
   )
   if (found === undefined) throw new CliError(`error: the server doesn't have a resource type "${word}"`)

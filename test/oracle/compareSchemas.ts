@@ -2,6 +2,7 @@
 import { typeNamed, typeNames, type FieldSchema } from '#events/schema/Schema.ts'
 
 export interface OpenApiDocument {
+  readonly info?: { readonly version?: string }
   readonly components?: { readonly schemas?: Readonly<Record<string, Json>> }
 }
 
@@ -109,4 +110,20 @@ export const compareSchemas = (documents: readonly OpenApiDocument[]): Compariso
     if (shown(type.mapType) !== shown(schema['x-kubernetes-map-type'])) differences.push(`${name}: x-kubernetes-map-type is ${shown(type.mapType)} here, ${shown(schema['x-kubernetes-map-type'])} there`)
   }
   return { types, fields, differences: differences.sort() }
+}
+
+/** What a server says it is; published documents say nothing of it. */
+export const versionOf = (documents: readonly OpenApiDocument[]): string | undefined =>
+  documents.map(({ info }) => info?.version ?? '').find((version) => /^v\d+\.\d+/.test(version))
+
+/** `v1.36` of `v1.36.3+more`. */
+export const minorOf = (version: string): string => /^v\d+\.\d+/.exec(version)?.[0] ?? version
+
+/** Differences with another version's documents: those that `own`, with the documents of our version, has as well are ours. */
+export const explained = (
+  differences: readonly string[],
+  own: readonly string[]
+): { readonly ours: readonly string[]; readonly theirs: readonly string[] } => {
+  const known = new Set(own)
+  return { ours: differences.filter((line) => known.has(line)), theirs: differences.filter((line) => !known.has(line)) }
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
+import { collectionOf } from '#events/Kind.ts'
 import { methodNotAllowed, noSuchPath, Refusal, type Status } from '#events/Refusal.ts'
 import { RequestAudit } from '../audit/RequestAudit.ts'
 import { Authenticator } from '../request/authenticate.ts'
@@ -64,7 +65,7 @@ export class ApiServer {
     this.#gate = new Gate(this.#limits)
     this.#outlets = new Outlets(deps.clock, this.#limits.writeMs)
     this.#reads = new Reads(deps, this.#limits, this.#outlets, this.#versions)
-    this.#documents = new Documents(deps)
+    this.#documents = new Documents(deps, (moment) => this.#reads.apiAt(moment))
   }
   /** Resolves with the port when it listens. */
   listen(tls: TlsFiles, port: number, host?: string): Promise<number> {
@@ -198,7 +199,7 @@ export class ApiServer {
     if (virtual !== undefined) return review(this.#deps, this.#authenticator, exchange, virtual, resource)
     const reading = isReading(request)
     if (target.moment !== undefined && !reading) throw pastIsReadOnly(target.moment)
-    const api = target.moment === undefined ? this.#deps.views.api : await this.#reads.apiAt(target.moment, exchange, resource)
+    const api = target.moment === undefined ? this.#deps.views.api : await this.#reads.readableApiAt(target.moment, exchange, resource)
     const kind = api.kindOf(resource, resource.version)
     if (kind === undefined) throw noSuchPath()
     if (resource.subresource !== '' && kind.subresources?.some(({ name }) => name === resource.subresource) !== true) throw noSuchPath()
@@ -208,7 +209,7 @@ export class ApiServer {
     if (reading) return this.#reads.read(exchange, kind, resource)
     if (resource.subresource === 'token') return issueToken(this.#deps, exchange, resource)
     if (request.method === 'DELETE' && resource.name === '') {
-      const listing = presentListing(this.#deps.views.of(kind), this.#versions, kind, kind.namespaced ? resource.namespace : undefined)
+      const listing = presentListing(this.#deps.views.of(kind), this.#versions, collectionOf(kind), kind.namespaced ? resource.namespace : undefined)
       return deleteCollection(this.#deps, exchange, kind, resource, listing)
     }
     if (request.method !== 'POST' && resource.name === '') throw methodNotAllowed()

@@ -19,23 +19,40 @@ const TEXT = { 'content-type': 'text/plain; charset=utf-8' } as const
 export const isVital = (path: string): boolean => path === '/version' || HEALTH.test(path)
 
 interface Made {
-  readonly api: Api
   readonly discovery: Discovery
   readonly openapi: OpenApi
 }
 
 export class Documents {
   readonly #deps: ApiDeps
-  /** Of what was served when somebody last asked. */
-  #made: Made | undefined
+  readonly #apiAt: (moment: string) => Promise<Api>
+  /** Of what is or was served, as long as somebody else holds that. */
+  readonly #made = new WeakMap<Api, Made>()
 
-  constructor(deps: ApiDeps) {
+  /** `apiAt`: what was served at a moment of the past. */
+  constructor(deps: ApiDeps, apiAt: (moment: string) => Promise<Api>) {
     this.#deps = deps
+    this.#apiAt = apiAt
   }
   #documentsOf(api: Api): Made {
-    if (this.#made?.api === api) return this.#made
-    const kinds = [...api.served, ...REVIEWS]
-    return (this.#made = { api, discovery: new Discovery(kinds, this.#deps.address), openapi: new OpenApi(kinds, KUBERNETES_VERSION) })
+    let made = this.#made.get(api)
+    if (made === undefined) {
+      const kinds = [...api.served, ...REVIEWS]
+      made = { discovery: new Discovery(kinds, this.#deps.address), openapi: new OpenApi(kinds, KUBERNETES_VERSION) }
+      this.#made.set(api, made)
+    }
+    return made
+  }
+  /** Of a moment nobody can read the present is told: clients hide why discovery failed; what they ask next says it. */
+  async #apiOf(moment: string | undefined): Promise<Api> {
+    const { views } = this.#deps
+    if (moment === undefined) return views.api
+    try {
+      return await this.#apiAt(moment)
+    } catch (error) {
+      if (error instanceof Refusal && (error.status.code ?? 500) < 500) return views.api
+      throw error
+    }
   }
   async answer(exchange: Exchange): Promise<void> {
     const { request, user, target } = exchange
@@ -49,7 +66,7 @@ export class Documents {
     const accept = request.headers.accept ?? ''
     const ifNoneMatch = request.headers['if-none-match']
     const hash = query.get('hash')
-    const { discovery, openapi } = this.#documentsOf(this.#deps.views.api)
+    const { discovery, openapi } = this.#documentsOf(await this.#apiOf(moment))
     const found =
       discovery.answer({ path, accept, ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<Discovery['answer']>[0]) ??
       openapi.answer({ path, accept, ...(hash === null ? {} : { hash }), acceptEncoding: String(request.headers['accept-encoding'] ?? ''), ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<OpenApi['answer']>[0])

@@ -3,8 +3,7 @@ import type { Api } from '#events/Api.ts'
 import { DEFINITIONS, specOf } from '#events/apiextensions/definition.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import { objectId, resourceId } from '#events/Key.ts'
-import type { Kind } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { Subscription } from '#events/Log.ts'
 import { same } from '#events/meta/faults.ts'
 import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
@@ -18,6 +17,7 @@ import { scaleOf } from '../subresources/scale.ts'
 import { authorizePast, LATELY_MS, NAMESPACES, otherNamespace, readsWholeCluster, stillThere, type PastRight } from '../time-travel/authorizePast.ts'
 import { Lately, type Recent } from '../time-travel/Lately.ts'
 import { Pages } from '../time-travel/Pages.ts'
+import { PastApis } from '../time-travel/PastApis.ts'
 import { momentOf, pastReader, presentReader, settled, type Past, type Reader } from '../time-travel/Reader.ts'
 import type { Versions } from '../time-travel/Versions.ts'
 import { Backlog } from '../verbs/Backlog.ts'
@@ -47,8 +47,7 @@ export class Reads {
   readonly #deps: ApiDeps
   readonly #past: Past
   readonly #pages = new Pages()
-  /** What was served, by the versions of the definitions. */
-  readonly #apis = new Map<string, Promise<Api>>()
+  readonly #pastApis: PastApis
   readonly #lately: Lately
   readonly #fanouts: ReadonlyMap<string, Fanout>
   readonly #definitions: Subscription
@@ -58,6 +57,7 @@ export class Reads {
     const backlog = new Backlog({ ...limits.watch, replays: limits.replays })
     this.#deps = deps
     this.#past = { views, histories, versions }
+    this.#pastApis = new PastApis(this.#past, clock)
     this.#lately = new Lately(views, clock)
     this.#fanouts = new Map(
       [...views.byStream.values()].map((view) => [view.stream, new Fanout({ view, history: histories.get(view.stream) as PastIndex, versions, clock, outlets, backlog, onError })])
@@ -71,31 +71,18 @@ export class Reads {
     const goesOn = type === 'MODIFIED' && previous !== undefined && same(specOf(object), specOf(previous.object))
     if (!goesOn) for (const fanout of this.#fanouts.values()) fanout.end({ group, resource: names.plural })
   }
-  /** What was served at a moment of the past, to who may read there: to find it out may take reading every definition. */
-  async apiAt(moment: string, { user, target }: Pick<Exchange, 'user' | 'target'>, path: ResourcePath): Promise<Api> {
-    const { views, clock, histories } = this.#deps
+  /** What was served at a moment of the past. */
+  apiAt(moment: string): Promise<Api> {
+    return this.#pastApis.at(moment)
+  }
+  /** The same, for who may read there what is asked for: to find it out may take reading every definition. */
+  readableApiAt(moment: string, { user, target }: Pick<Exchange, 'user' | 'target'>, path: ResourcePath): Promise<Api> {
+    const { views } = this.#deps
     const { group, resource, subresource, namespace, name } = path
     const attributes = { verb: CHANNELS.has(subresource) ? 'create' : isWatch(target) ? 'watch' : name === '' ? 'list' : 'get', group, resource, subresource, namespace, name }
     permit(views, user, attributes)
     if (!CHANNELS.has(subresource)) authorizePast(views, user, attributes)
-    const { sequences, time } = await momentOf(moment, this.#past, clock.now())
-    const reader = pastReader(this.#past, sequences, time)
-    const listing = await reader.list(DEFINITIONS)
-    if (listing.size === 0) return views.builtIn
-    const then = await (histories.get(views.of(DEFINITIONS).stream) as PastIndex).liveAt(DEFINITIONS, reader.sequence(DEFINITIONS))
-    const id = versionsOf(then)
-    if (id === versionsOf(views.collection(DEFINITIONS).list())) return views.api
-    const known = this.#apis.get(id)
-    if (known !== undefined) return known
-    const made = (async (): Promise<Api> => {
-      const definitions: KubeObject[] = []
-      for (let index = 0; index < listing.size; index++) definitions.push((await listing.at(index)).object)
-      return views.builtIn.with(definitions, -1)
-    })()
-    this.#apis.set(id, made)
-    made.catch(() => this.#apis.delete(id))
-    if (this.#apis.size > MOST_APIS) this.#apis.delete(this.#apis.keys().next().value as string)
-    return made
+    return this.#pastApis.at(moment)
   }
   /** Ends every watch. */
   close(): void {
@@ -136,7 +123,7 @@ export class Reads {
     }
     const exact = query.get('resourceVersionMatch') === 'Exact' && at === undefined
     const readerAt = async (sequence: number): Promise<Reader> => {
-      if (right === undefined && view.objects.collection(kind).sequence <= sequence) return presentReader(views, this.#past.versions, now)
+      if (right === undefined && view.objects.collection(collectionOf(kind)).sequence <= sequence) return presentReader(views, this.#past.versions, now)
       if (right === undefined) this.#checkLately(view, user, attributes, sequence)
       await settled(this.#past.histories.get(view.stream) as PastIndex, sequence)
       const old = pastReader(this.#past, this.#momentOf(view, sequence), reader.now)
@@ -202,7 +189,7 @@ export class Reads {
     const { clock, onError } = this.#deps
     const { from, initialEvents, timeoutSeconds } = watchOptionsOf(query)
     const lasts = timeoutMs(timeoutSeconds, PAST_MS)
-    const listing = await reader.list(kind, namespaceOf(kind, path))
+    const listing = await reader.list(collectionOf(kind), namespaceOf(kind, path))
     const outlet = outlets.open(response)
     const timer = clock.after(lasts, () => outlet.end())
     outlet.onOver = () => timer.cancel()

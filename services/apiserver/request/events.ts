@@ -2,7 +2,7 @@
 import type { NewEvent } from '#events/Event.ts'
 import { GUARDS, type Guard } from '#events/guard.ts'
 import type { Intent } from '#events/Intent.ts'
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { eventTypeOf } from '#events/meta/eventType.ts'
 import type { DecideContext } from '../decision.ts'
@@ -20,7 +20,7 @@ interface Outcome {
 
 export const eventFor = (kind: Kind, intent: Intent, context: DecideContext, { before, after, deleted }: Outcome): NewEvent => {
   const subresource = intent.subresource ?? ''
-  const key = { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: after.metadata.name as string }
+  const key = { ...collectionOf(kind), namespace: intent.namespace, name: after.metadata.name as string }
   return {
     stream: kind.stream,
     key,

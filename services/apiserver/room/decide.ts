@@ -33,7 +33,7 @@ const API_SERVER = 'system:apiserver'
 const id = (group: string, resource: string): string => resourceId({ group, resource } as ResourceRef)
 const VITAL_KINDS: ReadonlySet<string> = new Set([id('', 'nodes'), id('coordination.k8s.io', 'leases'), id('', 'endpoints'), id('discovery.k8s.io', 'endpointslices')])
 const VITAL_PARTS: ReadonlySet<string> = new Set(['status', 'binding', 'eviction', 'finalize'])
-const NOTICES = id('', 'events')
+const NOTICES: ReadonlySet<string> = new Set([id('', 'events'), id('events.k8s.io', 'events')])
 const LEASES = id('coordination.k8s.io', 'leases')
 const CONTROLLERS = 'system:serviceaccounts:kube-system'
 
@@ -55,6 +55,6 @@ export const refusalFor = ({ room, words }: Shortage, intent: Intent, user: User
   const refusal = (): Refusal => insufficientStorage(`${words}. Free space on it (see \`reckon status\`), and this goes on by itself`)
   if (room === 'none') return refusal()
   if (!atLeast(room, 'no-creates') || isVital(intent, user, growth)) return undefined
-  if (room === 'deletes-only' || resourceId(intent.ref) === NOTICES) return refusal()
+  if (room === 'deletes-only' || NOTICES.has(resourceId(intent.ref))) return refusal()
   return isSteady(growth) ? undefined : refusal()
 }

@@ -15,6 +15,8 @@ export interface Listing {
   readonly size: number
   /** In any order, but reading ahead expects ascending ones. */
   at(index: number): Entry | Promise<Entry>
+  /** The place of that object's version in the log. */
+  version(index: number): number
   /** The index of the first object whose id is greater. */
   after(id: string): number
   /** The same list for another or a slower reader: holds no object that is not at hand anyway. */
@@ -39,6 +41,9 @@ class HeldListing implements Listing {
   }
   at(index: number): Entry {
     return this.#entries.at(index)
+  }
+  version(index: number): number {
+    return this.#entries.at(index).sequence
   }
   after(id: string): number {
     return indexAfter(this.#entries, id)
@@ -76,6 +81,9 @@ class ReferenceListing implements Listing {
       this.#seen = { size: this.#seen.size + entry.text.length, count: this.#seen.count + 1 }
       return entry
     })
+  }
+  version(index: number): number {
+    return this.#references.at(index).sequence
   }
   after(id: string): number {
     return indexAfter(this.#references, id)

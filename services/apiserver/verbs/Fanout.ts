@@ -7,7 +7,7 @@
  */
 import { Buffer } from 'node:buffer'
 import type { ServerResponse } from 'node:http'
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import { resourceId, type ResourceRef } from '#events/Key.ts'
 import { expired, Refusal } from '#events/Refusal.ts'
 import type { Change } from '#projections/Objects.ts'
@@ -120,7 +120,7 @@ export class Fanout {
     const outlet = this.#options.outlets.open(response)
     const watcher: Watcher = { request, outlet, columns: false, member: undefined, expired: this.#expiredCount }
     const timer = this.#clock.after(timeoutMs(request.timeoutSeconds, SHORTEST_MS * (1 + this.#clock.random())), () => outlet.end())
-    this.#open.set(outlet, resourceId(request.kind))
+    this.#open.set(outlet, resourceId(collectionOf(request.kind)))
     outlet.onOver = () => {
       timer.cancel()
       this.#open.delete(outlet)
@@ -148,7 +148,7 @@ export class Fanout {
   #present(watcher: Watcher): AsyncGenerator<Buffer> {
     const { kind, namespace, selection, initialEvents, representation } = watcher.request
     const { versions } = this.#options
-    const listing = presentListing(this.#view, versions, kind, namespace)
+    const listing = presentListing(this.#view, versions, collectionOf(kind), namespace)
     const tail = initialEvents ? bookmarkText(kind, this.#view.objects.sequence, representation, true) : ''
     const part = { listing, from: 0, to: listing.size, matches: selection.all ? undefined : selection.matches }
     return listingSlices(part, { head: '', between: '', tail, item: (entry) => this.#text(watcher, { type: 'ADDED', entry }) }, this.#clock)
@@ -158,7 +158,7 @@ export class Fanout {
     const { request, outlet } = watcher
     const packer = new Packer()
     for (let position = from; ; ) {
-      const recent = this.#window.since(request.kind, position, SLICE)
+      const recent = this.#window.since(collectionOf(request.kind), position, SLICE)
       if (recent === undefined) {
         const to = this.#view.objects.sequence
         if (!(await this.#fromLog(watcher, position, to))) return
@@ -185,7 +185,7 @@ export class Fanout {
     if (missed > this.#expired.length) throw expired(`too old resource version: ${missed} objects have expired meanwhile`)
     for (const change of this.#expired.slice(this.#expired.length - missed)) {
       const { key } = change.entry
-      if (resourceId(key) !== resourceId(kind) || (namespace !== undefined && key.namespace !== namespace)) continue
+      if (resourceId(key) !== resourceId(collectionOf(kind)) || (namespace !== undefined && key.namespace !== namespace)) continue
       const type = typeFor(selection, change)
       if (type !== undefined) packer.add(this.#text(watcher, { type, entry: change.entry }))
     }
@@ -225,7 +225,7 @@ export class Fanout {
     // What waits to be told is what the watcher has just caught up with.
     this.#append()
     const { kind, namespace, selection, representation, bookmarks } = watcher.request
-    const collection = resourceId(kind)
+    const collection = resourceId(collectionOf(kind))
     let channels = this.#channels.get(collection)
     if (channels === undefined) this.#channels.set(collection, (channels = new Map()))
     const key = `${kindId(kind)} ${namespace ?? '*'} ${representation.form} ${representation.include} ${selection.id}`
@@ -250,7 +250,7 @@ export class Fanout {
     const { channel } = member
     const rest = channel.leave(member)
     if (channel.members.size > 0) return rest
-    const collection = resourceId(channel.request.kind)
+    const collection = resourceId(collectionOf(channel.request.kind))
     const channels = this.#channels.get(collection)
     channels?.delete(channel.key)
     if (channels?.size === 0) this.#channels.delete(collection)

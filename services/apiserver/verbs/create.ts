@@ -1,6 +1,6 @@
 /** create: a new object, from what a client sent to the event that makes it exist. */
 import type { Intent } from '#events/Intent.ts'
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta } from '#events/meta/ObjectMeta.ts'
 import { alreadyExists, badRequest, invalid, Refusal } from '#events/Refusal.ts'
@@ -63,9 +63,9 @@ export const createObject = (kind: Kind, intent: Intent, object: KubeObject, con
   const { changed, ...said } = admit(write, context)
   if (changed) settle(kind, object, system, context)
   allocate(kind, object, undefined, context)
-  const faults = [...validateMeta(kind, object), ...(kind.validate?.(object) ?? [])]
+  const faults = [...validateMeta(kind, object), ...(kind.validate?.(object) ?? []), ...(kind.validateCreate?.(object) ?? [])]
   if (faults.length > 0) throw invalid(kind.group, kind.kind, object.metadata.name ?? '', faults)
-  const key = { group: kind.group, resource: kind.resource, namespace: intent.namespace, name: object.metadata.name as string }
+  const key = { ...collectionOf(kind), namespace: intent.namespace, name: object.metadata.name as string }
   if (context.view.get(key) !== undefined) {
     // Who may not create such an object hears that, and not whether the name is taken: policies come before the store.
     validateAdmission(write, context)

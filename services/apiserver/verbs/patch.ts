@@ -1,6 +1,6 @@
 /** patch: the four patch types, each computed on the present object, then stored as an update (apply may create). */
 import type { Intent } from '#events/Intent.ts'
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { required } from '#events/meta/faults.ts'
 import { badRequest, invalid, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
@@ -75,7 +75,7 @@ const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decide
   if (typeof apiVersion === 'string' && typeof says === 'string' && (apiVersion === '' || says === ''))
     throw badRequest(`invalid object type: ${apiVersion.includes('/') ? '' : '/'}${apiVersion}, Kind=${says}`)
   const { object: wanted, warnings } = decodeObject(kind, applied, intent.options?.fieldValidation)
-  const stored = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+  const stored = context.view.get({ ...collectionOf(kind), namespace: intent.namespace, name: intent.name })
   const entry = stored === undefined ? undefined : presented(kind, stored)
   if (entry === undefined && (intent.subresource ?? '') !== '') throw notFound(kind, intent.name)
   if (entry === undefined && (wanted.metadata.uid ?? '') !== '') throw notFound(kind, intent.name)

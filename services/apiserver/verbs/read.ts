@@ -1,5 +1,5 @@
 /** get and list: from a Reader, selected and paged. What a list shows is found, and put together, while it is sent. */
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import { objectId } from '#events/Key.ts'
 import { fieldMatcher, parseFieldSelector, requiredValue } from '#events/meta/FieldSelector.ts'
 import { matches, parseSelector } from '#events/meta/LabelSelector.ts'
@@ -50,7 +50,7 @@ export const selectionOf = (kind: Kind, query: URLSearchParams, name: string): S
 }
 
 export const getObject = async (kind: Kind, namespace: string, name: string, reader: Reader): Promise<Entry> => {
-  const entry = await reader.get(kind, namespace, name)
+  const entry = await reader.get(collectionOf(kind), namespace, name)
   if (entry === undefined) throw notFound(kind, name)
   return entry
 }
@@ -134,7 +134,7 @@ export const listObjects = async ({ kind, namespace, selection, query, reader, r
     const found = one.filter(selection.matches)
     return { listing: shortListing(found), from: 0, to: found.length, matches: undefined, metadata, first }
   }
-  const listing = (begun === undefined ? undefined : pages.get(kind, namespace, sequence)) ?? (await source.list(kind, namespace))
+  const listing = (begun === undefined ? undefined : pages.get(collectionOf(kind), namespace, sequence)) ?? (await source.list(collectionOf(kind), namespace))
   const from = begun === undefined ? 0 : listing.after(begun.k)
   const matches = selection.all ? undefined : selection.matches
   if (limit === 0) return { listing, from, to: listing.size, matches, metadata, first }
@@ -142,7 +142,7 @@ export const listObjects = async ({ kind, namespace, selection, query, reader, r
   if (to >= listing.size) return { listing, from, to: listing.size, matches, metadata, first }
   const last = await listing.at(to - 1)
   const next: Continue = { v: sequence, k: last.id, t: begun?.t ?? now }
-  if (first) pages.keep(kind, namespace, sequence, listing)
+  if (first) pages.keep(collectionOf(kind), namespace, sequence, listing)
   return { listing, from, to, matches, metadata: { ...metadata, continue: Buffer.from(JSON.stringify(next)).toString('base64url'), ...(selection.all ? { remainingItemCount: listing.size - to } : {}) }, first }
 }
 
@@ -163,6 +163,6 @@ const endOf = async (listing: Listing, from: number, limit: number, matches: Mat
 
 const onlyOne = async (kind: Kind, namespace: string | undefined, selection: Selection, reader: Reader): Promise<readonly Entry[] | undefined> => {
   if (selection.name === undefined || (namespace === undefined && kind.namespaced)) return undefined
-  const entry = await reader.get(kind, namespace ?? '', selection.name)
+  const entry = await reader.get(collectionOf(kind), namespace ?? '', selection.name)
   return entry === undefined || entry.id !== objectId(namespace ?? '', selection.name) ? [] : [entry]
 }

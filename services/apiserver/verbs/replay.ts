@@ -1,6 +1,7 @@
 /** The changes of a collection since a sequence that the window no longer has: read from the log, a batch at a time. */
 import { compactedText } from '#events/compaction.ts'
 import type { ResourceRef } from '#events/Key.ts'
+import { collectionOf } from '#events/Kind.ts'
 import { expired, Refusal } from '#events/Refusal.ts'
 import { subjectsOf } from '#events/Subject.ts'
 import type { Entry } from '#projections/Objects.ts'
@@ -45,15 +46,16 @@ const checkFloor = ({ floor, floorTime }: View, from: number): void => {
 
 export async function* replay(past: Past, { kind, namespace, selection }: Pick<WatchRequest, 'kind' | 'namespace' | 'selection'>, from: number, to: number): AsyncGenerator<readonly Told[]> {
   const { view } = past
+  const ref = collectionOf(kind)
   const matched = new Map<string, boolean>()
   const matchedBefore = async ({ id, sequence }: Entry, subject: string): Promise<boolean> => {
-    const before = await versionBefore(past, kind, id, sequence, subject)
+    const before = await versionBefore(past, ref, id, sequence, subject)
     if (before === undefined) return false
     if (selection.all) return true
     return matched.get(id) ?? (await versionMatches(past, before, subject, selection.matches))
   }
   let reached = from - 1
-  for await (const batch of view.log.read({ from, to, filter: subjectsOf(view.stream, kind, namespace) })) {
+  for await (const batch of view.log.read({ from, to, filter: subjectsOf(view.stream, ref, namespace) })) {
     const told: Told[] = []
     // Where this batch began: behind that something may have been taken away while it was read.
     checkFloor(view, reached)

@@ -1,6 +1,6 @@
 /** update: the whole object (or one half of it, through a subresource) replaced, under an optimistic lock. */
 import type { Intent } from '#events/Intent.ts'
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta, validateMetaUpdate } from '#events/meta/ObjectMeta.ts'
 import { badRequest, conflict, invalid, notFound } from '#events/Refusal.ts'
@@ -15,7 +15,7 @@ import { trackUpdate } from '../patch/managed-fields.ts'
 import { badValue, same } from '#events/meta/faults.ts'
 
 export const existing = (kind: Kind, intent: Intent, context: DecideContext): Entry => {
-  const entry = context.view.get({ ...intent.ref, namespace: intent.namespace, name: intent.name })
+  const entry = context.view.get({ ...collectionOf(kind), namespace: intent.namespace, name: intent.name })
   if (entry === undefined) throw notFound(kind, intent.name)
   return presented(kind, entry)
 }

@@ -4,6 +4,8 @@ import { jetstream, type ConsumerInfo, type JsMsg } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { decodeFacts, objectOf, type Event } from '#events/Event.ts'
 import type { CursorStart, FollowAnswer, FollowRequest } from '#events/Follow.ts'
+import { resourceId } from '#events/Key.ts'
+import { collectionOf } from '#events/Kind.ts'
 import { Refusal } from '#events/Refusal.ts'
 import { askToFollow } from '../../platform/jetstream/consumers.ts'
 import { plainHeaders } from '../../platform/jetstream/entry.ts'
@@ -11,7 +13,7 @@ import { onDisconnect } from '../../platform/jetstream/link.ts'
 import { CliError, type Environment } from '../Environment.ts'
 import { momentOf } from '../moment.ts'
 import { bold, dim, encoded, err, out } from '../print.ts'
-import { kindOfWord, type Named } from '../resources.ts'
+import { kindOfWord } from '../resources.ts'
 import { factOf } from './history.ts'
 
 export interface FollowOptions {
@@ -47,7 +49,7 @@ export const startOf = (from: string | undefined, now: number): CursorStart => {
 export const follow = async (environment: Environment, options: FollowOptions, signal: AbortSignal): Promise<void> => {
   const { cursor, from, reset, format, once } = options
   if (cursor !== undefined && !CURSOR.test(cursor)) throw new CliError('error: a cursor is named with letters, digits, - and _')
-  const kind: Named['kind'] | undefined = options.kind === undefined ? undefined : kindOfWord(await environment.api(), options.kind)
+  const about = options.kind === undefined ? undefined : collectionOf(kindOfWord(await environment.api(), options.kind))
   const connection = await environment.connect({ patient: !once })
   let start = startOf(from, Date.now())
   // The last ones: what was acknowledged to a server that died before it heard of it comes again.
@@ -68,7 +70,7 @@ export const follow = async (environment: Environment, options: FollowOptions, s
       if (signal.aborted) return
       for await (const message of messages) {
         const event = eventOf(message)
-        if (!shown.has(message.seq) && (kind === undefined || (event.key.resource === kind.resource && event.key.group === kind.group)) && (options.namespace === undefined || event.key.namespace === options.namespace) && (options.name === undefined || event.key.name === options.name)) out(textOf(event, format))
+        if (!shown.has(message.seq) && (about === undefined || resourceId(event.key) === resourceId(about)) && (options.namespace === undefined || event.key.namespace === options.namespace) && (options.name === undefined || event.key.name === options.name)) out(textOf(event, format))
         message.ack()
         start = { sequence: message.seq + 1 }
         shown.add(message.seq)

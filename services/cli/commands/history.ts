@@ -1,5 +1,6 @@
 /** `reckon history`: each change of an object, who made it, when, and what it changed. */
 import type { Event } from '#events/Event.ts'
+import { collectionOf } from '#events/Kind.ts'
 import { diffObjects, type FieldChange } from '../../historian/diff.ts'
 import { eventsOf } from '../../historian/read.ts'
 import { askToFollow } from '../../platform/jetstream/consumers.ts'
@@ -33,7 +34,7 @@ export const history = async (environment: Environment, { words, namespace, limi
   let floor: number
   try {
     ;({ floor } = (await askToFollow(connection, 'admin', { what: 'state', part: kind.stream })).state)
-    events = await eventsOf(connection, kind.stream, { group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name })
+    events = await eventsOf(connection, kind.stream, { ...collectionOf(kind), namespace: kind.namespaced ? namespace : '', name })
   } finally {
     await connection.close()
   }

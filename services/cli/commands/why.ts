@@ -1,5 +1,6 @@
 /** `reckon why`: the chain of causes, from a person's command to what is there now. */
 import type { Event } from '#events/Event.ts'
+import { collectionOf } from '#events/Kind.ts'
 import { chainTo, eventToExplain, type Chain, type Link } from '../../historian/why.ts'
 import { eventAt, eventsOf } from '../../historian/read.ts'
 import { askToFollow } from '../../platform/jetstream/consumers.ts'
@@ -25,7 +26,7 @@ export const why = async (environment: Environment, { words, namespace, format }
     if (place !== null) last = await eventAt(connection, place[1] as string, Number(place[2]))
     else {
       const { kind, name } = objectOfWords(await environment.api(), words)
-      last = eventToExplain(await eventsOf(connection, kind.stream, { group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name }))
+      last = eventToExplain(await eventsOf(connection, kind.stream, { ...collectionOf(kind), namespace: kind.namespaced ? namespace : '', name }))
       if (last === undefined) throw new CliError(`Error: the log has no ${printedName(kind, name)}${kind.namespaced ? ` in namespace ${namespace}` : ''}, present or past`)
     }
     if (last === undefined) throw new CliError(`Error: there is no event at ${words[0]}`)

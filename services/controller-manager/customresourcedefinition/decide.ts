@@ -23,7 +23,7 @@ export const decide = (view: ObjectsView, key: string, { api, now }: DecideConte
   const { group } = specOf(definition)
   const others = [...view.collection(DEFINITIONS).indexed('group', group ?? '')].map(({ object }) => object).filter(({ metadata }) => metadata.uid !== definition.metadata.uid)
   const earlier = others.filter((other) => isBefore(other, definition))
-  const builtIns = api.kinds.filter((kind) => kind.group === group && kind.schema === undefined)
+  const builtIns = api.served.filter((kind) => kind.group === group && kind.schema === undefined)
   const status = statusWith(definition, takenBy(others, earlier, builtIns), timestamp(now))
   return status === statusOf(definition) ? NOTHING : { asks: [updateStatus(CustomResourceDefinition, definition, status)] }
 }

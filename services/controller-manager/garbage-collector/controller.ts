@@ -1,13 +1,14 @@
 /** The garbage collector: looks at an object when it changes, at its dependents when it goes, at its owners when they wait for it. */
 import type { Api } from '#events/Api.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
+import { collectionOf } from '#events/Kind.ts'
 import type { OwnerReference } from '#events/KubeObject.ts'
 import type { ControllerDefinition, ControllerWatch } from '../../platform/decision.ts'
 import { decide, dependentsOf, NAME, type Dependent } from './decide.ts'
 
 const ownerKey = (api: Api, owner: OwnerReference, namespace: string): ObjectKey | undefined => {
   const kind = api.kindOfObject(owner)
-  return kind === undefined ? undefined : { group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name: owner.name }
+  return kind === undefined ? undefined : { ...collectionOf(kind), namespace: kind.namespaced ? namespace : '', name: owner.name }
 }
 
 const keyOfDependent = ({ kind: { group, resource }, object: { metadata } }: Dependent): string =>

@@ -4,7 +4,7 @@
  */
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import type { Api } from '#events/Api.ts'
-import type { Kind } from '#events/Kind.ts'
+import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { merge, remove } from '../asks.ts'
@@ -43,7 +43,7 @@ const lock = ({ metadata: { uid, resourceVersion } }: KubeObject): Record<string
 const ownerOf = (view: ObjectsView, api: Api, owner: OwnerReference, namespace: string): KubeObject | undefined => {
   const kind = api.kindOfObject(owner)
   if (kind === undefined) return undefined
-  const key = { group: kind.group, resource: kind.resource, namespace: kind.namespaced ? namespace : '', name: owner.name }
+  const key = { ...collectionOf(kind), namespace: kind.namespaced ? namespace : '', name: owner.name }
   const found = view.get(key)?.object
   return found?.metadata.uid === owner.uid ? found : undefined
 }

@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openapiV3 } from '#services/apiserver/openapi/documents.ts'
 import { KINDS } from '#test/support/builtIns.ts'
-import { compareSchemas, type OpenApiDocument } from '../../../oracle/compareSchemas.ts'
+import { compareSchemas, explained, minorOf, versionOf, type OpenApiDocument } from '../../../oracle/compareSchemas.ts'
 
 const compare = suite('schemas compared')
 const own = (): OpenApiDocument => openapiV3(KINDS, 'apps', 'v1', 'v1.34.0') as OpenApiDocument
@@ -30,5 +30,11 @@ compare('each difference is told', () => {
     'io.k8s.api.apps.v1.DeploymentSpec.selector: required here only',
     'io.k8s.api.core.v1.PodSpec.containers: x-kubernetes-list-type is map here, set there'
   ])
+})
+compare('what is ours is told from what another version has otherwise', () => {
+  assert.equal(explained(['a', 'b', 'c'], ['b', 'd']), { ours: ['b'], theirs: ['a', 'c'] })
+  assert.is(versionOf([{ info: { version: 'unversioned' } }, own()]), 'v1.34.0')
+  assert.is(versionOf([{ info: { version: 'unversioned' } }]), undefined)
+  assert.is(minorOf('v1.36.3+k3s1'), 'v1.36')
 })
 compare.run()
