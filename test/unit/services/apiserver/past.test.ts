@@ -6,7 +6,10 @@ import { AUTOUPDATE } from '#events/rbac/bootstrap.ts'
 import { Refusal } from '#events/Refusal.ts'
 import { authorizePast, otherNamespace, stillThere } from '#services/apiserver/time-travel/authorizePast.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
+import { pastReader } from '#services/apiserver/time-travel/Reader.ts'
+import { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import { systemClock } from '#services/platform/Clock.ts'
+import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
 import { ADMIN, startTestApi, type TestApi } from '../../../support/api.ts'
 
 const past = suite('the right to the past')
@@ -71,5 +74,27 @@ past('what a newer version grants is added to the stored roles at a start, what 
   assert.ok(rules('view').some(({ resources }) => resources.includes('things')))
   assert.ok(rules('view').some(({ resources, verbs }) => resources.includes('pods') && verbs.includes('history')))
   assert.equal(rules('edit'), [])
+})
+past('that an index no longer tells while it is asked is not taken for what was not there', async () => {
+  const last = await api.logs.EVENTS.lastSequence()
+  /** Begun anew by the first question. */
+  class Lost extends MemoryPast {
+    override versionAt(): undefined {
+      this.clear()
+    }
+    override liveAt(): readonly [] {
+      this.clear()
+      return []
+    }
+  }
+  const read = () => {
+    const index = new Lost('EVENTS', systemClock)
+    index.take([], { sequence: last })
+    return pastReader({ views: api.views, histories: new Map([['EVENTS', index]]), versions: new Versions() }, new Map([['EVENTS', last]]), 0)
+  }
+  for (const answer of [read().get(SECRETS, 'team', 'key'), read().list(SECRETS, 'team')]) {
+    const error = await Promise.resolve(answer).then(() => undefined, (thrown: unknown) => thrown)
+    assert.is((error as Refusal | undefined)?.status.code, 503)
+  }
 })
 past.run()
