@@ -93,6 +93,7 @@ export class SqliteReader implements PastIndex {
     return object !== undefined && this.#number(DELETED_SINCE, object, sequence * 2 + 1) !== undefined
   }
   async liveAt(ref: ResourceRef, sequence: number, namespace?: string): Promise<readonly Version[]> {
+    const file = this.#file
     const collection = this.#number('SELECT id AS value FROM collection WHERE name = ?', resourceId(ref))
     if (collection === undefined) return []
     const prefix = namespace === undefined ? '' : `${namespace}/`
@@ -110,6 +111,8 @@ export class SqliteReader implements PastIndex {
       if (fork <= sequence) await this.#steps(take, DIED, [at, collection, fork], sequence, LAST_ID)
       else await this.#steps(take, BORN, [at, collection, fork, sequence], 0, 0)
     }
+    // Another file was begun meanwhile, which holds other rows: what was found is of neither.
+    if (this.#file !== file) return this.liveAt(ref, sequence, namespace)
     return found.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
   }
   /** All rows behind one, so many at a time. */
@@ -131,7 +134,7 @@ export class SqliteReader implements PastIndex {
   #row(sql: string, ...values: SQLInputValue[]): object | undefined {
     return this.#asked((statement) => statement.get(...values), sql)
   }
-  /** Undefined while there is no index, or none that can be read. */
+  /** Undefined while there is no index, or none that can be read: from then on there is none until the writer tells of one. */
   #asked<Answer>(ask: (statement: StatementSync) => Answer, sql: string): Answer | undefined {
     try {
       const open = this.#connected()
@@ -143,6 +146,7 @@ export class SqliteReader implements PastIndex {
       if ((error as { code?: string }).code !== 'ERR_SQLITE_ERROR') throw error
       const file = this.#open?.file ?? this.#file
       this.#release()
+      if (this.#file === file) this.#file = undefined
       if (file !== undefined) this.#onDamaged(file)
       return undefined
     }

@@ -52,6 +52,7 @@ export const pastReader = ({ views, histories, versions }: Past, sequences: Read
       const { view, history, sequence } = at(ref)
       const id = objectId(namespace, name)
       const version = history.versionAt(ref, id, sequence)
+      stillTold(history, sequence)
       if (version === undefined) return undefined
       if (history.forgets === true && view.objects.collection(ref).get(namespace, name)?.sequence !== version) throw forgotten(ref, id, now)
       return versions.read(view, version, subjectOf(view.stream, { group: ref.group, resource: ref.resource, namespace, name }))
@@ -59,6 +60,7 @@ export const pastReader = ({ views, histories, versions }: Past, sequences: Read
     list: async (ref, namespace) => {
       const { view, history, sequence } = at(ref)
       const live = await history.liveAt(ref, sequence, namespace)
+      stillTold(history, sequence)
       // History may have been compacted up to a later moment while the list was made.
       at(ref)
       if (history.forgets === true)
@@ -100,6 +102,11 @@ const behind = (stream: StreamName, reached: number, sequence: number): Refusal 
   new Refusal(503, 'ServiceUnavailable', `the history of ${stream} is being indexed, and has come to resourceVersion ${reached} of ${sequence} (${Math.floor((100 * reached) / Math.max(1, sequence))} %): the past can be read soon, the present as ever`, {
     retryAfterSeconds: Math.min(60, 1 + Math.ceil((sequence - reached) / PACE))
   })
+
+/** An index that could not be read, or was begun anew, while it was asked has answered with less than there was: that is no answer. */
+const stillTold = ({ stream, lastSequence }: PastIndex, sequence: number): void => {
+  if (lastSequence < sequence) throw behind(stream, lastSequence, sequence)
+}
 
 /** Waits for the index to reach a sequence of a view's stream when it is near; throws 503 when it does not. */
 export const settled = async (history: PastIndex, sequence: number): Promise<void> => {

@@ -281,6 +281,29 @@ files('that is damaged is made anew, for its writer and for who reads it meanwhi
     rmSync(folder, { recursive: true })
   }
 })
+files('that is begun anew while a long list is read gives the list of the new one, or none', async () => {
+  const folder = folderOf()
+  const many = takenOf(Array.from({ length: 4_500 }, (_, at): Step => ({ ref: REFS[0] as ResourceRef, namespace: 'default', name: `n${at}`, deleted: false, gap: 1, later: 1, event: true })))
+  const filled = (): SqlitePast => {
+    const store = new SqlitePast(folderOf(), 'EVENTS', systemClock)
+    store.begin('id')
+    feed(store, many, 1_000)
+    return store
+  }
+  const [first, second] = [filled(), filled()]
+  const reader = new SqliteReader('EVENTS', systemClock, () => {})
+  reader.reached(4_500, first.file)
+  const over = reader.liveAt(REFS[0] as ResourceRef, 4_500)
+  reader.reached(4_500, second.file)
+  assert.is((await over).length, 4_500)
+  const none = reader.liveAt(REFS[0] as ResourceRef, 4_500)
+  const empty = new SqlitePast(folder, 'EVENTS', systemClock)
+  empty.begin('id')
+  reader.reached(0, empty.file)
+  assert.equal([await none, reader.lastSequence], [[], 0], 'and who asked sees that it knows nothing')
+  for (const store of [reader, first, second, empty]) store.close()
+  rmSync(folder, { recursive: true })
+})
 files('that breaks off within a batch stands where the batch before ended', () => {
   const folder = folderOf()
   const store = new SqlitePast(folder, 'EVENTS', systemClock)

@@ -6,7 +6,10 @@ import { AUTOUPDATE } from '#events/rbac/bootstrap.ts'
 import { Refusal } from '#events/Refusal.ts'
 import { authorizePast, otherNamespace, stillThere } from '#services/apiserver/time-travel/authorizePast.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
+import { momentOf, pastReader } from '#services/apiserver/time-travel/Reader.ts'
+import { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import { systemClock } from '#services/platform/Clock.ts'
+import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
 import { ADMIN, startTestApi, type TestApi } from '../../../support/api.ts'
 
 const past = suite('the right to the past')
@@ -71,5 +74,51 @@ past('what a newer version grants is added to the stored roles at a start, what 
   assert.ok(rules('view').some(({ resources }) => resources.includes('things')))
   assert.ok(rules('view').some(({ resources, verbs }) => resources.includes('pods') && verbs.includes('history')))
   assert.equal(rules('edit'), [])
+})
+past('is not what is to come, and not what was compacted before or while it is read', async () => {
+  const status = async (asked: () => unknown): Promise<string> => {
+    try {
+      await asked()
+      return 'answered'
+    } catch (error) {
+      return error instanceof Refusal ? `${error.status.code} ${error.status.reason}` : String(error)
+    }
+  }
+  const last = await api.logs.EVENTS.lastSequence()
+  const index = new MemoryPast('EVENTS', systemClock)
+  index.take([], { sequence: last })
+  const state = { views: api.views, histories: new Map([['EVENTS' as const, index]]), versions: new Versions() }
+  const now = Date.parse('2030-01-01T00:00:00Z')
+  for (const text of ['2030-01-01T00:00:01Z', String(last + 1)]) assert.is(await status(() => momentOf(text, state, now)), '400 BadRequest', text)
+  const reader = pastReader(state, new Map([['EVENTS', last - 1]]), 0)
+  assert.is(await status(() => reader.get(SECRETS, 'team', 'none')), 'answered')
+  index.liveAt = () => {
+    index.raise(last, 0)
+    return []
+  }
+  assert.is(await status(() => reader.list(SECRETS, 'team')), '410 Expired', 'while the list was made')
+  assert.is(await status(() => reader.get(SECRETS, 'team', 'none')), '410 Expired')
+})
+past('that an index no longer tells while it is asked is not taken for what was not there', async () => {
+  const last = await api.logs.EVENTS.lastSequence()
+  /** Begun anew by the first question. */
+  class Lost extends MemoryPast {
+    override versionAt(): undefined {
+      this.clear()
+    }
+    override liveAt(): readonly [] {
+      this.clear()
+      return []
+    }
+  }
+  const read = () => {
+    const index = new Lost('EVENTS', systemClock)
+    index.take([], { sequence: last })
+    return pastReader({ views: api.views, histories: new Map([['EVENTS', index]]), versions: new Versions() }, new Map([['EVENTS', last]]), 0)
+  }
+  for (const answer of [read().get(SECRETS, 'team', 'key'), read().list(SECRETS, 'team')]) {
+    const error = await Promise.resolve(answer).then(() => undefined, (thrown: unknown) => thrown)
+    assert.is((error as Refusal | undefined)?.status.code, 503)
+  }
 })
 past.run()

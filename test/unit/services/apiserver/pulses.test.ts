@@ -51,6 +51,18 @@ const lab = async () => {
 
 const pulses = suite('pulses')
 
+pulses('a node brings along the part of the pod network that is its own, unless another has some of it', async () => {
+  const it = await lab()
+  const heart = it.make()
+  for (const [node, podCIDR] of [['n1', '10.244.0.0/24'], ['n2', '10.244.0.128/25'], ['n3', '10.244.1.0/24'], ['n4', '']] as const) {
+    heart.take({ ...pulse(1), node, podCIDR })
+    assert.ok(await it.clock.run(1_000, () => it.api.get({ apiVersion: 'v1', kind: 'Node', name: node }) !== undefined), node)
+  }
+  const parts = it.api.views.collection({ group: '', resource: 'nodes' }).list().map(({ object }) => object['spec']?.podCIDRs as unknown)
+  assert.equal(parts, [['10.244.0.0/24'], undefined, ['10.244.1.0/24'], undefined])
+  await it.clock.run(1_000)
+})
+
 pulses('a first one registers the node, the next ones renew its Lease and write nothing else', async () => {
   const it = await lab()
   const heart = it.make()

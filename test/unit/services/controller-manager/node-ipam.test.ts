@@ -59,6 +59,15 @@ ipam('of both families each node gets one, or none at all', () => {
   assert.equal(given(model), { a: ['10.244.0.0/24', 'fd00:10:244::/64'], b: ['10.244.1.0/24', 'fd00:10:244:1::/64'], c: [] })
 })
 
+ipam('a node is given its part on the version that was seen: it may have one by now', () => {
+  const model = new Model()
+  model.put(bare('n1'))
+  const [ask] = model.decide(controller, KEY).asks as readonly { patch?: { body: { metadata: { resourceVersion?: string; uid?: string } } } }[]
+  const { resourceVersion, uid } = model.view.get({ group: '', resource: 'nodes', namespace: '', name: 'n1' })?.object.metadata ?? {}
+  assert.ok(resourceVersion)
+  assert.equal(ask?.patch?.body.metadata, { uid, resourceVersion })
+})
+
 ipam('a change of a node that has its part is looked at by nobody', () => {
   const [watch] = controller.watches as readonly { keys(change: never, view: never, api: never): readonly string[] }[]
   const keys = (type: string, podCIDRs?: readonly string[]): readonly string[] => watch?.keys({ type, entry: { object: { spec: { podCIDRs } } } } as never, undefined as never, undefined as never) ?? []
