@@ -89,7 +89,8 @@ const submit = async (decider: Decider, body: unknown, token: string, user: User
   try {
     const intent = intentOf(body)
     const { ref, name, term } = intent
-    if (term !== undefined && LEASE_OF.get(token) !== term.lease) throw forbidden(ref, name, `${user.username} does not lead by the Lease ${term.lease}`)
+    if (term !== undefined && LEASE_OF.get(token) !== term.lease)
+      throw forbidden(ref, name, `${user.username} does not lead by the Lease ${term.lease}`)
     return await decider.submit(intent, user)
   } catch (error) {
     if (!(error instanceof Refusal) && !isMistake(error)) throw error

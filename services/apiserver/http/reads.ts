@@ -75,7 +75,8 @@ export class Reads {
   async apiAt(moment: string, { user, target }: Pick<Exchange, 'user' | 'target'>, path: ResourcePath): Promise<Api> {
     const { views, clock, histories } = this.#deps
     const { group, resource, subresource, namespace, name } = path
-    const attributes = { verb: CHANNELS.has(subresource) ? 'create' : isWatch(target) ? 'watch' : name === '' ? 'list' : 'get', group, resource, subresource, namespace, name }
+    const verb = CHANNELS.has(subresource) ? 'create' : isWatch(target) ? 'watch' : name === '' ? 'list' : 'get'
+    const attributes = { verb, group, resource, subresource, namespace, name }
     permit(views, user, attributes)
     if (!CHANNELS.has(subresource)) authorizePast(views, user, attributes)
     const { sequences, time } = await momentOf(moment, this.#past, clock.now())
