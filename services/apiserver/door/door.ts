@@ -85,7 +85,13 @@ const textOf = (results: readonly IntentResult[]): string => JSON.stringify(resu
 /** What a mistake in our own code throws, before anything is stored: no reason to let the client wait and ask again. */
 const isMistake = (error: unknown): boolean => error instanceof TypeError || error instanceof RangeError || error instanceof URIError || error instanceof UnencodableEvent
 
-const submit = async (decider: Decider, body: unknown, token: string, user: UserInfo, onError: (error: unknown) => void): Promise<IntentResult> => {
+const submit = async (
+  decider: Decider,
+  body: unknown,
+  token: string,
+  user: UserInfo,
+  onError: (error: unknown) => void
+): Promise<IntentResult> => {
   try {
     const intent = intentOf(body)
     const { ref, name, term } = intent
