@@ -51,7 +51,8 @@ const typeOf = (schema: JsonSchema): FieldSchema['type'] => {
 const typeSchema = (schema: JsonSchema, name: string): TypeSchema => {
   const fields: Record<string, FieldSchema> = {}
   const needed = new Set(schema.required)
-  for (const [key, property] of Object.entries(schema.properties ?? {})) put(fields, key, fieldOfJson(property, `${name}.${key}`, needed.has(key)))
+  for (const [key, property] of Object.entries(schema.properties ?? {}))
+    put(fields, key, fieldOfJson(property, `${name}.${key}`, needed.has(key)))
   if (schema['x-kubernetes-embedded-resource'] === true) embed(fields)
   const others = (schema.required ?? []).filter((key) => !Object.hasOwn(fields, key))
   return { name, fields, ...(schema['x-kubernetes-preserve-unknown-fields'] === true ? { unknown: DEDUCED } : {}), ...(others.length === 0 ? {} : { required: others }), ...(schema['x-kubernetes-map-type'] === 'atomic' ? { mapType: 'atomic' } : {}) }

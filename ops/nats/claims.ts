@@ -19,6 +19,11 @@ export const SYSTEM_ACCOUNT = 'SYS'
 export const CALLS_ACCOUNT = 'CALLS'
 
 const UNBOUNDED = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: 0 }
+/**
+ * Of a machine that may fall into other hands: nats-server's connections and memory are everybody's. An agent has one connection,
+ * and those of its life before for a while; a subscription for each of its streams that is open.
+ */
+const OF_A_NODE = { conn: 32, subs: 4_096 }
 const STREAMS_UNBOUNDED = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 }
 /** An answer may take so long, nanoseconds: what an agent is asked. */
 const ANSWER_TTL = 120 * 1_000_000_000
@@ -80,7 +85,7 @@ export const userClaims = (user: NatsUser, logKey: string, since?: number): Acco
   name: user.name,
   claims: {
     ...(since === undefined ? {} : { description: new Date(since).toISOString() }),
-    limits: UNBOUNDED,
+    limits: /^(node|kube-proxy|dns)-/.test(user.name) ? { ...UNBOUNDED, ...OF_A_NODE } : UNBOUNDED,
     imports: [...user.asks, ...user.tells].map((subject) => taken('service', subject, logKey)).concat(user.hears.map((subject) => taken('stream', subject, logKey))),
     exports: user.serves.map((subject) => service(subject)),
     default_permissions: permissionsOf(user)

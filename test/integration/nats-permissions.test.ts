@@ -341,6 +341,15 @@ permissions('of what was kept when history was compacted, each user sees its own
   assert.equal((await follow(await as('admin'), 'admin', 'EVENTS', 'EVENTS')).filter((subject) => subject.endsWith('.old')), kept)
 })
 
+permissions('one node has its share of connections, and shuts nobody out', async () => {
+  const mine: NatsConnection[] = []
+  const another = (user: string): Promise<NatsConnection> => connect({ ...natsOptions(nats.home, nats.config, user), waitOnFirstConnect: false, reconnect: false })
+  let refused = ''
+  while (refused === '' && mine.length < 100) await another('node-n1').then((connection) => mine.push(connection), (error: Error) => (refused = error.message))
+  assert.match(refused, /maximum account active connections exceeded/i)
+  await (await another('node-n2')).close()
+  for (const connection of mine) await connection.close()
+})
 permissions('the API server works off reports, hears pulses and calls an agent, which answers', async () => {
   const apiserver = await as('apiserver')
   const node = await as('node-n2')

@@ -8,7 +8,9 @@ import type { UserInfo } from '#events/Intent.ts'
 import { resourceId } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
+import { overlap, parseCIDR } from '#events/meta/cidr.ts'
 import { same } from '#events/meta/faults.ts'
+import type { Network } from '#events/meta/ip.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
 import { nodeOf } from '#projections/NodeRestriction.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
@@ -45,7 +47,7 @@ export const restrictNode = (user: UserInfo, write: NodeWrite, view: ObjectsView
     case '/pods':
       return restrictPod(node, write, view, refuse)
     case '/nodes':
-      return restrictOwn(node, write, refuse)
+      return restrictOwn(node, write, view, refuse)
     case 'coordination.k8s.io/leases':
       return restrictLease(node, write, refuse)
   }
@@ -107,10 +109,34 @@ const restrictMirror = (node: string, pod: KubeObject, view: ObjectsView, refuse
   if (reference !== undefined) throw refuse(`node "${node}" can not create pods that reference ${reference}`)
 }
 
-const restrictOwn = (node: string, write: NodeWrite, refuse: Refuse): void => {
+const cidrsOf = (object: KubeObject | undefined): readonly string[] => {
+  const { podCIDR, podCIDRs } = (object?.['spec'] ?? {}) as { podCIDR?: unknown; podCIDRs?: unknown }
+  return [podCIDR, ...(Array.isArray(podCIDRs) ? (podCIDRs as readonly unknown[]) : [])].filter((cidr) => typeof cidr === 'string')
+}
+
+/** A part of the pod network with addresses of another node's: this one would answer for its pods, or leave no part to others. */
+const restrictRange = (node: string, { object, old }: NodeWrite, view: ObjectsView, refuse: Refuse): void => {
+  const had = new Set(cidrsOf(old))
+  for (const cidr of cidrsOf(object)) {
+    const range = had.has(cidr) ? undefined : parseCIDR(cidr)
+    if (range === undefined) continue
+    for (const { key, object: other } of view.collection(NODES).values()) {
+      if (key.name === node || !cidrsOf(other).some((theirs) => touches(range, theirs))) continue
+      throw refuse(`node "${node}" is not allowed to set the pod CIDR ${cidr}, which has addresses of another node's`)
+    }
+  }
+}
+
+const touches = (range: Network, cidr: string): boolean => {
+  const other = parseCIDR(cidr)
+  return other !== undefined && overlap(range, other)
+}
+
+const restrictOwn = (node: string, write: NodeWrite, view: ObjectsView, refuse: Refuse): void => {
   const { operation, name, object, old } = write
   if (name !== node) throw refuse(`node "${node}" is not allowed to modify node "${name}"`)
   if (object === undefined) return
+  if (write.subresource === '') restrictRange(node, write, view, refuse)
   if (operation === 'CREATE') {
     if (object['spec']?.configSource !== undefined) throw refuse(`node "${node}" is not allowed to create pods with a non-nil configSource`)
     const labels = forbiddenLabels(object.metadata.labels ?? {}, {})

@@ -85,11 +85,18 @@ const textOf = (results: readonly IntentResult[]): string => JSON.stringify(resu
 /** What a mistake in our own code throws, before anything is stored: no reason to let the client wait and ask again. */
 const isMistake = (error: unknown): boolean => error instanceof TypeError || error instanceof RangeError || error instanceof URIError || error instanceof UnencodableEvent
 
-const submit = async (decider: Decider, body: unknown, token: string, user: UserInfo, onError: (error: unknown) => void): Promise<IntentResult> => {
+const submit = async (
+  decider: Decider,
+  body: unknown,
+  token: string,
+  user: UserInfo,
+  onError: (error: unknown) => void
+): Promise<IntentResult> => {
   try {
     const intent = intentOf(body)
     const { ref, name, term } = intent
-    if (term !== undefined && LEASE_OF.get(token) !== term.lease) throw forbidden(ref, name, `${user.username} does not lead by the Lease ${term.lease}`)
+    if (term !== undefined && LEASE_OF.get(token) !== term.lease)
+      throw forbidden(ref, name, `${user.username} does not lead by the Lease ${term.lease}`)
     return await decider.submit(intent, user)
   } catch (error) {
     if (!(error instanceof Refusal) && !isMistake(error)) throw error

@@ -79,7 +79,8 @@ export class Reads {
   readableApiAt(moment: string, { user, target }: Pick<Exchange, 'user' | 'target'>, path: ResourcePath): Promise<Api> {
     const { views } = this.#deps
     const { group, resource, subresource, namespace, name } = path
-    const attributes = { verb: CHANNELS.has(subresource) ? 'create' : isWatch(target) ? 'watch' : name === '' ? 'list' : 'get', group, resource, subresource, namespace, name }
+    const verb = CHANNELS.has(subresource) ? 'create' : isWatch(target) ? 'watch' : name === '' ? 'list' : 'get'
+    const attributes = { verb, group, resource, subresource, namespace, name }
     permit(views, user, attributes)
     if (!CHANNELS.has(subresource)) authorizePast(views, user, attributes)
     return this.#pastApis.at(moment)

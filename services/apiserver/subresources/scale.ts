@@ -14,7 +14,11 @@ import { checkName, existing, replaceObject } from '../verbs/update.ts'
 
 const SCALE = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
 
-const at = (object: KubeObject, path: string): unknown => path.replace(/^\./, '').split('.').reduce<unknown>((value, field) => (isObject(value) ? own(value, field) : undefined), object)
+const at = (object: KubeObject, path: string): unknown =>
+  path
+    .replace(/^\./, '')
+    .split('.')
+    .reduce<unknown>((value, field) => (isObject(value) ? own(value, field) : undefined), object)
 
 /**
  * What lies there; a custom object may have nothing there yet. Its definition chose the path: `__proto__` is a field like others,

@@ -11,7 +11,8 @@ export const customresourcedefinition: ControllerDefinition = {
       keys: ({ type, entry }, view) => {
         if (type === 'ADDED' && entry.object['status']?.conditions === undefined) return [entry.id]
         // Who has all the names it asked for keeps them, whatever others do: of hundreds in a group few are looked at again.
-        const others = [...view.collection(DEFINITIONS).indexed('group', specOf(entry.object).group ?? '')].filter(({ object }) => !hasCondition(object, 'NamesAccepted'))
+        const group = view.collection(DEFINITIONS).indexed('group', specOf(entry.object).group ?? '')
+        const others = [...group].filter(({ object }) => !hasCondition(object, 'NamesAccepted'))
         return [...new Set([entry.id, ...others.map(({ id }) => id)])]
       }
     }

@@ -21,7 +21,9 @@ export const decide = (view: ObjectsView, key: string, { api, now }: DecideConte
   if (definition === undefined) return NOTHING
   if (definition.metadata.deletionTimestamp !== undefined) return empty(view, api, definition, timestamp(now))
   const { group } = specOf(definition)
-  const others = [...view.collection(DEFINITIONS).indexed('group', group ?? '')].map(({ object }) => object).filter(({ metadata }) => metadata.uid !== definition.metadata.uid)
+  const others = [...view.collection(DEFINITIONS).indexed('group', group ?? '')]
+    .map(({ object }) => object)
+    .filter(({ metadata }) => metadata.uid !== definition.metadata.uid)
   const earlier = others.filter((other) => isBefore(other, definition))
   const builtIns = api.served.filter((kind) => kind.group === group && kind.schema === undefined)
   const status = statusWith(definition, takenBy(others, earlier, builtIns), timestamp(now))

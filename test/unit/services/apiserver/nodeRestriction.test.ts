@@ -210,6 +210,17 @@ nodes('keep them in a status update as well, which may leave out what it does no
   says(updated(mine(owned('b')), full, 'status'), 'is not allowed to modify ownerReferences')
   says(updated(mine(labelled('w', ...STEERING)), full, 'status'), 'is not allowed to modify labels')
 })
+nodes('take no part of the pod network that another node has', () => {
+  const range = (cidr: string): Json => ({ podCIDR: cidr, podCIDRs: [cidr] })
+  put(nodeObject('neighbour', {}, range('10.244.7.0/24')))
+  for (const cidr of ['10.244.7.0/24', '10.244.7.128/25', '10.244.0.0/16']) {
+    const expected = `node "mynode" is not allowed to set the pod CIDR ${cidr}, which has addresses of another node's`
+    says({ operation: 'CREATE', kind: NODES, object: mine({}, range(cidr)) }, expected)
+    says(updated(mine({}, range(cidr)), mine()), expected)
+  }
+  says(updated(mine({}, range('10.244.8.0/24')), mine()), ALLOWED)
+  says(updated(mine({}, range('10.244.7.0/24')), mine({}, range('10.244.7.0/24'))), ALLOWED)
+})
 nodes('leave other nodes alone', () => {
   const other = nodeObject('othernode')
   for (const write of [{ operation: 'CREATE', kind: NODES, object: other }, updated(other, other), updated(other, other, 'status'), { operation: 'DELETE', kind: NODES, old: other }] as const)
