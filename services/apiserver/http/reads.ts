@@ -38,11 +38,6 @@ import { listingSlices } from './slices.ts'
 /** A watch of the past is over after this. */
 const PAST_MS = 1_800_000
 
-/** Moments look at few sets of definitions; one of hundreds of definitions takes a hundred megabytes. */
-const MOST_APIS = 2
-
-const versionsOf = (definitions: readonly { readonly sequence: number }[]): string => definitions.map(({ sequence }) => sequence).join()
-
 export class Reads {
   readonly #deps: ApiDeps
   readonly #past: Past

@@ -10,8 +10,8 @@ import type { Clock } from '../../platform/Clock.ts'
 import { presentListing, type Listing } from './Listing.ts'
 import { momentOf, pastReader, type Past } from './Reader.ts'
 
-/** Sets of definitions that are remembered: nobody reads in many pasts at once. */
-const KEPT = 8
+/** Sets of definitions that are remembered: nobody reads in many pasts at once, and one of hundreds of definitions takes a hundred megabytes. */
+const KEPT = 2
 
 /** Two listings of the same objects in the same versions have the same: a place in the log is one object's. */
 const idOf = (listing: Listing): string => Array.from({ length: listing.size }, (_, index) => listing.version(index)).join()
