@@ -2,8 +2,8 @@
  * What a node's proxy must do for a Service: each of its ports with the endpoints new connections may go to.
  * A plain function of the Service, its EndpointSlices and the node's name.
  */
-import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
-import type { EndpointSlice } from 'kubernetes-types/discovery/v1'
+import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import type { EndpointSlice } from '#events/schema/generated/discovery.v1.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import { type Family, parseIP } from '#events/meta/ip.ts'

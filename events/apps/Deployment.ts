@@ -1,5 +1,5 @@
 /** Deployment: replaces pods of one template by pods of another, a few at a time. */
-import type { DeploymentSpec } from 'kubernetes-types/apps/v1'
+import type { DeploymentSpec } from '../schema/generated/apps.v1.ts'
 import type { Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { badValue, forbiddenField, immutable, nonNegative, same, unsupported } from '../meta/faults.ts'

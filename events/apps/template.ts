@@ -1,5 +1,5 @@
 /** What Deployment and ReplicaSet share: a selector, a pod template, and how both read in a table. */
-import type { Container, PodSpec, PodTemplateSpec } from 'kubernetes-types/core/v1'
+import type { Container, PodSpec, PodTemplateSpec } from '../schema/generated/core.v1.ts'
 import type { Column } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { defaultPodSpec } from '../core/pod/default.ts'

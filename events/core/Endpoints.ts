@@ -1,5 +1,5 @@
 /** Endpoints: the addresses behind a Service, in the older form. */
-import type { Endpoints as EndpointsType } from 'kubernetes-types/core/v1'
+import type { Endpoints as EndpointsType } from '../schema/generated/core.v1.ts'
 import type { Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { badValues, oneOf, required } from '../meta/faults.ts'

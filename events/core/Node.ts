@@ -1,5 +1,5 @@
 /** Node: a machine that runs pods. */
-import type { Node as NodeType, Taint } from 'kubernetes-types/core/v1'
+import type { Node as NodeType, Taint } from '../schema/generated/core.v1.ts'
 import type { Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { conditionOf, isTrue } from '../meta/Conditions.ts'

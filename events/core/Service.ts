@@ -1,5 +1,5 @@
 /** Service: one stable address in front of the pods its selector matches. Cluster IPs and node ports are given by the decider. */
-import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
+import type { ServicePort, ServiceSpec } from '../schema/generated/core.v1.ts'
 import type { Indexes, Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { keepOtherHalf } from '../meta/halves.ts'

@@ -1,5 +1,5 @@
 /** EndpointSlice: some of the addresses behind a Service. */
-import type { EndpointSlice as SliceType } from 'kubernetes-types/discovery/v1'
+import type { EndpointSlice as SliceType } from '../schema/generated/discovery.v1.ts'
 import type { Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { badValue, badValues, duplicate, immutable, oneOf, required, tooMany } from '../meta/faults.ts'
@@ -9,7 +9,7 @@ import { ALL_VERBS } from '../meta/verbs.ts'
 import type { FieldError } from '../Refusal.ts'
 import { PROTOCOLS } from '../core/protocols.ts'
 
-type Endpoint = SliceType['endpoints'][number]
+type Endpoint = NonNullable<SliceType['endpoints']>[number]
 type Port = NonNullable<SliceType['ports']>[number]
 
 const ADDRESS_TYPES = ['FQDN', 'IPv4', 'IPv6']

@@ -1,5 +1,5 @@
 /** Pod: containers that live and die together on one node. */
-import type { PodSpec } from 'kubernetes-types/core/v1'
+import type { PodSpec } from '../../schema/generated/core.v1.ts'
 import type { Kind } from '../../Kind.ts'
 import type { KubeObject } from '../../KubeObject.ts'
 import { keepOtherHalf } from '../../meta/halves.ts'

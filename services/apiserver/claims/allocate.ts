@@ -1,5 +1,5 @@
 /** Cluster IPs and node ports: handed out where a Service leaves them open, checked where it asks for one. Plain. */
-import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
+import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import type { ObjectKey } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badValue } from '#events/meta/faults.ts'

@@ -1,5 +1,5 @@
 /** What a Service claims: its cluster IPs as IPAddress objects, as upstream; its node ports as objects of our own, for upstream has none. Plain. */
-import type { ServiceSpec } from 'kubernetes-types/core/v1'
+import type { ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { canonicalIP } from '#events/meta/ip.ts'
