@@ -1,8 +1,18 @@
 /** TypeScript declarations of the generated schema: the types say exactly what is served, for they are made of the same data. Plain. */
 import type { FieldSchema, TypeSchema } from '#events/schema/Schema.ts'
 
-/** Of these no object is stored without a spec: validation asks for something in it. */
-const WITH_SPEC = new Set(['CustomResourceDefinition', 'Deployment', 'IPAddress', 'Pod', 'ReplicaSet', 'Service', 'ServiceCIDR'])
+/** Without these no object is stored: validation asks for them, or for something in them. */
+const STORED = new Set([
+  'CustomResourceDefinition.spec',
+  'Deployment.spec',
+  'IPAddress.spec',
+  'Pod.spec',
+  'PodTemplateSpec.spec',
+  'ReplicaSet.spec',
+  'ReplicaSetSpec.template',
+  'Service.spec',
+  'ServiceCIDR.spec'
+])
 
 const META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
 
@@ -68,7 +78,7 @@ export const declarations = (types: Readonly<Record<string, Omit<TypeSchema, 'na
     lines.push(`export interface ${local}${isObject ? ' extends KubeObject' : ''} {`)
     for (const [key, field] of Object.entries(fields)) {
       if (isObject && HEAD.has(key)) continue
-      const isThere = field.required === true || (isObject && key === 'spec' && WITH_SPEC.has(local))
+      const isThere = field.required === true || STORED.has(`${local}.${key}`)
       lines.push(`  ${keyText(key)}${isThere ? '' : '?'}: ${typeText(field, to)}`)
     }
     lines.push('}', '')

@@ -1,4 +1,5 @@
 /** Deployment: replaces pods of one template by pods of another, a few at a time. */
+import type * as apps from '../schema/generated/apps.v1.ts'
 import type { DeploymentSpec } from '../schema/generated/apps.v1.ts'
 import type { Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
@@ -35,6 +36,7 @@ const validateStrategy = (strategy: NonNullable<DeploymentSpec['strategy']>, err
   }
 }
 
+export type Deployment = apps.Deployment
 export const Deployment: Kind = {
   group: 'apps',
   version: 'v1',

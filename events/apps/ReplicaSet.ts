@@ -1,4 +1,5 @@
 /** ReplicaSet: keeps a number of pods of one template. */
+import type * as apps from '../schema/generated/apps.v1.ts'
 import type { Kind } from '../Kind.ts'
 import { immutable, nonNegative, same } from '../meta/faults.ts'
 import { keepOtherHalfAndLabels } from '../meta/halves.ts'
@@ -9,6 +10,7 @@ import { defaultTemplate, SCALING, TEMPLATE_COLUMNS, templateCells, validateSele
 
 const COUNTS = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'] as const
 
+export type ReplicaSet = apps.ReplicaSet
 export const ReplicaSet: Kind = {
   group: 'apps',
   version: 'v1',

@@ -10,7 +10,7 @@ import { validateAnnotations } from '../meta/ObjectMeta.ts'
 import { text } from '../meta/Table.ts'
 import type { FieldError } from '../Refusal.ts'
 
-export const defaultTemplate = (spec: { template?: PodTemplateSpec }): void => {
+export const defaultTemplate = (spec: { template?: Partial<PodTemplateSpec> }): void => {
   const template = (spec.template ??= {})
   template.metadata ??= {}
   defaultPodSpec((template.spec ??= {} as PodSpec))

@@ -1,10 +1,10 @@
 /** The namespace controller's decision: a namespace that is going takes everything in it along, then is finalized. */
+import { NAMESPACES } from '#events/collections.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { remove } from '../asks.ts'
 
 export const NAME = 'namespace-controller'
-export const NAMESPACES = { group: '', resource: 'namespaces' }
 /** Objects asked to go in one decision. */
 const BATCH = 200
 const AGAIN_MS = 1_000

@@ -1,4 +1,5 @@
 /** The ServiceCIDR controller's decision (KEP-1880): a network is ready to give addresses, and one that goes waits for those it has given. */
+import { IP_ADDRESSES, SERVICE_CIDRS } from '#events/collections.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { isWithin, parseIP, parseNetwork, type Network } from '#events/meta/ip.ts'
 import { cidrsOf, READY, SERVICE_CIDR_FINALIZER, ServiceCIDR } from '#events/networking/ServiceCIDR.ts'
@@ -8,8 +9,6 @@ import { NOTHING, type DecideContext, type Decision } from '../../platform/decis
 import { merge } from '../asks.ts'
 
 export const NAME = 'service-cidrs-controller'
-export const SERVICE_CIDRS = { group: 'networking.k8s.io', resource: 'servicecidrs' }
-export const IP_ADDRESSES = { group: 'networking.k8s.io', resource: 'ipaddresses' }
 /** An API server that has not heard yet that the network goes may still give an address from it. */
 const GRACE_MS = 10_000
 
