@@ -20,7 +20,7 @@ export const replicaset: ControllerDefinition = {
         return view
           .collection(REPLICASETS)
           .list(namespace)
-          .filter(({ object }) => matchesSelector(object['spec'].selector, entry.object.metadata.labels))
+          .filter(({ object }) => matchesSelector(object.spec.selector, entry.object.metadata.labels))
           .map(({ id }) => id)
       }
     }
