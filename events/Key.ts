@@ -1,13 +1,18 @@
 /** The identity of an object: which collection it belongs to and its place there. */
+import type { KubeObject } from './KubeObject.ts'
 
-export interface ResourceRef {
+/** Never there: it tells tsc of what type a collection's objects are. */
+declare const OF: unique symbol
+
+export interface ResourceRef<Some extends KubeObject = KubeObject> {
+  readonly [OF]?: Some
   /** API group; '' is the core group. */
   readonly group: string
   /** Plural resource name, lower case: `pods`. */
   readonly resource: string
 }
 
-export interface ObjectKey extends ResourceRef {
+export interface ObjectKey<Some extends KubeObject = KubeObject> extends ResourceRef<Some> {
   /** '' for cluster-scoped objects. */
   readonly namespace: string
   readonly name: string

@@ -30,16 +30,19 @@ export interface Column {
 }
 
 /** The values under which an object of a collection is found. */
-export type IndexFunction = (object: KubeObject) => readonly string[]
+export type IndexFunction<Some extends KubeObject = KubeObject> = Asking<Some, readonly string[]>
 /** By name: `node` of pods. */
-export type Indexes = Readonly<Record<string, IndexFunction>>
+export type Indexes<Some extends KubeObject = KubeObject> = Readonly<Record<string, IndexFunction<Some>>>
+
+/** What is asked of objects of the kind only, whoever asks: as a method, so that every kind is a `Kind`. */
+type Asking<Some, Answer> = { of(object: Some): Answer }['of']
 
 export interface PrepareContext {
   /** RFC 3339, seconds, UTC. */
   readonly now: string
 }
 
-export interface Kind {
+export interface Kind<Some extends KubeObject = KubeObject> {
   readonly group: string
   readonly version: string
   readonly kind: string
@@ -65,9 +68,9 @@ export interface Kind {
   /** Said to who uses this version: `example.com/v1beta1 Widget is deprecated`. */
   readonly deprecation?: string
   /** A stored object, perhaps of an older definition, as this version has it; the very same when there is nothing to change. */
-  fromStorage?(object: KubeObject): KubeObject
+  fromStorage?(object: KubeObject): Some
   /** An object of this version as it is stored. */
-  toStorage?(object: KubeObject): KubeObject
+  toStorage?(object: Some): KubeObject
   /** Of a custom kind: what its definition says of its objects. Built-in types are found by name. */
   readonly schema?: FieldSchema
   /** Why nobody may create such an object now; a definition that is going is still read and emptied. */
@@ -77,40 +80,40 @@ export interface Kind {
   /** True when metadata.generation is kept (spec-bearing kinds). */
   readonly hasGeneration?: boolean
   /** Fills absent fields in place, on every write (create and update), as upstream's defaulting does. */
-  default?(object: KubeObject): void
+  default?(object: Some): void
   /** Create strategy: clears what a client may not set (status), sets initial values, in place, before defaulting. */
-  prepareForCreate?(object: KubeObject, context: PrepareContext): void
+  prepareForCreate?(object: Some, context: PrepareContext): void
   /** Update strategy: carries over what may not change (status on a spec write), in place. `subresource` '' = main. */
-  prepareForUpdate?(object: KubeObject, old: KubeObject, subresource: string, context: PrepareContext): void
+  prepareForUpdate?(object: Some, old: Some, subresource: string, context: PrepareContext): void
   /** Delete strategy, when an object is first asked to go and does not go at once: what it shows of that, and who has to let go of it. In place. */
-  prepareForDelete?(object: KubeObject, context: PrepareContext): void
+  prepareForDelete?(object: Some, context: PrepareContext): void
   /** True while something of the object's own, besides finalizers, keeps one that is going. */
-  isKept?(object: KubeObject): boolean
+  isKept?(object: Some): boolean
   /** Faults of an object to be stored, metadata aside (that is checked for every kind); `old`: what it takes the place of. */
-  validate?(object: KubeObject, old?: KubeObject): FieldError[]
+  validate?(object: Some, old?: Some): FieldError[]
   /** Faults of a new object, besides. */
-  validateCreate?(object: KubeObject): FieldError[]
+  validateCreate?(object: Some): FieldError[]
   /** Faults of a change: immutable fields and the like. */
-  validateUpdate?(object: KubeObject, old: KubeObject, subresource: string): FieldError[]
+  validateUpdate?(object: Some, old: Some, subresource: string): FieldError[]
   /** Finalizers need no domain in front: upstream asks for one in the groups it compiles in. */
   readonly anyFinalizer?: true
   /** How the name is checked: default 'subdomain' (RFC 1123 subdomain, 253). */
   readonly nameRule?: 'subdomain' | 'label' | 'label1035' | 'path' | 'ip'
   /** Field selectors beyond metadata.name and metadata.namespace: label → value ('' when unset). */
-  readonly fields?: Readonly<Record<string, (object: KubeObject) => string>>
+  readonly fields?: Readonly<Record<string, Asking<Some, string>>>
   /** What objects are found by in memory, besides labels and owners. */
-  readonly indexes?: Indexes
+  readonly indexes?: Indexes<Some>
   /** Default graceful deletion period; only pods have one. */
-  gracePeriodSeconds?(object: KubeObject): number
+  gracePeriodSeconds?(object: Some): number
   /** The past-tense domain fact of a change: `reckon.pod.scheduled.v1`. Undefined: created, updated, deleted by verb. */
-  eventType?(change: { readonly before: KubeObject | undefined; readonly after: KubeObject; readonly deleted: boolean; readonly subresource: string }): string | undefined
+  eventType?(change: { readonly before: Some | undefined; readonly after: Some; readonly deleted: boolean; readonly subresource: string }): string | undefined
   readonly columns?: readonly Column[]
   /** Cells of a table row, in the order of `columns`. `now` in milliseconds. */
-  row?(object: KubeObject, now: number): readonly (string | number | boolean | null)[]
+  row?(object: Some, now: number): readonly (string | number | boolean | null)[]
   /** Row conditions: pods mark Completed and Failed. */
-  rowConditions?(object: KubeObject): readonly { type: string; status: string; reason?: string; message?: string }[] | undefined
+  rowConditions?(object: Some): readonly { type: string; status: string; reason?: string; message?: string }[] | undefined
   /** The scale subresource: where replicas and the selector live. */
-  readonly scale?: { readonly specReplicas: string; readonly statusReplicas: string; selector(object: KubeObject): string }
+  readonly scale?: { readonly specReplicas: string; readonly statusReplicas: string; selector(object: Some): string }
 }
 
 /** Where a kind's objects are: the collection they are found in, written to and watched in. Who may do what goes by the kind's own name. */

@@ -1,6 +1,6 @@
 /**
  * The shape every API object shares: what generic code (the log, folds, verbs) may assume of an object
- * without knowing its kind. Kind-specific code uses the types of `kubernetes-types`.
+ * without knowing its kind. Kind-specific code uses the generated types (`schema/generated/core.v1.ts` and so on).
  */
 
 export interface OwnerReference {

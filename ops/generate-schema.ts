@@ -1,8 +1,9 @@
-/** Writes events/schema/generated/schema.json from the pinned Kubernetes client's models and our fact tables; run after install. */
+/** Writes events/schema/generated: schema.json, and its types for tsc, from the pinned Kubernetes client's models and our fact tables; run after install. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { FieldSchema, TypeSchema } from '#events/schema/Schema.ts'
+import { declarations } from './schema-types.ts'
 
 /** Every kind a schema is wanted for, by `group/version`; each kind's `…List` comes along when the client has one. */
 const kindsOf: Readonly<Record<string, string>> = {
@@ -208,4 +209,6 @@ const target = join(root, 'events/schema/generated')
 mkdirSync(target, { recursive: true })
 const text = JSON.stringify({ kinds, types })
 writeFileSync(join(target, 'schema.json'), `${text}\n`)
+const objects = new Set(Object.values(kinds))
+for (const [file, declared] of declarations(types, (name) => objects.has(name))) writeFileSync(join(target, file), declared)
 console.log(`events/schema/generated/schema.json: ${Object.keys(types).length} types, ${Object.keys(kinds).length} kinds, ${(text.length / 1024).toFixed(0)} KiB`)

@@ -15,8 +15,8 @@ import { Sorted, type Snapshot } from './Sorted.ts'
 const OVERHEAD = 1024
 
 /** One live object. `object` is parsed and `text` is stamped at most once, whoever asks first. */
-export class Entry implements Holder {
-  readonly key: ObjectKey
+export class Entry<Some extends KubeObject = KubeObject> implements Holder {
+  readonly key: ObjectKey<Some>
   readonly id: string
   readonly sequence: number
   /** The event that made this version: id, correlation and the rest, for causes. */
@@ -24,14 +24,14 @@ export class Entry implements Holder {
   /** About what holding on to it costs when it is outdated: its text (twice as much when that is not Latin-1) and its facts. */
   readonly bytes: number
   #body: string | undefined
-  #object: KubeObject | undefined
+  #object: Some | undefined
   #text: string | undefined
   /** Where entries are that hold their object parsed; without it, it is kept as long as the entry. */
   readonly #parsed: Parsed | undefined
   #wanted = false
 
-  constructor(facts: Omit<Event, 'object'>, body: string, object?: KubeObject, parsed?: Parsed) {
-    this.key = facts.key
+  constructor(facts: Omit<Event, 'object'>, body: string, object?: Some, parsed?: Parsed) {
+    this.key = facts.key as ObjectKey<Some>
     this.id = objectId(facts.key.namespace, facts.key.name)
     this.sequence = facts.sequence
     this.facts = facts
@@ -52,18 +52,18 @@ export class Entry implements Holder {
     return this.#object === undefined
   }
   /** The same as the last state of an object that left its stream by itself. */
-  expired(): Entry {
-    const last = new Entry({ ...this.facts, deleted: true }, this.#body ?? (this.#text as string), this.#object)
+  expired(): Entry<Some> {
+    const last = new Entry<Some>({ ...this.facts, deleted: true }, this.#body ?? (this.#text as string), this.#object)
     last.#text = this.#text
     return last
   }
   /** With metadata.resourceVersion. Shared: never change it in place; and not always the same one: never compare it by identity. */
-  get object(): KubeObject {
+  get object(): Some {
     if (this.#object !== undefined) {
       this.#wanted = true
       return this.#object
     }
-    const object = JSON.parse(this.text) as KubeObject
+    const object = JSON.parse(this.text) as Some
     this.#object = object
     this.#parsed?.hold(this)
     return object
@@ -98,30 +98,30 @@ export interface Indexing {
   indexesOf(ref: ResourceRef): Indexes
 }
 
-export class Collection {
-  readonly ref: ResourceRef
-  readonly #byId = new Map<string, Entry>()
-  readonly #order = new Sorted<Entry>()
-  readonly #indexes = new Map<string, { of: IndexFunction; postings: Map<string, Map<string, Entry>> }>()
-  readonly #lists = new Map<string, readonly Entry[]>()
+export class Collection<Some extends KubeObject = KubeObject> {
+  readonly ref: ResourceRef<Some>
+  readonly #byId = new Map<string, Entry<Some>>()
+  readonly #order = new Sorted<Entry<Some>>()
+  readonly #indexes = new Map<string, { of: IndexFunction; postings: Map<string, Map<string, Entry<Some>>> }>()
+  readonly #lists = new Map<string, readonly Entry<Some>[]>()
   /** Sequence of the last change in this collection. */
   sequence = 0
 
-  constructor(ref: ResourceRef, indexes: Indexes) {
+  constructor(ref: ResourceRef<Some>, indexes: Indexes) {
     this.ref = ref
     for (const [name, of] of Object.entries({ ...EVERYWHERE, ...indexes })) this.#indexes.set(name, { of, postings: new Map() })
   }
   get size(): number {
     return this.#byId.size
   }
-  get(namespace: string, name: string): Entry | undefined {
+  get(namespace: string, name: string): Entry<Some> | undefined {
     return this.#byId.get(objectId(namespace, name))
   }
-  values(): IterableIterator<Entry> {
+  values(): IterableIterator<Entry<Some>> {
     return this.#byId.values()
   }
   /** In the order lists show: by namespace, then name, as byte strings. Made once until the namespace changes. */
-  list(namespace?: string): readonly Entry[] {
+  list(namespace?: string): readonly Entry<Some>[] {
     const slot = namespace ?? '*'
     const known = this.#lists.get(slot)
     if (known !== undefined) return known
@@ -130,19 +130,19 @@ export class Collection {
     return made
   }
   /** The same without an array of its own: for readers who take their time. */
-  snapshot(namespace?: string): Snapshot<Entry> {
+  snapshot(namespace?: string): Snapshot<Entry<Some>> {
     const all = this.#order.snapshot()
     return namespace === undefined ? all : all.within(namespace)
   }
   /** Objects under an index value, in no particular order. */
-  indexed(index: string, value: string): Iterable<Entry> {
+  indexed(index: string, value: string): Iterable<Entry<Some>> {
     return this.#indexes.get(index)?.postings.get(value)?.values() ?? []
   }
   /** Replaying a long log, only the last version of an object is worth parsing: until `index`, none is. */
-  load(entry: Entry): void {
+  load(entry: Entry<Some>): void {
     this.#byId.set(entry.id, entry)
   }
-  unload(entry: Entry): void {
+  unload(entry: Entry<Some>): void {
     this.#byId.delete(entry.id)
   }
   /** Makes what was loaded searchable. */
@@ -153,13 +153,13 @@ export class Collection {
     this.#order.fill(loaded)
     this.#lists.clear()
   }
-  put(entry: Entry): Entry | undefined {
+  put(entry: Entry<Some>): Entry<Some> | undefined {
     const previous = this.#put(entry)
     this.#order.put(entry)
     this.#touched(entry)
     return previous
   }
-  #put(entry: Entry): Entry | undefined {
+  #put(entry: Entry<Some>): Entry<Some> | undefined {
     const previous = this.#byId.get(entry.id)
     if (previous !== undefined) this.#unindex(previous)
     this.#byId.set(entry.id, entry)
@@ -171,7 +171,7 @@ export class Collection {
       }
     return previous
   }
-  remove(entry: Entry): Entry | undefined {
+  remove(entry: Entry<Some>): Entry<Some> | undefined {
     const previous = this.#byId.get(entry.id)
     this.sequence = Math.max(this.sequence, entry.sequence)
     if (previous === undefined) return undefined
@@ -181,12 +181,12 @@ export class Collection {
     this.#touched(entry)
     return previous
   }
-  #touched(entry: Entry): void {
+  #touched(entry: Entry<Some>): void {
     this.sequence = Math.max(this.sequence, entry.sequence)
     this.#lists.delete('*')
     this.#lists.delete(entry.key.namespace)
   }
-  #unindex(entry: Entry): void {
+  #unindex(entry: Entry<Some>): void {
     for (const { of, postings } of this.#indexes.values())
       for (const value of of(entry.object)) {
         const posting = postings.get(value)
@@ -198,8 +198,8 @@ export class Collection {
 
 /** What readers (deciders, controllers, verbs) see: the state, without the means to change it. */
 export interface ObjectsView {
-  get(key: ObjectKey): Entry | undefined
-  collection(ref: ResourceRef): Collection
+  get<Some extends KubeObject>(key: ObjectKey<Some>): Entry<Some> | undefined
+  collection<Some extends KubeObject>(ref: ResourceRef<Some>): Collection<Some>
 }
 
 const subjectId = (key: ObjectKey): string => `${resourceId(key)}/${objectId(key.namespace, key.name)}`
@@ -218,14 +218,14 @@ export class Objects implements ObjectsView {
     this.#indexing = indexing
     this.#parsed = new Parsed(parsedBytes)
   }
-  get(key: ObjectKey): Entry | undefined {
-    return this.#collections.get(resourceId(key))?.get(key.namespace, key.name)
+  get<Some extends KubeObject>(key: ObjectKey<Some>): Entry<Some> | undefined {
+    return this.#collections.get(resourceId(key))?.get(key.namespace, key.name) as Entry<Some> | undefined
   }
-  collection(ref: ResourceRef): Collection {
+  collection<Some extends KubeObject>(ref: ResourceRef<Some>): Collection<Some> {
     const id = resourceId(ref)
     let found = this.#collections.get(id)
     if (found === undefined) this.#collections.set(id, (found = new Collection({ group: ref.group, resource: ref.resource }, this.#indexing.indexesOf(ref))))
-    return found
+    return found as unknown as Collection<Some>
   }
   collections(): IterableIterator<Collection> {
     return this.#collections.values()

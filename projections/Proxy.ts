@@ -2,14 +2,13 @@
  * What a node's proxy must do for a Service: each of its ports with the endpoints new connections may go to.
  * A plain function of the Service, its EndpointSlices and the node's name.
  */
-import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
-import type { EndpointSlice } from 'kubernetes-types/discovery/v1'
+import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
+import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import type { EndpointSlice } from '#events/schema/generated/discovery.v1.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import { type Family, parseIP } from '#events/meta/ip.ts'
 
-export const SERVICES: ResourceRef = { group: '', resource: 'services' }
-export const ENDPOINT_SLICES: ResourceRef = { group: 'discovery.k8s.io', resource: 'endpointslices' }
 
 /** The label that ties a slice to its Service. */
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'

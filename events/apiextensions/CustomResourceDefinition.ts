@@ -1,11 +1,12 @@
 /** CustomResourceDefinition: a kind as an object. What it makes is in `customKind.ts`; a controller accepts its names and empties it. */
+import { DEFINITIONS } from '../collections.ts'
 import type { Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { setCondition, type Condition } from '../meta/Conditions.ts'
 import { keepOtherHalf } from '../meta/halves.ts'
 import { CREATED_AT, NAME } from '../meta/Table.ts'
 import { ALL_VERBS, STATUS } from '../meta/verbs.ts'
-import { CLEANUP, DEFINITIONS, hasCondition, specOf, statusOf } from './definition.ts'
+import { CLEANUP, hasCondition, specOf, statusOf } from './definition.ts'
 import { validateDefinition, validateDefinitionUpdate } from './validate.ts'
 
 /** Where objects may lie in the log by a version's name: it may leave the definition only after somebody says they don't. */

@@ -1,4 +1,5 @@
 /** What a CustomResourceDefinition holds, as far as it is read here; the types of `apiextensions.k8s.io/v1`. */
+import { DEFINITIONS } from '../collections.ts'
 import type { Condition } from '../meta/Conditions.ts'
 import type { JsonSchema } from '../schema/structural.ts'
 import type { KubeObject } from '../KubeObject.ts'
@@ -51,7 +52,6 @@ export interface DefinitionStatus {
   storedVersions?: readonly string[]
 }
 
-export const DEFINITIONS = { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions' } as const
 /** Kept by a definition that is going until its objects are gone. */
 export const CLEANUP = 'customresourcecleanup.apiextensions.k8s.io'
 

@@ -1,7 +1,7 @@
 /** Deployment: replaces pods of one template by pods of another, a few at a time. */
-import type { DeploymentSpec } from 'kubernetes-types/apps/v1'
+import type * as apps from '../schema/generated/apps.v1.ts'
+import type { DeploymentSpec } from '../schema/generated/apps.v1.ts'
 import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
 import { badValue, forbiddenField, immutable, nonNegative, same, unsupported } from '../meta/faults.ts'
 import { keepOtherHalfAndLabels } from '../meta/halves.ts'
 import { checkCountOrPercent, percentOf, type IntOrString } from '../meta/IntOrString.ts'
@@ -35,7 +35,8 @@ const validateStrategy = (strategy: NonNullable<DeploymentSpec['strategy']>, err
   }
 }
 
-export const Deployment: Kind = {
+export type Deployment = apps.Deployment
+export const Deployment: Kind<apps.Deployment> = {
   group: 'apps',
   version: 'v1',
   kind: 'Deployment',
@@ -51,7 +52,7 @@ export const Deployment: Kind = {
   hasGeneration: true,
   scale: SCALING,
   default(deployment) {
-    const spec: Partial<DeploymentSpec> = (deployment['spec'] ??= {})
+    const spec: Partial<DeploymentSpec> = (deployment.spec ??= {} as DeploymentSpec)
     spec.replicas ??= 1
     const strategy = (spec.strategy ??= {})
     strategy.type ||= 'RollingUpdate'
@@ -63,15 +64,15 @@ export const Deployment: Kind = {
     spec.revisionHistoryLimit ??= 10
     spec.progressDeadlineSeconds ??= 600
     defaultTemplate(spec)
-    deployment['status'] ??= {}
+    deployment.status ??= {}
   },
   prepareForCreate(deployment) {
-    deployment['status'] = {}
+    deployment.status = {}
   },
   prepareForUpdate: keepOtherHalfAndLabels,
-  validate(deployment: KubeObject) {
+  validate(deployment: apps.Deployment) {
     const errors: FieldError[] = []
-    const spec: Partial<DeploymentSpec> = deployment['spec'] ?? {}
+    const spec: Partial<DeploymentSpec> = deployment.spec ?? {}
     nonNegative(spec.replicas, 'spec.replicas', errors)
     validateSelectorAndTemplate(deployment, errors)
     validateStrategy(spec.strategy ?? {}, errors)
@@ -84,8 +85,8 @@ export const Deployment: Kind = {
   },
   validateUpdate(deployment, old, subresource) {
     const errors: FieldError[] = []
-    if (subresource === 'status') for (const count of COUNTS) nonNegative(deployment['status']?.[count], `status.${count}`, errors)
-    else immutable(deployment['spec']?.selector, old['spec']?.selector, 'spec.selector', errors)
+    if (subresource === 'status') for (const count of COUNTS) nonNegative(deployment.status?.[count], `status.${count}`, errors)
+    else immutable(deployment.spec?.selector, old.spec?.selector, 'spec.selector', errors)
     return errors
   },
   columns: [
@@ -98,16 +99,16 @@ export const Deployment: Kind = {
   ],
   row: (deployment, now) => [
     deployment.metadata.name ?? '',
-    `${deployment['status']?.readyReplicas ?? 0}/${deployment['spec']?.replicas ?? 0}`,
-    deployment['status']?.updatedReplicas ?? 0,
-    deployment['status']?.availableReplicas ?? 0,
+    `${deployment.status?.readyReplicas ?? 0}/${deployment.spec?.replicas ?? 0}`,
+    deployment.status?.updatedReplicas ?? 0,
+    deployment.status?.availableReplicas ?? 0,
     age(deployment, now),
     ...templateCells(deployment)
   ],
   eventType({ before, after, deleted, subresource }) {
     if (deleted || before === undefined) return undefined
     if (subresource === 'status') return 'reckon.deployment.progressed.v1'
-    const [was, is] = [before['spec'] ?? {}, after['spec'] ?? {}]
+    const [was, is] = [before.spec ?? {}, after.spec ?? {}]
     if (!same(was.template, is.template)) {
       const rolledBack = before.metadata.annotations?.[REVISION] !== after.metadata.annotations?.[REVISION]
       return rolledBack ? 'reckon.deployment.rolled-back.v1' : 'reckon.deployment.image-changed.v1'

@@ -1,4 +1,5 @@
 /** ReplicaSet: keeps a number of pods of one template. */
+import type * as apps from '../schema/generated/apps.v1.ts'
 import type { Kind } from '../Kind.ts'
 import { immutable, nonNegative, same } from '../meta/faults.ts'
 import { keepOtherHalfAndLabels } from '../meta/halves.ts'
@@ -9,7 +10,8 @@ import { defaultTemplate, SCALING, TEMPLATE_COLUMNS, templateCells, validateSele
 
 const COUNTS = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'] as const
 
-export const ReplicaSet: Kind = {
+export type ReplicaSet = apps.ReplicaSet
+export const ReplicaSet: Kind<apps.ReplicaSet> = {
   group: 'apps',
   version: 'v1',
   kind: 'ReplicaSet',
@@ -25,30 +27,30 @@ export const ReplicaSet: Kind = {
   hasGeneration: true,
   scale: SCALING,
   default(set) {
-    const spec = (set['spec'] ??= {})
+    const spec: Partial<apps.ReplicaSetSpec> = (set.spec ??= {} as apps.ReplicaSetSpec)
     spec.replicas ??= 1
     defaultTemplate(spec)
-    set['status'] ??= {}
-    set['status'].replicas ??= 0
+    set.status ??= { replicas: 0 }
+    set.status.replicas ??= 0
   },
   prepareForCreate(set) {
-    set['status'] = { replicas: 0 }
+    set.status = { replicas: 0 }
   },
   prepareForUpdate: keepOtherHalfAndLabels,
   validate(set) {
     const errors: FieldError[] = []
-    nonNegative(set['spec']?.replicas, 'spec.replicas', errors)
-    nonNegative(set['spec']?.minReadySeconds, 'spec.minReadySeconds', errors)
+    nonNegative(set.spec?.replicas, 'spec.replicas', errors)
+    nonNegative(set.spec?.minReadySeconds, 'spec.minReadySeconds', errors)
     validateSelectorAndTemplate(set, errors)
     return errors
   },
   validateUpdate(set, old, subresource) {
     const errors: FieldError[] = []
-    if (subresource === 'status') for (const count of COUNTS) nonNegative(set['status']?.[count], `status.${count}`, errors)
-    else immutable(set['spec']?.selector, old['spec']?.selector, 'spec.selector', errors)
+    if (subresource === 'status') for (const count of COUNTS) nonNegative(set.status?.[count], `status.${count}`, errors)
+    else immutable(set.spec?.selector, old.spec?.selector, 'spec.selector', errors)
     return errors
   },
-  fields: { 'status.replicas': (set) => String(set['status']?.replicas ?? 0) },
+  fields: { 'status.replicas': (set) => String(set.status?.replicas ?? 0) },
   columns: [
     NAME,
     integer('Desired', 'The number of pods wanted.'),
@@ -59,16 +61,16 @@ export const ReplicaSet: Kind = {
   ],
   row: (set, now) => [
     set.metadata.name ?? '',
-    set['spec']?.replicas ?? 0,
-    set['status']?.replicas ?? 0,
-    set['status']?.readyReplicas ?? 0,
+    set.spec?.replicas ?? 0,
+    set.status?.replicas ?? 0,
+    set.status?.readyReplicas ?? 0,
     age(set, now),
     ...templateCells(set)
   ],
   eventType({ before, after, deleted, subresource }) {
     if (deleted || before === undefined) return undefined
     if (subresource === 'status') return 'reckon.replicaset.progressed.v1'
-    if (before['spec']?.replicas !== after['spec']?.replicas) return 'reckon.replicaset.scaled.v1'
-    return same(before['spec']?.template, after['spec']?.template) ? undefined : 'reckon.replicaset.template-changed.v1'
+    if (before.spec?.replicas !== after.spec?.replicas) return 'reckon.replicaset.scaled.v1'
+    return same(before.spec?.template, after.spec?.template) ? undefined : 'reckon.replicaset.template-changed.v1'
   }
 }

@@ -1,5 +1,5 @@
 /** What Deployment and ReplicaSet share: a selector, a pod template, and how both read in a table. */
-import type { Container, PodSpec, PodTemplateSpec } from 'kubernetes-types/core/v1'
+import type { Container, PodSpec, PodTemplateSpec } from '../schema/generated/core.v1.ts'
 import type { Column } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { defaultPodSpec } from '../core/pod/default.ts'
@@ -10,7 +10,7 @@ import { validateAnnotations } from '../meta/ObjectMeta.ts'
 import { text } from '../meta/Table.ts'
 import type { FieldError } from '../Refusal.ts'
 
-export const defaultTemplate = (spec: { template?: PodTemplateSpec }): void => {
+export const defaultTemplate = (spec: { template?: Partial<PodTemplateSpec> }): void => {
   const template = (spec.template ??= {})
   template.metadata ??= {}
   defaultPodSpec((template.spec ??= {} as PodSpec))

@@ -2,6 +2,7 @@
  * Terms of leadership: where one begins is a version of a ConfigMap in EVENTS, the stream the leader's writes go to. So what a
  * leader asks for stands on one side of the line or on the other, whatever anybody's clock says. Plain.
  */
+import { LEASES } from '../collections.ts'
 import { GUARDS } from '../guard.ts'
 import type { ObjectKey } from '../Key.ts'
 import { Refusal, type Status } from '../Refusal.ts'
@@ -14,7 +15,6 @@ export interface Term {
   readonly sequence: number
 }
 
-export const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
 /** Leases of components, and their markers. */
 export const LEASE_NAMESPACE = 'kube-system'
 

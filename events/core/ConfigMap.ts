@@ -1,4 +1,5 @@
 /** ConfigMap: configuration for pods to read. */
+import type * as types from '../schema/generated/core.v1.ts'
 import type { Kind } from '../Kind.ts'
 import { badValue, tooLong } from '../meta/faults.ts'
 import { age, AGE, integer, NAME } from '../meta/Table.ts'
@@ -6,7 +7,7 @@ import { ALL_VERBS } from '../meta/verbs.ts'
 import type { FieldError } from '../Refusal.ts'
 import { base64Length, DATA_MAX, sizeOf, validateImmutable, validateKeys } from './data.ts'
 
-export const ConfigMap: Kind = {
+export const ConfigMap: Kind<types.ConfigMap> = {
   group: '',
   version: 'v1',
   kind: 'ConfigMap',
@@ -18,14 +19,14 @@ export const ConfigMap: Kind = {
   stream: 'EVENTS',
   validate(map) {
     const errors: FieldError[] = []
-    validateKeys(map['data'], 'data', errors)
-    validateKeys(map['binaryData'], 'binaryData', errors)
-    for (const key in map['data'])
-      if (map['binaryData']?.[key] !== undefined) errors.push(badValue(`data[${key}]`, key, 'duplicate of key present in binaryData'))
-    if (sizeOf(map['data'], (value) => value.length) + sizeOf(map['binaryData'], base64Length) > DATA_MAX) errors.push(tooLong('', DATA_MAX))
+    validateKeys(map.data, 'data', errors)
+    validateKeys(map.binaryData, 'binaryData', errors)
+    for (const key in map.data)
+      if (map.binaryData?.[key] !== undefined) errors.push(badValue(`data[${key}]`, key, 'duplicate of key present in binaryData'))
+    if (sizeOf(map.data, (value) => value.length) + sizeOf(map.binaryData, base64Length) > DATA_MAX) errors.push(tooLong('', DATA_MAX))
     return errors
   },
   validateUpdate: (map, old) => validateImmutable(map, old, ['data', 'binaryData']),
   columns: [NAME, integer('Data', 'Data contains the configuration data.'), AGE],
-  row: (map, now) => [map.metadata.name ?? '', Object.keys(map['data'] ?? {}).length + Object.keys(map['binaryData'] ?? {}).length, age(map, now)]
+  row: (map, now) => [map.metadata.name ?? '', Object.keys(map.data ?? {}).length + Object.keys(map.binaryData ?? {}).length, age(map, now)]
 }

@@ -1,7 +1,7 @@
 /** Endpoints: the addresses behind a Service, in the older form. */
-import type { Endpoints as EndpointsType } from 'kubernetes-types/core/v1'
+import type * as types from '../schema/generated/core.v1.ts'
+import type { Endpoints as EndpointsType } from '../schema/generated/core.v1.ts'
 import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
 import { badValues, oneOf, required } from '../meta/faults.ts'
 import { ipAddress, labelName, portName, portNumber } from '../meta/names.ts'
 import { age, AGE, firstFew, NAME, text } from '../meta/Table.ts'
@@ -11,7 +11,7 @@ import { PROTOCOLS } from './protocols.ts'
 
 type Subset = NonNullable<EndpointsType['subsets']>[number]
 
-const subsetsOf = (endpoints: KubeObject): readonly Subset[] => endpoints['subsets'] ?? []
+const subsetsOf = (endpoints: types.Endpoints): readonly Subset[] => endpoints.subsets ?? []
 
 const validateSubset = (subset: Subset, path: string, errors: FieldError[]): void => {
   if (!subset.addresses?.length && !subset.notReadyAddresses?.length) errors.push(required(path, 'must specify `addresses` or `notReadyAddresses`'))
@@ -32,7 +32,7 @@ const validateSubset = (subset: Subset, path: string, errors: FieldError[]): voi
 }
 
 /** `10.0.0.1:80,10.0.0.2:80,10.0.0.3:80 + 2 more...` */
-const shown = (endpoints: KubeObject): string => {
+const shown = (endpoints: types.Endpoints): string => {
   const pairs = subsetsOf(endpoints).flatMap((subset) =>
     subset.ports?.length
       ? subset.ports.flatMap((port) => (subset.addresses ?? []).map(({ ip }) => (ip.includes(':') ? `[${ip}]:${port.port}` : `${ip}:${port.port}`)))
@@ -41,7 +41,7 @@ const shown = (endpoints: KubeObject): string => {
   return firstFew(pairs, 3, '<none>')
 }
 
-export const Endpoints: Kind = {
+export const Endpoints: Kind<types.Endpoints> = {
   group: '',
   version: 'v1',
   kind: 'Endpoints',

@@ -1,30 +1,30 @@
 /** core/v1 Event: a notice about an object, for people; not one of reckon's own events. */
+import type * as types from '../schema/generated/core.v1.ts'
 import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
 import { since } from '../meta/Duration.ts'
 import { integer, NAME, text, wide } from '../meta/Table.ts'
 import { ALL_VERBS } from '../meta/verbs.ts'
 import { validateEventFields } from './eventValidate.ts'
 
 const involved =
-  (field: string) =>
-  (event: KubeObject): string =>
-    event['involvedObject']?.[field] ?? ''
+  (field: keyof types.ObjectReference) =>
+  (event: types.Event): string =>
+    event.involvedObject?.[field] ?? ''
 
-const lastSeen = (event: KubeObject): string | undefined => event['series']?.lastObservedTime ?? event['lastTimestamp'] ?? event['eventTime']
+const lastSeen = (event: types.Event): string | undefined => event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime
 
-const subject = (event: KubeObject): string => {
-  const { kind = '', name = '' } = event['involvedObject'] ?? {}
+const subject = (event: types.Event): string => {
+  const { kind = '', name = '' } = event.involvedObject ?? {}
   return name === '' ? kind.toLowerCase() : `${kind.toLowerCase()}/${name}`
 }
 
-const sourceOf = (event: KubeObject): string => {
-  const component: string = event['source']?.component || event['reportingComponent'] || ''
-  const host: string = event['source']?.host || event['reportingInstance'] || ''
+const sourceOf = (event: types.Event): string => {
+  const component: string = event.source?.component || event.reportingComponent || ''
+  const host: string = event.source?.host || event.reportingInstance || ''
   return host === '' || component === '' ? component : `${component}, ${host}`
 }
 
-export const Event: Kind = {
+export const Event: Kind<types.Event> = {
   group: '',
   version: 'v1',
   kind: 'Event',
@@ -35,7 +35,7 @@ export const Event: Kind = {
   verbs: ALL_VERBS,
   stream: 'NOTICES',
   default(event) {
-    event['involvedObject'] ??= {}
+    event.involvedObject ??= {}
   },
   validate: (event) => validateEventFields(event),
   fields: {
@@ -46,10 +46,10 @@ export const Event: Kind = {
     'involvedObject.apiVersion': involved('apiVersion'),
     'involvedObject.resourceVersion': involved('resourceVersion'),
     'involvedObject.fieldPath': involved('fieldPath'),
-    reason: (event) => event['reason'] ?? '',
-    reportingComponent: (event) => event['reportingComponent'] ?? '',
-    source: (event) => event['source']?.component || event['reportingComponent'] || '',
-    type: (event) => event['type'] ?? ''
+    reason: (event) => event.reason ?? '',
+    reportingComponent: (event) => event.reportingComponent ?? '',
+    source: (event) => event.source?.component || event.reportingComponent || '',
+    type: (event) => event.type ?? ''
   },
   columns: [
     text('Last Seen', 'When the event was last seen.'),
@@ -65,14 +65,14 @@ export const Event: Kind = {
   ],
   row: (event, now) => [
     since(lastSeen(event), now),
-    event['type'] ?? '',
-    event['reason'] ?? '',
+    event.type ?? '',
+    event.reason ?? '',
     subject(event),
-    event['involvedObject']?.fieldPath ?? '',
+    event.involvedObject?.fieldPath ?? '',
     sourceOf(event),
-    String(event['message'] ?? '').trim(),
-    since(event['firstTimestamp'] ?? event['eventTime'], now),
-    String(event['series']?.count ?? (event['count'] || 1)),
+    String(event.message ?? '').trim(),
+    since(event.firstTimestamp ?? event.eventTime, now),
+    String(event.series?.count ?? (event.count || 1)),
     event.metadata.name ?? ''
   ]
 }

@@ -1,7 +1,7 @@
 /** Node: a machine that runs pods. */
-import type { Node as NodeType, Taint } from 'kubernetes-types/core/v1'
+import type * as types from '../schema/generated/core.v1.ts'
+import type { Node as NodeType, Taint } from '../schema/generated/core.v1.ts'
 import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
 import { conditionOf, isTrue } from '../meta/Conditions.ts'
 import { badValue, badValues, duplicate, forbiddenField, oneOf, required, same } from '../meta/faults.ts'
 import { keepOtherHalf } from '../meta/halves.ts'
@@ -15,17 +15,17 @@ import type { FieldError } from '../Refusal.ts'
 const EFFECTS = ['NoExecute', 'NoSchedule', 'PreferNoSchedule']
 const ROLE_PREFIX = 'node-role.kubernetes.io/'
 
-const addressOf = (node: KubeObject, type: string): string =>
-  orNone(((node['status']?.addresses ?? []) as { type: string; address: string }[]).find((one) => one.type === type)?.address)
+const addressOf = (node: types.Node, type: string): string =>
+  orNone(((node.status?.addresses ?? []) as { type: string; address: string }[]).find((one) => one.type === type)?.address)
 
-const statusOf = (node: KubeObject): string => {
+const statusOf = (node: types.Node): string => {
   const ready = conditionOf(node, 'Ready')
   const words = [ready === undefined ? 'Unknown' : ready.status === 'True' ? 'Ready' : 'NotReady']
-  if (node['spec']?.unschedulable === true) words.push('SchedulingDisabled')
+  if (node.spec?.unschedulable === true) words.push('SchedulingDisabled')
   return words.join(',')
 }
 
-const rolesOf = (node: KubeObject): string => {
+const rolesOf = (node: types.Node): string => {
   const roles = new Set<string>()
   for (const [key, value] of Object.entries(node.metadata.labels ?? {})) {
     if (key.startsWith(ROLE_PREFIX) && key.length > ROLE_PREFIX.length) roles.add(key.slice(ROLE_PREFIX.length))
@@ -49,9 +49,9 @@ const validateTaints = (taints: readonly Taint[], errors: FieldError[]): void =>
   })
 }
 
-const validateAddresses = (node: KubeObject, errors: FieldError[]): void => {
+const validateAddresses = (node: types.Node, errors: FieldError[]): void => {
   const addresses = new Set<string>()
-  ;((node['status']?.addresses ?? []) as { type?: string; address?: string }[]).forEach((address, index) => {
+  ;((node.status?.addresses ?? []) as { type?: string; address?: string }[]).forEach((address, index) => {
     if (!address.type) errors.push(required(`status.addresses[${index}].type`))
     const id = JSON.stringify([address.type, address.address])
     if (addresses.has(id)) errors.push(duplicate(`status.addresses[${index}]`, address))
@@ -59,7 +59,7 @@ const validateAddresses = (node: KubeObject, errors: FieldError[]): void => {
   })
 }
 
-export const Node: Kind = {
+export const Node: Kind<types.Node> = {
   group: '',
   version: 'v1',
   kind: 'Node',
@@ -72,11 +72,11 @@ export const Node: Kind = {
   stream: 'EVENTS',
   hasStatus: true,
   default(node) {
-    const spec: NonNullable<NodeType['spec']> = (node['spec'] ??= {})
+    const spec: NonNullable<NodeType['spec']> = (node.spec ??= {})
     // Either says the other.
     if (spec.podCIDR && !spec.podCIDRs?.length) spec.podCIDRs = [spec.podCIDR]
     else if (spec.podCIDRs?.length && !spec.podCIDR) spec.podCIDR = spec.podCIDRs[0] as string
-    const status: NonNullable<NodeType['status']> = (node['status'] ??= {})
+    const status: NonNullable<NodeType['status']> = (node.status ??= {})
     for (const half of ['capacity', 'allocatable'] as const) for (const name in status[half]) status[half][name] = canonicalQuantity(status[half][name] as string)
     if (status.capacity !== undefined) status.allocatable ??= { ...status.capacity }
   },
@@ -84,7 +84,7 @@ export const Node: Kind = {
   prepareForUpdate: keepOtherHalf,
   validate(node) {
     const errors: FieldError[] = []
-    const spec: NonNullable<NodeType['spec']> = node['spec'] ?? {}
+    const spec: NonNullable<NodeType['spec']> = node.spec ?? {}
     if (spec.taints?.length) validateTaints(spec.taints, errors)
     const cidrs = spec.podCIDRs ?? []
     cidrs.forEach((cidr, index) => {
@@ -100,12 +100,12 @@ export const Node: Kind = {
     const errors: FieldError[] = []
     // What a status write stores would otherwise be refused at the next write of the node itself, for ever.
     if (subresource === 'status') validateAddresses(node, errors)
-    const [spec, before] = [node['spec'] ?? {}, old['spec'] ?? {}]
+    const [spec, before] = [node.spec ?? {}, old.spec ?? {}]
     if (before.podCIDRs?.length && !same(spec.podCIDRs, before.podCIDRs)) errors.push(forbiddenField('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid'))
     if (before.providerID && spec.providerID !== before.providerID) errors.push(forbiddenField('spec.providerID', 'node updates may not change providerID except from "" to valid'))
     return errors
   },
-  fields: { 'spec.unschedulable': (node) => String(node['spec']?.unschedulable ?? false) },
+  fields: { 'spec.unschedulable': (node) => String(node.spec?.unschedulable ?? false) },
   columns: [
     NAME,
     text('Status', 'The status of the node'),
@@ -119,7 +119,7 @@ export const Node: Kind = {
     wide('Container-Runtime')
   ],
   row(node, now) {
-    const info = node['status']?.nodeInfo ?? {}
+    const info: Partial<types.NodeSystemInfo> = node.status?.nodeInfo ?? {}
     return [
       node.metadata.name ?? '',
       statusOf(node),
@@ -140,8 +140,8 @@ export const Node: Kind = {
       const [was, is] = [isTrue(before, 'Ready'), isTrue(after, 'Ready')]
       return was === is ? undefined : is ? 'reckon.node.ready.v1' : 'reckon.node.not-ready.v1'
     }
-    const [was, is] = [before['spec']?.unschedulable === true, after['spec']?.unschedulable === true]
+    const [was, is] = [before.spec?.unschedulable === true, after.spec?.unschedulable === true]
     if (was !== is) return is ? 'reckon.node.cordoned.v1' : 'reckon.node.uncordoned.v1'
-    return same(before['spec']?.taints ?? [], after['spec']?.taints ?? []) ? undefined : 'reckon.node.taints-changed.v1'
+    return same(before.spec?.taints ?? [], after.spec?.taints ?? []) ? undefined : 'reckon.node.taints-changed.v1'
   }
 }

@@ -1,7 +1,7 @@
 /** Service: one stable address in front of the pods its selector matches. Cluster IPs and node ports are given by the decider. */
-import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
+import type * as types from '../schema/generated/core.v1.ts'
+import type { ServicePort, ServiceSpec } from '../schema/generated/core.v1.ts'
 import type { Indexes, Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
 import { keepOtherHalf } from '../meta/halves.ts'
 import { formatLabels } from '../meta/LabelSelector.ts'
 import { same } from '../meta/faults.ts'
@@ -9,7 +9,7 @@ import { age, AGE, NAME, orNone, text, wide } from '../meta/Table.ts'
 import { ALL_VERBS, STATUS } from '../meta/verbs.ts'
 import { validateService, validateServiceUpdate } from './serviceValidate.ts'
 
-const specOf = (service: KubeObject): ServiceSpec => service['spec'] ?? {}
+const specOf = (service: types.Service): ServiceSpec => service.spec ?? {}
 
 const hasClusterIP = (spec: ServiceSpec): boolean => spec.type !== 'ExternalName'
 const hasNodePorts = (spec: ServiceSpec): boolean => spec.type === 'NodePort' || spec.type === 'LoadBalancer'
@@ -73,9 +73,9 @@ const carryAllocated = (spec: ServiceSpec, old: ServiceSpec): void => {
   }
 }
 
-const externalIP = (service: KubeObject): string => {
+const externalIP = (service: types.Service): string => {
   const spec = specOf(service)
-  const balanced = ((service['status']?.loadBalancer?.ingress ?? []) as { ip?: string; hostname?: string }[]).map(({ ip, hostname }) => ip ?? hostname ?? '').filter((one) => one !== '')
+  const balanced = ((service.status?.loadBalancer?.ingress ?? []) as { ip?: string; hostname?: string }[]).map(({ ip, hostname }) => ip ?? hostname ?? '').filter((one) => one !== '')
   switch (spec.type) {
     case 'ExternalName':
       return orNone(spec.externalName)
@@ -93,7 +93,7 @@ const portsOf = (spec: ServiceSpec): string =>
 
 export const selectorValue = (namespace: string, key: string, value: string): string => `${namespace}/${key}=${value}`
 
-const indexes: Indexes = {
+const indexes: Indexes<types.Service> = {
   clusterIP: (service) => (specOf(service).clusterIPs ?? []).filter((ip) => ip !== 'None' && ip !== ''),
   nodePort: (service) => (specOf(service).ports ?? []).filter((port) => port.nodePort).map((port) => String(port.nodePort)),
   /** One pair of the selector, with the namespace: a pod it selects has it among its labels. */
@@ -103,7 +103,7 @@ const indexes: Indexes = {
   }
 }
 
-export const Service: Kind = {
+export const Service: Kind<types.Service> = {
   group: '',
   version: 'v1',
   kind: 'Service',
@@ -119,16 +119,16 @@ export const Service: Kind = {
   hasStatus: true,
   nameRule: 'label1035',
   default(service) {
-    defaultSpec((service['spec'] ??= {}))
-    service['status'] ??= {}
-    service['status'].loadBalancer ??= {}
+    defaultSpec((service.spec ??= {}))
+    service.status ??= {}
+    service.status.loadBalancer ??= {}
   },
   prepareForCreate(service) {
-    service['status'] = { loadBalancer: {} }
+    service.status = { loadBalancer: {} }
   },
   prepareForUpdate(service, old, subresource) {
     keepOtherHalf(service, old, subresource)
-    if (subresource === '') carryAllocated((service['spec'] ??= {}), specOf(old))
+    if (subresource === '') carryAllocated((service.spec ??= {}), specOf(old))
   },
   validate: (service) => validateService(specOf(service)),
   validateUpdate: (service, old, subresource) => (subresource === '' ? validateServiceUpdate(specOf(service), specOf(old)) : []),

@@ -1,9 +1,10 @@
 /** ServiceAccount: an identity for pods. */
+import type * as types from '../schema/generated/core.v1.ts'
 import type { Kind } from '../Kind.ts'
 import { age, AGE, integer, NAME } from '../meta/Table.ts'
 import { ALL_VERBS } from '../meta/verbs.ts'
 
-export const ServiceAccount: Kind = {
+export const ServiceAccount: Kind<types.ServiceAccount> = {
   group: '',
   version: 'v1',
   kind: 'ServiceAccount',
@@ -15,5 +16,5 @@ export const ServiceAccount: Kind = {
   subresources: [{ name: 'token', group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest', verbs: ['create'] }],
   stream: 'EVENTS',
   columns: [NAME, integer('Secrets', 'The secrets pods of this account may use.'), AGE],
-  row: (account, now) => [account.metadata.name ?? '', (account['secrets'] ?? []).length, age(account, now)]
+  row: (account, now) => [account.metadata.name ?? '', (account.secrets ?? []).length, age(account, now)]
 }

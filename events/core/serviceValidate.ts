@@ -1,5 +1,5 @@
 /** The faults of a Service's spec. */
-import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
+import type { ServicePort, ServiceSpec } from '../schema/generated/core.v1.ts'
 import { badValue, badValues, duplicate, forbiddenField, oneOf, required, unsupported } from '../meta/faults.ts'
 import { validateLabels } from '../meta/LabelSelector.ts'
 import { ipAddress, labelName, portName, portNumber, subdomainName } from '../meta/names.ts'

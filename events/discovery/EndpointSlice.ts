@@ -1,7 +1,7 @@
 /** EndpointSlice: some of the addresses behind a Service. */
-import type { EndpointSlice as SliceType } from 'kubernetes-types/discovery/v1'
+import type * as types from '../schema/generated/discovery.v1.ts'
+import type { EndpointSlice as SliceType } from '../schema/generated/discovery.v1.ts'
 import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
 import { badValue, badValues, duplicate, immutable, oneOf, required, tooMany } from '../meta/faults.ts'
 import { isIPv4, isIPv6, labelName, portName, portNumber, subdomainName } from '../meta/names.ts'
 import { age, AGE, firstFew, NAME, text } from '../meta/Table.ts'
@@ -9,7 +9,7 @@ import { ALL_VERBS } from '../meta/verbs.ts'
 import type { FieldError } from '../Refusal.ts'
 import { PROTOCOLS } from '../core/protocols.ts'
 
-type Endpoint = SliceType['endpoints'][number]
+type Endpoint = NonNullable<SliceType['endpoints']>[number]
 type Port = NonNullable<SliceType['ports']>[number]
 
 const ADDRESS_TYPES = ['FQDN', 'IPv4', 'IPv6']
@@ -30,21 +30,21 @@ const validateEndpoint = (endpoint: Endpoint, type: string, path: string, errors
   if (endpoint.hostname) errors.push(...badValues(`${path}.hostname`, endpoint.hostname, labelName(endpoint.hostname)))
 }
 
-const shownPorts = (slice: KubeObject): string =>
+const shownPorts = (slice: types.EndpointSlice): string =>
   firstFew(
-    ((slice['ports'] ?? []) as Port[]).map(({ port }) => (port === undefined || port === null ? '*' : String(port))),
+    ((slice.ports ?? []) as Port[]).map(({ port }) => (port === undefined || port === null ? '*' : String(port))),
     3,
     '<unset>'
   )
 
-const shownEndpoints = (slice: KubeObject): string =>
+const shownEndpoints = (slice: types.EndpointSlice): string =>
   firstFew(
-    ((slice['endpoints'] ?? []) as Endpoint[]).flatMap(({ addresses }) => addresses ?? []),
+    ((slice.endpoints ?? []) as Endpoint[]).flatMap(({ addresses }) => addresses ?? []),
     3,
     '<unset>'
   )
 
-export const EndpointSlice: Kind = {
+export const EndpointSlice: Kind<types.EndpointSlice> = {
   group: 'discovery.k8s.io',
   version: 'v1',
   kind: 'EndpointSlice',
@@ -54,21 +54,21 @@ export const EndpointSlice: Kind = {
   verbs: ALL_VERBS,
   stream: 'EVENTS',
   default(slice) {
-    slice['endpoints'] ??= []
-    for (const port of (slice['ports'] ?? []) as Port[]) {
+    slice.endpoints ??= []
+    for (const port of (slice.ports ?? []) as Port[]) {
       port.name ??= ''
       port.protocol ??= 'TCP'
     }
   },
   validate(slice) {
     const errors: FieldError[] = []
-    const type: string = slice['addressType'] ?? ''
+    const type: string = slice.addressType ?? ''
     oneOf(type, 'addressType', ADDRESS_TYPES, errors)
-    const endpoints: Endpoint[] = slice['endpoints'] ?? []
+    const endpoints: Endpoint[] = slice.endpoints ?? []
     if (endpoints.length > ENDPOINTS_MAX) errors.push(tooMany('endpoints', endpoints.length, ENDPOINTS_MAX))
     else endpoints.forEach((endpoint, index) => validateEndpoint(endpoint, type, `endpoints[${index}]`, errors))
     const names = new Set<string>()
-    const ports: Port[] = slice['ports'] ?? []
+    const ports: Port[] = slice.ports ?? []
     if (ports.length > PORTS_MAX) errors.push(tooMany('ports', ports.length, PORTS_MAX))
     ports.forEach((port, index) => {
       const name = port.name ?? ''
@@ -82,7 +82,7 @@ export const EndpointSlice: Kind = {
   },
   validateUpdate(slice, old) {
     const errors: FieldError[] = []
-    immutable(slice['addressType'], old['addressType'], 'addressType', errors)
+    immutable(slice.addressType, old.addressType, 'addressType', errors)
     return errors
   },
   columns: [
@@ -92,5 +92,5 @@ export const EndpointSlice: Kind = {
     text('Endpoints', 'The addresses.'),
     AGE
   ],
-  row: (slice, now) => [slice.metadata.name ?? '', slice['addressType'] ?? '', shownPorts(slice), shownEndpoints(slice), age(slice, now)]
+  row: (slice, now) => [slice.metadata.name ?? '', slice.addressType ?? '', shownPorts(slice), shownEndpoints(slice), age(slice, now)]
 }

@@ -1,4 +1,6 @@
 /** events.k8s.io/v1 Event: the same notices as core/v1 has, in other words (KEP-383); stored there, in those. */
+import type * as core from '../schema/generated/core.v1.ts'
+import type * as types from '../schema/generated/events.v1.ts'
 import { Event as CoreEvent } from '../core/Event.ts'
 import { validateEventCreate, validateEventFields, validateEventUpdate } from '../core/eventValidate.ts'
 import type { Kind } from '../Kind.ts'
@@ -16,11 +18,11 @@ const RENAMED: readonly (readonly [core: string, here: string])[] = [
   ['count', 'deprecatedCount']
 ]
 
-const renaming = (apiVersion: string, names: ReadonlyMap<string, string>) => (object: KubeObject): KubeObject =>
-  ({ ...Object.fromEntries(Object.entries(object).map(([field, value]) => [names.get(field) ?? field, value])), apiVersion }) as KubeObject
+const renaming = <Some extends KubeObject>(apiVersion: string, names: ReadonlyMap<string, string>) => (object: KubeObject): Some =>
+  ({ ...Object.fromEntries(Object.entries(object).map(([field, value]) => [names.get(field) ?? field, value])), apiVersion }) as unknown as Some
 
-const fromCore = renaming('events.k8s.io/v1', new Map(RENAMED))
-const toCore = renaming('v1', new Map(RENAMED.map(([core, here]) => [here, core])))
+const fromCore = renaming<types.Event>('events.k8s.io/v1', new Map(RENAMED))
+const toCore = renaming<core.Event>('v1', new Map(RENAMED.map(([core, here]) => [here, core])))
 
 /** Upstream judges the core form, and names its fields. */
 const CONTROLLER = 'reportingController'
@@ -33,7 +35,7 @@ const fields = Object.entries(CoreEvent.fields ?? {}).flatMap(([name, of]) => {
   return [[here, (event: KubeObject) => of(toCore(event))] as const]
 })
 
-export const Event: Kind = {
+export const Event: Kind<types.Event> = {
   group: 'events.k8s.io',
   version: 'v1',
   kind: 'Event',
@@ -47,7 +49,7 @@ export const Event: Kind = {
   fromStorage: fromCore,
   toStorage: toCore,
   default(event) {
-    event['regarding'] ??= {}
+    event.regarding ??= {}
   },
   validateCreate: (event) => validateEventCreate(toCore(event)),
   validate: (event) => validateEventFields(toCore(event), CONTROLLER),

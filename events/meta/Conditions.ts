@@ -10,7 +10,7 @@ export interface Condition {
   readonly [field: string]: unknown
 }
 
-export const conditionIn = (conditions: readonly Condition[] | undefined, type: string): Condition | undefined =>
+export const conditionIn = <C extends { readonly type: string }>(conditions: readonly C[] | undefined, type: string): C | undefined =>
   conditions?.find((condition) => condition.type === type)
 
 /** A condition of `status.conditions`. */

@@ -1,6 +1,6 @@
 /** IPAddress: one address of the Services' networks, and whose it is. Its name is the address; that there is one object of a name is the claim. */
+import type * as types from '../schema/generated/networking.v1.ts'
 import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
 import { badValues, immutable, required } from '../meta/faults.ts'
 import { subdomainName } from '../meta/names.ts'
 import { age, AGE, NAME, text } from '../meta/Table.ts'
@@ -8,7 +8,7 @@ import { ALL_VERBS } from '../meta/verbs.ts'
 import type { FieldError } from '../Refusal.ts'
 import type { ParentReference } from './parent.ts'
 
-const parentOf = (address: KubeObject): ParentReference | undefined => address['spec']?.parentRef as ParentReference | undefined
+const parentOf = (address: types.IPAddress): ParentReference | undefined => address.spec?.parentRef as ParentReference | undefined
 
 /** What a segment of a path may not be (apimachinery's `IsValidPathSegmentName`). */
 const segment = (value: string): readonly string[] => {
@@ -24,7 +24,7 @@ const shownParent = (parent: ParentReference | undefined): string => {
   return `${(group === '' ? resource : `${resource}.${group}`).toLowerCase()}/${namespace === '' ? name : `${namespace}/${name}`}`
 }
 
-export const IPAddress: Kind = {
+export const IPAddress: Kind<types.IPAddress> = {
   group: 'networking.k8s.io',
   version: 'v1',
   kind: 'IPAddress',

@@ -1,6 +1,6 @@
 /** ServiceCIDR: one or two networks (one of each family) that Services get their cluster IPs from. */
+import type * as types from '../schema/generated/networking.v1.ts'
 import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
 import { badValue, required } from '../meta/faults.ts'
 import { keepOtherHalf } from '../meta/halves.ts'
 import { parseIP, parseNetwork, textOfIP } from '../meta/ip.ts'
@@ -15,12 +15,12 @@ export const SERVICE_CIDR_FINALIZER = 'networking.k8s.io/service-cidr-finalizer'
 export const READY = 'Ready'
 const IMMUTABLE = 'field is immutable'
 
-export const cidrsOf = (object: KubeObject): readonly string[] => (object['spec']?.cidrs ?? []) as readonly string[]
+export const cidrsOf = (object: types.ServiceCIDR): readonly string[] => (object.spec?.cidrs ?? []) as readonly string[]
 
 /** Addresses are given out from it. */
-export const isReady = (object: KubeObject): boolean =>
+export const isReady = (object: types.ServiceCIDR): boolean =>
   object.metadata.deletionTimestamp === undefined &&
-  ((object['status']?.conditions ?? []) as readonly { readonly type: string; readonly status: string }[]).some(({ type, status }) => type === READY && status === 'True')
+  ((object.status?.conditions ?? []) as readonly { readonly type: string; readonly status: string }[]).some(({ type, status }) => type === READY && status === 'True')
 
 const networkFault = (cidr: string, field: string): FieldError | undefined => {
   if (parseNetwork(cidr)?.text === cidr) return undefined
@@ -32,7 +32,7 @@ const networkFault = (cidr: string, field: string): FieldError | undefined => {
   return badValue(field, cidr, `must be in canonical form ("${textOfIP({ ...ip, value: ip.value - (ip.value % size) })}/${Number(bits)}")`)
 }
 
-export const ServiceCIDR: Kind = {
+export const ServiceCIDR: Kind<types.ServiceCIDR> = {
   group: 'networking.k8s.io',
   version: 'v1',
   kind: 'ServiceCIDR',
@@ -43,8 +43,8 @@ export const ServiceCIDR: Kind = {
   subresources: [STATUS],
   stream: 'EVENTS',
   hasStatus: true,
-  default: (object) => void (object['status'] ??= {}),
-  prepareForCreate: (object) => void (object['status'] = {}),
+  default: (object) => void (object.status ??= {}),
+  prepareForCreate: (object) => void (object.status = {}),
   prepareForUpdate: keepOtherHalf,
   validate(object) {
     const cidrs = cidrsOf(object)

@@ -2,7 +2,7 @@
  * What travels between the API server and a node's agent: bindings down, reports and pulses up.
  * An agent sees only its own node's subjects and never the EVENTS stream.
  */
-import type { Pod, PodStatus } from 'kubernetes-types/core/v1'
+import type { Pod, PodStatus } from '../schema/generated/core.v1.ts'
 import type { Cause } from '../Intent.ts'
 import { encodeToken } from '../Subject.ts'
 

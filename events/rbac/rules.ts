@@ -1,5 +1,5 @@
 /** What the four RBAC kinds share: policy rules, role references and subjects. */
-import type { PolicyRule, RoleRef, Subject } from 'kubernetes-types/rbac/v1'
+import type { PolicyRule, RoleRef, Subject } from '../schema/generated/rbac.v1.ts'
 import type { IndexFunction, Kind } from '../Kind.ts'
 import type { KubeObject } from '../KubeObject.ts'
 import { badValue, badValues, required, same, unsupported } from '../meta/faults.ts'

@@ -130,7 +130,8 @@ const ensureSchema = () => {
   const output = join(PROJECT, 'events/schema/generated')
   const isCurrent = () => {
     const written = newest(output)
-    return written > statSync(generator).mtimeMs && written > statSync(STAMP).mtimeMs
+    const made = [generator, join(PROJECT, 'ops/schema-types.ts'), STAMP].map((file) => statSync(file).mtimeMs)
+    return written > Math.max(...made, newest(join(PROJECT, 'events/schema/facts')))
   }
   if (isCurrent()) return
   withLock(() => {

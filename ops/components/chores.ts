@@ -3,6 +3,7 @@
  * is a `reckon` command in a process of its own, at low priority: it reads all that is new of the log, compresses and encrypts
  * it, which beside the API server's own work would be felt in every answer.
  */
+import { NAMESPACES } from '#events/collections.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { constants, setPriority } from 'node:os'
@@ -32,7 +33,6 @@ const SHORTEST_BACKUP = MINUTE
 const RETRY = 10 * MINUTE
 const MAIN = join(import.meta.dirname, '../main.ts')
 /** Of the kinds that live in EVENTS. */
-const NAMESPACES = { group: '', resource: 'namespaces' }
 const SELF: UserInfo = { username: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }
 /** Of what a run says, the end is kept. */
 const SAID = 4_096

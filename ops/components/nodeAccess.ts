@@ -1,4 +1,5 @@
 /** The nodes' access as a scoped resource of the API server: a node whose object is deleted is cut off. */
+import { NODES } from '#events/collections.ts'
 import * as Effect from 'effect/Effect'
 import type * as Scope from 'effect/Scope'
 import type { Subscription } from '#events/Log.ts'
@@ -11,7 +12,6 @@ import { systemClock, type Clock, type Timer } from '#services/platform/Clock.ts
 import type { Views } from '#services/platform/View.ts'
 import { connection, type Place } from './connection.ts'
 
-const NODES = { group: '', resource: 'nodes' } as const
 
 /** What the log says last of a node is that it was deleted, after its credentials were made: one that is just joining has no object either. */
 const left = async (views: Views, node: string, since: number): Promise<boolean> => {

@@ -3,6 +3,7 @@
  * `kube-dns` Services. Asked for as intents on every start; what is there already is left as it is, except the
  * addresses, which are this machine's to know.
  */
+import { SERVICE_CIDRS } from '#events/collections.ts'
 import { AUTOUPDATE, bootstrapRbac } from '#events/rbac/bootstrap.ts'
 import { covered, type Rule } from '#projections/Rbac.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
@@ -46,10 +47,10 @@ export const bootstrap = async (options: BootstrapOptions): Promise<void> => {
 /** Ready from the first moment, as upstream's API server makes it: the Services below have their addresses from it. */
 const ensureServiceCIDR = async (options: BootstrapOptions): Promise<void> => {
   const { views, clock, serviceCIDR } = options
-  const { group, version, kind, resource } = ServiceCIDR
+  const { group, version, kind } = ServiceCIDR
   const object = { apiVersion: `${group}/${version}`, kind, metadata: { name: DEFAULT_SERVICE_CIDR, finalizers: [SERVICE_CIDR_FINALIZER] }, spec: { cidrs: [serviceCIDR] } }
   await ensure(options, object)
-  const present = views.get({ group, resource, namespace: '', name: DEFAULT_SERVICE_CIDR })?.object
+  const present = views.get({ ...SERVICE_CIDRS, namespace: '', name: DEFAULT_SERVICE_CIDR })?.object
   if (present === undefined || present.metadata.deletionTimestamp !== undefined || isReady(present)) return
   const condition = { type: READY, status: 'True', reason: '', message: 'Kubernetes default Service CIDR is ready', lastTransitionTime: seconds(clock.now()) }
   await ask(options, { ...intentAbout(options, object), subresource: 'status', verb: 'patch', patch: { type: 'application/merge-patch+json', body: { status: { conditions: [condition] } } } })

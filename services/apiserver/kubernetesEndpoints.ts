@@ -2,6 +2,7 @@
  * The addresses behind the Service `kubernetes`: all API servers that live, as upstream's lease reconciler keeps them. Those of one
  * port share a subset and a slice, for the ports of a slice are those of all its endpoints.
  */
+import { ENDPOINTS, ENDPOINT_SLICES } from '#events/collections.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
@@ -14,8 +15,6 @@ import type { Peer, Peers } from './nodes/Peers.ts'
 
 const NAMESPACE = 'default'
 const NAME = 'kubernetes'
-const ENDPOINTS = { group: '', resource: 'endpoints' }
-const SLICES = { group: 'discovery.k8s.io', resource: 'endpointslices' }
 const SERVICE_NAME = 'kubernetes.io/service-name'
 const SELF: UserInfo = { username: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }
 const RETRY_MS = 1_000
@@ -110,10 +109,10 @@ export class KubernetesEndpoints {
     const { views } = this.#options
     const { endpoints, slices } = wantedOf(live.map(({ address }) => address))
     await this.#ensure(ENDPOINTS, endpoints, ['subsets'])
-    for (const slice of slices) await this.#ensure(SLICES, slice, ['endpoints', 'ports'])
+    for (const slice of slices) await this.#ensure(ENDPOINT_SLICES, slice, ['endpoints', 'ports'])
     const names = new Set(slices.map(({ metadata }) => metadata.name))
-    for (const { key, object } of views.collection(SLICES).list(NAMESPACE))
-      if (object.metadata.labels?.[SERVICE_NAME] === NAME && !names.has(key.name)) await this.#submit({ verb: 'delete', ref: SLICES, version: 'v1', name: key.name })
+    for (const { key, object } of views.collection(ENDPOINT_SLICES).list(NAMESPACE))
+      if (object.metadata.labels?.[SERVICE_NAME] === NAME && !names.has(key.name)) await this.#submit({ verb: 'delete', ref: ENDPOINT_SLICES, version: 'v1', name: key.name })
   }
   async #ensure(ref: typeof ENDPOINTS, object: KubeObject, fields: readonly string[]): Promise<void> {
     const name = object.metadata.name as string

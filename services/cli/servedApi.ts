@@ -1,6 +1,6 @@
 /** What a cluster serves, or served at a moment of the past: asked of it, for its kinds are not only those that are built in. */
+import { DEFINITIONS } from '#events/collections.ts'
 import type { Api } from '#events/Api.ts'
-import { DEFINITIONS } from '#events/apiextensions/definition.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Status } from '#events/Refusal.ts'
 import { CliError, type Environment } from './Environment.ts'

@@ -1,7 +1,8 @@
 /** What the cluster's names are answered from: Services and EndpointSlices, found the ways questions need them. */
+import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ResourceRef } from '#events/Key.ts'
-import { ENDPOINT_SLICES, SERVICE_NAME_LABEL, SERVICES } from '#projections/Proxy.ts'
+import { SERVICE_NAME_LABEL } from '#projections/Proxy.ts'
 
 export interface DnsView {
   service(namespace: string, name: string): KubeObject | undefined

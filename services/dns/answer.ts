@@ -3,8 +3,8 @@
  * specification 1.1.0. Names compare without case (RFC 4343); answers carry the name as it was asked.
  */
 import type { Answer, Question } from 'dns-packet'
-import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
-import type { EndpointSlice } from 'kubernetes-types/discovery/v1'
+import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import type { EndpointSlice } from '#events/schema/generated/discovery.v1.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { parseCIDR } from '#events/meta/cidr.ts'
 import { canonicalIP, isWithin, parseIP } from '#events/meta/ip.ts'

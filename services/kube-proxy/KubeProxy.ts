@@ -2,11 +2,12 @@
  * The proxy's loop: Services and their slices mark Services dirty, dirty Services are decided again, and the
  * difference goes to the kernel in one text. A failure, or somebody flushing our rules, leads to writing all of them.
  */
+import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
 import { resourceId, type ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Subscription } from '#events/Log.ts'
 import type { Change } from '#projections/Objects.ts'
-import { ENDPOINT_SLICES, proxyPorts, SERVICE_NAME_LABEL, serviceOfSlice, SERVICES, type ProxyPort } from '#projections/Proxy.ts'
+import { proxyPorts, SERVICE_NAME_LABEL, serviceOfSlice, type ProxyPort } from '#projections/Proxy.ts'
 import type { Clock, Timer } from '#services/platform/Clock.ts'
 import type { Conntrack, Flow } from '#services/platform/Conntrack.ts'
 import type { Iptables, Table } from '#services/platform/Iptables.ts'

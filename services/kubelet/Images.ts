@@ -1,5 +1,5 @@
 /** Images for containers: present, pulled by policy, or a fault with back-off, in upstream's words. */
-import type { Container } from 'kubernetes-types/core/v1'
+import type { Container } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
 import type { Clock } from '../platform/Clock.ts'
 import { isImageName, pullCredentials, pullPolicy } from './container/image.ts'

@@ -1,11 +1,11 @@
 /** Logs, exec and attach of this node's own containers, with the refusals kubectl users know. */
+import { PODS } from '#events/collections.ts'
 import { badRequest, notFound, Refusal } from '#events/Refusal.ts'
 import type { ContainerRef, ExecOptions, ExecSession, LogOptions, NodeCalls } from '../platform/NodeLink.ts'
 import type { Agent } from './Agent.ts'
 import type { PodWorker } from './PodWorker.ts'
 import { RuntimeError, type Observed, type Runtime } from '../platform/Runtime.ts'
 
-const PODS = { group: '', resource: 'pods' }
 
 export class LocalNodeCalls implements NodeCalls {
   readonly #agent: Agent

@@ -1,6 +1,6 @@
 /** What the kubelet knows of one pod when it decides. */
 import { fnv1aHex } from '#events/meta/hash.ts'
-import type { Container, Pod, PodStatus } from 'kubernetes-types/core/v1'
+import type { Container, Pod, PodStatus } from '#events/schema/generated/core.v1.ts'
 import type { Observed } from '../platform/Runtime.ts'
 
 /** Why something can't be done now, as the API shows it. */

@@ -1,5 +1,5 @@
 /** One pod's loop: observe, decide, start what was decided, report. Never two rounds at once. */
-import type { Container, PodStatus } from 'kubernetes-types/core/v1'
+import type { Container, PodStatus } from '#events/schema/generated/core.v1.ts'
 import type { Binding, PodReport } from '#events/node/messages.ts'
 import type { Timer } from '../platform/Clock.ts'
 import { decide, type Action } from './decide.ts'

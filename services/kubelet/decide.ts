@@ -3,7 +3,7 @@
  *
  * Level-triggered: it is asked again after everything that happens, and names only what is not being done already.
  */
-import type { Container, PodStatus } from 'kubernetes-types/core/v1'
+import type { Container, PodStatus } from '#events/schema/generated/core.v1.ts'
 import type { Observed } from '../platform/Runtime.ts'
 import { isChanged, isPastDeadline, isSidecar, latest, restartOf, runsAgain, type PodView } from './PodView.ts'
 import { incompleteInit, isTerminal, isTerminating, statusOf } from './status.ts'

@@ -1,5 +1,5 @@
 /** Carries out one action on a pod. What goes wrong comes back as the fault the pod then shows. */
-import type { Container, Pod } from 'kubernetes-types/core/v1'
+import type { Container, Pod } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
 import { sleep, type Clock } from '../platform/Clock.ts'
 import { ConfigError, environment, type PodFacts } from './container/env.ts'

@@ -6,7 +6,7 @@
  * Upstream fails a pod for another system, and a ReplicaSet then makes the next one, as fast as it can and for ever. Here
  * it waits, and an event says why: its maker makes no other, and the log stays quiet.
  */
-import type { Pod } from 'kubernetes-types/core/v1'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 
 export interface PodRefusal {
   readonly reason: string

@@ -1,5 +1,5 @@
 /** A pod's status as its node sees it: phase, conditions and container statuses, from what was observed. */
-import type { Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus } from 'kubernetes-types/core/v1'
+import type { Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus } from '#events/schema/generated/core.v1.ts'
 import type { Observed } from '../platform/Runtime.ts'
 import { exitCodeOf, isChanged, isPastDeadline, isSidecar, latest, podStart, restartOf, runsAgain, type PodView } from './PodView.ts'
 import { qosClassOf } from '#events/core/pod/qos.ts'

@@ -5,7 +5,7 @@
  * Level-triggered: a change only says which key to look at. Waiting for the fold is what other systems call
  * expectations: between asking and seeing our own event nothing is asked twice.
  */
-import { DEFINITIONS } from '#events/apiextensions/definition.ts'
+import { DEFINITIONS } from '#events/collections.ts'
 import { resourceId } from '#events/Key.ts'
 import type { Cause, Intent, IntentResult, Intents } from '#events/Intent.ts'
 import type { Subscription } from '#events/Log.ts'

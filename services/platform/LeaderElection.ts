@@ -6,10 +6,11 @@
  * marker in EVENTS, written on the version that was there before it had the Lease; it acts when it has folded that, and every
  * intent of its names it (see `apiserver/fence.ts`). Client-go's users stop themselves in time and hope; ours are stopped.
  */
+import { LEASES } from '#events/collections.ts'
 import type { Intent, IntentResult, Intents } from '#events/Intent.ts'
 import type { Subscription } from '#events/Log.ts'
 import { noticeDraft } from '#events/core/notice.ts'
-import { isTermEnded, LEASES, leaseKey, markerKey, type Term } from '#events/coordination/term.ts'
+import { isTermEnded, leaseKey, markerKey, type Term } from '#events/coordination/term.ts'
 import { timestamp, timestampWith } from '#events/meta/time.ts'
 import { Refusal } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'

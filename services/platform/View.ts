@@ -2,10 +2,10 @@
  * A view keeps a stream folded: one follower per process and stream, fanned out in memory to everybody who
  * watches. It also knows how far it is, so that a writer can wait for its own write.
  */
+import { DEFINITIONS } from '#events/collections.ts'
 import type { Api } from '#events/Api.ts'
 import { customKind } from '#events/apiextensions/customKind.ts'
 import type { Kind } from '#events/Kind.ts'
-import { DEFINITIONS } from '#events/apiextensions/definition.ts'
 import { isCompaction } from '#events/compaction.ts'
 import { bodyOf, decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -367,10 +367,10 @@ export class Views implements ObjectsView {
     if (kind !== undefined) this.#made.set(entry, kind)
     return kind
   }
-  get(key: ObjectKey): Entry | undefined {
+  get<Some extends KubeObject>(key: ObjectKey<Some>): Entry<Some> | undefined {
     return this.of(key).objects.get(key)
   }
-  collection(ref: ResourceRef): Collection {
+  collection<Some extends KubeObject>(ref: ResourceRef<Some>): Collection<Some> {
     return this.of(ref).objects.collection(ref)
   }
 }

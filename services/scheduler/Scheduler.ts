@@ -2,8 +2,10 @@
  * The scheduler's loop: takes waiting pods in order, decides each on the cluster as it will be once everything in
  * flight is bound, and sends the binding without waiting for the ones before.
  */
+import { NAMESPACES, NODES, PODS } from '#events/collections.ts'
 import type { Reasons } from '#events/Event.ts'
 import type { Intent, IntentResult, Intents } from '#events/Intent.ts'
+import type { ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Subscription } from '#events/Log.ts'
 import { same } from '#events/meta/faults.ts'
@@ -17,9 +19,6 @@ import { schedule } from './decide.ts'
 import { SchedulingQueue } from './queue.ts'
 import { podScheduledCondition, schedulingNotice } from './explain.ts'
 
-const PODS = { group: '', resource: 'pods' }
-const NODES = { group: '', resource: 'nodes' }
-const NAMESPACES = { group: '', resource: 'namespaces' }
 const NAME = 'default-scheduler'
 /** Bindings in flight at once. */
 const IN_FLIGHT = 256
@@ -62,7 +61,8 @@ export class Scheduler {
   }
   start(): void {
     this.#running = true
-    for (const ref of [NAMESPACES, NODES, PODS]) for (const entry of this.#views.collection(ref).list()) this.#see({ type: 'ADDED', entry, previous: undefined })
+    const seen: readonly ResourceRef[] = [NAMESPACES, NODES, PODS]
+    for (const ref of seen) for (const entry of this.#views.collection(ref).list()) this.#see({ type: 'ADDED', entry, previous: undefined })
     this.#subscriptions.push(this.#views.of(PODS).subscribe((change) => this.#see(change)))
     const tick = (): void => {
       this.#queue.wake(this.#clock.now(), RETRY_UNSCHEDULABLE_MS)

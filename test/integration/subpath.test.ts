@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlink
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Container, Volume } from 'kubernetes-types/core/v1'
+import type { Container, Volume } from '#events/schema/generated/core.v1.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DiskPodFiles } from '#services/kubelet/volumes/PodFiles.ts'

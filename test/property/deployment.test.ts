@@ -52,7 +52,7 @@ const web = (replicas: number, rollingUpdate: Record<string, unknown>): KubeObje
     metadata: { name: 'web', uid: 'web' },
     spec: { replicas, selector: { matchLabels: { app: 'web' } }, strategy: { type: 'RollingUpdate', rollingUpdate }, template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'v0' }] } } }
   }
-  Deployment.default?.(object)
+  Deployment.default?.(object as Deployment)
   return object
 }
 

@@ -1,8 +1,9 @@
 /** What must hold of claims in any state: each address and port has one owner, who has it; what is not in use is free. */
+import { IP_ADDRESSES, SERVICES } from '#events/collections.ts'
 import { keyId } from '#events/Key.ts'
 import { isOf, ownerOf } from '#events/networking/parent.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { claimsOfService, IP_ADDRESSES, NODE_PORTS, SERVICES } from '#services/apiserver/claims/service.ts'
+import { claimsOfService, NODE_PORTS } from '#services/apiserver/claims/service.ts'
 
 /** Empty when it holds. */
 export const claimFaults = (view: ObjectsView): readonly string[] => {

@@ -1,9 +1,9 @@
 /** Services and EndpointSlices for tests, and an in-memory source of them that tells of changes as a View does. */
+import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import type { Subscription } from '#events/Log.ts'
 import { Objects, type Change } from '#projections/Objects.ts'
-import { ENDPOINT_SLICES, SERVICES } from '#projections/Proxy.ts'
 import type { EventFacts } from '#events/Event.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 

@@ -1,7 +1,7 @@
 /** Pod: containers that live and die together on one node. */
-import type { PodSpec } from 'kubernetes-types/core/v1'
+import type * as types from '../../schema/generated/core.v1.ts'
+import type { PodSpec } from '../../schema/generated/core.v1.ts'
 import type { Kind } from '../../Kind.ts'
-import type { KubeObject } from '../../KubeObject.ts'
 import { keepOtherHalf } from '../../meta/halves.ts'
 import { ALL_VERBS, STATUS } from '../../meta/verbs.ts'
 import { appArmorFields, validateAppArmorAnnotations, validateAppArmorUpdate } from './appArmor.ts'
@@ -14,10 +14,10 @@ import { validatePodUpdate } from './validateUpdate.ts'
 
 const specField =
   (name: keyof PodSpec) =>
-  (pod: KubeObject): string =>
-    String((pod['spec'] as PodSpec | undefined)?.[name] ?? '')
+  (pod: types.Pod): string =>
+    String((pod.spec as PodSpec | undefined)?.[name] ?? '')
 
-export const Pod: Kind = {
+export const Pod: Kind<types.Pod> = {
   group: '',
   version: 'v1',
   kind: 'Pod',
@@ -41,11 +41,11 @@ export const Pod: Kind = {
   default: defaultPod,
   prepareForCreate(pod) {
     // qosClass follows from the defaulted resources, so defaulting sets it.
-    pod['status'] = { phase: 'Pending' }
+    pod.status = { phase: 'Pending' }
     appArmorFields(pod)
   },
   prepareForUpdate: keepOtherHalf,
-  validate: (pod) => [...validateAppArmorAnnotations(pod), ...validateMirror(pod), ...validatePodSpec(pod['spec'] ?? {}, 'spec')],
+  validate: (pod) => [...validateAppArmorAnnotations(pod), ...validateMirror(pod), ...validatePodSpec(pod.spec ?? {}, 'spec')],
   validateUpdate: (pod, old, subresource) => [
     ...(subresource === '' ? validateAppArmorUpdate(pod, old) : []),
     ...validateMirrorUpdate(pod, old),
@@ -56,16 +56,16 @@ export const Pod: Kind = {
     'spec.restartPolicy': specField('restartPolicy'),
     'spec.schedulerName': specField('schedulerName'),
     'spec.serviceAccountName': specField('serviceAccountName'),
-    'spec.hostNetwork': (pod) => String(pod['spec']?.hostNetwork ?? false),
-    'status.phase': (pod) => pod['status']?.phase ?? '',
-    'status.podIP': (pod) => pod['status']?.podIP ?? '',
-    'status.podIPs': (pod) => pod['status']?.podIP ?? '',
-    'status.nominatedNodeName': (pod) => pod['status']?.nominatedNodeName ?? ''
+    'spec.hostNetwork': (pod) => String(pod.spec?.hostNetwork ?? false),
+    'status.phase': (pod) => pod.status?.phase ?? '',
+    'status.podIP': (pod) => pod.status?.podIP ?? '',
+    'status.podIPs': (pod) => pod.status?.podIP ?? '',
+    'status.nominatedNodeName': (pod) => pod.status?.nominatedNodeName ?? ''
   },
-  indexes: { node: (pod) => (pod['spec']?.nodeName ? [pod['spec'].nodeName as string] : []) },
+  indexes: { node: (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName as string] : []) },
   // Nothing runs of a pod that has no node, or is done: there is nobody to give time to.
   gracePeriodSeconds: (pod) =>
-    (pod['spec']?.nodeName ?? '') === '' || pod['status']?.phase === 'Succeeded' || pod['status']?.phase === 'Failed' ? 0 : (pod['spec']?.terminationGracePeriodSeconds ?? 30),
+    (pod.spec?.nodeName ?? '') === '' || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed' ? 0 : (pod.spec?.terminationGracePeriodSeconds ?? 30),
   columns: COLUMNS,
   row: podRow,
   rowConditions: podRowConditions,

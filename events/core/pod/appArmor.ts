@@ -1,5 +1,5 @@
 /** AppArmor profiles by annotation, as they were chosen before the field was there (KEP-24). */
-import type { PodSpec } from 'kubernetes-types/core/v1'
+import type { PodSpec } from '../../schema/generated/core.v1.ts'
 import { badValue, forbiddenField, same } from '../../meta/faults.ts'
 import type { KubeObject } from '../../KubeObject.ts'
 import type { FieldError } from '../../Refusal.ts'

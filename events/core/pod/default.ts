@@ -1,5 +1,5 @@
 /** The defaults of a pod's spec, shared by pods and pod templates. */
-import type { Container, ContainerPort, EnvVar, Lifecycle, PodSpec, Probe, ResourceRequirements, Volume } from 'kubernetes-types/core/v1'
+import type { Container, ContainerPort, EnvVar, Lifecycle, PodSpec, Probe, ResourceRequirements, Volume } from '../../schema/generated/core.v1.ts'
 import type { KubeObject } from '../../KubeObject.ts'
 import { canonicalQuantity } from '../../meta/Quantity.ts'
 import { qosClassOf } from './qos.ts'

@@ -1,5 +1,5 @@
 /** The past-tense fact a change of a pod is, for the event's type. */
-import type { ContainerStatus } from 'kubernetes-types/core/v1'
+import type { ContainerStatus } from '../../schema/generated/core.v1.ts'
 import type { KubeObject } from '../../KubeObject.ts'
 import { isTrue } from '../../meta/Conditions.ts'
 import type { ObjectChange } from '../../meta/eventType.ts'

@@ -1,5 +1,5 @@
 /** A pod's quality-of-service class: who is evicted last when memory runs out. */
-import type { PodSpec } from 'kubernetes-types/core/v1'
+import type { PodSpec } from '../../schema/generated/core.v1.ts'
 import { compareQuantities } from '../../meta/Quantity.ts'
 
 const COUNTED = ['cpu', 'memory'] as const

@@ -1,5 +1,5 @@
 /** How a pod reads in a table: its Status cell says the one thing that matters most right now. */
-import type { ContainerState, ContainerStatus, PodSpec, PodStatus } from 'kubernetes-types/core/v1'
+import type { ContainerState, ContainerStatus, PodSpec, PodStatus } from '../../schema/generated/core.v1.ts'
 import type { Column } from '../../Kind.ts'
 import type { KubeObject } from '../../KubeObject.ts'
 import { conditionIn, type Condition } from '../../meta/Conditions.ts'

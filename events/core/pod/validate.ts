@@ -1,5 +1,5 @@
 /** The faults of a pod's spec, for pods and pod templates, in the order upstream lists them. */
-import type { PodSpec } from 'kubernetes-types/core/v1'
+import type { PodSpec } from '../../schema/generated/core.v1.ts'
 import { badValue, badValues, forbiddenField, oneOf, required } from '../../meta/faults.ts'
 import { ipAddress, labelName, qualifiedName, subdomainName } from '../../meta/names.ts'
 import type { FieldError } from '../../Refusal.ts'

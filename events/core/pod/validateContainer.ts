@@ -1,5 +1,5 @@
 /** The faults of one container: its image, ports, environment, mounts and resources. */
-import type { Container, ContainerPort, EnvVar, ResourceRequirements } from 'kubernetes-types/core/v1'
+import type { Container, ContainerPort, EnvVar, ResourceRequirements } from '../../schema/generated/core.v1.ts'
 import { badValue, badValues, duplicate, forbiddenField, missing, oneOf, required, unsupported } from '../../meta/faults.ts'
 import { configKey, envName, labelName, portName, PORT_RANGE, qualifiedName } from '../../meta/names.ts'
 import { compareQuantities, parseQuantity } from '../../meta/Quantity.ts'

@@ -1,5 +1,5 @@
 /** The faults of probes and lifecycle hooks: exactly one action each, and sensible numbers. */
-import type { Lifecycle, Probe } from 'kubernetes-types/core/v1'
+import type { Lifecycle, Probe } from '../../schema/generated/core.v1.ts'
 import { badValue, badValues, forbiddenField, nonNegative, oneOf, required } from '../../meta/faults.ts'
 import { portName, portNumber } from '../../meta/names.ts'
 import type { FieldError } from '../../Refusal.ts'

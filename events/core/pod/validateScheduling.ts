@@ -1,5 +1,5 @@
 /** The faults of what steers scheduling: tolerations, affinity, topology spread. */
-import type { NodeSelectorTerm, PodAffinityTerm, PodSpec, Toleration } from 'kubernetes-types/core/v1'
+import type { NodeSelectorTerm, PodAffinityTerm, PodSpec, Toleration } from '../../schema/generated/core.v1.ts'
 import { badValue, badValues, duplicate, required, unsupported } from '../../meta/faults.ts'
 import { validateLabels, validateLabelSelector } from '../../meta/LabelSelector.ts'
 import { labelValue, qualifiedName } from '../../meta/names.ts'

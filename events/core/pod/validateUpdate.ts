@@ -1,5 +1,5 @@
 /** What of a pod may change once it exists. */
-import type { PodSpec, Toleration } from 'kubernetes-types/core/v1'
+import type { PodSpec, Toleration } from '../../schema/generated/core.v1.ts'
 import type { KubeObject } from '../../KubeObject.ts'
 import { badValue, forbiddenField, same } from '../../meta/faults.ts'
 import type { FieldError } from '../../Refusal.ts'

@@ -1,5 +1,5 @@
 /** The faults of volumes: one source each, and what that source needs. */
-import type { KeyToPath, Volume } from 'kubernetes-types/core/v1'
+import type { KeyToPath, Volume } from '../../schema/generated/core.v1.ts'
 import { badValue, badValues, duplicate, forbiddenField, required, unsupported } from '../../meta/faults.ts'
 import { labelName } from '../../meta/names.ts'
 import { compareQuantities } from '../../meta/Quantity.ts'

@@ -1,5 +1,5 @@
 /** DefaultTolerationSeconds: a pod stays five minutes on a node that is lost, unless it says otherwise. */
-import type { PodSpec, Toleration } from 'kubernetes-types/core/v1'
+import type { PodSpec, Toleration } from '#events/schema/generated/core.v1.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { AdmissionPlugin } from '../decision.ts'

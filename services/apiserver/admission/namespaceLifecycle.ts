@@ -1,8 +1,8 @@
 /** NamespaceLifecycle: nothing comes to be in a namespace that is not there or is going, and some namespaces never go. */
+import { NAMESPACES } from '#events/collections.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
 import type { AdmissionPlugin } from '../decision.ts'
 
-const NAMESPACES = { group: '', resource: 'namespaces' }
 /** The cluster's own. */
 const IMMORTAL = new Set(['default', 'kube-system', 'kube-public'])
 

@@ -3,6 +3,7 @@
  * the labels that steer workloads; statuses, deletions and evictions of the pods bound to it; mirror pods of its own; its lease.
  * Who may ask at all is the authorizer's half (`projections/NodeRestriction.ts`); this half sees the objects. Plain functions.
  */
+import { NODES, PODS, SERVICE_ACCOUNTS } from '#events/collections.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import { resourceId } from '#events/Key.ts'
@@ -18,9 +19,6 @@ import type { AdmissionPlugin, Operation } from '../decision.ts'
 import { apiReferenceOf } from './podReferences.ts'
 
 const LEASE_NAMESPACE = 'kube-node-lease'
-const NODES = { group: '', resource: 'nodes' }
-const PODS = { group: '', resource: 'pods' }
-const ACCOUNTS = { group: '', resource: 'serviceaccounts' }
 
 export interface NodeWrite {
   readonly operation: Operation
@@ -201,7 +199,7 @@ export interface BoundTo {
 export const restrictToken = (user: UserInfo, namespace: string, account: string, bound: BoundTo | undefined, view: ObjectsView): void => {
   const node = nodeOf(user)
   if (node === undefined) return
-  const refuse: Refuse = (why) => forbidden(ACCOUNTS, account, why)
+  const refuse: Refuse = (why) => forbidden(SERVICE_ACCOUNTS, account, why)
   if (bound === undefined || bound.apiVersion !== 'v1' || bound.kind !== 'Pod' || (bound.name ?? '') === '') throw refuse('node requested token not bound to a pod')
   if ((bound.uid ?? '') === '') throw refuse('node requested token with a pod binding without a uid')
   const pod = view.get({ ...PODS, namespace, name: bound.name as string })?.object

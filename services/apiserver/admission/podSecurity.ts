@@ -5,6 +5,7 @@
  * warned of and noted; workloads are only warned of and noted, since their pods are refused when they come; a namespace
  * whose policy becomes stricter is told which of its pods would no longer be allowed.
  */
+import { NAMESPACES, PODS } from '#events/collections.ts'
 import { evaluateNamespace } from '#events/core/pod/security/evaluateNamespace.ts'
 import { detailsOf, violationsOf } from '#events/core/pod/security/evaluate.ts'
 import type { Subject, Violation } from '#events/core/pod/security/Check.ts'
@@ -39,8 +40,6 @@ interface Decision {
   readonly old: KubeObject | undefined
 }
 
-const NAMESPACES = { group: '', resource: 'namespaces' }
-const PODS = { group: '', resource: 'pods' }
 /** They change no pod's spec. Others do, and are looked at. */
 const IGNORED = new Set(['attach', 'binding', 'eviction', 'exec', 'log', 'portforward', 'proxy', 'status'])
 

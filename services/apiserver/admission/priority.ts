@@ -1,5 +1,5 @@
 /** Priority: a pod without a priority class has priority 0 and may preempt those below. */
-import type { PodSpec } from 'kubernetes-types/core/v1'
+import type { PodSpec } from '#events/schema/generated/core.v1.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { AdmissionPlugin } from '../decision.ts'

@@ -1,5 +1,5 @@
 /** ServiceAccount: pods run as an account that exists, and its token is mounted unless the pod or the account says no. */
-import type { Container, PodSpec, Volume, VolumeMount } from 'kubernetes-types/core/v1'
+import type { Container, PodSpec, Volume, VolumeMount } from '#events/schema/generated/core.v1.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'

@@ -1,5 +1,6 @@
 /** Cluster IPs and node ports: handed out where a Service leaves them open, checked where it asks for one. Plain. */
-import type { ServicePort, ServiceSpec } from 'kubernetes-types/core/v1'
+import { SERVICES, SERVICE_CIDRS } from '#events/collections.ts'
+import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import type { ObjectKey } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badValue } from '#events/meta/faults.ts'
@@ -8,7 +9,7 @@ import { isOf } from '#events/networking/parent.ts'
 import { cidrsOf, DEFAULT_SERVICE_CIDR, isReady } from '#events/networking/ServiceCIDR.ts'
 import { invalid, type FieldError } from '#events/Refusal.ts'
 import type { DecideContext } from '../decision.ts'
-import { ipKey, ipsOf, nodePortsOf, portKey, SERVICE_CIDRS, SERVICES } from './service.ts'
+import { ipKey, ipsOf, nodePortsOf, portKey } from './service.ts'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 type Spec = Writable<ServiceSpec>

@@ -3,6 +3,7 @@
  * addresses, and people delete what they should not. As upstream's repair loops; a Service whose address is somebody else's is
  * only told of, for taking it away would break what works. Plain.
  */
+import { IP_ADDRESSES, SERVICES } from '#events/collections.ts'
 import type { NewEvent } from '#events/Event.ts'
 import type { Guard } from '#events/guard.ts'
 import { keyId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
@@ -10,7 +11,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { isOf, ownerOf } from '#events/networking/parent.ts'
 import type { DecideContext } from '../decision.ts'
 import { claimEvents } from './claims.ts'
-import { claimsOfService, IP_ADDRESSES, isAllocated, NODE_PORTS, SERVICES } from './service.ts'
+import { claimsOfService, isAllocated, NODE_PORTS } from './service.ts'
 
 /** One Service's claims, made right: stored only if the Service is still as it was seen. */
 export interface Mending {

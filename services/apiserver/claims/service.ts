@@ -1,13 +1,11 @@
 /** What a Service claims: its cluster IPs as IPAddress objects, as upstream; its node ports as objects of our own, for upstream has none. Plain. */
-import type { ServiceSpec } from 'kubernetes-types/core/v1'
+import { IP_ADDRESSES, SERVICES, SERVICE_CIDRS } from '#events/collections.ts'
+import type { ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { canonicalIP } from '#events/meta/ip.ts'
 import { parentRefOf } from '#events/networking/parent.ts'
 
-export const SERVICES: ResourceRef = { group: '', resource: 'services' }
-export const IP_ADDRESSES: ResourceRef = { group: 'networking.k8s.io', resource: 'ipaddresses' }
-export const SERVICE_CIDRS: ResourceRef = { group: 'networking.k8s.io', resource: 'servicecidrs' }
 /**
  * Of no kind of the API: nobody can see, make or delete one but by its Service. One object per port and not one of the whole
  * range, as upstream keeps: API servers that give out different ports do not get in each other's way.

@@ -1,4 +1,5 @@
 /** Serves `erase.<user>`: a person's word that what a deleted Secret said is to be read by nobody any more. Not an intent: it makes no event, but a record in the audit trail. */
+import { SECRETS } from '#events/collections.ts'
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import { badRequest, forbidden, Refusal, type Status } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
@@ -8,7 +9,7 @@ import type { Views } from '../../platform/View.ts'
 import type { Recorder } from '../audit/RequestAudit.ts'
 import { statusOf } from '../http/respond.ts'
 import { deniedMessage } from '../request/denied.ts'
-import { eraseSecrets, SECRETS, type Erased } from '../secrets/erase.ts'
+import { eraseSecrets, type Erased } from '../secrets/erase.ts'
 import { userOf } from './door.ts'
 import { requestIn, serveDoor, type Door, type DoorLimits } from './serve.ts'
 

@@ -1,5 +1,6 @@
 /** Which parts of the log each NATS user may follow, by the names they ask for. Plain functions. */
-import { LEASE_NAMESPACE, LEASES, markerKey } from '#events/coordination/term.ts'
+import { LEASES } from '#events/collections.ts'
+import { LEASE_NAMESPACE, markerKey } from '#events/coordination/term.ts'
 import { consumerOf } from '#events/Follow.ts'
 import { encodeToken, subjectOf, subjectsOf } from '#events/Subject.ts'
 

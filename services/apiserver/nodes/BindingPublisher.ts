@@ -8,6 +8,7 @@
  * expects the message it was decided on, and says how far EVENTS was folded. Who finds another message there waits until its own
  * view is as far and decides again, so what a subject says never goes back, and no word on an old pod outlives a new one's binding.
  */
+import { PODS, SERVICE_ACCOUNTS } from '#events/collections.ts'
 import { createHash } from 'node:crypto'
 import type { Binding, Origin, Stray } from '#events/node/messages.ts'
 import { bindingSubject } from '#events/node/messages.ts'
@@ -25,8 +26,6 @@ import { fatesIn, originIn } from './fates.ts'
 import { References } from './References.ts'
 import type { Token, Tokens } from './Tokens.ts'
 
-const PODS = { group: '', resource: 'pods' }
-const SERVICE_ACCOUNTS = { group: '', resource: 'serviceaccounts' }
 /** A token is replaced when this much of its hour is gone. */
 const RENEW_AFTER_MS = 45 * 60_000
 const TOKEN_MS = 3_600_000

@@ -5,6 +5,7 @@
  * Nothing is safe because of it: what two of them do for one node at a time is sorted out where it is written (BindingPublisher,
  * ReportIngest). It only keeps them from doing everything twice.
  */
+import { LEASES } from '#events/collections.ts'
 import { createHash } from 'node:crypto'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { UserInfo } from '#events/Intent.ts'
@@ -17,7 +18,6 @@ import type { Decider } from '../Decider.ts'
 import type { Share } from './BindingPublisher.ts'
 import { ownerOf } from './partition.ts'
 
-const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
 const NAMESPACE = 'kube-system'
 const IDENTITY = 'apiserver.kubernetes.io/identity'
 const SELF: UserInfo = { username: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }

@@ -2,13 +2,14 @@
  * Takes the agents' pulses to the decider: the Node brought up to date, its Lease renewed. Of each node only the newest
  * pulse counts. One that fails is tried again until the next one comes, here or at another API server.
  */
+import { LEASES } from '#events/collections.ts'
 import type { Pulse } from '#events/node/messages.ts'
 import { Refusal } from '#events/Refusal.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
 import type { Views } from '../../platform/View.ts'
 import type { Decider } from '../Decider.ts'
 import { seconds } from '../request/events.ts'
-import { intentsOfPulse, LEASE_NAMESPACE, LEASES } from './decide.ts'
+import { intentsOfPulse, LEASE_NAMESPACE } from './decide.ts'
 import { backOff, Later, submit } from './submit.ts'
 
 /** Times it is drafted anew at once, because the state was another: a Lease that expired, a Node that was deleted. */

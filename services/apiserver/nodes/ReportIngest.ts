@@ -8,6 +8,7 @@
  * work, an old report may come again after a crash, and no pod's status ever goes back. (One API server at a time for
  * each node would do as well, until the moment it changes.)
  */
+import { PODS } from '#events/collections.ts'
 import { decodeToken } from '#events/Subject.ts'
 import type { LogEntry, Subscription } from '#events/Log.ts'
 import { Refusal } from '#events/Refusal.ts'
@@ -19,7 +20,6 @@ import { BadReport, noticeReportOf, podReportOf } from './check.ts'
 import { intentOfNotice, intentOfPodReport } from './decide.ts'
 import { backOff, isOurs, Later, submit, type Verdict } from './submit.ts'
 
-const PODS = { group: '', resource: 'pods' }
 /** Reports decided at once, whose bodies are in memory; the rest wait as headers, as many as the queue hands out. */
 const PARALLEL = 64
 /** Bytes of a report; no status is so long. */

@@ -2,6 +2,7 @@
  * What the API server tells agents and makes of what they tell it: pods to bindings, reports and pulses to intents.
  * Plain functions of the state and the message.
  */
+import { LEASES, NODES, PODS } from '#events/collections.ts'
 import { overlap, parseCIDR } from '#events/meta/cidr.ts'
 import type { Binding, Fate, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import type { Cause, Intent } from '#events/Intent.ts'
@@ -12,9 +13,6 @@ import { causeOf } from '../door/check.ts'
 
 export type Draft = Omit<Intent, 'id' | 'source'>
 
-const PODS = { group: '', resource: 'pods' }
-const NODES = { group: '', resource: 'nodes' }
-export const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
 export const LEASE_NAMESPACE = 'kube-node-lease'
 const LEASE_SECONDS = 40
 

@@ -1,10 +1,10 @@
 /** Looks in the log for what has become of pods that run on a node without a binding: each event names the one before it. */
+import { PODS } from '#events/collections.ts'
 import type { Fate, Origin, Stray } from '#events/node/messages.ts'
 import { subjectOf } from '#events/Subject.ts'
 import type { Views } from '../../platform/View.ts'
 import { fateOf, type NameHistory } from './decide.ts'
 
-const PODS = { group: '', resource: 'pods' }
 const KUBE_SYSTEM = { group: '', resource: 'namespaces', namespace: '', name: 'kube-system' }
 /** Events of one name looked through; what is older stays unknown. */
 const LOOK_BACK = 2_000

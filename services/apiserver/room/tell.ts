@@ -1,4 +1,5 @@
 /** What the cluster is told of its log's disk: a condition of the node that has it, and a notice when it changes. Plain. */
+import { NAMESPACES, NODES } from '#events/collections.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Intent } from '#events/Intent.ts'
 import { conditionOf } from '#events/meta/Conditions.ts'
@@ -9,8 +10,6 @@ import type { Shortage } from './decide.ts'
 type Draft = Omit<Intent, 'id' | 'source' | 'cause'>
 
 export const CONDITION = 'LogDiskPressure'
-const NODES = { group: '', resource: 'nodes' }
-const NAMESPACES = { group: '', resource: 'namespaces' }
 
 const REASONS: Readonly<Record<Room, string>> = {
   plenty: 'LogHasSufficientDisk',

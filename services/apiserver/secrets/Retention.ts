@@ -2,13 +2,13 @@
  * When the keys of confidential objects go: some time after the object itself, so that a mistake can be undone and the past be
  * read for a while, and not for ever.
  */
+import { SECRETS } from '#events/collections.ts'
 import type { Subscription } from '#events/Log.ts'
 import { isConfidential } from '#events/confidential.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
 import type { ObjectKeys } from '../../platform/secrets/ObjectKeys.ts'
 import type { Views } from '../../platform/View.ts'
 
-const SECRETS = { group: '', resource: 'secrets' }
 const LOOK_MS = 60_000
 
 export interface RetentionOptions {

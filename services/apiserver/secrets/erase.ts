@@ -1,9 +1,9 @@
 /** Erasing a Secret that was deleted: its keys go at once, and with them what every version of it said, in all of history. */
+import { SECRETS } from '#events/collections.ts'
 import { conflict, notFound } from '#events/Refusal.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import type { ObjectKeys } from '../../platform/secrets/ObjectKeys.ts'
 
-export const SECRETS = { group: '', resource: 'secrets' }
 
 export interface Erased {
   readonly uid: string

@@ -1,4 +1,5 @@
 /** serviceaccounts/token: a short-lived token of the account, which a pod may be named for (KEP-1205). Signed, never stored. */
+import { PODS, SERVICE_ACCOUNTS } from '#events/collections.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badValue } from '#events/meta/faults.ts'
@@ -10,8 +11,6 @@ import type { Tokens, TokenSubject } from '../nodes/Tokens.ts'
 import { decodeAs } from '../request/decode.ts'
 
 const TOKEN_REQUEST = { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' }
-const ACCOUNTS = { group: '', resource: 'serviceaccounts' }
-const PODS = { group: '', resource: 'pods' }
 const USUAL_S = 3600
 const SHORTEST_S = 600
 const LONGEST_S = 2 ** 32
@@ -49,8 +48,8 @@ export const requestToken = async ({ namespace, name, value, user, fieldValidati
   const given = object.metadata
   if ((given.namespace ?? '') !== '' && given.namespace !== namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
   if ((given.name ?? '') !== '' && given.name !== name) throw invalid(TOKEN_REQUEST.group, TOKEN_REQUEST.kind, name, [badValue('metadata.name', given.name, 'must match the service account name if specified')])
-  const account = view.get({ ...ACCOUNTS, namespace, name })?.object
-  if (account === undefined) throw notFound(ACCOUNTS, name)
+  const account = view.get({ ...SERVICE_ACCOUNTS, namespace, name })?.object
+  if (account === undefined) throw notFound(SERVICE_ACCOUNTS, name)
   const uid = account.metadata.uid as string
   if ((given.uid ?? '') !== '' && given.uid !== uid)
     throw conflict({ group: TOKEN_REQUEST.group, resource: TOKEN_REQUEST.kind }, name, `the UID in the token request (${given.uid}) does not match the UID of the service account (${uid})`)

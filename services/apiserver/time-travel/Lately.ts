@@ -3,12 +3,13 @@
  * tenant since. It is asked with every page and every watch, so that it must not wait for the index of the past, which is made
  * beside the views and may be a moment, or a whole history, behind them.
  */
+import { NAMESPACES } from '#events/collections.ts'
 import { resourceId } from '#events/Key.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { Clock } from '../../platform/Clock.ts'
 import type { Subscription } from '#events/Log.ts'
 import type { Views } from '../../platform/View.ts'
-import { LATELY_MS, NAMESPACES } from './authorizePast.ts'
+import { LATELY_MS } from './authorizePast.ts'
 
 /** What happens within it is of one moment. */
 const GRAIN_MS = 1_000

@@ -3,8 +3,8 @@
  * index each time, which is cheap; schemas and documents are made once for each set, not for each request, since every line of a
  * client that looks around in the past asks again.
  */
+import { DEFINITIONS } from '#events/collections.ts'
 import type { Api } from '#events/Api.ts'
-import { DEFINITIONS } from '#events/apiextensions/definition.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Clock } from '../../platform/Clock.ts'
 import { presentListing, type Listing } from './Listing.ts'

@@ -2,6 +2,7 @@
  * Who may read the past. Who may read a thing now may not therefore read what was there under its name before: the right is one
  * of its own (`history`), and what is read must be the same thing still, or the reader somebody who sees the whole cluster.
  */
+import { NAMESPACES } from '#events/collections.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import { isConfidential } from '#events/confidential.ts'
 import { forbidden, type Refusal } from '#events/Refusal.ts'
@@ -14,7 +15,6 @@ const HISTORY = 'history'
 /** How old a version may be that is read without that right: the next page of a list, `Exact`, a watch that goes on. Upstream forgets sooner. */
 export const LATELY_MS = 15 * 60_000
 
-export const NAMESPACES = { group: '', resource: 'namespaces' }
 
 export interface PastRight {
   /** False: a new tenant of a name may not read what the one before had. */

@@ -1,6 +1,7 @@
 /** The decision about one CustomResourceDefinition: its names are accepted or not; one that is going is emptied, then let go. */
+import { DEFINITIONS } from '#events/collections.ts'
 import { CustomResourceDefinition } from '#events/apiextensions/CustomResourceDefinition.ts'
-import { CLEANUP, DEFINITIONS, specOf, statusOf, type Names } from '#events/apiextensions/definition.ts'
+import { CLEANUP, specOf, statusOf, type Names } from '#events/apiextensions/definition.ts'
 import { statusWith, takenBy } from '#events/apiextensions/names.ts'
 import type { Api } from '#events/Api.ts'
 import { timestamp } from '#events/meta/time.ts'

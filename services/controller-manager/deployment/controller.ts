@@ -1,10 +1,12 @@
 /** The Deployment controller: looks at a deployment when it or one of its ReplicaSets changes, or a pod of an old one is gone. */
+import type { Deployment, ReplicaSet } from '#events/schema/generated/apps.v1.ts'
+import { DEPLOYMENTS, PODS, REPLICASETS } from '#events/collections.ts'
 import { objectId } from '#events/Key.ts'
 import { controllerOf, type KubeObject } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
 import { decide } from './decide.ts'
-import { DEPLOYMENTS, NAME, PODS, REPLICASETS } from './situation.ts'
+import { NAME } from './situation.ts'
 
 const deploymentOf = (set: KubeObject, namespace: string): string | undefined => {
   const owner = controllerOf(set)
@@ -25,7 +27,7 @@ export const deployment: ControllerDefinition = {
         return view
           .collection(DEPLOYMENTS)
           .list(namespace)
-          .filter(({ object }) => controllerOf(entry.object) === undefined && matchesSelector(object['spec'].selector, entry.object.metadata.labels))
+          .filter(({ object }) => controllerOf(entry.object) === undefined && matchesSelector(object.spec.selector, entry.object.metadata.labels))
           .map(({ id }) => id)
       }
     },
@@ -39,7 +41,7 @@ export const deployment: ControllerDefinition = {
         const set = view.get({ ...REPLICASETS, namespace, name: owner.name })
         const key = set === undefined ? undefined : deploymentOf(set.object, namespace)
         const found = key === undefined ? undefined : view.get({ ...DEPLOYMENTS, namespace, name: key.slice(namespace.length + 1) })
-        return found?.object['spec'].strategy?.type === 'Recreate' ? [found.id] : []
+        return found?.object.spec.strategy?.type === 'Recreate' ? [found.id] : []
       }
     }
   ],

@@ -1,4 +1,6 @@
 /** The Deployment controller's decision: which ReplicaSet is the new one, how large each may be, and how it stands. */
+import type { DeploymentSpec } from '#events/schema/generated/apps.v1.ts'
+import { DEPLOYMENTS, PODS, REPLICASETS } from '#events/collections.ts'
 import { Deployment } from '#events/apps/Deployment.ts'
 import { ReplicaSet } from '#events/apps/ReplicaSet.ts'
 import { controllerOf, type KubeObject } from '#events/KubeObject.ts'
@@ -10,7 +12,7 @@ import { create, merge, remove, update } from '../asks.ts'
 import { isTerminating } from '../pods.ts'
 import { record } from '../recorder.ts'
 import { availableOf, limitsOf, newReplicas, oldReplicas, podsOf, proportional, replicasOf } from './rollout.ts'
-import { DEPLOYMENTS, DESIRED, HASH_LABEL, MOST, NAME, NOT_COPIED, PODS, REPLICASETS, REVISION, REVISION_HISTORY, type DeploymentSpec, type Situation } from './situation.ts'
+import { DESIRED, HASH_LABEL, MOST, NAME, NOT_COPIED, REVISION, REVISION_HISTORY, type Situation } from './situation.ts'
 import { deadlineOf, isComplete, statusAsks } from './status.ts'
 import { sameTemplate, templateHash } from './template.ts'
 
@@ -29,11 +31,11 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   const entry = view.get({ ...DEPLOYMENTS, namespace: key.slice(0, at), name: key.slice(at + 1) })
   if (entry === undefined) return NOTHING
   const deployment = entry.object
-  const spec = deployment['spec'] as DeploymentSpec
+  const spec = deployment.spec
   const owned = [...view.collection(REPLICASETS).indexed('owner', deployment.metadata.uid as string)].map(({ object }) => object).filter((set) => controllerOf(set)?.uid === deployment.metadata.uid && !isTerminating(set))
   const sets = owned.filter((set) => matchesSelector(spec.selector, set.metadata.labels)).sort(byAge)
   // By its template; or by its name, when what is filled into templates has changed since it was made.
-  const current = sets.find((set) => sameTemplate(set['spec'].template, spec.template)) ?? sets.find((set) => set.metadata.name === setName(deployment))
+  const current = sets.find((set) => sameTemplate(set.spec.template, spec.template)) ?? sets.find((set) => set.metadata.name === setName(deployment))
   const old = sets.filter((set) => set !== current)
   const it: Situation = { view, deployment, spec, sets, current, old, now }
   if (isTerminating(deployment)) return { asks: statusAsks(it) }
@@ -47,10 +49,10 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   return finish(it, [...apply(it, rolled(it, current)), ...cleanUp(it)])
 }
 
-const collisionsOf = (deployment: KubeObject): number => (deployment['status']?.collisionCount as number | undefined) ?? 0
+const collisionsOf = (deployment: Deployment): number => deployment.status?.collisionCount ?? 0
 
 /** The name of the set for the present template. */
-const setName = (deployment: KubeObject): string => `${(deployment.metadata.name as string).slice(0, 242)}-${templateHash(deployment['spec'].template, collisionsOf(deployment))}`
+const setName = (deployment: Deployment): string => `${(deployment.metadata.name as string).slice(0, 242)}-${templateHash(deployment.spec.template, collisionsOf(deployment))}`
 
 /** The asks, the status, and a time to look again while a rollout can miss its deadline. */
 const finish = (it: Situation, asks: readonly Ask[]): Decision => {
@@ -61,10 +63,10 @@ const finish = (it: Situation, asks: readonly Ask[]): Decision => {
 }
 
 /** Sets that match and belong to nobody are adopted; sets of ours that match no longer are let go. */
-const claimAsks = ({ view, deployment, spec, sets }: Situation, owned: readonly KubeObject[]): Ask[] => {
+const claimAsks = ({ view, deployment, spec, sets }: Situation, owned: readonly ReplicaSet[]): Ask[] => {
   const { uid, namespace, name } = deployment.metadata
   const reference = { apiVersion: 'apps/v1', kind: 'Deployment', name: name as string, uid: uid as string, controller: true, blockOwnerDeletion: true }
-  const claim = (set: KubeObject, ownerReferences: unknown): Ask => merge(ReplicaSet, set, { metadata: { uid: set.metadata.uid, resourceVersion: set.metadata.resourceVersion, ownerReferences } })
+  const claim = (set: ReplicaSet, ownerReferences: unknown): Ask => merge(ReplicaSet, set, { metadata: { uid: set.metadata.uid, resourceVersion: set.metadata.resourceVersion, ownerReferences } })
   const orphans = view
     .collection(REPLICASETS)
     .list(namespace)
@@ -84,7 +86,7 @@ const annotationsFor = ({ deployment, spec }: Situation): Record<string, string>
 const sizeAnnotations = (spec: DeploymentSpec): Record<string, string> => ({ [DESIRED]: String(spec.replicas ?? 1), [MOST]: String((spec.replicas ?? 1) + limitsOf(spec).surge) })
 
 /** Sizes some sets should get. */
-type Sizes = ReadonlyMap<KubeObject, number>
+type Sizes = ReadonlyMap<ReplicaSet, number>
 const NO_SIZES: Sizes = new Map()
 
 /** The user changed the replica count since the sets were last sized: that comes before any rolling. */
@@ -116,12 +118,12 @@ const apply = (it: Situation, sizes: Sizes): Ask[] => {
     const present = replicasOf(set)
     const replicas = sizes.get(set) ?? present
     let annotations: Record<string, string> = { ...set.metadata.annotations, ...(sizes.has(set) && replicas > 0 ? sizeAnnotations(spec) : {}) }
-    let specs: Record<string, unknown> = { ...set['spec'], replicas }
+    let specs: Record<string, unknown> = { ...set.spec, replicas }
     if (set === current) {
       annotations = { ...annotations, ...annotationsFor(it), ...revisionAnnotations(it, set) }
-      if ((spec.minReadySeconds ?? 0) !== ((set['spec'].minReadySeconds as number | undefined) ?? 0)) specs = { ...specs, minReadySeconds: spec.minReadySeconds ?? 0 }
+      if ((spec.minReadySeconds ?? 0) !== (set.spec.minReadySeconds ?? 0)) specs = { ...specs, minReadySeconds: spec.minReadySeconds ?? 0 }
     }
-    if (same(annotations, set.metadata.annotations ?? {}) && same(specs, { ...set['spec'], replicas: present })) continue
+    if (same(annotations, set.metadata.annotations ?? {}) && same(specs, { ...set.spec, replicas: present })) continue
     asks.push(update(ReplicaSet, { ...set, metadata: { ...set.metadata, annotations }, spec: specs }))
     if (present !== replicas)
       said.push(record(view, deployment, NAME, 'Normal', 'ScalingReplicaSet', `Scaled ${replicas > present ? 'up' : 'down'} replica set ${set.metadata.name} from ${present} to ${replicas}`, now))
@@ -139,7 +141,7 @@ const nextRevision = ({ sets, current }: Situation): bigint => {
 }
 
 /** A set that is rolled back to becomes the newest revision, and remembers those it was before. */
-const revisionAnnotations = (it: Situation, set: KubeObject): Record<string, string> => {
+const revisionAnnotations = (it: Situation, set: ReplicaSet): Record<string, string> => {
   const before = revisionOf(set)
   const revision = nextRevision(it)
   if (before === revision) return {}
@@ -156,7 +158,7 @@ const createCurrent = (it: Situation): Decision => {
   // One of the name that is going away: wait until it is gone. Any other: its name is taken, find another.
   if (present !== undefined) return isTerminating(present) ? { asks: statusAsks(it) } : { asks: statusAsks(it, collisionsOf(deployment) + 1) }
   const labels = { ...spec.template.metadata?.labels, [HASH_LABEL]: hash }
-  const set: KubeObject = {
+  const set: ReplicaSet = {
     apiVersion: 'apps/v1',
     kind: 'ReplicaSet',
     metadata: {
@@ -174,13 +176,13 @@ const createCurrent = (it: Situation): Decision => {
     }
   }
   const replicas = newReplicas(spec, set, [...sets, set])
-  const asks: Ask[] = [create(ReplicaSet, { ...set, spec: { ...set['spec'], replicas } })]
+  const asks: Ask[] = [create(ReplicaSet, { ...set, spec: { ...set.spec, replicas } })]
   if (replicas > 0) asks.push(record(view, deployment, NAME, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${name} from 0 to ${replicas}`, now))
   return finish({ ...it, created: name }, asks)
 }
 
 /** The next step of a rolling update, or of a Recreate whose old pods are gone. */
-const rolled = ({ spec, old, sets }: Situation, current: KubeObject): Sizes => {
+const rolled = ({ spec, old, sets }: Situation, current: ReplicaSet): Sizes => {
   const target = newReplicas(spec, current, sets)
   // Up first, then (when that is folded and the pods are there) down: two halves of one rollout never overlap.
   if (target !== replicasOf(current)) return new Map([[current, target]])
@@ -191,14 +193,14 @@ const rolled = ({ spec, old, sets }: Situation, current: KubeObject): Sizes => {
 const oldPodsLeft = ({ view, old }: Situation): boolean =>
   old.some((set) => {
     if (podsOf(set) > 0) return true
-    for (const { object } of view.collection(PODS).indexed('owner', set.metadata.uid as string)) if (object['status']?.phase !== 'Succeeded' && object['status']?.phase !== 'Failed') return true
+    for (const { object } of view.collection(PODS).indexed('owner', set.metadata.uid as string)) if (object.status?.phase !== 'Succeeded' && object.status?.phase !== 'Failed') return true
     return false
   })
 
 /** Old sets beyond the history limit, once everything is rolled out. */
 const cleanUp = ({ old, spec, current, deployment }: Situation): Ask[] => {
   if (!isComplete(deployment, spec, current)) return []
-  const empty = old.filter((set) => replicasOf(set) === 0 && podsOf(set) === 0 && set['status']?.observedGeneration === set.metadata.generation)
+  const empty = old.filter((set) => replicasOf(set) === 0 && podsOf(set) === 0 && set.status?.observedGeneration === set.metadata.generation)
   const surplus = empty.length - (spec.revisionHistoryLimit ?? 10)
   return surplus <= 0 ? [] : empty.toSorted(byRevision).slice(0, surplus).map((set) => remove(ReplicaSet, set))
 }

@@ -1,7 +1,7 @@
 /** How far a rollout may go now: the new ReplicaSet up and the old ones down, within maxSurge and maxUnavailable. */
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { DeploymentSpec, ReplicaSet } from '#events/schema/generated/apps.v1.ts'
 import { scaledValue } from '#events/meta/IntOrString.ts'
-import { MOST, type DeploymentSpec } from './situation.ts'
+import { MOST } from './situation.ts'
 
 export interface Limits {
   readonly surge: number
@@ -16,14 +16,13 @@ export const limitsOf = ({ replicas = 1, strategy }: DeploymentSpec): Limits => 
   return { surge, unavailable: surge === 0 && unavailable === 0 ? 1 : Math.min(unavailable, replicas) }
 }
 
-export const replicasOf = (set: KubeObject): number => (set['spec'].replicas as number | undefined) ?? 1
-const statusOf = (set: KubeObject, field: string): number => (set['status']?.[field] as number | undefined) ?? 0
-export const podsOf = (set: KubeObject): number => statusOf(set, 'replicas')
+export const replicasOf = (set: ReplicaSet): number => set.spec.replicas ?? 1
+export const podsOf = (set: ReplicaSet): number => set.status?.replicas ?? 0
 /** Of the pods it may keep, as many are available at most: its status may be from before it was made smaller. */
-export const availableOf = (set: KubeObject): number => Math.min(replicasOf(set), statusOf(set, 'availableReplicas'))
+export const availableOf = (set: ReplicaSet): number => Math.min(replicasOf(set), set.status?.availableReplicas ?? 0)
 
 /** What the new ReplicaSet may be scaled to. */
-export const newReplicas = (spec: DeploymentSpec, current: KubeObject, all: readonly KubeObject[]): number => {
+export const newReplicas = (spec: DeploymentSpec, current: ReplicaSet, all: readonly ReplicaSet[]): number => {
   const wanted = spec.replicas ?? 1
   const present = replicasOf(current)
   if (spec.strategy?.type === 'Recreate' || present >= wanted) return wanted
@@ -34,8 +33,8 @@ export const newReplicas = (spec: DeploymentSpec, current: KubeObject, all: read
 }
 
 /** What the old ReplicaSets may be scaled to: first those whose pods do not work, then the rest, oldest first. */
-export const oldReplicas = (spec: DeploymentSpec, current: KubeObject, old: readonly KubeObject[]): ReadonlyMap<KubeObject, number> => {
-  const targets = new Map<KubeObject, number>()
+export const oldReplicas = (spec: DeploymentSpec, current: ReplicaSet, old: readonly ReplicaSet[]): ReadonlyMap<ReplicaSet, number> => {
+  const targets = new Map<ReplicaSet, number>()
   const wanted = spec.replicas ?? 1
   const least = wanted - limitsOf(spec).unavailable
   const all = [...old, current]
@@ -48,7 +47,7 @@ export const oldReplicas = (spec: DeploymentSpec, current: KubeObject, old: read
   for (const set of ordered) {
     const broken = replicasOf(set) - availableOf(set)
     // A status that is not up to date says nothing about what works.
-    if (broken <= 0 || set['status']?.observedGeneration !== set.metadata.generation) continue
+    if (broken <= 0 || set.status?.observedGeneration !== set.metadata.generation) continue
     const cut = Math.min(spare, broken)
     if (cut <= 0) break
     targets.set(set, replicasOf(set) - cut)
@@ -67,7 +66,7 @@ export const oldReplicas = (spec: DeploymentSpec, current: KubeObject, old: read
 }
 
 /** Scaling while several sets are up: the difference is shared in proportion, the largest first (upstream's `scale`). */
-export const proportional = (spec: DeploymentSpec, active: readonly KubeObject[]): ReadonlyMap<KubeObject, number> => {
+export const proportional = (spec: DeploymentSpec, active: readonly ReplicaSet[]): ReadonlyMap<ReplicaSet, number> => {
   const wanted = spec.replicas ?? 1
   const allowed = wanted > 0 ? wanted + limitsOf(spec).surge : 0
   const total = active.reduce((sum, set) => sum + replicasOf(set), 0)
@@ -76,7 +75,7 @@ export const proportional = (spec: DeploymentSpec, active: readonly KubeObject[]
   const sorted = active.toSorted(
     (a, b) => replicasOf(b) - replicasOf(a) || newerFirst * (Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? '')) || ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1)
   )
-  const targets = new Map<KubeObject, number>()
+  const targets = new Map<ReplicaSet, number>()
   let left = more
   for (const set of sorted) {
     // What the set was sized for, when that is remembered.

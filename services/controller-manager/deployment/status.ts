@@ -1,13 +1,13 @@
 /** How a deployment stands: its counts, and the conditions Available and Progressing with upstream's reasons and messages. Plain functions. */
+import type { DeploymentSpec, ReplicaSet } from '#events/schema/generated/apps.v1.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { Deployment } from '#events/apps/Deployment.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionIn, removeCondition, type Condition } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Ask } from '../../platform/decision.ts'
 import { updateStatus } from '../asks.ts'
 import { availableOf, limitsOf, podsOf, replicasOf } from './rollout.ts'
-import type { DeploymentSpec, Situation } from './situation.ts'
+import type { Situation } from './situation.ts'
 
 /** A deadline as long as this is none. */
 const NO_DEADLINE = 2 ** 31 - 1
@@ -26,22 +26,23 @@ const deadlineSeconds = (spec: DeploymentSpec): number | undefined => {
 }
 
 /** Every pod wanted is of the current set and available, and no other is there. */
-export const isComplete = (deployment: KubeObject, spec: DeploymentSpec, current: KubeObject | undefined): boolean => {
+export const isComplete = (deployment: Deployment, spec: DeploymentSpec, current: ReplicaSet | undefined): boolean => {
   const wanted = spec.replicas ?? 1
-  return current !== undefined && podsOf(current) === wanted && availableOf(current) === wanted && ((deployment['status']?.replicas as number | undefined) ?? 0) === wanted
+  return current !== undefined && podsOf(current) === wanted && availableOf(current) === wanted && (deployment.status?.replicas ?? 0) === wanted
 }
 
 /** When the rollout will have made no progress for too long, milliseconds. */
 export const deadlineOf = ({ deployment, spec, current }: Situation): number | undefined => {
   const seconds = deadlineSeconds(spec)
   if (seconds === undefined || spec.paused === true || isComplete(deployment, spec, current)) return undefined
-  const condition = conditionIn(deployment['status']?.conditions, 'Progressing')
-  const since = Date.parse((condition?.['lastUpdateTime'] as string | undefined) ?? '')
+  const condition = conditionIn(deployment.status?.conditions, 'Progressing')
+  const since = Date.parse(condition?.lastUpdateTime ?? '')
   return condition === undefined || Number.isNaN(since) || condition.reason === 'NewReplicaSetAvailable' ? undefined : since + seconds * 1000
 }
 
 const countsOf = ({ sets, current }: Situation): Counts => {
-  const total = (field: string): number => sets.reduce((sum, set) => sum + ((set['status']?.[field] as number | undefined) ?? 0), 0)
+  const total = (field: 'availableReplicas' | 'readyReplicas' | 'replicas'): number =>
+    sets.reduce((sum, set) => sum + (set.status?.[field] ?? 0), 0)
   const available = total('availableReplicas')
   return {
     replicas: total('replicas'),
@@ -53,9 +54,9 @@ const countsOf = ({ sets, current }: Situation): Counts => {
 }
 
 /** `collisionCount`: when the next ReplicaSet's name must differ from one that is taken. */
-export const statusAsks = (it: Situation, collisionCount = it.deployment['status']?.collisionCount as number | undefined): Ask[] => {
+export const statusAsks = (it: Situation, collisionCount = it.deployment.status?.collisionCount): Ask[] => {
   const { deployment } = it
-  const old = (deployment['status'] ?? {}) as Partial<Counts> & { conditions?: readonly Condition[] }
+  const old = (deployment.status ?? {}) as Partial<Counts> & { conditions?: readonly Condition[] }
   const counts = countsOf(it)
   const status = {
     observedGeneration: deployment.metadata.generation,
@@ -83,7 +84,7 @@ const available = ({ spec, now }: Situation, conditions: readonly Condition[], {
 /** What a set could not make, said by the current one or else by the oldest. */
 const failure = ({ current, old, now }: Situation, conditions: readonly Condition[]): readonly Condition[] => {
   for (const set of current === undefined ? old : [current, ...old]) {
-    const found = conditionIn(set['status']?.conditions, 'ReplicaFailure')
+    const found = conditionIn(set.status?.conditions, 'ReplicaFailure')
     if (found !== undefined && replicasOf(set) > 0) return put(conditions, { type: found.type, status: found.status, reason: found.reason ?? '', message: found.message ?? '' }, now)
   }
   return conditionIn(conditions, 'ReplicaFailure') === undefined ? conditions : removeCondition(conditions, 'ReplicaFailure')

@@ -1,7 +1,8 @@
 /** The Endpoints controller: looks at a Service when it, its Endpoints or a pod it selects changes. */
+import { ENDPOINTS, NODES, SERVICES } from '#events/collections.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
-import { NODES, SERVICES, servicesOf, servicesOnNode } from '../endpointslice/endpoints.ts'
-import { decide, ENDPOINTS, NAME } from './decide.ts'
+import { servicesOf, servicesOnNode } from '../endpointslice/endpoints.ts'
+import { decide, NAME } from './decide.ts'
 
 export const endpoint: ControllerDefinition = {
   name: NAME,

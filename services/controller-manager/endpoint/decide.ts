@@ -1,14 +1,14 @@
 /** The Endpoints controller's decision: the legacy object old clients still read, from the same addresses as the slices. */
+import { ENDPOINTS, SERVICES } from '#events/collections.ts'
 import { Endpoints } from '#events/core/Endpoints.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { create, remove, update } from '../asks.ts'
-import { groupsOf, SERVICES, targetRef, type Address, type ServiceSpec } from '../endpointslice/endpoints.ts'
+import { groupsOf, targetRef, type Address, type ServiceSpec } from '../endpointslice/endpoints.ts'
 
 export const NAME = 'endpoint-controller'
-export const ENDPOINTS = { group: '', resource: 'endpoints' }
 /** As upstream: more addresses than this are cut off, and the object says so. */
 const MOST = 1_000
 const OVER_CAPACITY = 'endpoints.kubernetes.io/over-capacity'

@@ -1,8 +1,9 @@
 /** The EndpointSlice controller: looks at a Service when it, its slices or a pod it selects changes. */
+import { ENDPOINT_SLICES, NODES, SERVICES } from '#events/collections.ts'
 import { objectId } from '#events/Key.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
-import { decide, NAME, SERVICE_NAME, SLICES } from './decide.ts'
-import { NODES, SERVICES, servicesOf, servicesOnNode } from './endpoints.ts'
+import { decide, NAME, SERVICE_NAME } from './decide.ts'
+import { servicesOf, servicesOnNode } from './endpoints.ts'
 
 export const endpointslice: ControllerDefinition = {
   name: NAME,
@@ -11,7 +12,7 @@ export const endpointslice: ControllerDefinition = {
     { ref: { group: '', resource: 'pods' }, keys: ({ entry, previous }, view) => servicesOf(view, [entry.object, previous?.object], entry.key.namespace) },
     { ref: NODES, keys: (change, view) => servicesOnNode(view, change) },
     {
-      ref: SLICES,
+      ref: ENDPOINT_SLICES,
       keys: ({ entry }) => {
         const service = entry.object.metadata.labels?.[SERVICE_NAME]
         return service === undefined ? [] : [objectId(entry.key.namespace, service)]

@@ -1,4 +1,5 @@
 /** The EndpointSlice controller's decision: the slices of one Service, changed as little as possible. */
+import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
 import { EndpointSlice } from '#events/discovery/EndpointSlice.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
@@ -7,10 +8,9 @@ import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
 import { create, remove, update } from '../asks.ts'
 import { suffixOf } from '../names.ts'
-import { familyOf, groupsOf, SERVICES, targetRef, type Address, type Group, type ServiceSpec } from './endpoints.ts'
+import { familyOf, groupsOf, targetRef, type Address, type Group, type ServiceSpec } from './endpoints.ts'
 
 export const NAME = 'endpointslice-controller'
-export const SLICES = { group: 'discovery.k8s.io', resource: 'endpointslices' }
 export const SERVICE_NAME = 'kubernetes.io/service-name'
 const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by'
 const MANAGER = 'endpointslice-controller.k8s.io'
@@ -28,7 +28,7 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const namespace = key.slice(0, at)
   const name = key.slice(at + 1)
   const service = view.get({ ...SERVICES, namespace, name })?.object
-  const present = [...view.collection(SLICES).indexed('label', `${SERVICE_NAME}=${name}`)].map(({ object }) => object).filter((slice) => slice.metadata.namespace === namespace)
+  const present = [...view.collection(ENDPOINT_SLICES).indexed('label', `${SERVICE_NAME}=${name}`)].map(({ object }) => object).filter((slice) => slice.metadata.namespace === namespace)
   const slices = present
     .filter((slice) => slice.metadata.labels?.[MANAGED_BY] === MANAGER && slice.metadata.deletionTimestamp === undefined)
     .sort((a, b) => ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1))

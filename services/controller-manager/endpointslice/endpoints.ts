@@ -1,4 +1,5 @@
 /** From a Service and its pods to addresses: what EndpointSlices and Endpoints both say, each in its form. Plain functions. */
+import { NODES, PODS, SERVICES } from '#events/collections.ts'
 import { selectorValue } from '#events/core/Service.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf } from '#events/meta/Conditions.ts'
@@ -7,10 +8,7 @@ import { matches, selectorOfMap } from '#events/meta/LabelSelector.ts'
 import type { Change, ObjectsView } from '#projections/Objects.ts'
 import { isReady, isTerminating } from '../pods.ts'
 
-const PODS = { group: '', resource: 'pods' }
-export const NODES = { group: '', resource: 'nodes' }
 const ZONE = 'topology.kubernetes.io/zone'
-export const SERVICES = { group: '', resource: 'services' }
 
 export interface ServicePort {
   readonly name?: string

@@ -1,4 +1,5 @@
 /** The namespace controller's decision: a namespace that is going takes everything in it along, its pods first, then is finalized. */
+import { NAMESPACES } from '#events/collections.ts'
 import { timestamp } from '#events/meta/time.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
@@ -6,7 +7,6 @@ import { remove, updateStatus } from '../asks.ts'
 import { conditionsOf, type NamespaceCondition, type Remaining } from './conditions.ts'
 
 export const NAME = 'namespace-controller'
-export const NAMESPACES = { group: '', resource: 'namespaces' }
 /** Objects asked to go in one decision. */
 const BATCH = 200
 const AGAIN_MS = 1_000

@@ -1,6 +1,7 @@
 /** The node IPAM controller: looks when a node comes without a part of the pod network, and when one goes and leaves its own. */
+import { NODES } from '#events/collections.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
-import { cidrsOf, decide, KEY, NAME, type NodeIpamConfig, NODES } from './decide.ts'
+import { cidrsOf, decide, KEY, NAME, type NodeIpamConfig } from './decide.ts'
 
 export const nodeIpam = (config: NodeIpamConfig): ControllerDefinition => ({
   name: NAME,

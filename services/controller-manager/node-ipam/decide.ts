@@ -2,6 +2,7 @@
  * The node IPAM controller's decision: every node gets a part of each of the cluster's pod networks, one per address family, which
  * no other node has. It keeps it for as long as it is there; then the part is free again (upstream's RangeAllocator).
  */
+import { NODES } from '#events/collections.ts'
 import { Node } from '#events/core/Node.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Family, Network } from '#events/meta/ip.ts'
@@ -13,7 +14,6 @@ import { record } from '../recorder.ts'
 import { freePart, networksOf } from './ranges.ts'
 
 export const NAME = 'node-ipam-controller'
-export const NODES = { group: '', resource: 'nodes' }
 /** Nodes are given theirs one after the other: one that is asked for at a time can't be given to two. */
 export const KEY = '/'
 

@@ -2,6 +2,7 @@
  * The node lifecycle controller's decision: a node whose Lease is no longer renewed becomes Unknown and tainted; pods that
  * do not tolerate the taint go after their time (KEP-589, taint-based eviction).
  */
+import { LEASES, NODES, PODS } from '#events/collections.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { Node } from '#events/core/Node.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
@@ -15,9 +16,6 @@ import { isTerminating } from '../pods.ts'
 import { record } from '../recorder.ts'
 
 export const NAME = 'node-lifecycle-controller'
-export const NODES = { group: '', resource: 'nodes' }
-export const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
-export const PODS = { group: '', resource: 'pods' }
 export const LEASE_NAMESPACE = 'kube-node-lease'
 const GRACE_MS = 40_000
 const NOT_READY = 'node.kubernetes.io/not-ready'

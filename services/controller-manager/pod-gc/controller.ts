@@ -1,6 +1,7 @@
 /** The pod garbage collector: looks when a node goes or comes, or a pod without one is deleted, or finishes. */
+import { NODES, PODS } from '#events/collections.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
-import { decide, FINISHED_MAX, NAME, NODES, PODS } from './decide.ts'
+import { decide, FINISHED_MAX, NAME } from './decide.ts'
 
 const ALL = 'all'
 

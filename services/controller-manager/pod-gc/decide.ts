@@ -4,6 +4,7 @@
  * A node that is gone may be back in a moment. Since when it is gone is said on its pods, as a condition: in a process's memory it
  * would begin anew with each leader, and nobody who replays the decision would have it.
  */
+import { NODES, PODS } from '#events/collections.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf, type Condition } from '#events/meta/Conditions.ts'
@@ -14,8 +15,6 @@ import { remove, updateStatus } from '../asks.ts'
 import { isTerminating } from '../pods.ts'
 
 export const NAME = 'pod-garbage-collector'
-export const PODS = { group: '', resource: 'pods' }
-export const NODES = { group: '', resource: 'nodes' }
 /** As upstream's --terminated-pod-gc-threshold. */
 export const FINISHED_MAX = 12_500
 /** True since the pod's node is not there. */

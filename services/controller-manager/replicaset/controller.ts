@@ -1,9 +1,10 @@
 /** The ReplicaSet controller: looks at a set when it or one of its pods changes. */
+import { REPLICASETS } from '#events/collections.ts'
 import { objectId } from '#events/Key.ts'
 import { controllerOf } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
-import { decide, NAME, refused, REPLICASETS } from './decide.ts'
+import { decide, NAME, refused } from './decide.ts'
 
 export const replicaset: ControllerDefinition = {
   name: NAME,
@@ -19,7 +20,7 @@ export const replicaset: ControllerDefinition = {
         return view
           .collection(REPLICASETS)
           .list(namespace)
-          .filter(({ object }) => matchesSelector(object['spec'].selector, entry.object.metadata.labels))
+          .filter(({ object }) => matchesSelector(object.spec.selector, entry.object.metadata.labels))
           .map(({ id }) => id)
       }
     }

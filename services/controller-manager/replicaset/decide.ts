@@ -1,4 +1,6 @@
 /** The ReplicaSet controller's decision: as many pods as asked for, no more; and a status that says how it stands. */
+import type { ReplicaSetSpec } from '#events/schema/generated/apps.v1.ts'
+import { PODS, REPLICASETS } from '#events/collections.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { ReplicaSet } from '#events/apps/ReplicaSet.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
@@ -15,8 +17,6 @@ import { availableIn, isActive, isReady, isTerminating } from '../pods.ts'
 import { record } from '../recorder.ts'
 
 export const NAME = 'replicaset-controller'
-const PODS = { group: '', resource: 'pods' }
-export const REPLICASETS = { group: 'apps', resource: 'replicasets' }
 /** Pods made or deleted in one decision; the next follows when these are folded. */
 const BURST = 500
 /** Of one decision, as many are told about (upstream's burst for one object). */
@@ -24,19 +24,12 @@ const NOTICES = 25
 const FAILURE = 'ReplicaFailure'
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 
-interface ReplicaSetSpec {
-  readonly replicas?: number
-  readonly minReadySeconds?: number
-  readonly selector: Parameters<typeof matchesSelector>[0]
-  readonly template: { readonly metadata?: KubeObject['metadata']; readonly spec: Record<string, unknown> }
-}
-
 export const decide = (view: ObjectsView, key: string, { now }: DecideContext): Decision => {
   const at = key.indexOf('/')
   const entry = view.get({ ...REPLICASETS, namespace: key.slice(0, at), name: key.slice(at + 1) })
   if (entry === undefined) return NOTHING
   const set = entry.object
-  const spec = set['spec'] as ReplicaSetSpec
+  const spec = set.spec
   const pods = view.collection(PODS)
   const owned = [...pods.indexed('owner', set.metadata.uid as string)].map(({ object }) => object).filter((pod) => controllerOf(pod)?.uid === set.metadata.uid)
   if (isTerminating(set)) return { asks: statusAsk(set, spec, owned.filter(isActive), now) }
@@ -72,7 +65,7 @@ export const refused = (view: ObjectsView, key: string, { ask, message }: Refuse
   // each new message would make a version, whose pod makes the next message, and the set would be tried again at once, for ever.
   if (conditionOf(set, FAILURE)?.status === 'True') return [notice]
   const failure: Condition = { type: FAILURE, status: 'True', reason: 'FailedCreate', message }
-  return [notice, updateStatus(ReplicaSet, set, { ...set['status'], conditions: setCondition(set['status']?.conditions as readonly Condition[] | undefined, failure, timestamp(now)) })]
+  return [notice, updateStatus(ReplicaSet, set, { ...set.status, conditions: setCondition(set.status?.conditions as readonly Condition[] | undefined, failure, timestamp(now)) })]
 }
 
 const claim = (pod: KubeObject, ownerReferences: unknown): Ask => merge(Pod, pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })
@@ -81,7 +74,7 @@ const claim = (pod: KubeObject, ownerReferences: unknown): Ask => merge(Pod, pod
  * Pods are named after the state they are made for: an ask that is delivered twice makes one pod, and a pod that follows
  * another has another name.
  */
-const createAsks = (view: ObjectsView, set: KubeObject, spec: ReplicaSetSpec, mine: readonly KubeObject[], missing: number, now: number): Ask[] => {
+const createAsks = (view: ObjectsView, set: ReplicaSet, spec: ReplicaSetSpec, mine: readonly KubeObject[], missing: number, now: number): Ask[] => {
   const state = `${set.metadata.uid}/${set.metadata.resourceVersion}/${mine
     .map(({ metadata }) => metadata.uid)
     .toSorted()
@@ -90,13 +83,13 @@ const createAsks = (view: ObjectsView, set: KubeObject, spec: ReplicaSetSpec, mi
   return [...pods.map((pod) => create(Pod, pod)), ...pods.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`, now))]
 }
 
-const deleteAsks = (view: ObjectsView, set: KubeObject, active: readonly KubeObject[], surplus: number, now: number): Ask[] => {
+const deleteAsks = (view: ObjectsView, set: ReplicaSet, active: readonly KubeObject[], surplus: number, now: number): Ask[] => {
   const crowd = crowds(view, set)
   const goers = active.toSorted((a, b) => rank(a, b, crowd)).slice(0, Math.min(surplus, BURST))
   return [...goers.map((pod) => remove(Pod, pod)), ...goers.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`, now))]
 }
 
-const orphans = (view: ObjectsView, set: KubeObject, spec: ReplicaSetSpec): KubeObject[] => {
+const orphans = (view: ObjectsView, set: ReplicaSet, spec: ReplicaSetSpec): KubeObject[] => {
   const first = Object.entries(spec.selector?.matchLabels ?? {})[0]
   const pods = view.collection(PODS)
   const candidates: Iterable<Entry> = first === undefined ? pods.list(set.metadata.namespace) : pods.indexed('label', `${first[0]}=${first[1]}`)
@@ -105,7 +98,7 @@ const orphans = (view: ObjectsView, set: KubeObject, spec: ReplicaSetSpec): Kube
     .filter((pod) => pod.metadata.namespace === set.metadata.namespace && controllerOf(pod) === undefined && isActive(pod) && matchesSelector(spec.selector, pod.metadata.labels))
 }
 
-const ownerOf = (set: KubeObject): NonNullable<KubeObject['metadata']['ownerReferences']>[number] => ({
+const ownerOf = (set: ReplicaSet): NonNullable<KubeObject['metadata']['ownerReferences']>[number] => ({
   apiVersion: 'apps/v1',
   kind: 'ReplicaSet',
   name: set.metadata.name as string,
@@ -116,7 +109,7 @@ const ownerOf = (set: KubeObject): NonNullable<KubeObject['metadata']['ownerRefe
 
 const LONGEST_BASE = 58
 
-const podOf = (set: KubeObject, { template }: ReplicaSetSpec, suffix: string): KubeObject => ({
+const podOf = (set: ReplicaSet, { template }: ReplicaSetSpec, suffix: string): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: {
@@ -135,7 +128,7 @@ const restarts = (pod: KubeObject): number => ((pod['status']?.containerStatuses
 const PHASES: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 }
 
 /** How many active pods of the set, and of sets with the same controller, each node has. */
-const crowds = (view: ObjectsView, set: KubeObject): ReadonlyMap<string, number> => {
+const crowds = (view: ObjectsView, set: ReplicaSet): ReadonlyMap<string, number> => {
   const controller = controllerOf(set)?.uid
   const sets = controller === undefined ? [set] : [...view.collection(REPLICASETS).indexed('owner', controller)].map(({ object }) => object)
   const counts = new Map<string, number>()
@@ -167,9 +160,9 @@ const rank = (a: KubeObject, b: KubeObject, crowd: ReadonlyMap<string, number>):
   )
 }
 
-const statusAsk = (set: KubeObject, spec: ReplicaSetSpec, active: readonly KubeObject[], now: number): Ask[] => {
+const statusAsk = (set: ReplicaSet, spec: ReplicaSetSpec, active: readonly KubeObject[], now: number): Ask[] => {
   const labels = Object.entries(spec.template.metadata?.labels ?? {})
-  const { fullyLabeledReplicas: _, readyReplicas: __, availableReplicas: ___, conditions: present, ...rest } = (set['status'] ?? {}) as Record<string, unknown> & { conditions?: readonly Condition[] }
+  const { fullyLabeledReplicas: _, readyReplicas: __, availableReplicas: ___, conditions: present, ...rest } = (set.status ?? {}) as Record<string, unknown> & { conditions?: readonly Condition[] }
   // What could not be made is there, or wanted no more.
   const conditions = active.length < (spec.replicas ?? 1) ? (present ?? []) : removeCondition(present, FAILURE)
   const counts = {
@@ -179,5 +172,5 @@ const statusAsk = (set: KubeObject, spec: ReplicaSetSpec, active: readonly KubeO
   }
   // Counts that are zero are left out, as upstream does.
   const status = { ...rest, replicas: active.length, ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)), ...(conditions.length === 0 ? {} : { conditions }), observedGeneration: set.metadata.generation }
-  return same(set['status'] ?? {}, status) ? [] : [updateStatus(ReplicaSet, set, status)]
+  return same(set.status ?? {}, status) ? [] : [updateStatus(ReplicaSet, set, status)]
 }

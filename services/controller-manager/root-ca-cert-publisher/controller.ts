@@ -1,6 +1,7 @@
 /** The CA publisher: looks at a namespace when it or its CA ConfigMap changes. */
+import { CONFIGMAPS } from '#events/collections.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
-import { CONFIGMAP, CONFIGMAPS, decide, NAME } from './decide.ts'
+import { CONFIGMAP, decide, NAME } from './decide.ts'
 
 export const rootCaCertPublisher = (ca: string): ControllerDefinition => ({
   name: NAME,

@@ -1,13 +1,12 @@
 /** The CA publisher's decision: every namespace has the cluster's CA in the ConfigMap `kube-root-ca.crt`. */
+import { CONFIGMAPS, NAMESPACES } from '#events/collections.ts'
 import { ConfigMap } from '#events/core/ConfigMap.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Decision } from '../../platform/decision.ts'
 import { create, merge } from '../asks.ts'
 
 export const NAME = 'root-ca-cert-publisher'
-export const CONFIGMAPS = { group: '', resource: 'configmaps' }
 export const CONFIGMAP = 'kube-root-ca.crt'
-const NAMESPACES = { group: '', resource: 'namespaces' }
 
 /** `key`: the namespace's name. `ca`: PEM. */
 export const decide = (view: ObjectsView, key: string, ca: string): Decision => {

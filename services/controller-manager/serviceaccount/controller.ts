@@ -1,12 +1,13 @@
 /** The service account controller: looks at a namespace when it or an account in it changes. */
+import { SERVICE_ACCOUNTS } from '#events/collections.ts'
 import type { ControllerDefinition } from '../../platform/decision.ts'
-import { ACCOUNTS, decide, NAME } from './decide.ts'
+import { decide, NAME } from './decide.ts'
 
 export const serviceaccount: ControllerDefinition = {
   name: NAME,
   watches: [
     { ref: { group: '', resource: 'namespaces' }, keys: ({ entry }) => [entry.key.name] },
-    { ref: ACCOUNTS, keys: ({ entry, type }) => (type === 'DELETED' ? [entry.key.namespace] : []) }
+    { ref: SERVICE_ACCOUNTS, keys: ({ entry, type }) => (type === 'DELETED' ? [entry.key.namespace] : []) }
   ],
   decide
 }

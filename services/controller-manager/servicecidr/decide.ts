@@ -1,6 +1,8 @@
 /** The ServiceCIDR controller's decision (KEP-1880): a network is ready to give addresses, and one that goes waits for those it has given. */
+import { IP_ADDRESSES, SERVICE_CIDRS } from '#events/collections.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { isWithin, parseIP, parseNetwork, type Network } from '#events/meta/ip.ts'
+import type { ServiceCIDR as CIDRObject } from '#events/schema/generated/networking.v1.ts'
 import { cidrsOf, READY, SERVICE_CIDR_FINALIZER, ServiceCIDR } from '#events/networking/ServiceCIDR.ts'
 import { timestamp } from '#events/meta/time.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
@@ -8,8 +10,6 @@ import { NOTHING, type DecideContext, type Decision } from '../../platform/decis
 import { merge } from '../asks.ts'
 
 export const NAME = 'service-cidrs-controller'
-export const SERVICE_CIDRS = { group: 'networking.k8s.io', resource: 'servicecidrs' }
-export const IP_ADDRESSES = { group: 'networking.k8s.io', resource: 'ipaddresses' }
 /** An API server that has not heard yet that the network goes may still give an address from it. */
 const GRACE_MS = 10_000
 
@@ -21,14 +21,14 @@ interface Condition {
   readonly lastTransitionTime?: string
 }
 
-const networksOf = (object: KubeObject): readonly Network[] => cidrsOf(object).flatMap((cidr) => parseNetwork(cidr) ?? [])
+const networksOf = (object: CIDRObject): readonly Network[] => cidrsOf(object).flatMap((cidr) => parseNetwork(cidr) ?? [])
 
 /** True when every address in `network` is in one of the others as well. */
 const isCovered = (network: Network, others: readonly Network[]): boolean =>
   others.some(({ family, base, size }) => family === network.family && base <= network.base && base + size >= network.base + network.size)
 
 /** True while somebody has an address that no other network would hold. */
-const isNeeded = (view: ObjectsView, going: KubeObject): boolean => {
+const isNeeded = (view: ObjectsView, going: CIDRObject): boolean => {
   const staying = view.collection(SERVICE_CIDRS).list().filter(({ object }) => object.metadata.deletionTimestamp === undefined).flatMap(({ object }) => networksOf(object))
   const alone = networksOf(going).filter((network) => !isCovered(network, staying))
   if (alone.length === 0) return false

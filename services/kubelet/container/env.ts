@@ -1,5 +1,5 @@
 /** A container's environment, as upstream's kubelet puts it together. Values are secret until shown otherwise: nothing here goes into a message. */
-import type { Container, Pod } from 'kubernetes-types/core/v1'
+import type { Container, Pod } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
 import { resourceField } from './resources.ts'
 

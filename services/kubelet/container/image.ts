@@ -1,6 +1,6 @@
 /** Image names and the credentials to pull them with. */
 import { pullPolicyOf } from '#events/core/pod/default.ts'
-import type { Container } from 'kubernetes-types/core/v1'
+import type { Container } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
 import type { RegistryAuth } from '../../platform/Runtime.ts'
 

@@ -1,5 +1,5 @@
 /** A pod's /etc/hosts and /etc/resolv.conf. */
-import type { Pod } from 'kubernetes-types/core/v1'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 
 export interface DnsSettings {
   /** Addresses of the cluster DNS; none: every pod resolves as its node does. */

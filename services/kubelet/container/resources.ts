@@ -1,6 +1,6 @@
 /** Requests and limits as the kernel's shares, quotas and scores. Numbers as upstream's kubelet computes them. */
 import { qosClassOf } from '#events/core/pod/qos.ts'
-import type { Container, Pod, ResourceRequirements } from 'kubernetes-types/core/v1'
+import type { Container, Pod, ResourceRequirements } from '#events/schema/generated/core.v1.ts'
 import { milliValue, wholeValue } from '#events/meta/Quantity.ts'
 
 type Amounts = Readonly<Record<string, string>>

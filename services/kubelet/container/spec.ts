@@ -1,5 +1,5 @@
 /** A container of a pod as the runtime is to make it. Plain: everything looked up comes in. */
-import type { Container, Pod } from 'kubernetes-types/core/v1'
+import type { Container, Pod } from '#events/schema/generated/core.v1.ts'
 import { type ContainerSpec, type Identity, type Image, type Mount, type Observed, type SandboxSpec } from '../../platform/Runtime.ts'
 import { ConfigError, expand } from './env.ts'
 import { hostnameOf } from './resolv.ts'

@@ -2,7 +2,7 @@
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
-import type { Container, ExecAction, GRPCAction, HTTPGetAction, TCPSocketAction } from 'kubernetes-types/core/v1'
+import type { Container, ExecAction, GRPCAction, HTTPGetAction, TCPSocketAction } from '#events/schema/generated/core.v1.ts'
 import { run, type Runtime } from '../../platform/Runtime.ts'
 import { grpc } from './grpc.ts'
 

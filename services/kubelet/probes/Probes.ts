@@ -1,5 +1,5 @@
 /** The probes of one pod's running containers: asks in their rhythm, counts, and says when a result turns. */
-import type { Container, Probe } from 'kubernetes-types/core/v1'
+import type { Container, Probe } from '#events/schema/generated/core.v1.ts'
 import type { Clock, Timer } from '../../platform/Clock.ts'
 import type { ProbeState } from '../PodView.ts'
 import type { Observed } from '../../platform/Runtime.ts'

@@ -1,7 +1,7 @@
 /** What a pod's containers find on disk: volumes, hosts and resolv.conf, and where they leave a last message. */
 import { chmod, chown, mkdir, open, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Container, Volume } from 'kubernetes-types/core/v1'
+import type { Container, Volume } from '#events/schema/generated/core.v1.ts'
 import { wholeValue } from '#events/meta/Quantity.ts'
 import type { Binding } from '#events/node/messages.ts'
 import type { Clock } from '../../platform/Clock.ts'

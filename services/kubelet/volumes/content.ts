@@ -1,5 +1,5 @@
 /** The files of ConfigMap, Secret, downwardAPI and projected volumes, as data. */
-import type { KeyToPath, Volume } from 'kubernetes-types/core/v1'
+import type { KeyToPath, Volume } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
 import { podField, type PodFacts } from '../container/env.ts'
 import { resourceField } from '../container/resources.ts'

@@ -1,5 +1,5 @@
 /** What a check of the Pod Security Standards is: a plain function of a pod's metadata and spec, in the version it began with. */
-import type { Container, PodSpec } from 'kubernetes-types/core/v1'
+import type { Container, PodSpec } from '../../../schema/generated/core.v1.ts'
 import type { ObjectMeta } from '../../../KubeObject.ts'
 
 /** What a check looks at: a pod, or the pod template of a workload. */

@@ -1,4 +1,5 @@
 /** What a stricter policy would mean for the pods a namespace has: one line for each way of violating it. */
+import { PODS } from '../../../collections.ts'
 import { controllerOf, type KubeObject } from '../../../KubeObject.ts'
 import { reasonsOf, violationsOf } from './evaluate.ts'
 import { policyName, type LevelVersion } from './policy.ts'
@@ -8,7 +9,6 @@ import { byCodePoint } from './words.ts'
 /** Pods looked at; upstream's bound. It also ends after a second, which this need not: 3,000 pods take a fraction of one. */
 export const PODS_MAX = 3_000
 
-const PODS = { group: '', resource: 'pods' }
 
 /** One pod of each controller first: should the bound cut the rest off, theirs are the same again. */
 const prioritized = (pods: readonly KubeObject[], exempt: readonly string[]): KubeObject[] => {

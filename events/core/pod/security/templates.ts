@@ -1,5 +1,5 @@
 /** Where the kinds that make pods keep what their pods will be. */
-import type { PodSpec } from 'kubernetes-types/core/v1'
+import type { PodSpec } from '../../../schema/generated/core.v1.ts'
 import { resourceId, type ResourceRef } from '../../../Key.ts'
 import type { KubeObject } from '../../../KubeObject.ts'
 import type { Subject } from './Check.ts'

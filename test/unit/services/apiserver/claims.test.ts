@@ -1,12 +1,14 @@
 /** Claims: given Services and their addresses and ports, when they come, change and go, then each has one owner, whoever decides. */
+import { IP_ADDRESSES } from '#events/collections.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { bodyOf, encodeEvent, type NewEvent } from '#events/Event.ts'
 import { subjectOf, type StreamName } from '#events/Subject.ts'
 import { ClaimRepair } from '#services/apiserver/claims/ClaimRepair.ts'
 import { mend } from '#services/apiserver/claims/decide.ts'
-import { IP_ADDRESSES, NODE_PORTS } from '#services/apiserver/claims/service.ts'
+import { NODE_PORTS } from '#services/apiserver/claims/service.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
@@ -20,7 +22,7 @@ const service = (name: string, spec: Record<string, unknown> = {}): KubeObject =
 const nodePort = (name: string, ...ports: Record<string, unknown>[]): KubeObject => service(name, { type: 'NodePort', ports: ports.length > 0 ? ports : [{ port: 80 }] })
 const patch = (api: TestApi, name: string, body: unknown) => api.submit({ verb: 'patch', ref: SERVICES, namespace: 'default', name, patch: { type: 'application/merge-patch+json', body } })
 const remove = (api: TestApi, name: string) => api.submit({ verb: 'delete', ref: SERVICES, namespace: 'default', name })
-const claimOf = (api: TestApi, ref: typeof IP_ADDRESSES, name: string) => api.views.get({ ...ref, namespace: '', name })?.object
+const claimOf = (api: TestApi, ref: ResourceRef, name: string) => api.views.get({ ...ref, namespace: '', name })?.object
 
 const claims = suite('claims')
 claims('come with a Service in one batch, under its name, before it', async () => {

@@ -275,7 +275,7 @@ bindings('follow a changed ConfigMap or Secret of the pods that name it, and loo
   const { get } = it.api.views
   it.api.views.get = function (key) {
     if (key.resource === 'pods') looked.push(key.name)
-    return get.call(this, key)
+    return get.call(this, key) as never
   }
   const collection = it.api.views.collection(PODS)
   collection.list = collection.values = (): never => {
@@ -311,7 +311,7 @@ bindings('are not looked at for what their own agent reports', async () => {
   const { get } = it.api.views
   it.api.views.get = function (key) {
     if (key.resource === 'pods') looks += 1
-    return get.call(this, key)
+    return get.call(this, key) as never
   }
   const patch = (phase: string) => ({ verb: 'patch', ref: PODS, namespace: 'default', name: 'a', subresource: 'status', patch: { type: 'application/merge-patch+json', body: { status: { phase } } } }) as const
   const costs = async (phase: string): Promise<number> => {

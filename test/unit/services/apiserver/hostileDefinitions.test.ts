@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CustomResourceDefinition } from '#events/apiextensions/CustomResourceDefinition.ts'
-import { DEFINITIONS } from '#events/apiextensions/definition.ts'
+import { DEFINITIONS } from '#events/collections.ts'
 import { statusWith, takenBy } from '#events/apiextensions/names.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Entry } from '#projections/Objects.ts'

@@ -295,7 +295,7 @@ reports('a pod the view has not heard of yet is waited for', async () => {
   const { get } = view.objects
   let behind = true
   view.objects.get = function (key) {
-    return behind && key.resource === 'pods' ? undefined : get.call(this, key)
+    return behind && key.resource === 'pods' ? undefined : get.call(this, key) as never
   }
   const waitFor = view.waitFor.bind(view)
   view.waitFor = async (sequence) => {

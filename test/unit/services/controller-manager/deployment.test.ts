@@ -14,7 +14,7 @@ const KEY = 'default/web'
 /** As the API server stores it. */
 const template = (image: string) => {
   const stored = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: {}, spec: { template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image }] } } } }
-  Deployment.default?.(stored)
+  Deployment.default?.(stored as never)
   return stored.spec.template
 }
 const web = (more: Record<string, unknown> = {}, meta: Record<string, unknown> = {}): KubeObject => ({

@@ -1,5 +1,5 @@
 /** The agent on the simulated runtime and a clock of its own: no machine, no waiting. */
-import type { Container, Pod, PodSpec } from 'kubernetes-types/core/v1'
+import type { Container, Pod, PodSpec } from '#events/schema/generated/core.v1.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Binding } from '#events/node/messages.ts'

@@ -1,5 +1,5 @@
 /** What a container gets: environment, resolv.conf, resources, volume files, image names and credentials. */
-import type { Container, Pod } from 'kubernetes-types/core/v1'
+import type { Container, Pod } from '#events/schema/generated/core.v1.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Binding } from '#events/node/messages.ts'
@@ -15,7 +15,7 @@ import { volumeFiles } from '#services/kubelet/volumes/content.ts'
 
 const facts = { podIP: '10.0.0.2', hostIP: '192.0.2.1', nodeName: 'n1', cores: 4, memory: 2 ** 33 }
 const binding = (container: object, extra: Partial<Binding> = {}, spec: object = {}): Binding => ({
-  pod: { metadata: { name: 'web', namespace: 'default', uid: 'u', labels: { app: 'web' } }, spec: { containers: [{ name: 'main', ...container }], ...spec } } as Pod,
+  pod: { metadata: { name: 'web', namespace: 'default', uid: 'u', labels: { app: 'web' } }, spec: { containers: [{ name: 'main', ...container }], ...spec } } as unknown as Pod,
   configMaps: { config: { data: { a: '1', b: '2' } } },
   secrets: { secret: { type: 'Opaque', data: { key: btoa('s3cret') } } },
   serviceEnv: { KUBERNETES_SERVICE_HOST: '10.96.0.1' },
@@ -67,7 +67,7 @@ test('profiles a node does not have are refused, not left out', () => {
 test('expansion', () => assert.is(expand('$(A)$$$(B)$', new Map([['A', 'x']])), 'x$$(B)$'))
 test('resolv.conf by policy', () => {
   const dns = { clusterDNS: ['10.96.0.10'], clusterDomain: 'cluster.local', node: 'search example.org\nnameserver 192.0.2.53\n' }
-  const pod = (spec: object): Pod => ({ metadata: { namespace: 'shop' }, spec: { containers: [], ...spec } }) as Pod
+  const pod = (spec: object): Pod => ({ metadata: { namespace: 'shop' }, spec: { containers: [], ...spec } }) as unknown as Pod
   assert.is(resolvConf(pod({}), dns), 'search shop.svc.cluster.local svc.cluster.local cluster.local example.org\nnameserver 10.96.0.10\noptions ndots:5\n')
   assert.is(resolvConf(pod({ dnsPolicy: 'Default' }), dns), 'search example.org\nnameserver 192.0.2.53\n')
   assert.is(resolvConf(pod({ hostNetwork: true }), dns), 'search example.org\nnameserver 192.0.2.53\n')

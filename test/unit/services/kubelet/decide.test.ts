@@ -1,5 +1,5 @@
 /** Given what is wanted and what runs: what the kubelet does, and what it says of the pod. */
-import type { Container, Pod, PodSpec } from 'kubernetes-types/core/v1'
+import type { Container, Pod, PodSpec } from '#events/schema/generated/core.v1.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decide, type Action } from '#services/kubelet/decide.ts'

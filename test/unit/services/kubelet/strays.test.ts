@@ -1,5 +1,5 @@
 /** The agent's brake: given containers nobody bound, when the log answers (or nobody does), then only what is gone goes. */
-import type { Pod, PodSpec } from 'kubernetes-types/core/v1'
+import type { Pod, PodSpec } from '#events/schema/generated/core.v1.ts'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
