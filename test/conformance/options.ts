@@ -21,7 +21,7 @@ export const USAGE = `npm run conformance -- [options]
 
   --focus RE           only specs whose name matches
   --jobs N             specs at a time (2); [Serial] ones run alone, after the others
-  --limit-s SECONDS    what a spec may take (300)
+  --limit-s SECONDS    what a spec may take (420: some wait five minutes to see that nothing happens)
   --rerun failed|all   specs that have a result run again; without it a run goes on where the last one ended
   --kubeconfig FILE    a cluster that runs; without it one is started, and removed afterwards
   --table FILE.md      where the results go (ops/docs/conformance.md, with a .tsv beside it)
@@ -49,7 +49,7 @@ export const parseOptions = (args: readonly string[]): Options => {
   if (table !== undefined && !table.endsWith('.md')) throw new Error(`--table ${table}: must end with .md`)
   return {
     jobs: countOf(given, '--jobs', 2),
-    limit: countOf(given, '--limit-s', 300),
+    limit: countOf(given, '--limit-s', 420),
     rerun,
     list: given.has('--list'),
     ...(focus === undefined ? {} : { focus: expressionOf(focus) }),

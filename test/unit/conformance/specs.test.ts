@@ -72,7 +72,7 @@ specs('what is tried again comes after what never was, the short ones first', ()
 })
 
 specs('options have defaults, and both ways to write a value', () => {
-  assert.equal(parseOptions([]), { jobs: 2, limit: 300, rerun: 'none', list: false })
+  assert.equal(parseOptions([]), { jobs: 2, limit: 420, rerun: 'none', list: false })
   assert.equal(parseOptions(['--focus=a=b', '--jobs', '3', '--limit-s', '60', '--rerun', 'failed', '--kubeconfig', 'k', '--list']), {
     focus: /a=b/,
     jobs: 3,
