@@ -2,13 +2,12 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
 import type { Damage } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { SqliteReader } from '#services/historian/SqliteReader.ts'
 import { systemClock, type Timer } from '#services/platform/Clock.ts'
-import type { Place } from './connection.ts'
 import type { Asked, Told } from './historianThread.ts'
+import { Place } from './place.ts'
 
 export const historyFolder = (home: string): string => join(home, 'history')
 
@@ -24,24 +23,25 @@ const HEAP_MB = 256
 const AGAIN_MS = 1_000
 
 /** `onDamaged`: the historian found the log to be other than it was written. */
-export const history = (place: Place, onDamaged: (damage: Damage) => void): Effect.Effect<ReadonlyMap<StreamName, SqliteReader>, Error, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
+export const history = (onDamaged: (damage: Damage) => void) =>
+  Effect.gen(function* () {
+    const place = yield* Place
+    const { readers } = yield* Effect.acquireRelease(
       Effect.sync(() => new HistorianThread(place, onDamaged)),
       (thread) => Effect.promise(() => thread.stop())
-    ),
-    ({ readers }) => readers
-  )
+    )
+    return readers
+  })
 
 class HistorianThread {
   readonly readers: ReadonlyMap<StreamName, SqliteReader>
-  readonly #place: Place
+  readonly #place: Place['Service']
   readonly #onDamaged: (damage: Damage) => void
   #worker: Worker | undefined
   #again: Timer | undefined
   #stopped = false
 
-  constructor(place: Place, onDamaged: (damage: Damage) => void) {
+  constructor(place: Place['Service'], onDamaged: (damage: Damage) => void) {
     this.#place = place
     this.#onDamaged = onDamaged
     this.readers = new Map(

@@ -1,13 +1,13 @@
 /** The nodes' access as a scoped resource of the API server: a node whose object is deleted is cut off. */
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
 import { subjectOf } from '#events/Subject.ts'
 import { NodeAccess } from '#ops/nats/access.ts'
 import { Held } from '#ops/nats/held.ts'
 import { ensureOperatorKeys } from '#ops/nats/keys.ts'
 import { ACCOUNTANT } from '#ops/nats/users.ts'
 import type { Views } from '#services/platform/View.ts'
-import { connection, type Place } from './connection.ts'
+import { connection } from './connection.ts'
+import { Place } from './place.ts'
 
 const NODES = { group: '', resource: 'nodes' } as const
 
@@ -18,9 +18,10 @@ const left = async (views: Views, node: string, since: number): Promise<boolean>
   return last !== undefined && last.time > since
 }
 
-export const nodeAccess = (place: Place, views: Views): Effect.Effect<NodeAccess, Error, Scope.Scope> =>
+export const nodeAccess = (views: Views) =>
   Effect.gen(function* () {
-    const nats = yield* connection(place, ACCOUNTANT.name)
+    const place = yield* Place
+    const nats = yield* connection(ACCOUNTANT.name)
     const access = new NodeAccess(new Held(nats), ensureOperatorKeys(place.home))
     /** One after the other, in the order they were deleted. */
     let turn: Promise<unknown> = Promise.resolve()
