@@ -8,7 +8,8 @@ import * as Effect from 'effect/Effect'
 import project from '../package.json' with { type: 'json' }
 import { commands } from '#services/cli/cli.ts'
 import { CliError, type Environment } from '#services/cli/Environment.ts'
-import { readConfig, resolveHome, type ClusterConfig } from './home.ts'
+import { resolveHome } from './environment.ts'
+import { readConfig, type ClusterConfig } from './home.ts'
 
 const home = resolveHome()
 
