@@ -5,9 +5,10 @@ import * as NodeRuntime from '@effect/platform-node/NodeRuntime'
 import * as NodeServices from '@effect/platform-node/NodeServices'
 import * as Command from 'effect/cli/Command'
 import * as Effect from 'effect/Effect'
+import * as Layer from 'effect/Layer'
 import project from '../package.json' with { type: 'json' }
 import { commands } from '#services/cli/cli.ts'
-import { CliError, type Environment } from '#services/cli/Environment.ts'
+import { CliError, Environment } from '#services/cli/Environment.ts'
 import { resolveHome } from './environment.ts'
 import { readConfig, type ClusterConfig } from './home.ts'
 
@@ -25,7 +26,8 @@ const refusedConnection = (error: unknown): never => {
   throw error
 }
 
-const environment: Environment = {
+/** This machine's cluster. */
+const here = Layer.succeed(Environment, {
   version: project.version,
   home,
   kubeconfig: () => {
@@ -34,7 +36,11 @@ const environment: Environment = {
     return path
   },
   api: async () => (await import('#events/scheme.ts')).builtInApi(),
-  read: async (path, { accept, moment } = {}) => (await import('./ask.ts')).ask(home, config(), `${moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`}${path}`, accept).catch(refusedConnection),
+  read: async (path, { accept, moment } = {}) => {
+    const { ask } = await import('./ask.ts')
+    const from = moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`
+    return ask(home, config(), `${from}${path}`, accept).catch(refusedConnection)
+  },
   connect: async ({ patient = false } = {}) => {
     const { connectNats } = await import('./nats/connect.ts')
     return connectNats(home, config(), 'admin', { waitOnFirstConnect: false, maxReconnectAttempts: patient ? -1 : 100 }).catch(() => {
@@ -66,7 +72,7 @@ const environment: Environment = {
       const { run } = yield* Effect.promise(() => import('./server.ts'))
       yield* Effect.scoped(run(home, components, options))
     })
-}
+})
 
 process.stdout.on('error', () => process.exit(0))
 
@@ -75,15 +81,18 @@ const MOMENTS = new Set(['--at', '--from', '--to', '--before', '--since'])
 const given = process.argv.slice(2)
 const words = given.flatMap((word, at) => (MOMENTS.has(word) && given[at + 1] !== undefined ? [`${word}=${given[at + 1]}`] : MOMENTS.has(given[at - 1] ?? '') ? [] : [word]))
 
-const program = Command.runWith(commands(environment), { version: project.version })(words).pipe(
+const failed = (message: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (message !== '') process.stderr.write(`${message}\n`)
+    process.exitCode = 1
+  })
+
+const program = Command.runWith(commands, { version: project.version })(words).pipe(
+  Effect.provide(here),
   Effect.provide(NodeServices.layer),
-  Effect.catch((error) =>
-    Effect.sync(() => {
-      const message = error instanceof CliError ? error.message : ''
-      if (message !== '') process.stderr.write(`${message}\n`)
-      process.exitCode = 1
-    })
-  )
+  Effect.catchTag('CliError', ({ message }) => failed(message)),
+  // What the parser refuses it has told already.
+  Effect.catch(() => failed(''))
 )
 
-NodeRuntime.runMain(program as Effect.Effect<void>, { disableErrorReporting: true, teardown: (_exit, done) => done(Number(process.exitCode ?? 0)) })
+NodeRuntime.runMain(program, { disableErrorReporting: true, teardown: (_exit, done) => done(Number(process.exitCode ?? 0)) })

@@ -1,5 +1,7 @@
 /** What the command line needs from outside: where the cluster is, how to reach it, how to start and stop it. */
 import type { NatsConnection } from '@nats-io/transport-node'
+import * as Context from 'effect/Context'
+import * as Data from 'effect/Data'
 import type * as Effect from 'effect/Effect'
 import type { Api } from '#events/Api.ts'
 import type { Component } from '../platform/components.ts'
@@ -51,11 +53,21 @@ export interface BackupResult {
   readonly milliseconds: number
 }
 
+interface StreamVerdict {
+  readonly stream: string
+  readonly entries: number
+  readonly first: number
+  readonly last: number
+  readonly files: number
+  readonly bytes: number
+  readonly notSealed: number
+}
+
 export interface BackupVerdict {
   readonly folder: string
   readonly taken: string
   readonly encrypted: boolean
-  readonly streams: readonly { readonly stream: string; readonly entries: number; readonly first: number; readonly last: number; readonly files: number; readonly bytes: number; readonly notSealed: number }[]
+  readonly streams: readonly StreamVerdict[]
   readonly hash: string
   readonly problems: readonly string[]
 }
@@ -74,7 +86,13 @@ export interface Restored {
   readonly leftOut: number
   readonly next: number
   readonly entries: number
-  readonly config: { readonly instance: string; readonly apiPort: number; readonly natsPort: number; readonly serviceCIDR: string; readonly podCIDR: string }
+  readonly config: {
+    readonly instance: string
+    readonly apiPort: number
+    readonly natsPort: number
+    readonly serviceCIDR: string
+    readonly podCIDR: string
+  }
   readonly milliseconds: number
 }
 
@@ -105,7 +123,7 @@ export interface NodeBundle {
   readonly credentials: Readonly<Record<string, string>>
 }
 
-export interface Environment {
+export class Environment extends Context.Service<Environment, {
   readonly version: string
   readonly home: string
   /** The kubeconfig's path; throws when there is no cluster in the home. */
@@ -140,16 +158,18 @@ export interface Environment {
   }
   down(options: { readonly report: (line: string) => void }): Promise<void>
   status(): Promise<unknown>
-  /** Runs components in this process until it is told to end. No promise: who is interrupted closes what it has opened, and a promise can't be. */
+  /** Runs components in this process until it is told to end. No promise: who is interrupted closes what it has opened. */
   run(components: readonly Component[], options?: RunOptions): Effect.Effect<void, unknown>
-}
+}>()('reckon/cli/Environment') {}
 
 export interface RunOptions {
   /** An API server beside the home's own, on this port. */
   readonly securePort?: number
 }
 
-/** A mistake of the person's, or a refusal: its message is all there is to say. */
-export class CliError extends Error {
-  override readonly name = 'CliError'
+/** A mistake of the person's, or a refusal: its message is all there is to say. Plain functions throw it, too. */
+export class CliError extends Data.TaggedError('CliError')<{ readonly message: string }> {
+  constructor(message: string) {
+    super({ message })
+  }
 }
