@@ -9,13 +9,19 @@ import * as ConfigProvider from 'effect/ConfigProvider'
 import * as Effect from 'effect/Effect'
 import * as Option from 'effect/Option'
 
-const optional = (name: string): Config.Config<string | undefined> => Config.option(Config.String(name)).pipe(Config.map(Option.getOrUndefined))
+const optional = (name: string): Config.Config<string | undefined> =>
+  Config.option(Config.String(name)).pipe(Config.map(Option.getOrUndefined))
 
 /** $RECKON_HOME, or a folder of the user's. Absolute. */
 const HOME = Config.String('RECKON_HOME').pipe(
   Config.map((home) => resolve(home)),
   Config.orElse(() => Config.String('XDG_DATA_HOME').pipe(Config.map((data) => join(data, 'reckon')))),
-  Config.orElse(() => Config.String('HOME').pipe(Config.withDefault(homedir()), Config.map((home) => join(home, '.local/share/reckon'))))
+  Config.orElse(() =>
+    Config.String('HOME').pipe(
+      Config.withDefault(homedir()),
+      Config.map((home) => join(home, '.local/share/reckon'))
+    )
+  )
 )
 
 /** A nats-server to use instead of one that is found or fetched. */

@@ -16,7 +16,10 @@ const home = resolveHome()
 
 const config = (): ClusterConfig => {
   const found = readConfig(home)
-  if (found === undefined) throw new CliError(`error: there is no cluster in ${home}; start one with \`npm start\` or \`reckon up\`, or name its folder in RECKON_HOME`)
+  if (found === undefined)
+    throw new CliError(
+      `error: there is no cluster in ${home}; start one with \`npm start\` or \`reckon up\`, or name its folder in RECKON_HOME`
+    )
   return found
 }
 
@@ -51,7 +54,8 @@ const here = Layer.succeed(Environment, {
   log: {
     verify: async (report) => (await import('./log/commands.ts')).verify(home, config(), report),
     strange: async (report) => (await import('./log/commands.ts')).strangeEntries(home, config(), report),
-    quarantine: async (stream, sequences, report) => (await import('./log/commands.ts')).quarantine(home, config(), stream, sequences, report),
+    quarantine: async (stream, sequences, report) =>
+      (await import('./log/commands.ts')).quarantine(home, config(), stream, sequences, report),
     compact: async (request, report) => (await import('./log/commands.ts')).compactHistory(home, config(), request, report)
   },
   backup: {
@@ -79,7 +83,9 @@ process.stdout.on('error', () => process.exit(0))
 /** `--at -5m`: a time ago looks like a flag to the parser, so it is joined to its own. */
 const MOMENTS = new Set(['--at', '--from', '--to', '--before', '--since'])
 const given = process.argv.slice(2)
-const words = given.flatMap((word, at) => (MOMENTS.has(word) && given[at + 1] !== undefined ? [`${word}=${given[at + 1]}`] : MOMENTS.has(given[at - 1] ?? '') ? [] : [word]))
+const words = given.flatMap((word, at) =>
+  MOMENTS.has(word) && given[at + 1] !== undefined ? [`${word}=${given[at + 1]}`] : MOMENTS.has(given[at - 1] ?? '') ? [] : [word]
+)
 
 const failed = (message: string): Effect.Effect<void> =>
   Effect.sync(() => {

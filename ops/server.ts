@@ -57,7 +57,14 @@ const ready = Layer.effectDiscard(
 /** The node's part is not loaded where there is none. */
 const onNode = (components: readonly Component[]) =>
   components.some((name) => name === 'kubelet' || name === 'kube-proxy' || name === 'dns')
-    ? [Layer.unwrap(Effect.map(Effect.promise(() => import('./components/agent.ts')), ({ agent }) => agent(components)))]
+    ? [
+        Layer.unwrap(
+          Effect.map(
+            Effect.promise(() => import('./components/agent.ts')),
+            ({ agent }) => agent(components)
+          )
+        )
+      ]
     : []
 
 /** The copy of what nats-server was about to write anew is not needed once the log was read whole. */

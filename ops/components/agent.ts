@@ -143,11 +143,14 @@ const placed = Layer.effect(
 )
 
 /** The bridge is where pods, and their DNS, live: it comes first, whoever of the three is to run here. */
-class PodNetwork extends Context.Service<PodNetwork, {
-  readonly network: BridgeNetwork
-  /** One for all: it hears once what the kernel tells. */
-  readonly iptables: Iptables
-}>()('reckon/ops/PodNetwork') {
+class PodNetwork extends Context.Service<
+  PodNetwork,
+  {
+    readonly network: BridgeNetwork
+    /** One for all: it hears once what the kernel tells. */
+    readonly iptables: Iptables
+  }
+>()('reckon/ops/PodNetwork') {
   static readonly layer = Layer.effect(
     PodNetwork,
     Effect.gen(function* () {

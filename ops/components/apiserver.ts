@@ -63,7 +63,12 @@ export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }:
   publicKeys: serviceAccountPublicKeys
 })
 
-const complaints = Effect.map(Place, ({ warn }) => (error: unknown): void => warn('apiserver', error))
+const complaints = Effect.map(
+  Place,
+  ({ warn }) =>
+    (error: unknown): void =>
+      warn('apiserver', error)
+)
 
 /** What there is, and where its past is. */
 const state = (nats: NatsConnection) =>
@@ -275,13 +280,16 @@ const apiserver = Effect.gen(function* () {
 })
 
 /** For who runs in one process with it. */
-export class ApiServer extends Context.Service<ApiServer, {
-  readonly views: Views
-  readonly decider: Decider
-  /** Puts renewed certificates and keys into use. */
-  renew(tls: TlsFiles, signing: KeyMaterial): void
-  /** Not ready from now on. */
-  ending(): void
-}>()('reckon/ops/ApiServer') {
+export class ApiServer extends Context.Service<
+  ApiServer,
+  {
+    readonly views: Views
+    readonly decider: Decider
+    /** Puts renewed certificates and keys into use. */
+    renew(tls: TlsFiles, signing: KeyMaterial): void
+    /** Not ready from now on. */
+    ending(): void
+  }
+>()('reckon/ops/ApiServer') {
   static readonly layer = Layer.effect(ApiServer, apiserver).pipe(Layer.provide(Damages.none))
 }

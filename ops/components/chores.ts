@@ -47,15 +47,27 @@ export const choresOf = ({ settings = {} }: Pick<ClusterConfig, 'settings'>): re
   if (backup !== undefined) {
     const { folder, every, passphraseFile } = backup
     if (typeof folder !== 'string' || !isAbsolute(folder)) throw new Error('settings.backup.folder: must be an absolute path')
-    if (passphraseFile !== undefined && !isAbsolute(passphraseFile)) throw new Error('settings.backup.passphraseFile: must be an absolute path')
+    if (passphraseFile !== undefined && !isAbsolute(passphraseFile))
+      throw new Error('settings.backup.passphraseFile: must be an absolute path')
     const everyMs = durationOf(every ?? '', 'backup.every')
-    if (everyMs < SHORTEST_BACKUP || everyMs === Number.POSITIVE_INFINITY) throw new Error(`settings.backup.every: "${every}" is not usable: at least 1m`)
-    chores.push({ name: 'Backup', words: ['backup', folder, ...(passphraseFile === undefined ? [] : ['--encrypt', '--passphrase-file', passphraseFile])], everyMs, firstMs: 10_000 })
+    if (everyMs < SHORTEST_BACKUP || everyMs === Number.POSITIVE_INFINITY)
+      throw new Error(`settings.backup.every: "${every}" is not usable: at least 1m`)
+    chores.push({
+      name: 'Backup',
+      words: ['backup', folder, ...(passphraseFile === undefined ? [] : ['--encrypt', '--passphrase-file', passphraseFile])],
+      everyMs,
+      firstMs: 10_000
+    })
   }
   const keepMs = durationOf(keepHistory ?? 'forever', 'keepHistory')
   if (keepMs !== Number.POSITIVE_INFINITY) {
     // Often enough that what is kept is not much more than what is asked for.
-    chores.push({ name: 'Compaction', words: ['log', 'compact'], everyMs: Math.min(DAY, Math.max(10 * MINUTE, keepMs / 20)), firstMs: 10 * MINUTE })
+    chores.push({
+      name: 'Compaction',
+      words: ['log', 'compact'],
+      everyMs: Math.min(DAY, Math.max(10 * MINUTE, keepMs / 20)),
+      firstMs: 10 * MINUTE
+    })
   }
   return chores
 }
@@ -111,14 +123,19 @@ export class Chores {
   /** What went wrong, or undefined. */
   #run(words: readonly string[]): Promise<string | undefined> {
     return new Promise((resolve) => {
-      const child = spawn(process.execPath, [MAIN, ...words], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, RECKON_HOME: this.#options.home } })
+      const child = spawn(process.execPath, [MAIN, ...words], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: { ...process.env, RECKON_HOME: this.#options.home }
+      })
       this.#child = child
       let said = ''
       child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-SAID)))
       child.on('error', (error) => resolve(error.message))
       child.on('exit', (code, signal) => {
         this.#child = undefined
-        resolve(code === 0 ? undefined : (said.trim().split('\n').at(-1) ?? '').replace(/^error: /, '') || `it ended with ${code ?? signal}`)
+        resolve(
+          code === 0 ? undefined : (said.trim().split('\n').at(-1) ?? '').replace(/^error: /, '') || `it ended with ${code ?? signal}`
+        )
       })
       if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL)
     })

@@ -201,7 +201,11 @@ export const componentViews = (user: 'scheduler' | 'controller-manager', nats: N
     return yield* partViews(nats, {
       component: user,
       user,
-      parts: [['EVENTS', PART_OF.EVENTS], ['NOTICES', PART_OF.NOTICES], ['PULSE', leases]],
+      parts: [
+        ['EVENTS', PART_OF.EVENTS],
+        ['NOTICES', PART_OF.NOTICES],
+        ['PULSE', leases]
+      ],
       partOf: (ref, api) => (api.streamOf(ref) === 'PULSE' ? leases : PART_OF[api.streamOf(ref)]),
       replica: yield* replica(user)
     })
@@ -215,7 +219,10 @@ export const endpointViews = (component: string, user: string, nats: NatsConnect
   partViews(nats, {
     component,
     user,
-    parts: [['EVENTS', 'services'], ['EVENTS', 'endpointslices']],
+    parts: [
+      ['EVENTS', 'services'],
+      ['EVENTS', 'endpointslices']
+    ],
     partOf: ({ resource }) => resource,
     narrow: narrowedToEndpoints,
     parsedBytes: NODE_PARSED

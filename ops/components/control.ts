@@ -41,15 +41,18 @@ const overNats = (component: Led) =>
   })
 
 /** What a component sees of the cluster, and whom it asks. */
-export class Access extends Context.Service<Access, {
-  readonly views: Views
-  /** In the home's own process. */
-  readonly own: boolean
-  /** As the component itself. */
-  readonly intents: Intents
-  /** As one of the controllers. */
-  readonly intentsOf: (controller: string) => Intents
-}>()('reckon/ops/Access') {
+export class Access extends Context.Service<
+  Access,
+  {
+    readonly views: Views
+    /** In the home's own process. */
+    readonly own: boolean
+    /** As the component itself. */
+    readonly intents: Intents
+    /** As one of the controllers. */
+    readonly intentsOf: (controller: string) => Intents
+  }
+>()('reckon/ops/Access') {
   static readonly beside = (component: Led) => Layer.effect(Access, beside(component))
   static readonly overNats = (component: Led) => Layer.effect(Access, overNats(component))
 }

@@ -58,8 +58,10 @@ const checkOf = (watch: DiskWatch): HealthCheck => ({
   }
 })
 
-export const seen = (self: Pick<DiskSeen, 'keeper'>, { appends, watch, complaints }: Pick<DiskSeen, 'appends' | 'watch' | 'complaints'>): DiskSeen =>
-  Object.assign(self, { appends, watch, complaints, shortage: () => shortageIn(watch.state), check: checkOf(watch) })
+export const seen = (
+  self: Pick<DiskSeen, 'keeper'>,
+  { appends, watch, complaints }: Pick<DiskSeen, 'appends' | 'watch' | 'complaints'>
+): DiskSeen => Object.assign(self, { appends, watch, complaints, shortage: () => shortageIn(watch.state), check: checkOf(watch) })
 
 /** At work from here to the scope's end, having looked once. */
 export const watching = (watch: DiskWatch) =>

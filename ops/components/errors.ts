@@ -47,5 +47,7 @@ export const readingSync = <Value>(run: () => Value): Effect.Effect<Value, NotSt
   Effect.try({ try: run, catch: unread })
 
 /** For plain functions that check settings and throw. */
-export const usable = <Value>(check: () => Value, told: (message: string) => string = (message) => message): Effect.Effect<Value, Unusable> =>
-  Effect.try({ try: check, catch: (cause) => new Unusable({ message: told(messageOf(cause)), cause }) })
+export const usable = <Value>(
+  check: () => Value,
+  told: (message: string) => string = (message) => message
+): Effect.Effect<Value, Unusable> => Effect.try({ try: check, catch: (cause) => new Unusable({ message: told(messageOf(cause)), cause }) })

@@ -15,13 +15,19 @@ import { briefly, running } from './scoped.ts'
 const RELEASING = '3 seconds'
 
 /** What the settings ask for; undefined: there is nobody to elect. Throws for what makes no sense, naming it. Plain. */
-export const electionOf = ({ leaderElect = true, leaseDuration = '15s', renewDeadline = '10s', retryPeriod = '2s' }: LeaderElectionSettings = {}): ElectionTimings | undefined => {
+export const electionOf = ({
+  leaderElect = true,
+  leaseDuration = '15s',
+  renewDeadline = '10s',
+  retryPeriod = '2s'
+}: LeaderElectionSettings = {}): ElectionTimings | undefined => {
   const [leaseDurationMs, renewDeadlineMs, retryPeriodMs] = [
     durationOf(leaseDuration, 'leaderElection.leaseDuration'),
     durationOf(renewDeadline, 'leaderElection.renewDeadline'),
     durationOf(retryPeriod, 'leaderElection.retryPeriod')
   ]
-  if (!(leaseDurationMs >= 1_000 && Number.isFinite(leaseDurationMs))) throw new Error('settings.leaderElection.leaseDuration: must be at least 1s')
+  if (!(leaseDurationMs >= 1_000 && Number.isFinite(leaseDurationMs)))
+    throw new Error('settings.leaderElection.leaseDuration: must be at least 1s')
   if (leaseDurationMs <= renewDeadlineMs) throw new Error('settings.leaderElection.leaseDuration: must be greater than renewDeadline')
   // Upstream's jitter factor.
   if (renewDeadlineMs <= retryPeriodMs * 1.2) throw new Error('settings.leaderElection.renewDeadline: must be greater than retryPeriod*1.2')

@@ -11,7 +11,10 @@ import { Place } from './place.ts'
 
 const NODES = { group: '', resource: 'nodes' } as const
 
-/** What the log says last of a node is that it was deleted, after its credentials were made: one that is just joining has no object either. */
+/**
+ * What the log says last of a node is that it was deleted, after its credentials were made: one that is just joining has no object
+ * either.
+ */
 const left = async (views: Views, node: string, since: number): Promise<boolean> => {
   if (views.get({ ...NODES, namespace: '', name: node }) !== undefined) return false
   const last = await views.of(NODES).log.lastOn(subjectOf('EVENTS', { ...NODES, namespace: '', name: node }))

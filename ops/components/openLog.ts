@@ -62,11 +62,14 @@ const kept = Effect.gen(function* () {
   return { own: true, ledgers: ledgerFolder(home) }
 })
 
-export class OpenLog extends Context.Service<OpenLog, {
-  /** The home's own process, of which there is one: what is done once for the log is this one's. */
-  readonly own: boolean
-  /** The folder where it is remembered how far the log went. */
-  readonly ledgers: string
-}>()('reckon/ops/OpenLog') {
+export class OpenLog extends Context.Service<
+  OpenLog,
+  {
+    /** The home's own process, of which there is one: what is done once for the log is this one's. */
+    readonly own: boolean
+    /** The folder where it is remembered how far the log went. */
+    readonly ledgers: string
+  }
+>()('reckon/ops/OpenLog') {
   static readonly kept = Layer.effect(OpenLog, kept)
 }

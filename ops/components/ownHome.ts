@@ -83,14 +83,21 @@ export class HomeWatch {
     this.#folders = [home, ...(store && !isMounted(home) ? [storeFolder(home)] : [])].map((path) => new HeldFolder(path))
   }
   start(): void {
-    this.#looks = lookEvery(LOOK_MS, () => this.look(), (error) => this.#tell(error))
+    this.#looks = lookEvery(
+      LOOK_MS,
+      () => this.look(),
+      (error) => this.#tell(error)
+    )
   }
   stop(): void {
     this.#stopped = true
     this.#looks?.stop()
     for (const folder of this.#folders) folder.close()
   }
-  /** Why nothing may be written; undefined as long as the home is there. Once gone it stays so: what was written meanwhile is in no home. */
+  /**
+   * Why nothing may be written; undefined as long as the home is there. Once gone it stays so: what was written meanwhile is in no
+   * home.
+   */
   readonly closed = (): Refusal | undefined => this.#refusal
   /** `home` */
   readonly check: HealthCheck = {

@@ -25,7 +25,9 @@ export const rememberedPodCIDRs = (home: string): readonly string[] | undefined 
   if (!existsSync(rememberedFile(home))) return undefined
   try {
     const known: unknown = JSON.parse(readFileSync(rememberedFile(home), 'utf8'))
-    return Array.isArray(known) && known.length > 0 && known.every((cidr) => typeof cidr === 'string' && parseCIDR(cidr) !== undefined) ? (known as string[]) : undefined
+    return Array.isArray(known) && known.length > 0 && known.every((cidr) => typeof cidr === 'string' && parseCIDR(cidr) !== undefined)
+      ? (known as string[])
+      : undefined
   } catch {
     return undefined
   }
@@ -64,7 +66,11 @@ export const podCIDRs = (pulse: () => Pulse) =>
       if (known !== undefined) return known
       if (looks === 0) warn('network', `waiting for the cluster to give node ${config.nodeName} a part of the pod network`)
       // Lost, it is said again soon.
-      const say = Effect.promise(() => jetstream(nats).publish(pulseSubject(config.nodeName), JSON.stringify(pulse())).catch(() => {}))
+      const say = Effect.promise(() =>
+        jetstream(nats)
+          .publish(pulseSubject(config.nodeName), JSON.stringify(pulse()))
+          .catch(() => {})
+      )
       if (looks++ % LOOKS_PER_PULSE === 0) yield* say
       return yield* new NoneGiven()
     })

@@ -15,7 +15,8 @@ export const removeNode = async (home: string, known: ClusterConfig, report: (li
   // A node that was never given a part of the pod network has nothing on its machine.
   if (nodePodCIDR === '') return
   const config = { ...known, nodePodCIDR }
-  const warn = (component: string, error: unknown): void => report(`${component}: ${error instanceof Error ? error.message : String(error)}`)
+  const warn = (component: string, error: unknown): void =>
+    report(`${component}: ${error instanceof Error ? error.message : String(error)}`)
   const place: Place['Service'] = { home, config, warn, fatal: warn }
   const network = bridgeNetwork(place)
   if (await dockerAnswers()) {

@@ -39,7 +39,8 @@ export const putIntoUse = async (
 
 const authorityEnding = (home: string): string => {
   const until = new Date(authorityEnds(home)).toISOString().slice(0, 10)
-  return `the cluster's authority (${pkiFile(home, 'ca.crt')}) ends on ${until}; every client trusts it by name, so it is not replaced by itself`
+  const why = 'every client trusts it by name, so it is not replaced by itself'
+  return `the cluster's authority (${pkiFile(home, 'ca.crt')}) ends on ${until}; ${why}`
 }
 
 export const renewal = Layer.effectDiscard(

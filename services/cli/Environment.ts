@@ -123,44 +123,53 @@ export interface NodeBundle {
   readonly credentials: Readonly<Record<string, string>>
 }
 
-export class Environment extends Context.Service<Environment, {
-  readonly version: string
-  readonly home: string
-  /** The kubeconfig's path; throws when there is no cluster in the home. */
-  kubeconfig(): string
-  /** What the cluster serves. */
-  api(): Promise<Api>
-  /** GET at the API server as the administrator; `moment` reads the past. */
-  read(path: string, options?: { readonly accept?: string; readonly moment?: string }): Promise<{ readonly status: number; readonly body: string }>
-  /** Connected as the administrator; the caller closes. `patient`: once lost, the connection is waited for as long as it takes. */
-  connect(options?: { readonly patient?: boolean }): Promise<NatsConnection>
-  up(options: { readonly demo: boolean; readonly acceptLoss: boolean; readonly report: (line: string) => void }): Promise<void>
-  /** The log itself: read whole, and entries put aside. */
-  readonly log: {
-    verify(report: (line: string) => void): Promise<readonly LogVerdict[]>
-    strange(report: (line: string) => void): Promise<readonly StrangeEntry[]>
-    quarantine(stream: string, sequences: readonly number[], report: (line: string) => void): Promise<void>
-    /** Undefined when nothing is old enough. */
-    compact(request: { readonly before: string | undefined; readonly dryRun: boolean }, report: (line: string) => void): Promise<Compacted | undefined>
+export class Environment extends Context.Service<
+  Environment,
+  {
+    readonly version: string
+    readonly home: string
+    /** The kubeconfig's path; throws when there is no cluster in the home. */
+    kubeconfig(): string
+    /** What the cluster serves. */
+    api(): Promise<Api>
+    /** GET at the API server as the administrator; `moment` reads the past. */
+    read(
+      path: string,
+      options?: { readonly accept?: string; readonly moment?: string }
+    ): Promise<{ readonly status: number; readonly body: string }>
+    /** Connected as the administrator; the caller closes. `patient`: once lost, the connection is waited for as long as it takes. */
+    connect(options?: { readonly patient?: boolean }): Promise<NatsConnection>
+    up(options: { readonly demo: boolean; readonly acceptLoss: boolean; readonly report: (line: string) => void }): Promise<void>
+    /** The log itself: read whole, and entries put aside. */
+    readonly log: {
+      verify(report: (line: string) => void): Promise<readonly LogVerdict[]>
+      strange(report: (line: string) => void): Promise<readonly StrangeEntry[]>
+      quarantine(stream: string, sequences: readonly number[], report: (line: string) => void): Promise<void>
+      /** Undefined when nothing is old enough. */
+      compact(
+        request: { readonly before: string | undefined; readonly dryRun: boolean },
+        report: (line: string) => void
+      ): Promise<Compacted | undefined>
+    }
+    readonly backup: {
+      take(request: BackupRequest, report: (line: string) => void): Promise<BackupResult>
+      /** Reads a backup whole; needs no cluster. */
+      verify(request: BackupRequest, report: (line: string) => void): Promise<BackupVerdict>
+      restore(request: RestoreRequest, report: (line: string) => void): Promise<Restored>
+    }
+    /** What nodes need to come in; on the machine with the cluster's authority. */
+    readonly nodes: {
+      create(node: string): Promise<NodeBundle>
+      /** False when it had no credentials. */
+      revoke(node: string): Promise<boolean>
+      list(): Promise<readonly { readonly node: string; readonly since: number }[]>
+    }
+    down(options: { readonly report: (line: string) => void }): Promise<void>
+    status(): Promise<unknown>
+    /** Runs components in this process until it is told to end. No promise: who is interrupted closes what it has opened. */
+    run(components: readonly Component[], options?: RunOptions): Effect.Effect<void, unknown>
   }
-  readonly backup: {
-    take(request: BackupRequest, report: (line: string) => void): Promise<BackupResult>
-    /** Reads a backup whole; needs no cluster. */
-    verify(request: BackupRequest, report: (line: string) => void): Promise<BackupVerdict>
-    restore(request: RestoreRequest, report: (line: string) => void): Promise<Restored>
-  }
-  /** What nodes need to come in; on the machine with the cluster's authority. */
-  readonly nodes: {
-    create(node: string): Promise<NodeBundle>
-    /** False when it had no credentials. */
-    revoke(node: string): Promise<boolean>
-    list(): Promise<readonly { readonly node: string; readonly since: number }[]>
-  }
-  down(options: { readonly report: (line: string) => void }): Promise<void>
-  status(): Promise<unknown>
-  /** Runs components in this process until it is told to end. No promise: who is interrupted closes what it has opened. */
-  run(components: readonly Component[], options?: RunOptions): Effect.Effect<void, unknown>
-}>()('reckon/cli/Environment') {}
+>()('reckon/cli/Environment') {}
 
 export interface RunOptions {
   /** An API server beside the home's own, on this port. */
