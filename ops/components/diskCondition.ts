@@ -1,6 +1,7 @@
 /** The node's condition, kept as the log's disk is. */
 import * as Effect from 'effect/Effect'
 import * as Layer from 'effect/Layer'
+import * as Schedule from 'effect/Schedule'
 import type { Intent } from '#events/Intent.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { tell } from '#services/apiserver/room/tell.ts'
@@ -10,7 +11,7 @@ import { ApiServer } from './apiserver.ts'
 import { LogDisk } from './disk.ts'
 import { Place } from './place.ts'
 
-const TELL_EVERY_MS = 2_000
+const TELL_EVERY = '2 seconds'
 const USER = { username: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }
 
 /** What could not be told, for want of a log that takes it, is told later. */
@@ -40,9 +41,6 @@ export const diskCondition = Layer.effectDiscard(
       }
     }
     disk.watch.onChange(() => void tellNow())
-    yield* Effect.acquireRelease(
-      Effect.sync(() => setInterval(() => void tellNow(), TELL_EVERY_MS)),
-      (timer) => Effect.sync(() => clearInterval(timer))
-    )
+    yield* Effect.forkScoped(Effect.sync(() => void tellNow()).pipe(Effect.schedule(Schedule.spaced(TELL_EVERY))))
   })
 )

@@ -8,8 +8,8 @@ interface Told {
   readonly cause?: unknown
 }
 
-/** What is configured makes no sense; the message names the field and the file. */
-export class Unusable extends Data.TaggedError('Unusable')<Told> {}
+/** What is configured makes no sense; the message names the field and the file, and is all there is to say. */
+export class Unusable extends Data.TaggedError('Unusable')<{ readonly message: string }> {}
 
 /** A part could not begin. */
 export class NotStarted extends Data.TaggedError('NotStarted')<Told> {}
@@ -50,4 +50,4 @@ export const readingSync = <Value>(run: () => Value): Effect.Effect<Value, NotSt
 export const usable = <Value>(
   check: () => Value,
   told: (message: string) => string = (message) => message
-): Effect.Effect<Value, Unusable> => Effect.try({ try: check, catch: (cause) => new Unusable({ message: told(messageOf(cause)), cause }) })
+): Effect.Effect<Value, Unusable> => Effect.try({ try: check, catch: (error) => new Unusable({ message: told(messageOf(error)) }) })
