@@ -116,8 +116,9 @@ const placeOf = (home: string, config: ClusterConfig, failed: Deferred.Deferred<
   config,
   warn: (component, error) => say(`${component}: ${messageOf(error)}`),
   fatal: (component, cause) => {
-    say(`${component} can't go on: ${messageOf(cause)}`)
+    // First: who reads the line may end the process, and the next start has to know.
     rememberDamage(home, damagesIn(cause))
+    say(`${component} can't go on: ${messageOf(cause)}`)
     Effect.runFork(Deferred.fail(failed, new Fatal({ message: messageOf(cause), cause })))
   }
 })
