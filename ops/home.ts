@@ -2,8 +2,8 @@
 import { randomInt } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { homedir, hostname } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
 import { NO_EXEMPTIONS, readPodSecurity, type PodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
 import { parseCIDR } from '#events/meta/cidr.ts'
 import { isObject } from '#events/meta/json.ts'
@@ -95,14 +95,6 @@ export const durationOf = (text: string, setting: string): number => {
   if (text === 'forever') return Number.POSITIVE_INFINITY
   if (!/^(\d+(\.\d+)?[smhd])+$/.test(text)) throw new Error(`settings.${setting}: "${text}" is no duration: write 12h, 30d, 1h30m or forever`)
   return [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit as string] as number), 0)
-}
-
-/** $RECKON_HOME, or a folder of the user's. Absolute. */
-export const resolveHome = (env: NodeJS.ProcessEnv = process.env): string => {
-  const chosen = env['RECKON_HOME']
-  if (chosen !== undefined && chosen !== '') return resolve(chosen)
-  const data = env['XDG_DATA_HOME']
-  return join(data !== undefined && data !== '' ? data : join(env['HOME'] ?? homedir(), '.local/share'), 'reckon')
 }
 
 /** Makes a folder only its owner can enter. */

@@ -5,16 +5,21 @@ import * as NodeRuntime from '@effect/platform-node/NodeRuntime'
 import * as NodeServices from '@effect/platform-node/NodeServices'
 import * as Command from 'effect/cli/Command'
 import * as Effect from 'effect/Effect'
+import * as Layer from 'effect/Layer'
 import project from '../package.json' with { type: 'json' }
 import { commands } from '#services/cli/cli.ts'
-import { CliError, type Environment } from '#services/cli/Environment.ts'
-import { readConfig, resolveHome, type ClusterConfig } from './home.ts'
+import { CliError, Environment } from '#services/cli/Environment.ts'
+import { resolveHome } from './environment.ts'
+import { readConfig, type ClusterConfig } from './home.ts'
 
 const home = resolveHome()
 
 const config = (): ClusterConfig => {
   const found = readConfig(home)
-  if (found === undefined) throw new CliError(`error: there is no cluster in ${home}; start one with \`npm start\` or \`reckon up\`, or name its folder in RECKON_HOME`)
+  if (found === undefined)
+    throw new CliError(
+      `error: there is no cluster in ${home}; start one with \`npm start\` or \`reckon up\`, or name its folder in RECKON_HOME`
+    )
   return found
 }
 
@@ -24,7 +29,14 @@ const refusedConnection = (error: unknown): never => {
   throw error
 }
 
-const environment: Environment = {
+const read: Environment['Service']['read'] = async (path, { accept, moment } = {}) => {
+  const { ask } = await import('./ask.ts')
+  const from = moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`
+  return ask(home, config(), `${from}${path}`, accept).catch(refusedConnection)
+}
+
+/** This machine's cluster. */
+const here = Layer.succeed(Environment, {
   version: project.version,
   home,
   kubeconfig: () => {
@@ -34,9 +46,9 @@ const environment: Environment = {
   },
   api: async (moment) => {
     const [{ builtInApi }, { servedApi }] = await Promise.all([import('#events/scheme.ts'), import('#services/cli/servedApi.ts')])
-    return servedApi(builtInApi(), environment.read, moment)
+    return servedApi(builtInApi(), read, moment)
   },
-  read: async (path, { accept, moment } = {}) => (await import('./ask.ts')).ask(home, config(), `${moment === undefined ? '' : `/at/${encodeURIComponent(moment)}`}${path}`, accept).catch(refusedConnection),
+  read,
   connect: async ({ patient = false } = {}) => {
     const { connectNats } = await import('./nats/connect.ts')
     return connectNats(home, config(), 'admin', { waitOnFirstConnect: false, maxReconnectAttempts: patient ? -1 : 100 }).catch(() => {
@@ -47,7 +59,8 @@ const environment: Environment = {
   log: {
     verify: async (report) => (await import('./log/commands.ts')).verify(home, config(), report),
     strange: async (report) => (await import('./log/commands.ts')).strangeEntries(home, config(), report),
-    quarantine: async (stream, sequences, report) => (await import('./log/commands.ts')).quarantine(home, config(), stream, sequences, report),
+    quarantine: async (stream, sequences, report) =>
+      (await import('./log/commands.ts')).quarantine(home, config(), stream, sequences, report),
     compact: async (request, report) => (await import('./log/commands.ts')).compactHistory(home, config(), request, report)
   },
   backup: {
@@ -68,24 +81,29 @@ const environment: Environment = {
       const { run } = yield* Effect.promise(() => import('./server.ts'))
       yield* Effect.scoped(run(home, components, options))
     })
-}
+})
 
 process.stdout.on('error', () => process.exit(0))
 
 /** `--at -5m`: a time ago looks like a flag to the parser, so it is joined to its own. */
 const MOMENTS = new Set(['--at', '--from', '--to', '--before', '--since'])
 const given = process.argv.slice(2)
-const words = given.flatMap((word, at) => (MOMENTS.has(word) && given[at + 1] !== undefined ? [`${word}=${given[at + 1]}`] : MOMENTS.has(given[at - 1] ?? '') ? [] : [word]))
-
-const program = Command.runWith(commands(environment), { version: project.version })(words).pipe(
-  Effect.provide(NodeServices.layer),
-  Effect.catch((error) =>
-    Effect.sync(() => {
-      const message = error instanceof CliError ? error.message : ''
-      if (message !== '') process.stderr.write(`${message}\n`)
-      process.exitCode = 1
-    })
-  )
+const words = given.flatMap((word, at) =>
+  MOMENTS.has(word) && given[at + 1] !== undefined ? [`${word}=${given[at + 1]}`] : MOMENTS.has(given[at - 1] ?? '') ? [] : [word]
 )
 
-NodeRuntime.runMain(program as Effect.Effect<void>, { disableErrorReporting: true, teardown: (_exit, done) => done(Number(process.exitCode ?? 0)) })
+const failed = (message: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (message !== '') process.stderr.write(`${message}\n`)
+    process.exitCode = 1
+  })
+
+const program = Command.runWith(commands, { version: project.version })(words).pipe(
+  Effect.provide(here),
+  Effect.provide(NodeServices.layer),
+  Effect.catchTag('CliError', ({ message }) => failed(message)),
+  // What the parser refuses it has told already.
+  Effect.catch(() => failed(''))
+)
+
+NodeRuntime.runMain(program, { disableErrorReporting: true, teardown: (_exit, done) => done(Number(process.exitCode ?? 0)) })

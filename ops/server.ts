@@ -6,71 +6,31 @@ import { pathToFileURL } from 'node:url'
 import * as NodeRuntime from '@effect/platform-node/NodeRuntime'
 import * as Deferred from 'effect/Deferred'
 import * as Effect from 'effect/Effect'
-import * as Schedule from 'effect/Schedule'
-import type * as Scope from 'effect/Scope'
-import { LogDamaged, type Damage } from '#events/Log.ts'
+import * as Layer from 'effect/Layer'
 import type { RunOptions } from '#services/cli/Environment.ts'
 import { COMPONENTS, componentsOf, type Component } from '#services/platform/components.ts'
-import { privateFolder, readConfig, resolveHome, upgradeConfig, type ClusterConfig } from './home.ts'
-import { apiserver, type RunningApiServer } from './components/apiserver.ts'
-import { ownHistory, ownLedgers, seenDisk } from './components/beside.ts'
-import type { Place } from './components/connection.ts'
-import { controllerManager, scheduler } from './components/control.ts'
+import { resolveHome } from './environment.ts'
+import { privateFolder, readConfig, upgradeConfig, type ClusterConfig } from './home.ts'
+import { ApiServer } from './components/apiserver.ts'
+import { besideDisk, besideLog } from './components/beside.ts'
+import { chores, choresOf, type Chore } from './components/chores.ts'
+import { Access, controllerManager, scheduler } from './components/control.ts'
 import { damaged } from './components/damaged.ts'
-import { chores, choresOf } from './components/chores.ts'
-import { logDisk, tellOfDisk, type LogDisk } from './components/disk.ts'
-import { ownHome, type HomeWatch } from './components/ownHome.ts'
+import { diskCondition } from './components/diskCondition.ts'
+import { LogDisk } from './components/disk.ts'
+import { attempt, damagesIn, Fatal, messageOf, usable } from './components/errors.ts'
+import { Keeper, OpenLog } from './components/openLog.ts'
+import { OwnHome } from './components/ownHome.ts'
+import { Place, say } from './components/place.ts'
 import { renewal } from './components/renew.ts'
-import { LogKeeper } from './nats/keeper.ts'
-import { dropCopy, noteBlocks, storeFolder } from './nats/store.ts'
+import { inOrder } from './components/scoped.ts'
+import { dropCopy, storeFolder } from './nats/store.ts'
 import { rememberDamage } from './log/damage.ts'
 import { ensurePki } from './pki/pki.ts'
 import { claimHome } from './running.ts'
 
 // A full disk takes no log lines; that is no reason to end.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
-
-const say = (line: string): void => void process.stdout.write(`${new Date().toISOString()} ${line}\n`)
-const messageOf = (error: unknown): string => (error instanceof Error ? `${error.message}` : String(error))
-
-/** How often finished files of the log are written down. */
-const NOTE_EVERY = '1 minute'
-
-/** Keeps nats-server running. Ends with what is wrong with the log when it can't be opened as it was. */
-const keepLog = (place: Place, disk: LogDisk, own: HomeWatch): Effect.Effect<readonly Damage[], Error, Scope.Scope> =>
-  Effect.gen(function* () {
-    const { home, config } = place
-    const prepare = async (): Promise<void> => {
-      // A start would make the folders anew, and an empty log in them.
-      await own.look()
-      own.check.check()
-      disk.complaints.reset()
-      await disk.watch.look()
-    }
-    const keeper = yield* Effect.acquireRelease(
-      Effect.sync(() => new LogKeeper({ home, config, report: say, prepare, onDamaged: (damage) => place.fatal('the log', new LogDamaged(damage)) })),
-      // Whatever else fails first in a home that is gone: the server must not outlive it.
-      (open) => Effect.promise(async () => {
-        await own.look().catch(() => {})
-        if (own.closed() !== undefined) await open.abandon()
-        open.stop()
-      })
-    )
-    disk.keeper = keeper
-    own.onGone(() => void keeper.abandon())
-    const damages = yield* Effect.tryPromise({ try: () => keeper.open(), catch: (cause) => new Error(messageOf(cause), { cause }) })
-    if (damages.length > 0) return damages
-    yield* Effect.forkScoped(
-      Effect.tryPromise(() => noteBlocks(home, Date.now())).pipe(
-        Effect.catch((error) => Effect.sync(() => place.warn('the log', error))),
-        Effect.repeat(Schedule.spaced(NOTE_EVERY))
-      )
-    )
-    return []
-  })
-
-/** What is wrong with the log, whoever found it; other failures stay failures. */
-const damagesIn = (error: unknown): readonly Damage[] | undefined => (error instanceof LogDamaged ? [error.damage] : undefined)
 
 /** Not made here: a home whose disk is not mounted yet, or that is gone, is no new cluster. */
 const configOf = (home: string): ClusterConfig => {
@@ -86,54 +46,96 @@ const besideOf = (config: ClusterConfig, securePort: number): ClusterConfig => {
   return { ...config, apiPort: securePort }
 }
 
-/** Runs the components until the process is told to end. */
-export const run = (home: string, components: readonly Component[], { securePort }: RunOptions = {}): Effect.Effect<void, Error, Scope.Scope> =>
+/** What the process owes to who asks whether to send work here: it is the last to begin, and so the first to know of the end. */
+const ready = Layer.effectDiscard(
   Effect.gen(function* () {
-    const known = yield* Effect.try({ try: () => configOf(home), catch: (error) => error as Error })
-    const config = yield* Effect.try({ try: () => (securePort === undefined ? known : besideOf(known, securePort)), catch: (error) => error as Error })
+    const api = yield* ApiServer
+    yield* Effect.addFinalizer(() => Effect.sync(() => api.ending()))
+  })
+)
+
+/** The node's part is not loaded where there is none. */
+const onNode = (components: readonly Component[]) =>
+  components.some((name) => name === 'kubelet' || name === 'kube-proxy' || name === 'dns')
+    ? [
+        Layer.unwrap(
+          Effect.map(
+            Effect.promise(() => import('./components/agent.ts')),
+            ({ agent }) => agent(components)
+          )
+        )
+      ]
+    : []
+
+/** The copy of what nats-server was about to write anew is not needed once the log was read whole. */
+const copyDropped = Layer.effectDiscard(Effect.map(Place, ({ home }) => dropCopy(home)))
+
+/** What is done once for the log, by the process whose home it is. */
+const lookingAfter = (asked: readonly Chore[]) => [copyDropped, renewal, diskCondition, chores(asked)]
+
+/** Everything beside an API server of its own. */
+const withApiServer = (components: readonly Component[], before: ReturnType<typeof lookingAfter> | readonly []) =>
+  inOrder([
+    ...before,
+    ...(components.includes('controller-manager') ? [controllerManager.pipe(Layer.provide(Access.beside('controller-manager')))] : []),
+    ...(components.includes('scheduler') ? [scheduler.pipe(Layer.provide(Access.beside('scheduler')))] : []),
+    ...onNode(components),
+    ready
+  ]).pipe(Layer.provide(ApiServer.layer))
+
+const withoutApiServer = (components: readonly Component[]) =>
+  inOrder([
+    ...(components.includes('controller-manager') ? [controllerManager.pipe(Layer.provide(Access.overNats('controller-manager')))] : []),
+    ...(components.includes('scheduler') ? [scheduler.pipe(Layer.provide(Access.overNats('scheduler')))] : []),
+    ...onNode(components)
+  ])
+
+/** The process: read from below, for what a line provides begins before what is above it, and ends after. */
+const composed = (components: readonly Component[], asked: readonly Chore[], securePort: number | undefined) => {
+  if (!components.includes('apiserver')) return withoutApiServer(components).pipe(Layer.provide(OwnHome.layer(false)))
+  if (securePort !== undefined) {
+    return withApiServer(components, []).pipe(
+      Layer.provide(besideDisk),
+      Layer.provide(besideLog(securePort)),
+      Layer.provide(OwnHome.layer(false))
+    )
+  }
+  return withApiServer(components, lookingAfter(asked)).pipe(
+    Layer.provide(OpenLog.kept),
+    // What had begun above ends; nats-server stays, for who looks, and a server that says what is wrong takes the API server's place.
+    Layer.catchTag('DamagedLog', ({ damages }) => damaged(damages)),
+    Layer.provide(Keeper.layer),
+    Layer.provide(LogDisk.kept),
+    Layer.provide(OwnHome.layer(true))
+  )
+}
+
+/** What ends it from within. */
+const placeOf = (home: string, config: ClusterConfig, failed: Deferred.Deferred<never, Fatal>): Place['Service'] => ({
+  home,
+  config,
+  warn: (component, error) => say(`${component}: ${messageOf(error)}`),
+  fatal: (component, cause) => {
+    // First: who reads the line may end the process, and the next start has to know.
+    rememberDamage(home, damagesIn(cause))
+    say(`${component} can't go on: ${messageOf(cause)}`)
+    Effect.runFork(Deferred.fail(failed, new Fatal({ message: messageOf(cause), cause })))
+  }
+})
+
+/** Runs the components until the process is told to end. */
+export const run = (home: string, components: readonly Component[], { securePort }: RunOptions = {}) =>
+  Effect.gen(function* () {
+    const known = yield* usable(() => configOf(home))
+    const config = yield* usable(() => (securePort === undefined ? known : besideOf(known, securePort)))
     if (securePort === undefined) upgradeConfig(home, config)
-    const asked = yield* Effect.try({ try: () => choresOf(config), catch: (error) => error as Error })
+    const asked = yield* usable(() => choresOf(config))
     // A machine that joined has the authority's certificate alone, and none to make.
-    if (config.natsURLs === undefined) yield* Effect.promise(() => ensurePki(home, config))
-    const failed = yield* Deferred.make<never, Error>()
-    const place: Place = {
-      home,
-      config,
-      warn: (component, error) => say(`${component}: ${messageOf(error)}`),
-      fatal: (component, error) => {
-        say(`${component} can't go on: ${messageOf(error)}`)
-        rememberDamage(home, damagesIn(error) ?? [])
-        Effect.runFork(Deferred.fail(failed, error instanceof Error ? error : new Error(String(error))))
-      }
-    }
-    const has = (component: Component): boolean => components.includes(component)
-    let api: RunningApiServer | undefined
-    const beside = securePort !== undefined
-    if (has('apiserver')) privateFolder(storeFolder(home))
-    const own = yield* ownHome(place, has('apiserver') && !beside)
-    if (has('apiserver') && beside) {
-      const ledgers = yield* Effect.try({ try: () => ownLedgers(home, securePort), catch: (cause) => new Error(`the log of ${home} is not there yet; start the cluster with \`reckon up\``, { cause }) })
-      api = yield* apiserver({ ...place, ledgers, history: ownHistory(home, securePort) }, yield* seenDisk(place), own, true)
-    } else if (has('apiserver')) {
-      const disk = yield* logDisk(place)
-      const damages = yield* keepLog(place, disk, own)
-      if (damages.length > 0) return yield* Effect.raceFirst(damaged(place, damages), Deferred.await(failed))
-      const started = yield* apiserver(place, disk, own).pipe(Effect.catchIf((error) => damagesIn(error) !== undefined, (error) => Effect.succeed(damagesIn(error) ?? [])))
-      if (!('decider' in started)) return yield* Effect.raceFirst(damaged(place, started), Deferred.await(failed))
-      api = started
-      dropCopy(home)
-      yield* renewal(place, api, own)
-      yield* tellOfDisk(place, disk, started)
-      yield* chores(place, api, asked)
-    }
-    if (has('controller-manager')) yield* controllerManager(place, api)
-    if (has('scheduler')) yield* scheduler(place, api)
-    if (has('kubelet') || has('kube-proxy') || has('dns')) {
-      const { agent } = yield* Effect.promise(() => import('./components/agent.ts'))
-      yield* agent(place, components)
-    }
-    // Comes last, and so goes first: who asks whether to send work here learns that this ends before anything else does.
-    yield* Effect.addFinalizer(() => Effect.sync(() => api?.ending()))
+    if (config.natsURLs === undefined) yield* attempt('the certificates', () => ensurePki(home, config))
+    if (components.includes('apiserver')) privateFolder(storeFolder(home))
+    const failed = yield* Deferred.make<never, Fatal>()
+    const place = placeOf(home, config, failed)
+    yield* Layer.build(composed(components, asked, securePort)).pipe(Effect.provideService(Place, place))
     say(`running: ${components.join(', ')}`)
     yield* Deferred.await(failed)
   })

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { BARE_FOLDER, told } from '../environment.ts'
 import { identify, isProcess, type ProcessIdentity } from '../setup/process.ts'
 import { CACHE, type Report, run } from '../setup/project.ts'
 import { createGroups, groupFolders, removeGroups, type ControlGroups } from './cgroups.ts'
@@ -39,7 +40,8 @@ const SPACE_BYTES = 4 * 2 ** 30
 
 /** Where roots stand: containers inside lay file systems of their own over it, and that takes a real disk. */
 export const rootsFolder = (): string => {
-  const candidates = process.env['RECKON_BARE_DIR'] === undefined ? [join(CACHE, 'bare'), '/var/tmp'] : [process.env['RECKON_BARE_DIR']]
+  const chosen = told(BARE_FOLDER)
+  const candidates = chosen === undefined ? [join(CACHE, 'bare'), '/var/tmp'] : [chosen]
   const faults: string[] = []
   for (const folder of candidates) {
     mkdirSync(folder, { recursive: true })

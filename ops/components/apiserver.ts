@@ -1,13 +1,14 @@
-/** The API server as a scoped resource: views, decider, both doors, and the agents' side. */
+/** The API server as a service of the process: views, decider, both doors, and the agents' side. */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import type { NatsConnection } from '@nats-io/transport-node'
+import * as Context from 'effect/Context'
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
+import * as Layer from 'effect/Layer'
 import type { Damage } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { ensurePki, firstServiceAddress, pkiFile, type Pki } from '#ops/pki/pki.ts'
 import { durationOf } from '#ops/home.ts'
-import { damageLines } from '#ops/log/damage.ts'
 import { loadMasters } from '#ops/log/keys.ts'
 import { audited } from '#services/apiserver/audit/audited.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
@@ -23,7 +24,7 @@ import { serveSelf } from '#services/apiserver/door/self.ts'
 import { logChecks, ShutdownCheck } from '#services/apiserver/health.ts'
 import { Freshness } from '#services/apiserver/Freshness.ts'
 import { KubernetesEndpoints } from '#services/apiserver/kubernetesEndpoints.ts'
-import { ApiServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
+import { ApiServer as HttpServer, type TlsFiles } from '#services/apiserver/http/ApiServer.ts'
 import { PING } from '#services/apiserver/http/health.ts'
 import { BindingPublisher } from '#services/apiserver/nodes/BindingPublisher.ts'
 import { identityOf, Peers } from '#services/apiserver/nodes/Peers.ts'
@@ -44,55 +45,58 @@ import type { View, Views } from '#services/platform/View.ts'
 import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { auditTrail } from './audit.ts'
-import { connection, wholeViews, type Place } from './connection.ts'
-import type { LogDisk } from './disk.ts'
+import { connection, wholeViews } from './connection.ts'
+import { LogDisk } from './disk.ts'
+import { attempt, usable } from './errors.ts'
 import { history } from './history.ts'
-import type { HomeWatch } from './ownHome.ts'
 import { nodeAccess } from './nodeAccess.ts'
-import { noDamages, scrub } from './scrub.ts'
-
-export interface RunningApiServer {
-  readonly views: Views
-  readonly decider: Decider
-  /** Puts renewed certificates and keys into use. */
-  renew(tls: TlsFiles, signing: KeyMaterial): void
-  /** Not ready from now on. */
-  ending(): void
-}
-
-const attempt = <Value>(what: string, run: () => Promise<Value>): Effect.Effect<Value, Error> =>
-  Effect.tryPromise({ try: run, catch: (cause) => new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }) })
+import { OpenLog } from './openLog.ts'
+import { OwnHome } from './ownHome.ts'
+import { Place } from './place.ts'
+import { briefly, running } from './scoped.ts'
+import { condemn, Damages, scrub } from './scrub.ts'
 
 /** A door on NATS; at its end what is being answered is, for a moment. */
-const opened = (open: () => { close(): Promise<void> }): Effect.Effect<unknown, never, Scope.Scope> =>
-  Effect.acquireRelease(Effect.sync(open), (door) => Effect.promise(() => door.close()).pipe(Effect.timeout('2 seconds'), Effect.ignore))
+const opened = (open: () => { close(): Promise<void> }) => Effect.acquireRelease(Effect.sync(open), (door) => briefly(() => door.close()))
 
-export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }: Pki): KeyMaterial => ({ privateKey: serviceAccountKey, publicKeys: serviceAccountPublicKeys })
+export const signingMaterial = ({ serviceAccountKey, serviceAccountPublicKeys }: Pki): KeyMaterial => ({
+  privateKey: serviceAccountKey,
+  publicKeys: serviceAccountPublicKeys
+})
 
-/** `beside`: in a process of its own, while another one is the home's: what is done once for the log is that one's. */
-export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch, beside = false): Effect.Effect<RunningApiServer, Error, Scope.Scope> =>
+const complaints = Effect.map(
+  Place,
+  ({ warn }) =>
+    (error: unknown): void =>
+      warn('apiserver', error)
+)
+
+/** What there is, and where its past is. */
+const state = (nats: NatsConnection) =>
   Effect.gen(function* () {
-    const { home, config } = place
-    const warn = (error: unknown): void => place.warn('apiserver', error)
-    const nats = yield* connection(place, 'apiserver')
-    // Who floods a door can have the server end the connection it comes in by, as a slow consumer: the log's is another one.
-    const doors = yield* connection(place, 'apiserver')
-    const damages = noDamages()
+    const disk = yield* LogDisk
+    const found = yield* condemn
     // Begins with the views and beside them: nobody waits for it.
     const early: Damage[] = []
     let onDamaged = (damage: Damage): void => void early.push(damage)
-    const indexed = yield* history(place, (damage) => onDamaged(damage))
-    const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, () => [])
-    onDamaged = (damage) => {
-      damages.add(damage)
-      views.byStream.get(damage.stream)?.integrity?.ledger.report(damage)
-      for (const line of damageLines([damage])) place.warn('the log is damaged', `${line}. Writes are refused from now on; reads go on`)
-    }
+    const indexed = yield* history((damage) => onDamaged(damage))
+    const views = yield* wholeViews('apiserver', nats, disk.appends)
+    onDamaged = (damage) => found(damage, views.byStream.get(damage.stream)?.integrity?.ledger)
     early.forEach(onDamaged)
     const histories = new Map<StreamName, PastIndex>([...indexed, ['PULSE', new LastOnly(views.byStream.get('PULSE') as View)]])
-    const { trail, ...audit } = yield* auditTrail(place, nats, disk)
+    return { views, histories }
+  })
+
+/** Who decides, and the trail of what makes no event. */
+const deciders = (nats: NatsConnection, views: Views) =>
+  Effect.gen(function* () {
+    const { home, config } = yield* Place
+    const own = yield* OwnHome
+    const damages = yield* Damages
+    const disk = yield* LogDisk
+    const { trail, ...audit } = yield* auditTrail(nats)
     const [low = 30000, high = 32767] = config.nodePortRange.split('-').map(Number)
-    const podSecurity = yield* Effect.try({ try: () => podSecurityOf(home, config), catch: (cause) => cause as Error })
+    const podSecurity = yield* usable(() => podSecurityOf(home, config))
     const stillness = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const made = new Stillness(systemClock)
@@ -110,7 +114,19 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch, beside = 
     })
     const decider = gated(deciding, () => own.closed() ?? damages.closed())
     // HTTP notes more of its requests than their intents say, and records them itself.
-    const noted = audited(decider, trail, systemClock)
+    return { trail, audit, deciding, decider, noted: audited(decider, trail, systemClock) }
+  })
+
+type Deciders = Effect.Success<ReturnType<typeof deciders>>
+
+/** What every cluster has, and who of several API servers does what. */
+const membership = (views: Views, { deciding, decider }: Deciders) =>
+  Effect.gen(function* () {
+    const { config } = yield* Place
+    const own = yield* OwnHome
+    const log = yield* OpenLog
+    const damages = yield* Damages
+    const onError = yield* complaints
     yield* attempt('the objects every cluster has', () =>
       bootstrap({
         views,
@@ -123,40 +139,59 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch, beside = 
         dnsIP: config.clusterDNS,
         dnsAddress: bridgeAddress(config),
         dnsPort: DNS_PORT,
-        beside
+        beside: !log.own
       })
     )
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const repair = new ClaimRepair({ views, decider: deciding, clock: systemClock, onError: warn, closed: () => own.closed() !== undefined || damages.closed() !== undefined })
-        repair.start()
-        return repair
-      }),
-      (repair) => Effect.sync(() => repair.stop())
-    )
-    const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
-    const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))
-    const tokens = new Tokens(signingKeys, systemClock)
+    const closed = (): boolean => own.closed() !== undefined || damages.closed() !== undefined
+    yield* running(() => {
+      const repair = new ClaimRepair({ views, decider: deciding, clock: systemClock, onError, closed })
+      repair.start()
+      return repair
+    })
     const address = `${bridgeAddress(config)}:${config.apiPort}`
+    const host = hostname()
     const peers = yield* Effect.acquireRelease(
       attempt('the Lease', async () => {
-        const peers = new Peers({ views, decider, clock: systemClock, identity: identityOf(hostname(), address), host: hostname(), address, onError: warn })
+        const peers = new Peers({ views, decider, clock: systemClock, identity: identityOf(host, address), host, address, onError })
         await peers.start()
         return peers
       }),
-      (peers) => Effect.promise(() => peers.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+      (peers) => briefly(() => peers.stop())
     )
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const endpoints = new KubernetesEndpoints({ views, decider, peers, clock: systemClock, onError: warn })
-        endpoints.start()
-        return endpoints
-      }),
-      (endpoints) => Effect.sync(() => endpoints.stop())
-    )
+    yield* running(() => {
+      const endpoints = new KubernetesEndpoints({ views, decider, peers, clock: systemClock, onError })
+      endpoints.start()
+      return endpoints
+    })
+    return peers
+  })
+
+interface NodesSide {
+  readonly nats: NatsConnection
+  readonly doors: NatsConnection
+  readonly views: Views
+  readonly noted: Decider
+  readonly peers: Peers
+  readonly tokens: Tokens
+}
+
+/** What nodes are told and what they say, and the other doors on NATS. */
+const doorsOnNats = ({ nats, doors, views, noted, peers, tokens }: NodesSide) =>
+  Effect.gen(function* () {
+    const { home } = yield* Place
+    const onError = yield* complaints
     const publisher = yield* Effect.acquireRelease(
       attempt('bindings', async () => {
-        const publisher = new BindingPublisher({ views, bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }), tokens, clusterCA: read('ca.crt'), seal: allNodes(loadMasters(home)), clock: systemClock, share: peers, onError: warn })
+        const publisher = new BindingPublisher({
+          views,
+          bindings: new JetStreamLog(nats, 'BINDINGS', { gapless: false }),
+          tokens,
+          clusterCA: readFileSync(pkiFile(home, 'ca.crt'), 'utf8'),
+          seal: allNodes(loadMasters(home)),
+          clock: systemClock,
+          share: peers,
+          onError
+        })
         await publisher.start()
         return publisher
       }),
@@ -164,66 +199,107 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch, beside = 
     )
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const ingest = new ReportIngest({ views, decider: noted, reports: new JetStreamWorkQueue(nats, { stream: 'REPORTS', durable: 'apiserver-reports' }), clock: systemClock, onError: warn })
+        const reports = new JetStreamWorkQueue(nats, { stream: 'REPORTS', durable: 'apiserver-reports' })
+        const ingest = new ReportIngest({ views, decider: noted, reports, clock: systemClock, onError })
         ingest.start()
         return ingest
       }),
-      (ingest) => Effect.promise(() => ingest.stop()).pipe(Effect.timeout('2 seconds'), Effect.ignore)
+      (ingest) => briefly(() => ingest.stop())
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => servePulses(doors, new Pulses({ views, decider: noted, clock: systemClock, onError: warn }), warn)),
+      Effect.sync(() => servePulses(doors, new Pulses({ views, decider: noted, clock: systemClock, onError }), onError)),
       (door) => Effect.sync(() => door.close())
     )
-    yield* opened(() => serveFollows({ connection: doors, onError: warn }))
-    yield* opened(() => serveGone({ views, connection: doors, onUnbound: (pod) => publisher.renew(pod), onError: warn }))
-    yield* opened(() => serveSelf({ views, connection: doors, onError: warn }))
-    yield* opened(() => serveIntents(doors, noted, warn))
-    yield* nodeAccess(place, views)
-    const { vault } = views.of({ group: '', resource: 'secrets' })
-    if (vault !== undefined) {
-      const { keys } = vault
-      yield* opened(() => serveErase({ views, keys, connection: doors, recorder: trail, clock: systemClock, onError: warn }))
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          const retention = new Retention({ views, keys, clock: systemClock, keep: durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets'), mine: () => peers.current()('secrets'), onError: warn })
-          retention.start()
-          return retention
-        }),
-        (retention) => Effect.sync(() => retention.stop())
-      )
-    }
-    if (!beside) yield* scrub(place, [...views.byStream.values(), audit], damages)
-    const shutdown = new ShutdownCheck()
-    const checks = logChecks({ connection: nats, clock: systemClock, views: [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE'), appends: disk.appends })
-    const asked = [PING, ...checks, own.check, disk.check, damages.check]
-    const server = yield* Effect.acquireRelease(
-      attempt(`the API server on port ${config.apiPort}`, async () => {
-        const made = new ApiServer({
-          decider,
-          audit: trail,
-          views,
-          histories,
-          nodeCalls: new NatsNodeCalls(nats),
-          clock: systemClock,
-          tokens,
-          signingKeys,
-          address: `127.0.0.1:${config.apiPort}`,
-          onError: warn,
-          upToDate: new Freshness(() => peers.live.length > 1, systemClock).of,
-          health: { livez: [PING, ...checks.filter(({ name }) => name === 'log')], healthz: asked, readyz: [...asked, shutdown] }
-        })
-        await made.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)
-        return made
-      }),
-      (listening) => Effect.promise(() => listening.close())
-    )
-    return {
-      views,
-      decider: noted,
-      ending: () => shutdown.begin(),
-      renew: (tls, signing) => {
-        server.renew(tls)
-        signingKeys.replace(signing)
-      }
-    }
+    yield* opened(() => serveFollows({ connection: doors, onError }))
+    yield* opened(() => serveGone({ views, connection: doors, onUnbound: (pod) => publisher.renew(pod), onError }))
+    yield* opened(() => serveSelf({ views, connection: doors, onError }))
+    yield* opened(() => serveIntents(doors, noted, onError))
+    yield* nodeAccess(views)
   })
+
+/** Of Secrets that were deleted: erased when asked to, and when they were kept long enough. */
+const erasing = (doors: NatsConnection, views: Views, { trail }: Deciders, peers: Peers) =>
+  Effect.gen(function* () {
+    const { config } = yield* Place
+    const onError = yield* complaints
+    const { vault } = views.of({ group: '', resource: 'secrets' })
+    if (vault === undefined) return
+    const { keys } = vault
+    yield* opened(() => serveErase({ views, keys, connection: doors, recorder: trail, clock: systemClock, onError }))
+    yield* running(() => {
+      const keep = durationOf(config.settings?.keepDeletedSecrets ?? '30d', 'keepDeletedSecrets')
+      const retention = new Retention({ views, keys, clock: systemClock, keep, mine: () => peers.current()('secrets'), onError })
+      retention.start()
+      return retention
+    })
+  })
+
+const apiserver = Effect.gen(function* () {
+  const { home, config } = yield* Place
+  const log = yield* OpenLog
+  const disk = yield* LogDisk
+  const own = yield* OwnHome
+  const damages = yield* Damages
+  const onError = yield* complaints
+  const nats = yield* connection('apiserver')
+  // Who floods a door can have the server end the connection it comes in by, as a slow consumer: the log's is another one.
+  const doors = yield* connection('apiserver')
+  const { views, histories } = yield* state(nats)
+  const who = yield* deciders(nats, views)
+  const peers = yield* membership(views, who)
+  const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))
+  const tokens = new Tokens(signingKeys, systemClock)
+  yield* doorsOnNats({ nats, doors, views, noted: who.noted, peers, tokens })
+  yield* erasing(doors, views, who, peers)
+  if (log.own) yield* scrub([...views.byStream.values(), who.audit])
+  const shutdown = new ShutdownCheck()
+  const followed = [...views.byStream.values()].filter(({ stream }) => stream !== 'PULSE')
+  const checks = logChecks({ connection: nats, clock: systemClock, views: followed, appends: disk.appends })
+  const asked = [PING, ...checks, own.check, disk.check, damages.check]
+  const read = (name: string): string => readFileSync(pkiFile(home, name), 'utf8')
+  const server = yield* Effect.acquireRelease(
+    attempt(`the API server on port ${config.apiPort}`, async () => {
+      const made = new HttpServer({
+        decider: who.decider,
+        audit: who.trail,
+        views,
+        histories,
+        nodeCalls: new NatsNodeCalls(nats),
+        clock: systemClock,
+        tokens,
+        signingKeys,
+        address: `127.0.0.1:${config.apiPort}`,
+        onError,
+        upToDate: new Freshness(() => peers.live.length > 1, systemClock).of,
+        health: { livez: [PING, ...checks.filter(({ name }) => name === 'log')], healthz: asked, readyz: [...asked, shutdown] }
+      })
+      await made.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, config.apiPort)
+      return made
+    }),
+    (listening) => Effect.promise(() => listening.close())
+  )
+  return {
+    views,
+    decider: who.noted,
+    ending: () => shutdown.begin(),
+    renew: (tls: TlsFiles, signing: KeyMaterial) => {
+      server.renew(tls)
+      signingKeys.replace(signing)
+    }
+  }
+})
+
+/** For who runs in one process with it. */
+export class ApiServer extends Context.Service<
+  ApiServer,
+  {
+    readonly views: Views
+    readonly decider: Decider
+    /** Puts renewed certificates and keys into use. */
+    renew(tls: TlsFiles, signing: KeyMaterial): void
+    /** Not ready from now on. */
+    ending(): void
+  }
+>()('reckon/ops/ApiServer') {
+  static readonly layer = Layer.effect(ApiServer, apiserver).pipe(Layer.provide(Damages.none))
+}

@@ -6,7 +6,7 @@
 import { copyFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
+import * as Layer from 'effect/Layer'
 import { privateFolder } from '#ops/home.ts'
 import { Complaints } from '#ops/nats/complaints.ts'
 import { natsLogFile } from '#ops/nats/server.ts'
@@ -16,20 +16,24 @@ import { systemClock } from '#services/platform/Clock.ts'
 import { FileReserve, FolderDisk } from '#services/platform/disk/Disk.ts'
 import { DiskWatch } from '#services/platform/disk/DiskWatch.ts'
 import { Appends } from '#services/platform/jetstream/Appends.ts'
-import type { Place } from './connection.ts'
-import { reserveFile, watched, type LogDisk } from './disk.ts'
+import { LogDisk, reserveFile, seen, watching } from './disk.ts'
+import { NotStarted } from './errors.ts'
+import { OpenLog } from './openLog.ts'
+import { Place } from './place.ts'
 
 /** Begun anew with each start: what is remembered for good, the home's own process remembers. */
-export const ownLedgers = (home: string, port: number): string => {
+const ownLedgers = (home: string, port: number): string => {
   const folder = join(home, 'run', `ledger-${port}`)
   rmSync(folder, { recursive: true, force: true })
   privateFolder(folder)
-  for (const name of readdirSync(ledgerFolder(home))) if (!name.endsWith('.new')) copyFileSync(join(ledgerFolder(home), name), join(folder, name))
+  for (const name of readdirSync(ledgerFolder(home))) {
+    if (!name.endsWith('.new')) copyFileSync(join(ledgerFolder(home), name), join(folder, name))
+  }
   return folder
 }
 
 /** Kept from start to start, unlike the ledger: it is compared with the log when it is opened, and years of history are long to read. */
-export const ownHistory = (home: string, port: number): string => {
+const ownHistory = (home: string, port: number): string => {
   const folder = join(home, 'run', `history-${port}`)
   privateFolder(folder)
   return folder
@@ -41,9 +45,24 @@ class SeenReserve extends FileReserve {
   override async give(): Promise<void> {}
 }
 
-export const seenDisk = (place: Place): Effect.Effect<LogDisk, never, Scope.Scope> =>
+/** The log that the home's own process keeps open. */
+export const besideLog = (port: number) =>
+  Layer.effect(
+    OpenLog,
+    Effect.gen(function* () {
+      const { home } = yield* Place
+      const ledgers = yield* Effect.try({
+        try: () => ownLedgers(home, port),
+        catch: (cause) => new NotStarted({ message: `the log of ${home} is not there yet; start the cluster with \`reckon up\``, cause })
+      })
+      return { own: false, ledgers, history: ownHistory(home, port) }
+    })
+  )
+
+export const besideDisk = Layer.effect(
+  LogDisk,
   Effect.gen(function* () {
-    const { home, config } = place
+    const { home, config, warn } = yield* Place
     const appends = new Appends()
     const watch = new DiskWatch({
       disk: new FolderDisk(storeFolder(home)),
@@ -54,11 +73,9 @@ export const seenDisk = (place: Place): Effect.Effect<LogDisk, never, Scope.Scop
       complaint: () => false,
       answers: async () => true,
       restart: async () => {},
-      report: (line) => place.warn('the disk', line)
+      report: (line) => warn('the disk', line)
     })
-    yield* Effect.acquireRelease(
-      Effect.promise(() => watch.start()),
-      () => Effect.sync(() => watch.stop())
-    )
-    return watched({ keeper: undefined }, { appends, watch, complaints: new Complaints(natsLogFile(home)) })
+    yield* watching(watch)
+    return seen({ keeper: undefined }, { appends, watch, complaints: new Complaints(natsLogFile(home)) })
   })
+)

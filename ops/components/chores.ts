@@ -9,13 +9,13 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { constants, setPriority } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
+import * as Layer from 'effect/Layer'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import { durationOf, type ClusterConfig } from '#ops/home.ts'
 import { sleep, systemClock, type Timer } from '#services/platform/Clock.ts'
-import type { RunningApiServer } from './apiserver.ts'
-import type { Place } from './connection.ts'
+import { ApiServer } from './apiserver.ts'
+import { Place } from './place.ts'
 
 export interface Chore {
   /** In notices: `Backup`, `Compaction`. */
@@ -28,6 +28,7 @@ export interface Chore {
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
+const ONCE = Number.POSITIVE_INFINITY
 const SHORTEST_BACKUP = MINUTE
 /** After a failure. */
 const RETRY = 10 * MINUTE
@@ -46,15 +47,27 @@ export const choresOf = ({ settings = {} }: Pick<ClusterConfig, 'settings'>): re
   if (backup !== undefined) {
     const { folder, every, passphraseFile } = backup
     if (typeof folder !== 'string' || !isAbsolute(folder)) throw new Error('settings.backup.folder: must be an absolute path')
-    if (passphraseFile !== undefined && !isAbsolute(passphraseFile)) throw new Error('settings.backup.passphraseFile: must be an absolute path')
+    if (passphraseFile !== undefined && !isAbsolute(passphraseFile))
+      throw new Error('settings.backup.passphraseFile: must be an absolute path')
     const everyMs = durationOf(every ?? '', 'backup.every')
-    if (everyMs < SHORTEST_BACKUP || everyMs === Number.POSITIVE_INFINITY) throw new Error(`settings.backup.every: "${every}" is not usable: at least 1m`)
-    chores.push({ name: 'Backup', words: ['backup', folder, ...(passphraseFile === undefined ? [] : ['--encrypt', '--passphrase-file', passphraseFile])], everyMs, firstMs: 10_000 })
+    if (everyMs < SHORTEST_BACKUP || everyMs === Number.POSITIVE_INFINITY)
+      throw new Error(`settings.backup.every: "${every}" is not usable: at least 1m`)
+    chores.push({
+      name: 'Backup',
+      words: ['backup', folder, ...(passphraseFile === undefined ? [] : ['--encrypt', '--passphrase-file', passphraseFile])],
+      everyMs,
+      firstMs: 10_000
+    })
   }
   const keepMs = durationOf(keepHistory ?? 'forever', 'keepHistory')
   if (keepMs !== Number.POSITIVE_INFINITY) {
     // Often enough that what is kept is not much more than what is asked for.
-    chores.push({ name: 'Compaction', words: ['log', 'compact'], everyMs: Math.min(DAY, Math.max(10 * MINUTE, keepMs / 20)), firstMs: 10 * MINUTE })
+    chores.push({
+      name: 'Compaction',
+      words: ['log', 'compact'],
+      everyMs: Math.min(DAY, Math.max(10 * MINUTE, keepMs / 20)),
+      firstMs: 10 * MINUTE
+    })
   }
   return chores
 }
@@ -110,14 +123,19 @@ export class Chores {
   /** What went wrong, or undefined. */
   #run(words: readonly string[]): Promise<string | undefined> {
     return new Promise((resolve) => {
-      const child = spawn(process.execPath, [MAIN, ...words], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, RECKON_HOME: this.#options.home } })
+      const child = spawn(process.execPath, [MAIN, ...words], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: { ...process.env, RECKON_HOME: this.#options.home }
+      })
       this.#child = child
       let said = ''
       child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-SAID)))
       child.on('error', (error) => resolve(error.message))
       child.on('exit', (code, signal) => {
         this.#child = undefined
-        resolve(code === 0 ? undefined : (said.trim().split('\n').at(-1) ?? '').replace(/^error: /, '') || `it ended with ${code ?? signal}`)
+        resolve(
+          code === 0 ? undefined : (said.trim().split('\n').at(-1) ?? '').replace(/^error: /, '') || `it ended with ${code ?? signal}`
+        )
       })
       if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL)
     })
@@ -125,34 +143,37 @@ export class Chores {
 }
 
 /** Runs them; who fails is told in the log, and as a Warning about the node. */
-export const chores = (place: Place, { views, decider }: RunningApiServer, asked: readonly Chore[]): Effect.Effect<void, Error, Scope.Scope> =>
-  Effect.gen(function* () {
-    const { home, config, warn } = place
-    const { floor, begins } = views.of(NAMESPACES)
-    // One that was cut short is ended, whether or not the settings ask for more.
-    const begun: readonly Chore[] = floor > 0 && begins <= floor ? [{ name: 'Compaction', words: ['log', 'compact', '--before', String(floor)], firstMs: MINUTE, everyMs: Number.POSITIVE_INFINITY }] : []
-    const wanted = [...asked, ...begun]
-    const tell = (type: 'Normal' | 'Warning', reason: string, message: string): void => {
-      const { nodeName } = config
-      const time = timestamp(Date.now())
-      const about = { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, uid: nodeName } }
-      const draft = noticeDraft(views, { about, type, reason, message, component: 'reckon', host: nodeName, time })
-      decider.submit({ ...draft, id: crypto.randomUUID(), source: 'reckon' }, SELF).catch((error: unknown) => warn('chores', error))
-    }
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const running = new Chores({
-          home,
-          chores: wanted,
-          onFailed: ({ name, words }, why) => {
-            warn(`reckon ${words[0]}`, new Error(why))
-            tell('Warning', `${name}Failed`, why)
-          },
-          onMended: ({ name }) => tell('Normal', `${name}Completed`, `${name} works again`)
-        })
-        running.start()
-        return running
-      }),
-      (running) => Effect.promise(() => running.stop())
-    )
-  })
+export const chores = (asked: readonly Chore[]) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { home, config, warn } = yield* Place
+      const { views, decider } = yield* ApiServer
+      const { floor, begins } = views.of(NAMESPACES)
+      const end: Chore = { name: 'Compaction', words: ['log', 'compact', '--before', String(floor)], firstMs: MINUTE, everyMs: ONCE }
+      // One that was cut short is ended, whether or not the settings ask for more.
+      const wanted = [...asked, ...(floor > 0 && begins <= floor ? [end] : [])]
+      const tell = (type: 'Normal' | 'Warning', reason: string, message: string): void => {
+        const { nodeName } = config
+        const time = timestamp(Date.now())
+        const about = { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, uid: nodeName } }
+        const draft = noticeDraft(views, { about, type, reason, message, component: 'reckon', host: nodeName, time })
+        decider.submit({ ...draft, id: crypto.randomUUID(), source: 'reckon' }, SELF).catch((error: unknown) => warn('chores', error))
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const running = new Chores({
+            home,
+            chores: wanted,
+            onFailed: ({ name, words }, why) => {
+              warn(`reckon ${words[0]}`, new Error(why))
+              tell('Warning', `${name}Failed`, why)
+            },
+            onMended: ({ name }) => tell('Normal', `${name}Completed`, `${name} works again`)
+          })
+          running.start()
+          return running
+        }),
+        (running) => Effect.promise(() => running.stop())
+      )
+    })
+  )

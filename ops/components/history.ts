@@ -1,16 +1,13 @@
 /** Where the past is, as a scoped resource: the historian's thread writes it, this process reads it. */
-import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
 import type { Damage } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { SqliteReader } from '#services/historian/SqliteReader.ts'
 import { systemClock, type Timer } from '#services/platform/Clock.ts'
-import type { Place } from './connection.ts'
 import type { Asked, Told } from './historianThread.ts'
-
-export const historyFolder = (home: string): string => join(home, 'history')
+import { OpenLog } from './openLog.ts'
+import { Place } from './place.ts'
 
 /** Streams whose past is indexed, and whether entries leave them by themselves. */
 export const INDEXED: readonly (readonly [StreamName, { readonly expires: boolean }])[] = [
@@ -24,25 +21,29 @@ const HEAP_MB = 256
 const AGAIN_MS = 1_000
 
 /** `onDamaged`: the historian found the log to be other than it was written. */
-export const history = (place: Place, onDamaged: (damage: Damage) => void): Effect.Effect<ReadonlyMap<StreamName, SqliteReader>, Error, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => new HistorianThread(place, onDamaged)),
+export const history = (onDamaged: (damage: Damage) => void) =>
+  Effect.gen(function* () {
+    const place = yield* Place
+    const { history: folder } = yield* OpenLog
+    const { readers } = yield* Effect.acquireRelease(
+      Effect.sync(() => new HistorianThread(place, folder, onDamaged)),
       (thread) => Effect.promise(() => thread.stop())
-    ),
-    ({ readers }) => readers
-  )
+    )
+    return readers
+  })
 
 class HistorianThread {
   readonly readers: ReadonlyMap<StreamName, SqliteReader>
-  readonly #place: Place
+  readonly #place: Place['Service']
+  readonly #folder: string
   readonly #onDamaged: (damage: Damage) => void
   #worker: Worker | undefined
   #again: Timer | undefined
   #stopped = false
 
-  constructor(place: Place, onDamaged: (damage: Damage) => void) {
+  constructor(place: Place['Service'], folder: string, onDamaged: (damage: Damage) => void) {
     this.#place = place
+    this.#folder = folder
     this.#onDamaged = onDamaged
     this.readers = new Map(
       INDEXED.map(([stream]) => {
@@ -53,8 +54,11 @@ class HistorianThread {
     this.#begin()
   }
   #begin(): void {
-    const { home, warn, history: folder = historyFolder(home) } = this.#place
-    const worker = new Worker(new URL('./historianThread.ts', import.meta.url), { workerData: { home, folder }, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } })
+    const { home, warn } = this.#place
+    const worker = new Worker(new URL('./historianThread.ts', import.meta.url), {
+      workerData: { home, folder: this.#folder },
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB }
+    })
     this.#worker = worker
     worker.on('message', (told: Told) => {
       if (told.type === 'reached') this.readers.get(told.stream)?.reached(told.sequence, told.file)

@@ -2,24 +2,32 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
 import type { Intents } from '#events/Intent.ts'
 import { configPath, durationOf, type LeaderElectionSettings } from '#ops/home.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { LeaderElection, type ElectionTimings, type Reign } from '#services/platform/LeaderElection.ts'
 import type { Views } from '#services/platform/View.ts'
-import type { Place } from './connection.ts'
+import { usable } from './errors.ts'
+import { Place } from './place.ts'
+import { briefly, running } from './scoped.ts'
 
-const RELEASE_MS = '3 seconds'
+/** Giving the Lease back. */
+const RELEASING = '3 seconds'
 
 /** What the settings ask for; undefined: there is nobody to elect. Throws for what makes no sense, naming it. Plain. */
-export const electionOf = ({ leaderElect = true, leaseDuration = '15s', renewDeadline = '10s', retryPeriod = '2s' }: LeaderElectionSettings = {}): ElectionTimings | undefined => {
+export const electionOf = ({
+  leaderElect = true,
+  leaseDuration = '15s',
+  renewDeadline = '10s',
+  retryPeriod = '2s'
+}: LeaderElectionSettings = {}): ElectionTimings | undefined => {
   const [leaseDurationMs, renewDeadlineMs, retryPeriodMs] = [
     durationOf(leaseDuration, 'leaderElection.leaseDuration'),
     durationOf(renewDeadline, 'leaderElection.renewDeadline'),
     durationOf(retryPeriod, 'leaderElection.retryPeriod')
   ]
-  if (!(leaseDurationMs >= 1_000 && Number.isFinite(leaseDurationMs))) throw new Error('settings.leaderElection.leaseDuration: must be at least 1s')
+  if (!(leaseDurationMs >= 1_000 && Number.isFinite(leaseDurationMs)))
+    throw new Error('settings.leaderElection.leaseDuration: must be at least 1s')
   if (leaseDurationMs <= renewDeadlineMs) throw new Error('settings.leaderElection.leaseDuration: must be greater than renewDeadline')
   // Upstream's jitter factor.
   if (renewDeadlineMs <= retryPeriodMs * 1.2) throw new Error('settings.leaderElection.renewDeadline: must be greater than retryPeriod*1.2')
@@ -43,24 +51,25 @@ export interface Led {
   readonly lead: (under: (intents: Intents) => Intents) => Reign
 }
 
-export const led = (place: Place, { name, component, views, intents, own, lead }: Led): Effect.Effect<void, Error, Scope.Scope> =>
+export const led = ({ name, component, views, intents, own, lead }: Led) =>
   Effect.gen(function* () {
-    const { home, config } = place
-    const timings = yield* Effect.try({ try: () => electionOf(config.settings?.leaderElection), catch: (cause) => new Error(`${configPath(home)} can't be used: ${(cause as Error).message}`) })
+    const { home, config, warn } = yield* Place
+    const timings = yield* usable(
+      () => electionOf(config.settings?.leaderElection),
+      (message) => `${configPath(home)} can't be used: ${message}`
+    )
     if (timings === undefined) {
-      yield* Effect.acquireRelease(
-        Effect.sync(() => lead((same) => same)),
-        (reign) => Effect.sync(() => reign.stop())
-      )
+      yield* running(() => lead((same) => same))
       return
     }
+    const identity = own ? `${config.nodeName}_${config.instance}` : `${hostname()}_${randomUUID()}`
+    const onError = (error: unknown): void => warn(component, error)
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const identity = own ? `${config.nodeName}_${config.instance}` : `${hostname()}_${randomUUID()}`
-        const election = new LeaderElection({ name, component, identity, views, intents, clock: systemClock, timings, lead, onError: (error) => place.warn(component, error) })
+        const election = new LeaderElection({ name, component, identity, views, intents, clock: systemClock, timings, lead, onError })
         election.start()
         return election
       }),
-      (election) => Effect.promise(() => election.stop()).pipe(Effect.timeout(RELEASE_MS), Effect.ignore)
+      (election) => briefly(() => election.stop(), RELEASING)
     )
   })

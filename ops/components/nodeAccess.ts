@@ -1,7 +1,6 @@
 /** The nodes' access as a scoped resource of the API server: a node whose object is deleted is cut off. */
 import { NODES } from '#events/collections.ts'
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
 import type { Subscription } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { NodeAccess } from '#ops/nats/access.ts'
@@ -10,10 +9,14 @@ import { ensureOperatorKeys } from '#ops/nats/keys.ts'
 import { ACCOUNTANT } from '#ops/nats/users.ts'
 import { systemClock, type Clock, type Timer } from '#services/platform/Clock.ts'
 import type { Views } from '#services/platform/View.ts'
-import { connection, type Place } from './connection.ts'
+import { connection } from './connection.ts'
+import { Place } from './place.ts'
 
 
-/** What the log says last of a node is that it was deleted, after its credentials were made: one that is just joining has no object either. */
+/**
+ * What the log says last of a node is that it was deleted, after its credentials were made: one that is just joining has no object
+ * either.
+ */
 const left = async (views: Views, node: string, since: number): Promise<boolean> => {
   if (views.get({ ...NODES, namespace: '', name: node }) !== undefined) return false
   const last = await views.of(NODES).log.lastOn(subjectOf('EVENTS', { ...NODES, namespace: '', name: node }))
@@ -68,9 +71,10 @@ export const cutOffLeavers = ({ access, views, ownNode, clock, warn }: Leavers):
   }
 }
 
-export const nodeAccess = (place: Place, views: Views): Effect.Effect<NodeAccess, Error, Scope.Scope> =>
+export const nodeAccess = (views: Views) =>
   Effect.gen(function* () {
-    const nats = yield* connection(place, ACCOUNTANT.name)
+    const place = yield* Place
+    const nats = yield* connection(ACCOUNTANT.name)
     const access = new NodeAccess(new Held(nats), ensureOperatorKeys(place.home))
     const warn = (warning: unknown): void => place.warn('nodes', warning)
     yield* Effect.acquireRelease(

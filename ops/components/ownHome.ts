@@ -1,15 +1,17 @@
 /** The home a process began in, as a scoped resource: who writes into one that is gone writes for nobody, says so and ends. */
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
+import * as Context from 'effect/Context'
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
+import * as Layer from 'effect/Layer'
 import type { Refusal } from '#events/Refusal.ts'
 import { configPath, type ClusterConfig } from '#ops/home.ts'
 import { storeFolder } from '#ops/nats/store.ts'
 import { lookEvery } from '#ops/supervise/looks.ts'
 import { homeGone } from '#services/apiserver/gated.ts'
 import type { HealthCheck } from '#services/apiserver/http/health.ts'
-import type { Place } from './connection.ts'
+import { usable } from './errors.ts'
+import { Place } from './place.ts'
 
 const LOOK_MS = 500
 /** An editor that writes config.json anew takes the name away for a moment. */
@@ -81,14 +83,21 @@ export class HomeWatch {
     this.#folders = [home, ...(store && !isMounted(home) ? [storeFolder(home)] : [])].map((path) => new HeldFolder(path))
   }
   start(): void {
-    this.#looks = lookEvery(LOOK_MS, () => this.look(), (error) => this.#tell(error))
+    this.#looks = lookEvery(
+      LOOK_MS,
+      () => this.look(),
+      (error) => this.#tell(error)
+    )
   }
   stop(): void {
     this.#stopped = true
     this.#looks?.stop()
     for (const folder of this.#folders) folder.close()
   }
-  /** Why nothing may be written; undefined as long as the home is there. Once gone it stays so: what was written meanwhile is in no home. */
+  /**
+   * Why nothing may be written; undefined as long as the home is there. Once gone it stays so: what was written meanwhile is in no
+   * home.
+   */
   readonly closed = (): Refusal | undefined => this.#refusal
   /** `home` */
   readonly check: HealthCheck = {
@@ -148,23 +157,28 @@ const instanceIn = (text: string): string | undefined => {
   }
 }
 
-/** Watched from now on; when it is gone the process ends. `store`: its log's files as well, which are there. */
-export const ownHome = (place: Place, store: boolean): Effect.Effect<HomeWatch, Error, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.try({
-      try: () => {
-        const { home, config } = place
-        const watch = new HomeWatch({ home, config, store, report: (line) => place.warn('the home', line) })
-        watch.onGone(() => {
-          const { message = '' } = watch.closed() ?? {}
-          place.warn('the home', message)
-          setTimeout(() => place.fatal('the process', new Error(message)), TOLD_MS)
-          setTimeout(() => process.exit(1), END_LIMIT_MS).unref()
-        })
+const watched = (store: boolean) =>
+  Effect.gen(function* () {
+    const { home, config, warn, fatal } = yield* Place
+    const watch = yield* usable(() => new HomeWatch({ home, config, store, report: (line) => warn('the home', line) }))
+    // Not fibers of this scope: they are what ends the process when closing the scope does not.
+    watch.onGone(() => {
+      const { message = '' } = watch.closed() ?? {}
+      warn('the home', message)
+      setTimeout(() => fatal('the process', new Error(message)), TOLD_MS)
+      setTimeout(() => process.exit(1), END_LIMIT_MS).unref()
+    })
+    return yield* Effect.acquireRelease(
+      Effect.sync(() => {
         watch.start()
         return watch
-      },
-      catch: (cause) => cause as Error
-    }),
-    (watch) => Effect.sync(() => watch.stop())
-  )
+      }),
+      () => Effect.sync(() => watch.stop())
+    )
+  })
+
+/** Watched from now on; when it is gone the process ends. */
+export class OwnHome extends Context.Service<OwnHome, HomeWatch>()('reckon/ops/OwnHome') {
+  /** `store`: its log's files as well, which are there. */
+  static readonly layer = (store: boolean) => Layer.effect(OwnHome, watched(store))
+}

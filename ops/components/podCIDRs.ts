@@ -3,14 +3,15 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { jetstream } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
+import * as Data from 'effect/Data'
 import * as Effect from 'effect/Effect'
 import * as Schedule from 'effect/Schedule'
-import type * as Scope from 'effect/Scope'
 import { parseCIDR } from '#events/meta/cidr.ts'
 import { pulseSubject, type Pulse, type SelfAnswer } from '#events/node/messages.ts'
 import { encodeToken } from '#events/Subject.ts'
 import { writeSecret } from '#ops/home.ts'
-import { connection, type Place } from './connection.ts'
+import { connection } from './connection.ts'
+import { Place } from './place.ts'
 
 const ASK_MS = 2_000
 /** Between two looks, and of these between two pulses: a node that waits must not seem lost. */
@@ -24,7 +25,9 @@ export const rememberedPodCIDRs = (home: string): readonly string[] | undefined 
   if (!existsSync(rememberedFile(home))) return undefined
   try {
     const known: unknown = JSON.parse(readFileSync(rememberedFile(home), 'utf8'))
-    return Array.isArray(known) && known.length > 0 && known.every((cidr) => typeof cidr === 'string' && parseCIDR(cidr) !== undefined) ? (known as string[]) : undefined
+    return Array.isArray(known) && known.length > 0 && known.every((cidr) => typeof cidr === 'string' && parseCIDR(cidr) !== undefined)
+      ? (known as string[])
+      : undefined
   } catch {
     return undefined
   }
@@ -40,29 +43,37 @@ export const askPodCIDRs = async (nats: NatsConnection, node: string): Promise<r
   }
 }
 
+/** Once more: nobody has given it any yet. */
+class NoneGiven extends Data.TaggedError('NoneGiven') {}
+
 /**
  * Waits until there is some. `pulse`: how the node makes itself known meanwhile, for who is not known is given nothing. One that was
  * given its part before goes on with it when nobody answers: its pods have addresses of it.
  */
-export const podCIDRs = (place: Place, pulse: () => Pulse): Effect.Effect<readonly string[], Error, Scope.Scope> =>
+export const podCIDRs = (pulse: () => Pulse) =>
   Effect.gen(function* () {
-    const { home, config } = place
+    const { home, config, warn } = yield* Place
     if (config.nodePodCIDR !== '') return [config.nodePodCIDR]
-    const nats = yield* connection(place, `node-${encodeToken(config.nodeName)}`)
+    const nats = yield* connection(`node-${encodeToken(config.nodeName)}`)
     let looks = 0
-    const look = Effect.promise(async () => {
-      const given = await askPodCIDRs(nats, config.nodeName)
+    const look = Effect.gen(function* () {
+      const given = yield* Effect.promise(() => askPodCIDRs(nats, config.nodeName))
       if (given !== undefined && given.length > 0) {
         writeSecret(rememberedFile(home), JSON.stringify(given))
         return given
       }
       const known = rememberedPodCIDRs(home)
       if (known !== undefined) return known
-      if (looks === 0) place.warn('network', `waiting for the cluster to give node ${config.nodeName} a part of the pod network`)
+      if (looks === 0) warn('network', `waiting for the cluster to give node ${config.nodeName} a part of the pod network`)
       // Lost, it is said again soon.
-      if (looks++ % LOOKS_PER_PULSE === 0) await jetstream(nats).publish(pulseSubject(config.nodeName), JSON.stringify(pulse())).catch(() => {})
-      return undefined
+      const say = Effect.promise(() =>
+        jetstream(nats)
+          .publish(pulseSubject(config.nodeName), JSON.stringify(pulse()))
+          .catch(() => {})
+      )
+      if (looks++ % LOOKS_PER_PULSE === 0) yield* say
+      return yield* new NoneGiven()
     })
-    const found = yield* look.pipe(Effect.repeat({ schedule: Schedule.spaced(AGAIN), until: (given) => given !== undefined }))
-    return found as unknown as readonly string[]
+    // The schedule has no end, so there is no last failure.
+    return yield* look.pipe(Effect.retry(Schedule.spaced(AGAIN)), Effect.orDie)
   })

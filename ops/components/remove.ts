@@ -7,7 +7,7 @@ import type { ClusterConfig } from '#ops/home.ts'
 import { dockerAnswers } from '#ops/setup/docker-engine.ts'
 import { findProgram } from '#ops/setup/project.ts'
 import { bridgeNetwork, makeKubelet } from './agent.ts'
-import type { Place } from './connection.ts'
+import type { Place } from './place.ts'
 import { rememberedPodCIDRs } from './podCIDRs.ts'
 
 export const removeNode = async (home: string, known: ClusterConfig, report: (line: string) => void): Promise<void> => {
@@ -15,8 +15,9 @@ export const removeNode = async (home: string, known: ClusterConfig, report: (li
   // A node that was never given a part of the pod network has nothing on its machine.
   if (nodePodCIDR === '') return
   const config = { ...known, nodePodCIDR }
-  const warn = (component: string, error: unknown): void => report(`${component}: ${error instanceof Error ? error.message : String(error)}`)
-  const place: Place = { home, config, warn, fatal: warn }
+  const warn = (component: string, error: unknown): void =>
+    report(`${component}: ${error instanceof Error ? error.message : String(error)}`)
+  const place: Place['Service'] = { home, config, warn, fatal: warn }
   const network = bridgeNetwork(place)
   if (await dockerAnswers()) {
     report('removing its containers')

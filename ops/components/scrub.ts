@@ -1,6 +1,7 @@
 /** The scrubbers as scoped resources: they read the log again at work, and close the gate for writes when it is not what it was. */
+import * as Context from 'effect/Context'
 import * as Effect from 'effect/Effect'
-import type * as Scope from 'effect/Scope'
+import * as Layer from 'effect/Layer'
 import type { Damage, Log } from '#events/Log.ts'
 import type { Refusal } from '#events/Refusal.ts'
 import { configPath, durationOf } from '#ops/home.ts'
@@ -11,23 +12,28 @@ import type { HealthCheck } from '#services/apiserver/http/health.ts'
 import { Scrubber } from '#services/apiserver/Scrubber.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import type { Integrity } from '#services/platform/ledger/Integrity.ts'
-import type { Place } from './connection.ts'
+import type { Ledger } from '#services/platform/ledger/Ledger.ts'
+import { usable } from './errors.ts'
+import { Place } from './place.ts'
+import { running } from './scoped.ts'
 
 /** A year of a busy cluster's history (60 GB) in eight hours, and a hundredth of what a disk can read. */
 const MEGABYTES_PER_SECOND = 2
 const EVERY = '1h'
 
-export interface Damages {
+interface FoundDamages {
   /** What the scrubbers have found. */
   readonly found: readonly Damage[]
+  add(damage: Damage): void
   /** Why nothing may be written; undefined as long as nothing is known to be wrong. */
   closed(): Refusal | undefined
   /** `log-integrity`: as far as it was read, the log is what was written. */
   readonly check: HealthCheck
 }
 
-export interface FoundDamages extends Damages {
-  add(damage: Damage): void
+/** What was found to be wrong with the log while it is at work. */
+export class Damages extends Context.Service<Damages, FoundDamages>()('reckon/ops/Damages') {
+  static readonly none = Layer.sync(Damages, () => noDamages())
 }
 
 export const noDamages = (): FoundDamages => {
@@ -51,40 +57,42 @@ export interface Checked {
   readonly integrity: Integrity | undefined
 }
 
-const paceOf = ({ home, config }: Place): { readonly bytesPerSecond: number; readonly pauseMs: number } => {
+const paceOf = ({ home, config }: Place['Service']): { readonly bytesPerSecond: number; readonly pauseMs: number } => {
   const { megabytesPerSecond = MEGABYTES_PER_SECOND, every = EVERY } = config.settings?.scrub ?? {}
-  if (typeof megabytesPerSecond !== 'number' || !(megabytesPerSecond > 0)) throw new Error(`${configPath(home)} can't be used: settings.scrub.megabytesPerSecond: ${JSON.stringify(megabytesPerSecond)} is no number above 0. See ops/docs/faults.md.`)
+  if (typeof megabytesPerSecond !== 'number' || !(megabytesPerSecond > 0)) {
+    const fault = `settings.scrub.megabytesPerSecond: ${JSON.stringify(megabytesPerSecond)} is no number above 0`
+    throw new Error(`${configPath(home)} can't be used: ${fault}. See ops/docs/faults.md.`)
+  }
   return { bytesPerSecond: megabytesPerSecond * 1024 * 1024, pauseMs: durationOf(every, 'scrub.every') }
 }
 
+/** Of one of the streams: writes are refused from now on, and the next start knows why. */
+export const condemn = Effect.gen(function* () {
+  const { warn } = yield* Place
+  const damages = yield* Damages
+  return (damage: Damage, ledger: Ledger | undefined): void => {
+    damages.add(damage)
+    ledger?.report(damage)
+    for (const line of damageLines([damage])) warn('the log is damaged', `${line}. Writes are refused from now on; reads go on`)
+  }
+})
+
 /** One scrubber for each stream with a chain. What they find is in the ledger at once, so that the next start knows it, too. */
-export const scrub = (place: Place, streams: readonly Checked[], damages: FoundDamages): Effect.Effect<void, Error, Scope.Scope> =>
+export const scrub = (streams: readonly Checked[]) =>
   Effect.gen(function* () {
-    const { bytesPerSecond, pauseMs } = yield* Effect.try({ try: () => paceOf(place), catch: (cause) => cause as Error })
+    const place = yield* Place
+    const found = yield* condemn
+    const { bytesPerSecond, pauseMs } = yield* usable(() => paceOf(place))
     if (pauseMs === Number.POSITIVE_INFINITY) return
     const seal = loadSeal(place.home)
     for (const { log, integrity } of streams) {
       if (integrity?.whole !== true) continue
       const { ledger } = integrity
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          const scrubber = new Scrubber({
-            log,
-            ledger,
-            seal,
-            clock: systemClock,
-            bytesPerSecond,
-            pauseMs,
-            onDamage: (damage) => {
-              damages.add(damage)
-              ledger.report(damage)
-              for (const line of damageLines([damage])) place.warn('the log is damaged', `${line}. Writes are refused from now on; reads go on`)
-            }
-          })
-          scrubber.start()
-          return scrubber
-        }),
-        (scrubber) => Effect.sync(() => scrubber.stop())
-      )
+      yield* running(() => {
+        const onDamage = (damage: Damage): void => found(damage, ledger)
+        const scrubber = new Scrubber({ log, ledger, seal, clock: systemClock, bytesPerSecond, pauseMs, onDamage })
+        scrubber.start()
+        return scrubber
+      })
     }
   })

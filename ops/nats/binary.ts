@@ -4,6 +4,7 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync
 import { get, type RequestOptions } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { dirname, join } from 'node:path'
+import { NATS_SERVER, told } from '../environment.ts'
 import { downloadDebianPackage } from '../setup/apt.ts'
 import { CACHE, findProgram, PROJECT, type Report, run } from '../setup/project.ts'
 
@@ -31,8 +32,8 @@ export interface NatsBinary {
  * Debian's package from sid. The last two are unpacked beside the project. Throws with what to do when none can be had.
  */
 export const ensureNatsServer = async (report: Report, env: NodeJS.ProcessEnv = process.env): Promise<NatsBinary> => {
-  const chosen = env['RECKON_NATS_SERVER']
-  if (chosen !== undefined && chosen !== '') {
+  const chosen = told(NATS_SERVER, env)
+  if (chosen !== undefined) {
     const version = await natsVersion(chosen)
     if (version === undefined) throw new Error(`RECKON_NATS_SERVER=${chosen} does not run`)
     if (!atLeast(version, MINIMUM_NATS_VERSION)) throw new Error(tooOld(chosen, version))

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { SUPERVISOR, told } from '../environment.ts'
 import { configPath, privateFolder, writeSecret, type ClusterConfig } from '../home.ts'
 import { argumentsOf, identify, stopProcess, type ProcessIdentity } from '../setup/process.ts'
 import { findProgram, PROJECT, run } from '../setup/project.ts'
@@ -29,8 +30,13 @@ const endedFile = (home: string): string => join(runFolder(home), 'ended')
 const unitFile = ({ instance }: ClusterConfig): string => join(UNITS, unitName(instance))
 const read = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '')
 
-const supervisorKind = (env: NodeJS.ProcessEnv = process.env): SupervisorKind =>
-  chooseSupervisor({ chosen: env['RECKON_SUPERVISOR'], booted: existsSync('/run/systemd/system'), systemctl: findProgram('systemctl') !== undefined, root: process.getuid?.() === 0 })
+const supervisorKind = (): SupervisorKind =>
+  chooseSupervisor({
+    chosen: told(SUPERVISOR),
+    booted: existsSync('/run/systemd/system'),
+    systemctl: findProgram('systemctl') !== undefined,
+    root: process.getuid?.() === 0
+  })
 
 /** The arguments are those of a home's small parent. */
 export const isParentOf = (home: string, given: readonly string[]): boolean => given.includes(SCRIPT) && given.includes(runFolder(home))

@@ -1,5 +1,7 @@
 /** What the command line needs from outside: where the cluster is, how to reach it, how to start and stop it. */
 import type { NatsConnection } from '@nats-io/transport-node'
+import * as Context from 'effect/Context'
+import * as Data from 'effect/Data'
 import type * as Effect from 'effect/Effect'
 import type { Api } from '#events/Api.ts'
 import type { Component } from '../platform/components.ts'
@@ -51,11 +53,21 @@ export interface BackupResult {
   readonly milliseconds: number
 }
 
+interface StreamVerdict {
+  readonly stream: string
+  readonly entries: number
+  readonly first: number
+  readonly last: number
+  readonly files: number
+  readonly bytes: number
+  readonly notSealed: number
+}
+
 export interface BackupVerdict {
   readonly folder: string
   readonly taken: string
   readonly encrypted: boolean
-  readonly streams: readonly { readonly stream: string; readonly entries: number; readonly first: number; readonly last: number; readonly files: number; readonly bytes: number; readonly notSealed: number }[]
+  readonly streams: readonly StreamVerdict[]
   readonly hash: string
   readonly problems: readonly string[]
 }
@@ -74,7 +86,13 @@ export interface Restored {
   readonly leftOut: number
   readonly next: number
   readonly entries: number
-  readonly config: { readonly instance: string; readonly apiPort: number; readonly natsPort: number; readonly serviceCIDR: string; readonly podCIDR: string }
+  readonly config: {
+    readonly instance: string
+    readonly apiPort: number
+    readonly natsPort: number
+    readonly serviceCIDR: string
+    readonly podCIDR: string
+  }
   readonly milliseconds: number
 }
 
@@ -105,51 +123,62 @@ export interface NodeBundle {
   readonly credentials: Readonly<Record<string, string>>
 }
 
-export interface Environment {
-  readonly version: string
-  readonly home: string
-  /** The kubeconfig's path; throws when there is no cluster in the home. */
-  kubeconfig(): string
-  /** What the cluster serves, or served at a moment. */
-  api(moment?: string): Promise<Api>
-  /** GET at the API server as the administrator; `moment` reads the past. */
-  read(path: string, options?: { readonly accept?: string; readonly moment?: string }): Promise<{ readonly status: number; readonly body: string }>
-  /** Connected as the administrator; the caller closes. `patient`: once lost, the connection is waited for as long as it takes. */
-  connect(options?: { readonly patient?: boolean }): Promise<NatsConnection>
-  up(options: { readonly demo: boolean; readonly acceptLoss: boolean; readonly report: (line: string) => void }): Promise<void>
-  /** The log itself: read whole, and entries put aside. */
-  readonly log: {
-    verify(report: (line: string) => void): Promise<readonly LogVerdict[]>
-    strange(report: (line: string) => void): Promise<readonly StrangeEntry[]>
-    quarantine(stream: string, sequences: readonly number[], report: (line: string) => void): Promise<void>
-    /** Undefined when nothing is old enough. */
-    compact(request: { readonly before: string | undefined; readonly dryRun: boolean }, report: (line: string) => void): Promise<Compacted | undefined>
+export class Environment extends Context.Service<
+  Environment,
+  {
+    readonly version: string
+    readonly home: string
+    /** The kubeconfig's path; throws when there is no cluster in the home. */
+    kubeconfig(): string
+    /** What the cluster serves, or served at a moment. */
+    api(moment?: string): Promise<Api>
+    /** GET at the API server as the administrator; `moment` reads the past. */
+    read(
+      path: string,
+      options?: { readonly accept?: string; readonly moment?: string }
+    ): Promise<{ readonly status: number; readonly body: string }>
+    /** Connected as the administrator; the caller closes. `patient`: once lost, the connection is waited for as long as it takes. */
+    connect(options?: { readonly patient?: boolean }): Promise<NatsConnection>
+    up(options: { readonly demo: boolean; readonly acceptLoss: boolean; readonly report: (line: string) => void }): Promise<void>
+    /** The log itself: read whole, and entries put aside. */
+    readonly log: {
+      verify(report: (line: string) => void): Promise<readonly LogVerdict[]>
+      strange(report: (line: string) => void): Promise<readonly StrangeEntry[]>
+      quarantine(stream: string, sequences: readonly number[], report: (line: string) => void): Promise<void>
+      /** Undefined when nothing is old enough. */
+      compact(
+        request: { readonly before: string | undefined; readonly dryRun: boolean },
+        report: (line: string) => void
+      ): Promise<Compacted | undefined>
+    }
+    readonly backup: {
+      take(request: BackupRequest, report: (line: string) => void): Promise<BackupResult>
+      /** Reads a backup whole; needs no cluster. */
+      verify(request: BackupRequest, report: (line: string) => void): Promise<BackupVerdict>
+      restore(request: RestoreRequest, report: (line: string) => void): Promise<Restored>
+    }
+    /** What nodes need to come in; on the machine with the cluster's authority. */
+    readonly nodes: {
+      create(node: string): Promise<NodeBundle>
+      /** False when it had no credentials. */
+      revoke(node: string): Promise<boolean>
+      list(): Promise<readonly { readonly node: string; readonly since: number }[]>
+    }
+    down(options: { readonly report: (line: string) => void }): Promise<void>
+    status(): Promise<unknown>
+    /** Runs components in this process until it is told to end. No promise: who is interrupted closes what it has opened. */
+    run(components: readonly Component[], options?: RunOptions): Effect.Effect<void, unknown>
   }
-  readonly backup: {
-    take(request: BackupRequest, report: (line: string) => void): Promise<BackupResult>
-    /** Reads a backup whole; needs no cluster. */
-    verify(request: BackupRequest, report: (line: string) => void): Promise<BackupVerdict>
-    restore(request: RestoreRequest, report: (line: string) => void): Promise<Restored>
-  }
-  /** What nodes need to come in; on the machine with the cluster's authority. */
-  readonly nodes: {
-    create(node: string): Promise<NodeBundle>
-    /** False when it had no credentials. */
-    revoke(node: string): Promise<boolean>
-    list(): Promise<readonly { readonly node: string; readonly since: number }[]>
-  }
-  down(options: { readonly report: (line: string) => void }): Promise<void>
-  status(): Promise<unknown>
-  /** Runs components in this process until it is told to end. No promise: who is interrupted closes what it has opened, and a promise can't be. */
-  run(components: readonly Component[], options?: RunOptions): Effect.Effect<void, unknown>
-}
+>()('reckon/cli/Environment') {}
 
 export interface RunOptions {
   /** An API server beside the home's own, on this port. */
   readonly securePort?: number
 }
 
-/** A mistake of the person's, or a refusal: its message is all there is to say. */
-export class CliError extends Error {
-  override readonly name = 'CliError'
+/** A mistake of the person's, or a refusal: its message is all there is to say. Plain functions throw it, too. */
+export class CliError extends Data.TaggedError('CliError')<{ readonly message: string }> {
+  constructor(message: string) {
+    super({ message })
+  }
 }

@@ -16,7 +16,7 @@ interface Definitions {
  * Definitions and not discovery documents: they say as well where objects are stored, which who reads the log has to know.
  * Throws CliError in the cluster's words.
  */
-export const servedApi = async (builtIn: Api, read: Environment['read'], moment?: string): Promise<Api> => {
+export const servedApi = async (builtIn: Api, read: Environment['Service']['read'], moment?: string): Promise<Api> => {
   const { status, body } = await read(PATH, moment === undefined ? {} : { moment })
   if (status !== 200) {
     const { reason = status, message = body } = JSON.parse(body) as Partial<Status>

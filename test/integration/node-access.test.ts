@@ -11,6 +11,7 @@ import * as Effect from 'effect/Effect'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { pulseSubject, type Pulse } from '#events/node/messages.ts'
+import { Place } from '#ops/components/place.ts'
 import { podCIDRs, rememberedPodCIDRs } from '#ops/components/podCIDRs.ts'
 import { readConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
 import { connectNats, natsOptions } from '#ops/nats/connect.ts'
@@ -136,7 +137,11 @@ access('nobody gets in without TLS by the cluster\'s authority, from wherever', 
 /** As the agent says of itself before it has a network. */
 const pulse = (node: string): Pulse => ({ node, time: '2030-01-01T00:00:00.000000Z', podCIDR: '', labels: {}, addresses: [{ type: 'Hostname', address: node }], capacity: {}, allocatable: {}, nodeInfo: {}, conditions: [{ type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: 'waiting' }] })
 const givenTo = (home: string, node: string, config = readConfig(home) as ClusterConfig): Promise<readonly string[]> =>
-  Effect.runPromise(Effect.scoped(podCIDRs({ home, config, warn: () => {}, fatal: (_, error) => assert.unreachable(String(error)) }, () => pulse(node))))
+  podCIDRs(() => pulse(node)).pipe(
+    Effect.provideService(Place, { home, config, warn: () => {}, fatal: (_, error) => assert.unreachable(String(error)) }),
+    Effect.scoped,
+    Effect.runPromise
+  )
 
 access('each node is given a part of the pod network of its own, remembers it, and no other node takes it', async () => {
   const homes = await Promise.all(['p1', 'p2', 'p3'].map(join_))

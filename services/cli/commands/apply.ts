@@ -59,7 +59,7 @@ const kindOf = (api: Api, object: KubeObject): Kind => {
 export const refusalText = ({ reason, message, details }: Status, path: string): string =>
   reason === 'Invalid' ? `The ${details?.kind ?? 'object'} "${details?.name ?? ''}" is invalid: ${(details?.causes ?? []).map(({ field, message: why }) => `\n* ${field}: ${why}`).join('') || message}` : `Error from server (${reason}): error when applying "${path}": ${message}`
 
-export const apply = async (environment: Environment, { files, namespace, recursive, dryRun, force, format }: ApplyOptions): Promise<void> => {
+export const apply = async (environment: Environment['Service'], { files, namespace, recursive, dryRun, force, format }: ApplyOptions): Promise<void> => {
   if (files.length === 0) throw new CliError('error: must specify -f')
   const objects = files.flatMap((file) => pathsOf(file, recursive)).flatMap((path) => objectsOf(path === '-' ? readFileSync(0, 'utf8') : readFileSync(path, 'utf8'), path).map((object) => ({ object, path })))
   if (objects.length === 0) throw new CliError('error: no objects passed to apply')

@@ -20,7 +20,7 @@ export interface AuditOptions extends AuditWords {
 
 const STREAM = 'AUDIT'
 
-export const audit = async (environment: Environment, options: AuditOptions, signal: AbortSignal): Promise<void> => {
+export const audit = async (environment: Environment['Service'], options: AuditOptions, signal: AbortSignal): Promise<void> => {
   const filter = filterOf(await environment.api(), options)
   const since = sinceOf(options.since, Date.now())
   const connection = await environment.connect({ patient: options.follow })

@@ -10,7 +10,7 @@ const progressOf = (format: Format): ((line: string) => void) => (format === 'ta
 const size = (bytes: number): string => (bytes < 2 ** 20 ? `${(bytes / 2 ** 10).toFixed(1)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`)
 const seconds = (milliseconds: number): string => `${(milliseconds / 1_000).toFixed(1)} s`
 
-export const backup = async (environment: Environment, request: BackupRequest, format: Format): Promise<void> => {
+export const backup = async (environment: Environment['Service'], request: BackupRequest, format: Format): Promise<void> => {
   const result = await environment.backup.take(request, progressOf(format))
   if (format !== 'table') return out(encoded(result, format))
   const { folder, encrypted, taken, last, added, entries, written, total, milliseconds } = result
@@ -19,7 +19,7 @@ export const backup = async (environment: Environment, request: BackupRequest, f
   if (!encrypted) out("It is not encrypted and holds the cluster's keys: who can read it is the cluster's administrator, and can read every Secret. Keep it so, or use --encrypt.")
 }
 
-export const verify = async (environment: Environment, request: BackupRequest, format: Format): Promise<void> => {
+export const verify = async (environment: Environment['Service'], request: BackupRequest, format: Format): Promise<void> => {
   const verdict = await environment.backup.verify(request, progressOf(format))
   const { folder, taken, streams, hash, problems } = verdict
   if (format !== 'table') out(encoded(verdict, format))
@@ -32,7 +32,7 @@ export const verify = async (environment: Environment, request: BackupRequest, f
   if (problems.length > 0) throw new CliError(format === 'table' ? 'error: the backup is not whole' : '')
 }
 
-export const restore = async (environment: Environment, request: RestoreRequest, format: Format): Promise<void> => {
+export const restore = async (environment: Environment['Service'], request: RestoreRequest, format: Format): Promise<void> => {
   const result = await environment.backup.restore(request, progressOf(format))
   if (format !== 'table') return out(encoded(result, format))
   const { home, taken, upTo, leftOut, next, entries, config, milliseconds } = result

@@ -46,7 +46,7 @@ export const startOf = (from: string | undefined, now: number): CursorStart => {
   return { time: new Date(time).toISOString() }
 }
 
-export const follow = async (environment: Environment, options: FollowOptions, signal: AbortSignal): Promise<void> => {
+export const follow = async (environment: Environment['Service'], options: FollowOptions, signal: AbortSignal): Promise<void> => {
   const { cursor, from, reset, format, once } = options
   if (cursor !== undefined && !CURSOR.test(cursor)) throw new CliError('error: a cursor is named with letters, digits, - and _')
   const about = options.kind === undefined ? undefined : collectionOf(kindOfWord(await environment.api(), options.kind))

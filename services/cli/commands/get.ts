@@ -20,7 +20,7 @@ interface Table {
 
 const TABLE = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
 
-export const get = async (environment: Environment, { words, namespace, all, selector, format, at }: GetOptions): Promise<void> => {
+export const get = async (environment: Environment['Service'], { words, namespace, all, selector, format, at }: GetOptions): Promise<void> => {
   const [first = '', ...rest] = words
   const [word, ofWord] = first.includes('/') ? [first.slice(0, first.indexOf('/')), first.slice(first.indexOf('/') + 1)] : [first, undefined]
   const kind = kindOfWord(await environment.api(at), word)

@@ -27,7 +27,7 @@ export const factOf = (type: string): string => type.split('.').slice(2, -1).joi
 
 const FEW = 3
 
-export const history = async (environment: Environment, { words, namespace, limit, format }: HistoryOptions): Promise<void> => {
+export const history = async (environment: Environment['Service'], { words, namespace, limit, format }: HistoryOptions): Promise<void> => {
   const { kind, name } = objectOfWords(await environment.api(), words)
   const connection = await environment.connect()
   let events: readonly Event[]

@@ -9,7 +9,7 @@ const progressOf = (format: Format): ((line: string) => void) => (format === 'ta
 
 const ranges = (list: readonly { readonly first: number; readonly last: number }[]): string => list.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(',') || '-'
 
-export const verify = async (environment: Environment, format: Format): Promise<void> => {
+export const verify = async (environment: Environment['Service'], format: Format): Promise<void> => {
   const verdicts = await environment.log.verify(progressOf(format))
   const damages = verdicts.flatMap((verdict) => verdict.damages)
   if (format !== 'table') out(encoded(verdicts, format))
@@ -26,7 +26,7 @@ export const verify = async (environment: Environment, format: Format): Promise<
   if (damages.length > 0) throw new CliError(format === 'table' ? 'error: the log is not what it was; `reckon up` says what can be done' : '')
 }
 
-export const quarantine = async (environment: Environment, stream: string, sequences: readonly number[], format: Format): Promise<void> => {
+export const quarantine = async (environment: Environment['Service'], stream: string, sequences: readonly number[], format: Format): Promise<void> => {
   if (sequences.length > 0) return environment.log.quarantine(stream, sequences, out)
   const found = await environment.log.strange(progressOf(format))
   if (format !== 'table') return out(encoded(found, format))
@@ -36,7 +36,7 @@ export const quarantine = async (environment: Environment, stream: string, seque
 
 const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 
-export const compact = async (environment: Environment, request: { readonly before: string | undefined; readonly dryRun: boolean }, format: Format): Promise<void> => {
+export const compact = async (environment: Environment['Service'], request: { readonly before: string | undefined; readonly dryRun: boolean }, format: Format): Promise<void> => {
   const done = await environment.log.compact(request, progressOf(format))
   if (format !== 'table') return out(encoded(done ?? { done: false }, format))
   if (done === undefined) return out('Nothing is old enough to go.')

@@ -12,7 +12,7 @@ const told = async <Value>(work: () => Promise<Value>): Promise<Value> => {
 }
 
 /** They are secret: in a file for its owner only, or where the person has them go. */
-export const create = async ({ nodes }: Environment, node: string, file: string | undefined): Promise<void> => {
+export const create = async ({ nodes }: Environment['Service'], node: string, file: string | undefined): Promise<void> => {
   const bundle = await told(() => nodes.create(node))
   const text = encoded(bundle, 'json')
   if (file === undefined) return out(text)
@@ -26,12 +26,12 @@ export const create = async ({ nodes }: Environment, node: string, file: string 
   out(`${file}: the credentials of node ${node}. Who has them is that node: keep them secret until they are where they belong.`)
 }
 
-export const revoke = async ({ nodes }: Environment, node: string): Promise<void> => {
+export const revoke = async ({ nodes }: Environment['Service'], node: string): Promise<void> => {
   if (!(await told(() => nodes.revoke(node)))) throw new CliError(`error: node "${node}" has no credentials`)
   out(`node "${node}" is cut off`)
 }
 
-export const list = async ({ nodes }: Environment, format: 'table' | 'json' | 'yaml'): Promise<void> => {
+export const list = async ({ nodes }: Environment['Service'], format: 'table' | 'json' | 'yaml'): Promise<void> => {
   const found = (await told(() => nodes.list())).map(({ node, since }) => ({ node, since: new Date(since).toISOString() }))
   out(format === 'table' ? table(['NODE', 'SINCE'], found.map(({ node, since }) => [node, since])) : encoded(found, format))
 }

@@ -8,7 +8,7 @@ type Answer = { readonly erased: readonly { readonly uid: string; readonly delet
 
 const ANSWER_MS = 30_000
 
-export const erase = async (environment: Environment, names: readonly string[], namespace: string, format: Format): Promise<void> => {
+export const erase = async (environment: Environment['Service'], names: readonly string[], namespace: string, format: Format): Promise<void> => {
   if (names.length === 0) throw new CliError('error: name the Secrets: reckon secrets erase NAME… [-n NAMESPACE]')
   const connection = await environment.connect()
   try {

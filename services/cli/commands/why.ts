@@ -17,7 +17,7 @@ export interface WhyOptions {
 
 const PLACE = /^([A-Z]+):(\d+)$/
 
-export const why = async (environment: Environment, { words, namespace, format }: WhyOptions): Promise<void> => {
+export const why = async (environment: Environment['Service'], { words, namespace, format }: WhyOptions): Promise<void> => {
   const connection = await environment.connect()
   let chain: Chain
   try {

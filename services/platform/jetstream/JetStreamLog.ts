@@ -14,6 +14,7 @@ import { followSource } from '../Follower.ts'
 import type { Appends } from './Appends.ts'
 import { ownConsumers, type Consumers } from './consumers.ts'
 import { entryOfBase, entryOfStored } from './entry.ts'
+import { isNotFound, isUnanswered } from './errors.ts'
 import { jetStreamSource } from './follow.ts'
 import { ConnectionLost, untilLost, whenConnected } from './link.ts'
 import { fetchBatch, readRange } from './read.ts'
@@ -211,7 +212,7 @@ export class JetStreamLog implements Log {
       } catch (error) {
         if (error instanceof ConnectionLost) continue
         // A server that has just begun may not answer yet, or be busy.
-        if (!(error instanceof Error && /timeout|no responders|disconnect|closed/i.test(`${error.name} ${error.message}`))) throw error
+        if (!(error instanceof Error && isUnanswered(error))) throw error
         if (tries >= READ_TRIES) throw new LogAway(`${this.stream}: the log does not answer (${error.message})`, { cause: error })
         tries += 1
       }
@@ -221,7 +222,7 @@ export class JetStreamLog implements Log {
     try {
       return await this.#again(ask)
     } catch (error) {
-      if (error instanceof Error && /not found|404/i.test(error.message)) return null
+      if (isNotFound(error)) return null
       throw error
     }
   }

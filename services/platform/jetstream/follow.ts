@@ -4,12 +4,13 @@
  * The library's ordered consumer would make its own, again and again; components may only fetch from one that was made for
  * them, and a gap must never pass unseen (see Follower).
  */
-import { jetstream, JetStreamApiError, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream'
+import { jetstream, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { LogEntry } from '#events/Log.ts'
 import type { Consumer, Source } from '../Follower.ts'
 import { readsBase, readsNewest, type Consumers } from './consumers.ts'
 import { entryOfBase, plainHeaders } from './entry.ts'
+import { isForbidden, isStreamMissing } from './errors.ts'
 import { isConnected, onDisconnect, untilLost, whenConnected } from './link.ts'
 
 /**
@@ -22,7 +23,6 @@ const OUTSTANDING_BYTES = 16 * 1024 * 1024
  * entry, nats-server (2.15) leaves that one out for good. A server that cuts its reader off for it is asked for fewer.
  */
 const NEWEST_AT_ONCE = { most: 1_024, least: 16, less: 8 } as const
-const STREAM_NOT_FOUND = 10059
 /** Without a connection nothing is tried; now and then it is looked at whether anybody still wants to follow. */
 const WAIT_MS = 60_000
 
@@ -55,8 +55,8 @@ export const jetStreamSource = (connection: NatsConnection, stream: string, cons
       return true
     },
     verdict: (error) => {
-      if (error instanceof Error && /permissions violation/i.test(error.message)) return 'never'
-      return error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND ? 'missing' : 'again'
+      if (isForbidden(error)) return 'never'
+      return isStreamMissing(error) ? 'missing' : 'again'
     },
     open: async (from, newest): Promise<Consumer> => {
       listening()

@@ -8,6 +8,7 @@
 import type { JetStreamManager, StoredMsg } from '@nats-io/jetstream'
 import type { LogEntry, ReadRange } from '#events/Log.ts'
 import { entryOfStored } from './entry.ts'
+import { BatchStalled, isNotFound } from './errors.ts'
 
 /** One batch; an entry that is larger comes alone. */
 const BATCH_BYTES = 256 * 1024
@@ -40,7 +41,7 @@ export const fetchBatch = (jsm: JetStreamManager, stream: string, from: number, 
     let stop: () => void = () => {}
     const stalled = (): void => {
       stop()
-      reject(new Error(`${stream}: timeout: a batch from ${from} stopped after ${entries.length} entries`))
+      reject(new BatchStalled(`${stream}: a batch from ${from} stopped after ${entries.length} entries`))
     }
     let timer = setTimeout(stalled, STALL_MS)
     const onMessage = (done: { readonly err?: Error } | null, message: StoredMsg): void => {
@@ -49,7 +50,7 @@ export const fetchBatch = (jsm: JetStreamManager, stream: string, from: number, 
         entries.push(entryOfStored(message))
         pending = message.pending
         timer = setTimeout(stalled, STALL_MS)
-      } else if (done.err === undefined || /404|no results|message not found/i.test(done.err.message)) resolve({ entries, last: pending === 0 })
+      } else if (done.err === undefined || isNotFound(done.err)) resolve({ entries, last: pending === 0 })
       else reject(done.err)
     }
     // With a callback the library ends its subscription with the batch; as an iterator it keeps it.

@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { chooseNetworks, nodeNameOf, parseRoutes, resolveHome } from '#ops/home.ts'
+import { resolveHome } from '#ops/environment.ts'
+import { chooseNetworks, nodeNameOf, parseRoutes } from '#ops/home.ts'
 
 const home = suite('home')
 
@@ -11,6 +12,7 @@ home('RECKON_HOME wins, then XDG_DATA_HOME, then the home folder', () => {
   assert.is(resolveHome({ RECKON_HOME: '/a', XDG_DATA_HOME: '/x', HOME: '/h' }), '/a')
   assert.is(resolveHome({ XDG_DATA_HOME: '/x', HOME: '/h' }), '/x/reckon')
   assert.is(resolveHome({ RECKON_HOME: '', XDG_DATA_HOME: '', HOME: '/h' }), '/h/.local/share/reckon')
+  assert.is(resolveHome({ RECKON_HOME: '/a', RECKON_HOME_OLD: '/b' }), '/a')
 })
 
 home('a host name becomes a valid node name', () => {

@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as Deferred from 'effect/Deferred'
 import * as Effect from 'effect/Effect'
+import * as Layer from 'effect/Layer'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Refusal } from '#events/Refusal.ts'
-import type { RunningApiServer } from '#ops/components/apiserver.ts'
-import { HomeWatch } from '#ops/components/ownHome.ts'
+import { ApiServer } from '#ops/components/apiserver.ts'
+import { HomeWatch, OwnHome } from '#ops/components/ownHome.ts'
+import { Place } from '#ops/components/place.ts'
 import { renewal } from '#ops/components/renew.ts'
 import type { ClusterConfig } from '#ops/home.ts'
 import { storeFolder } from '#ops/nats/store.ts'
@@ -143,7 +145,11 @@ own('certificates are not renewed in one that is gone: it would be another autho
   await Effect.runPromise(Effect.scoped(Effect.gen(function* () {
     const seen = yield* Deferred.make<void>()
     at.watch.look = () => looked().finally(() => Effect.runFork(Deferred.succeed(seen, undefined)))
-    yield* renewal({ home: at.home, config: CONFIG, warn: () => {}, fatal: () => {} }, {} as RunningApiServer, at.watch)
+    yield* Layer.build(renewal).pipe(
+      Effect.provideService(Place, { home: at.home, config: CONFIG, warn: () => {}, fatal: () => {} }),
+      Effect.provideService(ApiServer, {} as ApiServer['Service']),
+      Effect.provideService(OwnHome, at.watch)
+    )
     yield* Deferred.await(seen)
     // Its folder would be made within this time.
     yield* Effect.sleep('100 millis')
