@@ -80,7 +80,7 @@ export const apiserver = (place: Place, disk: LogDisk, own: HomeWatch, beside = 
     // Begins with the views and beside them: nobody waits for it.
     const early: Damage[] = []
     let onDamaged = (damage: Damage): void => void early.push(damage)
-    const indexed = yield* history(place, (damage) => onDamaged(damage))
+    const indexed = yield* history(place, beside, (damage) => onDamaged(damage))
     const views = yield* wholeViews(place, 'apiserver', nats, disk.appends, () => [])
     onDamaged = (damage) => {
       damages.add(damage)

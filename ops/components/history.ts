@@ -8,9 +8,14 @@ import type { StreamName } from '#events/Subject.ts'
 import { SqliteReader } from '#services/historian/SqliteReader.ts'
 import { systemClock, type Timer } from '#services/platform/Clock.ts'
 import type { Place } from './connection.ts'
-import type { Asked, Told } from './historianThread.ts'
+import type { Asked, Given, Told } from './historianThread.ts'
 
-export const historyFolder = (home: string): string => join(home, 'history')
+/** `beside`: of an API server beside the home's own, by its port: an index has one writer. */
+export const historyFolder = (home: string, beside?: number): string =>
+  beside === undefined ? join(home, 'history') : join(home, 'run', `history-${beside}`)
+
+/** A keyframe each so many events: what a bare disk reads before it answers for what came since. */
+const EVERY = 50_000
 
 /** Streams whose past is indexed, and whether entries leave them by themselves. */
 export const INDEXED: readonly (readonly [StreamName, { readonly expires: boolean }])[] = [
@@ -23,11 +28,11 @@ const HEAP_MB = 256
 /** A thread that ended is begun again after this. */
 const AGAIN_MS = 1_000
 
-/** `onDamaged`: the historian found the log to be other than it was written. */
-export const history = (place: Place, onDamaged: (damage: Damage) => void): Effect.Effect<ReadonlyMap<StreamName, SqliteReader>, Error, Scope.Scope> =>
+/** `onDamaged`: the historian found the log to be other than it was written. `beside`: another process makes the keyframes. */
+export const history = (place: Place, beside: boolean, onDamaged: (damage: Damage) => void): Effect.Effect<ReadonlyMap<StreamName, SqliteReader>, Error, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => new HistorianThread(place, onDamaged)),
+      Effect.sync(() => new HistorianThread(place, beside, onDamaged)),
       (thread) => Effect.promise(() => thread.stop())
     ),
     ({ readers }) => readers
@@ -36,13 +41,15 @@ export const history = (place: Place, onDamaged: (damage: Damage) => void): Effe
 class HistorianThread {
   readonly readers: ReadonlyMap<StreamName, SqliteReader>
   readonly #place: Place
+  readonly #beside: boolean
   readonly #onDamaged: (damage: Damage) => void
   #worker: Worker | undefined
   #again: Timer | undefined
   #stopped = false
 
-  constructor(place: Place, onDamaged: (damage: Damage) => void) {
+  constructor(place: Place, beside: boolean, onDamaged: (damage: Damage) => void) {
     this.#place = place
+    this.#beside = beside
     this.#onDamaged = onDamaged
     this.readers = new Map(
       INDEXED.map(([stream]) => {
@@ -53,11 +60,13 @@ class HistorianThread {
     this.#begin()
   }
   #begin(): void {
-    const { home, warn } = this.#place
-    const worker = new Worker(new URL('./historianThread.ts', import.meta.url), { workerData: { home }, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } })
+    const { home, config, warn } = this.#place
+    const folder = historyFolder(home, this.#beside ? config.apiPort : undefined)
+    const given: Given = { home, folder, ...(this.#beside ? {} : { every: config.settings?.keyframes?.every ?? EVERY }) }
+    const worker = new Worker(new URL('./historianThread.ts', import.meta.url), { workerData: given, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } })
     this.#worker = worker
     worker.on('message', (told: Told) => {
-      if (told.type === 'reached') this.readers.get(told.stream)?.reached(told.sequence, told.file)
+      if (told.type === 'reached') this.readers.get(told.stream)?.reached(told.sequence, told.file, told.filled)
       else if (told.type === 'damaged') this.#onDamaged(told.damage)
       else warn('historian', new Error(told.message))
     })
