@@ -21,6 +21,12 @@ export interface ObjectKey<Some extends KubeObject = KubeObject> extends Resourc
 /** `apps/deployments`, `/pods`: the id of a collection in maps. */
 export const resourceId = (ref: ResourceRef): string => `${ref.group}/${ref.resource}`
 
+/** The collection of an id. */
+export const refOf = (id: string): ResourceRef => {
+  const slash = id.lastIndexOf('/')
+  return { group: id.slice(0, slash), resource: id.slice(slash + 1) }
+}
+
 /** `default/web`, or `/web` for a cluster-scoped object: the id of an object within its collection. */
 export const objectId = (namespace: string, name: string): string => `${namespace}/${name}`
 

@@ -21,6 +21,8 @@ const networks = own(
 )
 const address = own((value) => parseIP(value) !== undefined, 'an IP address')
 const mask = Schema.Number.pipe(Schema.check(Schema.isInt({ expected: 'a number of bits' })))
+const count = { expected: 'a number of events, 100 or more' }
+const events = Schema.Number.pipe(Schema.check(Schema.isInt(count), Schema.isBetween({ minimum: 100, maximum: 1_000_000_000 }, count)))
 const url = text(/^(nats|tls):\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):\d{1,5}$/, 'tls://HOST:PORT')
 /** Checked where it is used, with what it may be. */
 const elsewhere = Schema.optionalKey(Schema.Unknown)
@@ -34,6 +36,7 @@ const Settings = Schema.Struct({
   disk: elsewhere,
   leaderElection: elsewhere,
   scrub: elsewhere,
+  keyframes: Schema.optionalKey(Schema.Struct({ every: Schema.optionalKey(events) })),
   nodeCIDRMaskSize: Schema.optionalKey(Schema.Struct({ ipv4: Schema.optionalKey(mask), ipv6: Schema.optionalKey(mask) })),
   nats: Schema.optionalKey(
     Schema.Struct({

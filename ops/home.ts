@@ -43,6 +43,8 @@ export interface Settings {
   readonly podSecurity?: PodSecurityConfiguration
   /** How far back history is whole: `90d`, `12h`, or `forever`. Of before, the version each object had then is kept. Default forever. */
   readonly keepHistory?: string
+  /** How often what is there is written down as a whole (ops/docs/historian.md): each so many events, 50,000 by default. */
+  readonly keyframes?: { readonly every?: number }
   /** Backups by the cluster itself. */
   readonly backup?: BackupSettings
   /** Leading bits of each node's part of the pod network; 24 and 64 by default. */

@@ -51,6 +51,10 @@ export class History {
   get floor(): number {
     return this.#floor
   }
+  /** The ids of those that ever had an object. */
+  collections(): readonly string[] {
+    return [...this.#versions.keys()]
+  }
   /** Everything before `floor` is compacted: of each object the version it had then is left. `time`: when that was. */
   raise(floor: number, time: number): void {
     if (floor <= this.#floor) return

@@ -3,6 +3,8 @@
  * the index. A thread, so that years of history that are indexed anew hold nobody up; not a process, for the API
  * server that reads the index and the one that writes it begin and end together.
  */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Damage } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
@@ -10,10 +12,12 @@ import { readConfig } from '#ops/home.ts'
 import { loadSeal } from '#ops/log/keys.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { ledgerFolder } from '#ops/nats/streams.ts'
-import { Historian } from '#services/historian/Historian.ts'
+import { Indexing, NEAR } from '#services/historian/Indexing.ts'
+import { KeyframeStore } from '#services/historian/KeyframeStore.ts'
 import { SqlitePast } from '#services/historian/SqlitePast.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { ObjectStoreKeyframes } from '#services/platform/jetstream/ObjectStoreKeyframes.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import { Integrity } from '#services/platform/ledger/Integrity.ts'
 import type { Place } from '#services/platform/ledger/Ledger.ts'
@@ -22,7 +26,7 @@ import { INDEXED } from './history.ts'
 
 /** What the thread tells. */
 export type Told =
-  | { readonly type: 'reached'; readonly stream: StreamName; readonly sequence: number; readonly file: string }
+  | { readonly type: 'reached'; readonly stream: StreamName; readonly sequence: number; readonly file: string; readonly filled?: number }
   | { readonly type: 'damaged'; readonly stream: StreamName; readonly damage: Damage }
   | { readonly type: 'warn'; readonly message: string }
 
@@ -32,7 +36,14 @@ export interface Asked {
   readonly file: string
 }
 
-const { home, folder } = workerData as { readonly home: string; readonly folder: string }
+/** `every`: a keyframe each so many events; absent where another process makes them. */
+export interface Given {
+  readonly home: string
+  readonly folder: string
+  readonly every?: number
+}
+
+const { home, folder, every } = workerData as Given
 const port = parentPort as NonNullable<typeof parentPort>
 const tell = (told: Told): void => port.postMessage(told)
 const warn = (error: unknown): void => tell({ type: 'warn', message: error instanceof Error ? error.message : String(error) })
@@ -52,23 +63,28 @@ const main = async (): Promise<void> => {
   if (config === undefined) throw new Error(`there is no cluster in ${home}`)
   const seal = loadSeal(home)
   const connection = await connectNats(home, config, 'apiserver')
-  const stores = new Map<StreamName, SqlitePast>()
+  const keyframes = new ObjectStoreKeyframes(connection)
   for (const [stream, { expires }] of INDEXED) {
-    const store = new SqlitePast(folder, stream, systemClock, (file) => tell({ type: 'reached', stream, sequence: 0, file }))
-    stores.set(stream, store)
+    const whole = new SqlitePast(folder, stream, systemClock, () => indexing.made())
+    const since = join(folder, `since-${stream}`)
     const integrity = (from: Place | undefined): Integrity => new Integrity({ seal, ledger: remembered(stream), whole: true, expires, ...(from === undefined ? {} : { from }) })
-    const historian = new Historian({
+    const onRefused = (sequence: number, why: string): void => warn(new Error(`${stream}: the keyframe of ${sequence} is not used: ${why}`))
+    const indexing: Indexing<SqlitePast> = new Indexing({
       log: new JetStreamLog(connection, stream),
-      store,
+      whole,
+      brief: { open: () => new SqlitePast(since, stream, systemClock), remove: () => rmSync(since, { recursive: true, force: true }) },
+      keyframes: new KeyframeStore({ stream, keyframes, seal, clock: systemClock, onRefused }),
+      // Who asks for keyframes that are nearer to one another wants them used.
+      ...(every === undefined ? {} : { every, near: Math.min(NEAR, every) }),
       clock: systemClock,
       integrity,
       expires,
-      onReached: (sequence) => tell({ type: 'reached', stream, sequence, file: store.file }),
+      onReached: ({ file }, sequence, filled) => tell({ type: 'reached', stream, sequence, file, ...(filled === undefined ? {} : { filled }) }),
       onDamaged: (damage) => tell({ type: 'damaged', stream, damage }),
       onError: warn
     })
-    port.on('message', ({ remake, file }: Asked) => remake === stream && file === store.file && historian.remake())
-    historian.start()
+    port.on('message', ({ remake, file }: Asked) => remake === stream && file === indexing.serving.file && indexing.remake())
+    indexing.start()
   }
 }
 

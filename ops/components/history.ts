@@ -5,9 +5,12 @@ import type { Damage } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { SqliteReader } from '#services/historian/SqliteReader.ts'
 import { systemClock, type Timer } from '#services/platform/Clock.ts'
-import type { Asked, Told } from './historianThread.ts'
+import type { Asked, Given, Told } from './historianThread.ts'
 import { OpenLog } from './openLog.ts'
 import { Place } from './place.ts'
+
+/** A keyframe each so many events: what a bare disk reads before it answers for what came since. */
+const EVERY = 50_000
 
 /** Streams whose past is indexed, and whether entries leave them by themselves. */
 export const INDEXED: readonly (readonly [StreamName, { readonly expires: boolean }])[] = [
@@ -20,13 +23,14 @@ const HEAP_MB = 256
 /** A thread that ended is begun again after this. */
 const AGAIN_MS = 1_000
 
-/** `onDamaged`: the historian found the log to be other than it was written. */
+/** `onDamaged`: the historian found the log to be other than it was written. Of several for one log, the home's own makes the keyframes. */
 export const history = (onDamaged: (damage: Damage) => void) =>
   Effect.gen(function* () {
     const place = yield* Place
-    const { history: folder } = yield* OpenLog
+    const { own, history: folder } = yield* OpenLog
+    const given: Given = { home: place.home, folder, ...(own ? { every: place.config.settings?.keyframes?.every ?? EVERY } : {}) }
     const { readers } = yield* Effect.acquireRelease(
-      Effect.sync(() => new HistorianThread(place, folder, onDamaged)),
+      Effect.sync(() => new HistorianThread(given, place.warn, onDamaged)),
       (thread) => Effect.promise(() => thread.stop())
     )
     return readers
@@ -34,16 +38,16 @@ export const history = (onDamaged: (damage: Damage) => void) =>
 
 class HistorianThread {
   readonly readers: ReadonlyMap<StreamName, SqliteReader>
-  readonly #place: Place['Service']
-  readonly #folder: string
+  readonly #given: Given
+  readonly #warn: Place['Service']['warn']
   readonly #onDamaged: (damage: Damage) => void
   #worker: Worker | undefined
   #again: Timer | undefined
   #stopped = false
 
-  constructor(place: Place['Service'], folder: string, onDamaged: (damage: Damage) => void) {
-    this.#place = place
-    this.#folder = folder
+  constructor(given: Given, warn: Place['Service']['warn'], onDamaged: (damage: Damage) => void) {
+    this.#given = given
+    this.#warn = warn
     this.#onDamaged = onDamaged
     this.readers = new Map(
       INDEXED.map(([stream]) => {
@@ -54,14 +58,14 @@ class HistorianThread {
     this.#begin()
   }
   #begin(): void {
-    const { home, warn } = this.#place
+    const warn = this.#warn
     const worker = new Worker(new URL('./historianThread.ts', import.meta.url), {
-      workerData: { home, folder: this.#folder },
+      workerData: this.#given,
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB }
     })
     this.#worker = worker
     worker.on('message', (told: Told) => {
-      if (told.type === 'reached') this.readers.get(told.stream)?.reached(told.sequence, told.file)
+      if (told.type === 'reached') this.readers.get(told.stream)?.reached(told.sequence, told.file, told.filled)
       else if (told.type === 'damaged') this.#onDamaged(told.damage)
       else warn('historian', new Error(told.message))
     })

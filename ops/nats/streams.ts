@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
 import { DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, StoreCompression } from '@nats-io/jetstream'
 import type { Damage } from '#events/Log.ts'
+import { BUCKET } from '#services/platform/jetstream/ObjectStoreKeyframes.ts'
 import { IDENTITY, SEALED_FROM } from '#services/platform/jetstream/metadata.ts'
 import { FileLedger, readRecord, writeRecord } from '#services/platform/ledger/FileLedger.ts'
 import type { Place } from '#services/platform/ledger/Ledger.ts'
@@ -111,11 +112,22 @@ export const STREAMS: readonly Definition[] = [
     allow_atomic: true,
     max_age: 90 * DAY,
     max_bytes: 2048 * MIB
+  },
+  {
+    ...common,
+    name: `OBJ_${BUCKET}`,
+    description: 'What stood where at some places of the log: starts need not read what was before.',
+    // As the object store makes its own (ADR-20), but that what is full lets go of the oldest.
+    subjects: [`$O.${BUCKET}.C.>`, `$O.${BUCKET}.M.>`],
+    allow_rollup_hdrs: true,
+    allow_msg_ttl: true,
+    allow_direct: true,
+    max_bytes: 1024 * MIB
   }
 ]
 
 /** What each bounded stream may take of a small disk at most; on a large one its own bound comes first. */
-const PARTS: Readonly<Record<string, number>> = { NOTICES: 0.03, PULSE: 0.01, REPORTS: 0.02, AUDIT: 0.04 }
+const PARTS: Readonly<Record<string, number>> = { NOTICES: 0.03, PULSE: 0.01, REPORTS: 0.02, AUDIT: 0.04, [`OBJ_${BUCKET}`]: 0.02 }
 /** Less would not hold what is written between two looks at it. */
 const LEAST = 2 * MIB
 

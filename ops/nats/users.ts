@@ -37,7 +37,7 @@ const INBOX = '_INBOX_'
 /** The prefix to connect with: a user can listen on its own inbox only. */
 export const inboxPrefix = (user: string): string => `${INBOX}${user}`
 
-const STREAMS = ['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'REPORTS', 'BINDINGS', 'KEYS', 'AUDIT']
+const STREAMS = ['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'REPORTS', 'BINDINGS', 'KEYS', 'AUDIT', 'OBJ_keyframes']
 
 /** Reading a whole stream: any consumer, any filter; creating, using and deleting them. */
 const reads = (stream: string): string[] => [
@@ -77,6 +77,9 @@ const apiserver = trusted(
     'key.>',
     // A key that has to go is overwritten on disk; nothing else of the log can be.
     '$JS.API.STREAM.MSG.DELETE.KEYS',
+    // Keyframes are put, and taken away by a message that rolls up its subject; their stream can not be purged.
+    '$O.keyframes.>',
+    '$JS.FC.OBJ_keyframes.>',
     'node.>',
     'stream.*.*.down',
     // Reports are worked off one by one and acknowledged: a durable consumer remembers how far.

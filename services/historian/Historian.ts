@@ -19,8 +19,10 @@ export interface HistorianOptions {
   readonly integrity?: (from: Place | undefined) => Integrity
   /** Entries leave the stream by themselves. */
   readonly expires: boolean
-  /** Told after each step forward, with the place. */
-  readonly onReached?: (sequence: number) => void
+  /** Asked while the index is empty: it may be given what stood somewhere, to go on from there. False: nothing is to be indexed. */
+  readonly seed?: (state: LogState) => Promise<boolean>
+  /** Told after each step forward, with the place. `caughtUp`: what comes now is new. */
+  readonly onReached?: (reached: Reached, caughtUp: boolean) => void
   /** The log is not what it was: nothing more is indexed. */
   readonly onDamaged: (damage: Damage) => void
   readonly onError: (error: unknown) => void
@@ -98,7 +100,8 @@ export class Historian {
   /** Reads on until something ends it, which it rejects with. */
   async #read(): Promise<void> {
     const { log, store, integrity: checking, expires } = this.#options
-    const from = this.#begin(await log.state())
+    const from = await this.#seeded(await log.state())
+    if (from === undefined) return this.stop()
     this.#anew = from.sequence === 0
     // What is remembered is looked at before the log is asked how far it is: in between it only grows.
     const integrity = checking?.(from.chain)
@@ -122,8 +125,9 @@ export class Historian {
       const chain = integrity?.place
       const step = taken
       ;[taken, bytes] = [[], 0]
-      store.take(step, { sequence: seen, ...(chain?.hash === undefined ? {} : { chain }) })
-      this.#options.onReached?.(seen)
+      const reached: Reached = { sequence: seen, ...(chain?.hash === undefined ? {} : { chain }) }
+      store.take(step, reached)
+      this.#options.onReached?.(reached, caughtUp)
     }
     await new Promise<void>((resolve, reject) => {
       const guarded = (work: () => void): void => {
@@ -153,6 +157,12 @@ export class Historian {
       })
     }).finally(() => this.#subscription?.close())
   }
+  async #seeded(state: LogState): Promise<Reached | undefined> {
+    const { store, seed } = this.#options
+    const from = this.#begin(state)
+    if (seed === undefined || from.sequence > 0) return from
+    return (await seed(state)) && !this.#stopped ? store.begin(state.identity ?? '') : undefined
+  }
   /** What was compacted away from under the index, or cut off behind it, is not gone on from. */
   #begin({ identity = '', last, floor }: LogState): Reached {
     const { store, expires } = this.#options
@@ -168,7 +178,7 @@ export class Historian {
   #raise({ floor, base }: LogState): void {
     const { store, expires } = this.#options
     if (expires) return
-    if (floor > store.floor && floor <= store.lastSequence) store.raise(floor, base?.time ?? 0)
+    if (floor > Math.max(store.floor, store.begins ?? 0) && floor <= store.lastSequence) store.raise(floor, base?.time ?? 0)
     this.#trim()
   }
   #trim(): void {

@@ -13,6 +13,7 @@ import { keyOfSubject, type StreamName } from '#events/Subject.ts'
 import { decidedAt } from '#projections/History.ts'
 import type { LogEntry } from '#events/Log.ts'
 import type { Clock } from '../platform/Clock.ts'
+import type { Keyframe } from '../platform/past/Keyframe.ts'
 import type { PastStore, Reached, Taken } from '../platform/past/PastIndex.ts'
 import { forkOf, SCHEMA, VERSION } from './schema.ts'
 import { SqliteReader } from './SqliteReader.ts'
@@ -131,7 +132,7 @@ export class SqlitePast extends SqliteReader implements PastStore {
     closeSync(openSync(join(this.#path, name), 'wx', 0o600))
     const database = prepared(new DatabaseSync(join(this.#path, name)))
     database.exec(`BEGIN; ${SCHEMA}; COMMIT`)
-    database.prepare('INSERT INTO place VALUES (1, ?, 0, 0, NULL, 0, 0, 0)').run(identity)
+    database.prepare('INSERT INTO place VALUES (1, ?, 0, 0, NULL, 0, 0, 0, 0)').run(identity)
     const pointer = pointerOf(this.#path, this.stream)
     writeFileSync(`${pointer}.new`, `${name}\n`, { mode: 0o600 })
     renameSync(`${pointer}.new`, pointer)
@@ -162,6 +163,25 @@ export class SqlitePast extends SqliteReader implements PastStore {
   /** What it writes to now. */
   get file(): string {
     return this.#file
+  }
+  get making(): string {
+    return this.#file
+  }
+  seed({ sequence, hash, time, standing }: Pick<Keyframe, 'sequence' | 'hash' | 'time' | 'standing'>): void {
+    this.#atOnce(() => {
+      for (const { collection, id, version } of standing) {
+        const known = this.#knownOf(collection, id)
+        this.#put('INSERT INTO version VALUES (?, ?)').run(known.object, version * 2)
+        // Since when it was there matters to moments before the keyframe alone.
+        this.#put('INSERT INTO living VALUES (?, ?, ?)').run(known.collection, known.object, version)
+        known.born = version
+      }
+      this.#put('INSERT INTO moment VALUES (?, ?, ?)').run(sequence, sequence, time)
+      this.#put('UPDATE place SET sequence = ?, chain = ?, hash = ?, begins = ?').run(sequence, sequence, hash, sequence)
+    })
+    this.#last = sequence
+    this.#moment = { first: sequence, last: sequence, time }
+    super.reached(sequence, this.#file)
   }
   clear(): void {
     this.#make(this.#identity)

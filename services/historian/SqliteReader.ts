@@ -5,6 +5,7 @@ import { resourceId, type ResourceRef } from '#events/Key.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { Version } from '#projections/History.ts'
 import type { Clock } from '../platform/Clock.ts'
+import type { Standing } from '../platform/past/Keyframe.ts'
 import type { PastIndex } from '../platform/past/PastIndex.ts'
 import { Waiters } from '../platform/Waiters.ts'
 import { forksOf } from './schema.ts'
@@ -42,6 +43,7 @@ export class SqliteReader implements PastIndex {
   readonly #onDamaged: (file: string) => void
   #file: string | undefined
   #open: Open | undefined
+  #filled: number | undefined
 
   /** `onDamaged`: the file that is there can't be read; whoever writes it should make another. */
   constructor(stream: StreamName, clock: Clock, onDamaged: (file: string) => void) {
@@ -58,10 +60,11 @@ export class SqliteReader implements PastIndex {
   }
   /**
    * Told by the writer after each step: how far it is, and in which file. Before the first, what is there is not looked at, for nobody
-   * has compared it with the log.
+   * has compared it with the log. `filled`: how far the index is that will take the place of one that began at a keyframe.
    */
-  reached(sequence: number, file: string): void {
+  reached(sequence: number, file: string, filled?: number): void {
     this.#file = file
+    this.#filled = filled
     this.#waiters.reached(sequence)
   }
   reaches(sequence: number, timeoutMs: number): Promise<boolean> {
@@ -73,6 +76,12 @@ export class SqliteReader implements PastIndex {
   }
   get floor(): number {
     return this.#number('SELECT floor AS value FROM place') ?? 0
+  }
+  get begins(): number {
+    return this.#number('SELECT begins AS value FROM place') ?? 0
+  }
+  get filled(): number | undefined {
+    return this.#filled
   }
   get firstTime(): number | undefined {
     return this.#number('SELECT time AS value FROM moment ORDER BY first LIMIT 1')
@@ -97,13 +106,28 @@ export class SqliteReader implements PastIndex {
     const collection = this.#number('SELECT id AS value FROM collection WHERE name = ?', resourceId(ref))
     if (collection === undefined) return []
     const prefix = namespace === undefined ? '' : `${namespace}/`
-    const seen = new Set<number>()
     const found: Version[] = []
+    await this.#standingIn(collection, sequence, (id, version) => id.startsWith(prefix) && found.push({ id, sequence: version }))
+    // Another file was begun meanwhile, which holds other rows: what was found is of neither.
+    if (this.#file !== file) return this.liveAt(ref, sequence, namespace)
+    return found.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
+  }
+  async standingAt(sequence: number): Promise<readonly Standing[]> {
+    const all = (statement: StatementSync): readonly { id: number; name: string }[] => statement.all() as unknown as readonly { id: number; name: string }[]
+    const collections = this.#asked(all, 'SELECT id, name FROM collection ORDER BY id') ?? []
+    const standing: Standing[] = []
+    for (const { id, name: collection } of collections) {
+      await this.#standingIn(id, sequence, (name, version) => standing.push({ collection, id: name, version }))
+    }
+    return standing
+  }
+  async #standingIn(collection: number, sequence: number, tell: (id: string, version: number) => void): Promise<void> {
+    const seen = new Set<number>()
     // What dies while this goes on moves from the first place that is looked at to a later one, and is found in one of them.
     const take = ([object, , , id, version]: Row): void => {
-      if (version === null || version % 2 === 1 || !id.startsWith(prefix) || seen.has(object)) return
+      if (version === null || version % 2 === 1 || seen.has(object)) return
       seen.add(object)
-      found.push({ id, sequence: version / 2 })
+      tell(id, version / 2)
     }
     const at = sequence * 2 + 1
     await this.#steps(take, LIVING, [at, collection, sequence], 0, 0)
@@ -111,9 +135,6 @@ export class SqliteReader implements PastIndex {
       if (fork <= sequence) await this.#steps(take, DIED, [at, collection, fork], sequence, LAST_ID)
       else await this.#steps(take, BORN, [at, collection, fork, sequence], 0, 0)
     }
-    // Another file was begun meanwhile, which holds other rows: what was found is of neither.
-    if (this.#file !== file) return this.liveAt(ref, sequence, namespace)
-    return found.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
   }
   /** All rows behind one, so many at a time. */
   async #steps(take: (row: Row) => void, sql: string, values: readonly SQLInputValue[], by: number, id: number): Promise<void> {

@@ -28,6 +28,7 @@ const SUBJECTS = [
   'bind.n2.default.b',
   'audit.refused',
   'key.u1',
+  '$O.keyframes.C.a',
   'report.n1.pod.default.a',
   'report.n2.pod.default.b',
   'pulse.node.n1',

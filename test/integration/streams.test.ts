@@ -15,9 +15,9 @@ const sizeOf = (folder: string): number => readdirSync(folder, { recursive: true
 
 streams('on a small disk a part of it, on a large one what they need', () => {
   const bounds = (disk?: number): Record<string, number> => Object.fromEntries(streamsOn(disk).filter(({ max_bytes }) => max_bytes !== undefined).map(({ name, max_bytes }) => [name, Math.round((max_bytes as number) / MIB)]))
-  assert.equal(Object.keys(bounds()), ['NOTICES', 'PULSE', 'REPORTS', 'AUDIT'])
-  assert.equal(bounds(10_240 * MIB), { NOTICES: 307, PULSE: 102, REPORTS: 204, AUDIT: 409 })
-  assert.equal(bounds(64 * MIB), { NOTICES: 2, PULSE: 2, REPORTS: 2, AUDIT: 2 })
+  assert.equal(Object.keys(bounds()), ['NOTICES', 'PULSE', 'REPORTS', 'AUDIT', 'OBJ_keyframes'])
+  assert.equal(bounds(10_240 * MIB), { NOTICES: 307, PULSE: 102, REPORTS: 204, AUDIT: 409, OBJ_keyframes: 204 })
+  assert.equal(bounds(64 * MIB), { NOTICES: 2, PULSE: 2, REPORTS: 2, AUDIT: 2, OBJ_keyframes: 2 })
   assert.equal(bounds(4_000_000 * MIB), bounds())
   for (const name of ['EVENTS', 'BINDINGS']) assert.is(STREAMS.find((definition) => definition.name === name)?.max_bytes, undefined, `${name} holds state, and loses none of it to a bound`)
 })

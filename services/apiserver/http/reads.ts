@@ -156,7 +156,8 @@ export class Reads {
   #before(view: View, namespace: string, sequence: number): Recent {
     const { clock, histories } = this.#deps
     const [history, events] = [histories.get(view.stream), histories.get('EVENTS')] as [PastIndex, PastIndex]
-    for (const index of [history, events]) if (index.lastSequence < this.#lately.begins(index.stream)) return { oldest: this.#lately.begins(view.stream), moved: false }
+    const tells = ({ stream, lastSequence, begins = 0 }: PastIndex): boolean => lastSequence >= this.#lately.begins(stream) && begins === 0
+    if (!tells(history) || !tells(events)) return { oldest: this.#lately.begins(view.stream), moved: false }
     const moved = namespace !== '' && (events.deletedSince(NAMESPACES, objectId('', namespace), this.#momentOf(view, sequence).get('EVENTS') ?? 0) || this.#lately.isGoneSince(namespace))
     return { oldest: history.sequenceAt(clock.now() - LATELY_MS), moved }
   }

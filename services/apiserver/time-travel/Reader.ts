@@ -112,7 +112,14 @@ const stillTold = ({ stream, lastSequence }: PastIndex, sequence: number): void 
 export const settled = async (history: PastIndex, sequence: number): Promise<void> => {
   const wait = sequence - history.lastSequence > PACE ? 0 : SETTLE_MS
   if (!(await history.reaches(sequence, wait))) throw behind(history.stream, history.lastSequence, sequence)
+  if (sequence < (history.begins ?? 0)) throw before(history)
 }
+
+/** 503 while the index begins at a keyframe, and what was before is still being read. */
+const before = ({ stream, begins = 0, filled = 0, lastSequence, firstTime = 0 }: PastIndex): Refusal =>
+  new Refusal(503, 'ServiceUnavailable', `the history of ${stream} is being indexed anew, and has come to resourceVersion ${filled} of ${lastSequence} (${Math.floor((100 * filled) / Math.max(1, lastSequence))} %): what was before resourceVersion ${begins} (${new Date(firstTime).toISOString()}) can be read soon, what came since as ever`, {
+    retryAfterSeconds: Math.min(60, 1 + Math.ceil((lastSequence - filled) / PACE))
+  })
 
 /** Waits until the indexes tell the place of a time: what is decided by then is among what they have. */
 const settledAt = async ({ views, histories }: Past, time: number): Promise<void> => {
@@ -121,6 +128,7 @@ const settledAt = async ({ views, histories }: Past, time: number): Promise<void
     const wanted = view?.objects.sequence ?? 0
     const reached = history.lastSequence
     if (reached < wanted && (history.timeOf(reached) ?? 0) <= time) await settled(history, wanted)
+    if ((history.begins ?? 0) > 0 && time < (history.firstTime ?? 0)) throw before(history)
   }
 }
 

@@ -80,7 +80,7 @@ export async function* replay(past: Past, { kind, namespace, selection }: Pick<W
 
 /** From the index; while that is not so far, the log knows as well, only slower. */
 const versionBefore = async ({ view, history }: Past, ref: ResourceRef, id: string, sequence: number, subject: string): Promise<number | undefined> => {
-  if (history.lastSequence >= sequence - 1) return history.versionAt(ref, id, sequence - 1)
+  if (history.lastSequence >= sequence - 1 && sequence > (history.begins ?? 0)) return history.versionAt(ref, id, sequence - 1)
   const before = await view.log.lastOn(subject, sequence - 1)
   return before === undefined || before.headers['reckon-deleted'] === 'true' ? undefined : before.sequence
 }

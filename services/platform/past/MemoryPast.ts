@@ -1,9 +1,10 @@
 /** The index of the past in memory: it forgets with its process. */
-import type { ResourceRef } from '#events/Key.ts'
-import type { StreamName } from '#events/Subject.ts'
+import { refOf, type ResourceRef } from '#events/Key.ts'
+import { subjectOf, type StreamName } from '#events/Subject.ts'
 import { History, type Version } from '#projections/History.ts'
 import type { Clock } from '../Clock.ts'
 import { Waiters } from '../Waiters.ts'
+import type { Keyframe, Standing } from './Keyframe.ts'
 import type { PastStore, Reached, Taken } from './PastIndex.ts'
 
 export class MemoryPast implements PastStore {
@@ -12,6 +13,8 @@ export class MemoryPast implements PastStore {
   #history: History
   #identity: string | undefined
   #reached: Reached = { sequence: 0 }
+  #makings = 0
+  begins = 0
 
   constructor(stream: StreamName, clock: Clock) {
     this.stream = stream
@@ -26,6 +29,27 @@ export class MemoryPast implements PastStore {
   }
   get floor(): number {
     return this.#history.floor
+  }
+  get making(): string {
+    return String(this.#makings)
+  }
+  seed({ sequence, hash, time, standing }: Pick<Keyframe, 'sequence' | 'hash' | 'time' | 'standing'>): void {
+    const headers = { 'ce-time': new Date(time).toISOString() }
+    for (const { collection, id, version } of standing.toSorted((a, b) => a.version - b.version)) {
+      const [namespace, name] = id.split('/') as [string, string]
+      const subject = subjectOf(this.stream, { ...refOf(collection), namespace, name })
+      this.#history.apply({ subject, sequence: version, headers, text: '', time })
+    }
+    this.#history.pass({ subject: '', sequence, headers, text: '', time })
+    this.#reached = { sequence, chain: { sequence, hash } }
+    this.begins = sequence
+    this.#waiters.reached(sequence)
+  }
+  standingAt(sequence: number): readonly Standing[] {
+    return this.#history.collections().flatMap((collection) => {
+      const live = this.#history.liveAt(refOf(collection), sequence)
+      return live.map(({ id, sequence: version }) => ({ collection, id, version }))
+    })
   }
   begin(identity: string): Reached {
     if (this.#identity !== undefined && this.#identity !== identity) this.clear()
@@ -52,6 +76,8 @@ export class MemoryPast implements PastStore {
   clear(): void {
     this.#history = new History(this.stream)
     this.#reached = { sequence: 0 }
+    this.begins = 0
+    this.#makings += 1
   }
   close(): void {}
   sequenceAt(time: number): number {

@@ -7,6 +7,7 @@ import type { LogEntry } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { Version } from '#projections/History.ts'
 import type { Place } from '../ledger/Ledger.ts'
+import type { Keyframe, Standing } from './Keyframe.ts'
 
 /** What readers of the past ask. */
 export interface PastIndex {
@@ -17,6 +18,10 @@ export interface PastIndex {
   readonly firstTime: number | undefined
   /** What was before is not all there: 0 when everything is. */
   readonly floor: number
+  /** What was before this place is not told yet, but will be: it began at a keyframe. 0, or absent: everything is told. */
+  readonly begins?: number
+  /** How far what was before is read meanwhile. */
+  readonly filled?: number
   /** Only the last version of each object is kept: of a moment before it, nothing can be said. */
   readonly forgets?: true
   /** The last sequence stored at or before `time` (milliseconds); 0 before the first. */
@@ -47,6 +52,12 @@ export interface Reached {
 
 /** What the historian keeps. Contents and place change together or not at all, whatever ends the process. */
 export interface PastStore extends PastIndex {
+  /** Another one each time the contents are begun anew. */
+  readonly making: string
+  /** Begins with what stood at a keyframe, in an index that is empty. */
+  seed(keyframe: Pick<Keyframe, 'sequence' | 'hash' | 'time' | 'standing'>): void
+  /** Every object that was there at `sequence`. */
+  standingAt(sequence: number): readonly Standing[] | Promise<readonly Standing[]>
   /** Where to go on. What is of another stream, or can't be read, is dropped: then at 0. */
   begin(identity: string): Reached
   /** In order; entries that are known already are left out. */

@@ -32,7 +32,7 @@ configuration('what a cluster is made with can be used, of either family and of 
   assert.equal(faults({}), [])
   assert.equal(faults({ podCIDR: 'fd00:10:244::/56', nodePodCIDR: 'fd00:10:244::/64', serviceCIDR: 'fd00:10:96::/112', clusterDNS: 'fd00:10:96::a' }), [])
   assert.equal(faults({ podCIDR: '10.244.0.0/16,fd00:10:244::/56', nodePodCIDR: '' }), [])
-  assert.equal(faults({ settings: { nats: { listen: '::', names: ['log.example', '10.0.0.1'] }, nodeCIDRMaskSize: { ipv4: 26 }, keepHistory: '90d' }, natsURLs: ['tls://log.example:4222', 'tls://[fd00::1]:4222'], caPin: `sha256:${'0'.repeat(64)}` }), [])
+  assert.equal(faults({ settings: { nats: { listen: '::', names: ['log.example', '10.0.0.1'] }, nodeCIDRMaskSize: { ipv4: 26 }, keyframes: { every: 100 }, keepHistory: '90d' }, natsURLs: ['tls://log.example:4222', 'tls://[fd00::1]:4222'], caPin: `sha256:${'0'.repeat(64)}` }), [])
 })
 
 for (const [change, said] of [
@@ -46,6 +46,7 @@ for (const [change, said] of [
   [{ settings: { nats: { listen: 'everywhere' } } }, ['settings.nats.listen: "everywhere" can\'t be used: expected an IP address']],
   [{ settings: { nats: { names: ['ok', 'a b'] } } }, ['settings.nats.names[1]: "a b" can\'t be used: expected a host name or an IP address']],
   [{ settings: { nodeCIDRMaskSize: { ipv4: 12 } } }, ["settings.nodeCIDRMaskSize.ipv4: 12 can't be used: expected 16 to 29, parts of 10.244.0.0/16 with room for pods"]],
+  [{ settings: { keyframes: { every: 99 } } }, ["settings.keyframes.every: 99 can't be used: expected a number of events, 100 or more"]],
   [{ settings: { keepHistroy: '90d' } }, ['settings.keepHistroy: there is no such field']],
   [{ nodeName: 'VM!', natsURLs: ['http://x'] }, ["nodeName: \"VM!\" can't be used: expected a node name: lowercase letters, digits, '-' and '.'", 'natsURLs[0]: "http://x" can\'t be used: expected tls://HOST:PORT']],
   [{ instance: 'ABCDE' }, ['instance: "ABCDE" can\'t be used: expected five lowercase letters or digits']]

@@ -62,7 +62,7 @@ home('every setting is in its page', () => {
   const fields = (text: string, name: string): string[] => [...(text.split(`export interface ${name} {`)[1] as string).split('\n}')[0]!.matchAll(/^ {2}readonly (\w+)/gm)].map(([, field]) => field as string)
   const settings = fields(types, 'Settings')
   assert.ok(settings.includes('components') && settings.length >= 7)
-  const inner = { nats: fields(types, 'NatsSettings'), nodeCIDRMaskSize: fields(types, 'NodeCIDRMaskSize'), backup: fields(types, 'BackupSettings'), disk: fields(disk, 'DiskSettings'), scrub: [...(/scrub\?: \{(.*)\}/.exec(types)?.[1] ?? '').matchAll(/readonly (\w+)/g)].map(([, field]) => field as string) } as Readonly<Record<string, readonly string[]>>
+  const inner = { nats: fields(types, 'NatsSettings'), nodeCIDRMaskSize: fields(types, 'NodeCIDRMaskSize'), backup: fields(types, 'BackupSettings'), keyframes: ['every'], disk: fields(disk, 'DiskSettings'), scrub: [...(/scrub\?: \{(.*)\}/.exec(types)?.[1] ?? '').matchAll(/readonly (\w+)/g)].map(([, field]) => field as string) } as Readonly<Record<string, readonly string[]>>
   assert.is(inner['scrub']?.length, 2)
   for (const name of settings.flatMap((setting) => inner[setting]?.map((field) => `${setting}.${field}`) ?? [setting])) assert.match(page, `| \`settings.${name}\` |`)
   for (const [, file] of page.matchAll(/\]\((\w[\w-]*\.md)\)/g)) assert.ok(existsSync(join(import.meta.dirname, '../../../ops/docs', file as string)), file)

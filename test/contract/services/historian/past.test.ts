@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { ResourceRef } from '#events/Key.ts'
+import { resourceId, type ResourceRef } from '#events/Key.ts'
 import type { LogEntry } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { forkOf, forksOf } from '#services/historian/schema.ts'
@@ -161,6 +161,42 @@ for (const [name, open] of [['in memory', memory], ['on disk', disk]] as const) 
         })
       ),
       { numRuns: 40 }
+    )
+  )
+  past('that begins at a keyframe shows what the whole one does, from there on, and says where it begins', () =>
+    fc.assert(
+      fc.asyncProperty(script, fc.nat(100), fc.integer({ min: 1, max: 9 }), (steps, at, batch) =>
+        within(open, async ({ store, again }) => {
+          const taken = takenOf(steps)
+          const replay = new Replay(taken)
+          const last = taken.at(-1)?.entry.sequence as number
+          const sequence = taken[at % taken.length]?.entry.sequence as number
+          const time = replay.timeOf(sequence) as number
+          const whole = open()
+          whole.store.begin('id')
+          feed(whole.store, taken, batch)
+          const standing = await whole.store.standingAt(sequence)
+          whole.close()
+          assert.equal(
+            standing.map(({ collection, id, version }) => `${collection} ${id} ${version}`).sort(),
+            REFS.flatMap((ref) => replay.live(ref, sequence).map(({ id, sequence: version }) => `${resourceId(ref)} ${id} ${version}`)).sort()
+          )
+          store.begin('id')
+          const hash = new Uint8Array(32).fill(7)
+          store.seed({ sequence, hash, time, standing })
+          assert.equal(store.begin('id'), { sequence, chain: { sequence, hash } })
+          feed(store, taken.filter(({ entry }) => entry.sequence > sequence), batch)
+          for (const index of [store, again()]) {
+            assert.equal([index.begin('id').sequence, index.begins, index.firstTime], [last, sequence, time])
+            await agrees(index, replay, sequence, last)
+            for (let moment = time; moment < time + 200; moment += 3) assert.is(index.sequenceAt(moment), replay.sequenceAt(moment), `at ${moment}`)
+          }
+          const { making } = store
+          store.clear()
+          assert.equal([store.begins, store.lastSequence, store.making === making], [0, 0, false])
+        })
+      ),
+      { numRuns: 30 }
     )
   )
   past('of compacted history shows the floor and what is behind it, also half-way through giving back room', () =>

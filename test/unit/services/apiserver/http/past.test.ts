@@ -130,6 +130,29 @@ past('that is not indexed yet is a matter of time, and how far it is is said; th
   }
   assert.is(await status(`/at/${now}${TEAM}/configmaps`, 'alice'), 200)
 })
+past('of before the keyframe that an index begins with is a matter of time; what came since is told', async () => {
+  const histories = http.api.histories as Map<StreamName, PastIndex>
+  const whole = histories.get('EVENTS') as MemoryPast
+  const begins = Number(await sequence())
+  const began = whole.timeOf(begins) as number
+  const brief = new MemoryPast('EVENTS', http.clock)
+  brief.begin('this')
+  brief.seed({ sequence: begins, hash: new Uint8Array(32), time: began, standing: whole.standingAt(begins) })
+  histories.set('EVENTS', Object.assign(brief, { filled: 3 }))
+  try {
+    assert.is(await status(`/at/${begins}${TEAM}/configmaps/new-tenant`, 'alice'), 200)
+    for (const path of [`/at/${begins - 1}${TEAM}/configmaps`, `/at/${new Date(began - 1).toISOString()}${TEAM}/configmaps/new-tenant`]) {
+      const { status: code, body, headers } = await http.call('GET', path, as('alice'))
+      assert.equal([code, json(body).reason, json(body).details.retryAfterSeconds], [503, 'ServiceUnavailable', Number(headers['retry-after'])], path)
+      assert.match(json(body).message, `is being indexed anew, and has come to resourceVersion 3 of ${begins} (`)
+      assert.match(json(body).message, `what was before resourceVersion ${begins} (${new Date(began).toISOString()}) can be read soon`)
+    }
+    // Whose a version of before was is not known yet: it is too old for who may not see the whole past.
+    assert.equal([await status(`${TEAM}/configmaps?watch=1&resourceVersion=${before}`, 'present'), await status(`${TEAM}/configmaps`, 'present')], [410, 200])
+  } finally {
+    histories.set('EVENTS', whole)
+  }
+})
 past('of Leases is their last state, and what has changed since is gone', async () => {
   const leases = '/apis/coordination.k8s.io/v1/namespaces/team/leases'
   const lease = (holderIdentity: string): string => JSON.stringify({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'l', namespace: 'team' }, spec: { holderIdentity } })
