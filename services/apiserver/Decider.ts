@@ -246,10 +246,11 @@ export class ApiDecider implements Decider {
     if (outcome.ok) {
       view.checkBehind(folded, outcome.last)
       const last = decided.events.at(-1) as NewEvent
-      // What is stored is not what is answered when the kind is written in another version, or another object goes with the answer.
-      const text = last.object === decided.object ? stamp(outcome.bodies.at(-1) ?? bodyOf(last.object), outcome.last) : undefined
+      // What is stored is not what is answered when the kind is written in another version.
+      const isStored = last.object === decided.object
+      const text = stamp((isStored ? outcome.bodies.at(-1) : undefined) ?? bodyOf(decided.object), outcome.last)
       const object = { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(outcome.last) } }
-      if (!last.deleted && text !== undefined) view.offer(outcome.last, object, text.length)
+      if (!last.deleted && isStored) view.offer(outcome.last, object, text.length)
       await view.waitFor(outcome.last)
       return { ...this.#answer(decided, object, text), sequence: outcome.last }
     }

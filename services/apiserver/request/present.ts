@@ -5,7 +5,11 @@ import { Entry } from '#projections/Objects.ts'
 
 const known = new WeakMap<Kind, WeakMap<Entry, Entry>>()
 
-const withoutVersion = ({ metadata: { resourceVersion: _, ...metadata }, ...rest }: KubeObject): unknown => ({ ...rest, metadata })
+/** In the order it has: what was answered to a write is what is read, letter by letter. */
+const withoutVersion = (object: KubeObject): unknown => {
+  const { resourceVersion: _, ...metadata } = object.metadata
+  return { ...object, metadata }
+}
 
 /** The entry itself when it is stored as it is shown: nothing is parsed to find that out of kinds with one version. */
 export const presented = (kind: Kind, entry: Entry): Entry => {

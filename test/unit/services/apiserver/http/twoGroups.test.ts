@@ -89,6 +89,7 @@ events('are changed through either', async () => {
   assert.is(object.deprecatedCount, 4)
   const put = await json('PUT', `${NEW}/one`, { ...object, metadata: { ...object.metadata, labels: { a: 'b' } } })
   assert.equal([put.code, put.object.apiVersion, put.object.metadata.labels], [200, 'events.k8s.io/v1', { a: 'b' }])
+  assert.is(JSON.stringify((await json('GET', `${NEW}/one`)).object), JSON.stringify(put.object), 'what was answered is what is read')
   const again = await json('PUT', `${NEW}/one`, put.object)
   assert.is(again.object.metadata.resourceVersion, put.object.metadata.resourceVersion)
   assert.is((await json('PUT', `${NEW}/one`, object)).code, 409)
