@@ -91,6 +91,8 @@ export interface Kind<Some extends KubeObject = KubeObject> {
   isKept?(object: Some): boolean
   /** Faults of an object to be stored, metadata aside (that is checked for every kind); `old`: what it takes the place of. */
   validate?(object: Some, old?: Some): FieldError[]
+  /** What who writes the object should know, though it is valid. */
+  warnings?(object: Some): readonly string[]
   /** Faults of a new object, besides. */
   validateCreate?(object: Some): FieldError[]
   /** Faults of a change: immutable fields and the like. */

@@ -56,6 +56,10 @@ export const CustomResourceDefinition: Kind = {
     const terminating = { type: 'Terminating', status: 'True', reason: 'InstanceDeletionPending', message: 'CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon' }
     definition['status'] = { ...statusOf(definition), conditions: setCondition<Condition>(statusOf(definition).conditions, terminating, now) }
   },
+  warnings: ({ spec }) =>
+    JSON.stringify(spec?.versions ?? []).includes('"x-kubernetes-validations"')
+      ? ['spec.versions[*].schema: x-kubernetes-validations are kept and shown, but rules in CEL are not judged yet']
+      : [],
   validate: validateDefinition,
   validateUpdate: validateDefinitionUpdate,
   columns: [NAME, CREATED_AT],

@@ -134,6 +134,9 @@ const conversionFaults = (definition: KubeObject, errors: FieldError[]): void =>
   if (strategy !== 'Webhook') return
   if (conversion?.webhook?.clientConfig === undefined) errors.push(required('spec.conversion.webhookClientConfig', 'required when strategy is set to Webhook'))
   if (!conversion?.webhook?.conversionReviewVersions?.length) errors.push(required('spec.conversion.conversionReviewVersions'))
+  // Taken for None, objects would lose what only one version has, and nobody would be told.
+  if ((specOf(definition).versions?.length ?? 0) > 1)
+    errors.push(forbiddenField('spec.conversion.strategy', 'versions are not converted by webhooks yet; use None, or one version'))
 }
 
 export const validateDefinition = (definition: KubeObject): FieldError[] => {

@@ -51,7 +51,8 @@ const settle = (kind: Kind, object: KubeObject, { name, namespace, uid, creation
 }
 
 /** Also the end of a server-side apply that finds nothing: `managed` says the field owners are set already. */
-export const createObject = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext, warnings: readonly string[], managed = false): Decided => {
+export const createObject = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext, told: readonly string[], managed = false): Decided => {
+  const warnings = [...told, ...(kind.warnings?.(object) ?? [])]
   if (kind.createRefusal !== undefined) throw new Refusal(405, 'MethodNotAllowed', kind.createRefusal, {})
   withSystemMetadata(kind, intent, object, context)
   kind.prepareForCreate?.(object, { now: seconds(context.now) })

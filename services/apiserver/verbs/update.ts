@@ -42,7 +42,8 @@ export const decideUpdate = (kind: Kind, intent: Intent, context: DecideContext)
 }
 
 /** The common end of update, patch and apply. `managed`: the field owners in the object are right already. */
-export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, entry: Entry, context: DecideContext, warnings: readonly string[], managed = false): Decided => {
+export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, entry: Entry, context: DecideContext, told: readonly string[], managed = false): Decided => {
+  const warnings = (intent.subresource ?? '') === '' ? [...told, ...(kind.warnings?.(object) ?? [])] : told
   const old = entry.object
   const subresource = intent.subresource ?? ''
   const meta = object.metadata

@@ -43,6 +43,21 @@ definitions('tells what is wrong with names, versions and paths', () => {
     ['spec.subresources.scale.specReplicasPath', 'spec.subresources.scale.statusReplicasPath', 'spec.additionalPrinterColumns[0].JSONPath', 'spec.selectableFields[0].jsonPath']
   )
 })
+definitions('promises nothing that is not kept: conversion by webhook is refused, rules in CEL are told of', () => {
+  const conversion = { strategy: 'Webhook', webhook: { conversionReviewVersions: ['v1'], clientConfig: { url: 'https://a.example' } } }
+  const converted = (versions: Parameters<typeof definitionOf>[1]): KubeObject => {
+    const definition = definitionOf('Widget', versions)
+    definition['spec'].conversion = conversion
+    return definition
+  }
+  assert.equal(faults(converted([versionOf('v1', {}), versionOf('v2', {}, { storage: false })])), [
+    'spec.conversion.strategy: Forbidden: versions are not converted by webhooks yet; use None, or one version'
+  ])
+  assert.equal(faults(converted([versionOf('v1', {})])), [])
+  const warningsOf = (fields: Record<string, unknown>): number => CustomResourceDefinition.warnings?.(definitionOf('Widget', [versionOf('v1', fields)]) as never).length ?? 0
+  assert.is(warningsOf({ 'x-kubernetes-validations': [{ rule: 'self.a > 1' }] }), 1)
+  assert.is(warningsOf({}), 0)
+})
 definitions('of groups that the cluster keeps for itself there is none', () => {
   for (const group of ['reckon.io', 'a.reckon.io']) {
     const own = definitionOf('NodePort', [versionOf('v1', {})])
