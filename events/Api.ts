@@ -40,7 +40,10 @@ export class Api {
   }
   /** This API and what CustomResourceDefinitions add to it. */
   with(definitions: Iterable<KubeObject>, version: number): Api {
-    return this.withKinds([...definitions].flatMap((definition) => customKind(definition) ?? []), version)
+    return this.withKinds(
+      [...definitions].flatMap((definition) => customKind(definition) ?? []),
+      version
+    )
   }
   /** The same for who remembers what the definitions made. */
   withKinds(kinds: readonly Kind[], version: number): Api {

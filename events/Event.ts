@@ -64,13 +64,16 @@ export interface EventRecord {
 export const EXPECTED_HEADER = 'Nats-Expected-Last-Subject-Sequence'
 /** The subject the lock is on, where it is another one. */
 export const EXPECTED_ON_HEADER = 'Nats-Expected-Last-Subject-Sequence-Subject'
-/** The lock an entry was stored under, where it is stored once more (restored, or kept when history was compacted): nobody checks it again. */
+/**
+ * The lock an entry was stored under, where it is stored once more (restored, or kept when history was compacted): nobody checks it again.
+ */
 const STORED_EXPECTED_HEADER = 'reckon-expected'
 /** The event before this one, where the lock can't name it: it was compacted, so that its subject was empty. */
 export const PREVIOUS_HEADER = 'reckon-previous'
 
 /** The lock an entry was stored under. */
-export const expectedOf = (headers: Readonly<Record<string, string>>): string | undefined => headers[EXPECTED_HEADER] ?? headers[STORED_EXPECTED_HEADER]
+export const expectedOf = (headers: Readonly<Record<string, string>>): string | undefined =>
+  headers[EXPECTED_HEADER] ?? headers[STORED_EXPECTED_HEADER]
 
 /** The headers an entry is stored with a second time: what the server would act upon is gone, what was said stays. */
 export const headersAgain = (headers: Readonly<Record<string, string>>): Record<string, string> => {
@@ -124,7 +127,9 @@ const PLAIN = /^[\x20-\x7e]*$/
 
 const reasonsHeader = (reasons: Reasons): string => {
   const text = ascii(JSON.stringify(reasons))
-  return text.length <= LARGEST_REASONS ? text : ascii(JSON.stringify({ omitted: `${text.length} bytes of reasons, more than an event holds` }))
+  return text.length <= LARGEST_REASONS
+    ? text
+    : ascii(JSON.stringify({ omitted: `${text.length} bytes of reasons, more than an event holds` }))
 }
 
 /** Throws `Refusal` 413 for an object larger than the log takes, and `UnencodableEvent` for what can't be a header. */
@@ -186,7 +191,8 @@ export const decodeFacts = (stream: StreamName, raw: RawEvent): Omit<Event, 'obj
   const headers = headersOf(stream, raw)
   const header = (name: string): string => {
     const value = headers[name]
-    if (value === undefined) throw new UnreadableEvent(`${stream} ${raw.sequence} (${raw.subject}) has no ${name} header; the log can't be read past it`)
+    if (value === undefined)
+      throw new UnreadableEvent(`${stream} ${raw.sequence} (${raw.subject}) has no ${name} header; the log can't be read past it`)
     return value
   }
   if (key === undefined) throw new UnreadableEvent(`${stream} ${raw.sequence} has the subject ${raw.subject}, which names no object`)

@@ -15,10 +15,26 @@ export type CursorStart = { readonly at: 'start' | 'now' } | { readonly sequence
 
 export type FollowRequest =
   | { readonly what: 'state'; readonly part: string }
-  /** A consumer of what has a sequence ≥ from; `newest`: of each subject's last entry. `filter`: for users who may see whole streams, one subject pattern. */
-  | { readonly what: 'open'; readonly part: string; readonly from: number; readonly newest?: true; readonly filter?: string; readonly replica?: number }
+  /**
+   * A consumer of what has a sequence ≥ from; `newest`: of each subject's last entry. `filter`: for users who may see whole streams, one
+   * subject pattern.
+   */
+  | {
+      readonly what: 'open'
+      readonly part: string
+      readonly from: number
+      readonly newest?: true
+      readonly filter?: string
+      readonly replica?: number
+    }
   /** A consumer that remembers what was acknowledged; without a name it is forgotten some time after its reader. */
-  | { readonly what: 'cursor'; readonly part: string; readonly name?: string; readonly start: CursorStart; /** Begin anew. */ readonly reset?: boolean }
+  | {
+      readonly what: 'cursor'
+      readonly part: string
+      readonly name?: string
+      readonly start: CursorStart
+      /** Begin anew. */ readonly reset?: boolean
+    }
   | { readonly what: 'end'; readonly part: string; readonly consumer: string; readonly replica?: number }
 
 export interface FollowAnswer {

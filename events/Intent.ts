@@ -8,7 +8,8 @@ import type { KubeObject } from './KubeObject.ts'
 import type { Reasons } from './Event.ts'
 import type { Status } from './Refusal.ts'
 
-export type PatchType = 'application/json-patch+json' | 'application/merge-patch+json' | 'application/strategic-merge-patch+json' | 'application/apply-patch+yaml'
+export type PatchType =
+  'application/json-patch+json' | 'application/merge-patch+json' | 'application/strategic-merge-patch+json' | 'application/apply-patch+yaml'
 
 /** NATS header: the identity a component acts under; only the controller manager may name one. */
 export const ACT_AS = 'Reckon-As'

@@ -85,7 +85,10 @@ export interface Kind<Some extends KubeObject = KubeObject> {
   prepareForCreate?(object: Some, context: PrepareContext): void
   /** Update strategy: carries over what may not change (status on a spec write), in place. `subresource` '' = main. */
   prepareForUpdate?(object: Some, old: Some, subresource: string, context: PrepareContext): void
-  /** Delete strategy, when an object is first asked to go and does not go at once: what it shows of that, and who has to let go of it. In place. */
+  /**
+   * Delete strategy, when an object is first asked to go and does not go at once: what it shows of that, and who has to let go of it. In
+   * place.
+   */
   prepareForDelete?(object: Some, context: PrepareContext): void
   /** True while something of the object's own, besides finalizers, keeps one that is going. */
   isKept?(object: Some): boolean
@@ -108,7 +111,12 @@ export interface Kind<Some extends KubeObject = KubeObject> {
   /** Default graceful deletion period; only pods have one. */
   gracePeriodSeconds?(object: Some): number
   /** The past-tense domain fact of a change: `reckon.pod.scheduled.v1`. Undefined: created, updated, deleted by verb. */
-  eventType?(change: { readonly before: Some | undefined; readonly after: Some; readonly deleted: boolean; readonly subresource: string }): string | undefined
+  eventType?(change: {
+    readonly before: Some | undefined
+    readonly after: Some
+    readonly deleted: boolean
+    readonly subresource: string
+  }): string | undefined
   readonly columns?: readonly Column[]
   /** Cells of a table row, in the order of `columns`. `now` in milliseconds. */
   row?(object: Some, now: number): readonly (string | number | boolean | null)[]
@@ -119,4 +127,5 @@ export interface Kind<Some extends KubeObject = KubeObject> {
 }
 
 /** Where a kind's objects are: the collection they are found in, written to and watched in. Who may do what goes by the kind's own name. */
-export const collectionOf = ({ stored, group, resource }: Pick<Kind, 'stored' | 'group' | 'resource'>): ResourceRef => stored ?? { group, resource }
+export const collectionOf = ({ stored, group, resource }: Pick<Kind, 'stored' | 'group' | 'resource'>): ResourceRef =>
+  stored ?? { group, resource }

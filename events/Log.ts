@@ -42,7 +42,10 @@ export class LogDamaged extends Error {
   }
 }
 
-/** What was being read is no longer all there, for good reasons (history was compacted meanwhile): it has to be read again from its beginning. */
+/**
+ * What was being read is no longer all there, for good reasons (history was compacted meanwhile): it has to be read again from its
+ * beginning.
+ */
 export class LogMoved extends Error {
   override readonly name = 'LogMoved'
 }
@@ -161,7 +164,8 @@ export interface ReadRange {
 export interface Log {
   readonly stream: StreamName | (string & {})
   /**
-   * Atomic: at most 1,000 appends; no subject twice that has an expectation; expectations are of what was before. Rejects with AppendUncertain when the outcome is unknown, with LogAway
+   * Atomic: at most 1,000 appends; no subject twice that has an expectation; expectations are of what was before. Rejects with
+   * AppendUncertain when the outcome is unknown, with LogAway
    * when there was nobody to send it to within `waitMs`, with LogRefused when the log said no.
    */
   append(appends: readonly Append[], waitMs?: number): Promise<AppendResult>

@@ -58,19 +58,34 @@ export class Refusal extends Error {
   }
 }
 
-const about = (ref: ResourceRef, name: string): StatusDetails => ({ name, ...(ref.group === '' ? {} : { group: ref.group }), kind: ref.resource })
+const about = (ref: ResourceRef, name: string): StatusDetails => ({
+  name,
+  ...(ref.group === '' ? {} : { group: ref.group }),
+  kind: ref.resource
+})
 
 export const badRequest = (message: string): Refusal => new Refusal(400, 'BadRequest', message)
 /** The server could not decide, or could not find out what became of it: the same request may be asked again. */
 export const isPassing = ({ code }: Status): boolean => code === 429 || code === 503 || code === 504
 
-export const logAway = (): Refusal => new Refusal(503, 'ServiceUnavailable', 'the log can not be reached, and this request stored nothing; the log is started again by itself: try again', { retryAfterSeconds: 1 })
+export const logAway = (): Refusal =>
+  new Refusal(
+    503,
+    'ServiceUnavailable',
+    'the log can not be reached, and this request stored nothing; the log is started again by itself: try again',
+    { retryAfterSeconds: 1 }
+  )
 export const unauthorized = (): Refusal => new Refusal(401, 'Unauthorized', 'Unauthorized')
 export const forbidden = (ref: ResourceRef, name: string, why: string, causes?: readonly StatusCause[]): Refusal =>
-  new Refusal(403, 'Forbidden', name === '' ? `${qualifiedResource(ref)} is forbidden: ${why}` : `${qualifiedResource(ref)} "${name}" is forbidden: ${why}`, {
-    ...about(ref, name),
-    ...(causes === undefined ? {} : { causes })
-  })
+  new Refusal(
+    403,
+    'Forbidden',
+    name === '' ? `${qualifiedResource(ref)} is forbidden: ${why}` : `${qualifiedResource(ref)} "${name}" is forbidden: ${why}`,
+    {
+      ...about(ref, name),
+      ...(causes === undefined ? {} : { causes })
+    }
+  )
 export const notFound = (ref: ResourceRef, name: string): Refusal =>
   new Refusal(404, 'NotFound', `${qualifiedResource(ref)} "${name}" not found`, about(ref, name))
 export const noSuchPath = (): Refusal => new Refusal(404, 'NotFound', 'the server could not find the requested resource', {})
@@ -86,7 +101,11 @@ export const conflict = (
 export const expired = (message: string): Refusal => new Refusal(410, 'Expired', message)
 export const tooLarge = (message: string): Refusal => new Refusal(413, 'RequestEntityTooLarge', message)
 export const unsupportedMediaType = (accepted: readonly string[]): Refusal =>
-  new Refusal(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`)
+  new Refusal(
+    415,
+    'UnsupportedMediaType',
+    `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`
+  )
 export const tooManyRequests = (message: string, retryAfterSeconds?: number): Refusal =>
   new Refusal(429, 'TooManyRequests', message, retryAfterSeconds === undefined ? {} : { retryAfterSeconds })
 /** RFC 4918: the server can't store what is asked of it. */
@@ -122,7 +141,9 @@ const MOST_ITEMS = 32
 const shownValue = (value: unknown): string => {
   const part = typeof value === 'string' ? value.slice(0, LONGEST_VALUE) : Array.isArray(value) ? value.slice(0, MOST_ITEMS) : value
   const text = JSON.stringify(part) ?? 'null'
-  return text.length > LONGEST_VALUE || part !== value && (part as string | unknown[]).length < (value as string | unknown[]).length ? `${text.slice(0, LONGEST_VALUE)}…` : text
+  return text.length > LONGEST_VALUE || (part !== value && (part as string | unknown[]).length < (value as string | unknown[]).length)
+    ? `${text.slice(0, LONGEST_VALUE)}…`
+    : text
 }
 
 /** `Invalid value: "Bad_Name": a lowercase RFC 1123 label must …` (without the field path). */

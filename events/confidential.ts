@@ -26,7 +26,10 @@ export interface Halves {
 export const halvesOf = (object: KubeObject): Halves => {
   const { apiVersion, kind, metadata, ...rest } = object
   const { annotations, ...meta } = metadata
-  return { open: { apiVersion, kind, metadata: meta }, secret: JSON.stringify({ rest, ...(annotations === undefined ? {} : { annotations }) }) }
+  return {
+    open: { apiVersion, kind, metadata: meta },
+    secret: JSON.stringify({ rest, ...(annotations === undefined ? {} : { annotations }) })
+  }
 }
 
 /** There is something to seal, beyond the word that what there was is gone. */
@@ -50,5 +53,8 @@ export const joinedBody = (body: string, secret: string): string => {
 /** What is left of an object whose key is not to be had: its open half, and a word of why there is no more. */
 export const openBody = (body: string, why: 'erased' | 'sealed'): string => {
   const { [SEALED_FIELD]: _, metadata, ...open } = JSON.parse(body) as KubeObject
-  return bodyOf({ ...open, metadata: { ...metadata, annotations: { [why === 'erased' ? ERASED : 'reckon.io/sealed']: 'true' } } } as KubeObject)
+  return bodyOf({
+    ...open,
+    metadata: { ...metadata, annotations: { [why === 'erased' ? ERASED : 'reckon.io/sealed']: 'true' } }
+  } as KubeObject)
 }

@@ -34,7 +34,8 @@ const stepsFor = (headers: Headers, steps: readonly Upcast[]): readonly Upcast[]
   const text = headers[SHAPE_HEADER]
   if (text === undefined) return steps
   const shape = /^[1-9]\d{0,8}$/.test(text) ? Number(text) : Number.NaN
-  if (!(shape <= shapeAfter(steps))) throw new NewerShape(`it has shape ${text}, and this version of reckon reads shapes up to ${shapeAfter(steps)}: run the newer one`)
+  if (!(shape <= shapeAfter(steps)))
+    throw new NewerShape(`it has shape ${text}, and this version of reckon reads shapes up to ${shapeAfter(steps)}: run the newer one`)
   return steps.slice(shape - 1)
 }
 

@@ -71,7 +71,8 @@ const NODE_FIELDS = Object.keys(Node.fields)
 
 type Fields = Readonly<Record<string, unknown>>
 
-const pick = (from: Fields, names: readonly string[]): Fields => Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)))
+const pick = (from: Fields, names: readonly string[]): Fields =>
+  Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)))
 
 export interface Configuration {
   /** What `config.json` holds, as it is written. */
@@ -106,7 +107,8 @@ const faultsIn = (exit: Exit.Exit<unknown, Schema.SchemaError>, given: unknown):
   })
 }
 
-const unusable = (field: string, value: unknown, expected: string): string => `${field}: ${JSON.stringify(value)} can't be used: ${expected}`
+const unusable = (field: string, value: unknown, expected: string): string =>
+  `${field}: ${JSON.stringify(value)} can't be used: ${expected}`
 
 interface Faults {
   readonly cluster: readonly string[]
@@ -124,16 +126,23 @@ const together = (cluster: typeof Cluster.Type, { nodePodCIDR = '' }: Partial<ty
   if (pods.length > 2 || (pods.length === 2 && pods[0]?.family === pods[1]?.family)) {
     faults.push(unusable('podCIDR', podCIDR, 'expected at most one network of each address family'))
   }
-  if (pods.some((one) => overlap(one, services))) faults.push(unusable('serviceCIDR', serviceCIDR, `it has addresses of pods (podCIDR ${podCIDR})`))
-  if (dns !== undefined && !isHost(dns, services)) faults.push(unusable('clusterDNS', clusterDNS, `expected an address in serviceCIDR ${serviceCIDR}`))
+  if (pods.some((one) => overlap(one, services)))
+    faults.push(unusable('serviceCIDR', serviceCIDR, `it has addresses of pods (podCIDR ${podCIDR})`))
+  if (dns !== undefined && !isHost(dns, services))
+    faults.push(unusable('clusterDNS', clusterDNS, `expected an address in serviceCIDR ${serviceCIDR}`))
   for (const one of pods) {
     const [size, least, most] = [sizes[one.family], prefixLength(one), bitsOf(one.family) - 3]
     const expected = `expected ${least} to ${most}, parts of ${one.text} with room for pods`
     if (size < least || size > most) faults.push(unusable(`settings.nodeCIDRMaskSize.${one.family.toLowerCase()}`, size, expected))
   }
   const own = parseCIDR(nodePodCIDR)
-  const whole = pods.find((one) => own !== undefined && isWithin({ family: own.family, value: own.base }, one) && prefixLength(own) >= prefixLength(one))
-  return { cluster: faults, node: own === undefined || whole !== undefined ? [] : [unusable('nodePodCIDR', nodePodCIDR, `expected a part of podCIDR ${podCIDR}`)] }
+  const whole = pods.find(
+    (one) => own !== undefined && isWithin({ family: own.family, value: own.base }, one) && prefixLength(own) >= prefixLength(one)
+  )
+  return {
+    cluster: faults,
+    node: own === undefined || whole !== undefined ? [] : [unusable('nodePodCIDR', nodePodCIDR, `expected a part of podCIDR ${podCIDR}`)]
+  }
 }
 
 /** What is wrong with either, field by field; nothing when both can be used. */
@@ -150,7 +159,8 @@ interface Ranges {
 export const clusterCIDRsOf = ({ podCIDR }: Ranges): readonly string[] => podCIDR.split(',').map((cidr) => cidr.trim())
 
 interface Sized {
-  readonly settings?: { readonly nodeCIDRMaskSize?: { readonly ipv4?: number | undefined; readonly ipv6?: number | undefined } | undefined } | undefined
+  readonly settings?:
+    { readonly nodeCIDRMaskSize?: { readonly ipv4?: number | undefined; readonly ipv6?: number | undefined } | undefined } | undefined
 }
 
 export const maskSizesOf = ({ settings }: Sized): Readonly<Record<Family, number>> => ({

@@ -55,7 +55,10 @@ export interface Settings {
   readonly components?: readonly string[]
   /** When writes are refused for want of room on the log's disk (ops/docs/faults.md); by default, parts of the disk. */
   readonly disk?: DiskSettings
-  /** Which of several schedulers, and controller managers, works: upstream's `leaderElection`, with its defaults (true, `15s`, `10s`, `2s`). */
+  /**
+   * Which of several schedulers, and controller managers, works: upstream's `leaderElection`, with its defaults (true, `15s`, `10s`,
+   * `2s`).
+   */
   readonly leaderElection?: LeaderElectionSettings
   /** How the log is read again at work: so many megabytes a second (2), so long after the end of a pass (`1h`; `forever`: never). */
   readonly scrub?: { readonly megabytesPerSecond?: number; readonly every?: string }
@@ -95,8 +98,12 @@ const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_
 /** `1h30m`, `30d`, `forever`, as milliseconds. Throws for what is no duration, naming the setting. */
 export const durationOf = (text: string, setting: string): number => {
   if (text === 'forever') return Number.POSITIVE_INFINITY
-  if (!/^(\d+(\.\d+)?[smhd])+$/.test(text)) throw new Error(`settings.${setting}: "${text}" is no duration: write 12h, 30d, 1h30m or forever`)
-  return [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit as string] as number), 0)
+  if (!/^(\d+(\.\d+)?[smhd])+$/.test(text))
+    throw new Error(`settings.${setting}: "${text}" is no duration: write 12h, 30d, 1h30m or forever`)
+  return [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)].reduce(
+    (sum, [, count, unit]) => sum + Number(count) * (UNITS[unit as string] as number),
+    0
+  )
 }
 
 /** Makes a folder only its owner can enter. */
@@ -131,12 +138,18 @@ export const restoringFile = (home: string): string => join(home, 'restoring')
 /** The configuration, or undefined for a home no cluster was created in. Throws when the file can't be read. */
 export const readConfig = (home: string): ClusterConfig | undefined => {
   const path = configPath(home)
-  if (existsSync(restoringFile(home))) throw new Error(`${home} is being restored from a backup, or a restore was cut short; run \`reckon restore\` again, which begins it anew`)
+  if (existsSync(restoringFile(home)))
+    throw new Error(
+      `${home} is being restored from a backup, or a restore was cut short; run \`reckon restore\` again, which begins it anew`
+    )
   if (!existsSync(path)) return undefined
   const { cluster, node } = apart(fieldsIn(path, 'It names the cluster'))
   const own = { ...(existsSync(nodePath(home)) ? fieldsIn(nodePath(home), 'It names the node') : {}), ...node }
   const faults = faultsOf({ cluster, node: own })
-  for (const [file, found] of [[path, faults.cluster], [nodePath(home), faults.node]] as const)
+  for (const [file, found] of [
+    [path, faults.cluster],
+    [nodePath(home), faults.node]
+  ] as const)
     if (found.length > 0) throw new Error(`${file} can't be used: ${found.join('; ')}. See ops/docs/settings.md.`)
   return { nodePodCIDR: '', ...cluster, ...own } as unknown as ClusterConfig
 }
@@ -184,7 +197,11 @@ export const loadOrCreateConfig = async (home: string, report: (line: string) =>
 /** This machine's part first: with the cluster's there is a cluster in the home. */
 export const writeConfig = (home: string, config: ClusterConfig): void => {
   const { cluster, node } = apart({ ...config })
-  for (const [path, part] of [[nodePath(home), node], [configPath(home), cluster]] as const) writeSecret(path, `${JSON.stringify(part, null, 2)}\n`)
+  for (const [path, part] of [
+    [nodePath(home), node],
+    [configPath(home), cluster]
+  ] as const)
+    writeSecret(path, `${JSON.stringify(part, null, 2)}\n`)
 }
 
 /** A configuration nothing else on this machine is in the way of; `beside`: nor is it in the way of that one, which may not run now. */
@@ -216,7 +233,10 @@ const routesOf = (cidrs: string): readonly Route[] =>
 
 /** A host name as a Kubernetes node name: lowercase, RFC 1123. */
 export const nodeNameOf = (host: string): string => {
-  const name = host.toLowerCase().replace(/[^a-z0-9.-]+/g, '-').replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '')
+  const name = host
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]+/g, '-')
+    .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '')
   return name === '' ? 'node' : name.slice(0, 63).replace(/[^a-z0-9]+$/, '')
 }
 
@@ -254,7 +274,7 @@ const network16 = (second: number): Route => [((10 << 24) | (second << 16)) >>> 
 const overlaps = ([address, mask]: Route, [other, otherMask]: Route): boolean => {
   if (mask === 0) return false
   const shared = (mask & otherMask) >>> 0
-  return ((address & shared) >>> 0) === ((other & shared) >>> 0)
+  return (address & shared) >>> 0 === (other & shared) >>> 0
 }
 
 /** Parses /proc/net/route: numbers are little-endian hexadecimal. */

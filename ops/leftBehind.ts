@@ -1,4 +1,7 @@
-/** Processes that outlived their home: who keeps the cluster running would start it again in the next one at its path, beside whoever does by then. */
+/**
+ * Processes that outlived their home: who keeps the cluster running would start it again in the next one at its path, beside whoever does
+ * by then.
+ */
 import { isNatsServerOf } from './nats/server.ts'
 import { isClusterOf } from './running.ts'
 import { killProcess, processesWhere } from './setup/process.ts'

@@ -28,7 +28,8 @@ const withAccess = async <Value>(home: string, config: ClusterConfig, work: (acc
 
 /** Valid at once. Rejects with AlreadyAdmitted. */
 export const createNodeCredentials = (home: string, config: ClusterConfig, node: string): Promise<NodeBundle> => {
-  if (!NODE_NAME.test(node)) throw new Error(`"${node}" is no node name: lowercase letters, digits, '-' and '.', beginning and ending with a letter or digit`)
+  if (!NODE_NAME.test(node))
+    throw new Error(`"${node}" is no node name: lowercase letters, digits, '-' and '.', beginning and ending with a letter or digit`)
   if (node === config.nodeName) throw new AlreadyAdmitted(node)
   return withAccess(home, config, async (access) => {
     const { settings: _, ...shared } = apart({ ...config }).cluster
@@ -46,17 +47,20 @@ export const createNodeCredentials = (home: string, config: ClusterConfig, node:
 /** False when it had none. */
 export const revokeNodeCredentials = (home: string, config: ClusterConfig, node: string): Promise<boolean> => {
   if (node === config.nodeName) {
-    const why = "which has the operator's key: nobody is kept out by revoking its credentials. Leave its agent out with settings.components."
+    const why =
+      "which has the operator's key: nobody is kept out by revoking its credentials. Leave its agent out with settings.components."
     throw new Error(`node "${node}" is this machine, ${why}`)
   }
   return withAccess(home, config, (access) => access.revoke(node))
 }
 
-export const listNodeCredentials = (home: string, config: ClusterConfig): Promise<readonly Admitted[]> => withAccess(home, config, (access) => access.list())
+export const listNodeCredentials = (home: string, config: ClusterConfig): Promise<readonly Admitted[]> =>
+  withAccess(home, config, (access) => access.list())
 
 /** Makes an empty home that of a node. Throws when the authority in the bundle is not the one it pins. */
 export const installNode = (home: string, { cluster, node, ca, keys, credentials }: NodeBundle): void => {
-  if (authorityPin(ca) !== node.caPin) throw new Error(`the cluster's authority is not the one that was named (${node.caPin}): somebody else may have answered`)
+  if (authorityPin(ca) !== node.caPin)
+    throw new Error(`the cluster's authority is not the one that was named (${node.caPin}): somebody else may have answered`)
   const missing = nodeUsers(node.nodeName).find(({ name }) => credentials[name] === undefined)
   if (missing !== undefined) throw new Error(`there are no credentials for ${missing.name}`)
   for (const { name } of nodeUsers(node.nodeName)) writeSecret(credentialsFile(home, name), credentials[name] as string)
@@ -64,4 +68,3 @@ export const installNode = (home: string, { cluster, node, ca, keys, credentials
   writeSecret(join(home, 'pki/ca.crt'), ca)
   writeConfig(home, { ...cluster, bridge: bridgeOf(String(cluster['instance'])), ...node } as unknown as ClusterConfig)
 }
-

@@ -32,7 +32,13 @@ export interface ClusterStatus {
   readonly faults?: string
   readonly disk?: { readonly room: string; readonly free: number; readonly total: number; readonly reserve: number; readonly words: string }
   readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly pods: number }[]
-  readonly streams: readonly { readonly name: string; readonly messages: number; readonly bytes: number; readonly lastSequence: number; /** History is whole from here on; 0: from its beginning. */ readonly floor: number }[]
+  readonly streams: readonly {
+    readonly name: string
+    readonly messages: number
+    readonly bytes: number
+    readonly lastSequence: number
+    /** History is whole from here on; 0: from its beginning. */ readonly floor: number
+  }[]
   readonly pods: { readonly running: number; readonly total: number }
   /** Sentences for a person: who keeps it running, what it is short of. */
   readonly notes: readonly string[]
@@ -48,7 +54,8 @@ interface Readiness {
 const readiness = async (home: string, config: ClusterConfig): Promise<Readiness> =>
   ask(home, config, '/readyz?exclude=disk').then(
     ({ status, body }) => {
-      if (status !== 200 && body.startsWith('[-]log failed:') && !body.startsWith('[-]log failed: reason withheld')) throw new LogIsDamaged(body.trimEnd())
+      if (status !== 200 && body.startsWith('[-]log failed:') && !body.startsWith('[-]log failed: reason withheld'))
+        throw new LogIsDamaged(body.trimEnd())
       return { ready: status === 200, says: body.trimEnd() }
     },
     () => ({ ready: false })
@@ -145,18 +152,33 @@ const untilReady = async (home: string, config: ClusterConfig, report: Report, k
     const { ready, says } = await readiness(home, config)
     if (ready) break
     const state = await supervisorState(home, config)
-    const ended = state === undefined ? 'whoever keeps it running is gone' : state.restarts - before >= ENDS ? `it ${state.lastReason ?? 'ended'}, again and again` : undefined
+    const ended =
+      state === undefined
+        ? 'whoever keeps it running is gone'
+        : state.restarts - before >= ENDS
+          ? `it ${state.lastReason ?? 'ended'}, again and again`
+          : undefined
     if (ended !== undefined || Date.now() > deadline) {
       if (!keep) await stopCluster(home, config)
       const reason = ended ?? (says === undefined ? 'it does not answer' : `it is not ready:\n  ${says.replaceAll('\n', '\n  ')}\n`)
-      throw new Error(`the cluster did not start: ${reason}; the end of its log:\n${tail(logFile(home))}${keep ? '\nIt is tried again and again; `reckon down` ends that.' : ''}`)
+      throw new Error(
+        `the cluster did not start: ${reason}; the end of its log:\n${tail(logFile(home))}${keep ? '\nIt is tried again and again; `reckon down` ends that.' : ''}`
+      )
     }
     await wait(100)
   }
   report(`the API server answers on https://127.0.0.1:${config.apiPort}`)
 }
 
-const tail = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n').slice(-15).map((line) => `  ${line}`).join('\n') : '  (empty)')
+const tail = (path: string): string =>
+  existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .trimEnd()
+        .split('\n')
+        .slice(-15)
+        .map((line) => `  ${line}`)
+        .join('\n')
+    : '  (empty)'
 
 const deployDemo = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
   const { runDemo } = await import('./demo/demo.ts')
@@ -205,7 +227,7 @@ export const down = async ({ home, report }: { readonly home: string; readonly r
   await removeNode(home, config, report)
   if (nats !== undefined) report('stopping nats-server')
   await stopNatsServer(home)
-  const { releaseDocker } = await import('./setup/docker-engine.ts')
+  const { releaseDocker } = await import('./setup/dockerEngine.ts')
   await releaseDocker(home, report)
   report(!cluster && nats === undefined ? 'nothing was running' : `stopped; the history stays in ${home}`)
 }
@@ -218,14 +240,29 @@ export const status = async ({ home }: { readonly home: string }): Promise<Clust
   if (config === undefined) return base
   const supervisor = await supervisorState(home, config)
   const disk = await diskNow(home, config).catch(() => undefined)
-  const notes = [supervisor === undefined ? (cluster === undefined ? [] : ['Nobody starts it again if it ends; `reckon up` sees to that.']) : [restartsText(supervisor)], disk === undefined || disk.room === 'plenty' ? [] : [diskText(home, disk)]].flat()
-  const pids = { notes, ...(supervisor === undefined ? {} : { supervisor }), ...(disk === undefined ? {} : { disk }), ...(cluster === undefined ? {} : { pid: cluster.pid }), ...(nats === undefined ? {} : { natsPid: nats.pid }) }
+  const notes = [
+    supervisor === undefined
+      ? cluster === undefined
+        ? []
+        : ['Nobody starts it again if it ends; `reckon up` sees to that.']
+      : [restartsText(supervisor)],
+    disk === undefined || disk.room === 'plenty' ? [] : [diskText(home, disk)]
+  ].flat()
+  const pids = {
+    notes,
+    ...(supervisor === undefined ? {} : { supervisor }),
+    ...(disk === undefined ? {} : { disk }),
+    ...(cluster === undefined ? {} : { pid: cluster.pid }),
+    ...(nats === undefined ? {} : { natsPid: nats.pid })
+  }
   const { ready, says } = await readiness(home, config).catch((error: Error) => ({ ready: false, says: error.message }))
   if (!ready) return { ...base, ...pids, ...(says === undefined ? {} : { faults: says }) }
   const read = async <Body>(path: string): Promise<Body> => JSON.parse((await ask(home, config, path)).body) as Body
   const { gitVersion } = await read<{ gitVersion: string }>('/version')
   const { items: pods } = await read<{ items: { spec: { nodeName?: string }; status: { phase?: string } }[] }>('/api/v1/pods')
-  const { items: nodes } = await read<{ items: { metadata: { name: string }; status: { conditions?: { type: string; status: string }[] } }[] }>('/api/v1/nodes')
+  const { items: nodes } = await read<{
+    items: { metadata: { name: string }; status: { conditions?: { type: string; status: string }[] } }[]
+  }>('/api/v1/nodes')
   const kept = await streams(home, config)
   const floor = kept.find(({ name }) => name === 'EVENTS')?.floor ?? 0
   return {
@@ -234,7 +271,10 @@ export const status = async ({ home }: { readonly home: string }): Promise<Clust
     server: `https://127.0.0.1:${config.apiPort}`,
     version: gitVersion,
     ...pids,
-    notes: floor === 0 ? notes : [...notes, `History begins at resourceVersion ${floor}; of what was before, the version each object had then is kept.`],
+    notes:
+      floor === 0
+        ? notes
+        : [...notes, `History begins at resourceVersion ${floor}; of what was before, the version each object had then is kept.`],
     nodes: nodes.map(({ metadata, status: { conditions } }) => ({
       name: metadata.name,
       ready: conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true,

@@ -123,14 +123,19 @@ export const requestsOf = (pod: KubeObject): Resources => sumOf(pod['spec'] as S
 const usualOf = (pod: KubeObject): Usual => {
   const { cpu = 0, memory = 0 } = sumOf(pod['spec'] as Spec, ({ resources }) => {
     const requests = resources?.requests ?? {}
-    return { cpu: requests['cpu'] === undefined ? USUAL_CPU : milliValue(requests['cpu']), memory: requests['memory'] === undefined ? USUAL_MEMORY : wholeValue(requests['memory']) }
+    return {
+      cpu: requests['cpu'] === undefined ? USUAL_CPU : milliValue(requests['cpu']),
+      memory: requests['memory'] === undefined ? USUAL_MEMORY : wholeValue(requests['memory'])
+    }
   })
   return { cpu, memory }
 }
 
 const hostPortsOf = (pod: KubeObject): readonly string[] =>
   ((pod['spec']?.containers ?? []) as Container[]).flatMap((container) =>
-    (container.ports ?? []).filter(({ hostPort }) => hostPort !== undefined && hostPort > 0).map(({ hostPort, hostIP, protocol }) => `${protocol ?? 'TCP'}/${hostIP || '0.0.0.0'}/${hostPort}`)
+    (container.ports ?? [])
+      .filter(({ hostPort }) => hostPort !== undefined && hostPort > 0)
+      .map(({ hostPort, hostIP, protocol }) => `${protocol ?? 'TCP'}/${hostIP || '0.0.0.0'}/${hostPort}`)
   )
 
 export const podInfoOf = (id: string, pod: KubeObject): PodInfo => ({
@@ -152,10 +157,15 @@ const isDone = (pod: KubeObject): boolean => pod['status']?.phase === 'Succeeded
 const nodeOf = (pod: KubeObject): string => (pod['spec']?.nodeName as string | undefined) ?? ''
 
 /** An image without tag or digest is its `latest`. */
-export const imageName = (image: string): string => (image.includes('@') || image.lastIndexOf(':') > image.lastIndexOf('/') ? image : `${image}:latest`)
+export const imageName = (image: string): string =>
+  image.includes('@') || image.lastIndexOf(':') > image.lastIndexOf('/') ? image : `${image}:latest`
 
 const imagesOf = (node: KubeObject): ReadonlyMap<string, number> =>
-  new Map(((node['status']?.images ?? []) as { names?: string[]; sizeBytes?: number }[]).flatMap(({ names = [], sizeBytes = 0 }) => names.map((name): [string, number] => [imageName(name), sizeBytes])))
+  new Map(
+    ((node['status']?.images ?? []) as { names?: string[]; sizeBytes?: number }[]).flatMap(({ names = [], sizeBytes = 0 }) =>
+      names.map((name): [string, number] => [imageName(name), sizeBytes])
+    )
+  )
 
 const NO_LABELS: Labels = {}
 
@@ -235,7 +245,9 @@ export class Cluster {
     const info = podInfoOf(id, pod)
     this.#place(node, info)
     const came = previous === undefined || nodeOf(previous) === ''
-    return came || before === undefined || before.pod.terminating !== info.terminating || !same(before.pod.labels, info.labels) ? 'company' : 'none'
+    return came || before === undefined || before.pod.terminating !== info.terminating || !same(before.pod.labels, info.labels)
+      ? 'company'
+      : 'none'
   }
   /** Counts a pod on a node before its binding is seen. */
   assume(pod: PodInfo, node: string): void {
@@ -257,7 +269,11 @@ export class Cluster {
     }
     const before = this.nodes.get(name)
     if (before !== undefined) {
-      const changed = before.unschedulable !== facts.unschedulable || !same(before.labels, facts.labels) || !same(before.taints, facts.taints) || !same(before.allocatable, facts.allocatable)
+      const changed =
+        before.unschedulable !== facts.unschedulable ||
+        !same(before.labels, facts.labels) ||
+        !same(before.taints, facts.taints) ||
+        !same(before.allocatable, facts.allocatable)
       this.#countImages(before.images, -1)
       this.#countImages(facts.images, 1)
       Object.assign(before, facts)

@@ -147,7 +147,8 @@ export class History {
   /** Whether the object was deleted after `sequence`, and so is perhaps another one now. */
   deletedSince(ref: ResourceRef, id: string, sequence: number): boolean {
     const versions = this.#versions.get(resourceId(ref))?.get(id) ?? []
-    for (let at = versions.length - 1; at >= 0 && Math.floor((versions[at] as number) / 2) > sequence; at--) if ((versions[at] as number) % 2 === 1) return true
+    for (let at = versions.length - 1; at >= 0 && Math.floor((versions[at] as number) / 2) > sequence; at--)
+      if ((versions[at] as number) % 2 === 1) return true
     return false
   }
   /** The objects of a collection that were live at `sequence`, in the order lists show them. */

@@ -13,7 +13,8 @@ const LEASE_VERBS = new Set(['get', 'create', 'update', 'patch', 'delete'])
 const READS = new Set(['get', 'list', 'watch'])
 
 /** The node a user is the agent of ('' when its name does not say), or undefined for everybody else. */
-export const nodeOf = (user: UserInfo): string | undefined => (user.username.startsWith(PREFIX) && user.groups.includes(GROUP) ? user.username.slice(PREFIX.length) : undefined)
+export const nodeOf = (user: UserInfo): string | undefined =>
+  user.username.startsWith(PREFIX) && user.groups.includes(GROUP) ? user.username.slice(PREFIX.length) : undefined
 
 /** Why the request is not this node's to make; undefined when it may be, and RBAC has the last word. */
 export const nodeRefusal = (view: ObjectsView, node: string, request: Attributes): string | undefined => {
@@ -34,7 +35,9 @@ export const nodeRefusal = (view: ObjectsView, node: string, request: Attributes
 
 const ofNodes = (node: string, { verb, subresource, name }: Attributes): string | undefined => {
   if (subresource !== '' || !READS.has(verb) || name === node) return undefined
-  return name === '' ? `node '${node}' cannot read all nodes, only its own Node object` : `node '${node}' cannot read '${name}', only its own Node object`
+  return name === ''
+    ? `node '${node}' cannot read all nodes, only its own Node object`
+    : `node '${node}' cannot read '${name}', only its own Node object`
 }
 
 const unrelated = (node: string): string => `no relationship found between node '${node}' and this object`
@@ -55,7 +58,8 @@ const ofAccounts = (view: ObjectsView, node: string, { verb, subresource, namesp
 }
 
 const runsAs = (view: ObjectsView, node: string, namespace: string, account: string): boolean => {
-  for (const { object } of view.collection({ group: '', resource: 'pods' }).list(namespace)) if (object['spec']?.nodeName === node && object['spec']?.serviceAccountName === account) return true
+  for (const { object } of view.collection({ group: '', resource: 'pods' }).list(namespace))
+    if (object['spec']?.nodeName === node && object['spec']?.serviceAccountName === account) return true
   return false
 }
 

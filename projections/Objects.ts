@@ -224,7 +224,8 @@ export class Objects implements ObjectsView {
   collection<Some extends KubeObject>(ref: ResourceRef<Some>): Collection<Some> {
     const id = resourceId(ref)
     let found = this.#collections.get(id)
-    if (found === undefined) this.#collections.set(id, (found = new Collection({ group: ref.group, resource: ref.resource }, this.#indexing.indexesOf(ref))))
+    if (found === undefined)
+      this.#collections.set(id, (found = new Collection({ group: ref.group, resource: ref.resource }, this.#indexing.indexesOf(ref))))
     return found as unknown as Collection<Some>
   }
   collections(): IterableIterator<Collection> {
@@ -310,4 +311,3 @@ export class Objects implements ObjectsView {
     return { type: previous === undefined ? 'ADDED' : 'MODIFIED', entry, previous }
   }
 }
-

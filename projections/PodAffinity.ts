@@ -37,7 +37,12 @@ interface RawAffinity {
 }
 
 /** `matchLabelKeys` stand for the pod's own values of those labels. */
-export const withLabelKeys = (selector: Selector, labels: Labels, same: readonly string[] = [], other: readonly string[] = []): Selector => {
+export const withLabelKeys = (
+  selector: Selector,
+  labels: Labels,
+  same: readonly string[] = [],
+  other: readonly string[] = []
+): Selector => {
   if (same.length === 0 && other.length === 0) return selector
   const known = (key: string): boolean => labels[key] !== undefined
   return [
@@ -56,19 +61,39 @@ export const affinityOf = (pod: KubeObject): PodAffinity | undefined => {
     topologyKey: raw.topologyKey,
     selector: withLabelKeys(selectorOf(raw.labelSelector), labels, raw.matchLabelKeys, raw.mismatchLabelKeys),
     // Neither named nor selected: the pod's own.
-    namespaces: new Set((raw.namespaces?.length ?? 0) > 0 || raw.namespaceSelector !== undefined ? raw.namespaces : [pod.metadata.namespace ?? '']),
+    namespaces: new Set(
+      (raw.namespaces?.length ?? 0) > 0 || raw.namespaceSelector !== undefined ? raw.namespaces : [pod.metadata.namespace ?? '']
+    ),
     namespaceSelector: raw.namespaceSelector === undefined ? undefined : selectorOf(raw.namespaceSelector)
   })
-  const required = (affinity: RawAffinity | undefined): AffinityTerm[] => (affinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map(termOf)
+  const required = (affinity: RawAffinity | undefined): AffinityTerm[] =>
+    (affinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map(termOf)
   const preferred = (affinity: RawAffinity | undefined): WeightedTerm[] =>
-    (affinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ weight, podAffinityTerm }) => ({ ...termOf(podAffinityTerm), weight }))
-  const parsed = { required: required(podAffinity), requiredAnti: required(podAntiAffinity), preferred: preferred(podAffinity), preferredAnti: preferred(podAntiAffinity) }
+    (affinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ weight, podAffinityTerm }) => ({
+      ...termOf(podAffinityTerm),
+      weight
+    }))
+  const parsed = {
+    required: required(podAffinity),
+    requiredAnti: required(podAntiAffinity),
+    preferred: preferred(podAffinity),
+    preferredAnti: preferred(podAntiAffinity)
+  }
   return Object.values(parsed).every((terms) => terms.length === 0) ? undefined : parsed
 }
 
 /** Does the term mean a pod of that namespace with those labels? */
-export const termMatches = (term: AffinityTerm, namespace: string, labels: Labels, namespaceLabels: (namespace: string) => Labels): boolean => {
+export const termMatches = (
+  term: AffinityTerm,
+  namespace: string,
+  labels: Labels,
+  namespaceLabels: (namespace: string) => Labels
+): boolean => {
   const { namespaces, namespaceSelector, selector } = term
-  if (!namespaces.has(namespace) && (namespaceSelector === undefined || (namespaceSelector !== EVERYTHING && !matches(namespaceSelector, namespaceLabels(namespace))))) return false
+  if (
+    !namespaces.has(namespace) &&
+    (namespaceSelector === undefined || (namespaceSelector !== EVERYTHING && !matches(namespaceSelector, namespaceLabels(namespace))))
+  )
+    return false
   return matches(selector, labels)
 }

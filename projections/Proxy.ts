@@ -9,7 +9,6 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import { type Family, parseIP } from '#events/meta/ip.ts'
 
-
 /** The label that ties a slice to its Service. */
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 /** Services with this label are another proxy's. */
@@ -77,8 +76,16 @@ export const serviceOfSlice = (slice: KubeObject): string | undefined => {
   return name === undefined ? undefined : `${slice.metadata.namespace ?? ''}/${name}`
 }
 
-/** A Service's ports for this node; none when it is not ours to proxy (headless, ExternalName, another proxy's, without an address of the family). Each family has rules of its own. */
-export const proxyPorts = (service: KubeObject, slices: Iterable<KubeObject>, nodeName: string, family: Family = 'IPv4'): readonly ProxyPort[] => {
+/**
+ * A Service's ports for this node; none when it is not ours to proxy (headless, ExternalName, another proxy's, without an address of the
+ * family). Each family has rules of its own.
+ */
+export const proxyPorts = (
+  service: KubeObject,
+  slices: Iterable<KubeObject>,
+  nodeName: string,
+  family: Family = 'IPv4'
+): readonly ProxyPort[] => {
   const ours = (ip: string | undefined): ip is string => parseIP(ip ?? '')?.family === family
   const spec = (service['spec'] ?? {}) as ServiceSpec
   const clusterIP = [spec.clusterIP, ...(spec.clusterIPs ?? [])].find(ours)
@@ -97,7 +104,8 @@ export const proxyPorts = (service: KubeObject, slices: Iterable<KubeObject>, no
         port: port.port,
         nodePort: spec.type === 'NodePort' || spec.type === 'LoadBalancer' ? (port.nodePort ?? 0) : 0,
         externalIPs,
-        affinitySeconds: spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS) : 0,
+        affinitySeconds:
+          spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS) : 0,
         internalLocal: spec.internalTrafficPolicy === 'Local',
         externalLocal: spec.externalTrafficPolicy === 'Local',
         cluster: usable(candidates),
@@ -110,7 +118,9 @@ const candidatesOf = (port: ServicePort, slices: readonly EndpointSlice[], nodeN
   const found = new Map<string, Candidate>()
   for (const slice of slices) {
     if (slice.addressType !== family) continue
-    const target = (slice.ports ?? []).find((other) => (other.name ?? '') === (port.name ?? '') && (other.protocol ?? 'TCP') === (port.protocol ?? 'TCP'))
+    const target = (slice.ports ?? []).find(
+      (other) => (other.name ?? '') === (port.name ?? '') && (other.protocol ?? 'TCP') === (port.protocol ?? 'TCP')
+    )
     if (target?.port === undefined || target.port === null) continue
     for (const endpoint of slice.endpoints ?? []) {
       const ip = endpoint.addresses[0]

@@ -28,23 +28,29 @@ interface RoleRef {
 
 const has = (list: readonly string[] | undefined, value: string): boolean => list?.some((item) => item === '*' || item === value) === true
 
-const pathCovers = (pattern: string, path: string): boolean => pattern === '*' || pattern === path || (pattern.endsWith('*') && path.startsWith(pattern.slice(0, -1)))
+const pathCovers = (pattern: string, path: string): boolean =>
+  pattern === '*' || pattern === path || (pattern.endsWith('*') && path.startsWith(pattern.slice(0, -1)))
 
 const allows = (rule: Rule, { verb, group, resource, subresource, name, path }: Attributes): boolean => {
   if (!has(rule.verbs, verb)) return false
   if (path !== undefined) return rule.nonResourceURLs?.some((url) => pathCovers(url, path)) === true
   if (!has(rule.apiGroups, group)) return false
   const whole = subresource === '' ? resource : `${resource}/${subresource}`
-  const named = rule.resources?.some((item) => item === '*' || item === whole || (subresource !== '' && item === `*/${subresource}`)) === true
+  const named =
+    rule.resources?.some((item) => item === '*' || item === whole || (subresource !== '' && item === `*/${subresource}`)) === true
   return named && ((rule.resourceNames?.length ?? 0) === 0 || rule.resourceNames?.includes(name) === true)
 }
 
 const isPathRule = (rule: Rule): boolean => (rule.nonResourceURLs?.length ?? 0) > 0
 
 const findRole = (view: ObjectsView, roleRef: RoleRef, namespace: string): KubeObject | undefined =>
-  (roleRef.kind === 'ClusterRole' ? view.get({ ...ref('clusterroles'), namespace: '', name: roleRef.name }) : view.get({ ...ref('roles'), namespace, name: roleRef.name }))?.object
+  (roleRef.kind === 'ClusterRole'
+    ? view.get({ ...ref('clusterroles'), namespace: '', name: roleRef.name })
+    : view.get({ ...ref('roles'), namespace, name: roleRef.name })
+  )?.object
 
-const rulesOf = (view: ObjectsView, roleRef: RoleRef, namespace: string): readonly Rule[] => (findRole(view, roleRef, namespace)?.['rules'] ?? []) as readonly Rule[]
+const rulesOf = (view: ObjectsView, roleRef: RoleRef, namespace: string): readonly Rule[] =>
+  (findRole(view, roleRef, namespace)?.['rules'] ?? []) as readonly Rule[]
 
 /** The bindings for a user in a namespace ('' for the whole cluster), each once. */
 const bindingsOf = function* (view: ObjectsView, resource: string, user: UserInfo, namespace: string): Generator<KubeObject> {
@@ -58,25 +64,42 @@ const bindingsOf = function* (view: ObjectsView, resource: string, user: UserInf
     }
 }
 
-const grantsOf = function* (view: ObjectsView, user: UserInfo, namespace: string): Generator<{ readonly rules: readonly Rule[]; readonly binding: KubeObject }> {
-  for (const binding of bindingsOf(view, 'clusterrolebindings', user, '')) yield { rules: rulesOf(view, binding['roleRef'] as RoleRef, ''), binding }
+const grantsOf = function* (
+  view: ObjectsView,
+  user: UserInfo,
+  namespace: string
+): Generator<{ readonly rules: readonly Rule[]; readonly binding: KubeObject }> {
+  for (const binding of bindingsOf(view, 'clusterrolebindings', user, ''))
+    yield { rules: rulesOf(view, binding['roleRef'] as RoleRef, ''), binding }
   if (namespace === '') return
-  for (const binding of bindingsOf(view, 'rolebindings', user, namespace)) yield { rules: rulesOf(view, binding['roleRef'] as RoleRef, namespace), binding }
+  for (const binding of bindingsOf(view, 'rolebindings', user, namespace))
+    yield { rules: rulesOf(view, binding['roleRef'] as RoleRef, namespace), binding }
 }
 
-export const authorize = (view: ObjectsView, user: UserInfo, attributes: Attributes): { readonly allowed: boolean; readonly reason: string } => {
+export const authorize = (
+  view: ObjectsView,
+  user: UserInfo,
+  attributes: Attributes
+): { readonly allowed: boolean; readonly reason: string } => {
   if (user.groups.includes(SUPERUSERS)) return { allowed: true, reason: '' }
   const node = nodeOf(user)
   const refusal = node === undefined || attributes.path !== undefined ? undefined : nodeRefusal(view, node, attributes)
   if (refusal !== undefined) return { allowed: false, reason: refusal }
   for (const { rules, binding } of grantsOf(view, user, attributes.namespace))
     if (rules.some((rule) => allows(rule, attributes)))
-      return { allowed: true, reason: `RBAC: allowed by ${binding.kind} "${binding.metadata.namespace === undefined ? '' : `${binding.metadata.namespace}/`}${binding.metadata.name}" of ${(binding['roleRef'] as RoleRef).kind} "${(binding['roleRef'] as RoleRef).name}"` }
+      return {
+        allowed: true,
+        reason: `RBAC: allowed by ${binding.kind} "${binding.metadata.namespace === undefined ? '' : `${binding.metadata.namespace}/`}${binding.metadata.name}" of ${(binding['roleRef'] as RoleRef).kind} "${(binding['roleRef'] as RoleRef).name}"`
+      }
   return { allowed: false, reason: '' }
 }
 
 /** What `kubectl auth can-i --list` shows. */
-export const rulesFor = (view: ObjectsView, user: UserInfo, namespace: string): { readonly resourceRules: readonly Rule[]; readonly nonResourceRules: readonly Rule[] } => {
+export const rulesFor = (
+  view: ObjectsView,
+  user: UserInfo,
+  namespace: string
+): { readonly resourceRules: readonly Rule[]; readonly nonResourceRules: readonly Rule[] } => {
   const rules: Rule[] = user.groups.includes(SUPERUSERS)
     ? [
         { verbs: ['*'], apiGroups: ['*'], resources: ['*'] },
@@ -100,12 +123,28 @@ export const covered = (owned: readonly Rule[], rule: Rule): boolean => {
   const resources = distinct(rule.resources)
   const names = distinct(rule.resourceNames)
   if (verbs.length * (paths.length + groups.length * resources.length) > MOST_PERMISSIONS)
-    throw invalid(GROUP, 'Role', '', [{ type: 'Invalid', field: 'rules', detail: `a rule may not name more than ${MOST_PERMISSIONS} combinations of verbs, groups and resources; split it, or use "*"` }])
-  if (!paths.every((path) => verbs.every((verb) => owned.some((own) => has(own.verbs, verb) && own.nonResourceURLs?.some((url) => pathCovers(url, path)))))) return false
+    throw invalid(GROUP, 'Role', '', [
+      {
+        type: 'Invalid',
+        field: 'rules',
+        detail: `a rule may not name more than ${MOST_PERMISSIONS} combinations of verbs, groups and resources; split it, or use "*"`
+      }
+    ])
+  if (
+    !paths.every((path) =>
+      verbs.every((verb) => owned.some((own) => has(own.verbs, verb) && own.nonResourceURLs?.some((url) => pathCovers(url, path))))
+    )
+  )
+    return false
   return groups.every((group) =>
     resources.every((resource) =>
       verbs.every((verb) => {
-        const granting = owned.filter((own) => has(own.verbs, verb) && has(own.apiGroups, group) && (has(own.resources, resource) || own.resources?.includes(`*/${resource.split('/')[1] ?? ''}`) === true))
+        const granting = owned.filter(
+          (own) =>
+            has(own.verbs, verb) &&
+            has(own.apiGroups, group) &&
+            (has(own.resources, resource) || own.resources?.includes(`*/${resource.split('/')[1] ?? ''}`) === true)
+        )
         if (granting.some((own) => (own.resourceNames?.length ?? 0) === 0)) return true
         const granted = new Set(granting.flatMap((own) => own.resourceNames ?? []))
         return names.length > 0 && names.every((name) => granted.has(name))
@@ -118,7 +157,12 @@ export const covered = (owned: readonly Rule[], rule: Rule): boolean => {
  * Nobody may give away what they do not have: writing a role needs its permissions (or `escalate`), writing a binding
  * needs those of the role it names (or `bind`). Throws 403.
  */
-export const checkEscalation = (view: ObjectsView, user: UserInfo, kind: Pick<Kind, 'group' | 'resource' | 'kind'>, object: KubeObject): void => {
+export const checkEscalation = (
+  view: ObjectsView,
+  user: UserInfo,
+  kind: Pick<Kind, 'group' | 'resource' | 'kind'>,
+  object: KubeObject
+): void => {
   if (user.groups.includes(SUPERUSERS)) return
   const namespace = object.metadata.namespace ?? ''
   const name = object.metadata.name ?? ''
@@ -126,14 +170,29 @@ export const checkEscalation = (view: ObjectsView, user: UserInfo, kind: Pick<Ki
   const roleRef = object['roleRef'] as RoleRef | undefined
   const attributes = isRole
     ? { verb: 'escalate', group: GROUP, resource: kind.resource, subresource: '', namespace, name }
-    : { verb: 'bind', group: GROUP, resource: roleRef?.kind === 'ClusterRole' ? 'clusterroles' : 'roles', subresource: '', namespace, name: roleRef?.name ?? '' }
+    : {
+        verb: 'bind',
+        group: GROUP,
+        resource: roleRef?.kind === 'ClusterRole' ? 'clusterroles' : 'roles',
+        subresource: '',
+        namespace,
+        name: roleRef?.name ?? ''
+      }
   if (authorize(view, user, attributes).allowed) return
   // Who could bind a role that does not exist yet would have whatever it is made to grant later.
-  if (!isRole && roleRef !== undefined && findRole(view, roleRef, namespace) === undefined) throw notFound(ref(attributes.resource), roleRef.name)
+  if (!isRole && roleRef !== undefined && findRole(view, roleRef, namespace) === undefined)
+    throw notFound(ref(attributes.resource), roleRef.name)
   const asked = isRole ? ((object['rules'] ?? []) as readonly Rule[]) : roleRef === undefined ? [] : rulesOf(view, roleRef, namespace)
   const owned = [...grantsOf(view, user, namespace)].flatMap((grant) => grant.rules)
   const missing = asked.filter((rule) => !covered(owned, rule))
   if (missing.length === 0) return
-  const listed = missing.map((rule) => `{${!isPathRule(rule) ? `APIGroups:${JSON.stringify(rule.apiGroups ?? [])}, Resources:${JSON.stringify(rule.resources ?? [])}` : `NonResourceURLs:${JSON.stringify(rule.nonResourceURLs)}`}, Verbs:${JSON.stringify(rule.verbs ?? [])}}`)
-  throw forbidden(kind, name, `user ${JSON.stringify(user.username)} (groups=${JSON.stringify(user.groups)}) is attempting to grant RBAC permissions not currently held:\n${listed.join('\n')}`)
+  const listed = missing.map(
+    (rule) =>
+      `{${!isPathRule(rule) ? `APIGroups:${JSON.stringify(rule.apiGroups ?? [])}, Resources:${JSON.stringify(rule.resources ?? [])}` : `NonResourceURLs:${JSON.stringify(rule.nonResourceURLs)}`}, Verbs:${JSON.stringify(rule.verbs ?? [])}}`
+  )
+  throw forbidden(
+    kind,
+    name,
+    `user ${JSON.stringify(user.username)} (groups=${JSON.stringify(user.groups)}) is attempting to grant RBAC permissions not currently held:\n${listed.join('\n')}`
+  )
 }

@@ -22,5 +22,12 @@ const share = (value: string): string => {
 export const leanFacts = ({ reasons: _, command: __, ...facts }: Facts): Facts => {
   const own = JSON.parse(JSON.stringify(facts)) as Facts
   const { group, resource, namespace, name } = own.key
-  return { ...own, key: { group: share(group), resource: share(resource), namespace: share(namespace), name }, type: share(own.type), source: share(own.source), user: share(own.user), verb: share(own.verb) }
+  return {
+    ...own,
+    key: { group: share(group), resource: share(resource), namespace: share(namespace), name },
+    type: share(own.type),
+    source: share(own.source),
+    user: share(own.user),
+    verb: share(own.verb)
+  }
 }

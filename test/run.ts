@@ -8,10 +8,10 @@ import { delimiter, join, relative } from 'node:path'
 import Docker from 'dockerode'
 import { ensureImages } from '#ops/images/images.ts'
 import { ensureNatsServer } from '#ops/nats/binary.ts'
-import { releaseDocker } from '#ops/setup/docker-engine.ts'
+import { releaseDocker } from '#ops/setup/dockerEngine.ts'
 import { ensureMachine } from '#ops/setup/setup.ts'
 import { inWords, kubectls } from './support/kubectls.ts'
-import { runFile, type FileResult, stopAll } from './run-file.ts'
+import { runFile, type FileResult, stopAll } from './runFile.ts'
 
 const PROJECT = join(import.meta.dirname, '..')
 
@@ -54,7 +54,11 @@ let failed = 0
 const record = (name: string, result: FileResult): void => {
   passed += result.passed
   failed += result.failed
-  const counts = [`${result.passed} passed`, ...(result.failed > 0 ? [`${result.failed} FAILED`] : []), ...(result.skipped > 0 ? [`${result.skipped} skipped`] : [])]
+  const counts = [
+    `${result.passed} passed`,
+    ...(result.failed > 0 ? [`${result.failed} FAILED`] : []),
+    ...(result.skipped > 0 ? [`${result.skipped} skipped`] : [])
+  ]
   say(`${result.failed > 0 ? 'FAIL' : 'ok  '} ${name}  ${counts.join(', ')}  (${(result.milliseconds / 1000).toFixed(1)} s)`)
   for (const note of result.notes) say(`     ${note}`)
   if (result.failed > 0) say(result.output.trimEnd().replace(/^/gm, '     | '))
@@ -125,16 +129,32 @@ const runOne = async (file: TestFile): Promise<void> => {
   if (file.alone) say(`…    ${name}`)
   const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: '1', TMPDIR: work, RECKON_HOME: join(work, 'home'), ...machine }
   delete env['FORCE_COLOR']
-  record(name, await runFile({ command: process.execPath, args: [file.path], cwd: PROJECT, env, limitSeconds: file.seconds, counts: 'uvu' }))
+  record(
+    name,
+    await runFile({ command: process.execPath, args: [file.path], cwd: PROJECT, env, limitSeconds: file.seconds, counts: 'uvu' })
+  )
 }
 
 const checkTypes = async (): Promise<void> => {
   const tsc = join(PROJECT, 'node_modules/typescript/bin/tsc')
-  record('types (tsc --noEmit)', await runFile({ command: process.execPath, args: [tsc, '--noEmit', '--pretty', 'false'], cwd: PROJECT, env: process.env, limitSeconds: 240, counts: 'exit' }))
+  record(
+    'types (tsc --noEmit)',
+    await runFile({
+      command: process.execPath,
+      args: [tsc, '--noEmit', '--pretty', 'false'],
+      cwd: PROJECT,
+      env: process.env,
+      limitSeconds: 240,
+      counts: 'exit'
+    })
+  )
 }
 
 const width = Math.min(2, availableParallelism())
 const together = files.filter((file) => !file.alone).map((file) => () => runOne(file))
 await inParallel(width, selection.length === 0 ? [checkTypes, ...together] : together)
-await inParallel(1, files.filter((file) => file.alone).map((file) => () => runOne(file)))
+await inParallel(
+  1,
+  files.filter((file) => file.alone).map((file) => () => runOne(file))
+)
 await finish()

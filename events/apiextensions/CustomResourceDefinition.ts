@@ -1,11 +1,11 @@
 /** CustomResourceDefinition: a kind as an object. What it makes is in `customKind.ts`; a controller accepts its names and empties it. */
-import { DEFINITIONS } from '../collections.ts'
-import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
-import { setCondition, type Condition } from '../meta/Conditions.ts'
-import { keepOtherHalf } from '../meta/halves.ts'
-import { CREATED_AT, NAME } from '../meta/Table.ts'
-import { ALL_VERBS, STATUS } from '../meta/verbs.ts'
+import { DEFINITIONS } from '#events/collections.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { setCondition, type Condition } from '#events/meta/Conditions.ts'
+import { keepOtherHalf } from '#events/meta/halves.ts'
+import { CREATED_AT, NAME } from '#events/meta/Table.ts'
+import { ALL_VERBS, STATUS } from '#events/meta/verbs.ts'
 import { CLEANUP, hasCondition, specOf, statusOf } from './definition.ts'
 import { validateDefinition, validateDefinitionUpdate } from './validate.ts'
 
@@ -13,7 +13,8 @@ import { validateDefinition, validateDefinitionUpdate } from './validate.ts'
 const keepStored = (definition: KubeObject): void => {
   const storage = specOf(definition).versions?.find((version) => version.storage)?.name
   const stored = statusOf(definition).storedVersions ?? []
-  if (storage !== undefined && !stored.includes(storage)) definition['status'] = { ...statusOf(definition), storedVersions: [...stored, storage] }
+  if (storage !== undefined && !stored.includes(storage))
+    definition['status'] = { ...statusOf(definition), storedVersions: [...stored, storage] }
 }
 
 export const CustomResourceDefinition: Kind = {
@@ -53,8 +54,16 @@ export const CustomResourceDefinition: Kind = {
   },
   prepareForDelete(definition, { now }) {
     definition.metadata.finalizers = [...new Set([...(definition.metadata.finalizers ?? []), CLEANUP])]
-    const terminating = { type: 'Terminating', status: 'True', reason: 'InstanceDeletionPending', message: 'CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon' }
-    definition['status'] = { ...statusOf(definition), conditions: setCondition<Condition>(statusOf(definition).conditions, terminating, now) }
+    const terminating = {
+      type: 'Terminating',
+      status: 'True',
+      reason: 'InstanceDeletionPending',
+      message: 'CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon'
+    }
+    definition['status'] = {
+      ...statusOf(definition),
+      conditions: setCondition<Condition>(statusOf(definition).conditions, terminating, now)
+    }
   },
   warnings: ({ spec }) =>
     JSON.stringify(spec?.versions ?? []).includes('"x-kubernetes-validations"')
@@ -66,6 +75,8 @@ export const CustomResourceDefinition: Kind = {
   row: (definition) => [definition.metadata.name ?? '', definition.metadata.creationTimestamp ?? '<unknown>'],
   eventType({ before, after, deleted }) {
     if (deleted || before === undefined) return undefined
-    return hasCondition(after, 'Established') && !hasCondition(before, 'Established') ? 'reckon.customresourcedefinition.established.v1' : undefined
+    return hasCondition(after, 'Established') && !hasCondition(before, 'Established')
+      ? 'reckon.customresourcedefinition.established.v1'
+      : undefined
   }
 }

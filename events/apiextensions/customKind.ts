@@ -1,16 +1,16 @@
 /** The kind that a CustomResourceDefinition makes: the same as a built-in one's file, from data. */
-import type { Column, Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
-import { since } from '../meta/Duration.ts'
-import { same } from '../meta/faults.ts'
-import { isObject } from '../meta/json.ts'
-import { parseJsonPath, type JsonPath } from '../meta/JsonPath.ts'
-import { AGE, age, NAME } from '../meta/Table.ts'
-import { ALL_VERBS, SCALE, STATUS } from '../meta/verbs.ts'
-import { checkValue } from '../schema/check.ts'
-import { fillIn, fillsIn, pruned } from '../schema/prune.ts'
-import { rootOfJson } from '../schema/structural.ts'
-import type { FieldSchema } from '../schema/Schema.ts'
+import type { Column, Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { since } from '#events/meta/Duration.ts'
+import { same } from '#events/meta/faults.ts'
+import { isObject } from '#events/meta/json.ts'
+import { parseJsonPath, type JsonPath } from '#events/meta/JsonPath.ts'
+import { AGE, age, NAME } from '#events/meta/Table.ts'
+import { ALL_VERBS, SCALE, STATUS } from '#events/meta/verbs.ts'
+import { checkValue } from '#events/schema/check.ts'
+import { fillIn, fillsIn, pruned } from '#events/schema/prune.ts'
+import { rootOfJson } from '#events/schema/structural.ts'
+import type { FieldSchema } from '#events/schema/Schema.ts'
 import { hasCondition, specOf, statusOf, type DefinedVersion, type DefinitionSpec, type PrinterColumn } from './definition.ts'
 
 type Cell = string | number | boolean | null
@@ -34,18 +34,20 @@ const cellOf = (type: PrinterColumn['type'], found: readonly unknown[], now: num
 }
 
 const printing = (columns: readonly PrinterColumn[] | undefined): Pick<Kind, 'columns' | 'row'> => {
-  if (columns === undefined || columns.length === 0) return { columns: [NAME, AGE], row: (object, now) => [object.metadata.name ?? '', age(object, now)] }
+  if (columns === undefined || columns.length === 0)
+    return { columns: [NAME, AGE], row: (object, now) => [object.metadata.name ?? '', age(object, now)] }
   const cells = columns.map(({ jsonPath, type }) => ({ find: parseJsonPath(jsonPath) ?? NOTHING, type }))
-  const described = columns.map(
-    ({ name, type, format, description, priority, jsonPath }): Column => ({
-      name,
-      type,
-      description: description ?? `Custom resource definition column (in JSONPath format): ${jsonPath}`,
-      ...(format === undefined ? {} : { format }),
-      ...(priority === undefined ? {} : { priority: priority as 0 | 1 })
-    })
-  )
-  return { columns: [NAME, ...described], row: (object, now) => [object.metadata.name ?? '', ...cells.map(({ find, type }) => cellOf(type, find(object), now))] }
+  const described = columns.map(({ name, type, format, description, priority, jsonPath }): Column => ({
+    name,
+    type,
+    description: description ?? `Custom resource definition column (in JSONPath format): ${jsonPath}`,
+    ...(format === undefined ? {} : { format }),
+    ...(priority === undefined ? {} : { priority: priority as 0 | 1 })
+  }))
+  return {
+    columns: [NAME, ...described],
+    row: (object, now) => [object.metadata.name ?? '', ...cells.map(({ find, type }) => cellOf(type, find(object), now))]
+  }
 }
 
 /** `.spec.color` is asked for as `spec.color`. */
@@ -72,7 +74,11 @@ const keepOtherHalf = (object: KubeObject, old: KubeObject, subresource: string)
   }
 }
 
-const scaling = ({ specReplicasPath, statusReplicasPath, labelSelectorPath }: NonNullable<NonNullable<DefinedVersion['subresources']>['scale']>): NonNullable<Kind['scale']> => {
+const scaling = ({
+  specReplicasPath,
+  statusReplicasPath,
+  labelSelectorPath
+}: NonNullable<NonNullable<DefinedVersion['subresources']>['scale']>): NonNullable<Kind['scale']> => {
   const find = labelSelectorPath === undefined ? NOTHING : (parseJsonPath(labelSelectorPath) ?? NOTHING)
   return { specReplicas: specReplicasPath, statusReplicas: statusReplicasPath, selector: (object) => String(find(object)[0] ?? '') }
 }
@@ -84,7 +90,7 @@ const scaling = ({ specReplicasPath, statusReplicasPath, labelSelectorPath }: No
 const reading = (apiVersion: string, schema: FieldSchema, since: number): NonNullable<Kind['fromStorage']> => {
   const fills = fillsIn(schema)
   return (object) => {
-    if (object.apiVersion === apiVersion && (Number(object.metadata.resourceVersion ?? 0) > since)) return object
+    if (object.apiVersion === apiVersion && Number(object.metadata.resourceVersion ?? 0) > since) return object
     const { value, unknownFields } = pruned(schema, object)
     if (object.apiVersion === apiVersion && unknownFields.length === 0 && !fills) return object
     const read = value as KubeObject
@@ -122,7 +128,9 @@ const versionKind = (definition: KubeObject, spec: DefinitionSpec, version: Defi
     schema,
     ...(version.served ? {} : { unserved: true }),
     ...(version.deprecated === true ? { deprecation: version.deprecationWarning ?? `${apiVersion} ${names.kind} is deprecated` } : {}),
-    ...(definition.metadata.deletionTimestamp === undefined ? {} : { createRefusal: 'create not allowed while custom resource definition is terminating' }),
+    ...(definition.metadata.deletionTimestamp === undefined
+      ? {}
+      : { createRefusal: 'create not allowed while custom resource definition is terminating' }),
     fromStorage: reading(apiVersion, schema, Number(definition.metadata.resourceVersion ?? 0)),
     ...(stored === undefined ? {} : { toStorage: (object) => (stored.fromStorage as NonNullable<Kind['fromStorage']>)(object) }),
     default: (object) => fillIn(schema, object),

@@ -1,8 +1,8 @@
 /** What a CustomResourceDefinition holds, as far as it is read here; the types of `apiextensions.k8s.io/v1`. */
-import { DEFINITIONS } from '../collections.ts'
-import type { Condition } from '../meta/Conditions.ts'
-import type { JsonSchema } from '../schema/structural.ts'
-import type { KubeObject } from '../KubeObject.ts'
+import { DEFINITIONS } from '#events/collections.ts'
+import type { Condition } from '#events/meta/Conditions.ts'
+import type { JsonSchema } from '#events/schema/structural.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 
 export interface Names {
   plural: string

@@ -1,8 +1,8 @@
 /** Which of the names a CustomResourceDefinition asks for it gets: each is taken by one kind of a group, the first that had it. */
-import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
-import { conditionIn, setCondition, type Condition } from '../meta/Conditions.ts'
-import { same } from '../meta/faults.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { conditionIn, setCondition, type Condition } from '#events/meta/Conditions.ts'
+import { same } from '#events/meta/faults.ts'
 import { specOf, statusOf, type DefinitionStatus, type Names } from './definition.ts'
 
 interface Taken {
@@ -11,7 +11,10 @@ interface Taken {
   readonly kinds: ReadonlySet<string>
 }
 
-/** What the other definitions of the group, and the kinds that are built in, have already; `earlier`: of those the ones whose word comes first. */
+/**
+ * What the other definitions of the group, and the kinds that are built in, have already; `earlier`: of those the ones whose word comes
+ * first.
+ */
 export const takenBy = (others: readonly KubeObject[], earlier: readonly KubeObject[], builtIns: readonly Kind[]): Taken => {
   const resources = new Set<string>()
   const kinds = new Set<string>()
@@ -21,7 +24,8 @@ export const takenBy = (others: readonly KubeObject[], earlier: readonly KubeObj
   }
   for (const other of others) take(statusOf(other).acceptedNames ?? {})
   for (const other of earlier) if (conditionIn(statusOf(other).conditions, 'NamesAccepted') === undefined) take(specOf(other).names ?? {})
-  for (const { resource, singular, shortNames, kind } of builtIns) take({ plural: resource, singular, kind, listKind: `${kind}List`, ...(shortNames === undefined ? {} : { shortNames }) })
+  for (const { resource, singular, shortNames, kind } of builtIns)
+    take({ plural: resource, singular, kind, listKind: `${kind}List`, ...(shortNames === undefined ? {} : { shortNames }) })
   return { resources, kinds }
 }
 
@@ -43,7 +47,8 @@ export const statusWith = (definition: KubeObject, { resources, kinds }: Taken, 
   ask('plural', resources, 'PluralConflict')
   ask('singular', resources, 'SingularConflict')
   const clashing = (names.shortNames ?? []).filter((name) => resources.has(name) && had.shortNames?.includes(name) !== true)
-  if (clashing.length > 0) conflict = { reason: 'ShortNamesConflict', message: clashing.map((name) => `"${name}" is already in use`).join(', ') }
+  if (clashing.length > 0)
+    conflict = { reason: 'ShortNamesConflict', message: clashing.map((name) => `"${name}" is already in use`).join(', ') }
   else if (names.shortNames === undefined) delete accepted.shortNames
   else accepted.shortNames = names.shortNames
   ask('kind', kinds, 'KindConflict')
@@ -53,11 +58,19 @@ export const statusWith = (definition: KubeObject, { resources, kinds }: Taken, 
   const wasEstablished = conditionIn(status.conditions, 'Established')?.status === 'True'
   let conditions = setCondition<Condition>(
     status.conditions,
-    conflict === undefined ? { type: 'NamesAccepted', status: 'True', reason: 'NoConflicts', message: 'no conflicts found' } : { type: 'NamesAccepted', status: 'False', ...conflict },
+    conflict === undefined
+      ? { type: 'NamesAccepted', status: 'True', reason: 'NoConflicts', message: 'no conflicts found' }
+      : { type: 'NamesAccepted', status: 'False', ...conflict },
     now
   )
-  if (conflict === undefined) conditions = setCondition(conditions, { type: 'Established', status: 'True', reason: 'InitialNamesAccepted', message: INITIAL }, now)
-  else if (!wasEstablished) conditions = setCondition(conditions, { type: 'Established', status: 'False', reason: 'NotAccepted', message: 'not all names are accepted' }, now)
+  if (conflict === undefined)
+    conditions = setCondition(conditions, { type: 'Established', status: 'True', reason: 'InitialNamesAccepted', message: INITIAL }, now)
+  else if (!wasEstablished)
+    conditions = setCondition(
+      conditions,
+      { type: 'Established', status: 'False', reason: 'NotAccepted', message: 'not all names are accepted' },
+      now
+    )
   const stored = versions.find(({ storage }) => storage)?.name
   const before = status.storedVersions ?? []
   const storedVersions = stored === undefined || before.includes(stored) ? before : [...before, stored]

@@ -1,13 +1,13 @@
 /** Deployment: replaces pods of one template by pods of another, a few at a time. */
-import type * as apps from '../schema/generated/apps.v1.ts'
-import type { DeploymentSpec } from '../schema/generated/apps.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { badValue, forbiddenField, immutable, nonNegative, same, unsupported } from '../meta/faults.ts'
-import { keepOtherHalfAndLabels } from '../meta/halves.ts'
-import { checkCountOrPercent, percentOf, type IntOrString } from '../meta/IntOrString.ts'
-import { age, AGE, integer, NAME, text } from '../meta/Table.ts'
-import { ALL_VERBS, SCALE, STATUS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+import type * as apps from '#events/schema/generated/apps.v1.ts'
+import type { DeploymentSpec } from '#events/schema/generated/apps.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { badValue, forbiddenField, immutable, nonNegative, same, unsupported } from '#events/meta/faults.ts'
+import { keepOtherHalfAndLabels } from '#events/meta/halves.ts'
+import { checkCountOrPercent, percentOf, type IntOrString } from '#events/meta/IntOrString.ts'
+import { age, AGE, integer, NAME, text } from '#events/meta/Table.ts'
+import { ALL_VERBS, SCALE, STATUS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { defaultTemplate, SCALING, TEMPLATE_COLUMNS, templateCells, validateSelectorAndTemplate } from './template.ts'
 
 const REVISION = 'deployment.kubernetes.io/revision'
@@ -20,14 +20,17 @@ const validateStrategy = (strategy: NonNullable<DeploymentSpec['strategy']>, err
   const rolling = strategy.rollingUpdate
   switch (strategy.type) {
     case 'Recreate':
-      if (rolling !== undefined && rolling !== null) errors.push(forbiddenField(`${path}.rollingUpdate`, "may not be specified when strategy `type` is 'Recreate'"))
+      if (rolling !== undefined && rolling !== null)
+        errors.push(forbiddenField(`${path}.rollingUpdate`, "may not be specified when strategy `type` is 'Recreate'"))
       break
     case 'RollingUpdate': {
       const { maxUnavailable, maxSurge } = (rolling ?? {}) as { maxUnavailable?: IntOrString; maxSurge?: IntOrString }
       checkCountOrPercent(maxUnavailable, `${path}.rollingUpdate.maxUnavailable`, errors)
       checkCountOrPercent(maxSurge, `${path}.rollingUpdate.maxSurge`, errors)
-      if (isZero(maxUnavailable) && isZero(maxSurge)) errors.push(badValue(`${path}.rollingUpdate.maxUnavailable`, maxUnavailable, 'may not be 0 when `maxSurge` is 0'))
-      if (maxUnavailable !== undefined && (percentOf(maxUnavailable) ?? 0) > 100) errors.push(badValue(`${path}.rollingUpdate.maxUnavailable`, maxUnavailable, 'must not be greater than 100%'))
+      if (isZero(maxUnavailable) && isZero(maxSurge))
+        errors.push(badValue(`${path}.rollingUpdate.maxUnavailable`, maxUnavailable, 'may not be 0 when `maxSurge` is 0'))
+      if (maxUnavailable !== undefined && (percentOf(maxUnavailable) ?? 0) > 100)
+        errors.push(badValue(`${path}.rollingUpdate.maxUnavailable`, maxUnavailable, 'must not be greater than 100%'))
       break
     }
     default:

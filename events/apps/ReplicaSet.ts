@@ -1,11 +1,11 @@
 /** ReplicaSet: keeps a number of pods of one template. */
-import type * as apps from '../schema/generated/apps.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { immutable, nonNegative, same } from '../meta/faults.ts'
-import { keepOtherHalfAndLabels } from '../meta/halves.ts'
-import { age, AGE, integer, NAME } from '../meta/Table.ts'
-import { ALL_VERBS, SCALE, STATUS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+import type * as apps from '#events/schema/generated/apps.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { immutable, nonNegative, same } from '#events/meta/faults.ts'
+import { keepOtherHalfAndLabels } from '#events/meta/halves.ts'
+import { age, AGE, integer, NAME } from '#events/meta/Table.ts'
+import { ALL_VERBS, SCALE, STATUS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { defaultTemplate, SCALING, TEMPLATE_COLUMNS, templateCells, validateSelectorAndTemplate } from './template.ts'
 
 const COUNTS = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'] as const

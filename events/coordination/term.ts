@@ -2,10 +2,10 @@
  * Terms of leadership: where one begins is a version of a ConfigMap in EVENTS, the stream the leader's writes go to. So what a
  * leader asks for stands on one side of the line or on the other, whatever anybody's clock says. Plain.
  */
-import { LEASES } from '../collections.ts'
-import { GUARDS } from '../guard.ts'
-import type { ObjectKey } from '../Key.ts'
-import { Refusal, type Status } from '../Refusal.ts'
+import { LEASES } from '#events/collections.ts'
+import { GUARDS } from '#events/guard.ts'
+import type { ObjectKey } from '#events/Key.ts'
+import { Refusal, type Status } from '#events/Refusal.ts'
 
 /** The leadership an intent is asked for under; refused when another one has begun. */
 export interface Term {
@@ -29,6 +29,11 @@ const ENDED = 'TermEnded'
 
 /** 409, which is no news to who looks again; the cause tells a leader that it is none. */
 export const termEnded = ({ lease, sequence }: Term): Refusal =>
-  new Refusal(409, 'Conflict', `Operation cannot be fulfilled: the term of ${lease} that began with resourceVersion ${sequence} has ended; another one leads`, { causes: [{ reason: ENDED, message: lease }] })
+  new Refusal(
+    409,
+    'Conflict',
+    `Operation cannot be fulfilled: the term of ${lease} that began with resourceVersion ${sequence} has ended; another one leads`,
+    { causes: [{ reason: ENDED, message: lease }] }
+  )
 
 export const isTermEnded = (status: Status): boolean => status.details?.causes?.some(({ reason }) => reason === ENDED) === true

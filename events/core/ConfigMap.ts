@@ -1,10 +1,10 @@
 /** ConfigMap: configuration for pods to read. */
-import type * as types from '../schema/generated/core.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { badValue, tooLong } from '../meta/faults.ts'
-import { age, AGE, integer, NAME } from '../meta/Table.ts'
-import { ALL_VERBS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+import type * as types from '#events/schema/generated/core.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { badValue, tooLong } from '#events/meta/faults.ts'
+import { age, AGE, integer, NAME } from '#events/meta/Table.ts'
+import { ALL_VERBS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { base64Length, DATA_MAX, sizeOf, validateImmutable, validateKeys } from './data.ts'
 
 export const ConfigMap: Kind<types.ConfigMap> = {

@@ -1,12 +1,12 @@
 /** Endpoints: the addresses behind a Service, in the older form. */
-import type * as types from '../schema/generated/core.v1.ts'
-import type { Endpoints as EndpointsType } from '../schema/generated/core.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { badValues, oneOf, required } from '../meta/faults.ts'
-import { ipAddress, labelName, portName, portNumber } from '../meta/names.ts'
-import { age, AGE, firstFew, NAME, text } from '../meta/Table.ts'
-import { ALL_VERBS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+import type * as types from '#events/schema/generated/core.v1.ts'
+import type { Endpoints as EndpointsType } from '#events/schema/generated/core.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { badValues, oneOf, required } from '#events/meta/faults.ts'
+import { ipAddress, labelName, portName, portNumber } from '#events/meta/names.ts'
+import { age, AGE, firstFew, NAME, text } from '#events/meta/Table.ts'
+import { ALL_VERBS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { PROTOCOLS } from './protocols.ts'
 
 type Subset = NonNullable<EndpointsType['subsets']>[number]
@@ -14,7 +14,8 @@ type Subset = NonNullable<EndpointsType['subsets']>[number]
 const subsetsOf = (endpoints: types.Endpoints): readonly Subset[] => endpoints.subsets ?? []
 
 const validateSubset = (subset: Subset, path: string, errors: FieldError[]): void => {
-  if (!subset.addresses?.length && !subset.notReadyAddresses?.length) errors.push(required(path, 'must specify `addresses` or `notReadyAddresses`'))
+  if (!subset.addresses?.length && !subset.notReadyAddresses?.length)
+    errors.push(required(path, 'must specify `addresses` or `notReadyAddresses`'))
   for (const half of ['addresses', 'notReadyAddresses'] as const)
     subset[half]?.forEach((address, index) => {
       const at = `${path}.${half}[${index}]`
@@ -35,7 +36,9 @@ const validateSubset = (subset: Subset, path: string, errors: FieldError[]): voi
 const shown = (endpoints: types.Endpoints): string => {
   const pairs = subsetsOf(endpoints).flatMap((subset) =>
     subset.ports?.length
-      ? subset.ports.flatMap((port) => (subset.addresses ?? []).map(({ ip }) => (ip.includes(':') ? `[${ip}]:${port.port}` : `${ip}:${port.port}`)))
+      ? subset.ports.flatMap((port) =>
+          (subset.addresses ?? []).map(({ ip }) => (ip.includes(':') ? `[${ip}]:${port.port}` : `${ip}:${port.port}`))
+        )
       : (subset.addresses ?? []).map(({ ip }) => ip)
   )
   return firstFew(pairs, 3, '<none>')

@@ -1,9 +1,9 @@
 /** core/v1 Event: a notice about an object, for people; not one of reckon's own events. */
-import type * as types from '../schema/generated/core.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { since } from '../meta/Duration.ts'
-import { integer, NAME, text, wide } from '../meta/Table.ts'
-import { ALL_VERBS } from '../meta/verbs.ts'
+import type * as types from '#events/schema/generated/core.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { since } from '#events/meta/Duration.ts'
+import { integer, NAME, text, wide } from '#events/meta/Table.ts'
+import { ALL_VERBS } from '#events/meta/verbs.ts'
 import { validateEventFields } from './eventValidate.ts'
 
 const involved =

@@ -1,12 +1,12 @@
 /** Namespace: a scope for names. Deleting it empties it first, so its own finalizer lives in `spec`. */
-import type * as types from '../schema/generated/core.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { keepOtherHalf } from '../meta/halves.ts'
-import { age, AGE, NAME, text } from '../meta/Table.ts'
-import { badValue } from '../meta/faults.ts'
-import { qualifiedName } from '../meta/names.ts'
-import { ALL_VERBS, STATUS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+import type * as types from '#events/schema/generated/core.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { keepOtherHalf } from '#events/meta/halves.ts'
+import { age, AGE, NAME, text } from '#events/meta/Table.ts'
+import { badValue } from '#events/meta/faults.ts'
+import { qualifiedName } from '#events/meta/names.ts'
+import { ALL_VERBS, STATUS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 const NAME_LABEL = 'kubernetes.io/metadata.name'
 
@@ -38,7 +38,8 @@ export const Namespace: Kind<types.Namespace> = {
     if (subresource === 'status') keepOtherHalf(namespace, old, 'status')
     else {
       namespace.status = old.status
-      if (subresource !== 'finalize') namespace.spec = { ...namespace.spec, ...(old.spec?.finalizers === undefined ? {} : { finalizers: old.spec.finalizers }) }
+      if (subresource !== 'finalize')
+        namespace.spec = { ...namespace.spec, ...(old.spec?.finalizers === undefined ? {} : { finalizers: old.spec.finalizers }) }
     }
   },
   prepareForDelete(namespace) {
@@ -50,7 +51,8 @@ export const Namespace: Kind<types.Namespace> = {
     const finalizers: string[] = namespace.spec?.finalizers ?? []
     finalizers.forEach((finalizer) => {
       for (const message of qualifiedName(finalizer)) errors.push(badValue('spec.finalizers', finalizer, message))
-      if (!finalizer.includes('/') && finalizer !== 'kubernetes') errors.push(badValue('spec.finalizers', finalizer, 'name is neither a standard finalizer name nor is it fully qualified'))
+      if (!finalizer.includes('/') && finalizer !== 'kubernetes')
+        errors.push(badValue('spec.finalizers', finalizer, 'name is neither a standard finalizer name nor is it fully qualified'))
     })
     return errors
   },
@@ -58,8 +60,12 @@ export const Namespace: Kind<types.Namespace> = {
     const phase: unknown = namespace.status?.phase
     if (subresource !== 'status') return []
     return namespace.metadata.deletionTimestamp === undefined
-      ? phase === 'Active' ? [] : [badValue('status.Phase', phase, "may only be 'Active' if `deletionTimestamp` is empty")]
-      : phase === 'Terminating' ? [] : [badValue('status.Phase', phase, "may only be 'Terminating' if `deletionTimestamp` is not empty")]
+      ? phase === 'Active'
+        ? []
+        : [badValue('status.Phase', phase, "may only be 'Active' if `deletionTimestamp` is empty")]
+      : phase === 'Terminating'
+        ? []
+        : [badValue('status.Phase', phase, "may only be 'Terminating' if `deletionTimestamp` is not empty")]
   },
   fields: { 'status.phase': (namespace) => namespace.status?.phase ?? '' },
   columns: [NAME, text('Status', 'The status of the namespace'), AGE],
@@ -67,6 +73,8 @@ export const Namespace: Kind<types.Namespace> = {
   eventType({ before, after, deleted, subresource }) {
     if (deleted || before === undefined) return undefined
     if (subresource === 'finalize') return 'reckon.namespace.finalized.v1'
-    return after.status?.phase === 'Terminating' && before.status?.phase !== 'Terminating' ? 'reckon.namespace.deletion-requested.v1' : undefined
+    return after.status?.phase === 'Terminating' && before.status?.phase !== 'Terminating'
+      ? 'reckon.namespace.deletion-requested.v1'
+      : undefined
   }
 }

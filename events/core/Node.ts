@@ -1,16 +1,16 @@
 /** Node: a machine that runs pods. */
-import type * as types from '../schema/generated/core.v1.ts'
-import type { Node as NodeType, Taint } from '../schema/generated/core.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { conditionOf, isTrue } from '../meta/Conditions.ts'
-import { badValue, badValues, duplicate, forbiddenField, oneOf, required, same } from '../meta/faults.ts'
-import { keepOtherHalf } from '../meta/halves.ts'
-import { parseCIDR } from '../meta/cidr.ts'
-import { labelValue, qualifiedName } from '../meta/names.ts'
-import { canonicalQuantity } from '../meta/Quantity.ts'
-import { age, AGE, NAME, orNone, text, wide } from '../meta/Table.ts'
-import { ALL_VERBS, STATUS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+import type * as types from '#events/schema/generated/core.v1.ts'
+import type { Node as NodeType, Taint } from '#events/schema/generated/core.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { conditionOf, isTrue } from '#events/meta/Conditions.ts'
+import { badValue, badValues, duplicate, forbiddenField, oneOf, required, same } from '#events/meta/faults.ts'
+import { keepOtherHalf } from '#events/meta/halves.ts'
+import { parseCIDR } from '#events/meta/cidr.ts'
+import { labelValue, qualifiedName } from '#events/meta/names.ts'
+import { canonicalQuantity } from '#events/meta/Quantity.ts'
+import { age, AGE, NAME, orNone, text, wide } from '#events/meta/Table.ts'
+import { ALL_VERBS, STATUS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 const EFFECTS = ['NoExecute', 'NoSchedule', 'PreferNoSchedule']
 const ROLE_PREFIX = 'node-role.kubernetes.io/'
@@ -77,7 +77,8 @@ export const Node: Kind<types.Node> = {
     if (spec.podCIDR && !spec.podCIDRs?.length) spec.podCIDRs = [spec.podCIDR]
     else if (spec.podCIDRs?.length && !spec.podCIDR) spec.podCIDR = spec.podCIDRs[0] as string
     const status: NonNullable<NodeType['status']> = (node.status ??= {})
-    for (const half of ['capacity', 'allocatable'] as const) for (const name in status[half]) status[half][name] = canonicalQuantity(status[half][name] as string)
+    for (const half of ['capacity', 'allocatable'] as const)
+      for (const name in status[half]) status[half][name] = canonicalQuantity(status[half][name] as string)
     if (status.capacity !== undefined) status.allocatable ??= { ...status.capacity }
   },
   // A kubelet registers its node together with the first status, so creating does not clear it.
@@ -88,11 +89,14 @@ export const Node: Kind<types.Node> = {
     if (spec.taints?.length) validateTaints(spec.taints, errors)
     const cidrs = spec.podCIDRs ?? []
     cidrs.forEach((cidr, index) => {
-      if (parseCIDR(cidr) === undefined) errors.push(badValue(`spec.podCIDRs[${index}]`, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
+      if (parseCIDR(cidr) === undefined)
+        errors.push(badValue(`spec.podCIDRs[${index}]`, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
     })
     const families = cidrs.map((cidr) => parseCIDR(cidr)?.family)
-    if (cidrs.length > 1 && families.every((family) => family !== undefined) && (cidrs.length > 2 || families[0] === families[1])) errors.push(badValue('spec.podCIDRs', cidrs, 'may specify no more than one CIDR for each IP family'))
-    if (cidrs.length > 0 && spec.podCIDR !== cidrs[0]) errors.push(badValue('spec.podCIDRs[0]', cidrs[0], 'must be the same as spec.podCIDR'))
+    if (cidrs.length > 1 && families.every((family) => family !== undefined) && (cidrs.length > 2 || families[0] === families[1]))
+      errors.push(badValue('spec.podCIDRs', cidrs, 'may specify no more than one CIDR for each IP family'))
+    if (cidrs.length > 0 && spec.podCIDR !== cidrs[0])
+      errors.push(badValue('spec.podCIDRs[0]', cidrs[0], 'must be the same as spec.podCIDR'))
     validateAddresses(node, errors)
     return errors
   },
@@ -101,8 +105,10 @@ export const Node: Kind<types.Node> = {
     // What a status write stores would otherwise be refused at the next write of the node itself, for ever.
     if (subresource === 'status') validateAddresses(node, errors)
     const [spec, before] = [node.spec ?? {}, old.spec ?? {}]
-    if (before.podCIDRs?.length && !same(spec.podCIDRs, before.podCIDRs)) errors.push(forbiddenField('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid'))
-    if (before.providerID && spec.providerID !== before.providerID) errors.push(forbiddenField('spec.providerID', 'node updates may not change providerID except from "" to valid'))
+    if (before.podCIDRs?.length && !same(spec.podCIDRs, before.podCIDRs))
+      errors.push(forbiddenField('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid'))
+    if (before.providerID && spec.providerID !== before.providerID)
+      errors.push(forbiddenField('spec.providerID', 'node updates may not change providerID except from "" to valid'))
     return errors
   },
   fields: { 'spec.unschedulable': (node) => String(node.spec?.unschedulable ?? false) },

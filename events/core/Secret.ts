@@ -1,10 +1,10 @@
 /** Secret: data for pods to read, kept out of tables and messages. */
-import type * as types from '../schema/generated/core.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { badValue, immutable, required, tooLong } from '../meta/faults.ts'
-import { age, AGE, integer, NAME, text } from '../meta/Table.ts'
-import { ALL_VERBS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+import type * as types from '#events/schema/generated/core.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { badValue, immutable, required, tooLong } from '#events/meta/faults.ts'
+import { age, AGE, integer, NAME, text } from '#events/meta/Table.ts'
+import { ALL_VERBS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { base64Length, DATA_MAX, sizeOf, validateImmutable, validateKeys } from './data.ts'
 
 const REDACTED = '<secret contents redacted>'
@@ -34,7 +34,8 @@ const validateType = (secret: types.Secret, errors: FieldError[]): void => {
   const data: Record<string, string> = secret.data ?? {}
   switch (secret.type) {
     case 'kubernetes.io/service-account-token':
-      if (!secret.metadata.annotations?.['kubernetes.io/service-account.name']) errors.push(required('metadata.annotations[kubernetes.io/service-account.name]'))
+      if (!secret.metadata.annotations?.['kubernetes.io/service-account.name'])
+        errors.push(required('metadata.annotations[kubernetes.io/service-account.name]'))
       break
     case 'kubernetes.io/dockercfg':
     case 'kubernetes.io/dockerconfigjson': {
@@ -67,7 +68,8 @@ export const Secret: Kind<types.Secret> = {
   default(secret) {
     secret.type ||= 'Opaque'
     const clear: Record<string, string> | undefined = secret.stringData
-    if (clear !== undefined && clear !== null) secret.data = { ...secret.data, ...Object.fromEntries(Object.entries(clear).map(([key, value]) => [key, toBase64(value)])) }
+    if (clear !== undefined && clear !== null)
+      secret.data = { ...secret.data, ...Object.fromEntries(Object.entries(clear).map(([key, value]) => [key, toBase64(value)])) }
     delete secret.stringData
   },
   validate(secret) {
@@ -84,6 +86,11 @@ export const Secret: Kind<types.Secret> = {
     return [...errors, ...validateImmutable(secret, old, ['data'])]
   },
   fields: { type: (secret) => secret.type ?? '' },
-  columns: [NAME, text('Type', 'Used to facilitate programmatic handling of secret data.'), integer('Data', 'Data contains the secret data.'), AGE],
+  columns: [
+    NAME,
+    text('Type', 'Used to facilitate programmatic handling of secret data.'),
+    integer('Data', 'Data contains the secret data.'),
+    AGE
+  ],
   row: (secret, now) => [secret.metadata.name ?? '', secret.type ?? '', Object.keys(secret.data ?? {}).length, age(secret, now)]
 }

@@ -1,12 +1,12 @@
 /** Service: one stable address in front of the pods its selector matches. Cluster IPs and node ports are given by the decider. */
-import type * as types from '../schema/generated/core.v1.ts'
-import type { ServicePort, ServiceSpec } from '../schema/generated/core.v1.ts'
-import type { Indexes, Kind } from '../Kind.ts'
-import { keepOtherHalf } from '../meta/halves.ts'
-import { formatLabels } from '../meta/LabelSelector.ts'
-import { same } from '../meta/faults.ts'
-import { age, AGE, NAME, orNone, text, wide } from '../meta/Table.ts'
-import { ALL_VERBS, STATUS } from '../meta/verbs.ts'
+import type * as types from '#events/schema/generated/core.v1.ts'
+import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import type { Indexes, Kind } from '#events/Kind.ts'
+import { keepOtherHalf } from '#events/meta/halves.ts'
+import { formatLabels } from '#events/meta/LabelSelector.ts'
+import { same } from '#events/meta/faults.ts'
+import { age, AGE, NAME, orNone, text, wide } from '#events/meta/Table.ts'
+import { ALL_VERBS, STATUS } from '#events/meta/verbs.ts'
 import { validateService, validateServiceUpdate } from './serviceValidate.ts'
 
 const specOf = (service: types.Service): ServiceSpec => service.spec ?? {}
@@ -75,7 +75,9 @@ const carryAllocated = (spec: ServiceSpec, old: ServiceSpec): void => {
 
 const externalIP = (service: types.Service): string => {
   const spec = specOf(service)
-  const balanced = ((service.status?.loadBalancer?.ingress ?? []) as { ip?: string; hostname?: string }[]).map(({ ip, hostname }) => ip ?? hostname ?? '').filter((one) => one !== '')
+  const balanced = ((service.status?.loadBalancer?.ingress ?? []) as { ip?: string; hostname?: string }[])
+    .map(({ ip, hostname }) => ip ?? hostname ?? '')
+    .filter((one) => one !== '')
   switch (spec.type) {
     case 'ExternalName':
       return orNone(spec.externalName)
@@ -89,7 +91,11 @@ const externalIP = (service: types.Service): string => {
 }
 
 const portsOf = (spec: ServiceSpec): string =>
-  orNone((spec.ports ?? []).map(({ port, nodePort, protocol }) => (nodePort ? `${port}:${nodePort}/${protocol ?? 'TCP'}` : `${port}/${protocol ?? 'TCP'}`)).join(','))
+  orNone(
+    (spec.ports ?? [])
+      .map(({ port, nodePort, protocol }) => (nodePort ? `${port}:${nodePort}/${protocol ?? 'TCP'}` : `${port}/${protocol ?? 'TCP'}`))
+      .join(',')
+  )
 
 export const selectorValue = (namespace: string, key: string, value: string): string => `${namespace}/${key}=${value}`
 

@@ -1,8 +1,8 @@
 /** ServiceAccount: an identity for pods. */
-import type * as types from '../schema/generated/core.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { age, AGE, integer, NAME } from '../meta/Table.ts'
-import { ALL_VERBS } from '../meta/verbs.ts'
+import type * as types from '#events/schema/generated/core.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { age, AGE, integer, NAME } from '#events/meta/Table.ts'
+import { ALL_VERBS } from '#events/meta/verbs.ts'
 
 export const ServiceAccount: Kind<types.ServiceAccount> = {
   group: '',

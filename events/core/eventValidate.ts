@@ -2,10 +2,10 @@
  * What Kubernetes asks of a notice (pkg/apis/core/validation/events.go), of its core/v1 form. One with an eventTime is of the
  * newer API, whichever it came by; one that comes by `events.k8s.io/v1` is held to more, and can hardly be changed.
  */
-import type { FieldError } from '../Refusal.ts'
-import type { KubeObject } from '../KubeObject.ts'
-import { badValue, badValues, immutable, required, same } from '../meta/faults.ts'
-import { qualifiedName } from '../meta/names.ts'
+import type { FieldError } from '#events/Refusal.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { badValue, badValues, immutable, required, same } from '#events/meta/faults.ts'
+import { qualifiedName } from '#events/meta/names.ts'
 
 /** The fields that are looked at, in their core/v1 names. */
 export interface CoreEvent {

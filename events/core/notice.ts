@@ -1,7 +1,7 @@
 /** Notices (core/v1 Event objects): made once per what they say, then counted. Plain functions. */
-import { fnv1aHex } from '../meta/hash.ts'
-import type { Intent } from '../Intent.ts'
-import type { KubeObject } from '../KubeObject.ts'
+import { fnv1aHex } from '#events/meta/hash.ts'
+import type { Intent } from '#events/Intent.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 
 const REF = { group: '', resource: 'events' }
 
@@ -21,7 +21,10 @@ interface Known {
   get(key: { group: string; resource: string; namespace: string; name: string }): { readonly object: KubeObject } | undefined
 }
 
-export const noticeDraft = (known: Known, { about, type, reason, message, component, host, time }: Notice): Omit<Intent, 'id' | 'source' | 'cause'> => {
+export const noticeDraft = (
+  known: Known,
+  { about, type, reason, message, component, host, time }: Notice
+): Omit<Intent, 'id' | 'source' | 'cause'> => {
   const { metadata, apiVersion, kind, fieldPath } = about
   const namespace = (metadata.namespace ?? '') === '' ? 'default' : (metadata.namespace as string)
   // Named after what it says, so that saying it again finds it.
@@ -29,7 +32,14 @@ export const noticeDraft = (known: Known, { about, type, reason, message, compon
   const base = { ref: REF, version: 'v1', namespace, name, options: { fieldManager: component } } as const
   const present = known.get({ ...REF, namespace, name })
   if (present !== undefined)
-    return { ...base, verb: 'patch', patch: { type: 'application/merge-patch+json', body: { count: ((present.object['count'] as number | undefined) ?? 1) + 1, lastTimestamp: time } } }
+    return {
+      ...base,
+      verb: 'patch',
+      patch: {
+        type: 'application/merge-patch+json',
+        body: { count: ((present.object['count'] as number | undefined) ?? 1) + 1, lastTimestamp: time }
+      }
+    }
   return {
     ...base,
     verb: 'create',

@@ -1,9 +1,9 @@
 /** The faults of a Service's spec. */
-import type { ServicePort, ServiceSpec } from '../schema/generated/core.v1.ts'
-import { badValue, badValues, duplicate, forbiddenField, oneOf, required, unsupported } from '../meta/faults.ts'
-import { validateLabels } from '../meta/LabelSelector.ts'
-import { ipAddress, labelName, portName, portNumber, subdomainName } from '../meta/names.ts'
-import type { FieldError } from '../Refusal.ts'
+import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import { badValue, badValues, duplicate, forbiddenField, oneOf, required, unsupported } from '#events/meta/faults.ts'
+import { validateLabels } from '#events/meta/LabelSelector.ts'
+import { ipAddress, labelName, portName, portNumber, subdomainName } from '#events/meta/names.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { PROTOCOLS } from './protocols.ts'
 
 const TYPES = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort']
@@ -20,7 +20,8 @@ const validatePort = (port: ServicePort, path: string, needsName: boolean, names
   for (const message of portNumber(port.port ?? 0)) errors.push(badValue(`${path}.port`, port.port ?? 0, message))
   oneOf(port.protocol, `${path}.protocol`, PROTOCOLS, errors)
   const target = port.targetPort
-  if (target !== undefined) errors.push(...badValues(`${path}.targetPort`, target, typeof target === 'number' ? portNumber(target) : portName(target)))
+  if (target !== undefined)
+    errors.push(...badValues(`${path}.targetPort`, target, typeof target === 'number' ? portNumber(target) : portName(target)))
 }
 
 export const validateService = (spec: ServiceSpec): FieldError[] => {
@@ -34,9 +35,11 @@ export const validateService = (spec: ServiceSpec): FieldError[] => {
       if (headless) errors.push(badValue('spec.clusterIPs[0]', 'None', `may not be set to 'None' for ${spec.type} services`))
       break
     case 'ExternalName':
-      if (spec.clusterIP || spec.clusterIPs?.length) errors.push(forbiddenField('spec.clusterIPs', 'may not be set when `type` is "ExternalName"'))
+      if (spec.clusterIP || spec.clusterIPs?.length)
+        errors.push(forbiddenField('spec.clusterIPs', 'may not be set when `type` is "ExternalName"'))
       if (!spec.externalName) errors.push(required('spec.externalName'))
-      else errors.push(...badValues('spec.externalName', spec.externalName, subdomainName(spec.externalName.toLowerCase().replace(/\.$/, ''))))
+      else
+        errors.push(...badValues('spec.externalName', spec.externalName, subdomainName(spec.externalName.toLowerCase().replace(/\.$/, ''))))
   }
   const names = new Set<string>()
   const pairs = new Set<string>()
@@ -48,7 +51,8 @@ export const validateService = (spec: ServiceSpec): FieldError[] => {
     if (pairs.has(pair)) errors.push(duplicate(path, { protocol: port.protocol, port: port.port }))
     pairs.add(pair)
     if (!port.nodePort) return
-    if (spec.type === 'ClusterIP' || spec.type === undefined) errors.push(forbiddenField(`${path}.nodePort`, "may not be used when `type` is 'ClusterIP'"))
+    if (spec.type === 'ClusterIP' || spec.type === undefined)
+      errors.push(forbiddenField(`${path}.nodePort`, "may not be used when `type` is 'ClusterIP'"))
     const taken = `${port.protocol}/${port.nodePort}`
     if (nodePorts.has(taken)) errors.push(duplicate(`${path}.nodePort`, port.nodePort))
     nodePorts.add(taken)
@@ -61,18 +65,21 @@ export const validateService = (spec: ServiceSpec): FieldError[] => {
   oneOf(spec.type, 'spec.type', TYPES, errors)
   if (spec.clusterIP && spec.clusterIPs?.[0] !== undefined && spec.clusterIP !== spec.clusterIPs[0])
     errors.push(badValue('spec.clusterIPs', spec.clusterIPs, 'first value must match `clusterIP`'))
-  else if (!spec.clusterIP && spec.clusterIPs?.length) errors.push(badValue('spec.clusterIPs', spec.clusterIPs, 'must be empty when `clusterIP` is not specified'))
+  else if (!spec.clusterIP && spec.clusterIPs?.length)
+    errors.push(badValue('spec.clusterIPs', spec.clusterIPs, 'must be empty when `clusterIP` is not specified'))
   spec.clusterIPs?.forEach((ip, index) => {
     if (ip === 'None' && index === 0) return
     errors.push(...badValues(`spec.clusterIPs[${index}]`, ip, ipAddress(ip)))
   })
   spec.externalIPs?.forEach((ip, index) => errors.push(...badValues(`spec.externalIPs[${index}]`, ip, ipAddress(ip))))
   const external = spec.externalTrafficPolicy
-  if (external && !['Cluster', 'Local'].includes(external)) errors.push(unsupported('spec.externalTrafficPolicy', external, ['Cluster', 'Local']))
+  if (external && !['Cluster', 'Local'].includes(external))
+    errors.push(unsupported('spec.externalTrafficPolicy', external, ['Cluster', 'Local']))
   if (external && !(spec.type === 'NodePort' || spec.type === 'LoadBalancer' || spec.externalIPs?.length))
     errors.push(badValue('spec.externalTrafficPolicy', external, 'may only be set for externally-accessible services'))
   const internal = spec.internalTrafficPolicy
-  if (internal && !['Cluster', 'Local'].includes(internal)) errors.push(unsupported('spec.internalTrafficPolicy', internal, ['Cluster', 'Local']))
+  if (internal && !['Cluster', 'Local'].includes(internal))
+    errors.push(unsupported('spec.internalTrafficPolicy', internal, ['Cluster', 'Local']))
   return errors
 }
 

@@ -1,13 +1,13 @@
 /** EndpointSlice: some of the addresses behind a Service. */
-import type * as types from '../schema/generated/discovery.v1.ts'
-import type { EndpointSlice as SliceType } from '../schema/generated/discovery.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { badValue, badValues, duplicate, immutable, oneOf, required, tooMany } from '../meta/faults.ts'
-import { isIPv4, isIPv6, labelName, portName, portNumber, subdomainName } from '../meta/names.ts'
-import { age, AGE, firstFew, NAME, text } from '../meta/Table.ts'
-import { ALL_VERBS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
-import { PROTOCOLS } from '../core/protocols.ts'
+import type * as types from '#events/schema/generated/discovery.v1.ts'
+import type { EndpointSlice as SliceType } from '#events/schema/generated/discovery.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { badValue, badValues, duplicate, immutable, oneOf, required, tooMany } from '#events/meta/faults.ts'
+import { isIPv4, isIPv6, labelName, portName, portNumber, subdomainName } from '#events/meta/names.ts'
+import { age, AGE, firstFew, NAME, text } from '#events/meta/Table.ts'
+import { ALL_VERBS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
+import { PROTOCOLS } from '#events/core/protocols.ts'
 
 type Endpoint = NonNullable<SliceType['endpoints']>[number]
 type Port = NonNullable<SliceType['ports']>[number]
@@ -19,7 +19,13 @@ const PORTS_MAX = 20000
 
 const checkAddress = (type: string, address: string, field: string, errors: FieldError[]): void => {
   if (type === 'IPv4' ? isIPv4(address) : type === 'IPv6' ? isIPv6(address) : subdomainName(address).length === 0) return
-  errors.push(badValue(field, address, type === 'IPv4' ? 'must be an IPv4 address' : type === 'IPv6' ? 'must be an IPv6 address' : (subdomainName(address)[0] as string)))
+  errors.push(
+    badValue(
+      field,
+      address,
+      type === 'IPv4' ? 'must be an IPv4 address' : type === 'IPv6' ? 'must be an IPv6 address' : (subdomainName(address)[0] as string)
+    )
+  )
 }
 
 const validateEndpoint = (endpoint: Endpoint, type: string, path: string, errors: FieldError[]): void => {

@@ -1,11 +1,11 @@
 /** events.k8s.io/v1 Event: the same notices as core/v1 has, in other words (KEP-383); stored there, in those. */
-import type * as core from '../schema/generated/core.v1.ts'
-import type * as types from '../schema/generated/events.v1.ts'
-import { Event as CoreEvent } from '../core/Event.ts'
-import { validateEventCreate, validateEventFields, validateEventUpdate } from '../core/eventValidate.ts'
-import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
-import { ALL_VERBS } from '../meta/verbs.ts'
+import type * as core from '#events/schema/generated/core.v1.ts'
+import type * as types from '#events/schema/generated/events.v1.ts'
+import { Event as CoreEvent } from '#events/core/Event.ts'
+import { validateEventCreate, validateEventFields, validateEventUpdate } from '#events/core/eventValidate.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { ALL_VERBS } from '#events/meta/verbs.ts'
 
 /** What upstream's conversion calls by another name; the rest is called the same. */
 const RENAMED: readonly (readonly [core: string, here: string])[] = [
@@ -18,8 +18,13 @@ const RENAMED: readonly (readonly [core: string, here: string])[] = [
   ['count', 'deprecatedCount']
 ]
 
-const renaming = <Some extends KubeObject>(apiVersion: string, names: ReadonlyMap<string, string>) => (object: KubeObject): Some =>
-  ({ ...Object.fromEntries(Object.entries(object).map(([field, value]) => [names.get(field) ?? field, value])), apiVersion }) as unknown as Some
+const renaming =
+  <Some extends KubeObject>(apiVersion: string, names: ReadonlyMap<string, string>) =>
+  (object: KubeObject): Some =>
+    ({
+      ...Object.fromEntries(Object.entries(object).map(([field, value]) => [names.get(field) ?? field, value])),
+      apiVersion
+    }) as unknown as Some
 
 const fromCore = renaming<types.Event>('events.k8s.io/v1', new Map(RENAMED))
 const toCore = renaming<core.Event>('v1', new Map(RENAMED.map(([core, here]) => [here, core])))

@@ -1,5 +1,5 @@
 /** Status conditions: a list keyed by type, whose transition time moves only with the status. */
-import type { KubeObject } from '../KubeObject.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 
 export interface Condition {
   readonly type: string
@@ -27,7 +27,11 @@ export const setCondition = <C extends Condition>(conditions: readonly C[] | und
   const at = list.findIndex(({ type }) => type === condition.type)
   const old = list[at]
   if (old === undefined) return [...list, { lastTransitionTime: now, ...condition }]
-  const merged: C = { ...old, ...condition, lastTransitionTime: old.status === condition.status ? (old.lastTransitionTime ?? now) : (condition.lastTransitionTime ?? now) }
+  const merged: C = {
+    ...old,
+    ...condition,
+    lastTransitionTime: old.status === condition.status ? (old.lastTransitionTime ?? now) : (condition.lastTransitionTime ?? now)
+  }
   if (Object.keys(merged).every((key) => merged[key] === old[key])) return list
   return list.with(at, merged)
 }

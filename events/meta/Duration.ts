@@ -1,6 +1,7 @@
 /** Durations as kubectl prints them: about two significant units, `5m2s`, `3d4h`. */
 
-const two = (first: number, unit: string, second: number, smaller: string): string => (second === 0 ? `${first}${unit}` : `${first}${unit}${second}${smaller}`)
+const two = (first: number, unit: string, second: number, smaller: string): string =>
+  second === 0 ? `${first}${unit}` : `${first}${unit}${second}${smaller}`
 
 /** @param milliseconds may be negative: a clock ahead of ours by up to two seconds reads `0s`, more `<invalid>`. */
 export const humanDuration = (milliseconds: number): string => {

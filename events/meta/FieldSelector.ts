@@ -1,7 +1,7 @@
 /** Selecting objects by the few fields a kind offers for it: `spec.nodeName=n1,status.phase!=Failed`. */
-import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
-import { badRequest } from '../Refusal.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { badRequest } from '#events/Refusal.ts'
 
 export interface FieldRequirement {
   readonly field: string
@@ -13,7 +13,8 @@ const TERM = /(?:[^,\\]|\\.|\\$)+/g
 const PARTS = /^([^=!\\]*)(!=|==|=)(.*)$/s
 
 const unescape = (value: string, selector: string): string => {
-  if (/(^|[^\\])(\\\\)*\\([^\\,=]|$)/.test(value) || /(^|[^\\])(\\\\)*=/.test(value)) throw badRequest(`invalid field selector: invalid escape sequence: ${JSON.stringify(selector)}`)
+  if (/(^|[^\\])(\\\\)*\\([^\\,=]|$)/.test(value) || /(^|[^\\])(\\\\)*=/.test(value))
+    throw badRequest(`invalid field selector: invalid escape sequence: ${JSON.stringify(selector)}`)
   return value.replace(/\\([\\,=])/g, '$1')
 }
 
@@ -37,10 +38,16 @@ const META: Readonly<Record<string, (object: KubeObject) => string>> = {
  */
 export const fieldMatcher = (kind: Pick<Kind, 'fields'>, requirements: readonly FieldRequirement[]): ((object: KubeObject) => boolean) => {
   const tests = requirements.map(({ field, operator, value }) => {
-    const read = Object.hasOwn(META, field) ? META[field] : kind.fields !== undefined && Object.hasOwn(kind.fields, field) ? kind.fields[field] : undefined
+    const read = Object.hasOwn(META, field)
+      ? META[field]
+      : kind.fields !== undefined && Object.hasOwn(kind.fields, field)
+        ? kind.fields[field]
+        : undefined
     if (read === undefined)
       throw badRequest(
-        kind.fields === undefined ? `"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"` : `field label not supported: ${field}`
+        kind.fields === undefined
+          ? `"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`
+          : `field label not supported: ${field}`
       )
     return { read, equal: operator === '=', value }
   })

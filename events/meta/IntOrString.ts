@@ -1,5 +1,5 @@
 /** Values that are a number or a percentage: `maxSurge: 25%`. */
-import type { FieldError } from '../Refusal.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { badValue } from './faults.ts'
 
 export type IntOrString = number | string
@@ -7,7 +7,8 @@ export type IntOrString = number | string
 const PERCENT = /^[0-9]+%$/
 
 /** The percentage, or undefined for a plain number. */
-export const percentOf = (value: IntOrString): number | undefined => (typeof value === 'string' && PERCENT.test(value) ? Number(value.slice(0, -1)) : undefined)
+export const percentOf = (value: IntOrString): number | undefined =>
+  typeof value === 'string' && PERCENT.test(value) ? Number(value.slice(0, -1)) : undefined
 
 /** The count a value means out of `total`; undefined when it is neither a number nor a percentage. */
 export const scaledValue = (value: IntOrString, total: number, round: 'up' | 'down'): number | undefined => {
@@ -24,5 +25,11 @@ export const checkCountOrPercent = (value: IntOrString | undefined, field: strin
   if (typeof value === 'number') {
     if (value < 0) errors.push(badValue(field, value, 'must be greater than or equal to 0'))
   } else if (!PERCENT.test(value))
-    errors.push(badValue(field, value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"))
+    errors.push(
+      badValue(
+        field,
+        value,
+        "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+      )
+    )
 }

@@ -56,7 +56,8 @@ const NAME = /^(?:[^.[\]'"{}()?@*\s\\]|\\.)+/
 const QUOTED = /^\[\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*\]/
 const INDEX = /^\[\s*(-?\d+)\s*\]/
 const SLICE = /^\[\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(\d+)\s*)?\]/
-const FILTER = /^\[\s*\?\s*\(\s*@((?:\.[^\s=!<>()]+|\[[^\]]*\])*)\s*(?:(==|!=|<=|>=|<|>)\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s()]+)\s*)?\)\s*\]/
+const FILTER =
+  /^\[\s*\?\s*\(\s*@((?:\.[^\s=!<>()]+|\[[^\]]*\])*)\s*(?:(==|!=|<=|>=|<|>)\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s()]+)\s*)?\)\s*\]/
 
 const literal = (text: string): unknown => {
   if (/^['"]/.test(text)) return text.slice(1, -1).replace(/\\(.)/g, '$1')
@@ -81,13 +82,21 @@ const filter = (path: string, operator: string | undefined, operand: string | un
     valuesOf(value).filter((item) => {
       const [found] = left(item)
       if (operator === undefined) return found !== undefined
-      return found !== undefined && typeof found === typeof right && (COMPARE[operator] as (left: unknown, right: unknown) => boolean)(found, right)
+      return (
+        found !== undefined &&
+        typeof found === typeof right &&
+        (COMPARE[operator] as (left: unknown, right: unknown) => boolean)(found, right)
+      )
     })
 }
 
 /** `.spec.replicas`, `.status.conditions[?(@.type=="Ready")].status`; undefined for what is no path. Braces around it may be left out. */
 export const parseJsonPath = (text: string): JsonPath | undefined => {
-  let rest = text.trim().replace(/^\{(.*)\}$/s, '$1').trim().replace(/^\$/, '')
+  let rest = text
+    .trim()
+    .replace(/^\{(.*)\}$/s, '$1')
+    .trim()
+    .replace(/^\$/, '')
   const steps: Step[] = []
   while (rest !== '') {
     let match: RegExpExecArray | null

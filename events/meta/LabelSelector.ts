@@ -1,5 +1,5 @@
 /** Selecting objects by their labels: the query string form, the LabelSelector object, and plain label maps. */
-import { badRequest, fieldErrorBody, type FieldError } from '../Refusal.ts'
+import { badRequest, fieldErrorBody, type FieldError } from '#events/Refusal.ts'
 import { badValue, badValues, forbiddenField, required } from './faults.ts'
 import { labelValue, qualifiedName } from './names.ts'
 
@@ -72,14 +72,19 @@ export const selectorOf = (selector: LabelSelector | undefined): Selector => {
   if (found === undefined) {
     found = [
       ...Object.entries(selector.matchLabels ?? {}).map(([key, value]): Requirement => ({ key, operator: '=', values: [value] })),
-      ...(selector.matchExpressions ?? []).map(({ key, operator, values }): Requirement => ({ key, operator: OPERATORS[operator] ?? 'exists', values: values ?? [] }))
+      ...(selector.matchExpressions ?? []).map(({ key, operator, values }): Requirement => ({
+        key,
+        operator: OPERATORS[operator] ?? 'exists',
+        values: values ?? []
+      }))
     ]
     parsed.set(selector, found)
   }
   return found
 }
 
-export const matchesSelector = (selector: LabelSelector | undefined, labels: Labels | undefined): boolean => matches(selectorOf(selector), labels)
+export const matchesSelector = (selector: LabelSelector | undefined, labels: Labels | undefined): boolean =>
+  matches(selectorOf(selector), labels)
 
 const byKey = (a: Requirement, b: Requirement): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
 
@@ -168,8 +173,10 @@ const checked = (requirement: Requirement): Requirement => {
   const { key, operator, values } = requirement
   const fault = (field: string, error: FieldError): never => wrong(`${field}: ${fieldErrorBody(error)}`)
   for (const message of qualifiedName(key)) fault('key', badValue('key', key, message))
-  if ((operator === 'in' || operator === 'notin') && values.length === 0) fault('values', badValue('values', [], "for 'in', 'notin' operators, values set can't be empty"))
-  if ((operator === 'gt' || operator === 'lt') && !/^[+-]?\d+$/.test(values[0] ?? '')) fault('values[0]', badValue('values[0]', values[0], "for 'Gt', 'Lt' operators, the value must be an integer"))
+  if ((operator === 'in' || operator === 'notin') && values.length === 0)
+    fault('values', badValue('values', [], "for 'in', 'notin' operators, values set can't be empty"))
+  if ((operator === 'gt' || operator === 'lt') && !/^[+-]?\d+$/.test(values[0] ?? ''))
+    fault('values[0]', badValue('values[0]', values[0], "for 'Gt', 'Lt' operators, the value must be an integer"))
   values.forEach((value, index) => {
     for (const message of labelValue(value)) fault(`values[${index}][${key}]`, badValue('', value, message))
   })
@@ -211,7 +218,9 @@ export const parseSelector = (text: string): Selector => {
     if (!identifier(key)) wrong(`found '${key}', expected: identifier`)
     if (peek() === '' || peek() === ',') return { key, operator: negated ? '!' : 'exists', values: [] }
     const sign = next()
-    const operator = Object.hasOwn(BINARY, sign) ? (BINARY[sign] as Operator) : wrong(`found '${sign}', expected: in, notin, =, ==, !=, gt, lt`)
+    const operator = Object.hasOwn(BINARY, sign)
+      ? (BINARY[sign] as Operator)
+      : wrong(`found '${sign}', expected: in, notin, =, ==, !=, gt, lt`)
     if (negated) wrong(`found '${sign}', expected: ',' or 'end of string'`)
     if (operator === 'in' || operator === 'notin') return { key, operator, values: valueSet() }
     if (peek() === '' || peek() === ',') return { key, operator, values: [''] }

@@ -1,7 +1,7 @@
 /** The checks every kind's metadata gets, on create and on update. */
-import type { Kind } from '../Kind.ts'
-import type { KubeObject, ObjectMeta, OwnerReference } from '../KubeObject.ts'
-import type { FieldError } from '../Refusal.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject, ObjectMeta, OwnerReference } from '#events/KubeObject.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { badValue, badValues, forbiddenField, immutable, required, tooLong } from './faults.ts'
 import { canonicalIP } from './ip.ts'
 import { label1035Name, labelName, pathName, qualifiedName, subdomainName } from './names.ts'
@@ -37,7 +37,11 @@ const utf8Length = (text: string): number => {
   return length
 }
 
-export const validateAnnotations = (annotations: Readonly<Record<string, string>> | undefined, field: string, errors: FieldError[]): void => {
+export const validateAnnotations = (
+  annotations: Readonly<Record<string, string>> | undefined,
+  field: string,
+  errors: FieldError[]
+): void => {
   if (annotations === undefined || annotations === null) return
   let size = 0
   for (const key in annotations) {
@@ -53,7 +57,8 @@ const validateOwners = (owners: readonly OwnerReference[], field: string, errors
     const path = `${field}[${index}]`
     const version = (owner.apiVersion ?? '').split('/').at(-1)
     if (version === '') errors.push(badValue(`${path}.apiVersion`, owner.apiVersion ?? '', 'version must not be empty'))
-    for (const part of ['kind', 'name', 'uid'] as const) if (!owner[part]) errors.push(badValue(`${path}.${part}`, owner[part] ?? '', `${part} must not be empty`))
+    for (const part of ['kind', 'name', 'uid'] as const)
+      if (!owner[part]) errors.push(badValue(`${path}.${part}`, owner[part] ?? '', `${part} must not be empty`))
     if (owner.kind === 'Event' && (owner.apiVersion === 'v1' || owner.apiVersion === 'events.k8s.io/v1'))
       errors.push(badValue(path, owner, `${owner.apiVersion}, Kind=Event is disallowed from being an owner`))
     if (owner.controller === true) {
@@ -92,7 +97,8 @@ export const validateMeta = (kind: Pick<Kind, 'nameRule' | 'namespaced' | 'anyFi
     if (!meta.namespace) errors.push(required('metadata.namespace'))
     else for (const message of labelName(meta.namespace)) errors.push(badValue('metadata.namespace', meta.namespace, message))
   } else if (meta.namespace) errors.push(forbiddenField('metadata.namespace', 'not allowed on this type'))
-  if (meta.generation !== undefined && meta.generation < 0) errors.push(badValue('metadata.generation', meta.generation, 'must be greater than or equal to 0'))
+  if (meta.generation !== undefined && meta.generation < 0)
+    errors.push(badValue('metadata.generation', meta.generation, 'must be greater than or equal to 0'))
   validateLabels(meta.labels, 'metadata.labels', errors)
   validateAnnotations(meta.annotations, 'metadata.annotations', errors)
   if (meta.ownerReferences?.length) validateOwners(meta.ownerReferences, 'metadata.ownerReferences', errors)
@@ -100,7 +106,14 @@ export const validateMeta = (kind: Pick<Kind, 'nameRule' | 'namespaced' | 'anyFi
   return errors
 }
 
-const IMMUTABLE = ['name', 'namespace', 'uid', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const satisfies readonly (keyof ObjectMeta)[]
+const IMMUTABLE = [
+  'name',
+  'namespace',
+  'uid',
+  'creationTimestamp',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds'
+] as const satisfies readonly (keyof ObjectMeta)[]
 
 /** Faults of a change of metadata. Fill in what a client may leave out (uid, timestamps) from `old` first. */
 export const validateMetaUpdate = (object: KubeObject, old: KubeObject): FieldError[] => {

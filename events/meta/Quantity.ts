@@ -62,7 +62,8 @@ export const formatQuantity = ({ nano, format }: Quantity): string => {
     mantissa /= 1024n
     power++
   }
-  // Without a suffix it reads as a decimal amount next time, so it is written as one: what is stored must not change when it is applied again.
+  // Without a suffix it reads as a decimal amount next time, so it is written as one: what is stored must not change when it is applied
+  // again.
   return power === 0 ? decimal(nano, false) : `${mantissa}${BINARY[power - 1]}`
 }
 

@@ -1,6 +1,6 @@
 /** The past-tense fact an event is named after. */
-import type { Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 
 export interface ObjectChange {
   readonly before: KubeObject | undefined
@@ -11,7 +11,8 @@ export interface ObjectChange {
 }
 
 /** `reckon.configmap.updated.v1`: the kind's own fact, or created, updated, status-updated, deletion-requested, deleted. */
-export const eventTypeOf = (kind: Kind, change: ObjectChange): string => kind.eventType?.(change) ?? `reckon.${kind.singular}.${plainFact(change)}.v1`
+export const eventTypeOf = (kind: Kind, change: ObjectChange): string =>
+  kind.eventType?.(change) ?? `reckon.${kind.singular}.${plainFact(change)}.v1`
 
 const plainFact = ({ before, after, deleted, subresource }: ObjectChange): string => {
   if (deleted) return 'deleted'

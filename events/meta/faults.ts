@@ -1,24 +1,41 @@
 /** Short ways to write the field errors of validation, in the words of apimachinery's `field` package. */
-import type { FieldError } from '../Refusal.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
-export const required = (field: string, detail?: string): FieldError => ({ type: 'Required', field, ...(detail === undefined ? {} : { detail }) })
+export const required = (field: string, detail?: string): FieldError => ({
+  type: 'Required',
+  field,
+  ...(detail === undefined ? {} : { detail })
+})
 export const badValue = (field: string, value: unknown, detail: string): FieldError => ({ type: 'Invalid', field, value, detail })
 export const forbiddenField = (field: string, detail: string): FieldError => ({ type: 'Forbidden', field, detail })
 export const duplicate = (field: string, value: unknown): FieldError => ({ type: 'Duplicate', field, value })
 export const missing = (field: string, value: unknown): FieldError => ({ type: 'NotFound', field, value })
-export const tooLong = (field: string, bytes: number): FieldError => ({ type: 'TooLong', field, detail: `may not be more than ${bytes} bytes` })
-export const tooMany = (field: string, count: number, limit: number): FieldError => ({ type: 'TooMany', field, value: count, detail: `must have at most ${limit} items` })
+export const tooLong = (field: string, bytes: number): FieldError => ({
+  type: 'TooLong',
+  field,
+  detail: `may not be more than ${bytes} bytes`
+})
+export const tooMany = (field: string, count: number, limit: number): FieldError => ({
+  type: 'TooMany',
+  field,
+  value: count,
+  detail: `must have at most ${limit} items`
+})
 
 /** `Unsupported value: "x": supported values: "A", "B"`; the supported ones are listed in order. */
 export const unsupported = (field: string, value: unknown, supported: readonly string[]): FieldError => ({
   type: 'NotSupported',
   field,
   value,
-  detail: `supported values: ${[...supported].sort().map((one) => JSON.stringify(one)).join(', ')}`
+  detail: `supported values: ${[...supported]
+    .sort()
+    .map((one) => JSON.stringify(one))
+    .join(', ')}`
 })
 
 /** One Invalid per message. */
-export const badValues = (field: string, value: unknown, messages: readonly string[]): FieldError[] => messages.map((message) => badValue(field, value, message))
+export const badValues = (field: string, value: unknown, messages: readonly string[]): FieldError[] =>
+  messages.map((message) => badValue(field, value, message))
 
 export const nonNegative = (value: number | undefined, field: string, errors: FieldError[]): void => {
   if (value !== undefined && value < 0) errors.push(badValue(field, value, 'must be greater than or equal to 0'))
@@ -38,7 +55,9 @@ export const immutable = (value: unknown, old: unknown, field: string, errors: F
 const withoutEmpty = (value: unknown): unknown => {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(withoutEmpty)
-  const kept = Object.entries(value).map(([key, part]) => [key, withoutEmpty(part)] as const).filter(([, part]) => part !== undefined)
+  const kept = Object.entries(value)
+    .map(([key, part]) => [key, withoutEmpty(part)] as const)
+    .filter(([, part]) => part !== undefined)
   return kept.length === 0 ? undefined : Object.fromEntries(kept)
 }
 

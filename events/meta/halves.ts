@@ -1,5 +1,5 @@
 /** Keeping the spec and status halves of an object apart: a spec write leaves the status alone, a status write the spec. */
-import type { KubeObject } from '../KubeObject.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 
 const carry = (object: KubeObject, old: KubeObject, half: 'spec' | 'status'): void => {
   if (old[half] === undefined) delete object[half]
@@ -7,7 +7,8 @@ const carry = (object: KubeObject, old: KubeObject, half: 'spec' | 'status'): vo
 }
 
 /** For `prepareForUpdate` of kinds with no more to it. */
-export const keepOtherHalf = (object: KubeObject, old: KubeObject, subresource: string): void => carry(object, old, subresource === 'status' ? 'spec' : 'status')
+export const keepOtherHalf = (object: KubeObject, old: KubeObject, subresource: string): void =>
+  carry(object, old, subresource === 'status' ? 'spec' : 'status')
 
 /** For kinds whose status writes may not touch labels either (apps/v1). */
 export const keepOtherHalfAndLabels = (object: KubeObject, old: KubeObject, subresource: string): void => {

@@ -55,7 +55,8 @@ export const parseNetwork = (text: string): Network | undefined => {
   return ip.value % size === 0n ? { family: ip.family, base: ip.value, size, text: `${textOfIP(ip)}/${bits}` } : undefined
 }
 
-export const isWithin = ({ family, value }: IP, network: Network): boolean => family === network.family && value >= network.base && value < network.base + network.size
+export const isWithin = ({ family, value }: IP, network: Network): boolean =>
+  family === network.family && value >= network.base && value < network.base + network.size
 
 /** The network's own address belongs to nobody, nor does the broadcast address of IPv4. */
 export const isHost = (ip: IP, network: Network): boolean =>

@@ -59,7 +59,8 @@ export const pathName = (value: string): readonly string[] => {
 export const qualifiedName = (value: string): readonly string[] => {
   const slash = value.indexOf('/')
   if (slash === -1) return namePart(value)
-  if (value.includes('/', slash + 1)) return [`a qualified name ${QUALIFIED_MESSAGE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`]
+  if (value.includes('/', slash + 1))
+    return [`a qualified name ${QUALIFIED_MESSAGE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`]
   const prefix = value.slice(0, slash)
   const wrong = prefix === '' ? ['prefix part must be non-empty'] : subdomainName(prefix).map((message) => `prefix part ${message}`)
   const rest = namePart(value.slice(slash + 1))

@@ -26,7 +26,9 @@ export const timestamp = (time: number): string => {
 
 /** RFC 3339 with so many digits of a second, UTC: a `MicroTime` has 6. */
 export const timestampWith = (digits: number, ms: number): string =>
-  `${timestamp(ms).slice(0, -1)}.${String(Math.floor(ms % 1000)).padStart(3, '0').padEnd(digits, '0')}Z`
+  `${timestamp(ms).slice(0, -1)}.${String(Math.floor(ms % 1000))
+    .padStart(3, '0')
+    .padEnd(digits, '0')}Z`
 
 /** As Go prints a duration of whole seconds: `1m20s`, `5m0s`. */
 export const goDuration = (seconds: number): string => {

@@ -1,5 +1,5 @@
 /** The verbs most kinds offer, and their usual subresources. */
-import type { Subresource, Verb } from '../Kind.ts'
+import type { Subresource, Verb } from '#events/Kind.ts'
 
 export const ALL_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 

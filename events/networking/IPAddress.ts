@@ -1,11 +1,14 @@
-/** IPAddress: one address of the Services' networks, and whose it is. Its name is the address; that there is one object of a name is the claim. */
-import type * as types from '../schema/generated/networking.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { badValues, immutable, required } from '../meta/faults.ts'
-import { subdomainName } from '../meta/names.ts'
-import { age, AGE, NAME, text } from '../meta/Table.ts'
-import { ALL_VERBS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+/**
+ * IPAddress: one address of the Services' networks, and whose it is. Its name is the address; that there is one object of a name is the
+ * claim.
+ */
+import type * as types from '#events/schema/generated/networking.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { badValues, immutable, required } from '#events/meta/faults.ts'
+import { subdomainName } from '#events/meta/names.ts'
+import { age, AGE, NAME, text } from '#events/meta/Table.ts'
+import { ALL_VERBS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import type { ParentReference } from './parent.ts'
 
 const parentOf = (address: types.IPAddress): ParentReference | undefined => address.spec?.parentRef as ParentReference | undefined

@@ -1,12 +1,12 @@
 /** ServiceCIDR: one or two networks (one of each family) that Services get their cluster IPs from. */
-import type * as types from '../schema/generated/networking.v1.ts'
-import type { Kind } from '../Kind.ts'
-import { badValue, required } from '../meta/faults.ts'
-import { keepOtherHalf } from '../meta/halves.ts'
-import { parseIP, parseNetwork, textOfIP } from '../meta/ip.ts'
-import { age, AGE, NAME, orNone, text } from '../meta/Table.ts'
-import { ALL_VERBS, STATUS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+import type * as types from '#events/schema/generated/networking.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { badValue, required } from '#events/meta/faults.ts'
+import { keepOtherHalf } from '#events/meta/halves.ts'
+import { parseIP, parseNetwork, textOfIP } from '#events/meta/ip.ts'
+import { age, AGE, NAME, orNone, text } from '#events/meta/Table.ts'
+import { ALL_VERBS, STATUS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 /** The one every cluster begins with. */
 export const DEFAULT_SERVICE_CIDR = 'kubernetes'
@@ -20,14 +20,17 @@ export const cidrsOf = (object: types.ServiceCIDR): readonly string[] => (object
 /** Addresses are given out from it. */
 export const isReady = (object: types.ServiceCIDR): boolean =>
   object.metadata.deletionTimestamp === undefined &&
-  ((object.status?.conditions ?? []) as readonly { readonly type: string; readonly status: string }[]).some(({ type, status }) => type === READY && status === 'True')
+  ((object.status?.conditions ?? []) as readonly { readonly type: string; readonly status: string }[]).some(
+    ({ type, status }) => type === READY && status === 'True'
+  )
 
 const networkFault = (cidr: string, field: string): FieldError | undefined => {
   if (parseNetwork(cidr)?.text === cidr) return undefined
   const [address = '', bits = ''] = cidr.split('/')
   const ip = parseIP(address)
   const [most, all] = ip?.family === 'IPv6' ? [128, 2n ** 128n] : [32, 2n ** 32n]
-  if (ip === undefined || !/^\d{1,3}$/.test(bits) || Number(bits) > most) return badValue(field, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)')
+  if (ip === undefined || !/^\d{1,3}$/.test(bits) || Number(bits) > most)
+    return badValue(field, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)')
   const size = all >> BigInt(bits)
   return badValue(field, cidr, `must be in canonical form ("${textOfIP({ ...ip, value: ip.value - (ip.value % size) })}/${Number(bits)}")`)
 }
@@ -51,7 +54,10 @@ export const ServiceCIDR: Kind<types.ServiceCIDR> = {
     if (cidrs.length === 0) return [required('spec.cidrs', 'at least one CIDR required')]
     if (cidrs.length > 2) return [badValue('spec.cidrs', cidrs, 'may only hold up to 2 values')]
     const families = new Set(cidrs.map((cidr) => (cidr.includes(':') ? 'IPv6' : 'IPv4')))
-    const errors = families.size < cidrs.length ? [badValue('spec.cidrs', cidrs, 'may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96')] : []
+    const errors =
+      families.size < cidrs.length
+        ? [badValue('spec.cidrs', cidrs, 'may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96')]
+        : []
     return [...errors, ...cidrs.flatMap((cidr, at) => networkFault(cidr, `spec.cidrs[${at}]`) ?? [])]
   },
   validateUpdate(object, old, subresource) {

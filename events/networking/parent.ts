@@ -1,6 +1,6 @@
 /** Whose something is, by its place: what an IPAddress and a node port's claim name. */
-import type { ObjectKey } from '../Key.ts'
-import type { KubeObject } from '../KubeObject.ts'
+import type { ObjectKey } from '#events/Key.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 
 export interface ParentReference {
   readonly group?: string
@@ -9,7 +9,12 @@ export interface ParentReference {
   readonly name?: string
 }
 
-export const parentRefOf = ({ group, resource, namespace, name }: ObjectKey): ParentReference => ({ ...(group === '' ? {} : { group }), resource, ...(namespace === '' ? {} : { namespace }), name })
+export const parentRefOf = ({ group, resource, namespace, name }: ObjectKey): ParentReference => ({
+  ...(group === '' ? {} : { group }),
+  resource,
+  ...(namespace === '' ? {} : { namespace }),
+  name
+})
 
 /** True when the claim names that object as its owner. */
 export const isOf = (claim: KubeObject, { group, resource, namespace, name }: ObjectKey): boolean => {

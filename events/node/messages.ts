@@ -2,15 +2,17 @@
  * What travels between the API server and a node's agent: bindings down, reports and pulses up.
  * An agent sees only its own node's subjects and never the EVENTS stream.
  */
-import type { Pod, PodStatus } from '../schema/generated/core.v1.ts'
-import type { Cause } from '../Intent.ts'
-import { encodeToken } from '../Subject.ts'
+import type { Pod, PodStatus } from '#events/schema/generated/core.v1.ts'
+import type { Cause } from '#events/Intent.ts'
+import { encodeToken } from '#events/Subject.ts'
 
 /** `bind.<node>.<ns>.<pod>`: what the agent must run. The last message per subject is the truth; an empty body: forget the pod. */
 export interface Binding {
   readonly pod: Pod
   /** ConfigMaps and Secrets the pod's volumes, env and envFrom name, those that exist; `data` values as in the API (Secret data base64). */
-  readonly configMaps: Readonly<Record<string, { readonly data?: Readonly<Record<string, string>>; readonly binaryData?: Readonly<Record<string, string>> }>>
+  readonly configMaps: Readonly<
+    Record<string, { readonly data?: Readonly<Record<string, string>>; readonly binaryData?: Readonly<Record<string, string>> }>
+  >
   readonly secrets: Readonly<Record<string, { readonly type: string; readonly data: Readonly<Record<string, string>> }>>
   /** Bound service account token and the cluster CA for projected volumes; the agent asks again through `token` before it expires. */
   readonly serviceAccountToken?: { readonly token: string; readonly expiresAt: string }
@@ -82,7 +84,14 @@ export interface NoticeReport {
   readonly id?: string
   /** It may have been reported before: the stream's acknowledgement was lost. */
   readonly again?: true
-  readonly involvedObject: { readonly kind: string; readonly apiVersion: string; readonly namespace: string; readonly name: string; readonly uid: string; readonly fieldPath?: string }
+  readonly involvedObject: {
+    readonly kind: string
+    readonly apiVersion: string
+    readonly namespace: string
+    readonly name: string
+    readonly uid: string
+    readonly fieldPath?: string
+  }
   readonly type: 'Normal' | 'Warning'
   readonly reason: string
   readonly message: string
@@ -103,11 +112,19 @@ export interface Pulse {
   readonly allocatable: Readonly<Record<string, string>>
   readonly nodeInfo: Readonly<Record<string, string>>
   /** Ready, MemoryPressure, DiskPressure, PIDPressure without times: the API server stamps transitions. */
-  readonly conditions: readonly { readonly type: string; readonly status: 'True' | 'False' | 'Unknown'; readonly reason: string; readonly message: string }[]
+  readonly conditions: readonly {
+    readonly type: string
+    readonly status: 'True' | 'False' | 'Unknown'
+    readonly reason: string
+    readonly message: string
+  }[]
   readonly images?: readonly { readonly names: readonly string[]; readonly sizeBytes: number }[]
 }
 
-export const bindingSubject = (node: string, namespace: string, pod: string): string => `bind.${encodeToken(node)}.${encodeToken(namespace)}.${encodeToken(pod)}`
-export const podReportSubject = (node: string, namespace: string, pod: string): string => `report.${encodeToken(node)}.pod.${encodeToken(namespace)}.${encodeToken(pod)}`
-export const noticeReportSubject = (node: string, namespace: string, name: string): string => `report.${encodeToken(node)}.event.${encodeToken(namespace)}.${encodeToken(name)}`
+export const bindingSubject = (node: string, namespace: string, pod: string): string =>
+  `bind.${encodeToken(node)}.${encodeToken(namespace)}.${encodeToken(pod)}`
+export const podReportSubject = (node: string, namespace: string, pod: string): string =>
+  `report.${encodeToken(node)}.pod.${encodeToken(namespace)}.${encodeToken(pod)}`
+export const noticeReportSubject = (node: string, namespace: string, name: string): string =>
+  `report.${encodeToken(node)}.event.${encodeToken(namespace)}.${encodeToken(name)}`
 export const pulseSubject = (node: string): string => `pulse.node.${encodeToken(node)}`

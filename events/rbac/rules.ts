@@ -1,13 +1,13 @@
 /** What the four RBAC kinds share: policy rules, role references and subjects. */
-import type { PolicyRule, RoleRef, Subject } from '../schema/generated/rbac.v1.ts'
-import type { IndexFunction, Kind } from '../Kind.ts'
-import type { KubeObject } from '../KubeObject.ts'
-import { badValue, badValues, required, same, unsupported } from '../meta/faults.ts'
-import { validateLabelSelector, type LabelSelector } from '../meta/LabelSelector.ts'
-import { labelName, pathName, subdomainName } from '../meta/names.ts'
-import { age, AGE, CREATED_AT, NAME, text, wide } from '../meta/Table.ts'
-import { ALL_VERBS } from '../meta/verbs.ts'
-import type { FieldError } from '../Refusal.ts'
+import type { PolicyRule, RoleRef, Subject } from '#events/schema/generated/rbac.v1.ts'
+import type { IndexFunction, Kind } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { badValue, badValues, required, same, unsupported } from '#events/meta/faults.ts'
+import { validateLabelSelector, type LabelSelector } from '#events/meta/LabelSelector.ts'
+import { labelName, pathName, subdomainName } from '#events/meta/names.ts'
+import { age, AGE, CREATED_AT, NAME, text, wide } from '#events/meta/Table.ts'
+import { ALL_VERBS } from '#events/meta/verbs.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 const RBAC_GROUP = 'rbac.authorization.k8s.io'
 
@@ -16,9 +16,12 @@ export type { PolicyRule, RoleRef, Subject }
 const validateRule = (rule: PolicyRule, path: string, namespaced: boolean, errors: FieldError[]): void => {
   if (!rule.verbs?.length) errors.push(required(`${path}.verbs`, 'verbs must contain at least one value'))
   if (rule.nonResourceURLs?.length) {
-    if (namespaced) errors.push(badValue(`${path}.nonResourceURLs`, rule.nonResourceURLs, 'namespaced rules cannot apply to non-resource URLs'))
+    if (namespaced)
+      errors.push(badValue(`${path}.nonResourceURLs`, rule.nonResourceURLs, 'namespaced rules cannot apply to non-resource URLs'))
     if (rule.apiGroups?.length || rule.resources?.length || rule.resourceNames?.length)
-      errors.push(badValue(`${path}.nonResourceURLs`, rule.nonResourceURLs, 'rules cannot apply to both regular resources and non-resource URLs'))
+      errors.push(
+        badValue(`${path}.nonResourceURLs`, rule.nonResourceURLs, 'rules cannot apply to both regular resources and non-resource URLs')
+      )
     return
   }
   if (!rule.apiGroups?.length) errors.push(required(`${path}.apiGroups`, 'resource rules must supply at least one api group'))
@@ -51,7 +54,9 @@ const validateBinding = (binding: KubeObject, namespaced: boolean): FieldError[]
   if (!kinds.includes(ref.kind ?? '')) errors.push(unsupported('roleRef.kind', ref.kind ?? '', kinds))
   if (!ref.name) errors.push(required('roleRef.name'))
   else errors.push(...badValues('roleRef.name', ref.name, pathName(ref.name)))
-  ;((binding['subjects'] ?? []) as Subject[]).forEach((subject, index) => validateSubject(subject, `subjects[${index}]`, namespaced, errors))
+  ;((binding['subjects'] ?? []) as Subject[]).forEach((subject, index) =>
+    validateSubject(subject, `subjects[${index}]`, namespaced, errors)
+  )
   return errors
 }
 
@@ -76,7 +81,10 @@ export const roleKind = (naming: Pick<Kind, 'kind' | 'resource' | 'singular' | '
     ;((role['rules'] ?? []) as PolicyRule[]).forEach((rule, index) => validateRule(rule, `rules[${index}]`, naming.namespaced, errors))
     const selectors = role['aggregationRule']?.clusterRoleSelectors as readonly LabelSelector[] | undefined
     if (role['aggregationRule'] === undefined) return errors
-    if (!selectors?.length) errors.push(required('aggregationRule.clusterRoleSelectors', 'at least one clusterRoleSelector required if aggregationRule is non-nil'))
+    if (!selectors?.length)
+      errors.push(
+        required('aggregationRule.clusterRoleSelectors', 'at least one clusterRoleSelector required if aggregationRule is non-nil')
+      )
     selectors?.forEach((selector, index) => validateLabelSelector(selector, `aggregationRule.clusterRoleSelectors[${index}]`, errors))
     return errors
   },
@@ -100,11 +108,13 @@ export const bindingKind = (naming: Pick<Kind, 'kind' | 'resource' | 'singular' 
   default(binding) {
     const ref: RoleRef | undefined = binding['roleRef']
     if (ref !== undefined) ref.apiGroup ||= RBAC_GROUP
-    for (const subject of (binding['subjects'] ?? []) as Subject[]) if (subject.kind === 'User' || subject.kind === 'Group') subject.apiGroup ||= RBAC_GROUP
+    for (const subject of (binding['subjects'] ?? []) as Subject[])
+      if (subject.kind === 'User' || subject.kind === 'Group') subject.apiGroup ||= RBAC_GROUP
   },
   indexes: { subject: subjects },
   validate: (binding) => validateBinding(binding, naming.namespaced),
-  validateUpdate: (binding, old) => (same(binding['roleRef'], old['roleRef']) ? [] : [badValue('roleRef', binding['roleRef'], 'cannot change roleRef')]),
+  validateUpdate: (binding, old) =>
+    same(binding['roleRef'], old['roleRef']) ? [] : [badValue('roleRef', binding['roleRef'], 'cannot change roleRef')],
   columns: [NAME, text('Role', 'The role that is granted.'), AGE, wide('Users'), wide('Groups'), wide('ServiceAccounts')],
   row: (binding, now) => [
     binding.metadata.name ?? '',

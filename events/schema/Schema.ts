@@ -12,18 +12,7 @@ import generated from './generated/schema.json' with { type: 'json' }
  */
 export interface FieldSchema extends ValueRules {
   readonly type:
-    | 'string'
-    | 'integer'
-    | 'number'
-    | 'boolean'
-    | 'object'
-    | 'array'
-    | 'map'
-    | 'any'
-    | 'int-or-string'
-    | 'quantity'
-    | 'time'
-    | 'bytes'
+    'string' | 'integer' | 'number' | 'boolean' | 'object' | 'array' | 'map' | 'any' | 'int-or-string' | 'quantity' | 'time' | 'bytes'
   /** Name of a built-in {@link TypeSchema} when `type` is `object`, e.g. `io.k8s.api.core.v1.PodSpec`; inline ones have none. */
   readonly ref?: string
   /** The fields, when `type` is `object`: those of `ref`, or the field's own. */
@@ -122,7 +111,7 @@ const link = (field: FieldSchema): void => {
 const kindTypes: ReadonlyMap<string, string> = new Map(Object.entries(kinds))
 
 /** The type of this name, e.g. `io.k8s.api.apps.v1.DeploymentSpec`; throws when there is none. */
-export function typeNamed(name: string): TypeSchema {
+export const typeNamed = (name: string): TypeSchema => {
   const type = types.get(name)
   if (type === undefined) throw new Error(`no schema for type ${name}`)
   return type
@@ -134,23 +123,23 @@ for (const { fields } of types.values()) for (const name in fields) link(fields[
 const EVERYWHERE = new Set(['DeleteOptions', 'Status'])
 
 /** The type of a kind (`group` is `''` for core), or undefined when the kind is not built in. */
-export function typeOfKind(group: string, version: string, kind: string): TypeSchema | undefined {
+export const typeOfKind = (group: string, version: string, kind: string): TypeSchema | undefined => {
   const name = kindTypes.get(`${group}/${version}/${kind}`) ?? (EVERYWHERE.has(kind) ? kindTypes.get(`/v1/${kind}`) : undefined)
   return name === undefined ? undefined : types.get(name)
 }
 
 /** The field of this JSON name; undefined where there is none. */
-export function fieldOf(type: TypeSchema, name: string): FieldSchema | undefined {
+export const fieldOf = (type: TypeSchema, name: string): FieldSchema | undefined => {
   return Object.hasOwn(type.fields, name) ? type.fields[name] : type.unknown
 }
 
 /** Names of every type, in the order of the generated file. */
-export function typeNames(): Iterable<string> {
+export const typeNames = (): Iterable<string> => {
   return types.keys()
 }
 
 /** `[group, version, kind]` of every kind that has a type. */
-export function kindNames(): readonly (readonly [group: string, version: string, kind: string])[] {
+export const kindNames = (): readonly (readonly [group: string, version: string, kind: string])[] => {
   return [...kindTypes.keys()].map((key) => {
     const [group, version, kind] = key.split('/') as [string, string, string]
     return [group, version, kind] as const

@@ -1,7 +1,7 @@
 /** Whether a value is what its schema says, in the words of upstream's validation (kube-openapi), one fault per rule that is broken. */
-import { badValue, duplicate, required, same, tooLong, tooMany, unsupported } from '../meta/faults.ts'
-import { isObject, own } from '../meta/json.ts'
-import type { FieldError } from '../Refusal.ts'
+import { badValue, duplicate, required, same, tooLong, tooMany, unsupported } from '#events/meta/faults.ts'
+import { isObject, own } from '#events/meta/json.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { formatOf } from './formats.ts'
 import { patternOf } from './structural.ts'
 import type { FieldSchema, ValidationRule } from './Schema.ts'
@@ -15,11 +15,28 @@ export type Evaluate = (rule: ValidationRule, self: unknown, oldSelf: unknown) =
 /** A client is shown a hundred; looking for more costs only time. */
 const MOST_FAULTS = 200
 
-const TYPE_WORDS: Readonly<Partial<Record<FieldSchema['type'], string>>> = { string: 'string', integer: 'integer', number: 'number', boolean: 'boolean', array: 'array', object: 'object', map: 'object', 'int-or-string': 'integer,string' }
+const TYPE_WORDS: Readonly<Partial<Record<FieldSchema['type'], string>>> = {
+  string: 'string',
+  integer: 'integer',
+  number: 'number',
+  boolean: 'boolean',
+  array: 'array',
+  object: 'object',
+  map: 'object',
+  'int-or-string': 'integer,string'
+}
 
 /** What JSON calls a value. */
 const jsonType = (value: unknown): string =>
-  value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value === 'number' ? (Number.isInteger(value) ? 'integer' : 'number') : typeof value
+  value === null
+    ? 'null'
+    : Array.isArray(value)
+      ? 'array'
+      : typeof value === 'number'
+        ? Number.isInteger(value)
+          ? 'integer'
+          : 'number'
+        : typeof value
 
 const fits = (type: FieldSchema['type'], value: unknown): boolean => {
   switch (type) {
@@ -55,8 +72,10 @@ const characters = (text: string): number => {
 const numberFaults = (field: FieldSchema, value: number, path: string, errors: FieldError[]): void => {
   const { minimum, maximum, multipleOf } = field
   const said = (what: string): void => void errors.push(badValue(path, value, `${path} in body should be ${what}`))
-  if (maximum !== undefined && (field.exclusiveMaximum === true ? value >= maximum : value > maximum)) said(`less than ${field.exclusiveMaximum === true ? '' : 'or equal to '}${maximum}`)
-  if (minimum !== undefined && (field.exclusiveMinimum === true ? value <= minimum : value < minimum)) said(`greater than ${field.exclusiveMinimum === true ? '' : 'or equal to '}${minimum}`)
+  if (maximum !== undefined && (field.exclusiveMaximum === true ? value >= maximum : value > maximum))
+    said(`less than ${field.exclusiveMaximum === true ? '' : 'or equal to '}${maximum}`)
+  if (minimum !== undefined && (field.exclusiveMinimum === true ? value <= minimum : value < minimum))
+    said(`greater than ${field.exclusiveMinimum === true ? '' : 'or equal to '}${minimum}`)
   if (multipleOf !== undefined && Math.abs(value / multipleOf - Math.round(value / multipleOf)) > 1e-9) said(`a multiple of ${multipleOf}`)
 }
 
@@ -64,23 +83,48 @@ const textFaults = (field: FieldSchema, value: string, path: string, errors: Fie
   const { maxLength, minLength, pattern } = field
   // Most texts are short in bytes already: no need to count their characters.
   if (maxLength !== undefined && value.length > maxLength && characters(value) > maxLength) errors.push(tooLong(path, maxLength))
-  if (minLength !== undefined && (value.length < minLength || characters(value) < minLength)) errors.push(badValue(path, value, `${path} in body should be at least ${minLength} chars long`))
-  if (pattern !== undefined && patternOf(pattern)?.test(value) === false) errors.push(badValue(path, value, `${path} in body should match '${pattern}'`))
+  if (minLength !== undefined && (value.length < minLength || characters(value) < minLength))
+    errors.push(badValue(path, value, `${path} in body should be at least ${minLength} chars long`))
+  if (pattern !== undefined && patternOf(pattern)?.test(value) === false)
+    errors.push(badValue(path, value, `${path} in body should match '${pattern}'`))
   if (field.type === 'string' && formatOf(field.format)?.(value) === false)
-    errors.push({ type: 'TypeInvalid', field: path, value, detail: `${path} in body must be of type ${field.format}: ${JSON.stringify(value)}` })
+    errors.push({
+      type: 'TypeInvalid',
+      field: path,
+      value,
+      detail: `${path} in body must be of type ${field.format}: ${JSON.stringify(value)}`
+    })
 }
 
-const listFaults = (field: FieldSchema, value: readonly unknown[], path: string, errors: FieldError[], evaluate: Evaluate | undefined, old: unknown): void => {
+const listFaults = (
+  field: FieldSchema,
+  value: readonly unknown[],
+  path: string,
+  errors: FieldError[],
+  evaluate: Evaluate | undefined,
+  old: unknown
+): void => {
   if (field.maxItems !== undefined && value.length > field.maxItems) errors.push(tooMany(path, value.length, field.maxItems))
-  if (field.minItems !== undefined && value.length < field.minItems) errors.push(badValue(path, value.length, `${path} in body should have at least ${field.minItems} items`))
+  if (field.minItems !== undefined && value.length < field.minItems)
+    errors.push(badValue(path, value.length, `${path} in body should have at least ${field.minItems} items`))
   const { items } = field
   const before = Array.isArray(old) ? old : []
   const find = finder(field, before)
-  if (items !== undefined) for (let at = 0; at < value.length && errors.length < MOST_FAULTS; at++) check(items, value[at], `${path}[${at}]`, errors, evaluate, find(value[at]))
-  if (field.listType === 'set' || field.uniqueItems === true) repeated(value, (item) => JSON.stringify(item), (item) => item, path, errors)
+  if (items !== undefined)
+    for (let at = 0; at < value.length && errors.length < MOST_FAULTS; at++)
+      check(items, value[at], `${path}[${at}]`, errors, evaluate, find(value[at]))
+  if (field.listType === 'set' || field.uniqueItems === true)
+    repeated(
+      value,
+      (item) => JSON.stringify(item),
+      (item) => item,
+      path,
+      errors
+    )
   const { listMapKeys: keys } = field
   if (field.listType === 'map' && keys !== undefined) {
-    const keyed = (item: unknown): Record<string, unknown> => Object.fromEntries(keys.map((key) => [key, (item as Record<string, unknown> | undefined)?.[key]]))
+    const keyed = (item: unknown): Record<string, unknown> =>
+      Object.fromEntries(keys.map((key) => [key, (item as Record<string, unknown> | undefined)?.[key]]))
     repeated(value, (item) => JSON.stringify(keyed(item)), keyed, path, errors)
   }
 }
@@ -93,7 +137,13 @@ const finder = ({ listType, listMapKeys: keys }: FieldSchema, before: readonly u
   return (item) => known.get(key(item))
 }
 
-const repeated = (value: readonly unknown[], id: (item: unknown) => string, shown: (item: unknown) => unknown, path: string, errors: FieldError[]): void => {
+const repeated = (
+  value: readonly unknown[],
+  id: (item: unknown) => string,
+  shown: (item: unknown) => unknown,
+  path: string,
+  errors: FieldError[]
+): void => {
   const seen = new Set<string>()
   value.forEach((item, at) => {
     const key = id(item)
@@ -102,14 +152,22 @@ const repeated = (value: readonly unknown[], id: (item: unknown) => string, show
   })
 }
 
-const objectFaults = (field: FieldSchema, value: Record<string, unknown>, path: string, errors: FieldError[], evaluate: Evaluate | undefined, old: unknown): void => {
+const objectFaults = (
+  field: FieldSchema,
+  value: Record<string, unknown>,
+  path: string,
+  errors: FieldError[],
+  evaluate: Evaluate | undefined,
+  old: unknown
+): void => {
   const { object, items } = field
   const below = (key: string): string => (path === '' ? key : `${path}.${key}`)
   const before = isObject(old) ? old : {}
   if (field.maxProperties !== undefined || field.minProperties !== undefined) {
     const count = Object.keys(value).length
     if (field.maxProperties !== undefined && count > field.maxProperties) errors.push(tooMany(path, count, field.maxProperties))
-    if (field.minProperties !== undefined && count < field.minProperties) errors.push(badValue(path, count, `${path} in body should have at least ${field.minProperties} properties`))
+    if (field.minProperties !== undefined && count < field.minProperties)
+      errors.push(badValue(path, count, `${path} in body should have at least ${field.minProperties} properties`))
   }
   if (object !== undefined) {
     for (const key in object.fields) {
@@ -152,7 +210,8 @@ const conditionFaults = (field: FieldSchema, value: unknown, path: string, error
   if (oneOf !== undefined) {
     const found = oneOf.map((one) => faultsOf(one, value, path))
     const count = found.filter(({ length }) => length === 0).length
-    if (count !== 1) failed(`must validate one and only one schema (oneOf). ${count === 0 ? 'Found none valid' : `Found ${count} valid alternatives`}`)
+    if (count !== 1)
+      failed(`must validate one and only one schema (oneOf). ${count === 0 ? 'Found none valid' : `Found ${count} valid alternatives`}`)
     if (count === 0) errors.push(...(found[0] ?? []))
   }
   if (field.not !== undefined && faultsOf(field.not, value, path).length === 0) failed('must not validate the schema (not)')
@@ -162,20 +221,40 @@ const conditionFaults = (field: FieldSchema, value: unknown, path: string, error
  * What is as it was is stored already: a definition that has become stricter must not keep its objects from changing in other
  * parts, least of all from losing a finalizer (KEP-4008). It is looked at only where there are faults, which is seldom.
  */
-const check = (field: FieldSchema, value: unknown, path: string, errors: FieldError[], evaluate: Evaluate | undefined, old: unknown): void => {
+const check = (
+  field: FieldSchema,
+  value: unknown,
+  path: string,
+  errors: FieldError[],
+  evaluate: Evaluate | undefined,
+  old: unknown
+): void => {
   const known = errors.length
   judge(field, value, path, errors, evaluate, old)
   if (errors.length > known && old !== undefined && same(value, old)) errors.length = known
 }
 
-const judge = (field: FieldSchema, value: unknown, path: string, errors: FieldError[], evaluate: Evaluate | undefined, old: unknown): void => {
+const judge = (
+  field: FieldSchema,
+  value: unknown,
+  path: string,
+  errors: FieldError[],
+  evaluate: Evaluate | undefined,
+  old: unknown
+): void => {
   if (value === null && field.nullable === true) return
   if (!fits(field.type, value)) {
     const word = TYPE_WORDS[field.type] ?? field.type
-    errors.push({ type: 'TypeInvalid', field: path === '' ? '<nil>' : path, value: jsonType(value), detail: `${path === '' ? '' : `${path} in body `}must be of type ${word}: ${JSON.stringify(jsonType(value))}` })
+    errors.push({
+      type: 'TypeInvalid',
+      field: path === '' ? '<nil>' : path,
+      value: jsonType(value),
+      detail: `${path === '' ? '' : `${path} in body `}must be of type ${word}: ${JSON.stringify(jsonType(value))}`
+    })
     return
   }
-  if (field.enum !== undefined && !field.enum.some((one) => same(one, value))) errors.push(unsupported(path, value, field.enum as readonly string[]))
+  if (field.enum !== undefined && !field.enum.some((one) => same(one, value)))
+    errors.push(unsupported(path, value, field.enum as readonly string[]))
   if (typeof value === 'number') numberFaults(field, value, path, errors)
   else if (typeof value === 'string') textFaults(field, value, path, errors)
   else if (Array.isArray(value)) listFaults(field, value, path, errors, evaluate, old)
@@ -188,7 +267,12 @@ const judge = (field: FieldSchema, value: unknown, path: string, errors: FieldEr
   }
 }
 
-const REASONS: Readonly<Record<string, FieldError['type']>> = { FieldValueInvalid: 'Invalid', FieldValueForbidden: 'Forbidden', FieldValueRequired: 'Required', FieldValueDuplicate: 'Duplicate' }
+const REASONS: Readonly<Record<string, FieldError['type']>> = {
+  FieldValueInvalid: 'Invalid',
+  FieldValueForbidden: 'Forbidden',
+  FieldValueRequired: 'Required',
+  FieldValueDuplicate: 'Duplicate'
+}
 
 const ruleFault = ({ reason, fieldPath }: ValidationRule, message: string, path: string, value: unknown): FieldError => ({
   type: REASONS[reason ?? ''] ?? 'Invalid',
@@ -197,7 +281,10 @@ const ruleFault = ({ reason, fieldPath }: ValidationRule, message: string, path:
   detail: message
 })
 
-/** Faults of a value; `old`: what it was before, for rules about the change, and because what has not changed is left in peace. Named built-in types (ObjectMeta) are checked elsewhere. */
+/**
+ * Faults of a value; `old`: what it was before, for rules about the change, and because what has not changed is left in peace. Named
+ * built-in types (ObjectMeta) are checked elsewhere.
+ */
 export const checkValue = (field: FieldSchema, value: unknown, path = '', evaluate?: Evaluate, old?: unknown): FieldError[] => {
   const errors: FieldError[] = []
   check(field, value, path, errors, evaluate, old)

@@ -22,7 +22,7 @@ const LONGEST_PATH = 1024
  * `duplicate field "spec.replicas"` for every repeated key of a valid JSON text, each once, at most 100.
  * One pass over the text without recursion, so depth costs no stack.
  */
-export function duplicateFields(text: string): string[] {
+export const duplicateFields = (text: string): string[] => {
   const found = new Set<string>()
   const stack: Frame[] = []
   let expectsKey = false
@@ -63,14 +63,14 @@ export function duplicateFields(text: string): string[] {
   return [...found]
 }
 
-function pathOf(frame: Frame | undefined): string {
+const pathOf = (frame: Frame | undefined): string => {
   if (frame === undefined) return ''
   if (frame.keys === undefined) return `${frame.path}[${frame.index}]`
   return frame.path === '' ? frame.key : `${frame.path}.${frame.key}`
 }
 
 /** Position of the quote that closes the string opened at `start`. */
-function endOfString(text: string, start: number): number {
+const endOfString = (text: string, start: number): number => {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let slashes = 0
     while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes++

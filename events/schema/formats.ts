@@ -1,5 +1,5 @@
 /** The formats of strings a schema may ask for, by name; those nobody knows are not checked (as upstream). */
-import { isIPv4, isIPv6, labelName, subdomainName } from '../meta/names.ts'
+import { isIPv4, isIPv6, labelName, subdomainName } from '#events/meta/names.ts'
 
 const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i
 const HOST = /^(?=.{1,253}$)([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/
@@ -8,9 +8,13 @@ const DATE_TIME = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[zZ]|[+-]\d
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 const GO_DURATION = /^[+-]?(?:0|(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*)$/
 /** `1 day`, `3 weeks`: what Scala's durations look like. */
-const WORD_DURATION = /^\d+\s*(?:ns|nanos?|nanoseconds?|µs|us|micros?|microseconds?|ms|millis?|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?)$/
+const WORD_DURATION =
+  /^\d+\s*(?:ns|nanos?|nanoseconds?|µs|us|micros?|microseconds?|ms|millis?|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?)$/
 
-const ofPattern = (pattern: RegExp) => (text: string): boolean => pattern.test(text)
+const ofPattern =
+  (pattern: RegExp) =>
+  (text: string): boolean =>
+    pattern.test(text)
 
 const isCIDR = (text: string): boolean => {
   const [address = '', bits = '', ...rest] = text.split('/')
@@ -58,4 +62,5 @@ const FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
 }
 
 /** The check of a string format; undefined for one that is not checked. */
-export const formatOf = (name: string | undefined): ((text: string) => boolean) | undefined => (name !== undefined && Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined)
+export const formatOf = (name: string | undefined): ((text: string) => boolean) | undefined =>
+  name !== undefined && Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined

@@ -2,7 +2,7 @@
  * Reading a custom object: a copy without what no field describes, and with what the schema fills in. Types are not judged here:
  * a wrong one is a fault of validation, with its place, as upstream has it.
  */
-import { isObject, own, put } from '../meta/json.ts'
+import { isObject, own, put } from '#events/meta/json.ts'
 import { DEEPEST } from './depth.ts'
 import { DEDUCED, type FieldSchema } from './Schema.ts'
 
@@ -45,10 +45,17 @@ const prune = (field: FieldSchema, value: unknown, path: string, depth: number, 
   const pruned: Record<string, unknown> = {}
   for (const key of keys) {
     const item = (value as Record<string, unknown>)[key]
-    const known = field.object !== undefined && Object.hasOwn(field.object.fields, key) ? field.object.fields[key] : field.type === 'map' ? (field.items ?? DEDUCED) : undefined
+    const known =
+      field.object !== undefined && Object.hasOwn(field.object.fields, key)
+        ? field.object.fields[key]
+        : field.type === 'map'
+          ? (field.items ?? DEDUCED)
+          : undefined
     if (known !== undefined) put(pruned, key, prune(known, item, path === '' ? key : `${path}.${key}`, depth + 1, state))
-    else if (field.preserveUnknown === true || (field.type === 'any' && field.object === undefined)) put(pruned, key, prune(DEDUCED, item, path, depth + 1, state))
-    else if (state.unknown.length < MOST_UNKNOWN) state.unknown.push(`unknown field ${JSON.stringify((path === '' ? key : `${path}.${key}`).slice(0, LONGEST_PATH))}`)
+    else if (field.preserveUnknown === true || (field.type === 'any' && field.object === undefined))
+      put(pruned, key, prune(DEDUCED, item, path, depth + 1, state))
+    else if (state.unknown.length < MOST_UNKNOWN)
+      state.unknown.push(`unknown field ${JSON.stringify((path === '' ? key : `${path}.${key}`).slice(0, LONGEST_PATH))}`)
   }
   return pruned
 }

@@ -1,5 +1,5 @@
 /** Reading of single JSON values as Go's decoder would: the wire forms of numbers, quantities, times and bytes. */
-import { formatQuantity, parseQuantity, QUANTITY_MESSAGE } from '../meta/Quantity.ts'
+import { formatQuantity, parseQuantity, QUANTITY_MESSAGE } from '#events/meta/Quantity.ts'
 import type { FieldSchema } from './Schema.ts'
 
 /** What is wrong with a value: `mismatch` is put in its place among the struct fields, `text` stands alone. */
@@ -20,7 +20,7 @@ const packageName = (name: string): string => name.split('.').at(-2) ?? ''
 export const goTypeName = (name: string): string => `${packageName(name)}.${local(name)}`
 
 /** The Go type upstream names in its decoding errors; a named string type shows as `string`. */
-export function goType(field: FieldSchema): string {
+export const goType = (field: FieldSchema): string => {
   switch (field.type) {
     case 'boolean':
       return 'bool'
@@ -33,7 +33,9 @@ export function goType(field: FieldSchema): string {
     case 'array':
       return `[]${field.items === undefined ? 'interface {}' : goType(field.items)}`
     case 'map':
-      return field.items?.type === 'quantity' ? 'v1.ResourceList' : `map[string]${field.items === undefined ? 'interface {}' : goType(field.items)}`
+      return field.items?.type === 'quantity'
+        ? 'v1.ResourceList'
+        : `map[string]${field.items === undefined ? 'interface {}' : goType(field.items)}`
     case 'bytes':
       return '[]uint8'
     case 'int-or-string':
@@ -44,7 +46,7 @@ export function goType(field: FieldSchema): string {
 }
 
 /** The JSON word Go uses: `string`, `number`, `bool`, `array`, `object`. */
-export function jsonWord(value: unknown): string {
+export const jsonWord = (value: unknown): string => {
   if (Array.isArray(value)) return 'array'
   return typeof value === 'boolean' ? 'bool' : typeof value
 }
@@ -53,7 +55,7 @@ export const mismatch = (value: unknown, type: string): Bad => new Bad({ mismatc
 
 const limits: Readonly<Record<string, number>> = { int32: 2 ** 31, int64: 2 ** 63 }
 
-function integer(value: unknown, format: string): unknown {
+const integer = (value: unknown, format: string): unknown => {
   if (typeof value !== 'number') return mismatch(value, format)
   const limit = limits[format] ?? 2 ** 63
   if (Number.isInteger(value) && value >= -limit && value < limit) return value
@@ -67,7 +69,7 @@ const canonical = new Map<string, string>()
 const MOST_CANONICAL = 4096
 
 /** A quantity may be written as a number; it is kept as a string in canonical form (`1000m` is `1`). */
-function quantity(value: unknown): unknown {
+const quantity = (value: unknown): unknown => {
   if (typeof value !== 'string' && typeof value !== 'number') return new Bad({ text: QUANTITY_MESSAGE })
   const text = typeof value === 'string' ? value.trim() : String(value).replace('e+', 'e')
   const known = canonical.get(text)
@@ -85,7 +87,7 @@ const microSeconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/
 const anyTime = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:Z|[+-]\d\d:\d\d)$/
 
 /** RFC 3339 in, UTC out: whole seconds, or six decimals for a micro time. */
-function time(value: unknown, micro: boolean): unknown {
+const time = (value: unknown, micro: boolean): unknown => {
   if (typeof value !== 'string') return mismatch(value, 'string')
   const parsed = anyTime.exec(value)
   const milliseconds = parsed === null ? NaN : Date.parse(value.replace(',', '.'))
@@ -102,7 +104,7 @@ function time(value: unknown, micro: boolean): unknown {
 const base64Form = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
 /** Standard base64 with padding; line breaks are dropped. */
-function bytes(value: unknown): unknown {
+const bytes = (value: unknown): unknown => {
   if (typeof value !== 'string') return mismatch(value, '[]uint8')
   if (base64Form.test(value)) return value
   const joined = value.replace(/[\r\n]/g, '')
@@ -112,7 +114,7 @@ function bytes(value: unknown): unknown {
 }
 
 /** Reads one scalar: the value to keep, or {@link Bad}. */
-export function scalar(field: FieldSchema): (value: unknown) => unknown {
+export const scalar = (field: FieldSchema): ((value: unknown) => unknown) => {
   switch (field.type) {
     case 'string':
       return (value) => (typeof value === 'string' ? value : mismatch(value, 'string'))
@@ -138,7 +140,7 @@ export function scalar(field: FieldSchema): (value: unknown) => unknown {
 }
 
 /** What Go leaves in a list or map for a JSON null. */
-export function zero(field: FieldSchema | undefined): unknown {
+export const zero = (field: FieldSchema | undefined): unknown => {
   switch (field?.type) {
     case 'string':
     case 'bytes':

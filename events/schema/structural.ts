@@ -3,9 +3,9 @@
  * (every value has a type, conditions add no fields: upstream's "structural schemas").
  */
 import { RE2JS, RE2JSException } from 're2js'
-import type { FieldError } from '../Refusal.ts'
-import { badValue, forbiddenField, required, unsupported } from '../meta/faults.ts'
-import { isObject, put } from '../meta/json.ts'
+import type { FieldError } from '#events/Refusal.ts'
+import { badValue, forbiddenField, required, unsupported } from '#events/meta/faults.ts'
+import { isObject, put } from '#events/meta/json.ts'
 import { DEDUCED, typeNamed, type FieldSchema, type TypeSchema, type ValidationRule } from './Schema.ts'
 
 /** A JSON schema as a definition has it: `JSONSchemaProps`. */
@@ -25,8 +25,25 @@ const STRING: FieldSchema = { type: 'string' }
 
 /** Words that are the same in both, in the order they are rendered in. */
 export const RULES = [
-  'title', 'enum', 'pattern', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'minLength', 'maxLength', 'minItems', 'maxItems',
-  'uniqueItems', 'minProperties', 'maxProperties', 'nullable', 'default', 'example', 'externalDocs'
+  'title',
+  'enum',
+  'pattern',
+  'minimum',
+  'maximum',
+  'exclusiveMinimum',
+  'exclusiveMaximum',
+  'multipleOf',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'uniqueItems',
+  'minProperties',
+  'maxProperties',
+  'nullable',
+  'default',
+  'example',
+  'externalDocs'
 ] as const
 const CONDITIONS = ['allOf', 'anyOf', 'oneOf'] as const
 
@@ -55,7 +72,13 @@ const typeSchema = (schema: JsonSchema, name: string): TypeSchema => {
     put(fields, key, fieldOfJson(property, `${name}.${key}`, needed.has(key)))
   if (schema['x-kubernetes-embedded-resource'] === true) embed(fields)
   const others = (schema.required ?? []).filter((key) => !Object.hasOwn(fields, key))
-  return { name, fields, ...(schema['x-kubernetes-preserve-unknown-fields'] === true ? { unknown: DEDUCED } : {}), ...(others.length === 0 ? {} : { required: others }), ...(schema['x-kubernetes-map-type'] === 'atomic' ? { mapType: 'atomic' } : {}) }
+  return {
+    name,
+    fields,
+    ...(schema['x-kubernetes-preserve-unknown-fields'] === true ? { unknown: DEDUCED } : {}),
+    ...(others.length === 0 ? {} : { required: others }),
+    ...(schema['x-kubernetes-map-type'] === 'atomic' ? { mapType: 'atomic' } : {})
+  }
 }
 
 /** What every object has, whatever a definition says of it. */
@@ -74,16 +97,19 @@ export const fieldOfJson = (schema: JsonSchema, name: string, isRequired = false
   if (schema.format !== undefined) field.format = schema.format
   if (schema.description !== undefined) field.description = schema.description
   for (const word of RULES) if (schema[word] !== undefined) (field as Record<string, unknown>)[word] = schema[word]
-  for (const word of CONDITIONS) if (schema[word] !== undefined) field[word] = (schema[word] as readonly JsonSchema[]).map((one) => fieldOfJson(one, name))
+  for (const word of CONDITIONS)
+    if (schema[word] !== undefined) field[word] = (schema[word] as readonly JsonSchema[]).map((one) => fieldOfJson(one, name))
   if (schema['not'] !== undefined) field.not = fieldOfJson(schema['not'] as JsonSchema, name)
   if (schema['x-kubernetes-preserve-unknown-fields'] === true) field.preserveUnknown = true
   if (schema['x-kubernetes-embedded-resource'] === true) field.embedded = true
   if (schema['x-kubernetes-validations'] !== undefined) field.validations = schema['x-kubernetes-validations'] as readonly ValidationRule[]
-  if (schema['x-kubernetes-list-type'] !== undefined) field.listType = schema['x-kubernetes-list-type'] as NonNullable<FieldSchema['listType']>
+  if (schema['x-kubernetes-list-type'] !== undefined)
+    field.listType = schema['x-kubernetes-list-type'] as NonNullable<FieldSchema['listType']>
   if (schema['x-kubernetes-list-map-keys'] !== undefined) field.listMapKeys = schema['x-kubernetes-list-map-keys'] as readonly string[]
   if (schema['x-kubernetes-map-type'] !== undefined) field.mapType = schema['x-kubernetes-map-type'] as 'atomic' | 'granular'
   if (isObject(schema.items)) field.items = fieldOfJson(schema.items, name)
-  if (type === 'map') field.items = schema.additionalProperties === true ? DEDUCED : fieldOfJson(schema.additionalProperties as JsonSchema, name)
+  if (type === 'map')
+    field.items = schema.additionalProperties === true ? DEDUCED : fieldOfJson(schema.additionalProperties as JsonSchema, name)
   // A condition has no type of its own, and fields all the same.
   if (type === 'object' || schema.properties !== undefined || schema.required !== undefined) field.object = typeSchema(schema, name)
   return field
@@ -98,8 +124,19 @@ export const rootOfJson = (schema: JsonSchema | undefined, name: string): FieldS
 }
 
 const NOT_IN_CONDITIONS = [
-  'description', 'type', 'default', 'additionalProperties', 'nullable', 'title', 'x-kubernetes-preserve-unknown-fields', 'x-kubernetes-embedded-resource', 'x-kubernetes-int-or-string',
-  'x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-map-type', 'x-kubernetes-validations'
+  'description',
+  'type',
+  'default',
+  'additionalProperties',
+  'nullable',
+  'title',
+  'x-kubernetes-preserve-unknown-fields',
+  'x-kubernetes-embedded-resource',
+  'x-kubernetes-int-or-string',
+  'x-kubernetes-list-type',
+  'x-kubernetes-list-map-keys',
+  'x-kubernetes-map-type',
+  'x-kubernetes-validations'
 ]
 const TYPES = ['array', 'boolean', 'integer', 'number', 'object', 'string']
 const UNSUPPORTED: Readonly<Record<string, string>> = {
@@ -129,23 +166,44 @@ const visit = (schema: JsonSchema, path: string, root: boolean, errors: FieldErr
   for (const [word, why] of Object.entries(UNSUPPORTED)) if (schema[word] !== undefined) errors.push(forbiddenField(`${path}.${word}`, why))
   const intOrString = schema['x-kubernetes-int-or-string'] === true
   const preserves = schema['x-kubernetes-preserve-unknown-fields'] === true
-  if (schema['x-kubernetes-preserve-unknown-fields'] === false) errors.push(badValue(`${path}.x-kubernetes-preserve-unknown-fields`, false, 'must be true or undefined'))
-  if (root && schema.type !== 'object') errors.push(schema.type === undefined || schema.type === '' ? required(`${path}.type`, 'must not be empty at the root') : badValue(`${path}.type`, schema.type, 'must be object at the root'))
+  if (schema['x-kubernetes-preserve-unknown-fields'] === false)
+    errors.push(badValue(`${path}.x-kubernetes-preserve-unknown-fields`, false, 'must be true or undefined'))
+  if (root && schema.type !== 'object')
+    errors.push(
+      schema.type === undefined || schema.type === ''
+        ? required(`${path}.type`, 'must not be empty at the root')
+        : badValue(`${path}.type`, schema.type, 'must be object at the root')
+    )
   if (schema.type === undefined || schema.type === '') {
     if (!intOrString && !preserves && !root) errors.push(required(`${path}.type`, 'must not be empty for specified object fields'))
   } else if (!TYPES.includes(schema.type)) errors.push(unsupported(`${path}.type`, schema.type, TYPES))
-  else if (intOrString) errors.push(badValue(`${path}.type`, schema.type, "must be empty if x-kubernetes-int-or-string is true"))
+  else if (intOrString) errors.push(badValue(`${path}.type`, schema.type, 'must be empty if x-kubernetes-int-or-string is true'))
   if (schema.type === 'array' && schema.items === undefined) errors.push(required(`${path}.items`, 'must be specified'))
-  if (schema['x-kubernetes-embedded-resource'] === true && schema.type !== 'object') errors.push(badValue(`${path}.type`, schema.type ?? '', 'must be object if x-kubernetes-embedded-resource is true'))
+  if (schema['x-kubernetes-embedded-resource'] === true && schema.type !== 'object')
+    errors.push(badValue(`${path}.type`, schema.type ?? '', 'must be object if x-kubernetes-embedded-resource is true'))
   if (schema['x-kubernetes-embedded-resource'] === true && !preserves && schema.properties === undefined)
-    errors.push(required(`${path}.properties`, 'must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields'))
-  if (schema.properties !== undefined && schema.additionalProperties !== undefined) errors.push(forbiddenField(`${path}.additionalProperties`, 'additionalProperties and properties are mutual exclusive'))
-  if (schema.additionalProperties === false) errors.push(forbiddenField(`${path}.additionalProperties`, 'additionalProperties cannot be set to false'))
-  if (schema['uniqueItems'] === true) errors.push(forbiddenField(`${path}.uniqueItems`, 'uniqueItems cannot be set to true since the runtime complexity becomes quadratic'))
+    errors.push(
+      required(
+        `${path}.properties`,
+        'must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields'
+      )
+    )
+  if (schema.properties !== undefined && schema.additionalProperties !== undefined)
+    errors.push(forbiddenField(`${path}.additionalProperties`, 'additionalProperties and properties are mutual exclusive'))
+  if (schema.additionalProperties === false)
+    errors.push(forbiddenField(`${path}.additionalProperties`, 'additionalProperties cannot be set to false'))
+  if (schema['uniqueItems'] === true)
+    errors.push(forbiddenField(`${path}.uniqueItems`, 'uniqueItems cannot be set to true since the runtime complexity becomes quadratic'))
   listFaults(schema, path, errors)
-  if (typeof schema['pattern'] === 'string' && patternOf(schema['pattern']) === undefined) errors.push(badValue(`${path}.pattern`, schema['pattern'], 'must be a valid regular expression, but isn\'t: error parsing regexp'))
+  if (typeof schema['pattern'] === 'string' && patternOf(schema['pattern']) === undefined)
+    errors.push(badValue(`${path}.pattern`, schema['pattern'], "must be a valid regular expression, but isn't: error parsing regexp"))
   for (const word of CONDITIONS) {
-    if (intOrString && (word === 'anyOf' || word === 'allOf') && (isIntOrString(schema[word]) || isIntOrString((schema[word] as readonly JsonSchema[] | undefined)?.[0]?.['anyOf']))) continue
+    if (
+      intOrString &&
+      (word === 'anyOf' || word === 'allOf') &&
+      (isIntOrString(schema[word]) || isIntOrString((schema[word] as readonly JsonSchema[] | undefined)?.[0]?.['anyOf']))
+    )
+      continue
     ;(schema[word] as readonly JsonSchema[] | undefined)?.forEach((one, at) => condition(one, schema, `${path}.${word}[${at}]`, errors))
   }
   if (schema['not'] !== undefined) condition(schema['not'] as JsonSchema, schema, `${path}.not`, errors)
@@ -163,7 +221,8 @@ const visit = (schema: JsonSchema, path: string, root: boolean, errors: FieldErr
 const metadataFaults = (metadata: JsonSchema, path: string, errors: FieldError[]): void => {
   if (metadata.type !== undefined && metadata.type !== 'object') errors.push(badValue(`${path}.type`, metadata.type, 'must be object'))
   for (const key of Object.keys(metadata.properties ?? {}))
-    if (key !== 'name' && key !== 'generateName') errors.push(forbiddenField(path, 'must not specify anything other than name and generateName, but metadata is implicitly specified'))
+    if (key !== 'name' && key !== 'generateName')
+      errors.push(forbiddenField(path, 'must not specify anything other than name and generateName, but metadata is implicitly specified'))
 }
 
 const LIST_TYPES = ['atomic', 'map', 'set']
@@ -174,19 +233,31 @@ const listFaults = (schema: JsonSchema, path: string, errors: FieldError[]): voi
   const mapType = schema['x-kubernetes-map-type']
   if (listType !== undefined) {
     if (!LIST_TYPES.includes(listType as string)) errors.push(unsupported(`${path}.x-kubernetes-list-type`, listType, LIST_TYPES))
-    if (schema.type !== 'array') errors.push(badValue(`${path}.type`, schema.type ?? '', 'must be array if x-kubernetes-list-type is specified'))
+    if (schema.type !== 'array')
+      errors.push(badValue(`${path}.type`, schema.type ?? '', 'must be array if x-kubernetes-list-type is specified'))
   }
-  if (keys !== undefined && listType !== 'map') errors.push(badValue(`${path}.x-kubernetes-list-type`, listType ?? '', 'must be map if x-kubernetes-list-map-keys is non-empty'))
-  if (mapType !== undefined && mapType !== 'atomic' && mapType !== 'granular') errors.push(unsupported(`${path}.x-kubernetes-map-type`, mapType, ['atomic', 'granular']))
-  if (mapType !== undefined && schema.type !== 'object') errors.push(badValue(`${path}.type`, schema.type ?? '', 'must be object if x-kubernetes-map-type is specified'))
+  if (keys !== undefined && listType !== 'map')
+    errors.push(badValue(`${path}.x-kubernetes-list-type`, listType ?? '', 'must be map if x-kubernetes-list-map-keys is non-empty'))
+  if (mapType !== undefined && mapType !== 'atomic' && mapType !== 'granular')
+    errors.push(unsupported(`${path}.x-kubernetes-map-type`, mapType, ['atomic', 'granular']))
+  if (mapType !== undefined && schema.type !== 'object')
+    errors.push(badValue(`${path}.type`, schema.type ?? '', 'must be object if x-kubernetes-map-type is specified'))
   if (listType !== 'map') return
-  if (keys === undefined || keys.length === 0) errors.push(required(`${path}.x-kubernetes-list-map-keys`, 'must not be empty if x-kubernetes-list-type is map'))
-  if (isObject(schema.items) && schema.items.type !== 'object') errors.push(badValue(`${path}.items.type`, schema.items.type ?? '', 'must be object if parent array\'s x-kubernetes-list-type is map'))
+  if (keys === undefined || keys.length === 0)
+    errors.push(required(`${path}.x-kubernetes-list-map-keys`, 'must not be empty if x-kubernetes-list-type is map'))
+  if (isObject(schema.items) && schema.items.type !== 'object')
+    errors.push(badValue(`${path}.items.type`, schema.items.type ?? '', "must be object if parent array's x-kubernetes-list-type is map"))
   keys?.forEach((key, at) => {
     const property = schema.items?.properties?.[key]
-    if (property === undefined) errors.push(badValue(`${path}.x-kubernetes-list-map-keys[${at}]`, key, `entries must all be names of item properties`))
+    if (property === undefined)
+      errors.push(badValue(`${path}.x-kubernetes-list-map-keys[${at}]`, key, `entries must all be names of item properties`))
     else if (schema.items?.required?.includes(key) !== true && property['default'] === undefined)
-      errors.push(required(`${path}.items.properties[${key}].default`, 'this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property'))
+      errors.push(
+        required(
+          `${path}.items.properties[${key}].default`,
+          'this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property'
+        )
+      )
   })
 }
 
@@ -203,7 +274,8 @@ const condition = (schema: JsonSchema, whole: JsonSchema | undefined, path: stri
     condition(property, described, `${path}.properties[${key}]`, errors)
   }
   if (isObject(schema.items)) condition(schema.items, whole?.items, `${path}.items`, errors)
-  for (const word of CONDITIONS) (schema[word] as readonly JsonSchema[] | undefined)?.forEach((one, at) => condition(one, whole, `${path}.${word}[${at}]`, errors))
+  for (const word of CONDITIONS)
+    (schema[word] as readonly JsonSchema[] | undefined)?.forEach((one, at) => condition(one, whole, `${path}.${word}[${at}]`, errors))
   if (schema['not'] !== undefined) condition(schema['not'] as JsonSchema, whole, `${path}.not`, errors)
 }
 

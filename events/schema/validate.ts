@@ -1,6 +1,6 @@
 /** Structural decoding of a request's JSON into a fresh object of a type: wrong types are errors, unknown fields and nulls are dropped. */
-import { isObject, put } from '../meta/json.ts'
-import { badRequest, type Refusal } from '../Refusal.ts'
+import { isObject, put } from '#events/meta/json.ts'
+import { badRequest, type Refusal } from '#events/Refusal.ts'
 import { DEEPEST } from './depth.ts'
 import { Bad, goType, goTypeName, mismatch, scalar, zero } from './scalars.ts'
 import { typeNamed, type FieldSchema, type TypeSchema } from './Schema.ts'
@@ -42,7 +42,7 @@ const MOST_VALUES = 100_000
 const compiled = new Map<string, Read>()
 
 /** `spec.containers[0].ports`, map keys like fields. */
-function pathText(path: State['path'], last?: string): string {
+const pathText = (path: State['path'], last?: string): string => {
   let text = ''
   for (const segment of last === undefined ? path : [...path, last]) {
     if (typeof segment === 'number') text += `[${segment}]`
@@ -51,7 +51,7 @@ function pathText(path: State['path'], last?: string): string {
   return text.length > LONGEST_PATH ? `${text.slice(0, LONGEST_PATH)}…` : text
 }
 
-function fail(bad: Bad, struct: string, state: State): void {
+const fail = (bad: Bad, struct: string, state: State): void => {
   const { fault } = bad
   // A body may have a fault in every few bytes; the client is shown the first.
   if (state.errors.length >= MOST_ERRORS) return
@@ -66,7 +66,7 @@ function fail(bad: Bad, struct: string, state: State): void {
 }
 
 /** Copies free JSON, whose shape no type describes. */
-function copy(value: unknown, state: State, depth: number): unknown {
+const copy = (value: unknown, state: State, depth: number): unknown => {
   if (typeof value !== 'object' || value === null) return value
   if (depth > DEEPEST) {
     tooDeep(state)
@@ -81,7 +81,7 @@ function copy(value: unknown, state: State, depth: number): unknown {
 }
 
 /** Counts values; what there is too many of is not read. */
-function tooMany(count: number, state: State): boolean {
+const tooMany = (count: number, state: State): boolean => {
   state.values += count
   if (state.values <= MOST_VALUES) return false
   const error = `the object has more than ${MOST_VALUES} list items and map entries`
@@ -89,11 +89,11 @@ function tooMany(count: number, state: State): boolean {
   return true
 }
 
-function tooDeep(state: State): void {
+const tooDeep = (state: State): void => {
   if (!state.errors.includes('exceeded max depth')) state.errors.push('exceeded max depth')
 }
 
-function readerOf(field: FieldSchema, struct: string): Read {
+const readerOf = (field: FieldSchema, struct: string): Read => {
   if (field.type === 'any') return (value, state) => copy(value, state, state.path.length)
   if (field.type === 'object') return readerOfType(field.ref ?? '', struct)
   if (field.type === 'array') return arrayReader(field, struct)
@@ -107,7 +107,7 @@ function readerOf(field: FieldSchema, struct: string): Read {
   }
 }
 
-function arrayReader(field: FieldSchema, struct: string): Read {
+const arrayReader = (field: FieldSchema, struct: string): Read => {
   const items = field.items ?? { type: 'any' }
   const read = readerOf(items, struct)
   const type = goType(field)
@@ -128,7 +128,7 @@ function arrayReader(field: FieldSchema, struct: string): Read {
   }
 }
 
-function mapReader(field: FieldSchema, struct: string): Read {
+const mapReader = (field: FieldSchema, struct: string): Read => {
   const items = field.items ?? { type: 'any' }
   const read = readerOf(items, struct)
   const type = goType(field)
@@ -151,7 +151,7 @@ function mapReader(field: FieldSchema, struct: string): Read {
   }
 }
 
-function readerOfType(name: string, outer: string): Read {
+const readerOfType = (name: string, outer: string): Read => {
   const type = goTypeName(name)
   let fields: Map<string, Read> | undefined
   return (value, state) => {
@@ -166,7 +166,7 @@ function readerOfType(name: string, outer: string): Read {
 
 const fieldReaders = new Map<string, Map<string, Read>>()
 
-function fieldsOf(name: string): Map<string, Read> {
+const fieldsOf = (name: string): Map<string, Read> => {
   let readers = fieldReaders.get(name)
   if (readers === undefined) {
     const struct = name.slice(name.lastIndexOf('.') + 1)
@@ -176,7 +176,7 @@ function fieldsOf(name: string): Map<string, Read> {
   return readers
 }
 
-function readFields(fields: Map<string, Read>, value: Record<string, unknown>, state: State): unknown {
+const readFields = (fields: Map<string, Read>, value: Record<string, unknown>, state: State): unknown => {
   const out: Record<string, unknown> = {}
   if (state.path.length > DEEPEST) {
     tooDeep(state)
@@ -186,7 +186,8 @@ function readFields(fields: Map<string, Read>, value: Record<string, unknown>, s
     const item = value[key]
     const read = fields.get(key)
     if (read === undefined) {
-      if (state.collect && state.unknown.length < MOST_UNKNOWN) state.unknown.push(`unknown field ${JSON.stringify(pathText(state.path, key))}`)
+      if (state.collect && state.unknown.length < MOST_UNKNOWN)
+        state.unknown.push(`unknown field ${JSON.stringify(pathText(state.path, key))}`)
     } else if (item !== null && item !== undefined) {
       state.path.push(key)
       out[key] = read(item, state)
@@ -200,7 +201,7 @@ function readFields(fields: Map<string, Read>, value: Record<string, unknown>, s
  * Decodes parsed JSON as `type`. Nothing is checked beyond structure: required fields and values are the kind's business.
  * Quantities take their canonical form, times become UTC, null list elements and map values become Go's zero value.
  */
-export function decodeStrict(type: TypeSchema, value: unknown, mode: FieldValidation): Decoded {
+export const decodeStrict = (type: TypeSchema, value: unknown, mode: FieldValidation): Decoded => {
   let read = compiled.get(type.name)
   if (read === undefined) {
     read = readerOfType(type.name, '')

@@ -22,15 +22,24 @@ const passphraseOf = ({ encrypt, passphraseFile }: BackupRequest): string | unde
   return undefined
 }
 
-export const backup = async (home: string, config: ClusterConfig, version: string, request: BackupRequest, report: Report): Promise<BackupResult> => {
+export const backup = async (
+  home: string,
+  config: ClusterConfig,
+  version: string,
+  request: BackupRequest,
+  report: Report
+): Promise<BackupResult> => {
   const path = resolve(request.folder)
-  if (path === home || home.startsWith(`${path}/`)) throw new Error(`${path} holds the cluster's home: a backup belongs elsewhere, best on another disk`)
+  if (path === home || home.startsWith(`${path}/`))
+    throw new Error(`${path} holds the cluster's home: a backup belongs elsewhere, best on another disk`)
   const passphrase = passphraseOf(request)
   const releases = [takeLock(join(path, 'lock'), 'reckon backup')]
   try {
     releases.push(lockLog(home, 'reckon backup'))
     const folder = await BackupFolder.open(path, passphrase, true)
-    return await withKeeper(home, config, report, (connection, works) => takeBackup({ home, config, folder, connection, eased: works, version, report }))
+    return await withKeeper(home, config, report, (connection, works) =>
+      takeBackup({ home, config, folder, connection, eased: works, version, report })
+    )
   } finally {
     for (const release of releases) release()
   }

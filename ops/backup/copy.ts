@@ -41,7 +41,11 @@ type Settings = Pick<ClusterConfig, 'serviceCIDR' | 'podCIDR' | 'nodePodCIDR' | 
 const moved = (text: string, from: string, to: string): string => {
   const [address = '', ...bits] = text.split('/')
   const ip = parseIP(address)
-  const [old, next] = [from, to].map((cidrs) => clusterCIDRsOf({ podCIDR: cidrs }).map(parseCIDR).find((network) => network?.family === ip?.family))
+  const [old, next] = [from, to].map((cidrs) =>
+    clusterCIDRsOf({ podCIDR: cidrs })
+      .map(parseCIDR)
+      .find((network) => network?.family === ip?.family)
+  )
   if (ip === undefined || old === undefined || next === undefined || !isWithin(ip, old)) return text
   return [textOfIP({ family: ip.family, value: next.base + (ip.value - old.base) }), ...bits].join('/')
 }
@@ -56,21 +60,32 @@ export const withAddresses = (object: KubeObject, from: Settings, to: Settings):
   const spec = structuredClone(object['spec'] ?? {}) as Record<string, unknown>
   if (object.kind === 'Service') {
     if (typeof spec['clusterIP'] === 'string') spec['clusterIP'] = moved(spec['clusterIP'], from.serviceCIDR, to.serviceCIDR)
-    if (Array.isArray(spec['clusterIPs'])) spec['clusterIPs'] = (spec['clusterIPs'] as string[]).map((ip) => moved(ip, from.serviceCIDR, to.serviceCIDR))
-    for (const port of (spec['ports'] ?? []) as { nodePort?: number }[]) if (port.nodePort) port.nodePort = portMoved(port.nodePort, from.nodePortRange, to.nodePortRange)
-    if (typeof spec['healthCheckNodePort'] === 'number') spec['healthCheckNodePort'] = portMoved(spec['healthCheckNodePort'], from.nodePortRange, to.nodePortRange)
+    if (Array.isArray(spec['clusterIPs']))
+      spec['clusterIPs'] = (spec['clusterIPs'] as string[]).map((ip) => moved(ip, from.serviceCIDR, to.serviceCIDR))
+    for (const port of (spec['ports'] ?? []) as { nodePort?: number }[])
+      if (port.nodePort) port.nodePort = portMoved(port.nodePort, from.nodePortRange, to.nodePortRange)
+    if (typeof spec['healthCheckNodePort'] === 'number')
+      spec['healthCheckNodePort'] = portMoved(spec['healthCheckNodePort'], from.nodePortRange, to.nodePortRange)
   }
   // Claims of the old addresses are given back, and those of the new ones made, when the copy's API server starts.
-  if (object.kind === 'ServiceCIDR') spec['cidrs'] = ((spec['cidrs'] ?? []) as string[]).map((cidr) => moved(cidr, from.serviceCIDR, to.serviceCIDR))
+  if (object.kind === 'ServiceCIDR')
+    spec['cidrs'] = ((spec['cidrs'] ?? []) as string[]).map((cidr) => moved(cidr, from.serviceCIDR, to.serviceCIDR))
   if (object.kind === 'Node') {
     if (typeof spec['podCIDR'] === 'string') spec['podCIDR'] = moved(spec['podCIDR'], from.podCIDR, to.podCIDR)
-    if (Array.isArray(spec['podCIDRs'])) spec['podCIDRs'] = (spec['podCIDRs'] as string[]).map((cidr) => moved(cidr, from.podCIDR, to.podCIDR))
+    if (Array.isArray(spec['podCIDRs']))
+      spec['podCIDRs'] = (spec['podCIDRs'] as string[]).map((cidr) => moved(cidr, from.podCIDR, to.podCIDR))
   }
   return JSON.stringify(spec) === JSON.stringify(object['spec'] ?? {}) ? undefined : { ...object, spec }
 }
 
 /** Returns how many were changed. */
-export const readdressed = async (nats: NatsConnection, seal: Seal, entries: readonly LogEntry[], from: Settings, to: Settings): Promise<number> => {
+export const readdressed = async (
+  nats: NatsConnection,
+  seal: Seal,
+  entries: readonly LogEntry[],
+  from: Settings,
+  to: Settings
+): Promise<number> => {
   const log = new JetStreamLog(nats, 'EVENTS')
   const { first } = await log.state()
   let changed = 0
@@ -79,10 +94,35 @@ export const readdressed = async (nats: NatsConnection, seal: Seal, entries: rea
     if (object === undefined) continue
     const id = randomUUID()
     const { key } = decodeFacts('EVENTS', entry)
-    const event = { stream: 'EVENTS', key, id, type: `reckon.${object.kind.toLowerCase()}.updated.v1`, source: 'reckon', time: new Date().toISOString(), user: 'keeper', correlationId: id, verb: 'update', command: 'reckon restore --as-copy', deleted: false, object, expected: entry.sequence } as const
+    const event = {
+      stream: 'EVENTS',
+      key,
+      id,
+      type: `reckon.${object.kind.toLowerCase()}.updated.v1`,
+      source: 'reckon',
+      time: new Date().toISOString(),
+      user: 'keeper',
+      correlationId: id,
+      verb: 'update',
+      command: 'reckon restore --as-copy',
+      deleted: false,
+      object,
+      expected: entry.sequence
+    } as const
     const { headers, text } = encodeEvent(event)
     const kept = entry.sequence < first
-    await log.append([seal.seal('EVENTS', { subject: entry.subject, headers: kept ? { ...headers, [PREVIOUS_HEADER]: String(entry.sequence) } : headers, text, expected: kept ? 0 : entry.sequence }, undefined)])
+    await log.append([
+      seal.seal(
+        'EVENTS',
+        {
+          subject: entry.subject,
+          headers: kept ? { ...headers, [PREVIOUS_HEADER]: String(entry.sequence) } : headers,
+          text,
+          expected: kept ? 0 : entry.sequence
+        },
+        undefined
+      )
+    ])
     changed += 1
   }
   return changed

@@ -37,7 +37,7 @@ const TRY_MS = 20
 
 /** The last sequence a backup can end at: what was stored together stays together. */
 const wholeUpTo = async (log: JetStreamLog, last: number): Promise<number> => {
-  for (let [at, tries] = [last, 0]; at > 0 && tries < TRIES; ) {
+  for (let [at, tries] = [last, 0]; at > 0 && tries < TRIES;) {
     const entry = await log.get(at)
     if (entry === undefined && at > last) {
       tries += 1
@@ -50,7 +50,8 @@ const wholeUpTo = async (log: JetStreamLog, last: number): Promise<number> => {
   return last
 }
 
-const metadataOf = (all: Readonly<Record<string, string>> | undefined): Record<string, string> => Object.fromEntries(Object.entries(all ?? {}).filter(([name]) => name.startsWith('reckon.')))
+const metadataOf = (all: Readonly<Record<string, string>> | undefined): Record<string, string> =>
+  Object.fromEntries(Object.entries(all ?? {}).filter(([name]) => name.startsWith('reckon.')))
 
 /** Where the chain is taken up, from where on entries are written, and the segments that stay as they are. */
 interface Start {
@@ -72,29 +73,46 @@ const startOf = (old: EventsBackup | undefined, last: number, { floor, base }: L
   const tail = segments.at(-1)
   const before = placeBefore(segments, segments.length - 1)
   if (tail === undefined || tail.kept === true || before.sequence < floor) {
-    if (old.last < floor) throw new Error(`the log was compacted up to ${floor}, and this backup ends at ${old.last}: what lies between can't be had any more. Begin a new backup in another folder; this one can still be restored`)
+    if (old.last < floor)
+      throw new Error(
+        `the log was compacted up to ${floor}, and this backup ends at ${old.last}: what lies between can't be had any more. Begin a new backup in another folder; this one can still be restored`
+      )
     return { place: atFloor, writeFrom: old.last + 1, stay: segments, time: old.time }
   }
   const rewritten = tail.size < SEGMENT_BYTES && last > old.last
-  return rewritten ? { place: before, writeFrom: tail.first, stay: segments.slice(0, -1), time: segments.at(-2)?.time ?? 0 } : { place: before, writeFrom: old.last + 1, stay: segments, time: segments.at(-2)?.time ?? 0 }
+  return rewritten
+    ? { place: before, writeFrom: tail.first, stay: segments.slice(0, -1), time: segments.at(-2)?.time ?? 0 }
+    : { place: before, writeFrom: old.last + 1, stay: segments, time: segments.at(-2)?.time ?? 0 }
 }
 
-const isSuccessor = (old: EventsBackup, { identity }: LogState, restored: string | undefined): boolean => old.identity === identity || restored === `${old.identity}@${old.last}`
+const isSuccessor = (old: EventsBackup, { identity }: LogState, restored: string | undefined): boolean =>
+  old.identity === identity || restored === `${old.identity}@${old.last}`
 
 export const backUpEvents = async (work: EventsWork, old: EventsBackup | undefined): Promise<EventsBackup> => {
   const { connection, folder, known, eased, report } = work
   const log = new JetStreamLog(connection, EVENTS)
   const state = await log.state()
   const metadata = metadataOf(await log.metadata())
-  if (old !== undefined && !isSuccessor(old, state, metadata[RESTORED])) throw new Error(`the backup in ${folder.path} is of another log (${old.identity}, and this one is ${state.identity ?? 'without a name'}): name another folder`)
+  if (old !== undefined && !isSuccessor(old, state, metadata[RESTORED]))
+    throw new Error(
+      `the backup in ${folder.path} is of another log (${old.identity}, and this one is ${state.identity ?? 'without a name'}): name another folder`
+    )
   const last = await wholeUpTo(log, state.last)
-  if (old !== undefined && last < old.last) throw new Error(`the backup in ${folder.path} goes up to ${old.last}, and the log ends at ${last}: the backup is of a time that was undone, or the log has lost its end. Name another folder, or see \`reckon log verify\``)
+  if (old !== undefined && last < old.last)
+    throw new Error(
+      `the backup in ${folder.path} goes up to ${old.last}, and the log ends at ${last}: the backup is of a time that was undone, or the log has lost its end. Name another folder, or see \`reckon log verify\``
+    )
   const repaired = old === undefined ? undefined : await repair(work, old, state)
   const start = startOf(repaired ?? old, last, state)
   const kept = old === undefined && state.floor > 0 ? await writeKept(work, state) : []
   const walk = new Walk(work, state, start, old, new Map(known.map(({ sequence, hash }) => [sequence, hash])))
   const batches = walk.batches(log, last, easing(eased), report)
-  const written = await writeSegments({ folder, stream: EVENTS, batches, atEnd: () => ({ hash: base64url(walk.chain.head), time: walk.time }) })
+  const written = await writeSegments({
+    folder,
+    stream: EVENTS,
+    batches,
+    atEnd: () => ({ hash: base64url(walk.chain.head), time: walk.time })
+  })
   if (old !== undefined && old.last > start.place.sequence && !walk.agreed) throw notContinued(folder, old)
   return {
     identity: state.identity ?? '',
@@ -109,7 +127,9 @@ export const backUpEvents = async (work: EventsWork, old: EventsBackup | undefin
 }
 
 const notContinued = (folder: BackupFolder, old: EventsBackup): Error =>
-  new Error(`the log does not go on where the backup in ${folder.path} ends (at ${old.last}): its events were changed, or the backup is of a time that was undone. Nothing was written; name another folder, and see \`reckon log verify\``)
+  new Error(
+    `the log does not go on where the backup in ${folder.path} ends (at ${old.last}): its events were changed, or the backup is of a time that was undone. Nothing was written; name another folder, and see \`reckon log verify\``
+  )
 
 /** Reading on along the chain. */
 class Walk {
@@ -122,7 +142,13 @@ class Walk {
   readonly #known: ReadonlyMap<number, Uint8Array | undefined>
   readonly #work: EventsWork
 
-  constructor(work: EventsWork, state: LogState, start: Start, old: EventsBackup | undefined, known: ReadonlyMap<number, Uint8Array | undefined>) {
+  constructor(
+    work: EventsWork,
+    state: LogState,
+    start: Start,
+    old: EventsBackup | undefined,
+    known: ReadonlyMap<number, Uint8Array | undefined>
+  ) {
     const { sequence, hash } = start.place
     this.chain = hash === undefined ? new Chain(sha256) : new Chain(sha256, sequence, hash)
     this.time = start.time
@@ -133,7 +159,12 @@ class Walk {
     this.#known = known
   }
   /** What is to be written, read in order and held against all that is known. */
-  async *batches(log: JetStreamLog, last: number, rest: () => Promise<void>, report: (line: string) => void): AsyncGenerator<readonly LogEntry[]> {
+  async *batches(
+    log: JetStreamLog,
+    last: number,
+    rest: () => Promise<void>,
+    report: (line: string) => void
+  ): AsyncGenerator<readonly LogEntry[]> {
     const { place, writeFrom } = this.#start
     let told = Date.now()
     let next = place.sequence + 1
@@ -158,14 +189,27 @@ class Walk {
     this.chain.extend(sequence, this.#work.seal.digest(EVENTS, entry))
     const known = this.#known.get(sequence)
     if (known !== undefined && Buffer.compare(known, this.chain.head) !== 0)
-      throw new LogDamaged({ stream: EVENTS, kind: 'altered', ranges: [{ first: 1, last: sequence }], verified: 0, detail: `${EVENTS}: its events up to ${sequence} are not what they were; the backup stays as it was. See \`reckon log verify\`` })
+      throw new LogDamaged({
+        stream: EVENTS,
+        kind: 'altered',
+        ranges: [{ first: 1, last: sequence }],
+        verified: 0,
+        detail: `${EVENTS}: its events up to ${sequence} are not what they were; the backup stays as it was. See \`reckon log verify\``
+      })
     if (sequence !== this.#old?.last) return
     if (base64url(this.chain.head) !== this.#old.hash) throw notContinued(this.#work.folder, this.#old)
     this.agreed = true
   }
   async #missing(log: JetStreamLog, first: number, last: number): Promise<never> {
-    if ((await log.state()).floor > this.#state.floor) throw new Error('history was compacted while it was read; the backup stays as it was: run it again')
-    throw new LogDamaged({ stream: EVENTS, kind: 'hole', ranges: [{ first, last }], verified: first - 1, detail: `${EVENTS}: events ${first}-${last} are missing; the backup stays as it was` })
+    if ((await log.state()).floor > this.#state.floor)
+      throw new Error('history was compacted while it was read; the backup stays as it was: run it again')
+    throw new LogDamaged({
+      stream: EVENTS,
+      kind: 'hole',
+      ranges: [{ first, last }],
+      verified: first - 1,
+      detail: `${EVENTS}: events ${first}-${last} are missing; the backup stays as it was`
+    })
   }
 }
 
@@ -185,8 +229,15 @@ const writeKept = async ({ connection, folder, seal, eased }: EventsWork, state:
       await rest()
     }
   }
-  const segments = await writeSegments({ folder, stream: EVENTS, batches: batches(), mark: '-kept', atEnd: () => ({ kept: true, hash: base?.hash ?? '', time: base?.time ?? 0 }) })
-  if (base64url(found.digest(sha256)) !== base?.digest) throw new Error(`what was kept when history was compacted up to ${floor} is not what was noted; see \`reckon log verify\``)
+  const segments = await writeSegments({
+    folder,
+    stream: EVENTS,
+    batches: batches(),
+    mark: '-kept',
+    atEnd: () => ({ kept: true, hash: base?.hash ?? '', time: base?.time ?? 0 })
+  })
+  if (base64url(found.digest(sha256)) !== base?.digest)
+    throw new Error(`what was kept when history was compacted up to ${floor} is not what was noted; see \`reckon log verify\``)
   return segments
 }
 
@@ -199,9 +250,24 @@ const repair = async (work: EventsWork, old: EventsBackup, state: LogState): Pro
   for (const segment of bad) {
     const at = segments.indexOf(segment)
     const place = placeBefore(segments, at)
-    if (segment.kept === true || place.sequence < state.floor) throw new Error(`${segment.name} is missing or cut short, and the log no longer has what was in it: begin a new backup in another folder`)
-    const walk = new Walk(work, state, { place, writeFrom: segment.first, stay: [], time: segments[at - 1]?.time ?? 0 }, undefined, new Map())
-    const [again] = await writeSegments({ folder, stream: EVENTS, batches: walk.batches(new JetStreamLog(connection, EVENTS), segment.last, easing(eased), report), whole: true, atEnd: () => ({ hash: base64url(walk.chain.head), time: walk.time }) })
+    if (segment.kept === true || place.sequence < state.floor)
+      throw new Error(
+        `${segment.name} is missing or cut short, and the log no longer has what was in it: begin a new backup in another folder`
+      )
+    const walk = new Walk(
+      work,
+      state,
+      { place, writeFrom: segment.first, stay: [], time: segments[at - 1]?.time ?? 0 },
+      undefined,
+      new Map()
+    )
+    const [again] = await writeSegments({
+      folder,
+      stream: EVENTS,
+      batches: walk.batches(new JetStreamLog(connection, EVENTS), segment.last, easing(eased), report),
+      whole: true,
+      atEnd: () => ({ hash: base64url(walk.chain.head), time: walk.time })
+    })
     if (again === undefined || again.hash !== segment.hash) throw notContinued(folder, old)
     segments[at] = again
     report(`${segment.name} was missing or cut short, and is written again`)

@@ -6,7 +6,21 @@
  * passphrase would cost half a second and 128 MiB a file.
  */
 import { createHash } from 'node:crypto'
-import { chmodSync, closeSync, createReadStream, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  createReadStream,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -36,12 +50,17 @@ export class BackupFolder {
     if (writing) {
       mkdirSync(path, { recursive: true, mode: 0o700 })
       const strange = readdirSync(path).filter((name) => !KNOWN.test(name))
-      if (strange.length > 0) throw new Error(`${path} holds something else (${strange.slice(0, 3).join(', ')}): name a folder of its own for the backup`)
+      if (strange.length > 0)
+        throw new Error(`${path} holds something else (${strange.slice(0, 3).join(', ')}): name a folder of its own for the backup`)
       // Whoever could write here before may have planted one: what is written, and swept, would be wherever it leads.
       const link = readdirSync(path, { recursive: true, withFileTypes: true }).find((entry) => entry.isSymbolicLink())
-      if (link !== undefined) throw new Error(`${join(link.parentPath, link.name)} is a symbolic link, which a backup never holds: see who made it, and remove it`)
+      if (link !== undefined)
+        throw new Error(
+          `${join(link.parentPath, link.name)} is a symbolic link, which a backup never holds: see who made it, and remove it`
+        )
       chmodSync(path, 0o700)
-    } else if (!existsSync(join(path, 'manifest.json')) && !existsSync(join(path, 'manifest.json.age'))) throw new Error(`there is no backup in ${path}`)
+    } else if (!existsSync(join(path, 'manifest.json')) && !existsSync(join(path, 'manifest.json.age')))
+      throw new Error(`there is no backup in ${path}`)
     const keyFile = join(path, KEY_FILE)
     if (existsSync(keyFile)) {
       if (passphrase === undefined) throw new Error(`the backup in ${path} is encrypted: name its passphrase with --passphrase-file`)
@@ -53,9 +72,11 @@ export class BackupFolder {
       return new BackupFolder(path, identity.trim(), await identityToRecipient(identity.trim()))
     }
     if (passphrase === undefined) return new BackupFolder(path)
-    if (existsSync(join(path, 'manifest.json'))) throw new Error(`the backup in ${path} is not encrypted; for one that is, name another folder`)
+    if (existsSync(join(path, 'manifest.json')))
+      throw new Error(`the backup in ${path} is not encrypted; for one that is, name another folder`)
     if (!writing) throw new Error(`the backup in ${path} has no ${KEY_FILE}: without it nothing of it can be read`)
-    if (passphrase.length < SHORTEST_PASSPHRASE) throw new Error(`the passphrase is too short: at least ${SHORTEST_PASSPHRASE} characters, better some words`)
+    if (passphrase.length < SHORTEST_PASSPHRASE)
+      throw new Error(`the passphrase is too short: at least ${SHORTEST_PASSPHRASE} characters, better some words`)
     const identity = await generateX25519Identity()
     const sealer = new Encrypter()
     sealer.setPassphrase(passphrase)
@@ -77,9 +98,11 @@ export class BackupFolder {
     if (this.#identity === undefined) return manifestOf(bytes.toString())
     const opener = new Decrypter()
     opener.addIdentity(this.#identity)
-    return manifestOf(await opener.decrypt(bytes, 'text').catch(() => {
-      throw new Error('the manifest is not what was written')
-    }))
+    return manifestOf(
+      await opener.decrypt(bytes, 'text').catch(() => {
+        throw new Error('the manifest is not what was written')
+      })
+    )
   }
   /** From here on this is the backup. */
   async replaceManifest(manifest: Manifest): Promise<void> {
@@ -102,7 +125,14 @@ export class BackupFolder {
     const feeding = pipeline(source, compressed)
     // Whose end comes first is what went wrong: the source's is thrown below, the other follows from it.
     feeding.catch(() => {})
-    const sealed = this.#recipient === undefined ? compressed : Readable.fromWeb((await this.#sealer().encrypt(Readable.toWeb(compressed) as ReadableStream<Uint8Array>)) as Parameters<typeof Readable.fromWeb>[0])
+    const sealed =
+      this.#recipient === undefined
+        ? compressed
+        : Readable.fromWeb(
+            (await this.#sealer().encrypt(Readable.toWeb(compressed) as ReadableStream<Uint8Array>)) as Parameters<
+              typeof Readable.fromWeb
+            >[0]
+          )
     const file = openSync(part, 'w', 0o600)
     try {
       for await (const chunk of sealed as AsyncIterable<Buffer>) {
@@ -115,7 +145,13 @@ export class BackupFolder {
     } catch (error) {
       source.destroy()
       // The write's own error says what is wrong (a full disk); where the source failed, the write only ended early.
-      const why = await feeding.then(() => error, (cause: unknown) => ((error as NodeJS.ErrnoException).code === undefined || (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE' ? cause : error))
+      const why = await feeding.then(
+        () => error,
+        (cause: unknown) =>
+          (error as NodeJS.ErrnoException).code === undefined || (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
+            ? cause
+            : error
+      )
       throw why
     } finally {
       closeSync(file)
@@ -138,7 +174,9 @@ export class BackupFolder {
     if (this.#identity !== undefined) {
       const opener = new Decrypter()
       opener.addIdentity(this.#identity)
-      source = Readable.fromWeb((await opener.decrypt(Readable.toWeb(source) as ReadableStream<Uint8Array>)) as Parameters<typeof Readable.fromWeb>[0])
+      source = Readable.fromWeb(
+        (await opener.decrypt(Readable.toWeb(source) as ReadableStream<Uint8Array>)) as Parameters<typeof Readable.fromWeb>[0]
+      )
     }
     const plain = createZstdDecompress()
     const feeding = pipeline(source, plain)
@@ -174,7 +212,11 @@ export class BackupFolder {
 
 const KNOWN = /^(manifest\.json(\.age)?(\.new)?|key\.age(\.new)?|lock(\.\d+)?|events|notices|audit|pulse|keys|home)$/
 
-export const filesOf = ({ events, streams, home }: Manifest): readonly StoredFile[] => [...events.segments, ...Object.values(streams).flatMap(({ segments }) => segments), home]
+export const filesOf = ({ events, streams, home }: Manifest): readonly StoredFile[] => [
+  ...events.segments,
+  ...Object.values(streams).flatMap(({ segments }) => segments),
+  home
+]
 
 const syncFolder = (path: string): void => {
   const folder = openSync(path, 'r')

@@ -84,7 +84,8 @@ export const manifestOf = (text: string): Manifest => {
   }
   const { sha256, ...manifest } = parsed
   if (manifest.format !== FORMAT) throw new Error(`the manifest is of format ${String(manifest.format)}; this reckon reads ${FORMAT}`)
-  if (createHash('sha256').update(JSON.stringify(manifest)).digest('hex') !== sha256) throw new Error('the manifest is not what was written')
+  if (createHash('sha256').update(JSON.stringify(manifest)).digest('hex') !== sha256)
+    throw new Error('the manifest is not what was written')
   return manifest
 }
 
@@ -95,11 +96,19 @@ export const segmentName = (first: number, last: number, mark = ''): string => `
 export const folderOf = (stream: string): string => stream.toLowerCase()
 
 /** An entry on a line of its own. */
-export const lineOf = ({ sequence, time, subject, headers, text }: LogEntry): string => `${JSON.stringify({ sequence, stored: new Date(time).toISOString(), subject, headers, body: text })}\n`
+export const lineOf = ({ sequence, time, subject, headers, text }: LogEntry): string =>
+  `${JSON.stringify({ sequence, stored: new Date(time).toISOString(), subject, headers, body: text })}\n`
 
 export const entryOfLine = (line: string): LogEntry => {
-  const { sequence, stored, subject, headers, body } = JSON.parse(line) as { sequence: number; stored: string; subject: string; headers: Record<string, string>; body: string }
-  if (!Number.isSafeInteger(sequence) || typeof subject !== 'string' || typeof body !== 'string' || typeof headers !== 'object') throw new Error('a line that is no entry')
+  const { sequence, stored, subject, headers, body } = JSON.parse(line) as {
+    sequence: number
+    stored: string
+    subject: string
+    headers: Record<string, string>
+    body: string
+  }
+  if (!Number.isSafeInteger(sequence) || typeof subject !== 'string' || typeof body !== 'string' || typeof headers !== 'object')
+    throw new Error('a line that is no entry')
   return { sequence, time: Date.parse(stored), subject, headers, text: body }
 }
 

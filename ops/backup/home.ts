@@ -12,10 +12,17 @@ import type { HomeFile } from './format.ts'
  */
 const WANTED = /^(config\.json|node\.json|pki\/ca\.(crt|key)|pki\/sa\.key|pki\/sa-retired\/\d+\.pub|keys\/(log|secrets)\/k\d+)$/
 
-const within = (home: string, folder: string): string[] => (existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name).slice(home.length + 1)) : [])
+const within = (home: string, folder: string): string[] =>
+  existsSync(folder)
+    ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name).slice(home.length + 1))
+    : []
 
 export const homeFiles = (home: string): readonly HomeFile[] =>
-  [...[configPath(home), nodePath(home)].filter((path) => existsSync(path)).map((path) => path.slice(home.length + 1)), ...within(home, join(home, 'pki')), ...within(home, keysFolder(home))]
+  [
+    ...[configPath(home), nodePath(home)].filter((path) => existsSync(path)).map((path) => path.slice(home.length + 1)),
+    ...within(home, join(home, 'pki')),
+    ...within(home, keysFolder(home))
+  ]
     .filter((path) => WANTED.test(path) && statSync(join(home, path)).isFile())
     .sort()
     .map((path) => ({ path, modified: statSync(join(home, path)).mtimeMs, content: readFileSync(join(home, path)).toString('base64') }))

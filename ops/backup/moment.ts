@@ -17,8 +17,10 @@ export const upToOf = async (folder: BackupFolder, { events, taken }: Manifest, 
   const { floor, base, last, time: end } = events
   if (limit === undefined) return { sequence: last, time: end }
   const span = `the backup holds history ${floor > 0 ? `from resourceVersion ${floor} (${iso(base?.time ?? 0)})` : 'from its beginning'} to ${last} (${iso(end)})`
-  if ('sequence' in limit ? limit.sequence < Math.max(1, floor) || limit.sequence > last : limit.time < (base?.time ?? 0)) throw new Error(`there is nothing to restore at that moment: ${span}`)
-  if ('time' in limit && limit.time > Date.parse(taken)) throw new Error(`that moment is later than the backup, which was taken at ${taken}`)
+  if ('sequence' in limit ? limit.sequence < Math.max(1, floor) || limit.sequence > last : limit.time < (base?.time ?? 0))
+    throw new Error(`there is nothing to restore at that moment: ${span}`)
+  if ('time' in limit && limit.time > Date.parse(taken))
+    throw new Error(`that moment is later than the backup, which was taken at ${taken}`)
   let at: UpTo = { sequence: floor, time: base?.time ?? 0 }
   for (const segment of events.segments) {
     if (segment.kept === true) continue

@@ -8,7 +8,17 @@ import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, 
 import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { anyPort, chooseConfig, configPath, isFree, privateFolder, restoringFile, writeConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
+import {
+  anyPort,
+  chooseConfig,
+  configPath,
+  isFree,
+  privateFolder,
+  restoringFile,
+  writeConfig,
+  writeSecret,
+  type ClusterConfig
+} from '#ops/home.ts'
 import { endLeftBehind } from '#ops/leftBehind.ts'
 import { fill } from '#ops/log/accept.ts'
 import { keptAppend } from '#ops/log/compact.ts'
@@ -25,7 +35,19 @@ import { BASE } from '#events/Subject.ts'
 import { Base } from '#projections/Base.ts'
 import { base64url, Chain } from '#projections/Chain.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { BASE_MARK, EPOCH, FLOOR, IDENTITY, LOSSES, QUARANTINE, rangesOf, RESTORED, SEALED_FROM, standingOf, textOfRanges } from '#services/platform/jetstream/metadata.ts'
+import {
+  BASE_MARK,
+  EPOCH,
+  FLOOR,
+  IDENTITY,
+  LOSSES,
+  QUARANTINE,
+  rangesOf,
+  RESTORED,
+  SEALED_FROM,
+  standingOf,
+  textOfRanges
+} from '#services/platform/jetstream/metadata.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import { MAC_HEADER, sha256, type Seal } from '#services/platform/ledger/Seal.ts'
 import { entriesOf, homeFilesOf } from './content.ts'
@@ -84,7 +106,12 @@ export const restore = async (options: RestoreOptions): Promise<Restored> => {
   writeHomeFiles(home, files)
   await ensurePki(home, config)
   // A port of its own: the cluster that was backed up may still run.
-  const server = { home, config: { ...config, natsPort: await anyPort() }, binary: (await ensureNatsServer(report)).path, report: (): void => {} }
+  const server = {
+    home,
+    config: { ...config, natsPort: await anyPort() },
+    binary: (await ensureNatsServer(report)).path,
+    report: (): void => {}
+  }
   const work: Work = { ...options, manifest, original, config, upTo, seal: loadSeal(home) }
   let next: number
   let entries: number
@@ -101,7 +128,16 @@ export const restore = async (options: RestoreOptions): Promise<Restored> => {
   }
   writeConfig(home, config)
   rmSync(restoringFile(home))
-  return { home, taken: manifest.taken, upTo, leftOut: manifest.events.last - upTo.sequence, next, entries, config, milliseconds: Math.round(performance.now() - begun) }
+  return {
+    home,
+    taken: manifest.taken,
+    upTo,
+    leftOut: manifest.events.last - upTo.sequence,
+    next,
+    entries,
+    config,
+    milliseconds: Math.round(performance.now() - begun)
+  }
 }
 
 interface Work extends RestoreOptions {
@@ -128,23 +164,43 @@ const mustBeEmpty = (home: string): void => {
   const there = readdirSync(home).filter((name) => !LEAVINGS.has(name) || existsSync(configPath(home)))
   if (there.length === 0) return
   const mounts = mountsBelow(home)
-  const still = mounts.length === 0 ? '' : `. Of a cluster that was here this is still mounted: ${mounts.join(', ')}; \`umount --lazy ${mounts.join(' ')}\`, then remove the folder`
-  throw new Error(`${home} is not empty (${there.slice(0, 3).join(', ')}): a backup is restored into an empty home. Name one with --home or RECKON_HOME; what is in this one stays as it is${still}`)
+  const still =
+    mounts.length === 0
+      ? ''
+      : `. Of a cluster that was here this is still mounted: ${mounts.join(', ')}; \`umount --lazy ${mounts.join(' ')}\`, then remove the folder`
+  throw new Error(
+    `${home} is not empty (${there.slice(0, 3).join(', ')}): a backup is restored into an empty home. Name one with --home or RECKON_HOME; what is in this one stays as it is${still}`
+  )
 }
 
 const mustBeFree = async (config: ClusterConfig): Promise<void> => {
-  for (const [what, port] of [['API server', config.apiPort], ["log's server", config.natsPort]] as const)
-    if (!(await isFree(port))) throw new Error(`port ${port}, the ${what}'s, is in use: does the cluster that was backed up still run? Stop it, or restore beside it with --as-copy`)
+  for (const [what, port] of [
+    ['API server', config.apiPort],
+    ["log's server", config.natsPort]
+  ] as const)
+    if (!(await isFree(port)))
+      throw new Error(
+        `port ${port}, the ${what}'s, is in use: does the cluster that was backed up still run? Stop it, or restore beside it with --as-copy`
+      )
 }
 
 /** With names, ports and networks of its own; it runs nothing and backs up nothing until somebody says so. */
 const copyOf = async (original: ClusterConfig): Promise<ClusterConfig> => {
   const { backup: _, ...settings } = original.settings ?? {}
   const { name, clusterDomain, nodeName } = original
-  return { ...(await chooseConfig(original)), name: `${name}-copy`, clusterDomain, nodeName, settings: { ...settings, components: ['apiserver'] } }
+  return {
+    ...(await chooseConfig(original)),
+    name: `${name}-copy`,
+    clusterDomain,
+    nodeName,
+    settings: { ...settings, components: ['apiserver'] }
+  }
 }
 
-const withNats = async <Value>({ home, config }: { readonly home: string; readonly config: ClusterConfig }, work: (nats: NatsConnection) => Promise<Value>): Promise<Value> => {
+const withNats = async <Value>(
+  { home, config }: { readonly home: string; readonly config: ClusterConfig },
+  work: (nats: NatsConnection) => Promise<Value>
+): Promise<Value> => {
   const nats = await connectNats(home, config, 'keeper')
   try {
     return await work(nats)
@@ -172,7 +228,15 @@ const writeAll = async (work: Work, nats: NatsConnection): Promise<{ readonly ne
   return { next, wanted }
 }
 
-const cursor = (name: string, sequence: number) => ({ durable_name: `follow-${name}`, ack_policy: 'explicit', ack_wait: 30_000_000_000, max_ack_pending: 1_000, deliver_policy: 'by_start_sequence', opt_start_seq: sequence + 1 }) as const
+const cursor = (name: string, sequence: number) =>
+  ({
+    durable_name: `follow-${name}`,
+    ack_policy: 'explicit',
+    ack_wait: 30_000_000_000,
+    max_ack_pending: 1_000,
+    deliver_policy: 'by_start_sequence',
+    opt_start_seq: sequence + 1
+  }) as const
 
 const definitionOf = (stream: string) => STREAMS.find(({ name }) => name === stream) as (typeof STREAMS)[number]
 
@@ -210,9 +274,11 @@ const writeEvents = async (work: Work, nats: NatsConnection, jsm: Manager): Prom
         addresses.take(entry)
         await writer.write(entry)
       }
-    if (segment.last <= upTo.sequence && base64url(chain.head) !== segment.hash) throw new Error(`${segment.name}: its events are not those that were written, or not in their order`)
+    if (segment.last <= upTo.sequence && base64url(chain.head) !== segment.hash)
+      throw new Error(`${segment.name}: its events are not those that were written, or not in their order`)
   }
-  if (skip > 0 || upTo.sequence < events.last) report(`${EVENTS}: stepping over ${upTo.sequence + 1}-${end}, which the lost cluster may have given out`)
+  if (skip > 0 || upTo.sequence < events.last)
+    report(`${EVENTS}: stepping over ${upTo.sequence + 1}-${end}, which the lost cluster may have given out`)
   await writer.skipTo(end + 1)
   await writer.end()
   return [chain.head, addresses]
@@ -233,9 +299,11 @@ const writeKept = async ({ manifest, folder, seal }: Work, nats: NatsConnection,
     for await (const batch of entriesOf(folder, segment))
       for (const { sequence, subject, headers, text } of batch) {
         const digest = seal.digest(EVENTS, { subject, headers, text })
-        if (seal.counts({ sequence, headers }, digest, standing)) wanted.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
+        if (seal.counts({ sequence, headers }, digest, standing))
+          wanted.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
       }
-  if (base64url(wanted.digest(sha256)) !== base.digest) throw new Error(`what was kept when history was compacted up to ${floor} is not what was noted`)
+  if (base64url(wanted.digest(sha256)) !== base.digest)
+    throw new Error(`what was kept when history was compacted up to ${floor} is not what was noted`)
   const log = new JetStreamLog(nats, BASE)
   for (const segment of kept)
     for await (const batch of entriesOf(folder, segment)) {
@@ -246,7 +314,13 @@ const writeKept = async ({ manifest, folder, seal }: Work, nats: NatsConnection,
 }
 
 /** NOTICES, AUDIT, PULSE and KEYS: what has not expired meanwhile, and of notices what is not of a time that is undone. */
-const writeOther = async ({ upTo, manifest, skip, folder, seal, report }: Work, nats: NatsConnection, jsm: Manager, stream: string, backup: StreamBackup): Promise<void> => {
+const writeOther = async (
+  { upTo, manifest, skip, folder, seal, report }: Work,
+  nats: NatsConnection,
+  jsm: Manager,
+  stream: string,
+  backup: StreamBackup
+): Promise<void> => {
   const { max_age = 0 } = definitionOf(stream)
   const oldest = max_age === 0 ? 0 : Date.now() - max_age / 1e6
   const newest = stream === 'NOTICES' && upTo.sequence < manifest.events.last ? upTo.time : Number.POSITIVE_INFINITY
@@ -259,7 +333,15 @@ const writeOther = async ({ upTo, manifest, skip, folder, seal, report }: Work, 
     for await (const batch of entriesOf(folder, segment))
       for (const entry of batch) {
         if (entry.time < oldest || entry.time > newest || entry.sequence <= last) continue
-        writer ??= await made(nats, jsm, stream, entry.sequence, { ...carried(backup.metadata), ...gone(sparse, backup, entry.sequence, end) }, report, end)
+        writer ??= await made(
+          nats,
+          jsm,
+          stream,
+          entry.sequence,
+          { ...carried(backup.metadata), ...gone(sparse, backup, entry.sequence, end) },
+          report,
+          end
+        )
         await writer.write(entry)
         last = entry.sequence
       }
@@ -268,15 +350,34 @@ const writeOther = async ({ upTo, manifest, skip, folder, seal, report }: Work, 
     await writer.skipTo(Math.max(writer.next, end))
     await writer.end()
     const { config } = await jsm.streams.info(stream)
-    if (!sparse && last > 0 && end > last + 1) await jsm.streams.update(stream, { ...config, metadata: { ...config.metadata, [LOSSES]: textOfRanges([...rangesOf(config.metadata?.[LOSSES]).filter((range) => range.first <= last), { first: last + 1, last: end - 1 }]) } })
+    if (!sparse && last > 0 && end > last + 1)
+      await jsm.streams.update(stream, {
+        ...config,
+        metadata: {
+          ...config.metadata,
+          [LOSSES]: textOfRanges([
+            ...rangesOf(config.metadata?.[LOSSES]).filter((range) => range.first <= last),
+            { first: last + 1, last: end - 1 }
+          ])
+        }
+      })
     // What stands last is there for good: a stream's end is no matter of an index alone.
     if (writer.next <= end) await fill(nats, seal, stream, writer.next, end, report)
   } else await writer.end()
 }
 
-const gone = (sparse: boolean, { metadata }: StreamBackup, first: number, end: number): Record<string, string> => (sparse ? {} : { [LOSSES]: textOfRanges(rangesOf(metadata[LOSSES]).filter((range) => range.last >= first && range.last <= end)) })
+const gone = (sparse: boolean, { metadata }: StreamBackup, first: number, end: number): Record<string, string> =>
+  sparse ? {} : { [LOSSES]: textOfRanges(rangesOf(metadata[LOSSES]).filter((range) => range.last >= first && range.last <= end)) }
 
-const made = async (nats: NatsConnection, jsm: Manager, stream: string, first: number, metadata: Record<string, string>, report: Report, last: number): Promise<StreamWriter> => {
+const made = async (
+  nats: NatsConnection,
+  jsm: Manager,
+  stream: string,
+  first: number,
+  metadata: Record<string, string>,
+  report: Report,
+  last: number
+): Promise<StreamWriter> => {
   const at = Math.max(1, first)
   await jsm.streams.add({ ...definitionOf(stream), first_seq: at, metadata: { ...metadata, [IDENTITY]: randomUUID(), [EPOCH]: '1' } })
   return new StreamWriter(nats, jsm, stream, at, progress(report, stream, last))
@@ -298,12 +399,28 @@ const remember = async ({ home, upTo, seal, report }: Work, nats: NatsConnection
   let events = 0
   for (const stream of KEPT_STREAMS) {
     const [expires, sparse] = [EXPIRING_STREAMS.has(stream), SPARSE_STREAMS.has(stream)]
-    const found = await scan({ connection: nats, stream, seal, expires: expires || sparse, places: new Set([upTo.sequence]), onProgress: (at, last) => report(`${stream}: reading back, ${at} of ${last}`) })
+    const found = await scan({
+      connection: nats,
+      stream,
+      seal,
+      expires: expires || sparse,
+      places: new Set([upTo.sequence]),
+      onProgress: (at, last) => report(`${stream}: reading back, ${at} of ${last}`)
+    })
     const { identity = '', floor, base } = found.state
     if (stream === EVENTS) events = found.entries
-    if (stream === EVENTS && upTo.sequence > floor && Buffer.compare(found.at.get(upTo.sequence) ?? Buffer.alloc(0), wanted) !== 0) throw new Error(`the restored log is not what the backup holds: its chain does not agree at ${upTo.sequence}`)
-    if (stream === EVENTS && base !== undefined && base64url(found.base.digest(sha256)) !== base.digest) throw new Error('what was kept of history is not what the backup holds')
-    FileLedger.begin(folder, stream, { identity, made: new Date().toISOString(), thinned: true }, expires || sparse ? [] : found.marks, found.head, base === undefined ? [] : [{ ...base, floor }])
+    if (stream === EVENTS && upTo.sequence > floor && Buffer.compare(found.at.get(upTo.sequence) ?? Buffer.alloc(0), wanted) !== 0)
+      throw new Error(`the restored log is not what the backup holds: its chain does not agree at ${upTo.sequence}`)
+    if (stream === EVENTS && base !== undefined && base64url(found.base.digest(sha256)) !== base.digest)
+      throw new Error('what was kept of history is not what the backup holds')
+    FileLedger.begin(
+      folder,
+      stream,
+      { identity, made: new Date().toISOString(), thinned: true },
+      expires || sparse ? [] : found.marks,
+      found.head,
+      base === undefined ? [] : [{ ...base, floor }]
+    )
   }
   return events
 }

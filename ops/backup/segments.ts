@@ -18,7 +18,14 @@ export interface SegmentOptions {
   readonly whole?: boolean
 }
 
-export const writeSegments = async ({ folder, stream, batches, atEnd = () => ({}), mark = '', whole = false }: SegmentOptions): Promise<readonly Segment[]> => {
+export const writeSegments = async ({
+  folder,
+  stream,
+  batches,
+  atEnd = () => ({}),
+  mark = '',
+  whole = false
+}: SegmentOptions): Promise<readonly Segment[]> => {
   const segments: Segment[] = []
   const source = batches[Symbol.asyncIterator]()
   let next = await source.next()

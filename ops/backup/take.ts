@@ -36,7 +36,10 @@ export interface BackupWork {
 /** Streams whose old entries leave by themselves, here as there. */
 const EXPIRING = ['NOTICES', 'AUDIT'] as const
 /** Of these only the newest entry of each subject counts, and they are written whole each time. */
-const NEWEST = [['PULSE', 'pulse.object.>'], ['KEYS', undefined]] as const
+const NEWEST = [
+  ['PULSE', 'pulse.object.>'],
+  ['KEYS', undefined]
+] as const
 
 export const takeBackup = async (work: BackupWork): Promise<BackupResult> => {
   const { home, config, folder, connection, version } = work
@@ -60,12 +63,25 @@ export const takeBackup = async (work: BackupWork): Promise<BackupResult> => {
   const mark = `-${taken.replace(/[^0-9]/g, '')}`
   const homeFile = await folder.write('home', single(JSON.stringify(homeFiles(home))), () => `home${mark}.json.zst`)
   for (const [stream, filter] of NEWEST) streams[stream] = await newest(work, stream, filter, mark)
-  const manifest: Manifest = { format: FORMAT, reckon: version, cluster: { name: config.name, instance: config.instance }, taken, encrypted: folder.encrypted, events, streams, cursors, home: homeFile }
+  const manifest: Manifest = {
+    format: FORMAT,
+    reckon: version,
+    cluster: { name: config.name, instance: config.instance },
+    taken,
+    encrypted: folder.encrypted,
+    events,
+    streams,
+    cursors,
+    home: homeFile
+  }
   await folder.replaceManifest(manifest)
   folder.sweep(manifest)
   const known = new Set(before === undefined ? [] : filesOf(before).map(({ name, sha256 }) => `${name} ${sha256}`))
   const [all, fresh] = [filesOf(manifest), filesOf(manifest).filter(({ name, sha256 }) => !known.has(`${name} ${sha256}`))]
-  const sum = (files: readonly StoredFile[]): { files: number; bytes: number } => ({ files: files.length, bytes: files.reduce((total, { bytes }) => total + bytes, 0) })
+  const sum = (files: readonly StoredFile[]): { files: number; bytes: number } => ({
+    files: files.length,
+    bytes: files.reduce((total, { bytes }) => total + bytes, 0)
+  })
   const count = (backup: StreamBackup | undefined): number => backup?.segments.reduce((total, { entries }) => total + entries, 0) ?? 0
   return {
     folder: folder.path,
@@ -84,7 +100,8 @@ async function* single(text: string): AsyncGenerator<string> {
   yield text
 }
 
-const reckonMetadata = async (log: JetStreamLog): Promise<Record<string, string>> => Object.fromEntries(Object.entries(await log.metadata()).filter(([name]) => name.startsWith('reckon.')))
+const reckonMetadata = async (log: JetStreamLog): Promise<Record<string, string>> =>
+  Object.fromEntries(Object.entries(await log.metadata()).filter(([name]) => name.startsWith('reckon.')))
 
 async function* resting(batches: AsyncIterable<readonly LogEntry[]>, eased: boolean): AsyncGenerator<readonly LogEntry[]> {
   const rest = easing(eased)
@@ -95,10 +112,15 @@ async function* resting(batches: AsyncIterable<readonly LogEntry[]>, eased: bool
 }
 
 /** What is new, and the last segment with it while that is small; what has left the stream leaves the backup. */
-const expiring = async ({ connection, folder, eased }: BackupWork, stream: string, old: StreamBackup | undefined): Promise<StreamBackup> => {
+const expiring = async (
+  { connection, folder, eased }: BackupWork,
+  stream: string,
+  old: StreamBackup | undefined
+): Promise<StreamBackup> => {
   const log = new JetStreamLog(connection, stream)
   const [state, metadata] = [await log.state(), await reckonMetadata(log)]
-  const usable = old !== undefined && old.identity === state.identity && old.last <= state.last && old.segments.every((segment) => folder.has(segment))
+  const usable =
+    old !== undefined && old.identity === state.identity && old.last <= state.last && old.segments.every((segment) => folder.has(segment))
   const there = usable ? old.segments.filter(({ last }) => last >= state.first) : []
   const tail = there.at(-1)
   const rewritten = tail !== undefined && tail.size < SEGMENT_BYTES && state.last > tail.last
@@ -108,7 +130,12 @@ const expiring = async ({ connection, folder, eased }: BackupWork, stream: strin
   return { identity: state.identity ?? '', last: state.last, metadata, segments: [...stay, ...written] }
 }
 
-const newest = async ({ connection, folder, eased }: BackupWork, stream: string, filter: string | undefined, mark: string): Promise<StreamBackup> => {
+const newest = async (
+  { connection, folder, eased }: BackupWork,
+  stream: string,
+  filter: string | undefined,
+  mark: string
+): Promise<StreamBackup> => {
   const log = new JetStreamLog(connection, stream)
   const [state, metadata] = [await log.state(), await reckonMetadata(log)]
   const batches = resting(log.read({ from: 1, to: Number.MAX_SAFE_INTEGER, ...(filter === undefined ? {} : { filter }) }), eased)
@@ -120,6 +147,8 @@ const newest = async ({ connection, folder, eased }: BackupWork, stream: string,
 const cursorsOf = async (connection: NatsConnection): Promise<readonly Cursor[]> => {
   const jsm = await jetstreamManager(connection, { checkAPI: false })
   const found: Cursor[] = []
-  for await (const { name, config, ack_floor } of jsm.consumers.list('EVENTS')) if (config.durable_name !== undefined && name.startsWith('follow-')) found.push({ name: name.slice('follow-'.length), sequence: ack_floor.stream_seq })
+  for await (const { name, config, ack_floor } of jsm.consumers.list('EVENTS'))
+    if (config.durable_name !== undefined && name.startsWith('follow-'))
+      found.push({ name: name.slice('follow-'.length), sequence: ack_floor.stream_seq })
   return found
 }

@@ -37,7 +37,13 @@ export class StreamWriter {
   #gaps = false
 
   /** `next`: the sequence the stream gives out first. */
-  constructor(nats: NatsConnection, jsm: JetStreamManager, stream: string, next: number, onProgress: (sequence: number) => void = () => {}) {
+  constructor(
+    nats: NatsConnection,
+    jsm: JetStreamManager,
+    stream: string,
+    next: number,
+    onProgress: (sequence: number) => void = () => {}
+  ) {
     this.#nats = nats
     this.#jsm = jsm
     this.#stream = stream
@@ -69,8 +75,14 @@ export class StreamWriter {
     const options = headers === undefined ? {} : { headers }
     if (this.#waiting < AT_ONCE && this.#bytes < AT_ONCE_BYTES) return this.#nats.publish(subject, data, options)
     // Sequences follow on each other: when this one is what it must be, all before it are stored.
-    const { seq, error } = (await this.#nats.request(subject, data, { ...options, timeout: TIMEOUT_MS })).json<{ seq?: number; error?: { description: string } }>()
-    if (seq !== sequence) throw new Error(`${this.#stream}: the entry ${sequence} was stored as ${seq ?? 'none'}${error === undefined ? '' : `: ${error.description}`}`)
+    const { seq, error } = (await this.#nats.request(subject, data, { ...options, timeout: TIMEOUT_MS })).json<{
+      seq?: number
+      error?: { description: string }
+    }>()
+    if (seq !== sequence)
+      throw new Error(
+        `${this.#stream}: the entry ${sequence} was stored as ${seq ?? 'none'}${error === undefined ? '' : `: ${error.description}`}`
+      )
     ;[this.#waiting, this.#bytes] = [0, 0]
     this.#onProgress(sequence)
   }

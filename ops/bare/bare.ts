@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { PROJECT, type Report, run } from '../setup/project.ts'
+import { PROJECT, type Report, run } from '#ops/setup/project.ts'
 import { ensureBase } from './base.ts'
 import { ensureHost } from './host.ts'
 import { hostSettings, type Settings } from './settings.ts'

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { CACHE, type Report, run } from '../setup/project.ts'
+import { CACHE, type Report, run } from '#ops/setup/project.ts'
 import { KEYRING, SUITE, type Settings } from './settings.ts'
 import { makePlace } from './system.ts'
 

@@ -1,8 +1,8 @@
 /** Whether a bare system can stand on this machine: installs what it takes, and says what is in the way. */
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
-import { installPackages } from '../setup/apt.ts'
-import { installMissing } from '../setup/programs.ts'
-import { findProgram, type Report, run } from '../setup/project.ts'
+import { installPackages } from '#ops/setup/apt.ts'
+import { installMissing } from '#ops/setup/programs.ts'
+import { findProgram, type Report, run } from '#ops/setup/project.ts'
 import { KEYRING } from './settings.ts'
 
 /** Throws with the reason, in one line, when there can be none here. */

@@ -2,8 +2,8 @@
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { debianMirror, repositories } from '../setup/apt.ts'
-import { run } from '../setup/project.ts'
+import { debianMirror, repositories } from '#ops/setup/apt.ts'
+import { run } from '#ops/setup/project.ts'
 
 export const SUITE = 'bookworm'
 export const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'

@@ -1,5 +1,5 @@
 /** What is tried in a bare system: `npm start` until the demo answers and `npm stop` until nothing is left, and `npm test`. */
-import type { Report } from '../setup/project.ts'
+import type { Report } from '#ops/setup/project.ts'
 import { look, whatIsLeft } from './left.ts'
 import type { BareSystem, Ended } from './system.ts'
 

@@ -41,7 +41,10 @@ export const runUnderNode24 = (script, args) => {
 const say = (line) => process.stderr.write(`${line}\n`)
 
 /** What the installed packages must match: the lock file. */
-const stamp = () => createHash('sha256').update(readFileSync(join(PROJECT, 'package-lock.json'))).digest('hex')
+const stamp = () =>
+  createHash('sha256')
+    .update(readFileSync(join(PROJECT, 'package-lock.json')))
+    .digest('hex')
 
 const isInstalled = () => {
   if (!existsSync(NODE)) return false
@@ -98,7 +101,12 @@ const npm = (node, args, cwd) => {
   const env = { ...process.env, PATH: path, NODE_DISABLE_COMPILE_CACHE: '1' }
   // Set when we were started by `npm start`: settings of the outer npm that must not leak into the inner one.
   for (const name of Object.keys(env)) {
-    if (/^npm_(config_(global_prefix|local_prefix|prefix|global|omit|include|production)|package_|lifecycle_|command|execpath|node_execpath)/.test(name)) delete env[name]
+    if (
+      /^npm_(config_(global_prefix|local_prefix|prefix|global|omit|include|production)|package_|lifecycle_|command|execpath|node_execpath)/.test(
+        name
+      )
+    )
+      delete env[name]
   }
   delete env.NODE_ENV
   const { status, error, stdout, stderr } = spawnSync(node, [npmProgram(), ...args], {
@@ -125,12 +133,12 @@ const npmProgram = () => {
 }
 
 const ensureSchema = () => {
-  const generator = join(PROJECT, 'ops/generate-schema.ts')
+  const generator = join(PROJECT, 'ops/generateSchema.ts')
   if (!existsSync(generator)) return
   const output = join(PROJECT, 'events/schema/generated')
   const isCurrent = () => {
     const written = newest(output)
-    const made = [generator, join(PROJECT, 'ops/schema-types.ts'), STAMP].map((file) => statSync(file).mtimeMs)
+    const made = [generator, join(PROJECT, 'ops/schemaTypes.ts'), STAMP].map((file) => statSync(file).mtimeMs)
     return written > Math.max(...made, newest(join(PROJECT, 'events/schema/facts')))
   }
   if (isCurrent()) return
@@ -138,7 +146,7 @@ const ensureSchema = () => {
     if (isCurrent()) return
     say('generating the schema of the API objects …')
     const { status } = spawnSync(NODE, [generator], { cwd: PROJECT, stdio: ['ignore', 'ignore', 'inherit'] })
-    if (status !== 0) throw new Error('ops/generate-schema.ts failed (its message is above)')
+    if (status !== 0) throw new Error('ops/generateSchema.ts failed (its message is above)')
   })
 }
 

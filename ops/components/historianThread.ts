@@ -6,7 +6,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Damage } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { readConfig } from '#ops/home.ts'
 import { loadSeal } from '#ops/log/keys.ts'
@@ -22,26 +21,7 @@ import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import { Integrity } from '#services/platform/ledger/Integrity.ts'
 import type { Place } from '#services/platform/ledger/Ledger.ts'
 import { watching } from '#services/platform/ledger/watching.ts'
-import { INDEXED } from './history.ts'
-
-/** What the thread tells. */
-export type Told =
-  | { readonly type: 'reached'; readonly stream: StreamName; readonly sequence: number; readonly file: string; readonly filled?: number }
-  | { readonly type: 'damaged'; readonly stream: StreamName; readonly damage: Damage }
-  | { readonly type: 'warn'; readonly message: string }
-
-/** What it is told: an index was found to be unreadable by who reads it, in this file. */
-export interface Asked {
-  readonly remake: StreamName
-  readonly file: string
-}
-
-/** `every`: a keyframe each so many events; absent where another process makes them. */
-export interface Given {
-  readonly home: string
-  readonly folder: string
-  readonly every?: number
-}
+import { INDEXED, type Asked, type Given, type Told } from './indexed.ts'
 
 const { home, folder, every } = workerData as Given
 const port = parentPort as NonNullable<typeof parentPort>
@@ -67,7 +47,8 @@ const main = async (): Promise<void> => {
   for (const [stream, { expires }] of INDEXED) {
     const whole = new SqlitePast(folder, stream, systemClock, () => indexing.made())
     const since = join(folder, `since-${stream}`)
-    const integrity = (from: Place | undefined): Integrity => new Integrity({ seal, ledger: remembered(stream), whole: true, expires, ...(from === undefined ? {} : { from }) })
+    const integrity = (from: Place | undefined): Integrity =>
+      new Integrity({ seal, ledger: remembered(stream), whole: true, expires, ...(from === undefined ? {} : { from }) })
     const onRefused = (sequence: number, why: string): void => warn(new Error(`${stream}: the keyframe of ${sequence} is not used: ${why}`))
     const indexing: Indexing<SqlitePast> = new Indexing({
       log: new JetStreamLog(connection, stream),
@@ -79,7 +60,8 @@ const main = async (): Promise<void> => {
       clock: systemClock,
       integrity,
       expires,
-      onReached: ({ file }, sequence, filled) => tell({ type: 'reached', stream, sequence, file, ...(filled === undefined ? {} : { filled }) }),
+      onReached: ({ file }, sequence, filled) =>
+        tell({ type: 'reached', stream, sequence, file, ...(filled === undefined ? {} : { filled }) }),
       onDamaged: (damage) => tell({ type: 'damaged', stream, damage }),
       onError: warn
     })

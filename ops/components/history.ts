@@ -5,18 +5,12 @@ import type { Damage } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { SqliteReader } from '#services/historian/SqliteReader.ts'
 import { systemClock, type Timer } from '#services/platform/Clock.ts'
-import type { Asked, Given, Told } from './historianThread.ts'
+import { INDEXED, type Asked, type Given, type Told } from './indexed.ts'
 import { OpenLog } from './openLog.ts'
 import { Place } from './place.ts'
 
 /** A keyframe each so many events: what a bare disk reads before it answers for what came since. */
 const EVERY = 50_000
-
-/** Streams whose past is indexed, and whether entries leave them by themselves. */
-export const INDEXED: readonly (readonly [StreamName, { readonly expires: boolean }])[] = [
-  ['EVENTS', { expires: false }],
-  ['NOTICES', { expires: true }]
-]
 
 /** What the thread may hold in memory, besides SQLite's pages: its work is bounded, whatever the log's length. */
 const HEAP_MB = 256

@@ -12,7 +12,6 @@ import type { Views } from '#services/platform/View.ts'
 import { connection } from './connection.ts'
 import { Place } from './place.ts'
 
-
 /**
  * What the log says last of a node is that it was deleted, after its credentials were made: one that is just joining has no object
  * either.
@@ -29,7 +28,9 @@ const AGAIN_MS = 5_000
 export interface Leavers {
   readonly access: Pick<NodeAccess, 'list' | 'revoke'>
   readonly views: Views
-  /** This machine's: its credentials are in its home beside the operator's key. Taking them away keeps nobody out, and its node comes back. */
+  /**
+   * This machine's: its credentials are in its home beside the operator's key. Taking them away keeps nobody out, and its node comes back.
+   */
   readonly ownNode: string
   readonly clock: Clock
   readonly warn: (warning: unknown) => void

@@ -8,10 +8,10 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { builtInApi } from '#events/scheme.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { NatsIntents } from '#services/platform/NatsIntents.ts'
-import { ask } from '../ask.ts'
-import type { ClusterConfig } from '../home.ts'
-import { connectNats } from '../nats/connect.ts'
-import type { Report } from '../setup/project.ts'
+import { ask } from '#ops/ask.ts'
+import type { ClusterConfig } from '#ops/home.ts'
+import { connectNats } from '#ops/nats/connect.ts'
+import type { Report } from '#ops/setup/project.ts'
 
 const MANIFESTS = join(import.meta.dirname, 'manifests')
 const LIMIT_MS = 120_000
@@ -21,7 +21,9 @@ export const runDemo = async (home: string, config: ClusterConfig, report: Repor
   const present = await ask(home, config, '/apis/apps/v1/namespaces/default/deployments/web')
   if (present.status === 404) await apply(home, config, report)
   await ready(home, config, report)
-  const { spec } = JSON.parse((await ask(home, config, '/api/v1/namespaces/default/services/web')).body) as { spec: { clusterIP: string; ports: { nodePort: number }[] } }
+  const { spec } = JSON.parse((await ask(home, config, '/api/v1/namespaces/default/services/web')).body) as {
+    spec: { clusterIP: string; ports: { nodePort: number }[] }
+  }
   for (const [what, url] of [
     ['its ClusterIP', `http://${spec.clusterIP}/`],
     ['its NodePort', `http://127.0.0.1:${spec.ports[0]?.nodePort}/`]
@@ -67,14 +69,31 @@ const ready = async (home: string, config: ClusterConfig, report: Report): Promi
   let said = ''
   for (;;) {
     const { status, body } = await ask(home, config, '/apis/apps/v1/namespaces/default/deployments/web')
-    const deployment = status === 200 ? (JSON.parse(body) as { metadata: { generation: number }; spec: { replicas: number }; status?: { observedGeneration?: number; availableReplicas?: number; updatedReplicas?: number } }) : undefined
+    const deployment =
+      status === 200
+        ? (JSON.parse(body) as {
+            metadata: { generation: number }
+            spec: { replicas: number }
+            status?: { observedGeneration?: number; availableReplicas?: number; updatedReplicas?: number }
+          })
+        : undefined
     const available = deployment?.status?.availableReplicas ?? 0
     const wanted = deployment?.spec.replicas ?? 0
     const line = `deployment web: ${available} of ${wanted} replicas available`
     if (line !== said) report((said = line))
-    if (deployment !== undefined && wanted === 0) throw new Error('the deployment web is scaled to 0: kubectl scale deployment web --replicas=3')
-    if (deployment !== undefined && available >= wanted && deployment.status?.updatedReplicas === wanted && deployment.status.observedGeneration === deployment.metadata.generation) return
-    if (Date.now() > deadline) throw new Error(`the demo's deployment is not available after ${LIMIT_MS / 1000} s; see: npx reckon get pods, npx reckon why deployment/web`)
+    if (deployment !== undefined && wanted === 0)
+      throw new Error('the deployment web is scaled to 0: kubectl scale deployment web --replicas=3')
+    if (
+      deployment !== undefined &&
+      available >= wanted &&
+      deployment.status?.updatedReplicas === wanted &&
+      deployment.status.observedGeneration === deployment.metadata.generation
+    )
+      return
+    if (Date.now() > deadline)
+      throw new Error(
+        `the demo's deployment is not available after ${LIMIT_MS / 1000} s; see: npx reckon get pods, npx reckon why deployment/web`
+      )
     await wait(200)
   }
 }

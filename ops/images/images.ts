@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import type Docker from 'dockerode'
-import { staticBusybox } from '../setup/busybox.ts'
+import { staticBusybox } from '#ops/setup/busybox.ts'
 import { buildImage, engineArchitecture, imageArchive, type ImageFile, type ImageSpec } from './image.ts'
 import { type Architecture, staticExecutable } from './pause/elf.ts'
 import { PAUSE_CODE } from './pause/pause.gen.ts'
@@ -60,7 +60,13 @@ export const ensureImages = async (docker: Docker, report: (line: string) => voi
   await ensure(pauseImage(architecture), "the process that holds a pod's namespaces")
   const busybox = await staticBusybox(report)
   const { stdout } = await promisify(execFile)(busybox, ['--list'])
-  await ensure(demoImage(readFileSync(busybox), stdout.split('\n').filter((name) => name !== '')), `a small web server, from ${busybox}`)
+  await ensure(
+    demoImage(
+      readFileSync(busybox),
+      stdout.split('\n').filter((name) => name !== '')
+    ),
+    `a small web server, from ${busybox}`
+  )
 }
 
 /** A label, since an Engine may number images by other things than their content. */

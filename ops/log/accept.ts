@@ -29,7 +29,13 @@ export interface Accepted {
 }
 
 /** In a stream of the same kind, what stands where an entry was lost: one subject for all. */
-const FILLER = { EVENTS: 'ev.reckon%2Eio.losses._.filler', NOTICES: 'notice.reckon%2Eio.losses._.filler', PULSE: 'pulse.object.reckon%2Eio.losses._.filler', KEYS: 'key.lost', AUDIT: 'audit.lost' } as const
+const FILLER = {
+  EVENTS: 'ev.reckon%2Eio.losses._.filler',
+  NOTICES: 'notice.reckon%2Eio.losses._.filler',
+  PULSE: 'pulse.object.reckon%2Eio.losses._.filler',
+  KEYS: 'key.lost',
+  AUDIT: 'audit.lost'
+} as const
 const FILLERS_AT_ONCE = 500
 
 /** The cluster's processes must not run. Returns what was accepted as lost, by stream. */
@@ -81,28 +87,67 @@ const acceptIn = async (stream: string, { home, nats, jsm, seal, report }: Work)
   for (const { first, last } of lost) await fill(nats, seal, stream, first, last, report)
   const sparse = SPARSE_STREAMS.has(stream)
   const expires = EXPIRING_STREAMS.has(stream) || sparse
-  const found = await scan({ connection: nats, stream, seal, expires, onProgress: (at, last) => report(`${stream}: reading what is left, ${at} of ${last}`) })
+  const found = await scan({
+    connection: nats,
+    stream,
+    seal,
+    expires,
+    onProgress: (at, last) => report(`${stream}: reading what is left, ${at} of ${last}`)
+  })
   const known = rangesOf(before.config.metadata?.[LOSSES])
   // Where only the newest are kept, the others are missing by design.
   const gaps = sparse ? [] : [...found.gaps]
   const floor = floorLeft(folder, stream, found)
-  const fresh = [...(floor?.lost ?? []), ...gaps, ...lost].filter(({ first, last }) => !known.some((one) => one.first <= first && last <= one.last)).sort((a, b) => a.first - b.first)
+  const fresh = [...(floor?.lost ?? []), ...gaps, ...lost]
+    .filter(({ first, last }) => !known.some((one) => one.first <= first && last <= one.last))
+    .sort((a, b) => a.first - b.first)
   if (fresh.length > 0 || record.damage !== undefined) {
     const epoch = Number(before.config.metadata?.[EPOCH] ?? 0) + 1
     const losses = gaps.sort((a, b) => a.first - b.first)
-    await jsm.streams.update(stream, { ...before.config, metadata: { ...before.config.metadata, [IDENTITY]: identity, [EPOCH]: String(epoch), [LOSSES]: textOfRanges(losses), ...floor?.metadata } })
+    await jsm.streams.update(stream, {
+      ...before.config,
+      metadata: {
+        ...before.config.metadata,
+        [IDENTITY]: identity,
+        [EPOCH]: String(epoch),
+        [LOSSES]: textOfRanges(losses),
+        ...floor?.metadata
+      }
+    })
   }
-  FileLedger.begin(folder, stream, { identity, made: record.made, thinned: true }, expires ? [] : found.marks, found.head, floor === undefined ? [] : [floor.mark])
+  FileLedger.begin(
+    folder,
+    stream,
+    { identity, made: record.made, thinned: true },
+    expires ? [] : found.marks,
+    found.head,
+    floor === undefined ? [] : [floor.mark]
+  )
   return fresh
 }
 
 /** Of history that was compacted: what is there now of what was kept is what counts from here on. */
-const floorLeft = (folder: string, stream: string, { state: { floor, base }, base: found }: Scan): { readonly mark: Floor; readonly lost: readonly Range[]; readonly metadata: Readonly<Record<string, string>> } | undefined => {
+const floorLeft = (
+  folder: string,
+  stream: string,
+  { state: { floor, base }, base: found }: Scan
+): { readonly mark: Floor; readonly lost: readonly Range[]; readonly metadata: Readonly<Record<string, string>> } | undefined => {
   if (floor === 0) return undefined
-  const noted = readFloors(folder, stream).find((one) => one.floor === floor) ?? { floor, hash: '', digest: '', entries: 0, time: 0, ...base }
+  const noted = readFloors(folder, stream).find((one) => one.floor === floor) ?? {
+    floor,
+    hash: '',
+    digest: '',
+    entries: 0,
+    time: 0,
+    ...base
+  }
   const mark = { ...noted, digest: Buffer.from(found.digest(sha256)).toString('base64url'), entries: found.entries }
   const { floor: _, ...rest } = mark
-  return { mark, lost: mark.digest === noted.digest ? [] : [{ first: 1, last: floor }], metadata: { [FLOOR]: String(floor), [BASE_MARK]: JSON.stringify(rest) } }
+  return {
+    mark,
+    lost: mark.digest === noted.digest ? [] : [{ first: 1, last: floor }],
+    metadata: { [FLOOR]: String(floor), [BASE_MARK]: JSON.stringify(rest) }
+  }
 }
 
 /** The stream, made anew behind everything that was given out when it is gone. */
@@ -112,7 +157,10 @@ const openStream = async (jsm: JetStreamManager, folder: string, stream: string,
   } catch (error) {
     if (!(error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND)) throw error
   }
-  const definition = STREAMS.find(({ name }) => name === stream) as Partial<StreamConfig> & { readonly name: string; readonly subjects: string[] }
+  const definition = STREAMS.find(({ name }) => name === stream) as Partial<StreamConfig> & {
+    readonly name: string
+    readonly subjects: string[]
+  }
   // What was kept of compacted history is in a stream of its own, and counts as it did.
   const { floor, ...base } = readFloors(folder, stream).at(-1) ?? { floor: 0 }
   const kept: Record<string, string> = floor === 0 ? {} : { [FLOOR]: String(floor), [BASE_MARK]: JSON.stringify(base) }
@@ -120,15 +168,30 @@ const openStream = async (jsm: JetStreamManager, folder: string, stream: string,
 }
 
 /** Entries that say no more than that there was another one: a sequence is given out once. */
-export const fill = async (nats: NatsConnection, seal: Seal, stream: string, first: number, last: number, report: Report): Promise<void> => {
+export const fill = async (
+  nats: NatsConnection,
+  seal: Seal,
+  stream: string,
+  first: number,
+  last: number,
+  report: Report
+): Promise<void> => {
   const log = new JetStreamLog(nats, stream)
   const subject = FILLER[stream as keyof typeof FILLER]
-  const filler = seal.seal(stream, { subject, headers: { 'reckon-lost': 'true', 'ce-time': new Date().toISOString() }, text: '' }, undefined)
+  const filler = seal.seal(
+    stream,
+    { subject, headers: { 'reckon-lost': 'true', 'ce-time': new Date().toISOString() }, text: '' },
+    undefined
+  )
   for (let from = first; from <= last; from += FILLERS_AT_ONCE) {
     const count = Math.min(FILLERS_AT_ONCE, last - from + 1)
     // Streams that keep one message a subject take no batch with a subject twice.
-    for (const batch of SPARSE_STREAMS.has(stream) ? Array.from({ length: count }, () => [filler]) : [Array.from({ length: count }, () => filler)]) await log.append(batch)
-    if ((from - first) % (FILLERS_AT_ONCE * 200) === 0 && last - first > FILLERS_AT_ONCE * 200) report(`${stream}: filling what is lost, ${from} of ${last}`)
+    for (const batch of SPARSE_STREAMS.has(stream)
+      ? Array.from({ length: count }, () => [filler])
+      : [Array.from({ length: count }, () => filler)])
+      await log.append(batch)
+    if ((from - first) % (FILLERS_AT_ONCE * 200) === 0 && last - first > FILLERS_AT_ONCE * 200)
+      report(`${stream}: filling what is lost, ${from} of ${last}`)
   }
 }
 
@@ -137,8 +200,27 @@ const writeDown = async (nats: NatsConnection, seal: Seal, accepted: readonly Ac
   const id = randomUUID()
   const time = new Date().toISOString()
   const key = { group: 'reckon.io', resource: 'losses', namespace: '', name: `accepted-${time.toLowerCase().replace(/[^a-z0-9]/g, '-')}` }
-  const object = { apiVersion: 'reckon.io/v1', kind: 'Loss', metadata: { name: key.name, uid: id, creationTimestamp: `${time.slice(0, 19)}Z` }, spec: { streams: accepted.map(({ stream, losses }) => ({ stream, sequences: textOfRanges(losses) })) } }
-  const event = { stream: 'EVENTS', key, id, type: 'reckon.log.loss-accepted.v1', source: 'reckon', time, user: 'keeper', correlationId: id, verb: 'create', command: 'reckon up --accept-loss', deleted: false, object, expected: 0 } as const
+  const object = {
+    apiVersion: 'reckon.io/v1',
+    kind: 'Loss',
+    metadata: { name: key.name, uid: id, creationTimestamp: `${time.slice(0, 19)}Z` },
+    spec: { streams: accepted.map(({ stream, losses }) => ({ stream, sequences: textOfRanges(losses) })) }
+  }
+  const event = {
+    stream: 'EVENTS',
+    key,
+    id,
+    type: 'reckon.log.loss-accepted.v1',
+    source: 'reckon',
+    time,
+    user: 'keeper',
+    correlationId: id,
+    verb: 'create',
+    command: 'reckon up --accept-loss',
+    deleted: false,
+    object,
+    expected: 0
+  } as const
   const append: Append = seal.seal('EVENTS', { subject: subjectOf('EVENTS', key), ...encodeEvent(event), expected: 0 }, undefined)
   await new JetStreamLog(nats, 'EVENTS').append([append])
 }

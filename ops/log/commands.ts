@@ -39,21 +39,43 @@ export interface CompactRequest {
 const YOUNGEST_MS = 5 * 60_000
 
 /** Undefined when nothing is old enough to go. */
-export const compactHistory = async (home: string, config: ClusterConfig, { before, dryRun }: CompactRequest, report: Report): Promise<Compacted | undefined> => {
+export const compactHistory = async (
+  home: string,
+  config: ClusterConfig,
+  { before, dryRun }: CompactRequest,
+  report: Report
+): Promise<Compacted | undefined> => {
   const begun = performance.now()
   const limit = limitFor(config, before)
   const release = lockLog(home, 'reckon log compact')
   try {
     return await withKeeper(home, config, report, async (connection, works) => {
-      const work: Compaction = { home, connection, seal: loadSeal(home), report, eased: works, command: `reckon log compact${before === undefined ? '' : ` --before ${before}`}` }
+      const work: Compaction = {
+        home,
+        connection,
+        seal: loadSeal(home),
+        report,
+        eased: works,
+        command: `reckon log compact${before === undefined ? '' : ` --before ${before}`}`
+      }
       if (!dryRun) await finishCompaction(work)
       const planned = await plan(work, limit)
       const { floor } = await new JetStreamLog(connection, 'EVENTS').state()
       if (planned === undefined || planned.mark.floor <= floor) return undefined
       const { mark, entries, gone, goneBytes } = planned
-      if (mark.time > Date.now() - YOUNGEST_MS) throw new Error(`resourceVersion ${mark.floor} is of ${new Date(mark.time).toISOString()}: history of the last five minutes stays`)
+      if (mark.time > Date.now() - YOUNGEST_MS)
+        throw new Error(`resourceVersion ${mark.floor} is of ${new Date(mark.time).toISOString()}: history of the last five minutes stays`)
       if (!dryRun) await compact(work, planned)
-      return { done: !dryRun, floor: mark.floor, time: new Date(mark.time).toISOString(), entries, gone, goneBytes, kept: mark.entries, milliseconds: Math.round(performance.now() - begun) }
+      return {
+        done: !dryRun,
+        floor: mark.floor,
+        time: new Date(mark.time).toISOString(),
+        entries,
+        gone,
+        goneBytes,
+        kept: mark.entries,
+        milliseconds: Math.round(performance.now() - begun)
+      }
     })
   } finally {
     release()
@@ -67,17 +89,29 @@ const limitFor = ({ settings }: ClusterConfig, before: string | undefined): Limi
     return 'time' in limit ? { time: Math.min(limit.time, now - YOUNGEST_MS) } : limit
   }
   const keep = durationOf(settings?.keepHistory ?? 'forever', 'keepHistory')
-  if (keep === Number.POSITIVE_INFINITY) throw new Error('say up to when history is to be compacted, with --before (-90d, 2026-11-20, a resourceVersion), or set settings.keepHistory in config.json')
+  if (keep === Number.POSITIVE_INFINITY)
+    throw new Error(
+      'say up to when history is to be compacted, with --before (-90d, 2026-11-20, a resourceVersion), or set settings.keepHistory in config.json'
+    )
   return { time: now - Math.max(keep, YOUNGEST_MS) }
 }
 
 /** Entries that readers pass over because they are not ours, or that nobody can read. */
-export const strangeEntries = (home: string, config: ClusterConfig, report: Report): Promise<readonly (Strange & { readonly stream: string; readonly quarantined: boolean })[]> =>
+export const strangeEntries = (
+  home: string,
+  config: ClusterConfig,
+  report: Report
+): Promise<readonly (Strange & { readonly stream: string; readonly quarantined: boolean })[]> =>
   withKeeper(home, config, report, async (connection) => {
     const seal = loadSeal(home)
     const found = await Promise.all(
       KEPT_STREAMS.map(async (stream) => {
-        const { strange, state } = await scan({ connection, stream, seal, expires: EXPIRING_STREAMS.has(stream) || SPARSE_STREAMS.has(stream) })
+        const { strange, state } = await scan({
+          connection,
+          stream,
+          seal,
+          expires: EXPIRING_STREAMS.has(stream) || SPARSE_STREAMS.has(stream)
+        })
         return strange.map((one) => ({ ...one, stream, quarantined: state.quarantined.includes(one.sequence) }))
       })
     )
@@ -85,12 +119,24 @@ export const strangeEntries = (home: string, config: ClusterConfig, report: Repo
   })
 
 /** Puts entries aside for every reader: they stand in the log and mean nothing. Refuses what is an event of ours that can be read. */
-export const quarantine = (home: string, config: ClusterConfig, stream: string, sequences: readonly number[], report: Report): Promise<void> =>
+export const quarantine = (
+  home: string,
+  config: ClusterConfig,
+  stream: string,
+  sequences: readonly number[],
+  report: Report
+): Promise<void> =>
   withKeeper(home, config, report, async (connection) => {
     if (!KEPT_STREAMS.includes(stream)) throw new Error(`there is no stream ${stream} to put entries of aside: ${KEPT_STREAMS.join(', ')}`)
-    const { strange } = await scan({ connection, stream, seal: loadSeal(home), expires: EXPIRING_STREAMS.has(stream) || SPARSE_STREAMS.has(stream) })
+    const { strange } = await scan({
+      connection,
+      stream,
+      seal: loadSeal(home),
+      expires: EXPIRING_STREAMS.has(stream) || SPARSE_STREAMS.has(stream)
+    })
     const whole = sequences.filter((sequence) => !strange.some((one) => one.sequence === sequence))
-    if (whole.length > 0) throw new Error(`${stream} ${whole.join(', ')}: not among the entries that are not ours or can't be read; history is not taken away`)
+    if (whole.length > 0)
+      throw new Error(`${stream} ${whole.join(', ')}: not among the entries that are not ours or can't be read; history is not taken away`)
     const jsm = await jetstreamManager(connection, { checkAPI: false })
     const { config: present } = await jsm.streams.info(stream)
     const known = rangesOf(present.metadata?.[QUARANTINE]).map(({ first }) => first)

@@ -62,7 +62,15 @@ export const plan = async ({ home, connection, seal, eased, report }: Compaction
     const damage = ledger.damage()
     if (damage !== undefined) throw new LogDamaged(damage)
     const state = await new JetStreamLog(connection, EVENTS).state()
-    return await planCompaction({ connection, state, seal, limit, eased, known: [...ledger.marks(), ledger.head()], onProgress: (at) => report(`reading history, at ${at}`) })
+    return await planCompaction({
+      connection,
+      state,
+      seal,
+      limit,
+      eased,
+      known: [...ledger.marks(), ledger.head()],
+      onProgress: (at) => report(`reading history, at ${at}`)
+    })
   } finally {
     ledger.close()
   }
@@ -77,7 +85,10 @@ export const compact = async (work: Compaction, { mark, base }: Plan): Promise<v
   onStep?.('raise')
   const { config } = await jsm.streams.info(EVENTS)
   const { floor, ...rest } = mark
-  await jsm.streams.update(EVENTS, { ...config, metadata: { ...config.metadata, [FLOOR]: String(floor), [BASE_MARK]: JSON.stringify(rest) } })
+  await jsm.streams.update(EVENTS, {
+    ...config,
+    metadata: { ...config.metadata, [FLOOR]: String(floor), [BASE_MARK]: JSON.stringify(rest) }
+  })
   await finish(work, jsm, mark, base)
 }
 
@@ -91,7 +102,8 @@ export const finishCompaction = async (work: Compaction): Promise<boolean> => {
     return false
   }
   const again = await plan(work, { sequence: floor })
-  if (again === undefined || again.mark.digest !== base.digest) throw new Error(`the compaction up to ${floor} can't be ended: what must be kept of it is not there; see \`reckon log verify\``)
+  if (again === undefined || again.mark.digest !== base.digest)
+    throw new Error(`the compaction up to ${floor} can't be ended: what must be kept of it is not there; see \`reckon log verify\``)
   work.report(`ending the compaction up to ${floor} that was begun before`)
   await finish(work, await jetstreamManager(connection, { checkAPI: false }), { ...base, floor }, again.base)
   return true
@@ -117,20 +129,27 @@ const finish = async (work: Compaction, jsm: JetStreamManager, mark: Floor, base
   await check(work, mark)
   onStep?.('purge')
   const { first } = await new JetStreamLog(connection, EVENTS).state()
-  for (let next = first; next <= mark.floor; ) {
+  for (let next = first; next <= mark.floor;) {
     next = Math.min(next + PURGED_AT_ONCE, mark.floor + 1)
     await jsm.streams.purge(EVENTS, { seq: next })
     await rest()
   }
   onStep?.('forget')
   prune(home, mark.floor)
-  report(`history begins at resourceVersion ${mark.floor} (${new Date(mark.time).toISOString()}) now; ${mark.entries} versions of before are kept`)
+  report(
+    `history begins at resourceVersion ${mark.floor} (${new Date(mark.time).toISOString()}) now; ${mark.entries} versions of before are kept`
+  )
 }
 
 /** Floors of before can't be the stream's any more. */
 const prune = (home: string, floor: number): void => {
   const known = readFloors(ledgerFolder(home), EVENTS)
-  if (known.some((one) => one.floor < floor)) writeFloors(ledgerFolder(home), EVENTS, known.filter((one) => one.floor >= floor))
+  if (known.some((one) => one.floor < floor))
+    writeFloors(
+      ledgerFolder(home),
+      EVENTS,
+      known.filter((one) => one.floor >= floor)
+    )
 }
 
 /** The compaction is an event like any other. Told once: the last word on it may have been this one. */
@@ -158,7 +177,11 @@ const tell = async ({ connection, seal, command }: Compaction, mark: Floor): Pro
     object: {
       apiVersion: 'reckon.io/v1',
       kind: 'Compaction',
-      metadata: { name: COMPACTION.name, uid: known?.metadata.uid ?? id, creationTimestamp: known?.metadata.creationTimestamp ?? `${time.slice(0, 19)}Z` },
+      metadata: {
+        name: COMPACTION.name,
+        uid: known?.metadata.uid ?? id,
+        creationTimestamp: known?.metadata.creationTimestamp ?? `${time.slice(0, 19)}Z`
+      },
       spec: { floor, time: new Date(mark.time).toISOString(), kept: entries }
     },
     expected: before === undefined || before.sequence < first ? 0 : before.sequence
@@ -200,12 +223,17 @@ const keep = async ({ connection, eased }: Compaction, { floor }: Floor, base: B
 }
 
 /** An entry of EVENTS as it is kept in BASE. */
-export const keptAppend = ({ subject, sequence, headers, text }: LogEntry): Append => ({ subject: baseSubjectOf(subject), headers: { ...headersAgain(headers), [SEQUENCE_HEADER]: String(sequence) }, text })
+export const keptAppend = ({ subject, sequence, headers, text }: LogEntry): Append => ({
+  subject: baseSubjectOf(subject),
+  headers: { ...headersAgain(headers), [SEQUENCE_HEADER]: String(sequence) },
+  text
+})
 
 /** Nothing goes before what is kept of it was read back and is what it must be. */
 const check = async ({ connection, seal }: Compaction, { digest }: Floor): Promise<void> => {
   const found = new Base()
   for await (const entries of new JetStreamLog(connection, BASE).read({ from: 1, to: Number.MAX_SAFE_INTEGER }))
     for (const entry of entries.map(entryOfBase)) found.take(entry.subject, entry.sequence, seal.digest(EVENTS, entry), false)
-  if (Buffer.from(found.digest(sha256)).toString('base64url') !== digest) throw new Error('what is kept of history is not what was read; nothing was removed')
+  if (Buffer.from(found.digest(sha256)).toString('base64url') !== digest)
+    throw new Error('what is kept of history is not what was read; nothing was removed')
 }

@@ -16,7 +16,10 @@ export const rememberDamage = (home: string, damages: readonly Damage[]): void =
 }
 
 /** One line a damage: `EVENTS: it ends at 1528, but 3051 events were acknowledged (missing: 1529-3051)`. */
-export const damageLines = (damages: readonly Damage[]): string[] => damages.map(({ detail, ranges, kind }) => `${detail}${ranges.length === 0 || kind === 'altered' ? '' : ` (missing: ${textOfRanges(ranges)})`}`)
+export const damageLines = (damages: readonly Damage[]): string[] =>
+  damages.map(
+    ({ detail, ranges, kind }) => `${detail}${ranges.length === 0 || kind === 'altered' ? '' : ` (missing: ${textOfRanges(ranges)})`}`
+  )
 
 /** The ways on, each with what it does. */
 export const waysOn = (home: string): string[] => [

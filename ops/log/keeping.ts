@@ -12,8 +12,15 @@ import { damageLines } from './damage.ts'
 /** What reads or changes all of a home's log: one at a time. */
 export const lockLog = (home: string, what: string): (() => void) => takeLock(keepingLock(home), what)
 
-/** Runs with a connection of the keeper's; nats-server is started for it when it does not run, and stopped again. `works`: it ran before. */
-export const withKeeper = async <Value>(home: string, config: ClusterConfig, report: Report, work: (nats: NatsConnection, works: boolean) => Promise<Value>): Promise<Value> => {
+/**
+ * Runs with a connection of the keeper's; nats-server is started for it when it does not run, and stopped again. `works`: it ran before.
+ */
+export const withKeeper = async <Value>(
+  home: string,
+  config: ClusterConfig,
+  report: Report,
+  work: (nats: NatsConnection, works: boolean) => Promise<Value>
+): Promise<Value> => {
   const runs = runningServer(home) !== undefined
   if (!runs) {
     const damaged = await inspectStore(home, report)

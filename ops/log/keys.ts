@@ -41,7 +41,9 @@ export const loadNodeKeys = (home: string, node: string): BindingSeal => oneNode
 
 const load = (home: string, kind: string): ReadonlyMap<string, Uint8Array> => {
   const folder = join(keysFolder(home), kind)
-  const names = (existsSync(folder) ? readdirSync(folder) : []).filter((name) => /^k\d+$/.test(name)).sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)))
+  const names = (existsSync(folder) ? readdirSync(folder) : [])
+    .filter((name) => /^k\d+$/.test(name))
+    .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)))
   return new Map(names.map((name) => [name, readFileSync(join(folder, name))]))
 }
 

@@ -42,13 +42,29 @@ const PROGRESS_EVERY = 100_000
 const EVENTS = 'EVENTS'
 
 const altered = (sequence: number): never => {
-  throw new LogDamaged({ stream: EVENTS, kind: 'altered', ranges: [{ first: 1, last: sequence }], verified: 0, detail: `${EVENTS}: its events up to ${sequence} are not what they were; see \`reckon log verify\`` })
+  throw new LogDamaged({
+    stream: EVENTS,
+    kind: 'altered',
+    ranges: [{ first: 1, last: sequence }],
+    verified: 0,
+    detail: `${EVENTS}: its events up to ${sequence} are not what they were; see \`reckon log verify\``
+  })
 }
 
 /** Undefined when nothing is old enough. Throws LogDamaged. */
-export const planCompaction = async ({ connection, state, seal, known, limit, eased, onProgress }: PlanOptions): Promise<Plan | undefined> => {
+export const planCompaction = async ({
+  connection,
+  state,
+  seal,
+  known,
+  limit,
+  eased,
+  onProgress
+}: PlanOptions): Promise<Plan | undefined> => {
   const log = new JetStreamLog(connection, EVENTS)
-  const places = new Map(known.flatMap(({ sequence, hash }) => (hash === undefined || sequence <= state.floor ? [] : [[sequence, hash] as const])))
+  const places = new Map(
+    known.flatMap(({ sequence, hash }) => (hash === undefined || sequence <= state.floor ? [] : [[sequence, hash] as const]))
+  )
   const chain = state.base === undefined ? new Chain(sha256) : new Chain(sha256, state.floor, Buffer.from(state.base.hash, 'base64url'))
   const base = new Base()
   const sizes = new Map<string, number>()
@@ -70,7 +86,8 @@ export const planCompaction = async ({ connection, state, seal, known, limit, ea
       }
       ;[floor, time] = [sequence, now]
       entries += 1
-      const size = subject.length + text.length + Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+      const size =
+        subject.length + text.length + Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, 0)
       bytes += size
       if (seal.counts(entry, digest, state)) {
         const deleted = headers['reckon-deleted'] === 'true'

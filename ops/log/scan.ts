@@ -85,8 +85,15 @@ export const scan = async ({ connection, stream, seal, expires, from, places, on
     entries += 1
     const digest = seal.digest(stream, entry)
     if (sequence > chain.sequence) chain.extend(sequence, digest)
-    const why = isPulse(subject) ? undefined : sequence >= state.sealedFrom && !seal.verifies(digest, headers[MAC_HEADER]) ? 'not sealed' : headers['reckon-lost'] !== 'true' && !isReadable(stream, entry) ? 'not readable' : undefined
-    if (kept && why === undefined && seal.counts(entry, digest, state)) base.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
+    const why = isPulse(subject)
+      ? undefined
+      : sequence >= state.sealedFrom && !seal.verifies(digest, headers[MAC_HEADER])
+        ? 'not sealed'
+        : headers['reckon-lost'] !== 'true' && !isReadable(stream, entry)
+          ? 'not readable'
+          : undefined
+    if (kept && why === undefined && seal.counts(entry, digest, state))
+      base.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
     if (why !== undefined) strange.push({ sequence, subject, stored: new Date(time).toISOString(), why })
     if (places?.has(sequence) === true) at.set(sequence, chain.head)
     if (sequence % MARK_EVERY === 0 && !kept) marks.push({ sequence, hash: chain.head })

@@ -24,7 +24,13 @@ export interface StreamVerdict {
   readonly damages: readonly Damage[]
 }
 
-const damage = (stream: string, kind: Damage['kind'], ranges: readonly Range[], detail: string): Damage => ({ stream, kind, ranges, verified: Math.max(0, (ranges[0]?.first ?? 1) - 1), detail: `${stream}: ${detail}` })
+const damage = (stream: string, kind: Damage['kind'], ranges: readonly Range[], detail: string): Damage => ({
+  stream,
+  kind,
+  ranges,
+  verified: Math.max(0, (ranges[0]?.first ?? 1) - 1),
+  detail: `${stream}: ${detail}`
+})
 
 /** The places where the chain is another than it was, as ranges from the last place that agrees. */
 const altered = (stream: string, known: readonly Place[], found: Scan, suspects: readonly Strange[]): readonly Damage[] => {
@@ -33,9 +39,18 @@ const altered = (stream: string, known: readonly Place[], found: Scan, suspects:
     const now = found.at.get(sequence)
     if (hash === undefined || now === undefined) continue
     if (Buffer.compare(hash, now) !== 0) {
-      const inside = suspects.filter((one) => one.sequence > agreed && one.sequence <= sequence).map((one) => ({ first: one.sequence, last: one.sequence }))
+      const inside = suspects
+        .filter((one) => one.sequence > agreed && one.sequence <= sequence)
+        .map((one) => ({ first: one.sequence, last: one.sequence }))
       const ranges = inside.length > 0 ? inside : [{ first: agreed + 1, last: sequence }]
-      return [damage(stream, 'altered', ranges, `${inside.length > 0 ? `events ${textOfRanges(inside)} are` : `some of the events ${textOfRanges(ranges)} are`} not what was written`)]
+      return [
+        damage(
+          stream,
+          'altered',
+          ranges,
+          `${inside.length > 0 ? `events ${textOfRanges(inside)} are` : `some of the events ${textOfRanges(ranges)} are`} not what was written`
+        )
+      ]
     }
     agreed = sequence
   }
@@ -46,8 +61,21 @@ const altered = (stream: string, known: readonly Place[], found: Scan, suspects:
 const kept = (stream: string, ledger: FileLedger, { state: { floor, base }, base: found }: Scan): readonly Damage[] => {
   if (floor === 0) return []
   const noted = ledger.floors().find((one) => one.floor === floor) ?? base
-  const whole = noted !== undefined && base?.digest === noted.digest && base.hash === noted.hash && Buffer.from(found.digest(sha256)).toString('base64url') === noted.digest
-  return whole ? [] : [damage(stream, 'altered', [{ first: 1, last: floor }], `of the ${noted?.entries ?? '?'} versions that were kept when history was compacted up to ${floor}, ${found.entries} are there, and they are not what was noted`)]
+  const whole =
+    noted !== undefined &&
+    base?.digest === noted.digest &&
+    base.hash === noted.hash &&
+    Buffer.from(found.digest(sha256)).toString('base64url') === noted.digest
+  return whole
+    ? []
+    : [
+        damage(
+          stream,
+          'altered',
+          [{ first: 1, last: floor }],
+          `of the ${noted?.entries ?? '?'} versions that were kept when history was compacted up to ${floor}, ${found.entries} are there, and they are not what was noted`
+        )
+      ]
 }
 
 const holes = (stream: string, { gaps, state }: Scan): readonly Damage[] => {
@@ -77,7 +105,11 @@ export const verifyLog = async ({ home, connection, report }: VerifyOptions): Pr
   return verdicts
 }
 
-const verifyStream = async (stream: string, ledger: FileLedger, { connection, seal, report }: { connection: NatsConnection; seal: ReturnType<typeof loadSeal>; report: (line: string) => void }): Promise<StreamVerdict> => {
+const verifyStream = async (
+  stream: string,
+  ledger: FileLedger,
+  { connection, seal, report }: { connection: NatsConnection; seal: ReturnType<typeof loadSeal>; report: (line: string) => void }
+): Promise<StreamVerdict> => {
   const sparse = SPARSE_STREAMS.has(stream)
   const before = await stateIfThere(connection, stream)
   if (before === undefined) return gone(stream, ledger)
@@ -107,7 +139,16 @@ const verifyStream = async (stream: string, ledger: FileLedger, { connection, se
     losses: state.losses,
     damages: [
       ...identity(stream, ledger, state),
-      ...(state.last < sequence ? [damage(stream, 'shorter', [{ first: state.last + 1, last: sequence }], `it ends at ${state.last}, but ${sequence} events were acknowledged`)] : []),
+      ...(state.last < sequence
+        ? [
+            damage(
+              stream,
+              'shorter',
+              [{ first: state.last + 1, last: sequence }],
+              `it ends at ${state.last}, but ${sequence} events were acknowledged`
+            )
+          ]
+        : []),
       ...(sparse ? [] : holes(stream, found)),
       ...kept(stream, ledger, found),
       ...altered(stream, known, found, strange)
@@ -126,9 +167,23 @@ const stateIfThere = async (connection: NatsConnection, stream: string): Promise
 
 const gone = (stream: string, ledger: FileLedger): StreamVerdict => {
   const { sequence } = ledger.head()
-  const found = damage(stream, 'gone', sequence === 0 ? [] : [{ first: 1, last: sequence }], `the stream is not there, though ${sequence} events were acknowledged in it`)
+  const found = damage(
+    stream,
+    'gone',
+    sequence === 0 ? [] : [{ first: 1, last: sequence }],
+    `the stream is not there, though ${sequence} events were acknowledged in it`
+  )
   return { stream, entries: 0, first: 0, last: 0, hash: '', strange: [], losses: [], damages: [found] }
 }
 
 const identity = (stream: string, ledger: FileLedger, state: LogState): readonly Damage[] =>
-  state.identity === ledger.identity ? [] : [damage(stream, 'replaced', [{ first: 1, last: ledger.head().sequence }], `the stream is not the one this cluster has written (its identity is ${state.identity ?? 'missing'}, not ${ledger.identity})`)]
+  state.identity === ledger.identity
+    ? []
+    : [
+        damage(
+          stream,
+          'replaced',
+          [{ first: 1, last: ledger.head().sequence }],
+          `the stream is not the one this cluster has written (its identity is ${state.identity ?? 'missing'}, not ${ledger.identity})`
+        )
+      ]

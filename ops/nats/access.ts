@@ -73,7 +73,10 @@ export class NodeAccess {
   /** Ends what its users may do, and their connections. False when it had no credentials. */
   async revoke(node: string): Promise<boolean> {
     const accounts = await this.#accountsOf(node)
-    await this.#held.remove(accounts.map(({ key }) => key), this.#keys.operator)
+    await this.#held.remove(
+      accounts.map(({ key }) => key),
+      this.#keys.operator
+    )
     await this.#tellWhoServes()
     return accounts.length > 0
   }

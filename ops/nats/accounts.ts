@@ -51,7 +51,11 @@ export const ensureAccounts = async (home: string, nodes: readonly string[]): Pr
   }
 }
 
-export const sign = async (key: string, { name, claims }: AccountClaims, { operator }: Pick<OperatorKeys, 'operator'>): Promise<SignedAccount> => ({
+export const sign = async (
+  key: string,
+  { name, claims }: AccountClaims,
+  { operator }: Pick<OperatorKeys, 'operator'>
+): Promise<SignedAccount> => ({
   key,
   jwt: await encodeAccount(name, key, claims, { signer: operator as KeyPair })
 })
@@ -67,7 +71,8 @@ const operatorJwt = async (home: string, { operator, system }: OperatorKeys): Pr
   return jwt
 }
 
-const readAccount = (home: string, key: string): string | undefined => (existsSync(accountFile(home, key)) ? readFileSync(accountFile(home, key), 'utf8').trim() : undefined)
+const readAccount = (home: string, key: string): string | undefined =>
+  existsSync(accountFile(home, key)) ? readFileSync(accountFile(home, key), 'utf8').trim() : undefined
 
 /** Of the nodes that joined, too. What another operator signed is believed by nobody any more: its key was lost. */
 const heldIn = (home: string, operator: string): readonly (AccountClaims & { readonly key: string })[] =>

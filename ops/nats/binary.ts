@@ -4,9 +4,9 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync
 import { get, type RequestOptions } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { dirname, join } from 'node:path'
-import { NATS_SERVER, told } from '../environment.ts'
-import { downloadDebianPackage } from '../setup/apt.ts'
-import { CACHE, findProgram, PROJECT, type Report, run } from '../setup/project.ts'
+import { NATS_SERVER, told } from '#ops/environment.ts'
+import { downloadDebianPackage } from '#ops/setup/apt.ts'
+import { CACHE, findProgram, PROJECT, type Report, run } from '#ops/setup/project.ts'
 
 /** Atomic batches, filtered expectations and `sync_interval` are all there from this version on. */
 const MINIMUM_NATS_VERSION = '2.12.0'

@@ -80,13 +80,18 @@ export const callsClaims = (serving: readonly { readonly key: string; readonly s
   }
 })
 
-/** A user's own account, with it alone; `since`: milliseconds, when it was let in. Its permissions stand here and not in what the user holds, so that they can change without it. */
+/**
+ * A user's own account, with it alone; `since`: milliseconds, when it was let in. Its permissions stand here and not in what the user
+ * holds, so that they can change without it.
+ */
 export const userClaims = (user: NatsUser, logKey: string, since?: number): AccountClaims => ({
   name: user.name,
   claims: {
     ...(since === undefined ? {} : { description: new Date(since).toISOString() }),
     limits: /^(node|kube-proxy|dns)-/.test(user.name) ? { ...UNBOUNDED, ...OF_A_NODE } : UNBOUNDED,
-    imports: [...user.asks, ...user.tells].map((subject) => taken('service', subject, logKey)).concat(user.hears.map((subject) => taken('stream', subject, logKey))),
+    imports: [...user.asks, ...user.tells]
+      .map((subject) => taken('service', subject, logKey))
+      .concat(user.hears.map((subject) => taken('stream', subject, logKey))),
     exports: user.serves.map((subject) => service(subject)),
     default_permissions: permissionsOf(user)
   }

@@ -2,7 +2,8 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 
 /** In an error or a warning; the rest is the operating system's own text (strerror). */
-const CANNOT_WRITE = /^\[\d+\] \S+ \S+ \[(?:ERR|WRN|FTL)\] .*(?:no space left on device|disk quota exceeded|read-only file system|input\/output error)/im
+const CANNOT_WRITE =
+  /^\[\d+\] \S+ \S+ \[(?:ERR|WRN|FTL)\] .*(?:no space left on device|disk quota exceeded|read-only file system|input\/output error)/im
 /** Of what was written since the last look, the end. */
 const LONGEST = 256 * 1024
 

@@ -1,7 +1,7 @@
 /** Connects to a cluster's nats-server as one of its users. */
 import { connect, type ConnectionOptions, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
-import type { ClusterConfig } from '../home.ts'
-import { pkiFile } from '../pki/pki.ts'
+import type { ClusterConfig } from '#ops/home.ts'
+import { pkiFile } from '#ops/pki/pki.ts'
 import { readCredentials } from './credentials.ts'
 import { serversOf } from './reach.ts'
 import { inboxPrefix } from './users.ts'

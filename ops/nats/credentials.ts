@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createAccount, createUser, decode, encodeUser, fmtCreds, fromSeed, type KeyPair, type Permissions, type User } from '@nats-io/jwt'
-import { writeSecret } from '../home.ts'
+import { writeSecret } from '#ops/home.ts'
 import { permissionsOf } from './claims.ts'
 import type { NatsUser } from './users.ts'
 
@@ -46,7 +46,11 @@ export const ensureCredentials = async (home: string, user: string): Promise<str
 }
 
 /** A user that shares its account with others: what it may do stands in its own credentials, which are written anew when that changes. */
-export const ensureMember = async (home: string, user: Pick<NatsUser, 'name' | 'publish' | 'subscribe' | 'responds'>, account: KeyPair): Promise<void> => {
+export const ensureMember = async (
+  home: string,
+  user: Pick<NatsUser, 'name' | 'publish' | 'subscribe' | 'responds'>,
+  account: KeyPair
+): Promise<void> => {
   const wanted = permissionsOf(user)
   const known = existsSync(credentialsFile(home, user.name)) ? claimsOf(home, user.name) : undefined
   const allowed = ({ pub, sub }: Permissions): string => JSON.stringify([pub?.allow, sub?.allow])
@@ -59,11 +63,15 @@ const textOf = (jwt: string, key: KeyPair): string => new TextDecoder().decode(f
 
 const claimsOf = (home: string, user: string) => {
   const [, jwt] = /BEGIN NATS USER JWT-+\s+(\S+)/.exec(readFileSync(credentialsFile(home, user), 'utf8')) ?? []
-  if (jwt === undefined) throw new Error(`${credentialsFile(home, user)} can't be read: there is no JWT in it. Remove it, and it is made anew at the next start.`)
+  if (jwt === undefined)
+    throw new Error(
+      `${credentialsFile(home, user)} can't be read: there is no JWT in it. Remove it, and it is made anew at the next start.`
+    )
   return decode<User>(jwt)
 }
 
-const accountIn = (home: string, user: string): string | undefined => (existsSync(credentialsFile(home, user)) ? claimsOf(home, user).iss : undefined)
+const accountIn = (home: string, user: string): string | undefined =>
+  existsSync(credentialsFile(home, user)) ? claimsOf(home, user).iss : undefined
 
 /** The key the user had, whatever it was written down as; a new one otherwise. */
 const keyOf = (home: string, user: string): KeyPair => {

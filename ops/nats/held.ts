@@ -19,7 +19,11 @@ export type HeldAccount = AccountClaims & {
 const TIMEOUT_MS = 5_000
 
 /** What an account serves for the API server, by the account's key. */
-export const servedIn = ({ key, name, claims }: AccountClaims & { readonly key: string }): readonly { readonly key: string; readonly subject: string }[] =>
+export const servedIn = ({
+  key,
+  name,
+  claims
+}: AccountClaims & { readonly key: string }): readonly { readonly key: string; readonly subject: string }[] =>
   name.startsWith('node-') ? (claims.exports ?? []).map(({ subject }) => ({ key, subject })) : []
 
 interface Told {
@@ -69,6 +73,7 @@ export class Held {
   }
   async #ask(subject: string, jwt: string): Promise<void> {
     const { data, error } = (await this.#connection.request(subject, jwt, { timeout: TIMEOUT_MS })).json<Told>()
-    if (error !== undefined || data?.code !== 200) throw new Error(`nats-server refuses an account: ${error?.description ?? JSON.stringify(data)}`)
+    if (error !== undefined || data?.code !== 200)
+      throw new Error(`nats-server refuses an account: ${error?.description ?? JSON.stringify(data)}`)
   }
 }

@@ -25,7 +25,13 @@ export interface OpenLog {
 }
 
 /** `binary`: one that is known to be good; found otherwise. */
-const openLog = async (home: string, config: ClusterConfig, report: Report, onProcess: (identity: ProcessIdentity) => void, binary?: string): Promise<OpenLog> => {
+const openLog = async (
+  home: string,
+  config: ClusterConfig,
+  report: Report,
+  onProcess: (identity: ProcessIdentity) => void,
+  binary?: string
+): Promise<OpenLog> => {
   ensureKeys(home)
   ensureNodeKeys(home, config.nodeName)
   const program = binary ?? (await ensureNatsServer(report)).path
@@ -42,7 +48,10 @@ const keepStreams = async (home: string, config: ClusterConfig, report: Report):
   const nats = await connectNats(home, config, 'keeper', { waitOnFirstConnect: false, reconnect: false, timeout: 10_000 })
   try {
     const { blocks, bsize } = statfsSync(storeFolder(home))
-    return await ensureStreams(await jetstreamManager(nats, { checkAPI: false }), ledgerFolder(home), report, { disk: blocks * bsize, putAside: (stream) => setStreamAside(home, stream, new Date()) })
+    return await ensureStreams(await jetstreamManager(nats, { checkAPI: false }), ledgerFolder(home), report, {
+      disk: blocks * bsize,
+      putAside: (stream) => setStreamAside(home, stream, new Date())
+    })
   } finally {
     await nats.close()
   }
@@ -106,7 +115,9 @@ export class LogKeeper {
     this.#stopped = true
     this.#wake()
   }
-  /** Its files are gone: nobody keeps it any more, and it ends at once. In order it would write, perhaps into a new home at the same path. */
+  /**
+   * Its files are gone: nobody keeps it any more, and it ends at once. In order it would write, perhaps into a new home at the same path.
+   */
   async abandon(): Promise<void> {
     const first = !this.#abandoned
     this.#abandoned = true
@@ -147,7 +158,7 @@ export class LogKeeper {
       let { reason, killed } = await this.#end(server)
       let lived = performance.now() - began
       this.#server = undefined
-      for (let next: NatsServer | undefined; next === undefined; ) {
+      for (let next: NatsServer | undefined; next === undefined;) {
         if (this.#stopped) return
         const pause = this.#backoff.after({ lived, killed })
         this.#options.report(`nats-server is gone: ${reason}; it is started again${pause === 0 ? '' : ` in ${pause / 1000} s`}`)
@@ -180,7 +191,9 @@ export class LogKeeper {
       hung = hangs() && !(await isAnswering(home, config))
       if (hung) await killProcess(identity)
     }
-    const looks = lookEvery(LOOK_MS, look, (error) => report(`nats-server can't be looked after: ${error instanceof Error ? error.message : String(error)}`))
+    const looks = lookEvery(LOOK_MS, look, (error) =>
+      report(`nats-server can't be looked after: ${error instanceof Error ? error.message : String(error)}`)
+    )
     const ended = await server.exited
     looks.stop()
     return hung ? { reason: 'it hung, and was killed', killed: false } : ended

@@ -31,5 +31,8 @@ export const ensureOperatorKeys = (home: string): OperatorKeys =>
     })
   ) as unknown as OperatorKeys
 
-/** The name nats-server has for the account of the streams, in whose folder it keeps them; undefined in a home of before there were keys. */
-export const logAccountKey = (home: string): string | undefined => (existsSync(keyFile(home, 'log')) ? read(home, 'log').getPublicKey() : undefined)
+/**
+ * The name nats-server has for the account of the streams, in whose folder it keeps them; undefined in a home of before there were keys.
+ */
+export const logAccountKey = (home: string): string | undefined =>
+  existsSync(keyFile(home, 'log')) ? read(home, 'log').getPublicKey() : undefined

@@ -4,10 +4,10 @@ import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { type ClusterConfig, privateFolder, writeSecret } from '../home.ts'
-import { pkiFile } from '../pki/pki.ts'
-import { argumentsOf, identify, isProcess, killProcess, type ProcessIdentity, progressOf, stopProcess } from '../setup/process.ts'
-import type { Report } from '../setup/project.ts'
+import { type ClusterConfig, privateFolder, writeSecret } from '#ops/home.ts'
+import { pkiFile } from '#ops/pki/pki.ts'
+import { argumentsOf, identify, isProcess, killProcess, type ProcessIdentity, progressOf, stopProcess } from '#ops/setup/process.ts'
+import type { Report } from '#ops/setup/project.ts'
 import { renderNatsConf } from './conf.ts'
 import { accountsFolder, ensureAccounts, handIn, writeAccounts } from './accounts.ts'
 import { listenHost, reachedAt } from './reach.ts'
@@ -58,7 +58,15 @@ export const natsLogFile = (home: string): string => join(home, 'log/nats-server
  * Returns a server that answers: the one already running for this home, or a new one in the background that outlives
  * us. The PKI must be there (ensurePki). Throws with the end of the log when it does not come up; one that hangs is killed.
  */
-export const startNatsServer = async ({ home, config, binary, report, nodes = [config.nodeName], synced = true, onProcess = () => {} }: NatsServerOptions): Promise<NatsServer> => {
+export const startNatsServer = async ({
+  home,
+  config,
+  binary,
+  report,
+  nodes = [config.nodeName],
+  synced = true,
+  onProcess = () => {}
+}: NatsServerOptions): Promise<NatsServer> => {
   ensureMounted(home)
   for (const folder of ['nats/store', 'run', 'log']) privateFolder(join(home, folder))
   const accounts = await ensureAccounts(home, nodes)
@@ -102,7 +110,8 @@ export const startNatsServer = async ({ home, config, binary, report, nodes = [c
   })
   child.unref()
   const identity = child.pid === undefined ? undefined : identify(child.pid)
-  if (identity === undefined) throw new Error(`nats-server did not start: ${(await exited).reason}; the end of its log:\n  ${logTail(home)}`)
+  if (identity === undefined)
+    throw new Error(`nats-server did not start: ${(await exited).reason}; the end of its log:\n  ${logTail(home)}`)
   onProcess(identity)
   try {
     await answers(config, identity, report, home)
@@ -149,7 +158,9 @@ const answers = async (config: ClusterConfig, identity: ProcessIdentity, report:
     if (!isProcess(identity)) throw new Error(`nats-server did not start; the end of its log:\n  ${logTail(home)}`)
     if (hangs()) {
       await killProcess(identity)
-      throw new Error(`nats-server did not answer on ${reachedAt(config)}:${config.natsPort} and did nothing for ${STALL_MS / 1000} s, and was killed; the end of its log:\n  ${logTail(home)}`)
+      throw new Error(
+        `nats-server did not answer on ${reachedAt(config)}:${config.natsPort} and did nothing for ${STALL_MS / 1000} s, and was killed; the end of its log:\n  ${logTail(home)}`
+      )
     }
     if (performance.now() - told > TOLD_MS) {
       told = performance.now()
@@ -172,7 +183,10 @@ export const stallOf = (identity: ProcessIdentity, lookMs = 1_000): (() => boole
     if (now - last < lookMs) return false
     last = now
     const progress = progressOf(identity)
-    looks = progress === undefined || progress.done !== done || progress.state === 'D' || progress.state === 'T' || progress.state === 't' ? 0 : looks + 1
+    looks =
+      progress === undefined || progress.done !== done || progress.state === 'D' || progress.state === 'T' || progress.state === 't'
+        ? 0
+        : looks + 1
     done = progress?.done ?? ''
     return looks >= STALL_MS / lookMs
   }

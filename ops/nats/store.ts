@@ -6,7 +6,18 @@
  * compared with what they were, and a copy is made of those that are still written to.
  */
 import { createHash } from 'node:crypto'
-import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  copyFileSync,
+  createReadStream,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync
+} from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { writeSecret } from '#ops/home.ts'
@@ -51,10 +62,13 @@ export const ensureMounted = (home: string): void => {
   const own = device(storeFolder(home)) !== undefined && device(storeFolder(home)) !== device(home)
   if (own && !existsSync(mountedFile(home))) writeSecret(mountedFile(home), '')
   if (!own && existsSync(mountedFile(home)) && !existsSync(join(storeFolder(home), 'jetstream')))
-    throw new Error(`nothing is mounted on ${storeFolder(home)}, where the log was: mount it again, or remove ${mountedFile(home)} if it is to be here from now on`)
+    throw new Error(
+      `nothing is mounted on ${storeFolder(home)}, where the log was: mount it again, or remove ${mountedFile(home)} if it is to be here from now on`
+    )
 }
 
-const readManifest = (home: string): Manifest => (existsSync(manifestFile(home)) ? (JSON.parse(readFileSync(manifestFile(home), 'utf8')) as Manifest) : {})
+const readManifest = (home: string): Manifest =>
+  existsSync(manifestFile(home)) ? (JSON.parse(readFileSync(manifestFile(home), 'utf8')) as Manifest) : {}
 
 /** What the files were when nats-server ended by our word; undefined when it did not. */
 const readClosed = (home: string): Manifest | undefined => {
@@ -133,11 +147,18 @@ export const markClosed = async (home: string): Promise<void> => {
       const name = relative(streamsFolder(home), path)
       const { size, mtimeMs: modified } = statSync(path)
       const noted = known[name]
-      closed[name] = noted !== undefined && noted.size === size && noted.modified === modified ? noted : { path: name, size, modified, sha256: await hashOf(path), newest: true }
+      closed[name] =
+        noted !== undefined && noted.size === size && noted.modified === modified
+          ? noted
+          : { path: name, size, modified, sha256: await hashOf(path), newest: true }
     }
   // Of files that were written anew since they were noted, these are the ones from now on.
   const stale = Object.keys(known).filter((name) => closed[name] !== undefined && closed[name] !== known[name])
-  if (stale.length > 0) writeSecret(manifestFile(home), JSON.stringify({ ...known, ...Object.fromEntries(stale.map((name) => [name, withoutNewest(closed[name] as Block)])) }))
+  if (stale.length > 0)
+    writeSecret(
+      manifestFile(home),
+      JSON.stringify({ ...known, ...Object.fromEntries(stale.map((name) => [name, withoutNewest(closed[name] as Block)])) })
+    )
   writeSecret(cleanFile(home), JSON.stringify(closed))
 }
 
@@ -146,7 +167,10 @@ const withoutNewest = ({ newest: _, ...block }: Block): Block => block
 /** After a change of finished files that was ours (an accepted loss): what is there counts from now on. */
 export const forgetBlocks = (home: string): void => [manifestFile(home), cleanFile(home)].forEach((path) => rmSync(path, { force: true }))
 
-/** Where the streams were when every user was in one account, when accounts had names, or under a key that was lost. Only the log's account has any. */
+/**
+ * Where the streams were when every user was in one account, when accounts had names, or under a key that was lost. Only the log's account
+ * has any.
+ */
 const OLD_FOLDER = /^(\$G|LOG|A[A-Z2-7]{55})$/
 const oldFolder = (home: string): string | undefined => {
   const folder = dirname(accountFolder(home))
@@ -280,5 +304,11 @@ export const setStreamAside = (home: string, stream: string, now: Date): void =>
 export const damageOf = (damaged: readonly Block[]): readonly Damage[] =>
   [...new Set(damaged.map(({ path }) => path.split('/')[0] as string))].map((stream): Damage => {
     const files = damaged.filter(({ path }) => path.startsWith(`${stream}/`)).map(({ path }) => path)
-    return { stream, kind: 'unreadable', ranges: [], verified: 0, detail: `${stream}: ${files.length === 1 ? 'a file of the log is' : `${files.length} files of the log are`} not what was written (${files.join(', ')}); nats-server was not started, and nothing was changed` }
+    return {
+      stream,
+      kind: 'unreadable',
+      ranges: [],
+      verified: 0,
+      detail: `${stream}: ${files.length === 1 ? 'a file of the log is' : `${files.length} files of the log are`} not what was written (${files.join(', ')}); nats-server was not started, and nothing was changed`
+    }
   })

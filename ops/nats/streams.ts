@@ -161,7 +161,12 @@ export interface EnsureOptions {
  * Creates the streams that are missing in a new home and updates the ones whose definition changed. Returns what is
  * wrong: a stream that was made once is never taken for one that is still to be made, nor another for it.
  */
-export const ensureStreams = async (jsm: JetStreamManager, folder: string, report: (line: string) => void = () => {}, { disk, putAside = () => {} }: EnsureOptions = {}): Promise<readonly Damage[]> => {
+export const ensureStreams = async (
+  jsm: JetStreamManager,
+  folder: string,
+  report: (line: string) => void = () => {},
+  { disk, putAside = () => {} }: EnsureOptions = {}
+): Promise<readonly Damage[]> => {
   const damages: Damage[] = []
   for (const definition of streamsOn(disk)) {
     const damage = await ensureStream(jsm, folder, definition, report, putAside)
@@ -170,7 +175,13 @@ export const ensureStreams = async (jsm: JetStreamManager, folder: string, repor
   return damages
 }
 
-const ensureStream = async (jsm: JetStreamManager, folder: string, definition: Definition, report: (line: string) => void, putAside: (stream: string) => void): Promise<Damage | undefined> => {
+const ensureStream = async (
+  jsm: JetStreamManager,
+  folder: string,
+  definition: Definition,
+  report: (line: string) => void,
+  putAside: (stream: string) => void
+): Promise<Damage | undefined> => {
   const { name } = definition
   const record = readRecord(folder, name)
   const existing = await infoOf(jsm, name)
@@ -178,7 +189,13 @@ const ensureStream = async (jsm: JetStreamManager, folder: string, definition: D
   if (existing === undefined) {
     const { sequence } = record === undefined ? { sequence: 0 } : lastOf(folder, name)
     if (sequence > 0 && KEPT_STREAMS.includes(name))
-      return { stream: name, kind: 'gone', ranges: [{ first: 1, last: sequence }], verified: 0, detail: `${name}: the stream is not there, though ${sequence} events were acknowledged in it` }
+      return {
+        stream: name,
+        kind: 'gone',
+        ranges: [{ first: 1, last: sequence }],
+        verified: 0,
+        detail: `${name}: the stream is not there, though ${sequence} events were acknowledged in it`
+      }
     const identity = record?.identity ?? randomUUID()
     // First the record, then the stream: a start that ends in between makes the stream that is written down.
     if (record === undefined) writeRecord(folder, name, { identity, made: new Date().toISOString() })
@@ -194,11 +211,21 @@ const ensureStream = async (jsm: JetStreamManager, folder: string, definition: D
     // A home of before there were ledgers, or one whose ledger somebody took away: from here on it is kept.
     const identity = known ?? randomUUID()
     report(`${name}: nothing was remembered of it; it is taken as it is`)
-    if (known === undefined) await jsm.streams.update(name, { ...existing, metadata: { ...existing.metadata, [IDENTITY]: identity, [SEALED_FROM]: String((await jsm.streams.info(name)).state.last_seq + 1) } })
+    if (known === undefined)
+      await jsm.streams.update(name, {
+        ...existing,
+        metadata: { ...existing.metadata, [IDENTITY]: identity, [SEALED_FROM]: String((await jsm.streams.info(name)).state.last_seq + 1) }
+      })
     writeRecord(folder, name, { identity, made: new Date().toISOString() })
   } else if (known !== record.identity) {
     const { sequence } = lastOf(folder, name)
-    return { stream: name, kind: 'replaced', ranges: [{ first: 1, last: sequence }], verified: 0, detail: `${name}: another stream stands in its place (its identity is ${known ?? 'missing'}, not ${record.identity})` }
+    return {
+      stream: name,
+      kind: 'replaced',
+      ranges: [{ first: 1, last: sequence }],
+      verified: 0,
+      detail: `${name}: another stream stands in its place (its identity is ${known ?? 'missing'}, not ${record.identity})`
+    }
   }
   const present = (await infoOf(jsm, name)) as StreamConfig
   if (differs(present, definition)) await jsm.streams.update(name, changes(present, definition))

@@ -1,6 +1,7 @@
 /**
  * Who may do what at the NATS door, as data. Every component has a user of its own, known by an nkey that the operator's
- * key vouches for; there is no anonymous one. A user's identity towards the API server is the token of `intent.<user>`, which nobody else may publish.
+ * key vouches for; there is no anonymous one. A user's identity towards the API server is the token of `intent.<user>`, which nobody else
+ * may publish.
  *
  * The streams live in one account, the log's, which only the API server and the keeper may enter. Every other user is
  * alone in an account of its own and reaches single subjects of the log's account by import. Permissions within one account
@@ -103,7 +104,12 @@ const keeper = trusted('keeper', [
   '$JS.API.STREAM.NAMES',
   // Cursors are backed up too.
   '$JS.API.CONSUMER.LIST.EVENTS',
-  ...STREAMS.flatMap((stream) => [`$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`, `$JS.API.STREAM.PURGE.${stream}`, ...reads(stream)])
+  ...STREAMS.flatMap((stream) => [
+    `$JS.API.STREAM.CREATE.${stream}`,
+    `$JS.API.STREAM.UPDATE.${stream}`,
+    `$JS.API.STREAM.PURGE.${stream}`,
+    ...reads(stream)
+  ])
 ])
 
 interface Component {
@@ -127,19 +133,44 @@ const component = (name: string, { asks = [], serves = [], tells = [], hears = [
 
 /** Of components that stand by for each other there may be several processes. */
 const consumersOf = (name: string, part: string): string[] =>
-  name === 'scheduler' || name === 'controller-manager' ? Array.from({ length: REPLICAS }, (_, replica) => consumerOf(name, part, replica)) : [consumerOf(name, part)]
+  name === 'scheduler' || name === 'controller-manager'
+    ? Array.from({ length: REPLICAS }, (_, replica) => consumerOf(name, part, replica))
+    : [consumerOf(name, part)]
 
 /** Fetching from the consumers that the API server makes for the user's parts (`services/apiserver/door/parts.ts`). */
 const fetches = (name: string, parts: readonly (readonly [stream: string, part: string])[]): readonly string[] => [
   `follow.${name}`,
   // What was kept of events that were compacted is read in the same parts.
-  ...parts.flatMap(([stream, part]) => (stream === 'EVENTS' ? [stream, 'BASE'] : [stream]).flatMap((source) => consumersOf(name, part).map((consumer) => `$JS.API.CONSUMER.MSG.NEXT.${source}.${consumer}`)))
+  ...parts.flatMap(([stream, part]) =>
+    (stream === 'EVENTS' ? [stream, 'BASE'] : [stream]).flatMap((source) =>
+      consumersOf(name, part).map((consumer) => `$JS.API.CONSUMER.MSG.NEXT.${source}.${consumer}`)
+    )
+  )
 ]
 
-const scheduler = (name: string): NatsUser => component(name, { asks: [`intent.${name}`, ...fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices'], ['PULSE', 'leases']])] })
+const scheduler = (name: string): NatsUser =>
+  component(name, {
+    asks: [
+      `intent.${name}`,
+      ...fetches(name, [
+        ['EVENTS', 'events'],
+        ['NOTICES', 'notices'],
+        ['PULSE', 'leases']
+      ])
+    ]
+  })
 
 const controllerManager = (name: string): NatsUser =>
-  component(name, { asks: [`intent.${name}`, ...fetches(name, [['EVENTS', 'events'], ['NOTICES', 'notices'], ['PULSE', 'pulse']])] })
+  component(name, {
+    asks: [
+      `intent.${name}`,
+      ...fetches(name, [
+        ['EVENTS', 'events'],
+        ['NOTICES', 'notices'],
+        ['PULSE', 'pulse']
+      ])
+    ]
+  })
 
 /** The person's command line: reads every object, follows what it names. Acknowledgements move the cursors of `reckon follow`. */
 const admin = component('admin', {
@@ -148,7 +179,11 @@ const admin = component('admin', {
     'follow.admin',
     'erase.admin',
     '$JS.ACK.EVENTS.>',
-    ...['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'AUDIT'].flatMap((stream) => [`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, `$JS.API.DIRECT.GET.${stream}`, `$JS.API.DIRECT.GET.${stream}.>`])
+    ...['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'AUDIT'].flatMap((stream) => [
+      `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
+      `$JS.API.DIRECT.GET.${stream}`,
+      `$JS.API.DIRECT.GET.${stream}.>`
+    ])
   ]
 })
 
@@ -157,7 +192,14 @@ const agent = (node: string): NatsUser => {
   const token = encodeToken(node)
   const name = `node-${token}`
   return component(name, {
-    asks: [`intent.${name}`, ...fetches(name, [['BINDINGS', 'bindings']]), `gone.${name}`, `self.${name}`, `report.${token}.>`, `pulse.node.${token}`],
+    asks: [
+      `intent.${name}`,
+      ...fetches(name, [['BINDINGS', 'bindings']]),
+      `gone.${name}`,
+      `self.${name}`,
+      `report.${token}.>`,
+      `pulse.node.${token}`
+    ],
     serves: [`node.${token}.>`],
     tells: [`stream.${token}.*.up`],
     hears: [`stream.${token}.*.down`]
@@ -167,7 +209,12 @@ const agent = (node: string): NatsUser => {
 /** A reader of Services and EndpointSlices and of nothing else: no Secret passes by it. */
 const endpointReader = (kind: 'kube-proxy' | 'dns', node: string): NatsUser => {
   const name = `${kind}-${encodeToken(node)}`
-  return component(name, { asks: fetches(name, [['EVENTS', 'services'], ['EVENTS', 'endpointslices']]) })
+  return component(name, {
+    asks: fetches(name, [
+      ['EVENTS', 'services'],
+      ['EVENTS', 'endpointslices']
+    ])
+  })
 }
 
 /** The users of one node. */

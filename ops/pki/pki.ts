@@ -8,8 +8,8 @@ import * as x509 from '@peculiar/x509'
 import { stringify } from 'yaml'
 import { addressAt, parseCIDR } from '#events/meta/cidr.ts'
 import { canonicalIP, type Network, parseIP } from '#events/meta/ip.ts'
-import { type ClusterConfig, writeSecret } from '../home.ts'
-import { natsNames } from '../nats/reach.ts'
+import { type ClusterConfig, writeSecret } from '#ops/home.ts'
+import { natsNames } from '#ops/nats/reach.ts'
 
 export interface KeyPair {
   /** PEM. */
@@ -74,10 +74,17 @@ export const ensurePki = async (home: string, config: ClusterConfig, now = Date.
 }
 
 /** The authority's public key as kubeadm names it: `sha256:` and the hash of its SubjectPublicKeyInfo. */
-export const authorityPin = (pem: string): string => `sha256:${createHash('sha256').update(new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' })).digest('hex')}`
+export const authorityPin = (pem: string): string =>
+  `sha256:${createHash('sha256')
+    .update(new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex')}`
 
-/** When the authority's own certificate ends, milliseconds: it is the one thing that does not renew itself, since every client trusts it by name. */
-export const authorityEnds = (home: string): number => new x509.X509Certificate(readFileSync(pkiFile(home, 'ca.crt'), 'utf8')).notAfter.getTime()
+/**
+ * When the authority's own certificate ends, milliseconds: it is the one thing that does not renew itself, since every client trusts it by
+ * name.
+ */
+export const authorityEnds = (home: string): number =>
+  new x509.X509Certificate(readFileSync(pkiFile(home, 'ca.crt'), 'utf8')).notAfter.getTime()
 
 export interface Subject {
   /** The user's name to the API server. */
@@ -95,24 +102,27 @@ export const writeKubeconfig = async (home: string, config: ClusterConfig): Prom
   const pki = await ensurePki(home, config)
   const path = join(home, 'kubeconfig')
   const base64 = (text: string): string => Buffer.from(text).toString('base64')
-  const text = stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [
-      {
-        name: 'reckon',
-        cluster: { server: `https://127.0.0.1:${config.apiPort}`, 'certificate-authority-data': base64(pki.ca) }
-      }
-    ],
-    users: [
-      {
-        name: 'kubernetes-admin',
-        user: { 'client-certificate-data': base64(pki.admin.certificate), 'client-key-data': base64(pki.admin.key) }
-      }
-    ],
-    contexts: [{ name: 'reckon', context: { cluster: 'reckon', user: 'kubernetes-admin', namespace: 'default' } }],
-    'current-context': 'reckon'
-  }, { lineWidth: 0 })
+  const text = stringify(
+    {
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [
+        {
+          name: 'reckon',
+          cluster: { server: `https://127.0.0.1:${config.apiPort}`, 'certificate-authority-data': base64(pki.ca) }
+        }
+      ],
+      users: [
+        {
+          name: 'kubernetes-admin',
+          user: { 'client-certificate-data': base64(pki.admin.certificate), 'client-key-data': base64(pki.admin.key) }
+        }
+      ],
+      contexts: [{ name: 'reckon', context: { cluster: 'reckon', user: 'kubernetes-admin', namespace: 'default' } }],
+      'current-context': 'reckon'
+    },
+    { lineWidth: 0 }
+  )
   if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeSecret(path, text)
   return path
 }
@@ -207,9 +217,7 @@ const issue = async (authority: Authority, now: number, spec: LeafSpec): Promise
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([
-        spec.usage === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth
-      ]),
+      new x509.ExtendedKeyUsageExtension([spec.usage === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth]),
       await x509.AuthorityKeyIdentifierExtension.create(authority.certificate),
       ...(names.length === 0
         ? []
@@ -236,7 +244,13 @@ const ensureSigningKeys = async (home: string, now: number): Promise<{ readonly 
   const old = (existsSync(retired) ? readdirSync(retired) : []).sort((a, b) => Number.parseInt(b) - Number.parseInt(a))
   for (const file of old) if (now - Number.parseInt(file) > OLD_KEY_LIFE) rmSync(join(retired, file))
   const key = readFileSync(path, 'utf8')
-  return { key, publicKeys: [publicPem(key), ...old.filter((file) => now - Number.parseInt(file) <= OLD_KEY_LIFE).map((file) => readFileSync(join(retired, file), 'utf8'))] }
+  return {
+    key,
+    publicKeys: [
+      publicPem(key),
+      ...old.filter((file) => now - Number.parseInt(file) <= OLD_KEY_LIFE).map((file) => readFileSync(join(retired, file), 'utf8'))
+    ]
+  }
 }
 
 const newKeys = () => webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])

@@ -6,18 +6,13 @@ import { CACHE, findProgram, type Report, run } from './project.ts'
 const DEBIAN_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 /** Installs Debian packages on the machine. `why` reads as "for what": it is printed. */
-export const installPackages = async (
-  packages: readonly string[],
-  why: string,
-  report: Report
-): Promise<void> => {
+export const installPackages = async (packages: readonly string[], why: string, report: Report): Promise<void> => {
   const list = packages.join(' ')
   if (findProgram('apt-get') === undefined) throw new Error(`${list} missing (${why}), and there is no apt-get here: install them by hand`)
   if (process.getuid?.() !== 0) throw new Error(`${list} missing (${why}): run this as root, or as root run: apt-get install ${list}`)
   if (!hasPackageLists()) await updateLists(report)
   report(`installing ${list} with apt-get: ${why}`)
-  const install = () =>
-    run('apt-get', ['install', '-y', '--no-install-recommends', '-o', 'Dpkg::Use-Pty=0', ...packages], { env: quiet() })
+  const install = () => run('apt-get', ['install', '-y', '--no-install-recommends', '-o', 'Dpkg::Use-Pty=0', ...packages], { env: quiet() })
   try {
     await install()
   } catch {
@@ -110,8 +105,16 @@ export const downloadDebianTree = async ({ names, into, report }: DebianTree): P
       mkdirSync(join(tree, 'usr', folder), { recursive: true })
       symlinkSync(`usr/${folder}`, join(tree, folder))
     }
-    for (const archive of readdirSync(archives).filter((file) => file.endsWith('.deb')).sort())
-      await run('sh', ['-c', 'dpkg-deb --fsys-tarfile "$1" | tar -xp --keep-directory-symlink -C "$2"', 'sh', join(archives, archive), tree])
+    for (const archive of readdirSync(archives)
+      .filter((file) => file.endsWith('.deb'))
+      .sort())
+      await run('sh', [
+        '-c',
+        'dpkg-deb --fsys-tarfile "$1" | tar -xp --keep-directory-symlink -C "$2"',
+        'sh',
+        join(archives, archive),
+        tree
+      ])
     rmSync(into, { recursive: true, force: true })
     mkdirSync(dirname(into), { recursive: true })
     renameSync(tree, into)
@@ -140,10 +143,7 @@ const readLists = async (options: readonly string[], report: Report | undefined)
 const privateConfiguration = async (work: string, suite: string): Promise<string[]> => {
   if (!existsSync(DEBIAN_KEYRING)) throw new Error(`no ${DEBIAN_KEYRING}: the packages' signature can't be checked`)
   const sources = join(work, 'debian.sources')
-  writeFileSync(
-    sources,
-    `Types: deb\nURIs: ${await debianMirror()}\nSuites: ${suite}\nComponents: main\nSigned-By: ${DEBIAN_KEYRING}\n`
-  )
+  writeFileSync(sources, `Types: deb\nURIs: ${await debianMirror()}\nSuites: ${suite}\nComponents: main\nSigned-By: ${DEBIAN_KEYRING}\n`)
   for (const folder of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(work, folder), { recursive: true })
   const settings: Readonly<Record<string, string>> = {
     'Dir::Etc::sourcelist': sources,

@@ -8,7 +8,7 @@ import { downloadDebianPackage } from './apt.ts'
 export const staticBusybox = async (report: (line: string) => void): Promise<string> => {
   const cached = join(CACHE, 'busybox-static')
   for (const path of ['/bin/busybox', ...inPackage(cached)]) if (isStaticExecutable(path)) return path
-  report('fetching Debian\'s busybox-static into .cache (the demo image is made from it)')
+  report("fetching Debian's busybox-static into .cache (the demo image is made from it)")
   await downloadDebianPackage({ name: 'busybox-static', into: cached, report })
   const found = inPackage(cached).find(isStaticExecutable)
   if (found === undefined) throw new Error('no static busybox: install the package busybox-static and run it again')

@@ -38,7 +38,13 @@ export const heldBy = (path: string): string | undefined => {
 export const takeLock = (path: string, what: string): (() => void) => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const own = `${path}.${process.pid}`
-  const mine = { what, host: hostname(), pid: process.pid, startTime: identify(process.pid)?.startTime ?? '', since: new Date().toISOString() } satisfies Holder
+  const mine = {
+    what,
+    host: hostname(),
+    pid: process.pid,
+    startTime: identify(process.pid)?.startTime ?? '',
+    since: new Date().toISOString()
+  } satisfies Holder
   for (let tries = 0; ; tries++) {
     try {
       writeFileSync(own, JSON.stringify(mine), { mode: 0o600 })
@@ -48,7 +54,10 @@ export const takeLock = (path: string, what: string): (() => void) => {
     } catch (error) {
       if ((error as { code?: string }).code !== 'EEXIST') throw error
       const held = heldBy(path)
-      if (held !== undefined || tries > 2) throw new Error(`${held ?? 'another process is at work'}; wait for it${held?.includes(' on ') === true ? `, or remove ${path} when it is gone` : ''}`)
+      if (held !== undefined || tries > 2)
+        throw new Error(
+          `${held ?? 'another process is at work'}; wait for it${held?.includes(' on ') === true ? `, or remove ${path} when it is gone` : ''}`
+        )
       rmSync(path, { force: true })
     } finally {
       rmSync(own, { force: true })

@@ -31,7 +31,8 @@ export const isProcess = (known: ProcessIdentity): boolean => {
 const TICKS = 100
 
 /** Milliseconds since a process was started. */
-export const ageOf = ({ startTime }: ProcessIdentity): number => (Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) - Number(startTime) / TICKS) * 1000
+export const ageOf = ({ startTime }: ProcessIdentity): number =>
+  (Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) - Number(startTime) / TICKS) * 1000
 
 /** What a process has done so far, to tell one that works from one that hangs. */
 export interface Progress {

@@ -34,6 +34,10 @@ export const run = (
     execFile(command, args, { ...options, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
       if (error === null) return resolve(stdout)
       const tail = `${stdout}\n${stderr}`.trim().split('\n').slice(-8).join('\n  ')
-      reject(new Error(`${[basename(command), args.find((word) => /^[a-z-]+$/.test(word) && !word.startsWith('-'))].join(' ').trim()} failed: ${tail === '' ? error.message : `\n  ${tail}`}`))
+      reject(
+        new Error(
+          `${[basename(command), args.find((word) => /^[a-z-]+$/.test(word) && !word.startsWith('-'))].join(' ').trim()} failed: ${tail === '' ? error.message : `\n  ${tail}`}`
+        )
+      )
     })
   })

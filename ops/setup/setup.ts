@@ -1,6 +1,6 @@
 /** Makes a bare Debian machine able to run a cluster: says what is missing and what for, installs it, starts Docker Engine. */
-import { resolveHome } from '../environment.ts'
-import { ensureDocker } from './docker-engine.ts'
+import { resolveHome } from '#ops/environment.ts'
+import { ensureDocker } from './dockerEngine.ts'
 import { installMissing } from './programs.ts'
 import type { Report } from './project.ts'
 

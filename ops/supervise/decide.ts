@@ -42,7 +42,13 @@ export interface SupervisorState {
 
 /** `key=value` lines, as supervise.sh writes them and `systemctl show` prints them. */
 export const valuesOf = (text: string): ReadonlyMap<string, string> =>
-  new Map(text.split('\n').flatMap((line): [string, string][] => (line.includes('=') ? [[line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]] : [])))
+  new Map(
+    text
+      .split('\n')
+      .flatMap((line): [string, string][] =>
+        line.includes('=') ? [[line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]] : []
+      )
+  )
 
 const ends = (reason: string | undefined, at: string | undefined): Pick<SupervisorState, 'lastReason' | 'lastEnd'> => ({
   ...(reason === undefined || reason === '' ? {} : { lastReason: reason }),
@@ -53,18 +59,33 @@ const ends = (reason: string | undefined, at: string | undefined): Pick<Supervis
 export const parentState = (text: string): SupervisorState => {
   const values = valuesOf(text)
   const pause = values.get('pause') ?? ''
-  return { kind: 'parent', name: `process ${values.get('supervisor') ?? '?'}`, restarts: Number(values.get('restarts') ?? 0), ...ends(values.get('reason'), values.get('at')), ...(pause === '' || pause === '0' ? {} : { waiting: Number(pause) }) }
+  return {
+    kind: 'parent',
+    name: `process ${values.get('supervisor') ?? '?'}`,
+    restarts: Number(values.get('restarts') ?? 0),
+    ...ends(values.get('reason'), values.get('at')),
+    ...(pause === '' || pause === '0' ? {} : { waiting: Number(pause) })
+  }
 }
 
 /** `ended`: what the unit's ExecStopPost wrote down, for systemd forgets it with the next start. */
 export const unitState = (unit: string, shown: string, ended: string): SupervisorState => {
   const values = valuesOf(shown)
   const last = valuesOf(ended)
-  return { kind: 'systemd', name: unit, restarts: Number(values.get('NRestarts') ?? 0), ...ends(last.get('reason'), last.get('at')), ...(values.get('SubState') === 'auto-restart' ? { waiting: 0 } : {}) }
+  return {
+    kind: 'systemd',
+    name: unit,
+    restarts: Number(values.get('NRestarts') ?? 0),
+    ...ends(last.get('reason'), last.get('at')),
+    ...(values.get('SubState') === 'auto-restart' ? { waiting: 0 } : {})
+  }
 }
 
 /** A sentence for a person: `started again 3 times, the last time after it was killed (KILL) at …`. */
 export const restartsText = ({ kind, name, restarts, lastReason, lastEnd, waiting }: SupervisorState): string => {
-  const times = restarts === 0 ? 'not started again so far' : `started again ${restarts === 1 ? 'once' : `${restarts} times`}, the last time because it ${lastReason ?? 'ended'}${lastEnd === undefined ? '' : ` at ${lastEnd}`}`
+  const times =
+    restarts === 0
+      ? 'not started again so far'
+      : `started again ${restarts === 1 ? 'once' : `${restarts} times`}, the last time because it ${lastReason ?? 'ended'}${lastEnd === undefined ? '' : ` at ${lastEnd}`}`
   return `Kept running by ${kind === 'systemd' ? `systemd (${name})` : name}; ${times}${waiting === undefined ? '' : `; in a pause before the next start${waiting === 0 ? '' : ` of ${waiting} s`}`}.`
 }

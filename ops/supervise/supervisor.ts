@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { SUPERVISOR, told } from '../environment.ts'
-import { configPath, privateFolder, writeSecret, type ClusterConfig } from '../home.ts'
-import { argumentsOf, identify, stopProcess, type ProcessIdentity } from '../setup/process.ts'
-import { findProgram, PROJECT, run } from '../setup/project.ts'
+import { SUPERVISOR, told } from '#ops/environment.ts'
+import { configPath, privateFolder, writeSecret, type ClusterConfig } from '#ops/home.ts'
+import { argumentsOf, identify, stopProcess, type ProcessIdentity } from '#ops/setup/process.ts'
+import { findProgram, PROJECT, run } from '#ops/setup/project.ts'
 import { PAUSES_MS, STEADY_IF_KILLED_MS, STEADY_MS } from './backoff.ts'
 import { chooseSupervisor, parentState, unitState, valuesOf, type SupervisorKind, type SupervisorState } from './decide.ts'
 import { environmentLine, isUnitName, renderEnvironment, renderUnit, unitName } from './unit.ts'
@@ -50,19 +50,27 @@ const runningParent = (home: string): ProcessIdentity | undefined => {
 const systemctl = (...args: readonly string[]): Promise<string> => run('systemctl', args, { timeout: 60_000 })
 const hasSystemd = (): boolean => existsSync('/run/systemd/system') && findProgram('systemctl') !== undefined
 const hasUnit = (config: ClusterConfig): boolean => existsSync(unitFile(config)) && hasSystemd()
-const shown = async (config: ClusterConfig): Promise<string> => systemctl('show', '-p', 'ActiveState,SubState,NRestarts', unitName(config.instance)).catch(() => '')
+const shown = async (config: ClusterConfig): Promise<string> =>
+  systemctl('show', '-p', 'ActiveState,SubState,NRestarts', unitName(config.instance)).catch(() => '')
 
 /** Who keeps it running now, and what is known of it; undefined when nobody does. */
 export const supervisorState = async (home: string, config: ClusterConfig): Promise<SupervisorState | undefined> => {
   if (runningParent(home) !== undefined) return parentState(read(stateFile(home)))
   if (!hasUnit(config)) return undefined
   const text = await shown(config)
-  return ['inactive', 'failed', ''].includes(valuesOf(text).get('ActiveState') ?? '') ? undefined : unitState(unitName(config.instance), text, read(endedFile(home)))
+  return ['inactive', 'failed', ''].includes(valuesOf(text).get('ActiveState') ?? '')
+    ? undefined
+    : unitState(unitName(config.instance), text, read(endedFile(home)))
 }
 
 /** What of our environment the process needs as well. */
 const environmentOf = (home: string): Record<string, string> => ({
-  ...Object.fromEntries(Object.entries(process.env).filter(([name, value]) => value !== undefined && (/^(RECKON_|NODE_EXTRA_CA_CERTS$|TZ$|LANG$|https?_proxy$|no_proxy$)/i.test(name) || name === 'PATH')) as [string, string][]),
+  ...Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name, value]) =>
+        value !== undefined && (/^(RECKON_|NODE_EXTRA_CA_CERTS$|TZ$|LANG$|https?_proxy$|no_proxy$)/i.test(name) || name === 'PATH')
+    ) as [string, string][]
+  ),
   RECKON_HOME: home
 })
 
@@ -97,7 +105,21 @@ const startUnit = async ({ home, config, command, log }: Supervised, adopt: Proc
   const version = Number(/systemd (\d+)/.exec(await systemctl('--version'))?.[1] ?? 0)
   rmSync(endedFile(home), { force: true })
   writeSecret(environmentFile(home), renderEnvironment(environmentOf(home)))
-  writeFileSync(unitFile(config), renderUnit({ home, config: configPath(home), instance: config.instance, command, directory: PROJECT, log, onEnd: ['/bin/sh', ENDED, endedFile(home)], environmentFile: environmentFile(home), version }), { mode: 0o644 })
+  writeFileSync(
+    unitFile(config),
+    renderUnit({
+      home,
+      config: configPath(home),
+      instance: config.instance,
+      command,
+      directory: PROJECT,
+      log,
+      onEnd: ['/bin/sh', ENDED, endedFile(home)],
+      environmentFile: environmentFile(home),
+      version
+    }),
+    { mode: 0o644 }
+  )
   await systemctl('daemon-reload')
   await systemctl('enable', '--quiet', unitName(config.instance))
   await systemctl('restart', unitName(config.instance))
@@ -137,6 +159,5 @@ const removeUnit = async (unit: string): Promise<void> => {
 }
 
 const until = async (done: () => boolean, ms = 5_000): Promise<void> => {
-  for (const deadline = Date.now() + ms; !done() && Date.now() < deadline; ) await new Promise((resolve) => setTimeout(resolve, 20))
+  for (const deadline = Date.now() + ms; !done() && Date.now() < deadline;) await new Promise((resolve) => setTimeout(resolve, 20))
 }
-

@@ -21,7 +21,8 @@ export const unitName = (instance: string): string => `reckon-${instance}.servic
 export const isUnitName = (name: string): boolean => /^reckon-[a-z0-9]+\.service$/.test(name)
 
 /** One word of a command line or an assignment: `%` and `$` mean something, and so do quotes (systemd.service(5), systemd.syntax(7)). */
-export const quoted = (word: string): string => `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('\n', '\\n')}"`
+export const quoted = (word: string): string =>
+  `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('\n', '\\n')}"`
 const argument = (word: string): string => quoted(word).replaceAll('$', '$$$$')
 /** A path stands by itself there: no quotes, and nothing is escaped. Only where several may stand it is a word. */
 const path = (text: string): string => text.replaceAll('%', '%%')
@@ -79,7 +80,8 @@ LockPersonality=yes
 RestrictRealtime=yes
 SystemCallArchitectures=native
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
-CapabilityBoundingSet=~CAP_SYS_TIME CAP_SYS_BOOT CAP_WAKE_ALARM CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_LINUX_IMMUTABLE CAP_SYS_TTY_CONFIG CAP_SYSLOG
+CapabilityBoundingSet=~CAP_SYS_TIME CAP_SYS_BOOT CAP_WAKE_ALARM CAP_MAC_ADMIN CAP_MAC_OVERRIDE
+CapabilityBoundingSet=~CAP_LINUX_IMMUTABLE CAP_SYS_TTY_CONFIG CAP_SYSLOG
 
 [Install]
 WantedBy=multi-user.target

@@ -4,7 +4,7 @@
  */
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { isPassing } from '#events/Refusal.ts'
-import type { Views } from '../platform/View.ts'
+import type { Views } from '#services/platform/View.ts'
 import { presented } from './request/present.ts'
 
 /** All of them together. */
@@ -53,12 +53,16 @@ export class Answers {
     }
   }
   #remembered(intent: Intent, result: IntentResult, base: number): Remembered | undefined {
-    // A dry run changes nothing: it may be decided as often as it is asked for. A refusal that passes, as a full disk does, is no answer to keep.
+    // A dry run changes nothing: it may be decided as often as it is asked for. A refusal that passes, as a full disk does, is no answer
+    // to keep.
     if (intent.options?.dryRun === true || (!result.ok && (isPassing(result.status) || result.status.code === FULL))) return undefined
     const keepsVersions = this.#views.api.kindOf(intent.ref)?.stream !== 'PULSE'
     if (result.ok && result.text !== undefined && keepsVersions) {
       const { sequence, code, unchanged, warnings } = result
-      return { place: { sequence, code, ...(unchanged === undefined ? {} : { unchanged }), ...(warnings === undefined ? {} : { warnings }) }, cost: base + lengthOf(warnings) }
+      return {
+        place: { sequence, code, ...(unchanged === undefined ? {} : { unchanged }), ...(warnings === undefined ? {} : { warnings }) },
+        cost: base + lengthOf(warnings)
+      }
     }
     const length = lengthOf(result)
     return length > LARGEST ? undefined : { whole: result, cost: base + 2 * length }

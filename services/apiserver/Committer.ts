@@ -8,9 +8,9 @@ import { encodeEvent, EXPECTED_HEADER, PREVIOUS_HEADER, type EventRecord, type N
 import type { Guard } from '#events/guard.ts'
 import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Log } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
-import { sleep, type Clock } from '../platform/Clock.ts'
-import type { Integrity } from '../platform/ledger/Integrity.ts'
-import type { Vault } from '../platform/secrets/Vault.ts'
+import { sleep, type Clock } from '#services/platform/Clock.ts'
+import type { Integrity } from '#services/platform/ledger/Integrity.ts'
+import type { Vault } from '#services/platform/secrets/Vault.ts'
 import { guardEvent } from './request/events.ts'
 
 /** Measured: below this a batch's fixed cost exceeds the syncs it saves. */
@@ -32,8 +32,7 @@ const PATIENCE_MS = 30_000
 const PAUSE_MS = 250
 
 export type Outcome =
-  | { readonly ok: true; readonly last: number; readonly bodies: readonly string[] }
-  | { readonly ok: false; readonly lastSequence?: number }
+  { readonly ok: true; readonly last: number; readonly bodies: readonly string[] } | { readonly ok: false; readonly lastSequence?: number }
 
 /** Whether the events are in the log could not be found out. */
 export class Unresolved extends Error {
@@ -83,15 +82,26 @@ export class Committer {
   async commit(changes: readonly NewEvent[], since = this.#clock.now(), guards: readonly Guard[] = [], fence?: Append): Promise<Outcome> {
     const { vault, integrity } = this.#protection
     // Guards first: what one batch has written, nothing behind it can expect.
-    const events = guards.length === 0 ? changes : [...guards.map((guard, at) => guardEvent(changes.at(-1) as NewEvent, guard, at + 1)), ...changes]
+    const events =
+      guards.length === 0 ? changes : [...guards.map((guard, at) => guardEvent(changes.at(-1) as NewEvent, guard, at + 1)), ...changes]
     const entries = events.length + (fence === undefined ? 0 : 1)
-    if (entries > LARGEST_DECISION) throw new LogRefused(`it takes ${entries} entries of the log at once, and at most ${LARGEST_DECISION} can be stored together`, 'too-large')
+    if (entries > LARGEST_DECISION)
+      throw new LogRefused(
+        `it takes ${entries} entries of the log at once, and at most ${LARGEST_DECISION} can be stored together`,
+        'too-large'
+      )
     const records = events.map(encodeEvent)
     const keys = vault?.prepare(events)
     if (keys !== undefined) await keys
     const appends = events.map((event, at) => this.#append(event, records[at] as EventRecord))
     const sealed = fence === undefined ? undefined : (integrity?.seal(fence) ?? fence)
-    return this.#enqueue({ appends, fence: sealed, until: since + PATIENCE_MS, ids: events.map(({ id }) => id), bodies: records.map(({ text }) => text) })
+    return this.#enqueue({
+      appends,
+      fence: sealed,
+      until: since + PATIENCE_MS,
+      ids: events.map(({ id }) => id),
+      bodies: records.map(({ text }) => text)
+    })
   }
   #append(event: NewEvent, record: EventRecord): Append {
     const { vault, integrity, begins } = this.#protection
@@ -151,7 +161,10 @@ export class Committer {
   }
   /** Enough to spare syncs; or there is a decision of several entries, which takes a batch anyway, and the others may come along. */
   #isWorthABatch(): boolean {
-    return this.#queue.length >= WORTH_A_BATCH || (this.#queue.length > 1 && this.#queue.some(({ appends, fence }) => appends.length > 1 || fence !== undefined))
+    return (
+      this.#queue.length >= WORTH_A_BATCH ||
+      (this.#queue.length > 1 && this.#queue.some(({ appends, fence }) => appends.length > 1 || fence !== undefined))
+    )
   }
   async #storeGroup(group: readonly Waiting[]): Promise<void> {
     const fences = new Map(group.flatMap(({ fence }) => (fence === undefined ? [] : [[fence.subject, fence] as const])))
@@ -182,7 +195,8 @@ export class Committer {
   async #storeEach(group: readonly Waiting[], uncertain: boolean): Promise<void> {
     const [fenced, others] = [group.filter(({ fence }) => fence !== undefined), group.filter(({ fence }) => fence === undefined)]
     await Promise.all(others.map((waiting) => this.#storeOne(waiting, uncertain)))
-    for (let at = 0; at < fenced.length; at += PARALLEL) await Promise.all(fenced.slice(at, at + PARALLEL).map((waiting) => this.#storeOne(waiting, uncertain)))
+    for (let at = 0; at < fenced.length; at += PARALLEL)
+      await Promise.all(fenced.slice(at, at + PARALLEL).map((waiting) => this.#storeOne(waiting, uncertain)))
   }
   /** Nothing was sent: who has waited long enough is told, the others stay at the head of the line. */
   #putBack(group: readonly Waiting[], error: LogAway): void {
@@ -213,7 +227,9 @@ export class Committer {
         if (result.ok) return this.#stored(waiting, result.last - fence.length)
         // A conflict after a lost acknowledgement may be with ourselves: the log tells whose event it is.
         const own = uncertain ? await this.#lookUp(waiting) : undefined
-        return own !== undefined ? this.#stored(waiting, own) : { ok: false, ...(result.lastSequence === undefined ? {} : { lastSequence: result.lastSequence }) }
+        return own !== undefined
+          ? this.#stored(waiting, own)
+          : { ok: false, ...(result.lastSequence === undefined ? {} : { lastSequence: result.lastSequence }) }
       } catch (error) {
         if (error instanceof AppendUncertain) uncertain = true
         else if (!(error instanceof LogAway)) throw error

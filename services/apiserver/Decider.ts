@@ -11,9 +11,9 @@ import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import type { Append } from '#events/Log.ts'
 import { conflict, Refusal, timedOut, tooManyRequests } from '#events/Refusal.ts'
-import { sleep, type Clock } from '../platform/Clock.ts'
-import { sha256 } from '../platform/ledger/Seal.ts'
-import type { Views } from '../platform/View.ts'
+import { sleep, type Clock } from '#services/platform/Clock.ts'
+import { sha256 } from '#services/platform/ledger/Seal.ts'
+import type { Views } from '#services/platform/View.ts'
 import { Answers, answerKey } from './Answers.ts'
 import { Committer } from './Committer.ts'
 import { decide } from './decide.ts'
@@ -109,7 +109,12 @@ export class ApiDecider implements Decider {
     this.#options = options
     this.#answers = new Answers(options.views)
     this.#outside = options.outside ?? outside()
-    this.#committers = new Map([...options.views.byStream.values()].map((view) => [view.stream, new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault, begins: () => view.begins })]))
+    this.#committers = new Map(
+      [...options.views.byStream.values()].map((view) => [
+        view.stream,
+        new Committer(view.log, options.clock, { integrity: view.integrity, vault: view.vault, begins: () => view.begins })
+      ])
+    )
   }
   submit(intent: Intent, user: UserInfo, once = false): Promise<Decision> {
     if (once) return this.#submit(intent, user)
@@ -153,7 +158,11 @@ export class ApiDecider implements Decider {
     return { ok: false, status: refusal.status, ...noted(refusal.audit) }
   }
   async #named(intent: Intent, user: UserInfo): Promise<Decision> {
-    const arrived = { late: this.#options.late?.() === true, at: this.#options.clock.now(), sequence: this.#options.views.api.kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
+    const arrived = {
+      late: this.#options.late?.() === true,
+      at: this.#options.clock.now(),
+      sequence: this.#options.views.api.kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence
+    }
     const names = madeUpNames(this.#options.views.api, intent, user)
     if (names !== undefined) return this.#underMadeUpName(intent, user, arrived, names)
     return this.#attempt(intent, user, arrived)
@@ -202,7 +211,8 @@ export class ApiDecider implements Decider {
       // Others go on meanwhile: the object may have changed until the answers are there, and then more may have to be asked.
       turn.inquiry ??= new Inquiry(this.#outside, this.#options.clock)
       turn.now ??= this.#options.clock.now()
-      if (!(await turn.inquiry.ask(wanted.needs))) throw timedOut('what this request needs from outside changes with every answer; try again')
+      if (!(await turn.inquiry.ask(wanted.needs)))
+        throw timedOut('what this request needs from outside changes with every answer; try again')
     }
   }
   async #inTurn(intent: Intent, user: UserInfo, arrived: Arrived, turn: Turn): Promise<Decision | Needs | Elsewhere> {
@@ -210,7 +220,8 @@ export class ApiDecider implements Decider {
     const name = turn.made?.name ?? intent.name
     for (;;) {
       turn.tries += 1
-      // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's newest event.
+      // A conflict may be this very intent, taken by another API server, also while this one waited for its turn; so may be the object's
+      // newest event.
       const old = intent.again === true || arrived.late
       const suspected = old || turn.tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
       const before = suspected ? await happened(this.#options.views, intent, user, old ? 0 : arrived.sequence, name) : undefined
@@ -257,11 +268,17 @@ export class ApiDecider implements Decider {
     // Its subject may be empty since its history was compacted.
     if (view.floor > 0) await view.look()
     // What this was decided on has left the stream by itself: nobody wrote, and nothing will come.
-    if (outcome.lastSequence !== undefined && decided.events.length === 1 && (decided.events[0] as NewEvent).expected > outcome.lastSequence) await view.expire()
+    if (
+      outcome.lastSequence !== undefined &&
+      decided.events.length === 1 &&
+      (decided.events[0] as NewEvent).expected > outcome.lastSequence
+    )
+      await view.expire()
     // Somebody else wrote the object: what they wrote will be here in a moment.
     if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
     else await view.waitFor(await view.log.lastSequence())
-    for (const { key, expected } of [...decided.events, ...(decided.guards ?? [])]) if (view.objects.head(key) === expected) await view.learn(key)
+    for (const { key, expected } of [...decided.events, ...(decided.guards ?? [])])
+      if (view.objects.head(key) === expected) await view.learn(key)
     return undefined
   }
   /**
@@ -299,7 +316,11 @@ export class ApiDecider implements Decider {
   }
   #isLast(intent: Intent, name: string): boolean {
     if (name === '') return false
-    return this.#options.views.of(intent.ref).objects.get({ ...this.#options.views.api.collectionOf(intent.ref), namespace: intent.namespace, name })?.facts.id === intent.id
+    return (
+      this.#options.views
+        .of(intent.ref)
+        .objects.get({ ...this.#options.views.api.collectionOf(intent.ref), namespace: intent.namespace, name })?.facts.id === intent.id
+    )
   }
   #decide(intent: Intent, user: UserInfo, turn: Turn): Decided | Needs {
     return decide(intent, this.#context(user, turn))
@@ -328,12 +349,17 @@ export class ApiDecider implements Decider {
   }
   #unchanged(intent: Intent, decided: Decided): Decision {
     const sequence = decided.entry?.sequence ?? 0
-    if (decided.entry !== undefined) return { ...this.#answer(decided, decided.entry.object, decided.entry.text), sequence, unchanged: true }
-    return { ...this.#answer(decided, decided.object, undefined), sequence: this.#options.views.api.kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence }
+    if (decided.entry !== undefined)
+      return { ...this.#answer(decided, decided.entry.object, decided.entry.text), sequence, unchanged: true }
+    return {
+      ...this.#answer(decided, decided.object, undefined),
+      sequence: this.#options.views.api.kindOf(intent.ref) === undefined ? 0 : this.#options.views.of(intent.ref).objects.sequence
+    }
   }
   #answer(decided: Decided, object: Decided['object'], text: string | undefined): Omit<Extract<Decision, { ok: true }>, 'sequence'> {
     const warnings = { ...(decided.warnings.length === 0 ? {} : { warnings: decided.warnings }), ...noted(decided.audit) }
-    if (decided.status !== undefined) return { ok: true, code: decided.code, object: decided.status as unknown as Decided['object'], ...warnings }
+    if (decided.status !== undefined)
+      return { ok: true, code: decided.code, object: decided.status as unknown as Decided['object'], ...warnings }
     if (decided.present !== undefined) return { ok: true, code: decided.code, object: decided.present(object), ...warnings }
     return { ok: true, code: decided.code, object, ...(text === undefined ? {} : { text }), ...warnings }
   }

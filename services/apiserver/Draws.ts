@@ -2,7 +2,7 @@
  * The chance of one intent, drawn once and told again in every round and try: an object that is decided anew has the uid it had,
  * so that what was asked outside about it is what would be asked again.
  */
-import type { Clock } from '../platform/Clock.ts'
+import type { Clock } from '#services/platform/Clock.ts'
 
 export class Draws {
   readonly #clock: Clock

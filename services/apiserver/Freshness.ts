@@ -3,8 +3,8 @@
  * it is answered. One question to the log is enough for all that came before it was asked. While the log does not answer, reads go on
  * with what is here.
  */
-import { sleep, type Clock } from '../platform/Clock.ts'
-import type { View } from '../platform/View.ts'
+import { sleep, type Clock } from '#services/platform/Clock.ts'
+import type { View } from '#services/platform/View.ts'
 
 /** Longer is not waited for a log that is away, or a view that is behind. */
 const PATIENCE_MS = 1_000

@@ -5,7 +5,7 @@
  */
 import type { Api } from '#events/Api.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
-import { sha256 } from '../platform/ledger/Seal.ts'
+import { sha256 } from '#services/platform/ledger/Seal.ts'
 import { answerKey } from './Answers.ts'
 import { generatedName } from './request/names.ts'
 

@@ -2,7 +2,7 @@
  * What decisions ask of the world outside the log: a port, and the questions of one intent with their answers. Asked once,
  * bounded in time and number; no answer is an answer too.
  */
-import type { Clock } from '../platform/Clock.ts'
+import type { Clock } from '#services/platform/Clock.ts'
 import type { Answered, Need } from './decision.ts'
 
 export interface Outside {
@@ -12,7 +12,8 @@ export interface Outside {
 
 /** Who answers which kind of need; what nobody answers is refused at once. */
 export const outside = (answerers: Readonly<Record<string, Outside>> = {}): Outside => ({
-  ask: (need, signal) => answerers[need.kind]?.ask(need, signal) ?? Promise.reject(new Error(`nobody here answers what is asked of a ${need.kind}`))
+  ask: (need, signal) =>
+    answerers[need.kind]?.ask(need, signal) ?? Promise.reject(new Error(`nobody here answers what is asked of a ${need.kind}`))
 })
 
 /** As upstream's longest webhook time-out. */
@@ -41,7 +42,8 @@ export class Inquiry {
     this.#rounds += 1
     if (this.#rounds > MOST_ROUNDS) return false
     const open = [...new Map(needs.filter(({ id }) => !this.#answers.has(id)).map((need) => [need.id, need])).values()]
-    for (let from = 0; from < open.length; from += PARALLEL) await Promise.all(open.slice(from, from + PARALLEL).map((need) => this.#askOne(need)))
+    for (let from = 0; from < open.length; from += PARALLEL)
+      await Promise.all(open.slice(from, from + PARALLEL).map((need) => this.#askOne(need)))
     return true
   }
   async #askOne(need: Need): Promise<void> {

@@ -5,10 +5,10 @@
 import { LogDamaged, type Damage, type DamageKind, type Log, type LogState, type Range } from '#events/Log.ts'
 import { Base } from '#projections/Base.ts'
 import { Chain } from '#projections/Chain.ts'
-import { sleep, type Clock } from '../platform/Clock.ts'
-import { beyond, textOfRanges } from '../platform/jetstream/metadata.ts'
-import type { Ledger, Place } from '../platform/ledger/Ledger.ts'
-import { MAC_HEADER, sha256, type Seal } from '../platform/ledger/Seal.ts'
+import { sleep, type Clock } from '#services/platform/Clock.ts'
+import { beyond, textOfRanges } from '#services/platform/jetstream/metadata.ts'
+import type { Ledger, Place } from '#services/platform/ledger/Ledger.ts'
+import { MAC_HEADER, sha256, type Seal } from '#services/platform/ledger/Seal.ts'
 
 export interface ScrubberOptions {
   readonly log: Log
@@ -68,7 +68,8 @@ export class Scrubber {
     const { first, floor, base } = state
     if (base !== undefined) await this.#kept(state)
     // What was compacted is no part of the chain: it goes on from the floor.
-    let from: Place | undefined = base !== undefined ? { sequence: floor, hash: Buffer.from(base.hash, 'base64url') } : first === 1 ? { sequence: 0 } : undefined
+    let from: Place | undefined =
+      base !== undefined ? { sequence: floor, hash: Buffer.from(base.hash, 'base64url') } : first === 1 ? { sequence: 0 } : undefined
     for (const to of places) {
       if (this.#stopped) return
       if (from !== undefined && to.sequence > from.sequence) await this.#stretch(from, to)
@@ -96,7 +97,11 @@ export class Scrubber {
     // What is kept moves while history is compacted: it may have been looked for where it was no more, and not yet where it is.
     const now = await log.state()
     if (now.floor !== floor || now.first !== first) return
-    throw this.#damaged('altered', [{ first: 1, last: floor }], `of the ${noted?.entries} versions that were kept when history was compacted up to ${floor}, ${found.entries} are there, and they are not what was noted`)
+    throw this.#damaged(
+      'altered',
+      [{ first: 1, last: floor }],
+      `of the ${noted?.entries} versions that were kept when history was compacted up to ${floor}, ${found.entries} are there, and they are not what was noted`
+    )
   }
   async #stretch(from: Place, to: Place): Promise<void> {
     const { log } = this.#options
@@ -107,7 +112,12 @@ export class Scrubber {
         if (error instanceof LogDamaged) throw error
         if (this.#stopped) return
         const state = await log.state()
-        if (tries >= TRIES) throw this.#damaged('unreadable', [{ first: from.sequence + 1, last: to.sequence }], `events ${from.sequence + 1}-${to.sequence} can't be read: ${error instanceof Error ? error.message : String(error)}`)
+        if (tries >= TRIES)
+          throw this.#damaged(
+            'unreadable',
+            [{ first: from.sequence + 1, last: to.sequence }],
+            `events ${from.sequence + 1}-${to.sequence} can't be read: ${error instanceof Error ? error.message : String(error)}`
+          )
         // What expired meanwhile is not missing.
         if (state.first > from.sequence + 1) return
         await this.#rest(RETRY_MS)
@@ -142,7 +152,11 @@ export class Scrubber {
     const open = gaps.filter((gap) => beyond(losses, gap.first) <= gap.last)
     if (open.length > 0) throw this.#damaged('hole', open, `events ${textOfRanges(open)} are missing`)
     const ranges = suspects.length > 0 ? suspects.map((at) => ({ first: at, last: at })) : [{ first: from.sequence + 1, last: to.sequence }]
-    throw this.#damaged('altered', ranges, `${suspects.length > 0 ? `events ${textOfRanges(ranges)} are` : `some of the events ${textOfRanges(ranges)} are`} not what was written`)
+    throw this.#damaged(
+      'altered',
+      ranges,
+      `${suspects.length > 0 ? `events ${textOfRanges(ranges)} are` : `some of the events ${textOfRanges(ranges)} are`} not what was written`
+    )
   }
   #damaged(kind: DamageKind, ranges: readonly Range[], detail: string): LogDamaged {
     const { stream } = this.#options.log

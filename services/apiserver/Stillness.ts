@@ -4,7 +4,7 @@
  * intent is the first asking by its own word, so only the one who receives it can know that it is late. A time in the intent would
  * be simpler, but no two machines' clocks are compared here.
  */
-import type { Clock, Timer } from '../platform/Clock.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
 
 const LOOK_MS = 500
 /** So late a look has not been for want of a turn; far less than anybody waits for an answer. */

@@ -8,8 +8,8 @@ import { AUTOUPDATE, bootstrapRbac } from '#events/rbac/bootstrap.ts'
 import { covered, type Rule } from '#projections/Rbac.ts'
 import type { Intent, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import type { Clock } from '../platform/Clock.ts'
-import type { Views } from '../platform/View.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Views } from '#services/platform/View.ts'
 import type { Decider } from './Decider.ts'
 import { same } from '#events/meta/faults.ts'
 import { DEFAULT_SERVICE_CIDR, isReady, READY, SERVICE_CIDR_FINALIZER, ServiceCIDR } from '#events/networking/ServiceCIDR.ts'
@@ -41,30 +41,54 @@ export const bootstrap = async (options: BootstrapOptions): Promise<void> => {
   for (const object of bootstrapRbac()) await ensureRbac(options, object)
   await ensureServiceCIDR(options)
   // The addresses behind `kubernetes` are all API servers': see kubernetesEndpoints.ts. What is said of its Service, the first one says.
-  for (const object of services(options)) await ensure(options, object, object.metadata.name !== 'kubernetes' || (object.kind === 'Service' && options.beside !== true))
+  for (const object of services(options))
+    await ensure(options, object, object.metadata.name !== 'kubernetes' || (object.kind === 'Service' && options.beside !== true))
 }
 
 /** Ready from the first moment, as upstream's API server makes it: the Services below have their addresses from it. */
 const ensureServiceCIDR = async (options: BootstrapOptions): Promise<void> => {
   const { views, clock, serviceCIDR } = options
   const { group, version, kind } = ServiceCIDR
-  const object = { apiVersion: `${group}/${version}`, kind, metadata: { name: DEFAULT_SERVICE_CIDR, finalizers: [SERVICE_CIDR_FINALIZER] }, spec: { cidrs: [serviceCIDR] } }
+  const object = {
+    apiVersion: `${group}/${version}`,
+    kind,
+    metadata: { name: DEFAULT_SERVICE_CIDR, finalizers: [SERVICE_CIDR_FINALIZER] },
+    spec: { cidrs: [serviceCIDR] }
+  }
   await ensure(options, object)
   const present = views.get({ ...SERVICE_CIDRS, namespace: '', name: DEFAULT_SERVICE_CIDR })?.object
   if (present === undefined || present.metadata.deletionTimestamp !== undefined || isReady(present)) return
-  const condition = { type: READY, status: 'True', reason: '', message: 'Kubernetes default Service CIDR is ready', lastTransitionTime: seconds(clock.now()) }
-  await ask(options, { ...intentAbout(options, object), subresource: 'status', verb: 'patch', patch: { type: 'application/merge-patch+json', body: { status: { conditions: [condition] } } } })
+  const condition = {
+    type: READY,
+    status: 'True',
+    reason: '',
+    message: 'Kubernetes default Service CIDR is ready',
+    lastTransitionTime: seconds(clock.now())
+  }
+  await ask(options, {
+    ...intentAbout(options, object),
+    subresource: 'status',
+    verb: 'patch',
+    patch: { type: 'application/merge-patch+json', body: { status: { conditions: [condition] } } }
+  })
 }
 
 /** As upstream's reconciliation of its default roles: what a newer version grants is added; what somebody added stays. */
 const ensureRbac = async (options: BootstrapOptions, object: KubeObject): Promise<void> => {
   const { name = '', namespace = '' } = object.metadata
-  const present = options.views.get({ group: 'rbac.authorization.k8s.io', resource: `${object.kind.toLowerCase()}s`, namespace, name })?.object
+  const present = options.views.get({
+    group: 'rbac.authorization.k8s.io',
+    resource: `${object.kind.toLowerCase()}s`,
+    namespace,
+    name
+  })?.object
   if (present === undefined) return ensure(options, object)
   if (present.metadata.annotations?.[AUTOUPDATE] === 'false') return
   const field = object.kind.endsWith('Role') ? 'rules' : 'subjects'
   const [had, wanted] = [(present[field] ?? []) as unknown[], (object[field] ?? []) as unknown[]]
-  const missing = wanted.filter((one) => (field === 'rules' ? !covered(had as Rule[], one as Rule) : !had.some((other) => covers(other, one))))
+  const missing = wanted.filter((one) =>
+    field === 'rules' ? !covered(had as Rule[], one as Rule) : !had.some((other) => covers(other, one))
+  )
   if (missing.length > 0) await ensure(options, { ...object, [field]: [...had, ...missing] }, true)
 }
 
@@ -88,7 +112,11 @@ const services = (options: BootstrapOptions): KubeObject[] => {
     {
       apiVersion: 'v1',
       kind: 'Service',
-      metadata: { name: 'kube-dns', namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns', 'kubernetes.io/cluster-service': 'true', 'kubernetes.io/name': 'CoreDNS' } },
+      metadata: {
+        name: 'kube-dns',
+        namespace: 'kube-system',
+        labels: { 'k8s-app': 'kube-dns', 'kubernetes.io/cluster-service': 'true', 'kubernetes.io/name': 'CoreDNS' }
+      },
       spec: {
         clusterIP: dnsIP,
         ports: [
@@ -140,7 +168,10 @@ const intentAbout = ({ views, clock }: BootstrapOptions, object: KubeObject): Om
 
 const ask = async ({ decider }: BootstrapOptions, intent: Intent): Promise<void> => {
   const result = await decider.submit(intent, APISERVER)
-  if (!result.ok && result.status.reason !== 'AlreadyExists') throw new Error(`the bootstrap could not ${intent.verb} ${intent.ref.resource} ${intent.name}: ${result.status.message}`, { cause: Refusal.of(result.status) })
+  if (!result.ok && result.status.reason !== 'AlreadyExists')
+    throw new Error(`the bootstrap could not ${intent.verb} ${intent.ref.resource} ${intent.name}: ${result.status.message}`, {
+      cause: Refusal.of(result.status)
+    })
 }
 
 /** Creates what is missing; with `renew`, brings what differs in the named fields up to date. */
@@ -149,13 +180,19 @@ const ensure = async (options: BootstrapOptions, object: KubeObject, renew = fal
   const present = options.views.get({ ...about.ref, namespace: about.namespace, name: about.name })
   if (present === undefined) return ask(options, { ...about, verb: 'create', object })
   const { apiVersion: _, kind: __, metadata: ___, ...fields } = object
-  if (renew && !covers(present.object, fields)) await ask(options, { ...about, verb: 'patch', patch: { type: 'application/merge-patch+json', body: fields } })
+  if (renew && !covers(present.object, fields))
+    await ask(options, { ...about, verb: 'patch', patch: { type: 'application/merge-patch+json', body: fields } })
 }
 
 /** True when every field given has that value already (defaults in the stored object do not count). */
 const covers = (stored: unknown, wanted: unknown): boolean => {
-  if (Array.isArray(wanted)) return Array.isArray(stored) && stored.length === wanted.length && wanted.every((item, at) => covers(stored[at], item))
+  if (Array.isArray(wanted))
+    return Array.isArray(stored) && stored.length === wanted.length && wanted.every((item, at) => covers(stored[at], item))
   if (typeof wanted === 'object' && wanted !== null)
-    return typeof stored === 'object' && stored !== null && Object.entries(wanted).every(([field, value]) => covers((stored as Record<string, unknown>)[field], value))
+    return (
+      typeof stored === 'object' &&
+      stored !== null &&
+      Object.entries(wanted).every(([field, value]) => covers((stored as Record<string, unknown>)[field], value))
+    )
   return same(stored, wanted)
 }

@@ -34,9 +34,12 @@ export const decide = (intent: Intent, context: DecideContext): Decided | Needs 
     return answered
   }
   try {
-    return answers === undefined ? decideNow(intent, context) : withAnswers(intent, decideNow(intent, { ...context, answers: { get: note } }), used)
+    return answers === undefined
+      ? decideNow(intent, context)
+      : withAnswers(intent, decideNow(intent, { ...context, answers: { get: note } }), used)
   } catch (error) {
-    // Thrown and not returned: each step between here and a plugin would have to hand it on, and one that forgot would store half a decision.
+    // Thrown and not returned: each step between here and a plugin would have to hand it on, and one that forgot would store half a
+    // decision.
     if (error instanceof Unanswered) return { needs: error.needs }
     throw error
   }
@@ -44,14 +47,17 @@ export const decide = (intent: Intent, context: DecideContext): Decided | Needs 
 
 /** The answers a decision stands on are among its reasons: with them, it can be made again from the log alone. */
 const withAnswers = (intent: Intent, decided: Decided, used: ReadonlyMap<string, Answered>): Decided =>
-  used.size === 0 ? decided : withMain(decided, (event) => ({ ...event, reasons: { ...intent.reasons, answers: recorded(intent.ref, used) } }))
+  used.size === 0
+    ? decided
+    : withMain(decided, (event) => ({ ...event, reasons: { ...intent.reasons, answers: recorded(intent.ref, used) } }))
 
 const decideNow = (intent: Intent, context: DecideContext): Decided => {
   const kind = context.api.kindOf(intent.ref, intent.version)
   if (kind === undefined) throw noSuchPath()
   if (kind.namespaced !== (intent.namespace !== '')) throw noSuchPath()
   const subresource = intent.subresource ?? ''
-  const offered = subresource === '' ? (kind.verbs as readonly string[]) : kind.subresources?.find(({ name }) => name === subresource)?.verbs
+  const offered =
+    subresource === '' ? (kind.verbs as readonly string[]) : kind.subresources?.find(({ name }) => name === subresource)?.verbs
   if (offered === undefined) throw noSuchPath()
   if (!offered.includes(intent.verb)) throw methodNotAllowed()
   authorizeIntent(kind, intent, context)
@@ -87,7 +93,16 @@ const judged = (kind: Kind, intent: Intent, decided: Decided, context: DecideCon
   const stored = context.view.get({ ...collectionOf(kind), namespace: intent.namespace, name })
   const old = stored === undefined ? undefined : presented(kind, stored).object
   const operation: Operation = intent.verb === 'delete' ? 'DELETE' : intent.verb === 'create' || old === undefined ? 'CREATE' : 'UPDATE'
-  const write = { operation, kind, subresource: intent.subresource ?? '', intent, namespace: intent.namespace, name, ...(operation === 'DELETE' ? {} : { object }), ...(old === undefined ? {} : { old }) }
+  const write = {
+    operation,
+    kind,
+    subresource: intent.subresource ?? '',
+    intent,
+    namespace: intent.namespace,
+    name,
+    ...(operation === 'DELETE' ? {} : { object }),
+    ...(old === undefined ? {} : { old })
+  }
   const admitted = validateAdmission(write, context)
   return accompanied(saying(decided, admitted), admitted, context)
 }
@@ -99,7 +114,14 @@ const judged = (kind: Kind, intent: Intent, decided: Decided, context: DecideCon
 const asIf = ({ events, guards: _, ...decided }: Decided, { view }: DecideContext): Decided => {
   const last = events.at(-1)
   if (last === undefined || decided.code === 201) return { ...decided, events: [] }
-  return { ...decided, events: [], object: { ...decided.object, metadata: { ...decided.object.metadata, resourceVersion: String(view.get(last.key)?.sequence ?? last.expected) } } }
+  return {
+    ...decided,
+    events: [],
+    object: {
+      ...decided.object,
+      metadata: { ...decided.object.metadata, resourceVersion: String(view.get(last.key)?.sequence ?? last.expected) }
+    }
+  }
 }
 
 const authorizeIntent = (kind: Kind, intent: Intent, context: DecideContext): void => {

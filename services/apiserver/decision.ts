@@ -118,7 +118,10 @@ export interface Write {
   readonly namespace: string
   /** '' when the server is to make it up. */
   readonly name: string
-  /** In `admit` as the client means it, to be changed in place; in `validate` as it is to be stored. Absent in deletes, and where the write is not of the object itself. */
+  /**
+   * In `admit` as the client means it, to be changed in place; in `validate` as it is to be stored. Absent in deletes, and where the write
+   * is not of the object itself.
+   */
   readonly object?: KubeObject
   /** As it is stored; absent in creates. */
   readonly old?: KubeObject

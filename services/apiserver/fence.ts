@@ -8,14 +8,15 @@ import type { Intent } from '#events/Intent.ts'
 import type { Append } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { guardKey, markerKey, termEnded, type Term } from '#events/coordination/term.ts'
-import type { Clock } from '../platform/Clock.ts'
-import type { Views } from '../platform/View.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Views } from '#services/platform/View.ts'
 
 /**
  * An update is tied to the version it was decided on; what comes to be or goes is tied to nothing. A binding is tied to the pod
  * without a node, but not to the room there is on the node, which the next leader has given to others.
  */
-const isGuarded = ({ verb, subresource = '' }: Intent): boolean => (verb === 'create' && (subresource === '' || subresource === 'binding')) || verb === 'delete'
+const isGuarded = ({ verb, subresource = '' }: Intent): boolean =>
+  (verb === 'create' && (subresource === '' || subresource === 'binding')) || verb === 'delete'
 
 /** The guard of an intent that needs one. Rejects with a Refusal when its term has ended. */
 export const fence = async (views: Views, intent: Intent, clock: Clock): Promise<Append | undefined> => {
@@ -48,5 +49,10 @@ const guardOf = (term: Term, begins: number, clock: Clock): Append => {
     expected: 0
   })
   // The marker's own event may have been compacted: its subject is empty then.
-  return { subject: subjectOf('EVENTS', key), ...record, expected: term.sequence < begins ? 0 : term.sequence, on: subjectOf('EVENTS', markerKey(term.lease)) }
+  return {
+    subject: subjectOf('EVENTS', key),
+    ...record,
+    expected: term.sequence < begins ? 0 : term.sequence,
+    on: subjectOf('EVENTS', markerKey(term.lease))
+  }
 }

@@ -1,9 +1,9 @@
 /** The API server's own checks: can the log be reached, does it take writes, is everything in it folded, is this the end? */
 import type { NatsConnection } from '@nats-io/transport-node'
-import type { Clock } from '../platform/Clock.ts'
-import type { Appends } from '../platform/jetstream/Appends.ts'
-import { isConnected, untilLost } from '../platform/jetstream/link.ts'
-import type { View } from '../platform/View.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Appends } from '#services/platform/jetstream/Appends.ts'
+import { isConnected, untilLost } from '#services/platform/jetstream/link.ts'
+import type { View } from '#services/platform/View.ts'
 import type { HealthCheck } from './http/health.ts'
 
 /** An answer counts for so long: however many ask, the log is asked once. */
@@ -44,12 +44,18 @@ export interface LogChecksOptions {
 /** `log`: it is there and takes writes. `informer-sync` (as upstream calls it): what is in it is folded here. */
 export const logChecks = ({ connection, clock, views, appends }: LogChecksOptions): readonly HealthCheck[] => {
   const ends = cached(clock, () =>
-    within(clock, ANSWER_MS, 'the log did not answer', untilLost(connection, () => Promise.all(views.map((view) => view.log.lastSequence()))))
+    within(
+      clock,
+      ANSWER_MS,
+      'the log did not answer',
+      untilLost(connection, () => Promise.all(views.map((view) => view.log.lastSequence())))
+    )
   )
   const check = async (): Promise<void> => {
     if (!isConnected(connection)) throw new Error('there is no connection to the log')
     if (appends.last === 'full') throw new Error('the log has no room: the last write was refused')
-    if (appends.last === 'unanswered' && appends.failures > 1) throw new Error(`the log answers, but takes no writes: the last ${appends.failures} were not acknowledged`)
+    if (appends.last === 'unanswered' && appends.failures > 1)
+      throw new Error(`the log answers, but takes no writes: the last ${appends.failures} were not acknowledged`)
     await ends()
   }
   /** By stream: an end of it that was seen, and when. */
@@ -63,7 +69,10 @@ export const logChecks = ({ connection, clock, views, appends }: LogChecksOption
       if (last !== undefined) wanted.set(view.name, { sequence: last[at] as number, at: clock.now() })
       return false
     })
-    if (behind.length > 0) throw new Error(`not up to the log's end: ${behind.map((view) => `${view.name} is folded up to ${view.objects.sequence} of ${wanted.get(view.name)?.sequence}`).join(', ')}`)
+    if (behind.length > 0)
+      throw new Error(
+        `not up to the log's end: ${behind.map((view) => `${view.name} is folded up to ${view.objects.sequence} of ${wanted.get(view.name)?.sequence}`).join(', ')}`
+      )
   }
   return [
     { name: 'log', check },

@@ -8,8 +8,8 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Subscription } from '#events/Log.ts'
 import { Refusal } from '#events/Refusal.ts'
-import type { Clock, Timer } from '../platform/Clock.ts'
-import type { Views } from '../platform/View.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { Views } from '#services/platform/View.ts'
 import type { Decider } from './Decider.ts'
 import type { Peer, Peers } from './nodes/Peers.ts'
 
@@ -19,7 +19,10 @@ const SERVICE_NAME = 'kubernetes.io/service-name'
 const SELF: UserInfo = { username: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }
 const RETRY_MS = 1_000
 
-/** The Endpoints, and the slices, of the API servers at these addresses (`10.0.0.1:6443`). The first port's slice has the Service's name. Plain. */
+/**
+ * The Endpoints, and the slices, of the API servers at these addresses (`10.0.0.1:6443`). The first port's slice has the Service's name.
+ * Plain.
+ */
 export const wantedOf = (addresses: readonly string[]): { readonly endpoints: KubeObject; readonly slices: readonly KubeObject[] } => {
   const byPort = new Map<number, string[]>()
   for (const address of addresses.toSorted()) {
@@ -40,7 +43,11 @@ export const wantedOf = (addresses: readonly string[]): { readonly endpoints: Ku
         {
           apiVersion: 'discovery.k8s.io/v1',
           kind: 'EndpointSlice',
-          metadata: { name: `${NAME}${group === 0 ? '' : `-${port}`}${addressType === 'IPv6' ? '-ipv6' : ''}`, namespace: NAMESPACE, labels: { [SERVICE_NAME]: NAME } },
+          metadata: {
+            name: `${NAME}${group === 0 ? '' : `-${port}`}${addressType === 'IPv6' ? '-ipv6' : ''}`,
+            namespace: NAMESPACE,
+            labels: { [SERVICE_NAME]: NAME }
+          },
           addressType,
           endpoints: ips.map((ip) => ({ addresses: [ip], conditions: { ready: true, serving: true, terminating: false } })),
           ports: [portOf(port)]
@@ -112,18 +119,29 @@ export class KubernetesEndpoints {
     for (const slice of slices) await this.#ensure(ENDPOINT_SLICES, slice, ['endpoints', 'ports'])
     const names = new Set(slices.map(({ metadata }) => metadata.name))
     for (const { key, object } of views.collection(ENDPOINT_SLICES).list(NAMESPACE))
-      if (object.metadata.labels?.[SERVICE_NAME] === NAME && !names.has(key.name)) await this.#submit({ verb: 'delete', ref: ENDPOINT_SLICES, version: 'v1', name: key.name })
+      if (object.metadata.labels?.[SERVICE_NAME] === NAME && !names.has(key.name))
+        await this.#submit({ verb: 'delete', ref: ENDPOINT_SLICES, version: 'v1', name: key.name })
   }
   async #ensure(ref: typeof ENDPOINTS, object: KubeObject, fields: readonly string[]): Promise<void> {
     const name = object.metadata.name as string
     const present = this.#options.views.get({ ...ref, namespace: NAMESPACE, name })?.object
     if (present === undefined) return this.#submit({ verb: 'create', ref, version: 'v1', name, object })
     if (fields.every((field) => same(present[field], object[field]))) return
-    await this.#submit({ verb: 'patch', ref, version: 'v1', name, patch: { type: 'application/merge-patch+json', body: Object.fromEntries(fields.map((field) => [field, object[field]])) } })
+    await this.#submit({
+      verb: 'patch',
+      ref,
+      version: 'v1',
+      name,
+      patch: { type: 'application/merge-patch+json', body: Object.fromEntries(fields.map((field) => [field, object[field]])) }
+    })
   }
   async #submit(asked: Pick<Intent, 'verb' | 'ref' | 'version' | 'name' | 'object' | 'patch'>): Promise<void> {
     const { decider, clock } = this.#options
-    const result = await decider.submit({ ...asked, id: clock.uuid(), namespace: NAMESPACE, source: 'apiserver', options: { fieldManager: 'apiserver' } } as Intent, SELF)
-    if (!result.ok && !['AlreadyExists', 'NotFound'].includes(result.status.reason ?? '')) throw new Error(`the addresses of the API servers can't be written: ${result.status.message}`, { cause: Refusal.of(result.status) })
+    const result = await decider.submit(
+      { ...asked, id: clock.uuid(), namespace: NAMESPACE, source: 'apiserver', options: { fieldManager: 'apiserver' } } as Intent,
+      SELF
+    )
+    if (!result.ok && !['AlreadyExists', 'NotFound'].includes(result.status.reason ?? ''))
+      throw new Error(`the addresses of the API servers can't be written: ${result.status.message}`, { cause: Refusal.of(result.status) })
   }
 }

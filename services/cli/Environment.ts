@@ -4,7 +4,7 @@ import * as Context from 'effect/Context'
 import * as Data from 'effect/Data'
 import type * as Effect from 'effect/Effect'
 import type { Api } from '#events/Api.ts'
-import type { Component } from '../platform/components.ts'
+import type { Component } from '#services/platform/components.ts'
 
 export interface StrangeEntry {
   readonly stream: string

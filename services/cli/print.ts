@@ -21,7 +21,10 @@ const widened = (widths: readonly number[], rows: Rows): number[] =>
   widths.map((width, column) => rows.reduce((widest, row) => Math.max(widest, (row[column] ?? '').length), width))
 
 const padded = (cells: readonly string[], widths: readonly number[]): string =>
-  cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd((widths[column] ?? 0) + 3))).join('').trimEnd()
+  cells
+    .map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd((widths[column] ?? 0) + 3)))
+    .join('')
+    .trimEnd()
 
 /** Columns as kubectl pads them: three spaces apart, none after the last. */
 export const table = (header: readonly string[], rows: Rows): string => growingTable(header)(rows, true).join('\n')
@@ -39,7 +42,8 @@ export const growingTable = (header: readonly string[]): ((rows: Rows, empty?: b
   }
 }
 
-export const encoded = (value: unknown, format: 'json' | 'yaml'): string => (format === 'json' ? JSON.stringify(value, undefined, 2) : stringify(value, { lineWidth: 0 }).trimEnd())
+export const encoded = (value: unknown, format: 'json' | 'yaml'): string =>
+  format === 'json' ? JSON.stringify(value, undefined, 2) : stringify(value, { lineWidth: 0 }).trimEnd()
 
 const plain = !process.stdout.isTTY || process.env['NO_COLOR'] !== undefined
 const paint = (color: (text: string) => string) => (text: string) => (plain ? text : color(text))

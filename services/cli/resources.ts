@@ -6,7 +6,9 @@ import { CliError } from './Environment.ts'
 export const kindOfWord = (api: Api, word: string): Kind => {
   const [name = '', ...group] = word.toLowerCase().split('.')
   const found = api.served.find(
-    (kind) => (kind.resource === name || kind.singular === name || kind.shortNames?.includes(name) === true) && (group.length === 0 || kind.group === group.join('.') || `${kind.version}.${kind.group}` === group.join('.'))
+    (kind) =>
+      (kind.resource === name || kind.singular === name || kind.shortNames?.includes(name) === true) &&
+      (group.length === 0 || kind.group === group.join('.') || `${kind.version}.${kind.group}` === group.join('.'))
   )
   if (found === undefined) throw new CliError(`error: the server doesn't have a resource type "${word}"`)
   return found
@@ -21,7 +23,8 @@ export interface Named {
 export const objectOfWords = (api: Api, words: readonly string[]): Named => {
   const [first = '', second] = words
   const [word, name] = first.includes('/') ? [first.slice(0, first.indexOf('/')), first.slice(first.indexOf('/') + 1)] : [first, second]
-  if (word === undefined || name === undefined || word === '' || name === '') throw new CliError('error: name one object, as KIND/NAME (for example deployment/web)')
+  if (word === undefined || name === undefined || word === '' || name === '')
+    throw new CliError('error: name one object, as KIND/NAME (for example deployment/web)')
   return { kind: kindOfWord(api, word), name }
 }
 

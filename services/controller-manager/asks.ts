@@ -1,7 +1,7 @@
 /** The intents controllers ask for, without the ceremony: one helper per verb. Plain functions. */
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { Ask } from '../platform/decision.ts'
+import type { Ask } from '#services/platform/decision.ts'
 
 /** Of what kind an object is: the kind's definition. */
 type Named = Pick<Kind, 'group' | 'resource' | 'version'>
@@ -18,7 +18,12 @@ export const create = (kind: Named, object: KubeObject): Ask => ({ ...base(kind,
 /** The object as changed; its resourceVersion is the lock. */
 export const update = (kind: Named, object: KubeObject): Ask => ({ ...base(kind, object), verb: 'update', object })
 
-export const updateStatus = (kind: Named, object: KubeObject, status: unknown): Ask => ({ ...base(kind, object), verb: 'update', subresource: 'status', object: { ...object, status } })
+export const updateStatus = (kind: Named, object: KubeObject, status: unknown): Ask => ({
+  ...base(kind, object),
+  verb: 'update',
+  subresource: 'status',
+  object: { ...object, status }
+})
 
 export const merge = (kind: Named, object: KubeObject, patch: unknown, subresource?: string): Ask => ({
   ...base(kind, object),

@@ -1,6 +1,6 @@
 /** The controllers a controller manager runs. Each acts under an identity of its own, which may do its job only. */
 import type { UserInfo } from '#events/Intent.ts'
-import type { ControllerDefinition } from '../platform/decision.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { customresourcedefinition } from './customresourcedefinition/controller.ts'
 import { deployment } from './deployment/controller.ts'
 import { endpoint } from './endpoint/controller.ts'

@@ -7,7 +7,8 @@ export const isTerminating = (object: KubeObject): boolean => object.metadata.de
 export const isReady = (pod: KubeObject): boolean => conditionOf(pod, 'Ready')?.status === 'True'
 
 /** Still wanted and still able to run: neither done nor going. */
-export const isActive = (pod: KubeObject): boolean => pod['status']?.phase !== 'Succeeded' && pod['status']?.phase !== 'Failed' && !isTerminating(pod)
+export const isActive = (pod: KubeObject): boolean =>
+  pod['status']?.phase !== 'Succeeded' && pod['status']?.phase !== 'Failed' && !isTerminating(pod)
 
 /** Milliseconds until the pod counts as available; 0: it does; undefined: it is not ready. */
 export const availableIn = (pod: KubeObject, minReadySeconds: number, now: number): number | undefined => {

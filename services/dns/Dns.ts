@@ -122,7 +122,9 @@ export class Dns {
     const { request } = read
     if (!read.ok) return writeReply(request, read.code, {}, transport, false)
     const { source, config } = this.#options
-    const serial = source.collection({ group: '', resource: 'services' }).sequence + source.collection({ group: 'discovery.k8s.io', resource: 'endpointslices' }).sequence
+    const serial =
+      source.collection({ group: '', resource: 'services' }).sequence +
+      source.collection({ group: 'discovery.k8s.io', resource: 'endpointslices' }).sequence
     const found = answer(this.#view, request.question as Question, { ...config, serial })
     if (found.kind === 'forward') return (await this.#forward(bytes, transport)) ?? this.#fail(request, transport)
     const chased = found.chase === undefined ? [] : await this.#chase(found.chase, request.question as Question)

@@ -32,7 +32,9 @@ export const dnsView = (source: DnsSource): DnsView => {
   return {
     service: (namespace, name) => services.get(namespace, name)?.object,
     slices: (namespace, name) =>
-      [...slices.indexed('label', `${SERVICE_NAME_LABEL}=${name}`)].map(({ object }) => object).filter((slice) => slice.metadata.namespace === namespace),
+      [...slices.indexed('label', `${SERVICE_NAME_LABEL}=${name}`)]
+        .map(({ object }) => object)
+        .filter((slice) => slice.metadata.namespace === namespace),
     serviceByIP: (ip) => {
       for (const { object } of services.indexed('clusterIP', ip)) return object
       return undefined

@@ -55,7 +55,9 @@ export const answer = (view: DnsView, question: Question, config: DnsConfig): Re
   if (ip === undefined || !config.reverse.some((network) => within(ip, network))) return { kind: 'forward' }
   const names = reverseNames(view, ip, config)
   return reply(
-    names.length === 0 ? undefined : { records: wants(question, 'PTR') ? names.map((data) => ({ type: 'PTR', name: question.name, ttl: TTL, data }) as const) : [] },
+    names.length === 0
+      ? undefined
+      : { records: wants(question, 'PTR') ? names.map((data) => ({ type: 'PTR', name: question.name, ttl: TTL, data }) as const) : [] },
     name,
     config
   )
@@ -79,7 +81,8 @@ const reply = (found: Found | undefined, zone: string, config: DnsConfig): Reply
   kind: 'answer',
   code: found === undefined ? 'NXDOMAIN' : 'NOERROR',
   answers: found?.records ?? [],
-  authorities: found === undefined || found.records.length === 0 ? [soa(/\.(in-addr|ip6)\.arpa$/.test(zone) ? zone : config.domain, config)] : [],
+  authorities:
+    found === undefined || found.records.length === 0 ? [soa(/\.(in-addr|ip6)\.arpa$/.test(zone) ? zone : config.domain, config)] : [],
   additionals: found?.additionals ?? [],
   ...(found?.cname === undefined ? {} : { chase: found.cname })
 })
@@ -88,7 +91,15 @@ const soa = (zone: string, config: DnsConfig): Answer => ({
   type: 'SOA',
   name: zone,
   ttl: TTL,
-  data: { mname: `ns.dns.${config.domain}`, rname: `hostmaster.${config.domain}`, serial: config.serial % 2 ** 32, refresh: 7200, retry: 1800, expire: 86400, minimum: TTL }
+  data: {
+    mname: `ns.dns.${config.domain}`,
+    rname: `hostmaster.${config.domain}`,
+    serial: config.serial % 2 ** 32,
+    refresh: 7200,
+    retry: 1800,
+    expire: 86400,
+    minimum: TTL
+  }
 })
 
 const NOTHING: Found = { records: [] }
@@ -98,12 +109,14 @@ const record = (name: string, ip: string): Answer => ({ type: typeOf(ip), name, 
 const typeOf = (ip: string): 'A' | 'AAAA' => (ip.includes(':') ? 'AAAA' : 'A')
 
 /** Of these addresses those of the type that is asked for. */
-const addresses = (name: string, ips: Iterable<string>, question: Question): readonly Answer[] => [...new Set(ips)].filter((ip) => wants(question, typeOf(ip))).map((ip) => record(name, ip))
+const addresses = (name: string, ips: Iterable<string>, question: Question): readonly Answer[] =>
+  [...new Set(ips)].filter((ip) => wants(question, typeOf(ip))).map((ip) => record(name, ip))
 
 /** An address as part of a name: `10-244-0-7`, `fd00--7`. */
 const dashed = (ip: string): string => ip.replace(/[.:]/g, '-')
 
-const clusterIPs = ({ clusterIPs: ips, clusterIP }: ServiceSpec): readonly string[] => (ips ?? [clusterIP ?? '']).filter((ip) => parseIP(ip) !== undefined)
+const clusterIPs = ({ clusterIPs: ips, clusterIP }: ServiceSpec): readonly string[] =>
+  (ips ?? [clusterIP ?? '']).filter((ip) => parseIP(ip) !== undefined)
 
 /** Undefined: there is no such name. Without records: the name is there, but nothing of this type. */
 const lookUp = (view: DnsView, labels: readonly string[], question: Question, config: DnsConfig): Found | undefined => {
@@ -111,7 +124,8 @@ const lookUp = (view: DnsView, labels: readonly string[], question: Question, co
   const namespace = labels.at(-2)
   const path = labels.join('.')
   if (path === '') return apex(question, config)
-  if (path === 'dns-version') return { records: wants(question, 'TXT') ? [{ type: 'TXT', name: question.name, ttl: TTL, data: '1.1.0' }] : [] }
+  if (path === 'dns-version')
+    return { records: wants(question, 'TXT') ? [{ type: 'TXT', name: question.name, ttl: TTL, data: '1.1.0' }] : [] }
   if (path === 'ns.dns') return { records: addresses(question.name, [config.clusterDNS], question) }
   if (path === 'dns') return NOTHING
   if (kind === 'pod') return pod(view, labels, question)
@@ -126,7 +140,11 @@ const lookUp = (view: DnsView, labels: readonly string[], question: Question, co
 
 const apex = (question: Question, config: DnsConfig): Found => {
   if (wants(question, 'SOA')) return { records: [{ ...soa(config.domain, config), name: question.name } as Answer] }
-  if (wants(question, 'NS')) return { records: [{ type: 'NS', name: question.name, ttl: TTL, data: `ns.dns.${config.domain}` }], additionals: [record(`ns.dns.${config.domain}`, config.clusterDNS)] }
+  if (wants(question, 'NS'))
+    return {
+      records: [{ type: 'NS', name: question.name, ttl: TTL, data: `ns.dns.${config.domain}` }],
+      additionals: [record(`ns.dns.${config.domain}`, config.clusterDNS)]
+    }
   return NOTHING
 }
 
@@ -148,13 +166,22 @@ interface Target {
 }
 
 /** What a name in front of the Service's own refers to: `rest` is empty for the Service itself. */
-const ofService = (view: DnsView, service: KubeObject, rest: readonly string[], question: Question, config: DnsConfig): Found | undefined => {
+const ofService = (
+  view: DnsView,
+  service: KubeObject,
+  rest: readonly string[],
+  question: Question,
+  config: DnsConfig
+): Found | undefined => {
   const spec = (service['spec'] ?? {}) as ServiceSpec
   const full = `${service.metadata.name}.${service.metadata.namespace}.svc.${config.domain}`
   if (spec.type === 'ExternalName') {
     if (rest.length > 0) return undefined
     const target = (spec.externalName ?? '').replace(/\.$/, '')
-    return { records: [{ type: 'CNAME', name: question.name, ttl: TTL, data: target }], ...(question.type === 'CNAME' ? {} : { cname: target }) }
+    return {
+      records: [{ type: 'CNAME', name: question.name, ttl: TTL, data: target }],
+      ...(question.type === 'CNAME' ? {} : { cname: target })
+    }
   }
   const headless = spec.clusterIP === 'None'
   const targets = headless || rest.length === 1 ? targetsOf(view, service, spec.publishNotReadyAddresses === true) : []
@@ -166,14 +193,22 @@ const ofService = (view: DnsView, service: KubeObject, rest: readonly string[], 
   if (rest.length === 1) {
     const [label] = rest as [string]
     // `_tcp.web.default.svc`: a step on the way to `_http._tcp…`.
-    if (label === '_tcp' || label === '_udp') return hasPort(spec, targets, headless, (port) => port.protocol.toLowerCase() === label.slice(1)) ? NOTHING : undefined
+    if (label === '_tcp' || label === '_udp')
+      return hasPort(spec, targets, headless, (port) => port.protocol.toLowerCase() === label.slice(1)) ? NOTHING : undefined
     const own = targets.filter(({ hostname, ip }) => hostname === label || dashed(ip) === label)
     if (own.length === 0) return undefined
-    return { records: addresses(question.name, own.map(({ ip }) => ip), question) }
+    return {
+      records: addresses(
+        question.name,
+        own.map(({ ip }) => ip),
+        question
+      )
+    }
   }
   const [portLabel, protocolLabel] = rest as [string, string]
   if (rest.length !== 2 || !portLabel.startsWith('_') || !protocolLabel.startsWith('_')) return undefined
-  const wanted = (port: { name: string; protocol: string }): boolean => `_${port.name}` === portLabel && `_${port.protocol.toLowerCase()}` === protocolLabel
+  const wanted = (port: { name: string; protocol: string }): boolean =>
+    `_${port.name}` === portLabel && `_${port.protocol.toLowerCase()}` === protocolLabel
   if (!hasPort(spec, targets, headless, wanted)) return undefined
   return wants(question, 'SRV') ? srv(question.name, full, spec, targets, wanted, headless) : NOTHING
 }
@@ -188,9 +223,16 @@ const hasPort = (spec: ServiceSpec, targets: readonly Target[], headless: boolea
 
 /** One record per port of the Service, or per port and endpoint when it is headless; with the addresses of the targets. */
 const srv = (asked: string, full: string, spec: ServiceSpec, targets: readonly Target[], test: PortTest, headless: boolean): Found => {
-  const at = (target: string, port: number): Answer => ({ type: 'SRV', name: asked, ttl: TTL, data: { priority: 0, weight: 100, port, target } })
+  const at = (target: string, port: number): Answer => ({
+    type: 'SRV',
+    name: asked,
+    ttl: TTL,
+    data: { priority: 0, weight: 100, port, target }
+  })
   if (!headless) {
-    const records = named(spec.ports).filter(test).map(({ port }) => at(full, port))
+    const records = named(spec.ports)
+      .filter(test)
+      .map(({ port }) => at(full, port))
     return { records, additionals: records.length === 0 ? [] : clusterIPs(spec).map((ip) => record(full, ip)) }
   }
   const chosen = targets.map((target) => ({ ...target, ports: target.ports.filter(test) })).filter(({ ports }) => ports.length > 0)
@@ -206,10 +248,17 @@ const targetsOf = (view: DnsView, service: KubeObject, unready: boolean): readon
   for (const object of view.slices(service.metadata.namespace ?? '', service.metadata.name ?? '')) {
     const slice = object as unknown as EndpointSlice
     if (slice.addressType === 'FQDN') continue
-    const ports = (slice.ports ?? []).flatMap(({ name, protocol, port }) => (port === undefined || port === null ? [] : [{ name: name ?? '', protocol: protocol ?? 'TCP', port }]))
+    const ports = (slice.ports ?? []).flatMap(({ name, protocol, port }) =>
+      port === undefined || port === null ? [] : [{ name: name ?? '', protocol: protocol ?? 'TCP', port }]
+    )
     for (const { addresses: ips, conditions, hostname } of slice.endpoints ?? []) {
       if (!unready && conditions?.ready === false) continue
-      for (const ip of ips) found.set(`${hostname ?? ''}/${ip}/${ports.map(({ name, port }) => `${name}:${port}`).join()}`, { hostname: hostname || dashed(ip), ip, ports })
+      for (const ip of ips)
+        found.set(`${hostname ?? ''}/${ip}/${ports.map(({ name, port }) => `${name}:${port}`).join()}`, {
+          hostname: hostname || dashed(ip),
+          ip,
+          ports
+        })
     }
   }
   return [...found.values()]
@@ -224,7 +273,8 @@ const reverseNames = (view: DnsView, ip: string, config: DnsConfig): readonly st
     const namespace = object.metadata.namespace ?? ''
     if (name === undefined || view.service(namespace, name) === undefined) continue
     for (const endpoint of (object as unknown as EndpointSlice).endpoints ?? [])
-      if (endpoint.addresses.includes(ip) && endpoint.conditions?.ready !== false) names.add(`${endpoint.hostname || dashed(ip)}.${name}.${namespace}.svc.${config.domain}`)
+      if (endpoint.addresses.includes(ip) && endpoint.conditions?.ready !== false)
+        names.add(`${endpoint.hostname || dashed(ip)}.${name}.${namespace}.svc.${config.domain}`)
   }
   return [...names].sort()
 }

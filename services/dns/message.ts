@@ -25,7 +25,8 @@ export interface Request {
   readonly edns: boolean
 }
 
-export type Read = { readonly ok: true; readonly request: Request } | { readonly ok: false; readonly request: Request; readonly code: Code } | undefined
+export type Read =
+  { readonly ok: true; readonly request: Request } | { readonly ok: false; readonly request: Request; readonly code: Code } | undefined
 
 /** Undefined: nothing that can or should be answered (too short, or itself a reply). */
 export const readRequest = (bytes: Buffer): Read => {
@@ -57,7 +58,9 @@ export interface Sections {
 export const writeReply = (request: Request, code: Code, sections: Sections, transport: 'udp' | 'tcp', authoritative: boolean): Buffer => {
   const limit = transport === 'tcp' ? TCP_BYTES : request.udpBytes
   const flags = (request.flags & RECURSION_DESIRED) | RECURSION_AVAILABLE | (authoritative ? AUTHORITATIVE : 0) | CODES[code]
-  const opt: Answer[] = request.edns ? [{ type: 'OPT', name: '.', udpPayloadSize: EDNS_BYTES, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] }] : []
+  const opt: Answer[] = request.edns
+    ? [{ type: 'OPT', name: '.', udpPayloadSize: EDNS_BYTES, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] }]
+    : []
   const write = (answers: readonly Answer[], authorities: readonly Answer[], additionals: readonly Answer[], more: number): Buffer =>
     encode({
       type: 'response',

@@ -22,10 +22,16 @@ export const nameServers = (resolvConf: string, own: readonly string[]): Server[
     .slice(0, MAX_SERVERS)
     .map((address) => ({ address, port: 53 }))
 
-export const readNameServers = async (own: readonly string[], path = '/etc/resolv.conf'): Promise<Server[]> => nameServers(await readFile(path, 'utf8').catch(() => ''), own)
+export const readNameServers = async (own: readonly string[], path = '/etc/resolv.conf'): Promise<Server[]> =>
+  nameServers(await readFile(path, 'utf8').catch(() => ''), own)
 
 /** The first reply; undefined when no server gave one in time. */
-export const ask = async (servers: readonly Server[], query: Buffer, transport: 'udp' | 'tcp', clock: Clock): Promise<Buffer | undefined> => {
+export const ask = async (
+  servers: readonly Server[],
+  query: Buffer,
+  transport: 'udp' | 'tcp',
+  clock: Clock
+): Promise<Buffer | undefined> => {
   for (const server of servers) {
     // A fresh id and a fresh port for each question: both must be guessed to forge a reply (RFC 5452).
     // Not the clock's chance, which may be foreseen.
@@ -45,7 +51,11 @@ const belongs = (question: Buffer, reply: Buffer): boolean => {
   if (reply.length < 12 || reply.readUInt16BE(0) !== question.readUInt16BE(0) || (reply.readUInt16BE(2) & 0x8000) === 0) return false
   let end = 12
   while (end < question.length && question[end] !== 0) end += (question[end] as number) + 1
-  const shown = (bytes: Buffer): string => bytes.subarray(12, end + 5).toString('latin1').toLowerCase()
+  const shown = (bytes: Buffer): string =>
+    bytes
+      .subarray(12, end + 5)
+      .toString('latin1')
+      .toLowerCase()
   return reply.readUInt16BE(4) === 0 || shown(reply) === shown(question)
 }
 

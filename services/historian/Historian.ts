@@ -6,10 +6,10 @@ import { isCompaction } from '#events/compaction.ts'
 import { decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import { LogDamaged, type Damage, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
-import { sleep, type Clock, type Timer } from '../platform/Clock.ts'
-import type { Integrity } from '../platform/ledger/Integrity.ts'
-import type { Place } from '../platform/ledger/Ledger.ts'
-import type { PastStore, Reached, Taken } from '../platform/past/PastIndex.ts'
+import { sleep, type Clock, type Timer } from '#services/platform/Clock.ts'
+import type { Integrity } from '#services/platform/ledger/Integrity.ts'
+import type { Place } from '#services/platform/ledger/Ledger.ts'
+import type { PastStore, Reached, Taken } from '#services/platform/past/PastIndex.ts'
 
 export interface HistorianOptions {
   readonly log: Log
@@ -173,7 +173,10 @@ export class Historian {
   }
   #look(): void {
     if (this.#options.expires) return
-    this.#options.log.state().then((state) => this.#stopped || this.#raise(state)).catch(this.#options.onError)
+    this.#options.log
+      .state()
+      .then((state) => this.#stopped || this.#raise(state))
+      .catch(this.#options.onError)
   }
   #raise({ floor, base }: LogState): void {
     const { store, expires } = this.#options

@@ -6,10 +6,10 @@
  * kills, compaction, expiry and damage is said once. What comes in meanwhile is indexed twice.
  */
 import type { Damage, Log, LogState } from '#events/Log.ts'
-import type { Clock, Timer } from '../platform/Clock.ts'
-import type { Integrity } from '../platform/ledger/Integrity.ts'
-import type { Place } from '../platform/ledger/Ledger.ts'
-import type { PastStore, Reached } from '../platform/past/PastIndex.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { Integrity } from '#services/platform/ledger/Integrity.ts'
+import type { Place } from '#services/platform/ledger/Ledger.ts'
+import type { PastStore, Reached } from '#services/platform/past/PastIndex.ts'
 import { Historian } from './Historian.ts'
 import type { KeyframeStore } from './KeyframeStore.ts'
 
@@ -173,4 +173,3 @@ export class Indexing<Store extends PastStore> {
       .finally(() => (this.#making = false))
   }
 }
-

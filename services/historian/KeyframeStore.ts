@@ -1,10 +1,10 @@
 /** The keyframes of one stream: which is to be believed, when another one is made, which go. */
 import type { LogState } from '#events/Log.ts'
-import type { Clock } from '../platform/Clock.ts'
-import type { Seal } from '../platform/ledger/Seal.ts'
-import { decodeKeyframe, encodeKeyframe, misfitOf, type Keyframe } from '../platform/past/Keyframe.ts'
-import { superfluous, type Keyframes } from '../platform/past/Keyframes.ts'
-import type { PastStore, Reached } from '../platform/past/PastIndex.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Seal } from '#services/platform/ledger/Seal.ts'
+import { decodeKeyframe, encodeKeyframe, misfitOf, type Keyframe } from '#services/platform/past/Keyframe.ts'
+import { superfluous, type Keyframes } from '#services/platform/past/Keyframes.ts'
+import type { PastStore, Reached } from '#services/platform/past/PastIndex.ts'
 
 export interface KeyframeStoreOptions {
   readonly stream: string

@@ -5,16 +5,27 @@
  *
  * The write-ahead log is not synced at each step (`synchronous = NORMAL`): what a machine that dies loses is read from the log again.
  */
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { objectId, resourceId } from '#events/Key.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
 import { decidedAt } from '#projections/History.ts'
 import type { LogEntry } from '#events/Log.ts'
-import type { Clock } from '../platform/Clock.ts'
-import type { Keyframe } from '../platform/past/Keyframe.ts'
-import type { PastStore, Reached, Taken } from '../platform/past/PastIndex.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Keyframe } from '#services/platform/past/Keyframe.ts'
+import type { PastStore, Reached, Taken } from '#services/platform/past/PastIndex.ts'
 import { forkOf, SCHEMA, VERSION } from './schema.ts'
 import { SqliteReader } from './SqliteReader.ts'
 
@@ -217,7 +228,13 @@ export class SqlitePast extends SqliteReader implements PastStore {
     const born = known.born as number
     this.#put('DELETE FROM living WHERE collection = ? AND object = ?').run(known.collection, known.object)
     const fork = forkOf(born, sequence - 1)
-    this.#put('INSERT INTO gone (collection, fork, born, died, object) VALUES (?, ?, ?, ?, ?)').run(known.collection, fork, born, sequence, known.object)
+    this.#put('INSERT INTO gone (collection, fork, born, died, object) VALUES (?, ?, ?, ?, ?)').run(
+      known.collection,
+      fork,
+      born,
+      sequence,
+      known.object
+    )
     known.born = undefined
   }
   /** The log's clock may step back (a server restarted on another clock); a moment is still one place. */
@@ -243,7 +260,9 @@ export class SqlitePast extends SqliteReader implements PastStore {
     const found = this.#put('SELECT id FROM object WHERE collection = ? AND name = ?').get(collection, id) as { id: number } | undefined
     const object = found?.id ?? Number(this.#put('INSERT INTO object (collection, name) VALUES (?, ?)').run(collection, id).lastInsertRowid)
     // Of a new one there is nothing to find.
-    const living = found && (this.#put('SELECT born FROM living WHERE collection = ? AND object = ?').get(collection, object) as { born: number } | undefined)
+    const living =
+      found &&
+      (this.#put('SELECT born FROM living WHERE collection = ? AND object = ?').get(collection, object) as { born: number } | undefined)
     const made: Known = { collection, object, born: living?.born }
     this.#known.set(slot, made)
     if (this.#known.size > KNOWN) this.#known.delete(this.#known.keys().next().value as string)

@@ -4,10 +4,10 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { resourceId, type ResourceRef } from '#events/Key.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { Version } from '#projections/History.ts'
-import type { Clock } from '../platform/Clock.ts'
-import type { Standing } from '../platform/past/Keyframe.ts'
-import type { PastIndex } from '../platform/past/PastIndex.ts'
-import { Waiters } from '../platform/Waiters.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Standing } from '#services/platform/past/Keyframe.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
+import { Waiters } from '#services/platform/Waiters.ts'
 import { forksOf } from './schema.ts'
 
 /** Rows in one step: a millisecond or two, between which others have their turn. */
@@ -34,7 +34,8 @@ const BORN = `SELECT gone.object, born, gone.id, ${AT} FROM gone JOIN object ON 
   WHERE gone.collection = ? AND fork = ? AND born <= ? AND (born, gone.id) > (?, ?) ORDER BY born, gone.id LIMIT ?`
 const VERSION_AT = 'SELECT max(version) AS value FROM version WHERE object = ? AND version <= ?'
 const DELETED_SINCE = 'SELECT 1 AS value FROM version WHERE object = ? AND version > ? AND version % 2 = 1 LIMIT 1'
-const OBJECT = 'SELECT object.id AS value FROM object JOIN collection ON collection.id = object.collection WHERE collection.name = ? AND object.name = ?'
+const OBJECT =
+  'SELECT object.id AS value FROM object JOIN collection ON collection.id = object.collection WHERE collection.name = ? AND object.name = ?'
 const LAST_ID = Number.MAX_SAFE_INTEGER
 
 export class SqliteReader implements PastIndex {
@@ -69,7 +70,12 @@ export class SqliteReader implements PastIndex {
   }
   reaches(sequence: number, timeoutMs: number): Promise<boolean> {
     if (this.lastSequence >= sequence || timeoutMs <= 0) return Promise.resolve(this.lastSequence >= sequence)
-    return this.#waiters.until(sequence, timeoutMs, () => new Error('late')).then(() => true, () => this.lastSequence >= sequence)
+    return this.#waiters
+      .until(sequence, timeoutMs, () => new Error('late'))
+      .then(
+        () => true,
+        () => this.lastSequence >= sequence
+      )
   }
   get lastSequence(): number {
     return this.#number('SELECT sequence AS value FROM place') ?? 0
@@ -113,7 +119,8 @@ export class SqliteReader implements PastIndex {
     return found.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
   }
   async standingAt(sequence: number): Promise<readonly Standing[]> {
-    const all = (statement: StatementSync): readonly { id: number; name: string }[] => statement.all() as unknown as readonly { id: number; name: string }[]
+    const all = (statement: StatementSync): readonly { id: number; name: string }[] =>
+      statement.all() as unknown as readonly { id: number; name: string }[]
     const collections = this.#asked(all, 'SELECT id, name FROM collection ORDER BY id') ?? []
     const standing: Standing[] = []
     for (const { id, name: collection } of collections) {

@@ -30,7 +30,11 @@ export const diffObjects = (before: KubeObject | undefined, after: KubeObject): 
 /** The field that names the items of a list, if they all have one of these and no two share it. */
 const nameField = (left: readonly unknown[], right: readonly unknown[]): string | undefined =>
   ['name', 'type', 'uid', 'containerPort', 'port', 'key', 'ip'].find((field) =>
-    [left, right].every((list) => list.every((item) => isObject(item) && item[field] !== undefined) && new Set(list.map((item) => (item as Record<string, unknown>)[field])).size === list.length)
+    [left, right].every(
+      (list) =>
+        list.every((item) => isObject(item) && item[field] !== undefined) &&
+        new Set(list.map((item) => (item as Record<string, unknown>)[field])).size === list.length
+    )
   )
 
 const segment = (path: string, key: string): string => {
@@ -47,10 +51,12 @@ const walk = (path: string, before: unknown, after: unknown, changes: FieldChang
   if (Array.isArray(before) && Array.isArray(after) && before.length + after.length > 0) {
     const field = nameField(before, after)
     if (field !== undefined) {
-      const byName = (list: readonly unknown[]): Map<unknown, unknown> => new Map(list.map((item) => [(item as Record<string, unknown>)[field], item]))
+      const byName = (list: readonly unknown[]): Map<unknown, unknown> =>
+        new Map(list.map((item) => [(item as Record<string, unknown>)[field], item]))
       const left = byName(before)
       const right = byName(after)
-      for (const name of new Set([...left.keys(), ...right.keys()])) walk(`${path}[${field}=${String(name)}]`, left.get(name), right.get(name), changes)
+      for (const name of new Set([...left.keys(), ...right.keys()]))
+        walk(`${path}[${field}=${String(name)}]`, left.get(name), right.get(name), changes)
       return
     }
   }

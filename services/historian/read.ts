@@ -4,8 +4,8 @@ import { decodeFacts, objectOf, type Event } from '#events/Event.ts'
 import type { ObjectKey } from '#events/Key.ts'
 import type { LogEntry } from '#events/Log.ts'
 import { subjectOf, type StreamName } from '#events/Subject.ts'
-import { askedConsumers } from '../platform/jetstream/consumers.ts'
-import { JetStreamLog } from '../platform/jetstream/JetStreamLog.ts'
+import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
+import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 
 export const eventOf = (stream: StreamName, entry: LogEntry): Event => ({ ...decodeFacts(stream, entry), object: objectOf(entry) })
 
@@ -14,7 +14,10 @@ const ADMIN = 'admin'
 
 /** Every event of one object, oldest first. */
 export const eventsOf = (connection: NatsConnection, stream: StreamName, key: ObjectKey): Promise<readonly Event[]> => {
-  const log = new JetStreamLog(connection, stream, { consumers: askedConsumers(connection, ADMIN, stream, subjectOf(stream, key)), gapless: false })
+  const log = new JetStreamLog(connection, stream, {
+    consumers: askedConsumers(connection, ADMIN, stream, subjectOf(stream, key)),
+    gapless: false
+  })
   return new Promise((resolve, reject) => {
     const found: Event[] = []
     const subscription = log.follow({

@@ -21,8 +21,13 @@ CREATE TABLE place (
 CREATE TABLE collection (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE object (id INTEGER PRIMARY KEY, collection INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (collection, name));
 CREATE TABLE version (object INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (object, version)) WITHOUT ROWID;
-CREATE TABLE living (collection INTEGER NOT NULL, object INTEGER NOT NULL, born INTEGER NOT NULL, PRIMARY KEY (collection, object)) WITHOUT ROWID;
-CREATE TABLE gone (id INTEGER PRIMARY KEY, collection INTEGER NOT NULL, fork INTEGER NOT NULL, born INTEGER NOT NULL, died INTEGER NOT NULL, object INTEGER NOT NULL);
+CREATE TABLE living (
+  collection INTEGER NOT NULL, object INTEGER NOT NULL, born INTEGER NOT NULL, PRIMARY KEY (collection, object)
+) WITHOUT ROWID;
+CREATE TABLE gone (
+  id INTEGER PRIMARY KEY, collection INTEGER NOT NULL, fork INTEGER NOT NULL,
+  born INTEGER NOT NULL, died INTEGER NOT NULL, object INTEGER NOT NULL
+);
 CREATE INDEX gone_born ON gone (collection, fork, born, id, object);
 CREATE INDEX gone_died ON gone (collection, fork, died, id, object);
 CREATE TABLE moment (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, time INTEGER NOT NULL UNIQUE);

@@ -31,12 +31,15 @@ export interface Chain {
  */
 export const chainTo = async (last: Link, lookUp: Lookup, floor = 0): Promise<Chain> => {
   const links: Link[] = [last]
-  for (let link = last; links.length <= LONGEST; ) {
+  for (let link = last; links.length <= LONGEST;) {
     const ref = causeRef(link)
     if (ref === undefined) return { links: links.reverse() }
     const cause = await lookUp(ref.stream, ref.sequence)
     if (cause === undefined || cause.id !== link.causationId)
-      return { links: links.reverse(), broken: `${ref.stream} ${ref.sequence}, the cause of ${link.type}, ${ref.stream === 'EVENTS' && ref.sequence <= floor ? 'went when history was compacted' : 'is not in the log'}` }
+      return {
+        links: links.reverse(),
+        broken: `${ref.stream} ${ref.sequence}, the cause of ${link.type}, ${ref.stream === 'EVENTS' && ref.sequence <= floor ? 'went when history was compacted' : 'is not in the log'}`
+      }
     links.push(cause)
     link = cause
   }
@@ -50,4 +53,6 @@ export const chainTo = async (last: Link, lookUp: Lookup, floor = 0): Promise<Ch
 export const eventToExplain = (history: readonly Link[]): Link | undefined =>
   history.findLast(({ type }) => /\.(started|container-restarted)\.v\d+$/.test(type)) ??
   // A container that was ready at once was never reported as only started.
-  history.find(({ type }) => /^reckon\.pod\.ready\.v\d+$/.test(type)) ?? history.findLast(({ verb }) => !verb.endsWith('/status')) ?? history.at(-1)
+  history.find(({ type }) => /^reckon\.pod\.ready\.v\d+$/.test(type)) ??
+  history.findLast(({ verb }) => !verb.endsWith('/status')) ??
+  history.at(-1)

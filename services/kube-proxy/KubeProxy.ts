@@ -91,7 +91,8 @@ export class KubeProxy {
         return { chains: new Map<string, readonly string[] | ReadonlySet<string>>([...chains, ...lists]), jumps: jumps(config) }
       },
       write: () => this.#writeAnew(),
-      onMended: () => onError(new Error("the rules of Services were not as they were written, and are written again; somebody else changed them")),
+      onMended: () =>
+        onError(new Error('the rules of Services were not as they were written, and are written again; somebody else changed them')),
       onError
     })
   }

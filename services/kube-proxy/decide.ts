@@ -61,7 +61,11 @@ const decidePort = (port: ProxyPort, names: ChainNames, config: ProxyConfig, rul
 
   if (port.cluster.length > 0 && (!port.internalLocal || hasExternal)) {
     rules.chains.set(`nat ${service}`, [
-      ...(config.clusterCIDR === undefined ? [] : [`! -s ${config.clusterCIDR} -d ${port.clusterIP}/${words.bits} -p ${port.protocol} ${comment('cluster IP')} ${match(port.port)} -j ${names.markMasquerade}`]),
+      ...(config.clusterCIDR === undefined
+        ? []
+        : [
+            `! -s ${config.clusterCIDR} -d ${port.clusterIP}/${words.bits} -p ${port.protocol} ${comment('cluster IP')} ${match(port.port)} -j ${names.markMasquerade}`
+          ]),
       ...balance(port, identity, port.cluster, names, words)
     ])
   }
@@ -92,10 +96,12 @@ const decidePort = (port: ProxyPort, names: ChainNames, config: ProxyConfig, rul
   else list(rules, `filter ${names.refused}`, `${to(port.clusterIP, none(port.cluster))} ${refuse(port.cluster.length > 0)}`)
   for (const ip of port.externalIPs) {
     if (port.cluster.length > 0) list(rules, `nat ${names.services}`, `${to(ip, 'external IP')} -j ${external}`)
-    if (outside.length === 0) list(rules, `filter ${names.refusedOutside}`, `${to(ip, none(port.cluster))} ${refuse(port.cluster.length > 0)}`)
+    if (outside.length === 0)
+      list(rules, `filter ${names.refusedOutside}`, `${to(ip, none(port.cluster))} ${refuse(port.cluster.length > 0)}`)
   }
   if (port.nodePort !== 0) {
-    if (port.cluster.length > 0) list(rules, `nat ${names.nodePorts}`, `-p ${port.protocol} ${comment('node port')} ${match(port.nodePort)} -j ${external}`)
+    if (port.cluster.length > 0)
+      list(rules, `nat ${names.nodePorts}`, `-p ${port.protocol} ${comment('node port')} ${match(port.nodePort)} -j ${external}`)
     if (outside.length === 0)
       list(
         rules,
@@ -115,7 +121,13 @@ const endpointRules = (port: ProxyPort, endpoint: ProxyEndpoint, chain: string, 
 }
 
 /** One endpoint each with the same chance: the first of n by 1/n, the next of the rest by 1/(n-1), … */
-const balance = (port: ProxyPort, identity: string, endpoints: readonly ProxyEndpoint[], names: ChainNames, words: Words): readonly string[] => {
+const balance = (
+  port: ProxyPort,
+  identity: string,
+  endpoints: readonly ProxyEndpoint[],
+  names: ChainNames,
+  words: Words
+): readonly string[] => {
   const chains = endpoints.map(hostPort).map((address) => ({ chain: names.endpoint(identity, address), shown: `${port.id} -> ${address}` }))
   const sticky =
     port.affinitySeconds === 0

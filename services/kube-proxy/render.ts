@@ -27,7 +27,8 @@ const split = (id: string): [table: string, name: string] => {
   return [id.slice(0, at), id.slice(at + 1)]
 }
 
-const sameRules = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((rule, index) => rule === b[index])
+const sameRules = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((rule, index) => rule === b[index])
 
 /**
  * Everything of ours, written anew. `present`: our chains in the kernel now, as `<table> <name>`; those no longer

@@ -4,8 +4,8 @@
  */
 import type { Binding, NoticeReport, Pulse } from '#events/node/messages.ts'
 import type { Subscription } from '#events/Log.ts'
-import { sleep, type Clock, type Timer } from '../platform/Clock.ts'
-import type { BindingUpdate, NodeLink } from '../platform/NodeLink.ts'
+import { sleep, type Clock, type Timer } from '#services/platform/Clock.ts'
+import type { BindingUpdate, NodeLink } from '#services/platform/NodeLink.ts'
 import { Images, wordsOf, type Tell } from './Images.ts'
 import type { MachineFacts } from './machine.ts'
 import type { Tools } from './perform.ts'
@@ -13,7 +13,7 @@ import type { PodNetwork } from './PodNetwork.ts'
 import { PodWorker } from './PodWorker.ts'
 import type { Prober } from './probes/Prober.ts'
 import { pulseOf } from './pulse.ts'
-import type { Identity, Runtime, RuntimeInfo } from '../platform/Runtime.ts'
+import type { Identity, Runtime, RuntimeInfo } from '#services/platform/Runtime.ts'
 import { Slots } from './Slots.ts'
 import { timestampWith } from '#events/meta/time.ts'
 import { Allegiance, type OriginStore } from './strays/Allegiance.ts'
@@ -75,7 +75,19 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options
     const { runtime, network, files, prober, clock, machine, pauseImage, node, hostIP } = options
-    this.#tools = { runtime, network, files, prober, clock, machine, pauseImage, node, hostIP, images: new Images(runtime, clock), slots: new Slots(STARTS) }
+    this.#tools = {
+      runtime,
+      network,
+      files,
+      prober,
+      clock,
+      machine,
+      pauseImage,
+      node,
+      hostIP,
+      images: new Images(runtime, clock),
+      slots: new Slots(STARTS)
+    }
     this.#allegiance = new Allegiance(options.origin, (message) => {
       options.onError(new Error(message))
       this.#tellOfNode('OtherCluster', message)
@@ -142,7 +154,10 @@ export class Agent {
   async removeEverything(): Promise<void> {
     const { runtime, network, files } = this.#options
     const observed = await runtime.list()
-    const [sandboxes, apps] = [observed.filter(({ identity }) => identity.container === ''), observed.filter(({ identity }) => identity.container !== '')]
+    const [sandboxes, apps] = [
+      observed.filter(({ identity }) => identity.container === ''),
+      observed.filter(({ identity }) => identity.container !== '')
+    ]
     await Promise.all(apps.filter(({ state }) => state === 'running').map(({ id }) => runtime.stop(id, DOWN_GRACE_S)))
     const uids = new Set([...observed.map(({ identity }) => identity.podUid), ...(await network.used()).keys()])
     for (const uid of uids) await network.teardown(uid)
@@ -270,14 +285,21 @@ export class Agent {
     beat()
       .catch(onError)
       .finally(() => {
-        if (!this.#stopped) this.#timers.set('pulse', clock.after(PULSE_MS, () => this.#pulse()))
+        if (!this.#stopped)
+          this.#timers.set(
+            'pulse',
+            clock.after(PULSE_MS, () => this.#pulse())
+          )
       })
   }
   /** Something in the pulse is another: it is not waited for. */
   #beatSoon(): void {
     if (this.#stopped || !this.#timers.has('pulse')) return
     this.#timers.get('pulse')?.cancel()
-    this.#timers.set('pulse', this.#options.clock.after(0, () => this.#pulse()))
+    this.#timers.set(
+      'pulse',
+      this.#options.clock.after(0, () => this.#pulse())
+    )
   }
   async #content(): Promise<Pulse> {
     const { runtime, node, hostIP, podCIDR, labels = {}, machine } = this.#options
@@ -291,13 +313,30 @@ export class Agent {
     } catch (error) {
       problem = wordsOf(error)
     }
-    return pulseOf({ node, hostIP, podCIDR, labels, machine, runtime: answer, known: this.#known, problem, conditions: [conditionOf(this.#strays.unknown.map(podOf), this.#allegiance.foreign)], images, time: timestampWith(6, this.#options.clock.now()) })
+    return pulseOf({
+      node,
+      hostIP,
+      podCIDR,
+      labels,
+      machine,
+      runtime: answer,
+      known: this.#known,
+      problem,
+      conditions: [conditionOf(this.#strays.unknown.map(podOf), this.#allegiance.foreign)],
+      images,
+      time: timestampWith(6, this.#options.clock.now())
+    })
   }
 }
 
 /** As much of a pod as its containers' labels tell: enough to stop it. */
 const strayBinding = ({ podUid, namespace, pod }: Identity): Binding => ({
-  pod: { apiVersion: 'v1', kind: 'Pod', metadata: { name: pod, namespace, uid: podUid }, spec: { containers: [], terminationGracePeriodSeconds: LOST_GRACE_S } },
+  pod: {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: pod, namespace, uid: podUid },
+    spec: { containers: [], terminationGracePeriodSeconds: LOST_GRACE_S }
+  },
   configMaps: {},
   secrets: {},
   serviceEnv: {},

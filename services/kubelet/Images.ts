@@ -1,9 +1,9 @@
 /** Images for containers: present, pulled by policy, or a fault with back-off, in upstream's words. */
 import type { Container } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
-import type { Clock } from '../platform/Clock.ts'
+import type { Clock } from '#services/platform/Clock.ts'
 import { isImageName, pullCredentials, pullPolicy } from './container/image.ts'
-import { RuntimeError, type Image, type Runtime } from '../platform/Runtime.ts'
+import { RuntimeError, type Image, type Runtime } from '#services/platform/Runtime.ts'
 
 /** Stops a container's start; the API shows `reason` and `message` until `retryAt` and beyond. */
 export class StartFault extends Error {
@@ -85,7 +85,11 @@ export class Images {
         const image = await pull
         this.#backOff.delete(key)
         const took = `${Math.round(this.#clock.now() - began)}ms`
-        tell('Normal', 'Pulled', `Successfully pulled image "${name}" in ${took} (${took} including waiting). Image size: ${image.sizeBytes} bytes.`)
+        tell(
+          'Normal',
+          'Pulled',
+          `Successfully pulled image "${name}" in ${took} (${took} including waiting). Image size: ${image.sizeBytes} bytes.`
+        )
         return image
       } catch (error) {
         failure = error

@@ -1,11 +1,10 @@
 /** Logs, exec and attach of this node's own containers, with the refusals kubectl users know. */
 import { PODS } from '#events/collections.ts'
 import { badRequest, notFound, Refusal } from '#events/Refusal.ts'
-import type { ContainerRef, ExecOptions, ExecSession, LogOptions, NodeCalls } from '../platform/NodeLink.ts'
+import type { ContainerRef, ExecOptions, ExecSession, LogOptions, NodeCalls } from '#services/platform/NodeLink.ts'
 import type { Agent } from './Agent.ts'
 import type { PodWorker } from './PodWorker.ts'
-import { RuntimeError, type Observed, type Runtime } from '../platform/Runtime.ts'
-
+import { RuntimeError, type Observed, type Runtime } from '#services/platform/Runtime.ts'
 
 export class LocalNodeCalls implements NodeCalls {
   readonly #agent: Agent
@@ -59,7 +58,8 @@ export class LocalNodeCalls implements NodeCalls {
       return ended
     }
     const now = found[0]
-    if (now === undefined) throw badRequest(`container "${ref.container}" in pod "${ref.pod}" is waiting to start: ${this.#waiting(ref) ?? 'ContainerCreating'}`)
+    if (now === undefined)
+      throw badRequest(`container "${ref.container}" in pod "${ref.pod}" is waiting to start: ${this.#waiting(ref) ?? 'ContainerCreating'}`)
     return now
   }
   #status(ref: ContainerRef): { readonly state?: { readonly waiting?: { readonly reason?: string } } } | undefined {
@@ -74,9 +74,15 @@ export class LocalNodeCalls implements NodeCalls {
   }
   async #running(ref: ContainerRef): Promise<Observed> {
     const [now] = await this.#newest(ref)
-    if (now?.state !== 'running') throw new Refusal(500, 'InternalError', `Internal error occurred: unable to upgrade connection: container not found ("${ref.container}")`)
+    if (now?.state !== 'running')
+      throw new Refusal(
+        500,
+        'InternalError',
+        `Internal error occurred: unable to upgrade connection: container not found ("${ref.container}")`
+      )
     return now
   }
 }
 
-const edge = (error: unknown): unknown => (error instanceof RuntimeError ? new Refusal(500, 'InternalError', `Internal error occurred: ${error.message}`) : error)
+const edge = (error: unknown): unknown =>
+  error instanceof RuntimeError ? new Refusal(500, 'InternalError', `Internal error occurred: ${error.message}`) : error

@@ -1,7 +1,7 @@
 /** The agent's link in memory: for tests and the simulation. */
 import type { Binding, Fate, FateAnswer, NoticeReport, Origin, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import type { Subscription } from '#events/Log.ts'
-import type { BindingUpdate, NodeLink } from '../platform/NodeLink.ts'
+import type { BindingUpdate, NodeLink } from '#services/platform/NodeLink.ts'
 
 export class MemoryLink implements NodeLink {
   readonly #bindings = new Map<string, BindingUpdate>()

@@ -6,11 +6,11 @@ import { noticeReportSubject, podReportSubject, pulseSubject } from '#events/nod
 import type { LogEntry, Subscription } from '#events/Log.ts'
 import { Refusal, type Status } from '#events/Refusal.ts'
 import { encodeToken } from '#events/Subject.ts'
-import { UnreadableBinding, updateOf } from '../platform/bindings.ts'
-import { askedConsumers } from '../platform/jetstream/consumers.ts'
-import { JetStreamLog } from '../platform/jetstream/JetStreamLog.ts'
-import type { BindingUpdate, NodeLink } from '../platform/NodeLink.ts'
-import type { BindingSeal } from '../platform/secrets/NodeKeys.ts'
+import { UnreadableBinding, updateOf } from '#services/platform/bindings.ts'
+import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
+import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import type { BindingUpdate, NodeLink } from '#services/platform/NodeLink.ts'
+import type { BindingSeal } from '#services/platform/secrets/NodeKeys.ts'
 
 /** Finding a pod's end in the log may take many reads. */
 const FATES_MS = 20_000
@@ -29,7 +29,10 @@ export class NatsLink implements NodeLink {
   }
   bindings(handlers: Parameters<NodeLink['bindings']>[0]): Subscription {
     const token = encodeToken(this.#node)
-    const log = new JetStreamLog(this.#connection, 'BINDINGS', { consumers: askedConsumers(this.#connection, `node-${token}`, 'bindings'), gapless: false })
+    const log = new JetStreamLog(this.#connection, 'BINDINGS', {
+      consumers: askedConsumers(this.#connection, `node-${token}`, 'bindings'),
+      gapless: false
+    })
     return log.follow({
       // The stream keeps one message per subject, so everything from the start is the last binding of every pod.
       from: 1,

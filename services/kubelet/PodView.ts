@@ -1,7 +1,7 @@
 /** What the kubelet knows of one pod when it decides. */
 import { fnv1aHex } from '#events/meta/hash.ts'
 import type { Container, Pod, PodStatus } from '#events/schema/generated/core.v1.ts'
-import type { Observed } from '../platform/Runtime.ts'
+import type { Observed } from '#services/platform/Runtime.ts'
 
 /** Why something can't be done now, as the API shows it. */
 export interface Fault {
@@ -72,7 +72,9 @@ export const restartOf = ({ identity, startedAt, finishedAt, createdAt }: Observ
 }
 
 /** The newest container of each name, and the one before it. */
-export const latest = (observed: readonly Observed[]): ReadonlyMap<string, { readonly now: Observed; readonly before: Observed | undefined; readonly old: readonly Observed[] }> => {
+export const latest = (
+  observed: readonly Observed[]
+): ReadonlyMap<string, { readonly now: Observed; readonly before: Observed | undefined; readonly old: readonly Observed[] }> => {
   const byName = new Map<string, Observed[]>()
   for (const one of observed) {
     const name = one.identity.container
@@ -93,7 +95,8 @@ export const latest = (observed: readonly Observed[]): ReadonlyMap<string, { rea
 export const exitCodeOf = (one: Observed): number => (one.startError !== undefined && one.startError !== '' ? 128 : (one.exitCode ?? 0))
 
 /** Whether its image changed since it was made. A pod that never restarts keeps what it began with. */
-export const isChanged = (pod: Pod, container: Container, one: Observed): boolean => pod.spec?.restartPolicy !== 'Never' && one.identity.specHash !== specHash(container)
+export const isChanged = (pod: Pod, container: Container, one: Observed): boolean =>
+  pod.spec?.restartPolicy !== 'Never' && one.identity.specHash !== specHash(container)
 
 /** Whether an ended container runs again by the pod's policy. A changed one does. */
 export const runsAgain = (pod: Pod, container: Container, one: Observed): boolean => {

@@ -1,14 +1,14 @@
 /** One pod's loop: observe, decide, start what was decided, report. Never two rounds at once. */
 import type { Container, PodStatus } from '#events/schema/generated/core.v1.ts'
 import type { Binding, PodReport } from '#events/node/messages.ts'
-import type { Timer } from '../platform/Clock.ts'
+import type { Timer } from '#services/platform/Clock.ts'
 import { decide, type Action } from './decide.ts'
 import { StartFault, wordsOf, type Tell } from './Images.ts'
 import { perform, type Tools } from './perform.ts'
 import type { Busy, Fault } from './PodView.ts'
 import { Probes } from './probes/Probes.ts'
 import { latest } from './PodView.ts'
-import type { Observed } from '../platform/Runtime.ts'
+import type { Observed } from '#services/platform/Runtime.ts'
 import { containersOf } from './status.ts'
 
 export interface PodWorkerOptions {
@@ -191,25 +191,61 @@ export class PodWorker {
   async #refreshFiles(): Promise<void> {
     const { tools, tell } = this.#options
     this.#stale = false
-    const facts = { podIP: this.#ip ?? tools.hostIP, hostIP: tools.hostIP, nodeName: tools.node, cores: tools.machine.cores, memory: tools.machine.memory }
-    await tools.files.prepare(this.binding, facts).catch((error: unknown) => tell(this.binding, '')('Warning', 'FailedMount', wordsOf(error)))
+    const facts = {
+      podIP: this.#ip ?? tools.hostIP,
+      hostIP: tools.hostIP,
+      nodeName: tools.node,
+      cores: tools.machine.cores,
+      memory: tools.machine.memory
+    }
+    await tools.files
+      .prepare(this.binding, facts)
+      .catch((error: unknown) => tell(this.binding, '')('Warning', 'FailedMount', wordsOf(error)))
   }
   #tellBackOff(status: PodStatus): void {
     const { metadata } = this.binding.pod
-    const before = new Map([...(this.#status?.initContainerStatuses ?? []), ...(this.#status?.containerStatuses ?? [])].map(({ name, state }) => [name, state?.waiting?.reason]))
+    const before = new Map(
+      [...(this.#status?.initContainerStatuses ?? []), ...(this.#status?.containerStatuses ?? [])].map(({ name, state }) => [
+        name,
+        state?.waiting?.reason
+      ])
+    )
     for (const { name, state } of [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])])
       if (state?.waiting?.reason === 'CrashLoopBackOff' && before.get(name) !== 'CrashLoopBackOff')
-        this.#options.tell(this.binding, name)('Warning', 'BackOff', `Back-off restarting failed container ${name} in pod ${metadata?.name}_${metadata?.namespace}(${metadata?.uid})`)
+        this.#options.tell(this.binding, name)(
+          'Warning',
+          'BackOff',
+          `Back-off restarting failed container ${name} in pod ${metadata?.name}_${metadata?.namespace}(${metadata?.uid})`
+        )
   }
   #perform(action: Action): void {
     const { tools, tell } = this.#options
-    const name = action.type === 'start-container' ? action.name : action.type === 'stop-container' ? action.container.identity.container : action.type === 'remove' ? undefined : ''
+    const name =
+      action.type === 'start-container'
+        ? action.name
+        : action.type === 'stop-container'
+          ? action.container.identity.container
+          : action.type === 'remove'
+            ? undefined
+            : ''
     const operation = ++this.#operations
-    const what: Busy = action.type === 'stop-container' ? { what: 'stop', deadline: tools.clock.now() + action.graceSeconds * 1000 } : { what: action.type === 'teardown' ? 'teardown' : 'start' }
+    const what: Busy =
+      action.type === 'stop-container'
+        ? { what: 'stop', deadline: tools.clock.now() + action.graceSeconds * 1000 }
+        : { what: action.type === 'teardown' ? 'teardown' : 'start' }
     if (name !== undefined) this.#busy.set(name, { ...what, operation })
     const { binding } = this
-    const podStart = this.#observed.reduce((first, { identity }) => (identity.podStart > 0 ? Math.min(first, identity.podStart) : first), this.#firstSeen)
-    const target = { binding, podStart, ip: this.#ip, tell: (container: string) => tell(binding, container), onIp: (ip: string | undefined) => void (this.#ip = ip) }
+    const podStart = this.#observed.reduce(
+      (first, { identity }) => (identity.podStart > 0 ? Math.min(first, identity.podStart) : first),
+      this.#firstSeen
+    )
+    const target = {
+      binding,
+      podStart,
+      ip: this.#ip,
+      tell: (container: string) => tell(binding, container),
+      onIp: (ip: string | undefined) => void (this.#ip = ip)
+    }
     perform(tools, target, action)
       .then(
         () => {
@@ -217,7 +253,8 @@ export class PodWorker {
           if (action.type === 'teardown') this.#tornDown = true
         },
         (error: unknown) => {
-          const fault = error instanceof StartFault ? error : new StartFault('RunContainerError', wordsOf(error), tools.clock.now() + UNKNOWN_RETRY_MS)
+          const fault =
+            error instanceof StartFault ? error : new StartFault('RunContainerError', wordsOf(error), tools.clock.now() + UNKNOWN_RETRY_MS)
           if (!(error instanceof StartFault)) this.#options.onError(error)
           if (name !== undefined) this.#faults.set(name, { reason: fault.reason, message: fault.message, retryAt: fault.retryAt })
         }
@@ -230,7 +267,12 @@ export class PodWorker {
   /** One report under way at a time; the newest state is what is sent next. */
   async #report(finished: boolean): Promise<void> {
     if (this.#reporting || this.#status === undefined) return
-    const report: PodReport = { uid: this.binding.pod.metadata?.uid as string, status: this.#status, ...(finished ? { terminated: true as const } : {}), cause: this.binding.cause }
+    const report: PodReport = {
+      uid: this.binding.pod.metadata?.uid as string,
+      status: this.#status,
+      ...(finished ? { terminated: true as const } : {}),
+      cause: this.binding.cause
+    }
     const text = JSON.stringify([report.status, finished])
     if (text === this.#reported) return
     this.#reporting = true

@@ -4,7 +4,7 @@
  * Level-triggered: it is asked again after everything that happens, and names only what is not being done already.
  */
 import type { Container, PodStatus } from '#events/schema/generated/core.v1.ts'
-import type { Observed } from '../platform/Runtime.ts'
+import type { Observed } from '#services/platform/Runtime.ts'
 import { isChanged, isPastDeadline, isSidecar, latest, restartOf, runsAgain, type PodView } from './PodView.ts'
 import { incompleteInit, isTerminal, isTerminating, statusOf } from './status.ts'
 
@@ -12,8 +12,20 @@ export type Action =
   /** Volumes, pause container, network. */
   | { readonly type: 'start-sandbox'; readonly sandbox: number }
   | { readonly type: 'setup-network'; readonly sandbox: Observed }
-  | { readonly type: 'start-container'; readonly name: string; readonly sandbox: Observed; readonly attempt: number; readonly backOff: number }
-  | { readonly type: 'stop-container'; readonly container: Observed; readonly graceSeconds: number; readonly message: string; readonly reason: 'probe' | 'other' }
+  | {
+      readonly type: 'start-container'
+      readonly name: string
+      readonly sandbox: Observed
+      readonly attempt: number
+      readonly backOff: number
+    }
+  | {
+      readonly type: 'stop-container'
+      readonly container: Observed
+      readonly graceSeconds: number
+      readonly message: string
+      readonly reason: 'probe' | 'other'
+    }
   /** The sandbox of a pod that has ended; its containers stay, for their logs. */
   | { readonly type: 'stop-sandbox'; readonly sandbox: Observed }
   | { readonly type: 'remove'; readonly containers: readonly Observed[] }
@@ -35,7 +47,8 @@ const VANISHED_GRACE_S = 2
 
 const graceOf = ({ pod, wanted, lost, now }: PodView): number => {
   const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata ?? {}
-  if (deletionTimestamp === undefined) return wanted || lost ? (pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S) : VANISHED_GRACE_S
+  if (deletionTimestamp === undefined)
+    return wanted || lost ? (pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S) : VANISHED_GRACE_S
   const full = deletionGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S
   // An agent that comes late to a deletion gives only what is left of it.
   const left = Math.ceil((Date.parse(deletionTimestamp as string) - now) / 1000) + 1
@@ -68,7 +81,8 @@ class Decision {
   }
 }
 
-const running = (observed: readonly Observed[]): readonly Observed[] => observed.filter(({ state, identity }) => state === 'running' && identity.container !== '')
+const running = (observed: readonly Observed[]): readonly Observed[] =>
+  observed.filter(({ state, identity }) => state === 'running' && identity.container !== '')
 
 /** Stops the pod's containers, sidecars last, in the reverse of their order. True when none runs. */
 const stopAll = (decision: Decision, graceSeconds: number): boolean => {
@@ -76,8 +90,11 @@ const stopAll = (decision: Decision, graceSeconds: number): boolean => {
   const alive = running(view.observed)
   const sidecars = (view.pod.spec?.initContainers ?? []).filter(isSidecar).map(({ name }) => name)
   const others = alive.filter(({ identity }) => !sidecars.includes(identity.container))
-  const last = [...alive].filter(({ identity }) => sidecars.includes(identity.container)).sort((a, b) => sidecars.indexOf(b.identity.container) - sidecars.indexOf(a.identity.container))
-  for (const container of others.length > 0 ? others : last.slice(0, 1)) decision.stop(container, graceSeconds, `Stopping container ${container.identity.container}`)
+  const last = [...alive]
+    .filter(({ identity }) => sidecars.includes(identity.container))
+    .sort((a, b) => sidecars.indexOf(b.identity.container) - sidecars.indexOf(a.identity.container))
+  for (const container of others.length > 0 ? others : last.slice(0, 1))
+    decision.stop(container, graceSeconds, `Stopping container ${container.identity.container}`)
   return alive.length === 0 && ![...view.busy.keys()].some((name) => name !== '')
 }
 
@@ -86,13 +103,21 @@ const startContainer = (decision: Decision, container: Container, sandbox: Obser
   const { name } = container
   if (view.busy.has(name)) return
   if (now === undefined || now.state === 'created') {
-    if (decision.mayTry(name)) decision.actions.push({ type: 'start-container', name, sandbox, attempt: now?.identity.attempt ?? 0, backOff: now?.identity.backOff ?? 0 })
+    if (decision.mayTry(name))
+      decision.actions.push({
+        type: 'start-container',
+        name,
+        sandbox,
+        attempt: now?.identity.attempt ?? 0,
+        backOff: now?.identity.backOff ?? 0
+      })
     return
   }
   const changed = isChanged(view.pod, container, now)
   const restart = changed || now.identity.sandbox !== sandbox.identity.sandbox ? { at: 0, level: 0 } : restartOf(now)
   if (restart.at > view.now) return decision.wake(restart.at)
-  if (decision.mayTry(name)) decision.actions.push({ type: 'start-container', name, sandbox, attempt: now.identity.attempt + 1, backOff: restart.level })
+  if (decision.mayTry(name))
+    decision.actions.push({ type: 'start-container', name, sandbox, attempt: now.identity.attempt + 1, backOff: restart.level })
 }
 
 /** A running container that must not stay. True when it may. */
@@ -101,10 +126,16 @@ const keep = (decision: Decision, container: Container, now: Observed, sandbox: 
   const grace = view.pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S
   const failed = view.probes.get(now.id)?.failed
   if (now.identity.sandbox !== sandbox.identity.sandbox) decision.stop(now, grace, `Stopping container ${container.name}`)
-  else if (isChanged(view.pod, container, now)) decision.stop(now, grace, `Container ${container.name} definition changed, will be restarted`)
+  else if (isChanged(view.pod, container, now))
+    decision.stop(now, grace, `Container ${container.name} definition changed, will be restarted`)
   else if (failed !== undefined) {
     const probe = failed === 'liveness' ? container.livenessProbe : container.startupProbe
-    decision.stop(now, probe?.terminationGracePeriodSeconds ?? grace, `Container ${container.name} failed ${failed} probe, will be restarted`, 'probe')
+    decision.stop(
+      now,
+      probe?.terminationGracePeriodSeconds ?? grace,
+      `Container ${container.name} failed ${failed} probe, will be restarted`,
+      'probe'
+    )
   } else return true
   return false
 }
@@ -138,7 +169,11 @@ const runPod = (decision: Decision): void => {
   if (sandbox === undefined || sandbox.state !== 'running') {
     for (const container of running(observed)) decision.stop(container, 0, `Stopping container ${container.identity.container}`)
     if (running(observed).length > 0 || busy.size > 0) return
-    if (decision.mayTry('')) decision.actions.push({ type: 'start-sandbox', sandbox: sandbox === undefined ? 0 : sandbox.state === 'created' ? sandbox.identity.sandbox : sandbox.identity.sandbox + 1 })
+    if (decision.mayTry(''))
+      decision.actions.push({
+        type: 'start-sandbox',
+        sandbox: sandbox === undefined ? 0 : sandbox.state === 'created' ? sandbox.identity.sandbox : sandbox.identity.sandbox + 1
+      })
     return
   }
   if (busy.has('')) return
@@ -147,13 +182,16 @@ const runPod = (decision: Decision): void => {
     return
   }
   // The container before the present one is kept for `logs --previous`; dead sandboxes are of no use.
-  const stale = [...found].flatMap(([name, { before, old }]) => (name === '' ? [...(before === undefined ? [] : [before]), ...old] : old)).filter(({ state }) => state !== 'running')
+  const stale = [...found]
+    .flatMap(([name, { before, old }]) => (name === '' ? [...(before === undefined ? [] : [before]), ...old] : old))
+    .filter(({ state }) => state !== 'running')
   if (stale.length > 0) decision.actions.push({ type: 'remove', containers: stale })
   if (!initialize(decision, sandbox)) return
   for (const container of pod.spec?.containers ?? []) {
     const now = found.get(container.name)?.now
     if (now?.state === 'running') keep(decision, container, now, sandbox)
-    else if (now === undefined || now.state === 'created' || runsAgain(pod, container, now)) startContainer(decision, container, sandbox, now)
+    else if (now === undefined || now.state === 'created' || runsAgain(pod, container, now))
+      startContainer(decision, container, sandbox, now)
   }
 }
 
@@ -161,14 +199,20 @@ export const decide = (view: PodView): PodDecision => {
   const decision = new Decision(view)
   const status = statusOf(view)
   if (isTerminating(view)) {
-    if (!view.tornDown && stopAll(decision, graceOf(view)) && !view.busy.has('') && decision.mayTry('')) decision.actions.push({ type: 'teardown', containers: view.observed })
+    if (!view.tornDown && stopAll(decision, graceOf(view)) && !view.busy.has('') && decision.mayTry(''))
+      decision.actions.push({ type: 'teardown', containers: view.observed })
     return { actions: decision.actions, status, finished: view.tornDown, wakeAt: decision.wakeAt }
   }
   const seconds = view.pod.spec?.activeDeadlineSeconds
   if (seconds !== undefined && !isPastDeadline(view)) decision.wake(Date.parse(status.startTime as string) + seconds * 1000 + 1000)
   if (isTerminal(status) || isPastDeadline(view)) {
     const sandbox = latest(view.observed).get('')?.now
-    if (stopAll(decision, view.pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S) && sandbox?.state === 'running' && !view.busy.has('')) decision.actions.push({ type: 'stop-sandbox', sandbox })
+    if (
+      stopAll(decision, view.pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S) &&
+      sandbox?.state === 'running' &&
+      !view.busy.has('')
+    )
+      decision.actions.push({ type: 'stop-sandbox', sandbox })
   } else runPod(decision)
   return { actions: decision.actions, status, finished: false, wakeAt: decision.wakeAt }
 }

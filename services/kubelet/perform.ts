@@ -1,7 +1,7 @@
 /** Carries out one action on a pod. What goes wrong comes back as the fault the pod then shows. */
 import type { Container, Pod } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
-import { sleep, type Clock } from '../platform/Clock.ts'
+import { sleep, type Clock } from '#services/platform/Clock.ts'
 import { ConfigError, environment, type PodFacts } from './container/env.ts'
 import { containerSpec, sandboxSpec, type Machine } from './container/spec.ts'
 import type { Action } from './decide.ts'
@@ -10,7 +10,7 @@ import type { PodNetwork } from './PodNetwork.ts'
 import { specHash } from './PodView.ts'
 import type { Prober, ProbeAction } from './probes/Prober.ts'
 import { refusalOf } from './refuse.ts'
-import type { Identity, Observed, Runtime } from '../platform/Runtime.ts'
+import type { Identity, Observed, Runtime } from '#services/platform/Runtime.ts'
 import type { Slots } from './Slots.ts'
 import { containersOf } from './status.ts'
 import { MountError } from './volumes/content.ts'
@@ -48,7 +48,10 @@ const REFUSED_RETRY_MS = 300_000
 /** What upstream leaves a container after its preStop hook used up the grace. */
 const MINIMUM_GRACE_S = 2
 
-const identityOf = (pod: Pod, rest: Pick<Identity, 'container' | 'sandbox' | 'attempt' | 'backOff' | 'specHash' | 'podStart'>): Identity => ({
+const identityOf = (
+  pod: Pod,
+  rest: Pick<Identity, 'container' | 'sandbox' | 'attempt' | 'backOff' | 'specHash' | 'podStart'>
+): Identity => ({
   podUid: pod.metadata?.uid as string,
   namespace: pod.metadata?.namespace as string,
   pod: pod.metadata?.name as string,
@@ -115,7 +118,14 @@ const startContainer = async (tools: Tools, target: Target, action: Extract<Acti
     throw new StartFault(reason, wordsOf(error), clock.now() + retryMs)
   }
   const facts = factsOf(tools, target)
-  const identity = identityOf(binding.pod, { container: container.name, sandbox: action.sandbox.identity.sandbox, attempt: action.attempt, backOff: action.backOff, specHash: specHash(container), podStart: target.podStart })
+  const identity = identityOf(binding.pod, {
+    container: container.name,
+    sandbox: action.sandbox.identity.sandbox,
+    attempt: action.attempt,
+    backOff: action.backOff,
+    specHash: specHash(container),
+    podStart: target.podStart
+  })
   let id: string
   try {
     const env = environment(binding, container, facts)
@@ -143,7 +153,11 @@ const startContainer = async (tools: Tools, target: Target, action: Extract<Acti
   await runtime.stop(id, binding.pod.spec?.terminationGracePeriodSeconds ?? 30)
 }
 
-const stopContainer = async (tools: Tools, target: Target, { container: observed, graceSeconds, message }: Extract<Action, { type: 'stop-container' }>): Promise<void> => {
+const stopContainer = async (
+  tools: Tools,
+  target: Target,
+  { container: observed, graceSeconds, message }: Extract<Action, { type: 'stop-container' }>
+): Promise<void> => {
   const { binding } = target
   const name = observed.identity.container
   const tell = target.tell(name)
@@ -155,7 +169,11 @@ const stopContainer = async (tools: Tools, target: Target, { container: observed
     const began = tools.clock.now()
     if (hook.sleep !== undefined) await sleep(tools.clock, Math.min(hook.sleep.seconds, graceSeconds) * 1000)
     else {
-      const outcome = await tools.prober.probe(hook, { containerId: observed.id, container, ip: factsOf(tools, target).podIP }, graceSeconds * 1000)
+      const outcome = await tools.prober.probe(
+        hook,
+        { containerId: observed.id, container, ip: factsOf(tools, target).podIP },
+        graceSeconds * 1000
+      )
       if (!outcome.ok) tell('Warning', 'FailedPreStopHook', 'PreStopHook failed')
     }
     left = Math.max(MINIMUM_GRACE_S, graceSeconds - (tools.clock.now() - began) / 1000)
@@ -168,7 +186,10 @@ const teardown = async (tools: Tools, target: Target, containers: readonly Obser
   await tools.network.teardown(uid)
   target.onIp(undefined)
   // Apps before the sandbox whose namespaces they are in.
-  const [sandboxes, apps] = [containers.filter(({ identity }) => identity.container === ''), containers.filter(({ identity }) => identity.container !== '')]
+  const [sandboxes, apps] = [
+    containers.filter(({ identity }) => identity.container === ''),
+    containers.filter(({ identity }) => identity.container !== '')
+  ]
   await Promise.all(apps.map(({ id }) => tools.runtime.remove(id)))
   await Promise.all(sandboxes.map(({ id }) => tools.runtime.remove(id)))
   await tools.files.remove(uid)

@@ -1,7 +1,7 @@
 /** The heartbeat's content. Plain. */
 import type { Pulse } from '#events/node/messages.ts'
 import type { MachineFacts } from './machine.ts'
-import type { RuntimeInfo } from '../platform/Runtime.ts'
+import type { RuntimeInfo } from '#services/platform/Runtime.ts'
 
 const KUBELET_VERSION = 'v1.36.0+reckon'
 const MAX_PODS = 110
@@ -24,7 +24,19 @@ export interface PulseInput {
   readonly time: string
 }
 
-export const pulseOf = ({ node, hostIP, podCIDR, labels, machine, runtime, known, problem, conditions, images, time }: PulseInput): Pulse => {
+export const pulseOf = ({
+  node,
+  hostIP,
+  podCIDR,
+  labels,
+  machine,
+  runtime,
+  known,
+  problem,
+  conditions,
+  images,
+  time
+}: PulseInput): Pulse => {
   const memory = `${Math.floor(machine.memory / 1024)}Ki`
   const architecture = known?.architecture ?? ''
   const fine = (type: string, reason: string, message: string): Pulse['conditions'][number] => ({ type, status: 'False', reason, message })
@@ -33,7 +45,14 @@ export const pulseOf = ({ node, hostIP, podCIDR, labels, machine, runtime, known
     node,
     time,
     podCIDR,
-    labels: { 'kubernetes.io/hostname': node, 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': architecture, 'beta.kubernetes.io/os': 'linux', 'beta.kubernetes.io/arch': architecture, ...labels },
+    labels: {
+      'kubernetes.io/hostname': node,
+      'kubernetes.io/os': 'linux',
+      'kubernetes.io/arch': architecture,
+      'beta.kubernetes.io/os': 'linux',
+      'beta.kubernetes.io/arch': architecture,
+      ...labels
+    },
     addresses: [
       { type: 'InternalIP', address: hostIP },
       { type: 'Hostname', address: node }

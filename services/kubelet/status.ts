@@ -1,6 +1,14 @@
 /** A pod's status as its node sees it: phase, conditions and container statuses, from what was observed. */
-import type { Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus } from '#events/schema/generated/core.v1.ts'
-import type { Observed } from '../platform/Runtime.ts'
+import type {
+  Container,
+  ContainerState,
+  ContainerStateTerminated,
+  ContainerStatus,
+  Pod,
+  PodCondition,
+  PodStatus
+} from '#events/schema/generated/core.v1.ts'
+import type { Observed } from '#services/platform/Runtime.ts'
 import { exitCodeOf, isChanged, isPastDeadline, isSidecar, latest, podStart, restartOf, runsAgain, type PodView } from './PodView.ts'
 import { qosClassOf } from '#events/core/pod/qos.ts'
 import { goDuration, timestamp } from '#events/meta/time.ts'
@@ -15,7 +23,14 @@ const terminated = (view: PodView, one: Observed): ContainerStateTerminated => {
   const exitCode = exitCodeOf(one)
   return {
     exitCode,
-    reason: one.startError !== undefined && one.startError !== '' ? 'StartError' : one.oomKilled === true ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error',
+    reason:
+      one.startError !== undefined && one.startError !== ''
+        ? 'StartError'
+        : one.oomKilled === true
+          ? 'OOMKilled'
+          : exitCode === 0
+            ? 'Completed'
+            : 'Error',
     ...(message === undefined || message === '' ? {} : { message }),
     startedAt: timestamp(one.startedAt ?? 0),
     finishedAt: timestamp(one.finishedAt ?? one.createdAt),
@@ -33,7 +48,8 @@ const containerStatus = (view: PodView, container: Container, byName: ByName, in
   const now = outlasts ? undefined : known?.now
   if (now === undefined || (now.state === 'created' && known?.before === undefined)) {
     // Removed after it had ended: what was said of it last stays true.
-    if (before?.state?.terminated !== undefined || (before?.state?.running !== undefined && view.tornDown)) return { ...before, ready: init && before.ready, started: false }
+    if (before?.state?.terminated !== undefined || (before?.state?.running !== undefined && view.tornDown))
+      return { ...before, ready: init && before.ready, started: false }
     // As upstream: with init containers every container that is not there yet waits for the pod to be initialized, the first of them too.
     const reason = (view.pod.spec?.initContainers ?? []).length > 0 ? 'PodInitializing' : 'ContainerCreating'
     const waiting = fault ?? { reason, message: undefined }
@@ -52,17 +68,29 @@ const containerStatus = (view: PodView, container: Container, byName: ByName, in
   const shown = now.state === 'created' ? (known?.before as Observed) : now
   const running = shown.state === 'running'
   const started = running && (probe === undefined ? container.startupProbe === undefined : probe.started)
-  const ready = running ? started && (probe === undefined ? container.readinessProbe === undefined : probe.ready) : init && !isSidecar(container) && exitCodeOf(shown) === 0
+  const ready = running
+    ? started && (probe === undefined ? container.readinessProbe === undefined : probe.ready)
+    : init && !isSidecar(container) && exitCodeOf(shown) === 0
   const older = known?.before !== undefined && known.before.id !== shown.id ? known.before : undefined
-  let state: ContainerState = running ? { running: { startedAt: timestamp(shown.startedAt ?? shown.createdAt) } } : { terminated: terminated(view, shown) }
+  let state: ContainerState = running
+    ? { running: { startedAt: timestamp(shown.startedAt ?? shown.createdAt) } }
+    : { terminated: terminated(view, shown) }
   let lastState: ContainerState = older === undefined || older.state !== 'exited' ? {} : { terminated: terminated(view, older) }
-  if (!running && !isTerminating(view) && !(init && exitCodeOf(shown) === 0 && !isSidecar(container)) && runsAgain(view.pod, container, shown)) {
+  if (
+    !running &&
+    !isTerminating(view) &&
+    !(init && exitCodeOf(shown) === 0 && !isSidecar(container)) &&
+    runsAgain(view.pod, container, shown)
+  ) {
     const restart = restartOf(shown)
     const { namespace, name: podName, uid } = view.pod.metadata ?? {}
     const waiting =
       fault ??
       (restart.delayMs > 0 && restart.at > view.now
-        ? { reason: 'CrashLoopBackOff', message: `back-off ${goDuration(restart.delayMs / 1000)} restarting failed container=${name} pod=${podName}_${namespace}(${uid})` }
+        ? {
+            reason: 'CrashLoopBackOff',
+            message: `back-off ${goDuration(restart.delayMs / 1000)} restarting failed container=${name} pod=${podName}_${namespace}(${uid})`
+          }
         : undefined)
     if (waiting !== undefined) {
       lastState = state
@@ -86,28 +114,41 @@ const containerStatus = (view: PodView, container: Container, byName: ByName, in
 export const incompleteInit = (view: PodView, byName: ByName): string[] => {
   const { initContainers = [], containers = [] } = view.pod.spec ?? {}
   const sandbox = byName.get('')?.now
-  if (containers.some(({ name }) => byName.get(name)?.now.identity.sandbox === sandbox?.identity.sandbox && sandbox !== undefined)) return []
+  if (containers.some(({ name }) => byName.get(name)?.now.identity.sandbox === sandbox?.identity.sandbox && sandbox !== undefined))
+    return []
   if (sandbox === undefined) return isTerminal(view.previous) ? [] : initContainers.map(({ name }) => name)
   return initContainers
     .filter((container) => {
       const now = byName.get(container.name)?.now
       if (now === undefined || now.identity.sandbox !== sandbox.identity.sandbox) return true
-      if (isSidecar(container)) return now.state !== 'running' || !(view.probes.get(now.id)?.started ?? container.startupProbe === undefined)
+      if (isSidecar(container))
+        return now.state !== 'running' || !(view.probes.get(now.id)?.started ?? container.startupProbe === undefined)
       return now.state !== 'exited' || exitCodeOf(now) !== 0
     })
     .map(({ name }) => name)
 }
 
-const phaseOf = (view: PodView, byName: ByName, init: readonly ContainerStatus[], apps: readonly ContainerStatus[], pendingInit: boolean): string => {
+const phaseOf = (
+  view: PodView,
+  byName: ByName,
+  init: readonly ContainerStatus[],
+  apps: readonly ContainerStatus[],
+  pendingInit: boolean
+): string => {
   if (isTerminal(view.previous)) return view.previous?.phase as string
   const policy = view.pod.spec?.restartPolicy ?? 'Always'
   const initContainers = view.pod.spec?.initContainers ?? []
-  const failedInit = init.some((status, at) => !isSidecar(initContainers[at] as Container) && status.state?.terminated !== undefined && status.state.terminated.exitCode !== 0)
+  const failedInit = init.some(
+    (status, at) =>
+      !isSidecar(initContainers[at] as Container) && status.state?.terminated !== undefined && status.state.terminated.exitCode !== 0
+  )
   if (isTerminating(view)) {
     const all = [...init.filter((_, at) => !isSidecar(initContainers[at] as Container)), ...apps]
     if (apps.some(({ state }) => state?.running !== undefined)) return 'Running'
     if (!view.tornDown) return view.previous?.phase ?? (apps.some(({ state }) => state?.terminated !== undefined) ? 'Running' : 'Pending')
-    return apps.every(({ state }) => state?.terminated !== undefined) && all.every(({ state }) => state?.terminated?.exitCode === 0) ? 'Succeeded' : 'Failed'
+    return apps.every(({ state }) => state?.terminated !== undefined) && all.every(({ state }) => state?.terminated?.exitCode === 0)
+      ? 'Succeeded'
+      : 'Failed'
   }
   if (isPastDeadline(view)) return apps.some(({ state }) => state?.running !== undefined) ? 'Running' : 'Failed'
   if (failedInit && policy === 'Never') return 'Failed'
@@ -139,7 +180,13 @@ interface Draft {
   readonly since: number
 }
 
-const conditionsOf = (view: PodView, byName: ByName, phase: string, incomplete: readonly string[], apps: readonly ContainerStatus[]): PodCondition[] => {
+const conditionsOf = (
+  view: PodView,
+  byName: ByName,
+  phase: string,
+  incomplete: readonly string[],
+  apps: readonly ContainerStatus[]
+): PodCondition[] => {
   const { pod, previous, now, observed, firstSeen } = view
   const start = podStart(observed, firstSeen)
   const sandbox = byName.get('')?.now
@@ -148,7 +195,9 @@ const conditionsOf = (view: PodView, byName: ByName, phase: string, incomplete: 
   const sandboxSince = sandbox?.startedAt ?? start
   const appsSince = Math.max(sandboxSince, ...(pod.spec?.containers ?? []).map(({ name }) => byName.get(name)?.now.startedAt ?? 0))
   const ended = phase === 'Succeeded' ? { reason: 'PodCompleted' } : phase === 'Failed' ? { reason: 'PodFailed' } : undefined
-  const readiness = ended ?? (unready.length === 0 ? {} : { reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` })
+  const readiness =
+    ended ??
+    (unready.length === 0 ? {} : { reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` })
   const ready = ended === undefined && unready.length === 0
   const gates = pod.spec?.readinessGates ?? []
   const drafts: Draft[] = [
@@ -156,11 +205,23 @@ const conditionsOf = (view: PodView, byName: ByName, phase: string, incomplete: 
     {
       type: 'Initialized',
       status: incomplete.length === 0 || phase === 'Succeeded',
-      ...(phase === 'Succeeded' ? { reason: 'PodCompleted' } : incomplete.length === 0 ? {} : { reason: 'ContainersNotInitialized', message: `containers with incomplete status: [${incomplete.join(' ')}]` }),
+      ...(phase === 'Succeeded'
+        ? { reason: 'PodCompleted' }
+        : incomplete.length === 0
+          ? {}
+          : { reason: 'ContainersNotInitialized', message: `containers with incomplete status: [${incomplete.join(' ')}]` }),
       since: start
     },
     ready && gates.length > 0
-      ? { type: 'Ready', status: false, reason: 'ReadinessGatesNotReady', message: gates.map(({ conditionType }) => `corresponding condition of pod readiness gate "${conditionType}" does not exist.`).join(', '), since: start }
+      ? {
+          type: 'Ready',
+          status: false,
+          reason: 'ReadinessGatesNotReady',
+          message: gates
+            .map(({ conditionType }) => `corresponding condition of pod readiness gate "${conditionType}" does not exist.`)
+            .join(', '),
+          since: start
+        }
       : { type: 'Ready', status: ready, ...readiness, since: ready ? appsSince : start },
     { type: 'ContainersReady', status: ready, ...readiness, since: ready ? appsSince : start }
   ]
@@ -194,7 +255,11 @@ export const statusOf = (view: PodView): PodStatus => {
   return {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase,
-    ...(deadline ? { reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' } : previous?.reason === undefined ? {} : { reason: previous.reason, message: previous.message as string }),
+    ...(deadline
+      ? { reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' }
+      : previous?.reason === undefined
+        ? {}
+        : { reason: previous.reason, message: previous.message as string }),
     conditions: conditionsOf(view, byName, phase, incomplete, apps),
     hostIP: view.hostIP,
     hostIPs: [{ ip: view.hostIP }],

@@ -13,7 +13,19 @@ import type { Clock } from '#services/platform/Clock.ts'
 import { RuleKeeper, type Wanted } from '#services/platform/iptables/RuleKeeper.ts'
 import { jumpIsThere, parseSave, parseTables, removalText } from '#services/platform/iptables/text.ts'
 import { nextAddress, parseRange, type PodRange } from './addresses.ts'
-import { networkJumps, networkNames, parseAlias, renderBridge, renderBridgeAddress, renderNodeSide, renderPodSide, renderRules, sysctls, type NetworkNames, type RuleInputs } from './render.ts'
+import {
+  networkJumps,
+  networkNames,
+  parseAlias,
+  renderBridge,
+  renderBridgeAddress,
+  renderNodeSide,
+  renderPodSide,
+  renderRules,
+  sysctls,
+  type NetworkNames,
+  type RuleInputs
+} from './render.ts'
 
 export interface BridgeNetworkOptions {
   /** Five lowercase letters or digits: in the names of interfaces and chains. */
@@ -90,7 +102,8 @@ export class BridgeNetwork implements PodNetwork {
     const missing = []
     for (const table of ['nat', 'filter'] as const) {
       const present = parseSave(await iptables.save(table))
-      for (const jump of networkJumps(this.#rules)) if (jump.table === table && !jumpIsThere(present.get(jump.chain) ?? [], jump.rule)) missing.push(jump)
+      for (const jump of networkJumps(this.#rules))
+        if (jump.table === table && !jumpIsThere(present.get(jump.chain) ?? [], jump.rule)) missing.push(jump)
     }
     await iptables.restore(renderRules(this.#rules, missing)).finally(() => this.#writes++)
   }
@@ -106,8 +119,10 @@ export class BridgeNetwork implements PodNetwork {
       version: () => this.#writes,
       wanted: () => wanted,
       write: () => this.#writeRules(),
-      onMended: () => onWarning?.('the rules of the pod network were not as they were written, and are written again; somebody else changed them'),
-      onError: (error) => onWarning?.(`the rules of the pod network could not be checked: ${error instanceof Error ? error.message : String(error)}`)
+      onMended: () =>
+        onWarning?.('the rules of the pod network were not as they were written, and are written again; somebody else changed them'),
+      onError: (error) =>
+        onWarning?.(`the rules of the pod network could not be checked: ${error instanceof Error ? error.message : String(error)}`)
     })
     keeper.start()
     return { close: () => keeper.stop() }
@@ -142,7 +157,9 @@ export class BridgeNetwork implements PodNetwork {
   /** Takes away bridge, interfaces, rules and files: nothing of this cluster's network is left on the node. */
   async removeEverything(): Promise<void> {
     const { iptables } = this.#options
-    const own = (await this.#links()).filter(({ name, alias }) => name === this.bridge || (name.startsWith(this.#names.veth) && parseAlias(alias) !== undefined))
+    const own = (await this.#links()).filter(
+      ({ name, alias }) => name === this.bridge || (name.startsWith(this.#names.veth) && parseAlias(alias) !== undefined)
+    )
     if (own.length > 0) await this.#batch(own.map(({ name }) => `link delete dev ${name}`).join('\n'), undefined, ['-force'])
     for (const table of ['nat', 'filter'] as const) {
       const text = removalText(table, await iptables.save(table), this.#names.chains)
@@ -228,17 +245,26 @@ export class BridgeNetwork implements PodNetwork {
   async #applySysctls(): Promise<void> {
     const settings = sysctls(this.bridge, this.#range.family)
     // The module can't be loaded on kernels that have it built in, and need not be.
-    const script = ['modprobe -q br_netfilter 2>/dev/null', ...settings.map(({ path, value }) => `echo ${value} >/proc/sys/${path} 2>/dev/null || echo ${path}`)].join('\n')
+    const script = [
+      'modprobe -q br_netfilter 2>/dev/null',
+      ...settings.map(({ path, value }) => `echo ${value} >/proc/sys/${path} 2>/dev/null || echo ${path}`)
+    ].join('\n')
     const done = await this.#run(['sh', '-c', script])
     const refused = new Set(done.stdout.split('\n'))
     for (const { path, value, needed } of settings) {
-      if (needed && refused.has(path)) this.#options.onWarning?.(`${path.replaceAll('/', '.')} could not be set to ${value}: Services may not be reachable between pods of this node`)
+      if (needed && refused.has(path))
+        this.#options.onWarning?.(
+          `${path.replaceAll('/', '.')} could not be set to ${value}: Services may not be reachable between pods of this node`
+        )
     }
   }
   async #links(): Promise<readonly { readonly name: string; readonly alias: string }[]> {
     const done = await this.#run(['ip', '-json', 'link', 'show'])
     if (done.failed) throw new NetworkFailed(`the interfaces can't be listed: ${done.stderr}`)
-    return (JSON.parse(done.stdout === '' ? '[]' : done.stdout) as { ifname: string; ifalias?: string }[]).map(({ ifname, ifalias }) => ({ name: ifname, alias: ifalias ?? '' }))
+    return (JSON.parse(done.stdout === '' ? '[]' : done.stdout) as { ifname: string; ifalias?: string }[]).map(({ ifname, ifalias }) => ({
+      name: ifname,
+      alias: ifalias ?? ''
+    }))
   }
   #veth(podUid: string): string {
     return `${this.#names.veth}${createHash('sha256').update(podUid).digest('hex').slice(0, VETH_HASH)}`
@@ -264,6 +290,10 @@ export class BridgeNetwork implements PodNetwork {
     const { netns } = this.#options
     const enter = pid !== undefined ? ['nsenter', `--net=/proc/${pid}/ns/net`] : netns !== undefined ? ['nsenter', `--net=${netns}`] : []
     const [file, ...args] = [...enter, ...command]
-    return execa(file as string, args, { reject: false, timeout: TIMEOUT_MS, ...(input === undefined ? { stdin: 'ignore' as const } : { input }) })
+    return execa(file as string, args, {
+      reject: false,
+      timeout: TIMEOUT_MS,
+      ...(input === undefined ? { stdin: 'ignore' as const } : { input })
+    })
   }
 }

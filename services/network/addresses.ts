@@ -19,10 +19,17 @@ const LENGTHS: Readonly<Record<Family, readonly [number, number]>> = { IPv4: [8,
 export const parseRange = (cidr: string): PodRange => {
   const network = parseCIDR(cidr)
   const [shortest, longest] = LENGTHS[network?.family ?? 'IPv4']
-  if (network === undefined || lengthOf(network) < shortest || lengthOf(network) > longest) throw new Error(`${cidr} is no network for pods`)
+  if (network === undefined || lengthOf(network) < shortest || lengthOf(network) > longest)
+    throw new Error(`${cidr} is no network for pods`)
   const { family, base, size } = network
   // The last address of an IPv4 network is for broadcasts; IPv6 has none.
-  return { family, gateway: addressAt(network, 1), prefixLength: lengthOf(network), first: base + 2n, last: base + size - (family === 'IPv4' ? 2n : 1n) }
+  return {
+    family,
+    gateway: addressAt(network, 1),
+    prefixLength: lengthOf(network),
+    first: base + 2n,
+    last: base + size - (family === 'IPv4' ? 2n : 1n)
+  }
 }
 
 /**
@@ -33,7 +40,10 @@ export const nextAddress = (range: PodRange, taken: { has(ip: string): boolean }
   const count = range.last - range.first + 1n
   const last = after === undefined ? undefined : parseIP(after)
   // One that is of no part of the range, of another family even, is no place to go on from.
-  const begin = last === undefined || last.family !== range.family || last.value < range.first || last.value > range.last ? 0n : last.value - range.first + 1n
+  const begin =
+    last === undefined || last.family !== range.family || last.value < range.first || last.value > range.last
+      ? 0n
+      : last.value - range.first + 1n
   for (let step = 0n; step < count; step++) {
     const ip = textOfIP({ family: range.family, value: range.first + ((begin + step) % count) })
     if (!taken.has(ip)) return ip

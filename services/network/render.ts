@@ -15,13 +15,14 @@ export interface NetworkNames {
 /** Nobody else has a pod's address: an IPv6 one need not be asked for first, which takes a second or two. */
 const AT_ONCE: Readonly<Record<Family, string>> = { IPv4: '', IPv6: ' nodad' }
 
-export const networkNames = (instance: string): NetworkNames => ({ bridge: `rk${instance}0`, chains: `RKN-${instance}-`, veth: `rk${instance}` })
+export const networkNames = (instance: string): NetworkNames => ({
+  bridge: `rk${instance}0`,
+  chains: `RKN-${instance}-`,
+  veth: `rk${instance}`
+})
 
 export const renderBridge = (bridge: string, range: PodRange, mtu: number): string =>
-  [
-    `link add name ${bridge} mtu ${mtu} address ${macOf(range.gateway)} type bridge`,
-    ...renderBridgeAddress(bridge, range)
-  ].join('\n')
+  [`link add name ${bridge} mtu ${mtu} address ${macOf(range.gateway)} type bridge`, ...renderBridgeAddress(bridge, range)].join('\n')
 
 export const renderBridgeAddress = (bridge: string, range: PodRange): readonly string[] => [
   `address replace ${range.gateway}/${range.prefixLength} dev ${bridge}${AT_ONCE[range.family]}`,
@@ -47,7 +48,12 @@ export const renderNodeSide = (link: PodLink, bridge: string, mtu: number): stri
   ].join('\n')
 
 export const renderPodSide = (ip: string, range: PodRange): string =>
-  ['link set dev lo up', `address replace ${ip}/${range.prefixLength} dev eth0${AT_ONCE[range.family]}`, 'link set dev eth0 up', `route replace default via ${range.gateway} dev eth0`].join('\n')
+  [
+    'link set dev lo up',
+    `address replace ${ip}/${range.prefixLength} dev eth0${AT_ONCE[range.family]}`,
+    'link set dev eth0 up',
+    `route replace default via ${range.gateway} dev eth0`
+  ].join('\n')
 
 const aliasOf = ({ podUid, ip }: { podUid: string; ip: string }): string => `reckon:${podUid}:${ip}`
 
@@ -72,13 +78,16 @@ const familyOf = (cidr: string): Family => parseCIDR(cidr)?.family ?? 'IPv4'
 export const networkJumps = ({ names, nodePodCIDR }: RuleInputs): readonly Jump[] => [
   { table: 'nat', chain: 'POSTROUTING', rule: `-s ${nodePodCIDR} -j ${names.chains}POSTROUTING` },
   { table: 'filter', chain: 'FORWARD', rule: `-j ${names.chains}FORWARD` },
-  ...(familyOf(nodePodCIDR) === 'IPv4' ? [{ table: 'filter', chain: 'INPUT', rule: `-d 127.0.0.0/8 -j ${names.chains}INPUT` } as const] : [])
+  ...(familyOf(nodePodCIDR) === 'IPv4'
+    ? [{ table: 'filter', chain: 'INPUT', rule: `-d 127.0.0.0/8 -j ${names.chains}INPUT` } as const]
+    : [])
 ]
 
 export const renderRules = (inputs: RuleInputs, missing: readonly Jump[]): string => {
   const { bridge, chains } = inputs.names
   const family = familyOf(inputs.nodePodCIDR)
-  const inserts = (table: string): string[] => missing.filter((jump) => jump.table === table).map(({ chain, rule }) => `-I ${chain} ${rule}`)
+  const inserts = (table: string): string[] =>
+    missing.filter((jump) => jump.table === table).map(({ chain, rule }) => `-I ${chain} ${rule}`)
   return [
     '*nat',
     `:${chains}POSTROUTING - [0:0]`,
@@ -113,10 +122,15 @@ const SYSCTLS_V6 = [
  * Settings of the kernel, each tried on its own. bridge-nf-call-iptables: packets between two pods of the bridge must
  * meet the rules too, or the answers of a Service's endpoint come from the wrong address.
  */
-export const sysctls = (bridge: string, family: Family = 'IPv4'): readonly { readonly path: string; readonly value: string; readonly needed: boolean }[] =>
-  family === 'IPv6' ? SYSCTLS_V6 : [
-  { path: 'net/ipv4/ip_forward', value: '1', needed: true },
-  { path: `net/ipv4/conf/${bridge}/route_localnet`, value: '1', needed: true },
-  { path: `net/ipv4/conf/${bridge}/rp_filter`, value: '0', needed: false },
-  { path: 'net/bridge/bridge-nf-call-iptables', value: '1', needed: true }
-]
+export const sysctls = (
+  bridge: string,
+  family: Family = 'IPv4'
+): readonly { readonly path: string; readonly value: string; readonly needed: boolean }[] =>
+  family === 'IPv6'
+    ? SYSCTLS_V6
+    : [
+        { path: 'net/ipv4/ip_forward', value: '1', needed: true },
+        { path: `net/ipv4/conf/${bridge}/route_localnet`, value: '1', needed: true },
+        { path: `net/ipv4/conf/${bridge}/rp_filter`, value: '0', needed: false },
+        { path: 'net/bridge/bridge-nf-call-iptables', value: '1', needed: true }
+      ]

@@ -12,7 +12,16 @@ import type { Subscription } from '#events/Log.ts'
 import { isPassing } from '#events/Refusal.ts'
 import type { Change } from '#projections/Objects.ts'
 import { sleep, type Clock, type Timer } from './Clock.ts'
-import { causeOf, Refused, watchesOf, type Ask, type ControllerDefinition, type ControllerWatch, type DecideContext, type Decision } from './decision.ts'
+import {
+  causeOf,
+  Refused,
+  watchesOf,
+  type Ask,
+  type ControllerDefinition,
+  type ControllerWatch,
+  type DecideContext,
+  type Decision
+} from './decision.ts'
 import type { Views } from './View.ts'
 
 const FIRST_RETRY_MS = 10
@@ -52,7 +61,13 @@ export class Controller {
   #running = false
   #pumping = false
 
-  constructor(definition: ControllerDefinition, views: Views, intents: Intents, clock: Clock, onError: (report: ControllerReport) => void = () => {}) {
+  constructor(
+    definition: ControllerDefinition,
+    views: Views,
+    intents: Intents,
+    clock: Clock,
+    onError: (report: ControllerReport) => void = () => {}
+  ) {
     this.#definition = definition
     this.#views = views
     this.#intents = intents
@@ -156,7 +171,12 @@ export class Controller {
   }
   async #submit(ask: Ask, cause: Cause | undefined): Promise<void> {
     const because = ask.cause ?? cause
-    const intent: Intent = { ...ask, id: this.#clock.uuid(), source: this.#definition.name, ...(because === undefined ? {} : { cause: because }) }
+    const intent: Intent = {
+      ...ask,
+      id: this.#clock.uuid(),
+      source: this.#definition.name,
+      ...(because === undefined ? {} : { cause: because })
+    }
     const result = await this.#untilDecided(intent)
     if (result.ok) return this.#views.of(ask.ref).waitFor(result.sequence)
     // Somebody else was faster: the newer state will be (or was) seen, and decided on.
@@ -165,7 +185,8 @@ export class Controller {
     if (reason === NO_ROOM && resourceId(ask.ref) === NOTICES) return
     // Nothing new is wanted where everything goes.
     if (result.status.details?.causes?.some((detail) => detail.reason === 'NamespaceTerminating') === true) return
-    if (reason === 'Conflict' || (reason === 'NotFound' && ask.verb !== 'create') || (reason === 'AlreadyExists' && ask.verb === 'create')) throw new Outrun(result.status.message ?? reason)
+    if (reason === 'Conflict' || (reason === 'NotFound' && ask.verb !== 'create') || (reason === 'AlreadyExists' && ask.verb === 'create'))
+      throw new Outrun(result.status.message ?? reason)
     throw new Refused(ask, result.status)
   }
   /** That telling fails as well is only reported. */
@@ -176,7 +197,10 @@ export class Controller {
       this.#onError({ controller: this.#definition.name, key, error })
     }
   }
-  /** A lost answer, or that there is none now, says nothing: the same intent is asked again, and decided once, before anything else is decided on its key. */
+  /**
+   * A lost answer, or that there is none now, says nothing: the same intent is asked again, and decided once, before anything else is
+   * decided on its key.
+   */
   async #untilDecided(intent: Intent): Promise<IntentResult> {
     let asked = intent
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LAST_PAUSE_MS, pause * 2)) {
@@ -215,7 +239,11 @@ export const batchesOf = (asks: readonly Ask[]): Ask[][] => {
   for (const ask of asks) {
     const batch = batches.at(-1)
     const before = batch?.[0]
-    const alike = before !== undefined && before.verb === ask.verb && (ask.verb === 'create' || ask.verb === 'delete') && resourceId(before.ref) === resourceId(ask.ref)
+    const alike =
+      before !== undefined &&
+      before.verb === ask.verb &&
+      (ask.verb === 'create' || ask.verb === 'delete') &&
+      resourceId(before.ref) === resourceId(ask.ref)
     if (!alike) size = 1
     if (batch !== undefined && alike && batch.length < size) batch.push(ask)
     else {

@@ -2,7 +2,17 @@
 import Docker from 'dockerode'
 import type { Duplex, Readable } from 'node:stream'
 import type { Subscription } from '#events/Log.ts'
-import { RuntimeError, type ContainerSpec, type Image, type Observed, type RegistryAuth, type Runtime, type RuntimeEvent, type RuntimeInfo, type SandboxSpec } from './Runtime.ts'
+import {
+  RuntimeError,
+  type ContainerSpec,
+  type Image,
+  type Observed,
+  type RegistryAuth,
+  type Runtime,
+  type RuntimeEvent,
+  type RuntimeInfo,
+  type SandboxSpec
+} from './Runtime.ts'
 import { identityOf, INSTANCE, NODE, POD_UID, type Owner } from './docker/labels.ts'
 import { containerOptions, sandboxOptions } from './docker/options.ts'
 import { pieces, sessionOf } from './docker/streams.ts'
@@ -42,7 +52,12 @@ export class DockerRuntime implements Runtime {
     this.#docker = socketPath === undefined ? new Docker() : new Docker({ socketPath })
   }
   async info(): Promise<RuntimeInfo> {
-    const info = (await this.#docker.info()) as { ServerVersion: string; OperatingSystem: string; KernelVersion: string; Architecture: string }
+    const info = (await this.#docker.info()) as {
+      ServerVersion: string
+      OperatingSystem: string
+      KernelVersion: string
+      Architecture: string
+    }
     const architecture = { x86_64: 'amd64', aarch64: 'arm64' }[info.Architecture] ?? info.Architecture
     return { version: `docker://${info.ServerVersion}`, osImage: info.OperatingSystem, kernelVersion: info.KernelVersion, architecture }
   }
@@ -162,10 +177,13 @@ export class DockerRuntime implements Runtime {
   }
   async exec(id: string, { command, stdin, stdout, stderr, tty }: ExecOptions): Promise<ExecSession> {
     try {
-      const exec = await this.#docker.getContainer(id).exec({ Cmd: [...command], AttachStdin: stdin, AttachStdout: stdout, AttachStderr: stderr && !tty, Tty: tty })
+      const exec = await this.#docker
+        .getContainer(id)
+        .exec({ Cmd: [...command], AttachStdin: stdin, AttachStdout: stdout, AttachStderr: stderr && !tty, Tty: tty })
       const stream = (await exec.start({ hijack: true, stdin, Tty: tty })) as Duplex
       if (!stdin) stream.end()
-      const resize = async (width: number, height: number): Promise<void> => void (await exec.resize({ w: width, h: height }).catch(() => {}))
+      const resize = async (width: number, height: number): Promise<void> =>
+        void (await exec.resize({ w: width, h: height }).catch(() => {}))
       return sessionOf(stream, tty, resize, async () => (await exec.inspect()).ExitCode ?? 0)
     } catch (error) {
       return refused(error)
@@ -177,7 +195,8 @@ export class DockerRuntime implements Runtime {
       // Framing follows the container's own tty, not what the caller wishes for.
       const { Tty } = (await container.inspect()).Config
       const stream = (await container.attach({ stream: true, hijack: true, stdin, stdout, stderr: stderr && !Tty })) as unknown as Duplex
-      const resize = async (width: number, height: number): Promise<void> => void (await container.resize({ w: width, h: height }).catch(() => {}))
+      const resize = async (width: number, height: number): Promise<void> =>
+        void (await container.resize({ w: width, h: height }).catch(() => {}))
       // As upstream: an attach ends well when its stream does; how the program ended is the pod's status to say.
       return sessionOf(stream, Tty, resize, async () => 0)
     } catch (error) {
@@ -187,9 +206,23 @@ export class DockerRuntime implements Runtime {
   async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const container = this.#docker.getContainer(id)
     const { Config } = await container.inspect().catch(refused)
-    const since = options.sinceTime !== undefined ? Date.parse(options.sinceTime) / 1000 : options.sinceSeconds !== undefined ? Date.now() / 1000 - options.sinceSeconds : 0
-    const query = { stdout: true, stderr: true, timestamps: options.timestamps === true, since, ...(options.tailLines === undefined ? {} : { tail: options.tailLines }), abortSignal: signal }
-    const stream = (await (options.follow === true ? container.logs({ ...query, follow: true }) : container.logs({ ...query, follow: false })).catch(refused)) as Readable | Buffer
+    const since =
+      options.sinceTime !== undefined
+        ? Date.parse(options.sinceTime) / 1000
+        : options.sinceSeconds !== undefined
+          ? Date.now() / 1000 - options.sinceSeconds
+          : 0
+    const query = {
+      stdout: true,
+      stderr: true,
+      timestamps: options.timestamps === true,
+      since,
+      ...(options.tailLines === undefined ? {} : { tail: options.tailLines }),
+      abortSignal: signal
+    }
+    const stream = (await (
+      options.follow === true ? container.logs({ ...query, follow: true }) : container.logs({ ...query, follow: false })
+    ).catch(refused)) as Readable | Buffer
     if (Buffer.isBuffer(stream)) {
       yield* whole(stream, Config.Tty)
       return
@@ -234,14 +267,22 @@ export class DockerRuntime implements Runtime {
   }
   async images(): Promise<readonly { readonly names: readonly string[]; readonly sizeBytes: number }[]> {
     const rows = await this.#docker.listImages()
-    return rows.map(({ RepoTags, RepoDigests, Size }) => ({ names: [...(RepoDigests ?? []), ...(RepoTags ?? [])].filter((name) => !name.includes('<none>')), sizeBytes: Size })).filter(({ names }) => names.length > 0)
+    return rows
+      .map(({ RepoTags, RepoDigests, Size }) => ({
+        names: [...(RepoDigests ?? []), ...(RepoTags ?? [])].filter((name) => !name.includes('<none>')),
+        sizeBytes: Size
+      }))
+      .filter(({ names }) => names.length > 0)
   }
   events({ onEvent, onRelist }: { readonly onEvent: (event: RuntimeEvent) => void; readonly onRelist: () => void }): Subscription {
     const abort = new AbortController()
     const watch = async (): Promise<void> => {
       while (!abort.signal.aborted) {
         try {
-          const stream = (await this.#docker.getEvents({ filters: { type: ['container'], label: this.#labels(), event: ['start', 'die', 'destroy'] }, abortSignal: abort.signal })) as unknown as Readable
+          const stream = (await this.#docker.getEvents({
+            filters: { type: ['container'], label: this.#labels(), event: ['start', 'die', 'destroy'] },
+            abortSignal: abort.signal
+          })) as unknown as Readable
           abort.signal.addEventListener('abort', () => stream.destroy(), { once: true })
           onRelist()
           for await (const line of lines(stream)) {
@@ -261,14 +302,16 @@ export class DockerRuntime implements Runtime {
   }
 }
 
-const stateOf = (state: string): Observed['state'] => (state === 'created' ? 'created' : state === 'running' || state === 'paused' || state === 'restarting' ? 'running' : 'exited')
+const stateOf = (state: string): Observed['state'] =>
+  state === 'created' ? 'created' : state === 'running' || state === 'paused' || state === 'restarting' ? 'running' : 'exited'
 
 /** Without a tag or digest Docker Engine would pull every tag there is. */
-const withTag = (name: string): string => (name.includes('@') || name.slice(name.lastIndexOf('/') + 1).includes(':') ? name : `${name}:latest`)
+const withTag = (name: string): string =>
+  name.includes('@') || name.slice(name.lastIndexOf('/') + 1).includes(':') ? name : `${name}:latest`
 
 function* whole(buffer: Buffer, tty: boolean): Generator<Uint8Array> {
   if (tty) return yield buffer
-  for (let at = 0; at + 8 <= buffer.length; ) {
+  for (let at = 0; at + 8 <= buffer.length;) {
     const length = buffer.readUInt32BE(at + 4)
     yield buffer.subarray(at + 8, at + 8 + length)
     at += 8 + length

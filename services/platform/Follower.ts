@@ -2,7 +2,16 @@
  * Following a stream, whatever delivers it: in order, nothing twice, nothing left out, and never another stream in place of the
  * one that was followed. Consumers come and go (`Source`); what they deliver is only believed when it follows on.
  */
-import { LogDamaged, LogMoved, type DamageKind, type Follow, type LogEntry, type LogState, type Range, type Subscription } from '#events/Log.ts'
+import {
+  LogDamaged,
+  LogMoved,
+  type DamageKind,
+  type Follow,
+  type LogEntry,
+  type LogState,
+  type Range,
+  type Subscription
+} from '#events/Log.ts'
 import { sleep, type Clock, type Timer } from './Clock.ts'
 import { beyond, textOfRanges } from './jetstream/metadata.ts'
 
@@ -57,7 +66,8 @@ const TRIES = 3
 const STALLED_MS = 10_000
 
 /** The holes readers pass over. */
-const accepted = ({ losses, floor, first }: LogState): readonly Range[] => (floor > 0 ? [{ first: 1, last: Math.min(floor, first - 1) }, ...losses] : losses)
+const accepted = ({ losses, floor, first }: LogState): readonly Range[] =>
+  floor > 0 ? [{ first: 1, last: Math.min(floor, first - 1) }, ...losses] : losses
 
 class Follower implements Subscription {
   readonly #source: Source
@@ -147,7 +157,11 @@ class Follower implements Subscription {
   /** True when history was compacted since: then what came of it may not be all that there was. */
   #hasMoved({ first, floor }: LogState): boolean {
     if (floor === 0 || first === this.#beginning) return false
-    this.#fail(new LogMoved(`${this.#source.stream}: history was compacted up to ${floor} while this reader stood at ${this.#next}; it has to start again`))
+    this.#fail(
+      new LogMoved(
+        `${this.#source.stream}: history was compacted up to ${floor} while this reader stood at ${this.#next}; it has to start again`
+      )
+    )
     return true
   }
   /** What was kept when history was compacted comes first; then the stream, from where it begins. */
@@ -157,7 +171,11 @@ class Follower implements Subscription {
     if (this.#hasMoved(consumer.state)) return undefined
     const end = consumer.pending === 0 ? 'whole' : await this.#consume(consumer)
     if (end === 'stalled' && !this.#closed && ++this.#stalls >= TRIES)
-      this.#damaged('unreadable', { first: this.#next, last: floor }, `what was kept of history, from event ${this.#next} on, is there, but can't be read`)
+      this.#damaged(
+        'unreadable',
+        { first: this.#next, last: floor },
+        `what was kept of history, from event ${this.#next} on, is there, but can't be read`
+      )
     this.#flush()
     if (end !== 'whole') return undefined
     this.#next = first
@@ -174,13 +192,19 @@ class Follower implements Subscription {
     this.#flush()
     if (this.#closed) return undefined
     if (end === 'stalled' && ++this.#stalls >= TRIES)
-      this.#damaged('unreadable', { first: this.#next, last: upTo }, `the newest event of some object, between ${this.#next} and ${upTo}, is there, but can't be read`)
+      this.#damaged(
+        'unreadable',
+        { first: this.#next, last: upTo },
+        `the newest event of some object, between ${this.#next} and ${upTo}, is there, but can't be read`
+      )
     if (end === 'short') {
       this.#shortAt = first
-      if (++this.#short >= TRIES) this.#damaged('hole', { first, last: upTo }, `the newest events of some of its ${consumer.pending} objects are missing`)
+      if (++this.#short >= TRIES)
+        this.#damaged('hole', { first, last: upTo }, `the newest events of some of its ${consumer.pending} objects are missing`)
     }
     if (end !== 'whole') return undefined
-    if (this.#short > 0 && !expired) return void this.#fail(new LogMoved(`${this.#source.stream}: not all of its objects came at first; it has to be read again`))
+    if (this.#short > 0 && !expired)
+      return void this.#fail(new LogMoved(`${this.#source.stream}: not all of its objects came at first; it has to be read again`))
     this.#newest = false
     this.#unconfirmed = true
     this.#next = upTo + 1
@@ -298,8 +322,13 @@ class Follower implements Subscription {
   #isSame({ identity, last }: LogState): boolean {
     const known = this.#known
     if (known !== undefined && known.identity !== identity)
-      this.#damaged('replaced', { first: 1, last: known.last }, `another stream stands in its place (${identity ?? 'one without a name'}, not ${known.identity ?? 'none'})`)
-    else if (known !== undefined && last < known.last) this.#damaged('shorter', { first: last + 1, last: known.last }, `it ended at ${known.last}, and ends at ${last} now`)
+      this.#damaged(
+        'replaced',
+        { first: 1, last: known.last },
+        `another stream stands in its place (${identity ?? 'one without a name'}, not ${known.identity ?? 'none'})`
+      )
+    else if (known !== undefined && last < known.last)
+      this.#damaged('shorter', { first: last + 1, last: known.last }, `it ended at ${known.last}, and ends at ${last} now`)
     this.#known = { last, identity }
     return !this.#closed
   }

@@ -46,7 +46,9 @@ export class HostIptables implements Iptables {
     this.#monitor = new RuleMonitor({ enter: this.#enter, family, isOurs: (pid) => this.#ours.has(pid) })
   }
   async restore(text: string): Promise<void> {
-    const done = await (this.#six ? this.#run(['ip6tables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text) : this.#run(['iptables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text))
+    const done = await (this.#six
+      ? this.#run(['ip6tables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text)
+      : this.#run(['iptables-restore', '--noflush', '--wait', String(LOCK_SECONDS)], text))
     if (done.failed) throw new IptablesFailed(reason(done))
   }
   async save(table: Table): Promise<string> {
@@ -59,7 +61,11 @@ export class HostIptables implements Iptables {
   }
   #run(command: readonly string[], input?: string) {
     const [file, ...args] = [...this.#enter, ...command]
-    const child = execa(file as string, args, { reject: false, timeout: TIMEOUT_MS, ...(input === undefined ? { stdin: 'ignore' } : { input }) })
+    const child = execa(file as string, args, {
+      reject: false,
+      timeout: TIMEOUT_MS,
+      ...(input === undefined ? { stdin: 'ignore' } : { input })
+    })
     if (child.pid !== undefined) this.#ours.add(child.pid)
     if (this.#ours.size > REMEMBERED) this.#ours.delete(this.#ours.keys().next().value as number)
     return child

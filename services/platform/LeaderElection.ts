@@ -59,13 +59,15 @@ const microTime = (now: number): string => timestampWith(6, now)
 const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000))
 
 /** What a leader's intent is asked under; told when an answer says that the term has ended. */
-const underTerm = (term: Term, onEnded: () => void) => (intents: Intents): Intents => ({
-  submit: async (intent) => {
-    const result = await intents.submit({ ...intent, term })
-    if (!result.ok && isTermEnded(result.status)) onEnded()
-    return result
-  }
-})
+const underTerm =
+  (term: Term, onEnded: () => void) =>
+  (intents: Intents): Intents => ({
+    submit: async (intent) => {
+      const result = await intents.submit({ ...intent, term })
+      if (!result.ok && isTermEnded(result.status)) onEnded()
+      return result
+    }
+  })
 
 export class LeaderElection {
   readonly #options: LeaderElectionOptions
@@ -94,7 +96,8 @@ export class LeaderElection {
     const [lease, marker] = [leaseKey(name), markerKey(name)]
     this.#subscriptions = [
       views.of(lease).subscribe(({ entry }) => {
-        if (entry.key.resource === lease.resource && entry.key.name === lease.name && entry.key.namespace === lease.namespace) this.#observe()
+        if (entry.key.resource === lease.resource && entry.key.name === lease.name && entry.key.namespace === lease.namespace)
+          this.#observe()
       }),
       views.of(marker).subscribe(({ entry: { key, sequence } }) => {
         if (key.resource !== marker.resource || key.name !== marker.name || key.namespace !== marker.namespace) return
@@ -170,7 +173,9 @@ export class LeaderElection {
     if (!(await this.#hold())) return
     this.#held = true
     this.#deadline?.cancel()
-    this.#deadline = clock.after(Math.max(0, began + this.#timings.renewDeadlineMs - clock.now()), () => this.#lose('the Lease could not be renewed in time'))
+    this.#deadline = clock.after(Math.max(0, began + this.#timings.renewDeadlineMs - clock.now()), () =>
+      this.#lose('the Lease could not be renewed in time')
+    )
     if (this.#term === undefined) await this.#begin(marker)
   }
   /** Takes or renews the Lease; false when somebody else was faster, or the API server says no. */
@@ -190,7 +195,8 @@ export class LeaderElection {
     const result = await this.#write(lease, spec)
     if (!result.ok) {
       const { code = 500, reason = '', message } = result.status
-      if (code !== 429 && code < 500 && !['Conflict', 'AlreadyExists', 'NotFound'].includes(reason)) this.#options.onError(new Error(`the Lease ${name} can't be written: ${message}`, { cause: Refusal.of(result.status) }))
+      if (code !== 429 && code < 500 && !['Conflict', 'AlreadyExists', 'NotFound'].includes(reason))
+        this.#options.onError(new Error(`the Lease ${name} can't be written: ${message}`, { cause: Refusal.of(result.status) }))
       return false
     }
     await this.#options.views.of(LEASES).waitFor(result.sequence)
@@ -200,7 +206,11 @@ export class LeaderElection {
   #write(lease: Entry | undefined, spec: object): Promise<IntentResult> {
     const { clock, name, component } = this.#options
     const key = leaseKey(name)
-    const metadata = { name: key.name, namespace: key.namespace, ...(lease === undefined ? {} : { resourceVersion: String(lease.sequence) }) }
+    const metadata = {
+      name: key.name,
+      namespace: key.namespace,
+      ...(lease === undefined ? {} : { resourceVersion: String(lease.sequence) })
+    }
     return this.#options.intents.submit({
       id: clock.uuid(),
       verb: lease === undefined ? 'create' : 'update',
@@ -218,7 +228,11 @@ export class LeaderElection {
     const { clock, identity, name, views, intents, component } = this.#options
     const key = markerKey(name)
     const { acquireTime, leaseTransitions } = (this.#lease()?.object['spec'] ?? {}) as { acquireTime?: string; leaseTransitions?: number }
-    const metadata = { name: key.name, namespace: key.namespace, ...(marker === undefined ? {} : { resourceVersion: String(marker.sequence) }) }
+    const metadata = {
+      name: key.name,
+      namespace: key.namespace,
+      ...(marker === undefined ? {} : { resourceVersion: String(marker.sequence) })
+    }
     const intent: Intent = {
       id: clock.uuid(),
       verb: marker === undefined ? 'create' : 'update',
@@ -226,13 +240,24 @@ export class LeaderElection {
       version: 'v1',
       namespace: key.namespace,
       name: key.name,
-      object: { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { holderIdentity: identity, leaseTransitions: String(leaseTransitions ?? 0), acquireTime: acquireTime ?? '', began: microTime(clock.now()) } },
+      object: {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata,
+        data: {
+          holderIdentity: identity,
+          leaseTransitions: String(leaseTransitions ?? 0),
+          acquireTime: acquireTime ?? '',
+          began: microTime(clock.now())
+        }
+      },
       options: { fieldManager: name },
       source: component
     }
     const result = await intents.submit(intent)
     if (!result.ok) {
-      if (result.status.reason !== 'Conflict' && result.status.reason !== 'AlreadyExists') this.#options.onError(new Error(`the term of ${name} can't begin: ${result.status.message}`, { cause: Refusal.of(result.status) }))
+      if (result.status.reason !== 'Conflict' && result.status.reason !== 'AlreadyExists')
+        this.#options.onError(new Error(`the term of ${name} can't begin: ${result.status.message}`, { cause: Refusal.of(result.status) }))
       return
     }
     await views.of(key).waitFor(result.sequence)
@@ -265,7 +290,14 @@ export class LeaderElection {
     const { views, intents, clock, component, identity } = this.#options
     const lease = this.#lease()?.object
     if (lease === undefined) return
-    const draft = noticeDraft(views, { about: lease, type: 'Normal', reason: 'LeaderElection', message: `${identity} ${what}`, component, time: timestamp(clock.now()) })
+    const draft = noticeDraft(views, {
+      about: lease,
+      type: 'Normal',
+      reason: 'LeaderElection',
+      message: `${identity} ${what}`,
+      component,
+      time: timestamp(clock.now())
+    })
     intents.submit({ ...draft, id: clock.uuid(), source: component }).catch(this.#options.onError)
   }
   async #release(): Promise<void> {

@@ -2,7 +2,20 @@
  * The log in memory: JetStream's twin for tests, benchmarks without a disk, and the simulation. What JetStream and a network
  * can do to a reader or a writer, it can do too (`Faults`), so that nothing above it believes more than it may.
  */
-import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type Range, type ReadRange, type Subscription } from '#events/Log.ts'
+import {
+  AppendUncertain,
+  LogAway,
+  LogRefused,
+  type Append,
+  type AppendResult,
+  type Follow,
+  type Log,
+  type LogEntry,
+  type LogState,
+  type Range,
+  type ReadRange,
+  type Subscription
+} from '#events/Log.ts'
 import type { Clock } from './Clock.ts'
 import { followSource, type Consumer, type Delivery, type Source } from './Follower.ts'
 
@@ -58,7 +71,13 @@ const READ_BATCH = 64
 const HEARTBEATS_MS = 2_000
 
 /** `*` is one token, `>` the rest. */
-const subjectPattern = (filter: string): RegExp => new RegExp(`^${filter.replace(/[.$+?()[\]{}|\\^]/g, '\\$&').replaceAll('*', '[^.]+').replace(/>$/, '.+')}$`)
+const subjectPattern = (filter: string): RegExp =>
+  new RegExp(
+    `^${filter
+      .replace(/[.$+?()[\]{}|\\^]/g, '\\$&')
+      .replaceAll('*', '[^.]+')
+      .replace(/>$/, '.+')}$`
+  )
 
 export class MemoryLog implements Log {
   readonly stream: string
@@ -86,9 +105,11 @@ export class MemoryLog implements Log {
   }
   append(appends: readonly Append[], waitMs = CONNECT_MS): Promise<AppendResult> {
     const { away, gone, swallow, refuse, lose, append } = this.#faults
-    if (gone?.() === true) return this.#after(waitMs, () => new LogAway(`${this.stream}: there is no connection to the log; nothing was stored`))
+    if (gone?.() === true)
+      return this.#after(waitMs, () => new LogAway(`${this.stream}: there is no connection to the log; nothing was stored`))
     if (away?.() === true || swallow?.() === true) return this.#unanswered()
-    if (refuse?.() === true) return Promise.reject(new LogRefused(`${this.stream} refused the write: insufficient resources (10023)`, 'full'))
+    if (refuse?.() === true)
+      return Promise.reject(new LogRefused(`${this.stream} refused the write: insufficient resources (10023)`, 'full'))
     const result = this.#store(appends)
     if (lose?.() === true) return this.#unanswered()
     const ms = append?.() ?? 0
@@ -147,7 +168,10 @@ export class MemoryLog implements Log {
    */
   reachedBy(isCut: () => boolean, gapless = true): Log {
     const away = (): boolean => isCut() || this.#faults.away?.() === true
-    const asked = <Answer>(question: () => Promise<Answer>) => (): Promise<Answer> => this.#reached(isCut).then(question)
+    const asked =
+      <Answer>(question: () => Promise<Answer>) =>
+      (): Promise<Answer> =>
+        this.#reached(isCut).then(question)
     const { stream } = this
     return {
       stream,
@@ -185,7 +209,8 @@ export class MemoryLog implements Log {
     const end = kept ? this.#begins - 1 : undefined
     // What comes behind the newest entries comes whole, as from a server's consumer.
     let latest = newest && !kept
-    const isWanted = (entry: LogEntry | undefined): entry is LogEntry => entry !== undefined && (!latest || this.#last.get(entry.subject) === entry.sequence)
+    const isWanted = (entry: LogEntry | undefined): entry is LogEntry =>
+      entry !== undefined && (!latest || this.#last.get(entry.subject) === entry.sequence)
     const has = (): LogEntry[] => this.#entries.slice(Math.max(next, kept ? 1 : this.#begins) - 1, end).filter(isWanted)
     let live: Live | undefined
     const close = (): void => {
@@ -275,7 +300,8 @@ export class MemoryLog implements Log {
     this.#expire()
     const last = this.#last.get(subject)
     if (last !== undefined && last <= upTo) return this.#entries[last - 1]
-    for (let at = Math.min(upTo, this.#entries.length) - 1; at >= 0; at--) if (this.#entries[at]?.subject === subject) return this.#entries[at]
+    for (let at = Math.min(upTo, this.#entries.length) - 1; at >= 0; at--)
+      if (this.#entries[at]?.subject === subject) return this.#entries[at]
     return undefined
   }
   async lastSequence(): Promise<number> {
@@ -307,7 +333,9 @@ export class MemoryLog implements Log {
       losses: this.#losses,
       quarantined: [],
       floor: this.#floor,
-      ...(this.#floor === 0 ? {} : { base: { hash: '', digest: '', entries: 0, time: Date.parse(this.#entries[this.#floor - 1]?.headers['ce-time'] ?? '') || 0 } })
+      ...(this.#floor === 0
+        ? {}
+        : { base: { hash: '', digest: '', entries: 0, time: Date.parse(this.#entries[this.#floor - 1]?.headers['ce-time'] ?? '') || 0 } })
     }
   }
   /** As a compaction says first: history before is no longer read. */
@@ -328,7 +356,8 @@ export class MemoryLog implements Log {
   /** What a disk can do: entries go from the middle, the end is cut off, another stream takes the place. Consumers end with it. */
   damage(what: { readonly remove?: Range; readonly cut?: number; readonly identity?: string }): void {
     const { remove, cut, identity } = what
-    for (const entry of [...this.#entries]) if (entry !== undefined && remove !== undefined && remove.first <= entry.sequence && entry.sequence <= remove.last) this.#take(entry)
+    for (const entry of [...this.#entries])
+      if (entry !== undefined && remove !== undefined && remove.first <= entry.sequence && entry.sequence <= remove.last) this.#take(entry)
     if (cut !== undefined) for (const entry of this.#entries.splice(cut)) if (entry !== undefined) this.#last.delete(entry.subject)
     if (identity !== undefined) this.#identity = identity
     for (const { end } of [...this.#consumers]) end()

@@ -110,7 +110,12 @@ export class MemoryWorkQueue implements WorkQueue {
     if (this.#away) throw new LogAway('the queue does not answer')
   }
   #pump(): void {
-    while (!this.#away && this.#waiting.length > 0 && this.#consumers.length > 0 && this.#out < (this.#options.outstanding ?? OUTSTANDING)) {
+    while (
+      !this.#away &&
+      this.#waiting.length > 0 &&
+      this.#consumers.length > 0 &&
+      this.#out < (this.#options.outstanding ?? OUTSTANDING)
+    ) {
       const pending = this.#waiting.shift() as Pending
       const consumer = this.#consumers[this.#turn++ % this.#consumers.length] as Consumer
       this.#out += 1

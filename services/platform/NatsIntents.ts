@@ -34,12 +34,15 @@ export class NatsIntents implements Intents {
     if (actAs !== undefined) headers.set(ACT_AS, actAs)
     const until = Date.now() + TIMEOUT_MS * TRIES
     let asked = false
-    for (let tries = 1; ; ) {
-      if (!(await whenConnected(this.#connection, until - Date.now()))) throw new NoAnswer(`there is no connection to NATS to ask the API server on (intent.${user})`)
+    for (let tries = 1; ;) {
+      if (!(await whenConnected(this.#connection, until - Date.now())))
+        throw new NoAnswer(`there is no connection to NATS to ask the API server on (intent.${user})`)
       const body = JSON.stringify(asked ? { ...intent, again: true } : intent)
       asked = true
       try {
-        const answer = await untilLost(this.#connection, () => this.#connection.request(`intent.${user}`, body, { timeout: TIMEOUT_MS, headers }))
+        const answer = await untilLost(this.#connection, () =>
+          this.#connection.request(`intent.${user}`, body, { timeout: TIMEOUT_MS, headers })
+        )
         const [result] = answer.json<IntentResult[]>()
         if (result === undefined) throw new NoAnswer('the API server answered nothing')
         const pauseMs = againAfter(result)
@@ -48,7 +51,11 @@ export class NatsIntents implements Intents {
       } catch (error) {
         // An answer that died with its connection is asked for as soon as there is one.
         if (error instanceof ConnectionLost && Date.now() < until) continue
-        if (tries >= TRIES) throw new NoAnswer(`the API server does not answer on NATS (intent.${user}): ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+        if (tries >= TRIES)
+          throw new NoAnswer(
+            `the API server does not answer on NATS (intent.${user}): ${error instanceof Error ? error.message : String(error)}`,
+            { cause: error }
+          )
         tries += 1
         // Nobody serves intents yet: the API server is back a moment after its log.
         if (error instanceof Error && /no responders/i.test(error.message)) await new Promise((resolve) => setTimeout(resolve, NOBODY_MS))

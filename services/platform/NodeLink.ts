@@ -17,7 +17,11 @@ export interface BindingUpdate {
 
 export interface NodeLink {
   /** Delivers the last binding of every pod of this node (then `onCaughtUp`), then changes, in order. */
-  bindings(handlers: { readonly onUpdate: (update: BindingUpdate) => void; readonly onCaughtUp: () => void; readonly onFailed: (error: Error) => void }): Subscription
+  bindings(handlers: {
+    readonly onUpdate: (update: BindingUpdate) => void
+    readonly onCaughtUp: () => void
+    readonly onFailed: (error: Error) => void
+  }): Subscription
   /** Stored (acknowledged by the stream) when it resolves. */
   reportPod(namespace: string, name: string, report: PodReport): Promise<void>
   reportNotice(namespace: string, name: string, notice: NoticeReport): Promise<void>

@@ -158,7 +158,12 @@ export interface Runtime {
 }
 
 /** Runs a command to its end; the output is cut at `limit` bytes. */
-export const run = async (runtime: Runtime, id: string, command: readonly string[], limit = 10_240): Promise<{ readonly code: number; readonly output: string }> => {
+export const run = async (
+  runtime: Runtime,
+  id: string,
+  command: readonly string[],
+  limit = 10_240
+): Promise<{ readonly code: number; readonly output: string }> => {
   const session = await runtime.exec(id, { command, stdin: false, stdout: true, stderr: true, tty: false })
   const parts: Uint8Array[] = []
   let size = 0
@@ -168,7 +173,8 @@ export const run = async (runtime: Runtime, id: string, command: readonly string
         if (size < limit) parts.push(data.slice(0, limit - size))
         size += data.length
       },
-      onExit: (exit) => ('error' in exit ? reject(new Error(exit.error)) : resolve({ code: exit.code, output: Buffer.concat(parts).toString() }))
+      onExit: (exit) =>
+        'error' in exit ? reject(new Error(exit.error)) : resolve({ code: exit.code, output: Buffer.concat(parts).toString() })
     })
   })
 }

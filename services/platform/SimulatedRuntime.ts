@@ -3,7 +3,18 @@
  * container does is a script; without one it runs until it is stopped.
  */
 import type { Subscription } from '#events/Log.ts'
-import { RuntimeError, type ContainerSpec, type Identity, type Image, type Observed, type RegistryAuth, type Runtime, type RuntimeEvent, type RuntimeInfo, type SandboxSpec } from './Runtime.ts'
+import {
+  RuntimeError,
+  type ContainerSpec,
+  type Identity,
+  type Image,
+  type Observed,
+  type RegistryAuth,
+  type Runtime,
+  type RuntimeEvent,
+  type RuntimeInfo,
+  type SandboxSpec
+} from './Runtime.ts'
 import { sleep, type Clock, type Timer } from './Clock.ts'
 import type { ExecOptions, ExecSession, LogOptions } from './NodeLink.ts'
 

@@ -158,7 +158,9 @@ export class View {
   async #judged(error: Error, { floor }: LogState): Promise<Error> {
     if (!(error instanceof LogDamaged)) return error
     const now = await this.log.state().catch(() => undefined)
-    return now !== undefined && now.floor > floor ? new LogMoved(`${this.stream}: history was compacted while it was read; it has to be read again`) : error
+    return now !== undefined && now.floor > floor
+      ? new LogMoved(`${this.stream}: history was compacted while it was read; it has to be read again`)
+      : error
   }
   close(): void {
     this.#expiry?.cancel()
@@ -199,7 +201,8 @@ export class View {
   #watchCompaction(): void {
     this.#compaction?.cancel()
     const again = (): void => {
-      if (this.#failed === undefined && this.#begins <= this.#floor) this.#compaction = this.#clock.after(EXPIRY_MS, () => this.#watchCompaction())
+      if (this.#failed === undefined && this.#begins <= this.#floor)
+        this.#compaction = this.#clock.after(EXPIRY_MS, () => this.#watchCompaction())
     }
     this.look().then(again, again)
   }
@@ -208,7 +211,9 @@ export class View {
     this.#subscribers.add(onChange)
     return { close: () => this.#subscribers.delete(onChange) }
   }
-  /** The writer's parsed object for a sequence it was just acknowledged: spares parsing the event when it comes back. `bytes`: its text's. */
+  /**
+   * The writer's parsed object for a sequence it was just acknowledged: spares parsing the event when it comes back. `bytes`: its text's.
+   */
   offer(sequence: number, object: KubeObject, bytes: number): void {
     if (sequence <= this.objects.sequence || this.#own.has(sequence) || this.#ownBytes + bytes > OWN_BYTES) return
     this.#own.set(sequence, { object, bytes })
@@ -218,7 +223,11 @@ export class View {
   waitFor(sequence: number, timeoutMs = 10_000): Promise<void> {
     if (this.objects.sequence >= sequence) return Promise.resolve()
     if (this.#failed !== undefined) return Promise.reject(this.#failed)
-    return this.#waiters.until(sequence, timeoutMs, () => new ViewBehind(`${this.stream} is folded up to ${this.objects.sequence}, not yet ${sequence}, after ${timeoutMs} ms`))
+    return this.#waiters.until(
+      sequence,
+      timeoutMs,
+      () => new ViewBehind(`${this.stream} is folded up to ${this.objects.sequence}, not yet ${sequence}, after ${timeoutMs} ms`)
+    )
   }
   /** The place of the last entry on an object's subject, 0 when it is empty: the log's word where the name is forgotten here. */
   async headOf(key: ObjectKey): Promise<number> {
@@ -237,7 +246,13 @@ export class View {
   checkBehind(folded: number, sequence: number): void {
     if (sequence > folded) return
     const detail = `${this.stream}: event ${folded} was there, and ${sequence} was handed out after it`
-    const damaged = new LogDamaged({ stream: this.stream, kind: 'shorter', ranges: [{ first: sequence, last: folded }], verified: sequence - 1, detail })
+    const damaged = new LogDamaged({
+      stream: this.stream,
+      kind: 'shorter',
+      ranges: [{ first: sequence, last: folded }],
+      verified: sequence - 1,
+      detail
+    })
     this.#subscription?.close()
     this.#fail(damaged)
     throw damaged
@@ -257,7 +272,9 @@ export class View {
   #watchExpiry(): void {
     this.#expiry = this.#clock.after(EXPIRY_MS, () => {
       // A stream that can't be asked now is asked again.
-      void this.expire().catch(() => {}).finally(() => this.#failed === undefined && this.#watchExpiry())
+      void this.expire()
+        .catch(() => {})
+        .finally(() => this.#failed === undefined && this.#watchExpiry())
     })
   }
   /** The event's facts, or undefined for an entry that is to be passed over. Throws for a sealed one that can't be read. */

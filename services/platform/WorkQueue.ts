@@ -35,7 +35,10 @@ export interface WorkQueue {
   newest(subject: string): Promise<LogEntry | undefined>
 }
 
-/** An entry nobody has said anything about for so long is delivered again: this is how long those of a process that was killed wait for another. */
+/**
+ * An entry nobody has said anything about for so long is delivered again: this is how long those of a process that was killed wait for
+ * another.
+ */
 export const ACK_WAIT_MS = 4_000
 /** Entries delivered and not done with. */
 export const OUTSTANDING = 1_000

@@ -28,7 +28,10 @@ const originHeader = ({ cluster, epoch }: Origin): Record<string, string> => ({ 
 const nodeOf = (subject: string): string => decodeToken(subject.split('.')[1] ?? '')
 
 /** The message as of a sequence of EVENTS. */
-export const asOf = ({ text, headers }: BindingMessage, sequence: number): BindingMessage => ({ text, headers: { ...headers, [AS_OF]: String(sequence) } })
+export const asOf = ({ text, headers }: BindingMessage, sequence: number): BindingMessage => ({
+  text,
+  headers: { ...headers, [AS_OF]: String(sequence) }
+})
 
 /** 0: nobody said. */
 export const asOfIn = (headers: Readonly<Record<string, string>>): number => Number(headers[AS_OF] ?? 0)
@@ -39,7 +42,10 @@ export const bindingMessage = (subject: string, binding: Binding, origin: Origin
   return { text, headers: { ...originHeader(origin), [SEALED]: key } }
 }
 
-export const tombstone = (origin: Origin, lost: boolean): BindingMessage => ({ text: '', headers: { 'Nats-TTL': TOMBSTONE_TTL, ...originHeader(origin), ...(lost ? { [LOST]: 'true' } : {}) } })
+export const tombstone = (origin: Origin, lost: boolean): BindingMessage => ({
+  text: '',
+  headers: { 'Nats-TTL': TOMBSTONE_TTL, ...originHeader(origin), ...(lost ? { [LOST]: 'true' } : {}) }
+})
 
 export const originOf = (headers: Readonly<Record<string, string>>): Origin | undefined => {
   const [cluster, epoch] = (headers[ORIGIN] ?? '').split(' ')

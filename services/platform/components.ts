@@ -6,7 +6,9 @@ export type Component = (typeof COMPONENTS)[number]
 export const componentsOf = (named: unknown, where: string): readonly Component[] => {
   const all = COMPONENTS.join(', ')
   if (!Array.isArray(named)) throw new Error(`${where}: must be a list of components: ${all}`)
-  for (const name of named as readonly unknown[]) if (!COMPONENTS.includes(name as Component)) throw new Error(`${where}: there is no component ${JSON.stringify(name)}; there are ${all}`)
+  for (const name of named as readonly unknown[])
+    if (!COMPONENTS.includes(name as Component))
+      throw new Error(`${where}: there is no component ${JSON.stringify(name)}; there are ${all}`)
   if (named.length === 0) throw new Error(`${where}: names nothing to run; there are ${all}`)
   return COMPONENTS.filter((name) => named.includes(name))
 }

@@ -40,7 +40,8 @@ export interface ControllerDefinition {
   refused?(view: ObjectsView, key: string, refusal: Refused, context: DecideContext): readonly Ask[]
 }
 
-export const watchesOf = ({ watches }: ControllerDefinition, api: Api): readonly ControllerWatch[] => (typeof watches === 'function' ? watches(api) : watches)
+export const watchesOf = ({ watches }: ControllerDefinition, api: Api): readonly ControllerWatch[] =>
+  typeof watches === 'function' ? watches(api) : watches
 
 /** An ask the decider turned down, for a reason that is not only that the state moved on. */
 export class Refused extends Error {

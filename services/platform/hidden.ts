@@ -8,10 +8,14 @@ import type { Entry } from '#projections/Objects.ts'
 const PARALLEL = 16
 
 /** The versions that stand before `hidden` (subject → the place of what hides it); of a subject that never had one, none. */
-export const versionsBehind = async (log: Log, hidden: ReadonlyMap<string, number>, versionOf: (stored: LogEntry) => Entry | undefined): Promise<ReadonlyMap<string, Entry>> => {
+export const versionsBehind = async (
+  log: Log,
+  hidden: ReadonlyMap<string, number>,
+  versionOf: (stored: LogEntry) => Entry | undefined
+): Promise<ReadonlyMap<string, Entry>> => {
   const found = new Map<string, Entry>()
   const lookBehind = async ([subject, sequence]: readonly [string, number]): Promise<void> => {
-    for (let at = sequence; at > 1; ) {
+    for (let at = sequence; at > 1;) {
       const stored = await log.lastOn(subject, at - 1)
       if (stored === undefined) return
       const version = versionOf(stored)

@@ -12,9 +12,9 @@ import { same } from '#events/meta/faults.ts'
 import { Cluster } from '#projections/Cluster.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
 import { isPassing, Refusal } from '#events/Refusal.ts'
-import { sleep, type Clock, type Timer } from '../platform/Clock.ts'
-import { causeOf } from '../platform/decision.ts'
-import type { Views } from '../platform/View.ts'
+import { sleep, type Clock, type Timer } from '#services/platform/Clock.ts'
+import { causeOf } from '#services/platform/decision.ts'
+import type { Views } from '#services/platform/View.ts'
 import { schedule } from './decide.ts'
 import { SchedulingQueue } from './queue.ts'
 import { podScheduledCondition, schedulingNotice } from './explain.ts'
@@ -33,10 +33,15 @@ const TICK_MS = 1_000
 
 /** Without a node, wanted, not held back by gates, and ours. */
 const isWaiting = ({ spec, metadata }: KubeObject): boolean =>
-  (spec.nodeName ?? '') === '' && metadata.deletionTimestamp === undefined && (spec.schedulerName ?? NAME) === NAME && (spec.schedulingGates ?? []).length === 0
+  (spec.nodeName ?? '') === '' &&
+  metadata.deletionTimestamp === undefined &&
+  (spec.schedulerName ?? NAME) === NAME &&
+  (spec.schedulingGates ?? []).length === 0
 
 const dependsOnPods = ({ spec }: KubeObject): boolean =>
-  spec.affinity?.podAffinity !== undefined || spec.affinity?.podAntiAffinity !== undefined || (spec.topologySpreadConstraints ?? []).length > 0
+  spec.affinity?.podAffinity !== undefined ||
+  spec.affinity?.podAntiAffinity !== undefined ||
+  (spec.topologySpreadConstraints ?? []).length > 0
 
 export class Scheduler {
   readonly #views: Views
@@ -87,7 +92,11 @@ export class Scheduler {
       else {
         this.#queue.add(entry.id, (entry.object['spec'].priority as number | undefined) ?? 0, entry.sequence)
         // A pod's own status (our condition among it) changes nothing about where it fits; its spec and labels may.
-        if (previous !== undefined && (!same(previous.object['spec'], entry.object['spec']) || !same(previous.object.metadata.labels, entry.object.metadata.labels))) this.#queue.podChanged(entry.id)
+        if (
+          previous !== undefined &&
+          (!same(previous.object['spec'], entry.object['spec']) || !same(previous.object.metadata.labels, entry.object.metadata.labels))
+        )
+          this.#queue.podChanged(entry.id)
       }
     }
     this.#pump()
@@ -139,7 +148,12 @@ export class Scheduler {
       namespace: key.namespace,
       name: key.name,
       subresource: 'binding',
-      object: { apiVersion: 'v1', kind: 'Binding', metadata: { name: key.name, namespace: key.namespace, uid: object.metadata.uid as string }, target: { apiVersion: 'v1', kind: 'Node', name: node } },
+      object: {
+        apiVersion: 'v1',
+        kind: 'Binding',
+        metadata: { name: key.name, namespace: key.namespace, uid: object.metadata.uid as string },
+        target: { apiVersion: 'v1', kind: 'Node', name: node }
+      },
       source: NAME,
       cause: causeOf(entry),
       reasons
@@ -151,7 +165,8 @@ export class Scheduler {
       // Unless it went, and another of its name came.
       if (this.#views.get(key)?.object.metadata.uid === object.metadata.uid) this.#queue.retry(entry.id, this.#clock.now())
       const { reason, message } = result.status
-      if (reason !== 'NotFound' && reason !== 'Conflict') throw new Error(`binding ${entry.id} to ${node} was refused: ${message}`, { cause: Refusal.of(result.status) })
+      if (reason !== 'NotFound' && reason !== 'Conflict')
+        throw new Error(`binding ${entry.id} to ${node} was refused: ${message}`, { cause: Refusal.of(result.status) })
       return
     }
     await this.#notice(entry, 'Normal', 'Scheduled', `Successfully assigned ${key.namespace}/${key.name} to ${node}`)
@@ -194,6 +209,11 @@ export class Scheduler {
     await this.#notice(entry, 'Warning', 'FailedScheduling', message)
   }
   async #notice(entry: Entry, type: 'Normal' | 'Warning', reason: string, message: string): Promise<void> {
-    await this.#intents.submit({ ...schedulingNotice(this.#views, entry, type, reason, message, this.#clock.now()), id: this.#clock.uuid(), source: NAME, cause: causeOf(entry) })
+    await this.#intents.submit({
+      ...schedulingNotice(this.#views, entry, type, reason, message, this.#clock.now()),
+      id: this.#clock.uuid(),
+      source: NAME,
+      cause: causeOf(entry)
+    })
   }
 }

@@ -35,7 +35,10 @@ const meets = (value: string | undefined, { operator, values = [] }: NodeRequire
 export const matchesTerm = (term: NodeSelectorTerm, name: string, labels: Readonly<Record<string, string>>): boolean => {
   const { matchExpressions = [], matchFields = [] } = term
   if (matchExpressions.length + matchFields.length === 0) return false
-  return matchExpressions.every((requirement) => meets(labels[requirement.key], requirement)) && matchFields.every((requirement) => requirement.key === 'metadata.name' && meets(name, requirement))
+  return (
+    matchExpressions.every((requirement) => meets(labels[requirement.key], requirement)) &&
+    matchFields.every((requirement) => requirement.key === 'metadata.name' && meets(name, requirement))
+  )
 }
 
 export interface RequiredAffinity {
@@ -45,7 +48,11 @@ export interface RequiredAffinity {
 
 interface Spec {
   readonly nodeSelector?: Readonly<Record<string, string>>
-  readonly affinity?: { readonly nodeAffinity?: { readonly requiredDuringSchedulingIgnoredDuringExecution?: { readonly nodeSelectorTerms?: readonly NodeSelectorTerm[] } } }
+  readonly affinity?: {
+    readonly nodeAffinity?: {
+      readonly requiredDuringSchedulingIgnoredDuringExecution?: { readonly nodeSelectorTerms?: readonly NodeSelectorTerm[] }
+    }
+  }
 }
 
 /** What a pod demands of its node's labels; undefined: nothing. */

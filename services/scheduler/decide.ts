@@ -21,8 +21,25 @@ import { PodTopologySpread as PreferredSpread } from './scores/PodTopologySpread
 import { TaintToleration as PreferredTaints } from './scores/TaintToleration.ts'
 
 /** In upstream's order: the first that refuses a node is the one that is named. */
-const FILTERS: readonly Filter[] = [NodeUnschedulable, NodeName, TaintToleration, NodeAffinity, NodePorts, NodeResourcesFit, PodTopologySpread, InterPodAffinity]
-const SCORES: readonly Score[] = [PreferredTaints, PreferredNodes, LeastAllocated, PreferredSpread, PreferredPods, NodeResourcesBalancedAllocation, ImageLocality]
+const FILTERS: readonly Filter[] = [
+  NodeUnschedulable,
+  NodeName,
+  TaintToleration,
+  NodeAffinity,
+  NodePorts,
+  NodeResourcesFit,
+  PodTopologySpread,
+  InterPodAffinity
+]
+const SCORES: readonly Score[] = [
+  PreferredTaints,
+  PreferredNodes,
+  LeastAllocated,
+  PreferredSpread,
+  PreferredPods,
+  NodeResourcesBalancedAllocation,
+  ImageLocality
+]
 
 export type Placement = {
   /** Nodes looked at: where the next attempt begins. */
@@ -42,7 +59,8 @@ const RECORDED = 3
 const FEWEST = 100
 
 /** How many feasible nodes are enough to choose from (upstream's numFeasibleNodesToFind). */
-export const enough = (nodes: number): number => (nodes < FEWEST ? nodes : Math.max(FEWEST, Math.floor((nodes * Math.max(5, 50 - Math.floor(nodes / 125))) / 100)))
+export const enough = (nodes: number): number =>
+  nodes < FEWEST ? nodes : Math.max(FEWEST, Math.floor((nodes * Math.max(5, 50 - Math.floor(nodes / 125))) / 100))
 
 /** `id`: the pod's `namespace/name`. */
 export const schedule = (cluster: Cluster, id: string, object: KubeObject, { start, random }: Options): Placement => {
@@ -51,12 +69,23 @@ export const schedule = (cluster: Cluster, id: string, object: KubeObject, { sta
   const pod = podToPlace(id, object)
   const { feasible, refusals, examined } = filter(cluster, pod, start)
   const filtered = countReasons(refusals)
-  const base = { nodes: nodes.length, examined, feasible: feasible.length, ...(filtered.size === 0 ? {} : { filtered: Object.fromEntries(filtered) }) }
-  if (feasible.length === 0) return { node: undefined, message: fitError(nodes.length, refusals, filtered, object), examined, reasons: base }
+  const base = {
+    nodes: nodes.length,
+    examined,
+    feasible: feasible.length,
+    ...(filtered.size === 0 ? {} : { filtered: Object.fromEntries(filtered) })
+  }
+  if (feasible.length === 0)
+    return { node: undefined, message: fitError(nodes.length, refusals, filtered, object), examined, reasons: base }
   const totals = score(cluster, pod, feasible)
   const chosen = choose(totals, random)
   const node = (feasible[chosen] as NodeInfo).name
-  return { node, pod: pod.info, examined, reasons: { node, ...base, score: totals[chosen], ...(feasible.length === 1 ? {} : { scores: bestOf(feasible, totals) }) } }
+  return {
+    node,
+    pod: pod.info,
+    examined,
+    reasons: { node, ...base, score: totals[chosen], ...(feasible.length === 1 ? {} : { scores: bestOf(feasible, totals) }) }
+  }
 }
 
 interface Filtered {

@@ -11,8 +11,17 @@ import type { Refusal } from './plugin.ts'
  * `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable. preemption: 0/3 nodes are available: …`
  * Pods are not preempted: for nodes where that could help, no victim is found.
  */
-export const fitError = (nodes: number, refusals: ReadonlyMap<Refusal, number>, counts: ReadonlyMap<string, number>, pod: KubeObject): string => {
-  const list = (reasons: Iterable<readonly [string, number]>): string => [...reasons].map(([reason, count]) => `${count} ${reason}`).toSorted().join(', ')
+export const fitError = (
+  nodes: number,
+  refusals: ReadonlyMap<Refusal, number>,
+  counts: ReadonlyMap<string, number>,
+  pod: KubeObject
+): string => {
+  const list = (reasons: Iterable<readonly [string, number]>): string =>
+    [...reasons]
+      .map(([reason, count]) => `${count} ${reason}`)
+      .toSorted()
+      .join(', ')
   const head = `0/${nodes} nodes are available: ${list(counts)}.`
   if (pod['spec'].preemptionPolicy === 'Never') return `${head} preemption: not eligible due to preemptionPolicy=Never.`
   const preemption = new Map<string, number>()
@@ -42,7 +51,14 @@ export const podScheduledCondition = (pod: KubeObject, message: string, now: num
   }
 }
 
-export const schedulingNotice = (view: ObjectsView, pod: Entry, type: 'Normal' | 'Warning', reason: string, message: string, now: number): Omit<Intent, 'id' | 'source' | 'cause'> =>
+export const schedulingNotice = (
+  view: ObjectsView,
+  pod: Entry,
+  type: 'Normal' | 'Warning',
+  reason: string,
+  message: string,
+  now: number
+): Omit<Intent, 'id' | 'source' | 'cause'> =>
   noticeDraft(view, {
     about: pod.object,
     type,

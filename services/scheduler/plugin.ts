@@ -71,4 +71,3 @@ export const normalizeToHighest = (scores: Float64Array, reverse: boolean): void
     scores[at] = reverse ? MAX_SCORE - part : part
   }
 }
-

@@ -55,7 +55,11 @@ export class SchedulingQueue {
   }
   /** The next pod to try, handed out once. */
   next(now: number): string | undefined {
-    for (let top = this.#backingOff.top; top !== undefined && (top.place !== 'backing-off' || top.notBefore <= now); top = this.#backingOff.top) {
+    for (
+      let top = this.#backingOff.top;
+      top !== undefined && (top.place !== 'backing-off' || top.notBefore <= now);
+      top = this.#backingOff.top
+    ) {
       this.#backingOff.pop()
       if (top.place === 'backing-off') this.#activate(top)
     }

@@ -39,12 +39,23 @@ export const constraintsOf = (pod: KubeObject, whenUnsatisfiable: 'DoNotSchedule
     }))
 
 /** Is the node one the constraint counts on? */
-export const counts = ({ honorAffinity, honorTaints }: Constraint, node: NodeInfo, { tolerations }: PodToPlace, required: RequiredAffinity | undefined): boolean =>
+export const counts = (
+  { honorAffinity, honorTaints }: Constraint,
+  node: NodeInfo,
+  { tolerations }: PodToPlace,
+  required: RequiredAffinity | undefined
+): boolean =>
   !(honorAffinity && required !== undefined && !matchesRequired(required, node.name, node.labels)) &&
   !(honorTaints && node.taints.some((taint) => taint.effect !== 'PreferNoSchedule' && !tolerates(tolerations, taint)))
 
 /** Adds the matching pods of the namespace to the parts (topology values) in `totals`; parts not in it are not counted. */
-export const countMatching = (cluster: Cluster, namespace: string, { topologyKey, selector }: Constraint, totals: Map<string, number>, counted: (node: NodeInfo) => boolean): void => {
+export const countMatching = (
+  cluster: Cluster,
+  namespace: string,
+  { topologyKey, selector }: Constraint,
+  totals: Map<string, number>,
+  counted: (node: NodeInfo) => boolean
+): void => {
   for (const pod of cluster.podsIn(namespace)) {
     if (pod.terminating || !matches(selector, pod.labels)) continue
     const node = cluster.nodeOf(pod.id)

@@ -18,8 +18,8 @@ import { connectNats } from '#ops/nats/connect.ts'
 import { startNatsServer, stopNatsServer } from '#ops/nats/server.ts'
 import { ensureStreams, ledgerFolder } from '#ops/nats/streams.ts'
 import { ensurePki } from '#ops/pki/pki.ts'
-import { freePort } from '../support/nats.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { freePort } from '#test/support/nats.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 import { latencies, machine } from './support.ts'
 
 const EVENTS = Number(process.argv[2] ?? 1_000_000)
@@ -54,11 +54,33 @@ const seed = async (): Promise<void> => {
     const key = { group: '', resource: 'configmaps', namespace: 'default', name }
     const time = new Date(begin + (sequence / EVENTS) * DAYS * 86_400_000).toISOString()
     const value = Array.from({ length: 90 }, () => words[Math.floor(Math.random() * words.length)]).join(' ')
-    const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default', uid: `uid-${name}`, creationTimestamp: time }, data: { value } }
+    const object = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name, namespace: 'default', uid: `uid-${name}`, creationTimestamp: time },
+      data: { value }
+    }
     const expected = last.get(name) ?? 0
     last.set(name, sequence)
-    const event = { stream: 'EVENTS', key, id: `seed-${sequence}`, type: 'reckon.configmap.updated.v1', source: 'kubectl', time, user: 'kubernetes-admin', correlationId: `seed-${sequence}`, verb: 'patch', deleted: false, object, expected } as const
-    const { subject, headers, text } = seal.seal('EVENTS', { subject: subjectOf('EVENTS', key), ...encodeEvent(event), expected }, undefined)
+    const event = {
+      stream: 'EVENTS',
+      key,
+      id: `seed-${sequence}`,
+      type: 'reckon.configmap.updated.v1',
+      source: 'kubectl',
+      time,
+      user: 'kubernetes-admin',
+      correlationId: `seed-${sequence}`,
+      verb: 'patch',
+      deleted: false,
+      object,
+      expected
+    } as const
+    const { subject, headers, text } = seal.seal(
+      'EVENTS',
+      { subject: subjectOf('EVENTS', key), ...encodeEvent(event), expected },
+      undefined
+    )
     await writer.write({ subject, headers, text, sequence, time: 0 })
   }
   await writer.end()
@@ -75,10 +97,17 @@ const writing = (plane: Plane): { stop(): Promise<number[]> } => {
     for (let n = 0; going; n++) {
       const begun = performance.now()
       const name = `c${n % OBJECTS}`
-      const made = plane.call('PATCH', `/api/v1/namespaces/default/configmaps/${name}`, { data: { n: String(n) } }, { 'content-type': 'application/merge-patch+json' }).then(({ status }) => {
-        if (status === 200) took.push(performance.now() - begun)
-        pending.delete(made)
-      })
+      const made = plane
+        .call(
+          'PATCH',
+          `/api/v1/namespaces/default/configmaps/${name}`,
+          { data: { n: String(n) } },
+          { 'content-type': 'application/merge-patch+json' }
+        )
+        .then(({ status }) => {
+          if (status === 200) took.push(performance.now() - begun)
+          pending.delete(made)
+        })
       pending.add(made)
       await wait(20)
     }
@@ -97,7 +126,10 @@ const writing = (plane: Plane): { stop(): Promise<number[]> } => {
 /** Runs the command as a person does; its largest memory, MiB, and how long it took. */
 const reckon = async (words: readonly string[], at = home): Promise<{ ms: number; rss: number; out: string }> => {
   const begun = performance.now()
-  const child = spawn(process.execPath, [MAIN, ...words], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, RECKON_HOME: at } })
+  const child = spawn(process.execPath, [MAIN, ...words], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, RECKON_HOME: at }
+  })
   if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL)
   let out = ''
   let rss = 0
@@ -120,7 +152,9 @@ const while_ = async (plane: Plane, what: string, work: () => Promise<{ ms: numb
   await wait(500)
   const { ms, rss, out } = await work()
   const took = await writer.stop()
-  say(`${what.padEnd(34)} ${seconds(ms).padStart(8)}, ${Math.round(rss)} MiB; writes meanwhile ${took.length}, ${latencies(took)}, max ${Math.max(...took).toFixed(0)} ms`)
+  say(
+    `${what.padEnd(34)} ${seconds(ms).padStart(8)}, ${Math.round(rss)} MiB; writes meanwhile ${took.length}, ${latencies(took)}, max ${Math.max(...took).toFixed(0)} ms`
+  )
   return out
 }
 

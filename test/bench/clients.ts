@@ -52,7 +52,11 @@ export const readSlowly = async (stream: ClientHttp2Stream, bytesPerSecond: numb
 }
 
 /** Asks for one small object again and again while something else goes on; how long that took. */
-export const probing = async <Result>(api: Api, path: string, during: Promise<Result>): Promise<{ readonly result: Result; readonly text: string }> => {
+export const probing = async <Result>(
+  api: Api,
+  path: string,
+  during: Promise<Result>
+): Promise<{ readonly result: Result; readonly text: string }> => {
   const times: number[] = []
   let over = false
   void during.finally(() => (over = true)).catch(() => {})
@@ -64,7 +68,10 @@ export const probing = async <Result>(api: Api, path: string, during: Promise<Re
     await wait(5)
   }
   times.sort((a, b) => a - b)
-  return { result: await during, text: `one small GET meanwhile: p50 ${percentile(times, 0.5).toFixed(1)} ms, p99 ${percentile(times, 0.99).toFixed(1)} ms, max ${(times.at(-1) ?? 0).toFixed(0)} ms (n=${times.length})` }
+  return {
+    result: await during,
+    text: `one small GET meanwhile: p50 ${percentile(times, 0.5).toFixed(1)} ms, p99 ${percentile(times, 0.99).toFixed(1)} ms, max ${(times.at(-1) ?? 0).toFixed(0)} ms (n=${times.length})`
+  }
 }
 
 export const rssOf = (api: Api): number => usageOf(api.process.pid as number).rssMiB

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { startCluster } from '../support/cluster.ts'
+import { startCluster } from '#test/support/cluster.ts'
 import { machine, usageOf } from './support.ts'
 
 const SECONDS = 60
@@ -13,7 +13,10 @@ try {
   await cluster.ok('create', 'deployment', 'web', '--image=reckon/demo:1', '--replicas=3', '--', 'sleep', '100000')
   await cluster.ok('rollout', 'status', 'deploy/web', '--timeout=60s')
   await wait(10_000)
-  const pids = { 'control plane and agent': cluster.pid(), 'nats-server': Number(readFileSync(join(cluster.home, 'run/nats-server.pid'), 'utf8')) }
+  const pids = {
+    'control plane and agent': cluster.pid(),
+    'nats-server': Number(readFileSync(join(cluster.home, 'run/nats-server.pid'), 'utf8'))
+  }
   const before = Object.values(pids).map(usageOf)
   await wait(SECONDS * 1000)
   let memory = 0

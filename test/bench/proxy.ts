@@ -1,4 +1,7 @@
-/** How long kube-proxy takes for 1,000 Services of 4 endpoints (or as many as asked): first sync, one endpoint, a Service more, a Service less, a flush, rest. */
+/**
+ * How long kube-proxy takes for 1,000 Services of 4 endpoints (or as many as asked): first sync, one endpoint, a Service more, a Service
+ * less, a flush, rest.
+ */
 import { execa } from 'execa'
 import { systemClock } from '#services/platform/Clock.ts'
 import { HostIptables } from '#services/platform/Iptables.ts'
@@ -32,7 +35,12 @@ const proxy = new KubeProxy({
 
 const ipOf = (n: number): string => `${n >> 8}.${n & 255}`
 const web = (n: number) => service(`s${n}`, `10.98.${ipOf(n)}`, [{ port: 80 }])
-const ends = (n: number, shift = 0) => slice(`s${n}`, [0, 1, 2, 3].map((k) => ({ ip: `10.97.${ipOf((n * 4 + k + shift) % 65_536)}` })), [{ port: 8080 }])
+const ends = (n: number, shift = 0) =>
+  slice(
+    `s${n}`,
+    [0, 1, 2, 3].map((k) => ({ ip: `10.97.${ipOf((n * 4 + k + shift) % 65_536)}` })),
+    [{ port: 8080 }]
+  )
 
 const measure = async (what: string, change: (round: number) => void): Promise<void> => {
   const kernel: number[] = []
@@ -45,7 +53,9 @@ const measure = async (what: string, change: (round: number) => void): Promise<v
     kernel.push(inKernel)
   }
   const median = (values: number[]): string => values.sort((a, b) => a - b)[values.length >> 1]!.toFixed(1)
-  console.log(`${what}: iptables-restore ${median(kernel)} ms; change to kernel ${median(whole)} ms, with the time changes are gathered (median of ${ROUNDS})`)
+  console.log(
+    `${what}: iptables-restore ${median(kernel)} ms; change to kernel ${median(whole)} ms, with the time changes are gathered (median of ${ROUNDS})`
+  )
 }
 
 await lab.create()

@@ -20,10 +20,17 @@ import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import { Integrity, MARK_EVERY } from '#services/platform/ledger/Integrity.ts'
 import { sha256 } from '#services/platform/ledger/Seal.ts'
 import { View } from '#services/platform/View.ts'
-import { startNats } from '../support/nats.ts'
+import { startNats } from '#test/support/nats.ts'
 import { machine } from './support.ts'
 
-const { values } = parseArgs({ options: { events: { type: 'string', default: '100000,1000000' }, objects: { type: 'string', default: '20000' }, whole: { type: 'boolean', default: false }, measure: { type: 'string' } } })
+const { values } = parseArgs({
+  options: {
+    events: { type: 'string', default: '100000,1000000' },
+    objects: { type: 'string', default: '20000' },
+    whole: { type: 'boolean', default: false },
+    measure: { type: 'string' }
+  }
+})
 const OBJECTS = Number(values.objects)
 const BATCH = 500
 
@@ -44,9 +51,51 @@ const podEvent = (n: number, expected: number): NewEvent => {
     object: {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name, namespace: `team-${(n % OBJECTS) % 100}`, uid: `uid-${n % OBJECTS}`, creationTimestamp: '2026-01-01T00:00:00Z', labels: { app: `app-${n % 100}`, 'pod-template-hash': `hash-${(n % OBJECTS) % 2_000}`, round: String(Math.floor(n / OBJECTS) % 10) }, ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `rs-${(n % OBJECTS) % 2_000}`, uid: `rs-uid-${(n % OBJECTS) % 2_000}`, controller: true }] },
-      spec: { nodeName: `node-${(n % OBJECTS) % 500}`, containers: [{ name: 'web', image: 'reckon/demo:1', resources: { requests: { cpu: '10m', memory: '8Mi' } }, ports: [{ containerPort: 8080, protocol: 'TCP' }] }] },
-      status: { phase: 'Running', podIP: '10.244.0.7', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' }], containerStatuses: [{ name: 'web', ready: true, restartCount: n % 7, image: 'reckon/demo:1', state: { running: { startedAt: '2026-01-01T00:00:00Z' } } }] }
+      metadata: {
+        name,
+        namespace: `team-${(n % OBJECTS) % 100}`,
+        uid: `uid-${n % OBJECTS}`,
+        creationTimestamp: '2026-01-01T00:00:00Z',
+        labels: {
+          app: `app-${n % 100}`,
+          'pod-template-hash': `hash-${(n % OBJECTS) % 2_000}`,
+          round: String(Math.floor(n / OBJECTS) % 10)
+        },
+        ownerReferences: [
+          {
+            apiVersion: 'apps/v1',
+            kind: 'ReplicaSet',
+            name: `rs-${(n % OBJECTS) % 2_000}`,
+            uid: `rs-uid-${(n % OBJECTS) % 2_000}`,
+            controller: true
+          }
+        ]
+      },
+      spec: {
+        nodeName: `node-${(n % OBJECTS) % 500}`,
+        containers: [
+          {
+            name: 'web',
+            image: 'reckon/demo:1',
+            resources: { requests: { cpu: '10m', memory: '8Mi' } },
+            ports: [{ containerPort: 8080, protocol: 'TCP' }]
+          }
+        ]
+      },
+      status: {
+        phase: 'Running',
+        podIP: '10.244.0.7',
+        conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' }],
+        containerStatuses: [
+          {
+            name: 'web',
+            ready: true,
+            restartCount: n % 7,
+            image: 'reckon/demo:1',
+            state: { running: { startedAt: '2026-01-01T00:00:00Z' } }
+          }
+        ]
+      }
     }
   }
 }
@@ -59,7 +108,10 @@ const measure = async (home: string, whole: boolean): Promise<void> => {
   global.gc?.()
   const before = process.memoryUsage().rss
   const began = performance.now()
-  const view = new View('EVENTS', new JetStreamLog(connection, 'EVENTS'), systemClock, { api: builtIns, integrity: new Integrity({ seal: loadSeal(home), ledger, whole: true, expires: false }) })
+  const view = new View('EVENTS', new JetStreamLog(connection, 'EVENTS'), systemClock, {
+    api: builtIns,
+    integrity: new Integrity({ seal: loadSeal(home), ledger, whole: true, expires: false })
+  })
   if (whole) view.alsoFold({ apply: () => {} })
   await view.start()
   const ms = performance.now() - began
@@ -67,7 +119,9 @@ const measure = async (home: string, whole: boolean): Promise<void> => {
   global.gc?.()
   const { rss, heapUsed } = process.memoryUsage()
   const pods = view.objects.collection({ group: '', resource: 'pods' }).size
-  console.log(`  ${whole ? 'every event' : 'newest    '}: ready in ${ms.toFixed(0)} ms, ${pods} objects; ${(heapUsed / 2 ** 20).toFixed(0)} MiB of heap, resident +${((rss - before) / 2 ** 20).toFixed(0)} MiB, at most ${peak.toFixed(0)} MiB in all`)
+  console.log(
+    `  ${whole ? 'every event' : 'newest    '}: ready in ${ms.toFixed(0)} ms, ${pods} objects; ${(heapUsed / 2 ** 20).toFixed(0)} MiB of heap, resident +${((rss - before) / 2 ** 20).toFixed(0)} MiB, at most ${peak.toFixed(0)} MiB in all`
+  )
   process.exit(0)
 }
 
@@ -100,8 +154,14 @@ try {
       ledger.remember({ sequence: result.last, hash: chain.head })
     }
     const { bytes } = await log.state()
-    console.log(`${events} events of ${OBJECTS} objects (${(bytes / 2 ** 30).toFixed(1)} GiB before compression), written in ${((performance.now() - began) / 1000).toFixed(0)} s`)
-    for (const how of values.whole ? [[], ['--whole']] : [[]]) spawnSync(process.execPath, ['--expose-gc', import.meta.filename, '--measure', nats.home, ...how], { stdio: 'inherit', env: { ...process.env, RECKON_HOME: nats.home } })
+    console.log(
+      `${events} events of ${OBJECTS} objects (${(bytes / 2 ** 30).toFixed(1)} GiB before compression), written in ${((performance.now() - began) / 1000).toFixed(0)} s`
+    )
+    for (const how of values.whole ? [[], ['--whole']] : [[]])
+      spawnSync(process.execPath, ['--expose-gc', import.meta.filename, '--measure', nats.home, ...how], {
+        stdio: 'inherit',
+        env: { ...process.env, RECKON_HOME: nats.home }
+      })
   }
   ledger.close()
 } finally {

@@ -9,11 +9,13 @@ import { loadOrCreateConfig, writeSecret, type ClusterConfig } from '#ops/home.t
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { stopNatsServer } from '#ops/nats/server.ts'
 import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
-import { freePort } from '../support/nats.ts'
+import { freePort } from '#test/support/nats.ts'
 
-export const machine = (): string => `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`
+export const machine = (): string =>
+  `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`
 
-export const percentile = (sorted: readonly number[], part: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN
+export const percentile = (sorted: readonly number[], part: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN
 
 /** `p50 1.23 ms, p99 4.56 ms` */
 export const latencies = (milliseconds: number[]): string => {
@@ -39,45 +41,77 @@ export const startApi = async (components: readonly string[] = ['apiserver']): P
   writeSecret(join(home, 'config.json'), JSON.stringify(config))
   await ensurePki(home, config)
   await ensureNatsServer(() => {})
-  const server = spawn(process.execPath, [join(import.meta.dirname, '../../ops/server.ts'), '--home', home, '--components', components.join(',')], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, RECKON_HOME: home }
-  })
+  const server = spawn(
+    process.execPath,
+    [join(import.meta.dirname, '../../ops/server.ts'), '--home', home, '--components', components.join(',')],
+    {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, RECKON_HOME: home }
+    }
+  )
   const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((name) => readFileSync(pkiFile(home, name)))
   const agent = new Agent({ keepAlive: true, maxSockets: 512, ca: ca as Buffer, cert: cert as Buffer, key: key as Buffer })
   const call: Api['call'] = (method, path, body) =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body)
-      const made = request({ host: '127.0.0.1', port: config.apiPort, agent, method, path, headers: text === undefined ? {} : { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json', 'content-length': Buffer.byteLength(text) } }, (response) => {
-        let answer = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => (answer += chunk))
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: answer }))
-        response.on('error', reject)
-      })
+      const made = request(
+        {
+          host: '127.0.0.1',
+          port: config.apiPort,
+          agent,
+          method,
+          path,
+          headers:
+            text === undefined
+              ? {}
+              : {
+                  'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
+                  'content-length': Buffer.byteLength(text)
+                }
+        },
+        (response) => {
+          let answer = ''
+          response.setEncoding('utf8')
+          response.on('data', (chunk: string) => (answer += chunk))
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: answer }))
+          response.on('error', reject)
+        }
+      )
       made.on('error', reject)
       made.end(text)
     })
   const watch: Api['watch'] = (path, onLine, signal) =>
     new Promise((resolve, reject) => {
-      const made = request({ host: '127.0.0.1', port: config.apiPort, agent: new Agent({ ca: ca as Buffer, cert: cert as Buffer, key: key as Buffer }), path, signal }, (response) => {
-        let rest = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => {
-          const lines = (rest + chunk).split('\n')
-          rest = lines.pop() as string
-          for (const line of lines) onLine(line)
-        })
-        response.on('end', resolve)
-        response.on('error', () => resolve())
-        resolve()
-      })
+      const made = request(
+        {
+          host: '127.0.0.1',
+          port: config.apiPort,
+          agent: new Agent({ ca: ca as Buffer, cert: cert as Buffer, key: key as Buffer }),
+          path,
+          signal
+        },
+        (response) => {
+          let rest = ''
+          response.setEncoding('utf8')
+          response.on('data', (chunk: string) => {
+            const lines = (rest + chunk).split('\n')
+            rest = lines.pop() as string
+            for (const line of lines) onLine(line)
+          })
+          response.on('end', resolve)
+          response.on('error', () => resolve())
+          resolve()
+        }
+      )
       made.on('error', (error) => (signal.aborted ? resolve() : reject(error)))
       made.end()
     })
   const deadline = Date.now() + 30_000
   for (;;) {
-    const ready = await call('GET', '/readyz').then(({ status }) => status === 200, () => false)
+    const ready = await call('GET', '/readyz').then(
+      ({ status }) => status === 200,
+      () => false
+    )
     if (ready) break
     if (Date.now() > deadline || server.exitCode !== null) throw new Error('the control plane did not start')
     await wait(50)

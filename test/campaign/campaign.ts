@@ -1,6 +1,6 @@
 /** A fault campaign: rounds chosen by a seed against one cluster under load, and what came of each. */
 import { setTimeout as wait } from 'node:timers/promises'
-import { smallDisk, type SmallDisk } from '../support/smallDisk.ts'
+import { smallDisk, type SmallDisk } from '#test/support/smallDisk.ts'
 import { makeCluster, type CampaignCluster } from './cluster.ts'
 import { cleanUp, COMPONENTS, containerWatch, prepare } from './containers.ts'
 import { corruptRound, makeBase, removeBase, type Base } from './corrupt.ts'
@@ -45,7 +45,11 @@ const mark = async ({ plane }: CampaignCluster): Promise<number> => {
   return Number((JSON.parse(body) as { metadata: { resourceVersion: string } }).metadata.resourceVersion)
 }
 
-const atWork = async (rounds: readonly (readonly [number, Exclude<Round, { kind: 'corrupt' }>])[], { containers, say }: CampaignOptions, results: Result[]): Promise<Verdict> => {
+const atWork = async (
+  rounds: readonly (readonly [number, Exclude<Round, { kind: 'corrupt' }>])[],
+  { containers, say }: CampaignOptions,
+  results: Result[]
+): Promise<Verdict> => {
   const disk: SmallDisk = smallDisk(DISK_MIB)
   const cluster = await makeCluster(disk.path, containers ? COMPONENTS : 'apiserver')
   const load = new Load(cluster.plane, 'campaign', { restMs: REST_MS })
@@ -59,15 +63,24 @@ const atWork = async (rounds: readonly (readonly [number, Exclude<Round, { kind:
     if (!(await load.more(200, 60_000))) throw new Error(`the load does not begin\n${cluster.log()}`)
     for (const [number, round] of rounds) {
       const { outageMs, note, faults } = await liveRound({ cluster, load, disk }, round)
-      const result: Result = { number, name: nameOf(round), outageMs, outcome: note, faults: [...faults, ...((await watch?.disturbed()) ?? [])] }
+      const result: Result = {
+        number,
+        name: nameOf(round),
+        outageMs,
+        outcome: note,
+        faults: [...faults, ...((await watch?.disturbed()) ?? [])]
+      }
       results.push(result)
       say(lineOf(result))
     }
     await load.stop()
     const last = await mark(cluster)
     const late: string[] = []
-    for (const [number, reflector] of reflectors.entries()) if (!(await reflector.stop(last, 30_000))) late.push(`watcher ${number} did not get to the end within 30 s`)
-    say(`watches began ${reflectors.map(({ watches }) => watches).join(' and ')} times; refused: ${text(load.codes)}; without an answer: ${text(load.unknown)}`)
+    for (const [number, reflector] of reflectors.entries())
+      if (!(await reflector.stop(last, 30_000))) late.push(`watcher ${number} did not get to the end within 30 s`)
+    say(
+      `watches began ${reflectors.map(({ watches }) => watches).join(' and ')} times; refused: ${text(load.codes)}; without an answer: ${text(load.unknown)}`
+    )
     const supervisor = await cluster.supervisor()
     say(`the control plane was started again ${supervisor?.restarts ?? 0} times`)
     const { faults, ...verdict } = await verdictOf(cluster.plane, [load], reflectors)
@@ -84,7 +97,8 @@ const atWork = async (rounds: readonly (readonly [number, Exclude<Round, { kind:
   }
 }
 
-const text = (counts: ReadonlyMap<unknown, number>): string => (counts.size === 0 ? 'none' : [...counts].map(([what, count]) => `${count} × ${what}`).join(', '))
+const text = (counts: ReadonlyMap<unknown, number>): string =>
+  counts.size === 0 ? 'none' : [...counts].map(([what, count]) => `${count} × ${what}`).join(', ')
 
 export const lineOf = ({ number, name, outageMs, outcome, faults }: Result): string =>
   `${faults.length === 0 ? 'ok  ' : 'FAIL'} ${String(number).padStart(3)}  ${name}${outageMs === undefined ? '' : `; no write for ${Math.round(outageMs)} ms`}; ${outcome}${faults.map((fault) => `\n          ${fault}`).join('')}`
@@ -107,5 +121,9 @@ export const campaign = async (options: CampaignOptions): Promise<Outcome> => {
   } finally {
     for (const base of bases.values()) await removeBase(base)
   }
-  return { results, ...(verdict === undefined ? {} : { verdict }), faults: [...results.flatMap(({ number, faults }) => faults.map((fault) => `round ${number}: ${fault}`)), ...(verdict?.faults ?? [])] }
+  return {
+    results,
+    ...(verdict === undefined ? {} : { verdict }),
+    faults: [...results.flatMap(({ number, faults }) => faults.map((fault) => `round ${number}: ${fault}`)), ...(verdict?.faults ?? [])]
+  }
 }

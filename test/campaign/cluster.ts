@@ -8,7 +8,7 @@ import { commandOf, logFile, runningCluster } from '#ops/running.ts'
 import { identify, type ProcessIdentity } from '#ops/setup/process.ts'
 import { startSupervisor, stopSupervisor, supervisorState } from '#ops/supervise/supervisor.ts'
 import type { SupervisorState } from '#ops/supervise/decide.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 
 export interface CampaignCluster {
   readonly plane: Plane
@@ -57,7 +57,11 @@ export const send = (known: ProcessIdentity | undefined, signal: NodeJS.Signals)
 }
 
 /** Resolves with the process when there is one, other than `before`. */
-export const another = async (find: () => ProcessIdentity | undefined, before: ProcessIdentity | undefined, ms: number): Promise<ProcessIdentity | undefined> => {
+export const another = async (
+  find: () => ProcessIdentity | undefined,
+  before: ProcessIdentity | undefined,
+  ms: number
+): Promise<ProcessIdentity | undefined> => {
   for (const deadline = performance.now() + ms; performance.now() < deadline; await wait(5)) {
     const found = find()
     if (found !== undefined && found.pid !== before?.pid) return found

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Docker from 'dockerode'
 import { removeNode } from '#ops/components/remove.ts'
 import { ensureImages } from '#ops/images/images.ts'
-import { releaseDocker } from '#ops/setup/docker-engine.ts'
+import { releaseDocker } from '#ops/setup/dockerEngine.ts'
 import { ensureMachine } from '#ops/setup/setup.ts'
 import type { CampaignCluster } from './cluster.ts'
 
@@ -32,12 +32,26 @@ export const cleanUp = async ({ plane }: CampaignCluster): Promise<void> => {
 }
 
 export const containerWatch = async ({ plane }: CampaignCluster): Promise<ContainerWatch> => {
-  const template = { metadata: { labels: { app: 'campaign' } }, spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'c', image: 'reckon/demo:1', command: ['sleep', '100000'] }] } }
-  const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'campaign' }, spec: { replicas: REPLICAS, selector: { matchLabels: { app: 'campaign' } }, template } }
+  const template = {
+    metadata: { labels: { app: 'campaign' } },
+    spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'c', image: 'reckon/demo:1', command: ['sleep', '100000'] }] }
+  }
+  const deployment = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'campaign' },
+    spec: { replicas: REPLICAS, selector: { matchLabels: { app: 'campaign' } }, template }
+  }
   const { status, body } = await plane.call('POST', '/apis/apps/v1/namespaces/default/deployments', deployment)
   if (status !== 201) throw new Error(`the deployment was answered with ${status}: ${body}`)
-  const available = async (): Promise<number> => (JSON.parse((await plane.call('GET', '/apis/apps/v1/namespaces/default/deployments/campaign')).body) as { status?: { availableReplicas?: number } }).status?.availableReplicas ?? 0
-  for (const deadline = Date.now() + READY_MS; (await available()) < REPLICAS; await wait(200)) if (Date.now() > deadline) throw new Error('the containers of the campaign do not start')
+  const available = async (): Promise<number> =>
+    (
+      JSON.parse((await plane.call('GET', '/apis/apps/v1/namespaces/default/deployments/campaign')).body) as {
+        status?: { availableReplicas?: number }
+      }
+    ).status?.availableReplicas ?? 0
+  for (const deadline = Date.now() + READY_MS; (await available()) < REPLICAS; await wait(200))
+    if (Date.now() > deadline) throw new Error('the containers of the campaign do not start')
   const mine = { label: [`io.reckon.instance=${plane.config.instance}`] }
   const seen = new Map<string, string>()
   const look = async (): Promise<ReadonlyMap<string, string>> =>
@@ -53,7 +67,9 @@ export const containerWatch = async ({ plane }: CampaignCluster): Promise<Contai
   return {
     disturbed: async () => {
       const now = await look()
-      return [...seen].filter(([id, state]) => now.get(id) !== state).map(([id, state]) => `container ${id.slice(0, 12)} (${state}) ${now.has(id) ? `is ${now.get(id)} now` : 'is gone'}`)
+      return [...seen]
+        .filter(([id, state]) => now.get(id) !== state)
+        .map(([id, state]) => `container ${id.slice(0, 12)} (${state}) ${now.has(id) ? `is ${now.get(id)} now` : 'is gone'}`)
     }
   }
 }

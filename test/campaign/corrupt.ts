@@ -1,12 +1,24 @@
 /** Rounds on a cluster at rest: its files are damaged, and when it is started it must be whole, or say that it is not. */
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { noteBlocks } from '#ops/nats/store.ts'
 import { verify } from '#ops/log/commands.ts'
 import { streamsFolder } from '#ops/nats/store.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 import { Load } from './load.ts'
 import type { Round } from './plan.ts'
 import { verdictOf } from './verdict.ts'
@@ -30,15 +42,30 @@ const LEASES = '/apis/coordination.k8s.io/v1/namespaces/default/leases'
 
 /** Names and versions, in order. */
 const listOf = async (plane: Plane, path: string): Promise<string> =>
-  (JSON.parse((await plane.call('GET', path)).body) as { items: { metadata: { name: string; resourceVersion: string } }[] }).items.map(({ metadata }) => `${metadata.name}@${metadata.resourceVersion}`).join(' ')
+  (JSON.parse((await plane.call('GET', path)).body) as { items: { metadata: { name: string; resourceVersion: string } }[] }).items
+    .map(({ metadata }) => `${metadata.name}@${metadata.resourceVersion}`)
+    .join(' ')
 
 /** The other streams hold something, too: notices, leases, and what was refused. */
 const fillOthers = async (plane: Plane): Promise<ReadonlyMap<string, string>> => {
   for (let n = 0; n < OTHERS; n++) {
     const about = { apiVersion: 'v1', kind: 'ConfigMap', name: 'a', namespace: 'default' }
     const answers = await Promise.all([
-      plane.call('POST', NOTICES, { apiVersion: 'v1', kind: 'Event', metadata: { name: `n${n}` }, involvedObject: about, reason: 'Campaign', message: 'x'.repeat(500), type: 'Normal' }),
-      plane.call('POST', LEASES, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: `l${n}` }, spec: { holderIdentity: 'me' } }),
+      plane.call('POST', NOTICES, {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { name: `n${n}` },
+        involvedObject: about,
+        reason: 'Campaign',
+        message: 'x'.repeat(500),
+        type: 'Normal'
+      }),
+      plane.call('POST', LEASES, {
+        apiVersion: 'coordination.k8s.io/v1',
+        kind: 'Lease',
+        metadata: { name: `l${n}` },
+        spec: { holderIdentity: 'me' }
+      }),
       plane.call('POST', LEASES, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'Not A Name' } })
     ])
     const codes = answers.map(({ status }) => status).join(' ')
@@ -85,12 +112,17 @@ const change = (path: string, at: number, edit: (bytes: Buffer) => void, length:
   }
 }
 
-const flip = (path: string, at: number): void => change(path, at, (bytes) => void (bytes.length > 0 && (bytes[0] = (bytes[0] as number) ^ 0x10)), 1)
+const flip = (path: string, at: number): void =>
+  change(path, at, (bytes) => void (bytes.length > 0 && (bytes[0] = (bytes[0] as number) ^ 0x10)), 1)
 
 /** What was done to the files, or undefined when there was nothing to do it to. */
 const damage = (home: string, { damage: what, stream, at, amount }: Corruption): string | undefined => {
   const folder = join(streamsFolder(home), stream)
-  const blocks = existsSync(join(folder, 'msgs')) ? readdirSync(join(folder, 'msgs')).filter((file) => file.endsWith('.blk')).sort((a, b) => Number.parseInt(a) - Number.parseInt(b)) : []
+  const blocks = existsSync(join(folder, 'msgs'))
+    ? readdirSync(join(folder, 'msgs'))
+        .filter((file) => file.endsWith('.blk'))
+        .sort((a, b) => Number.parseInt(a) - Number.parseInt(b))
+    : []
   const block = blocks[Math.floor(at * blocks.length)]
   const path = block === undefined ? undefined : join(folder, 'msgs', block)
   const size = path === undefined ? 0 : statSync(path).size
@@ -134,7 +166,10 @@ const damage = (home: string, { damage: what, stream, at, amount }: Corruption):
       return stream
     case 'garbage appended':
       if (blocks.length === 0) return undefined
-      appendFileSync(join(folder, 'msgs', blocks.at(-1) as string), Buffer.from(Array.from({ length: 1 + Math.floor(amount * 500) }, (_, n) => (n * 131 + Math.floor(at * 255)) % 256)))
+      appendFileSync(
+        join(folder, 'msgs', blocks.at(-1) as string),
+        Buffer.from(Array.from({ length: 1 + Math.floor(amount * 500) }, (_, n) => (n * 131 + Math.floor(at * 255)) % 256))
+      )
       return blocks.at(-1)
   }
 }
@@ -148,7 +183,7 @@ const ANSWER_MS = 60_000
 
 /** Starts it until it says one or the other; a process that finds the damage at work ends, and explains when it is started again. */
 const settled = async (plane: Plane): Promise<'ready' | 'refused' | 'silent'> => {
-  for (const deadline = Date.now() + ANSWER_MS; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + ANSWER_MS; Date.now() < deadline;) {
     await plane.start().catch(() => {})
     // What is found while it is replayed comes a moment later.
     for (let looks = 0; looks < 10; looks++) {
@@ -170,18 +205,35 @@ export const corruptRound = async ({ plane, load, copy, lists }: Base, round: Co
   if (done === undefined) return { outcome: 'nothing there to damage', faults: [] }
   try {
     const outcome = await settled(plane)
-    if (outcome === 'silent') return { outcome: `${done}: it does not come up`, faults: [`${done}: neither served nor explained within ${ANSWER_MS / 1000} s`] }
+    if (outcome === 'silent')
+      return { outcome: `${done}: it does not come up`, faults: [`${done}: neither served nor explained within ${ANSWER_MS / 1000} s`] }
     if (outcome === 'refused') {
-      const write = await plane.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late' } })
-      return { outcome: `${done}: noticed and refused`, faults: write.status === 503 ? [] : [`${done}: a write was answered with ${write.status} by a cluster that says its log is damaged`] }
+      const write = await plane.call('POST', '/api/v1/namespaces/default/configmaps', {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'late' }
+      })
+      return {
+        outcome: `${done}: noticed and refused`,
+        faults: write.status === 503 ? [] : [`${done}: a write was answered with ${write.status} by a cluster that says its log is damaged`]
+      }
     }
-    const write = await plane.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late' } })
+    const write = await plane.call('POST', '/api/v1/namespaces/default/configmaps', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'late' }
+    })
     const { faults } = await verdictOf(plane, [load])
     const changed: string[] = []
     for (const [path, list] of lists) if ((await listOf(plane, path)) !== list) changed.push(`${path} is not what it was`)
     await plane.stop()
     const damages = (await verify(plane.home, plane.config, () => {})).flatMap((verdict) => verdict.damages)
-    const wrong = [...(write.status === 201 ? [] : [`a write was answered with ${write.status}: ${write.body.slice(0, 200)}`]), ...faults, ...changed, ...damages.map(({ detail }) => `served, but not whole: ${detail}`)]
+    const wrong = [
+      ...(write.status === 201 ? [] : [`a write was answered with ${write.status}: ${write.body.slice(0, 200)}`]),
+      ...faults,
+      ...changed,
+      ...damages.map(({ detail }) => `served, but not whole: ${detail}`)
+    ]
     return { outcome: `${done}: whole`, faults: wrong.map((fault) => `${done}: ${fault}`) }
   } finally {
     await plane.kill()

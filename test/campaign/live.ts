@@ -3,8 +3,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { another, send, type CampaignCluster } from './cluster.ts'
 import type { Load } from './load.ts'
 import type { Round } from './plan.ts'
-import type { SmallDisk } from '../support/smallDisk.ts'
-import { until } from '../support/until.ts'
+import type { SmallDisk } from '#test/support/smallDisk.ts'
+import { until } from '#test/support/until.ts'
 
 export interface Scene {
   readonly cluster: CampaignCluster
@@ -51,8 +51,13 @@ const fill = async ({ cluster: { plane }, disk }: Scene, { leave, seconds }: Ext
   const made = await plane.call('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } })
   if (made.status !== 201) faults.push(`before the disk was filled a create was answered with ${made.status}`)
   disk.fill(leave)
-  const becomes = (what: string, check: () => Promise<boolean>): Promise<unknown> => until(what, check, { ms: 15_000, everyMs: 100 }).catch((error: Error) => faults.push(error.message))
-  await becomes('creates are refused with 507', async () => (await plane.call('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'late-' } })).status === 507)
+  const becomes = (what: string, check: () => Promise<boolean>): Promise<unknown> =>
+    until(what, check, { ms: 15_000, everyMs: 100 }).catch((error: Error) => faults.push(error.message))
+  await becomes(
+    'creates are refused with 507',
+    async () =>
+      (await plane.call('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'late-' } })).status === 507
+  )
   await becomes('deletes go on', async () => [200, 404].includes((await plane.call('DELETE', `${path}/${name}`)).status))
   if ((await plane.call('GET', '/readyz/disk')).status !== 500) faults.push('/readyz/disk says that all is well')
   await wait(seconds * 1_000)
@@ -79,6 +84,13 @@ export const liveRound = async (scene: Scene, round: Exclude<Round, { kind: 'cor
     await wait(50)
   }
   const after = cluster.processes()
-  const changed = [before.control?.pid === after.control?.pid ? '' : 'control plane', before.nats?.pid === after.nats?.pid ? '' : 'nats-server'].filter((name) => name !== '')
-  return { outageMs: load.outage(began, performance.now()), note: changed.length === 0 ? 'the same processes' : `started again: ${changed.join(', ')}`, faults }
+  const changed = [
+    before.control?.pid === after.control?.pid ? '' : 'control plane',
+    before.nats?.pid === after.nats?.pid ? '' : 'nats-server'
+  ].filter((name) => name !== '')
+  return {
+    outageMs: load.outage(began, performance.now()),
+    note: changed.length === 0 ? 'the same processes' : `started again: ${changed.join(', ')}`,
+    faults
+  }
 }

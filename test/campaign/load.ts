@@ -1,7 +1,7 @@
 /** Sixteen writers that remember every answer: what was acknowledged, what was refused, and what nobody can tell. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { KubeObject } from '#events/KubeObject.ts'
-import type { Plane } from '../support/plane.ts'
+import type { Plane } from '#test/support/plane.ts'
 
 export const WRITERS = 16
 export const NAMESPACE = 'default'
@@ -80,18 +80,34 @@ export class Load {
     for (let n = 0; this.#running; n++) {
       const marker = `${this.#tag}-${number}-${n}`
       const metadata = n % 5 === 4 ? { generateName: `${marker}-` } : { name: marker }
-      const created = await this.#one('create', `${marker}:1`, () => this.#plane.call('POST', PATH, { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { value: `${marker}:1`, filler } }))
+      const created = await this.#one('create', `${marker}:1`, () =>
+        this.#plane.call('POST', PATH, { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { value: `${marker}:1`, filler } })
+      )
       const name = created?.metadata.name as string | undefined
       if (name === undefined) continue
       for (const step of [2, 3]) {
         const value = `${marker}:${step}`
-        if (!this.#running || (await this.#one('update', value, () => this.#plane.call('PATCH', `${PATH}/${name}`, { data: { value } }, { 'content-type': 'application/merge-patch+json' }), name)) === undefined) break
+        if (
+          !this.#running ||
+          (await this.#one(
+            'update',
+            value,
+            () => this.#plane.call('PATCH', `${PATH}/${name}`, { data: { value } }, { 'content-type': 'application/merge-patch+json' }),
+            name
+          )) === undefined
+        )
+          break
       }
       if (n % 2 === 0 && this.#running) await this.#one('delete', name, () => this.#plane.call('DELETE', `${PATH}/${name}`), name)
     }
   }
   /** The object of a positive answer; what became of any other is remembered. */
-  async #one(verb: Acknowledged['verb'], value: string, ask: () => ReturnType<Plane['call']>, known?: string): Promise<KubeObject | undefined> {
+  async #one(
+    verb: Acknowledged['verb'],
+    value: string,
+    ask: () => ReturnType<Plane['call']>,
+    known?: string
+  ): Promise<KubeObject | undefined> {
     try {
       const { status, body } = await ask()
       if (status === 200 || status === 201) {

@@ -1,7 +1,7 @@
 /** `npm run campaign -- [--rounds N] [--only kill|freeze|disk|corrupt] [--seed S] [--longest SECONDS] [--containers]` */
 import { spawnSync } from 'node:child_process'
 import { campaign, lineOf } from './campaign.ts'
-import { inOwnMounts } from '../support/smallDisk.ts'
+import { inOwnMounts } from '#test/support/smallDisk.ts'
 import { KINDS, nameOf, planOf, type Kind } from './plan.ts'
 
 const option = (name: string): string | undefined => {
@@ -19,7 +19,13 @@ const number = (name: string, fallback: number): number => {
   console.error(`${name}: must be a number above 0`)
   process.exit(2)
 }
-const options = { rounds: number('--rounds', 20), seed: number('--seed', 1), longest: number('--longest', 60), containers: process.argv.includes('--containers'), ...(given === undefined ? {} : { only: given as Kind }) }
+const options = {
+  rounds: number('--rounds', 20),
+  seed: number('--seed', 1),
+  longest: number('--longest', 60),
+  containers: process.argv.includes('--containers'),
+  ...(given === undefined ? {} : { only: given as Kind })
+}
 
 if (process.argv.includes('--plan')) for (const [at, round] of planOf(options).entries()) console.log(`${at + 1}  ${nameOf(round)}`)
 else if (spawnSync('unshare', ['--mount', 'true']).status !== 0) {
@@ -33,7 +39,10 @@ else if (spawnSync('unshare', ['--mount', 'true']).status !== 0) {
   const { results, verdict, faults } = await campaign({ ...options, say: (line) => console.log(line) })
   const outages = results.flatMap(({ outageMs }) => (outageMs === undefined ? [] : [outageMs])).sort((a, b) => a - b)
   console.log(`\n${results.length} rounds in ${Math.round((Date.now() - began) / 1000)} s, seed ${options.seed}`)
-  if (verdict !== undefined) console.log(`${verdict.acknowledged} acknowledged writes, ${verdict.events} events; without a write, at the median round ${Math.round(outages[Math.floor(outages.length / 2)] ?? 0)} ms, at the worst ${Math.round(outages.at(-1) ?? 0)} ms`)
+  if (verdict !== undefined)
+    console.log(
+      `${verdict.acknowledged} acknowledged writes, ${verdict.events} events; without a write, at the median round ${Math.round(outages[Math.floor(outages.length / 2)] ?? 0)} ms, at the worst ${Math.round(outages.at(-1) ?? 0)} ms`
+    )
   for (const result of results.filter((one) => one.faults.length > 0)) console.log(lineOf(result))
   for (const fault of verdict?.faults ?? []) console.log(`FAIL      ${fault}`)
   console.log(faults.length === 0 ? 'everything holds' : `${faults.length} faults; again: ${again}`)

@@ -1,5 +1,5 @@
 /** Which faults, in which order: chosen by a seed, so that a campaign can be run again. Plain. */
-import { generator } from '../simulation/VirtualClock.ts'
+import { generator } from '#test/simulation/VirtualClock.ts'
 
 export const KINDS = ['kill', 'freeze', 'disk', 'corrupt'] as const
 export type Kind = (typeof KINDS)[number]
@@ -8,7 +8,17 @@ export const VICTIMS = ['the control plane', 'nats-server', 'both', 'nats-server
 export type Victim = (typeof VICTIMS)[number]
 
 export const STREAMS = ['EVENTS', 'EVENTS', 'EVENTS', 'NOTICES', 'PULSE', 'AUDIT', 'BINDINGS', 'REPORTS'] as const
-export const DAMAGES = ['bits flipped', 'the tail cut off', 'a range zeroed', 'a block removed', 'the index removed', 'a bit of the index flipped', 'a bit of the settings flipped', 'the stream removed', 'garbage appended'] as const
+export const DAMAGES = [
+  'bits flipped',
+  'the tail cut off',
+  'a range zeroed',
+  'a block removed',
+  'the index removed',
+  'a bit of the index flipped',
+  'a bit of the settings flipped',
+  'the stream removed',
+  'garbage appended'
+] as const
 export type DamageName = (typeof DAMAGES)[number]
 
 export type Round =
@@ -47,11 +57,22 @@ export const planOf = ({ seed, rounds, only, longest }: PlanOptions): readonly R
         return { kind, victim: pick(VICTIMS), afterMs: Math.floor(random() * 1_500) }
       case 'freeze':
         // Short ones are many, long ones few.
-        return { kind, victim: pick(['nats-server', 'nats-server', 'the control plane'] as const), seconds: Math.max(1, Math.round(longest ** random())) }
+        return {
+          kind,
+          victim: pick(['nats-server', 'nats-server', 'the control plane'] as const),
+          seconds: Math.max(1, Math.round(longest ** random()))
+        }
       case 'disk':
         return { kind, leave: pick([0, 0, 0, 4 * MIB, 150 * MIB]), seconds: 1 + Math.floor(random() * 8) }
       case 'corrupt':
-        return { kind, damage: pick(DAMAGES), stream: pick(STREAMS), stopped: pick(['killed', 'stopped'] as const), at: random(), amount: random() }
+        return {
+          kind,
+          damage: pick(DAMAGES),
+          stream: pick(STREAMS),
+          stopped: pick(['killed', 'stopped'] as const),
+          at: random(),
+          amount: random()
+        }
     }
   })
 }

@@ -4,7 +4,7 @@ import { Agent, request, type RequestOptions } from 'node:https'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { pkiFile } from '#ops/pki/pki.ts'
-import type { Plane } from '../support/plane.ts'
+import type { Plane } from '#test/support/plane.ts'
 import { NAMESPACE } from './load.ts'
 
 export interface Seen {
@@ -36,7 +36,11 @@ export class Reflector {
   constructor(plane: Plane, name: string) {
     this.#plane = plane
     this.#name = name
-    const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((file) => readFileSync(pkiFile(plane.home, file))) as [Buffer, Buffer, Buffer]
+    const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((file) => readFileSync(pkiFile(plane.home, file))) as [
+      Buffer,
+      Buffer,
+      Buffer
+    ]
     this.#agent = new Agent({ ca, cert, key })
   }
   async start(): Promise<void> {
@@ -63,8 +67,18 @@ export class Reflector {
     for (let at = 0; at < Math.max(expected.length, this.seen.length); at++) {
       const [want, have] = [expected[at], this.seen[at]]
       // A name that is made again is an addition, though its subject has a past.
-      if (want !== undefined && have !== undefined && want.sequence === have.sequence && want.name === have.name && want.value === have.value && (want.type === 'DELETED') === (have.type === 'DELETED')) continue
-      faults.push(`${this.#name}: change ${at} should be ${want === undefined ? 'none' : `${want.type} ${want.name} ${want.sequence}`}, and was ${have === undefined ? 'none' : `${have.type} ${have.name} ${have.sequence}`}`)
+      if (
+        want !== undefined &&
+        have !== undefined &&
+        want.sequence === have.sequence &&
+        want.name === have.name &&
+        want.value === have.value &&
+        (want.type === 'DELETED') === (have.type === 'DELETED')
+      )
+        continue
+      faults.push(
+        `${this.#name}: change ${at} should be ${want === undefined ? 'none' : `${want.type} ${want.name} ${want.sequence}`}, and was ${have === undefined ? 'none' : `${have.type} ${have.name} ${have.sequence}`}`
+      )
       break
     }
     return faults
@@ -79,13 +93,20 @@ export class Reflector {
   /** Resolves or rejects when the connection ends. */
   #watch(): Promise<void> {
     this.#abort = new AbortController()
-    const options: RequestOptions = { host: '127.0.0.1', port: this.#plane.config.apiPort, agent: this.#agent, path: `${PATH}?watch=true&resourceVersion=${this.#version}`, signal: this.#abort.signal }
+    const options: RequestOptions = {
+      host: '127.0.0.1',
+      port: this.#plane.config.apiPort,
+      agent: this.#agent,
+      path: `${PATH}?watch=true&resourceVersion=${this.#version}`,
+      signal: this.#abort.signal
+    }
     return new Promise((resolve, reject) => {
       const asked = request(options, (response) => {
         let rest = ''
         response.setEncoding('utf8')
         // Server errors pass; a version that is said to be too old or too new never should be.
-        if (response.statusCode !== 200 && (response.statusCode ?? 0) < 500) this.faults.push(`${this.#name}: the watch from ${this.#version} was answered with ${response.statusCode}`)
+        if (response.statusCode !== 200 && (response.statusCode ?? 0) < 500)
+          this.faults.push(`${this.#name}: the watch from ${this.#version} was answered with ${response.statusCode}`)
         response.on('data', (chunk: string) => {
           if (response.statusCode !== 200) return
           const lines = (rest + chunk).split('\n')

@@ -4,7 +4,7 @@ import { keyId } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import type { Plane } from '../support/plane.ts'
+import type { Plane } from '#test/support/plane.ts'
 import { NAMESPACE, type Load } from './load.ts'
 import type { Reflector, Seen } from './reflector.ts'
 
@@ -24,7 +24,9 @@ interface Stored extends Seen {
 const TOLD = 20
 
 /** Every event of the stream, and what is wrong with their order. */
-const readLog = async (plane: Plane): Promise<{ readonly events: number; readonly configMaps: readonly Stored[]; readonly faults: string[] }> => {
+const readLog = async (
+  plane: Plane
+): Promise<{ readonly events: number; readonly configMaps: readonly Stored[]; readonly faults: string[] }> => {
   const connection = await connectNats(plane.home, plane.config, 'keeper', { waitOnFirstConnect: false })
   const faults: string[] = []
   const heads = new Map<string, number>()
@@ -40,11 +42,20 @@ const readLog = async (plane: Plane): Promise<{ readonly events: number; readonl
             events += 1
             const { key, sequence, expected, id, deleted } = decodeFacts('EVENTS', entry)
             const name = keyId(key)
-            if (expected !== (heads.get(name) ?? 0)) faults.push(`${name}: event ${sequence} follows ${expected}, but ${heads.get(name) ?? 0} was its last`)
+            if (expected !== (heads.get(name) ?? 0))
+              faults.push(`${name}: event ${sequence} follows ${expected}, but ${heads.get(name) ?? 0} was its last`)
             if (ids.has(id)) faults.push(`intent ${id} made two events, the second at ${sequence}`)
             ids.add(id)
             heads.set(name, sequence)
-            if (key.resource === 'configmaps' && key.namespace === NAMESPACE) configMaps.push({ id, sequence, name: key.name, deleted, type: deleted ? 'DELETED' : expected === 0 ? 'ADDED' : 'MODIFIED', value: ((JSON.parse(entry.text) as KubeObject)['data']?.value as string | undefined) ?? '' })
+            if (key.resource === 'configmaps' && key.namespace === NAMESPACE)
+              configMaps.push({
+                id,
+                sequence,
+                name: key.name,
+                deleted,
+                type: deleted ? 'DELETED' : expected === 0 ? 'ADDED' : 'MODIFIED',
+                value: ((JSON.parse(entry.text) as KubeObject)['data']?.value as string | undefined) ?? ''
+              })
           }
         },
         onCaughtUp: () => {
@@ -80,7 +91,8 @@ export const verdictOf = async (plane: Plane, loads: readonly Load[], reflectors
       }
       const stored = bySequence.get(version)
       if (stored === undefined) faults.push(`${value} was acknowledged as ${version}, which is not in the log`)
-      else if (stored.name !== name || stored.value !== value) faults.push(`${value} was acknowledged as ${version}, where the log has ${stored.name} ${stored.value}`)
+      else if (stored.name !== name || stored.value !== value)
+        faults.push(`${value} was acknowledged as ${version}, where the log has ${stored.name} ${stored.value}`)
       const before = versions.get(version)
       if (before !== undefined) faults.push(`resourceVersion ${version} was handed out for ${before} and for ${value}`)
       versions.set(version, value)

@@ -95,7 +95,10 @@ const shorten = (words: string): string => {
 /** The line that says why a Go program ended, with what follows it; else the last lines. */
 const lastWords = (output: string): string => {
   const plain = output.replace(/\x1b\[[0-9;]*m/g, '')
-  const lines = plain.split('\n').map((line) => line.trim()).filter((line) => line !== '')
+  const lines = plain
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
   const panic = lines.findIndex((line) => /^(panic|fatal error): /.test(line))
   if (panic < 0) return lines.slice(-3).join(' ')
   // Ginkgo's own panic goes on with advice for whoever wrote the spec.

@@ -112,7 +112,11 @@ export const runSpec = (spec: string, given: SpecRun, signal: AbortSignal): Prom
 
 /** A spec's name as that of a file. */
 const fileNameOf = (spec: string): string =>
-  spec.replace(/\[Conformance\]/g, '').replace(/[^A-Za-z0-9]+/g, '-').replace(/^-|-$/g, '').slice(0, 180)
+  spec
+    .replace(/\[Conformance\]/g, '')
+    .replace(/[^A-Za-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '')
+    .slice(0, 180)
 
 /** The beginning and the end of a file, as much of both as is read. */
 const endsOf = (path: string): string => {

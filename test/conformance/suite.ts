@@ -30,7 +30,10 @@ export const buildSuite = async (report: Report): Promise<Suite> => {
   const program = await build('e2e.test', 'test/e2e', true)
   const kubectl = await build('kubectl', 'cmd/kubectl', false)
   const specs = parseSpecs(await run(program, ['--list-conformance-tests']))
-  const images = (await run(program, ['--list-images'])).split('\n').map((line) => line.trim()).filter((line) => line !== '')
+  const images = (await run(program, ['--list-images']))
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
   return { program, kubectl, sources, specs, images: [...new Set(images)].sort() }
 }
 

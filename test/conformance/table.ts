@@ -47,7 +47,13 @@ export const renderTable = (specs: readonly string[], results: ReadonlyMap<strin
     '',
     '| area | passed | of | failed | timed out | panicked | skipped | not run |',
     '|---|---:|---:|---:|---:|---:|---:|---:|',
-    ...areas.map((area) => summary(area, specs.filter((spec) => areaOf(spec) === area), results)),
+    ...areas.map((area) =>
+      summary(
+        area,
+        specs.filter((spec) => areaOf(spec) === area),
+        results
+      )
+    ),
     summary('**all**', specs, results),
     ''
   ]
@@ -67,13 +73,21 @@ const summary = (area: string, specs: readonly string[], results: ReadonlyMap<st
 
 const row = (spec: string, result: Result | undefined): string => {
   // Its area is the heading, and every one of them is a conformance spec.
-  const name = spec.replace(/^\[sig-[a-z-]+\] /, '').replace(/ \[Conformance\]$/, '').replace(/ \[(Serial|Disruptive)\]/g, '')
+  const name = spec
+    .replace(/^\[sig-[a-z-]+\] /, '')
+    .replace(/ \[Conformance\]$/, '')
+    .replace(/ \[(Serial|Disruptive)\]/g, '')
   const told = result === undefined ? ['not run', '', ''] : [MARK[result.outcome], result.seconds, cell(steady(result.words))]
   return `| ${[`${cell(name)}${isSerial(spec) ? ' _(alone)_' : ''}`, ...told].join(' | ')} |`
 }
 
 /** A table's cell is a line without bars; what looks like markup or HTML is text. */
-const cell = (text: string): string => text.replace(/\\/g, '\\\\').replace(/\|/g, '\\|').replace(/</g, '&lt;').replace(/([*_`])/g, '\\$1')
+const cell = (text: string): string =>
+  text
+    .replace(/\\/g, '\\\\')
+    .replace(/\|/g, '\\|')
+    .replace(/</g, '&lt;')
+    .replace(/([*_`])/g, '\\$1')
 
 /** Words without what differs each time (uids, times, numbers drawn for names, pointers), so that two pages differ where something did. */
 const steady = (words: string): string =>

@@ -8,13 +8,24 @@ import { NODE_PORTS } from '#services/apiserver/claims/service.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
-import { claimFaults } from '../support/claims.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
-import { settled, startServers, SETTINGS, type Server } from '../support/servers.ts'
+import { claimFaults } from '#test/support/claims.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
+import { settled, startServers, SETTINGS, type Server } from '#test/support/servers.ts'
 
 const STREAMS = ['EVENTS', 'NOTICES', 'PULSE'] as const
-const service = (name: string): KubeObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { type: 'NodePort', ports: [{ port: 80 }] } })
-const entry = (name: string, expected?: number, on?: string) => ({ subject: `ev.core.configmaps.default.${name}`, headers: { 'ce-id': name }, text: name, ...(expected === undefined ? {} : { expected }), ...(on === undefined ? {} : { on }) })
+const service = (name: string): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name },
+  spec: { type: 'NodePort', ports: [{ port: 80 }] }
+})
+const entry = (name: string, expected?: number, on?: string) => ({
+  subject: `ev.core.configmaps.default.${name}`,
+  headers: { 'ce-id': name },
+  text: name,
+  ...(expected === undefined ? {} : { expected }),
+  ...(on === undefined ? {} : { on })
+})
 
 const contract = (name: string, open: () => Promise<(stream: StreamName) => Log>, close: () => Promise<void>): void => {
   const claims = suite(`claims: ${name}`)
@@ -34,18 +45,23 @@ const contract = (name: string, open: () => Promise<(stream: StreamName) => Log>
     assert.not.ok((await log.append([entry('guard', first.last, quota), entry('three', 0)])).ok)
     assert.is(await log.lastSequence(), last)
     // Several guards share a subject: they have no expectation of their own.
-    assert.ok((await log.append([entry('guard', last, quota), entry('guard', 0, 'ev.core.configmaps.default.nobody'), entry('four', 0)])).ok)
+    assert.ok(
+      (await log.append([entry('guard', last, quota), entry('guard', 0, 'ev.core.configmaps.default.nobody'), entry('four', 0)])).ok
+    )
     // What a batch has written, nothing behind it can expect.
     assert.not.ok((await log.append([entry('five', 0), entry('guard', 0, 'ev.core.configmaps.default.five')])).ok)
   })
   claims('three API servers give no address and no port twice, and leave none behind', async () => {
-    const servers = await startServers(3, logs, systemClock, { settings: { ...SETTINGS, serviceCIDR: '10.96.0.0/26', nodePorts: [30000, 30039] } })
+    const servers = await startServers(3, logs, systemClock, {
+      settings: { ...SETTINGS, serviceCIDR: '10.96.0.0/26', nodePorts: [30000, 30039] }
+    })
     const made = await Promise.all(Array.from({ length: 60 }, (_, n) => (servers[n % 3] as Server).create(service(`s${n}`))))
     const good = made.flatMap((result) => (result.ok ? [result.object.metadata.name as string] : []))
     assert.is(good.length, 40, JSON.stringify(made.flatMap((result) => (result.ok ? [] : [result.status.message]))))
     await settled(servers)
     for (const { views } of servers) assert.equal(claimFaults(views), [])
-    for (const result of await Promise.all(good.map((name, n) => (servers[(n + 1) % 3] as Server).remove('services', name)))) assert.ok(result.ok)
+    for (const result of await Promise.all(good.map((name, n) => (servers[(n + 1) % 3] as Server).remove('services', name))))
+      assert.ok(result.ok)
     await settled(servers)
     for (const { views } of servers) {
       assert.equal(claimFaults(views), [])
@@ -57,7 +73,11 @@ const contract = (name: string, open: () => Promise<(stream: StreamName) => Log>
 }
 
 const memory = new Map(STREAMS.map((stream) => [stream, new MemoryLog(stream, systemClock)]))
-contract('memory', async () => (stream) => memory.get(stream) as MemoryLog, async () => {})
+contract(
+  'memory',
+  async () => (stream) => memory.get(stream) as MemoryLog,
+  async () => {}
+)
 
 let nats: TestNats
 contract(

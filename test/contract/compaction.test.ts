@@ -1,4 +1,6 @@
-/** What both twins of the log do when history is compacted: what is kept comes first, the stream begins behind it, and nobody reads across. */
+/**
+ * What both twins of the log do when history is compacted: what is kept comes first, the stream begins behind it, and nobody reads across.
+ */
 import { jetstreamManager } from '@nats-io/jetstream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -9,7 +11,7 @@ import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { FLOOR } from '#services/platform/jetstream/metadata.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
 
 interface Compactable {
   readonly log: Log
@@ -21,12 +23,21 @@ interface Compactable {
 }
 
 const subject = (name: string): string => `ev.core.configmaps.default.${name}`
-const append = (name: string, deleted: boolean) => ({ subject: subject(name), headers: { 'ce-time': new Date().toISOString(), ...(deleted ? { 'reckon-deleted': 'true' } : {}) }, text: `of ${name}` })
+const append = (name: string, deleted: boolean) => ({
+  subject: subject(name),
+  headers: { 'ce-time': new Date().toISOString(), ...(deleted ? { 'reckon-deleted': 'true' } : {}) },
+  text: `of ${name}`
+})
 
 const all = (log: Log, from = 1): Promise<readonly LogEntry[]> =>
   new Promise((resolve, reject) => {
     const seen: LogEntry[] = []
-    const subscription = log.follow({ from, onEntries: (entries) => void seen.push(...entries), onCaughtUp: () => (subscription.close(), resolve(seen)), onFailed: reject })
+    const subscription = log.follow({
+      from,
+      onEntries: (entries) => void seen.push(...entries),
+      onCaughtUp: () => (subscription.close(), resolve(seen)),
+      onFailed: reject
+    })
   })
 const named = (entries: readonly LogEntry[]): string[] => entries.map(({ sequence, subject: of }) => `${sequence} ${of.split('.').at(-1)}`)
 
@@ -36,7 +47,8 @@ const contract = (name: string, open: () => Promise<Compactable>): void => {
   compacted.before(async () => {
     it = await open()
     // 1-9: a, b, a, c, d, d's deletion, a, e, b's deletion; then, behind the floor: a, c's deletion.
-    for (const [of, deleted] of [['a'], ['b'], ['a'], ['c'], ['d'], ['d', true], ['a'], ['e'], ['b', true], ['a'], ['c', true]] as const) await it.write(of, deleted)
+    for (const [of, deleted] of [['a'], ['b'], ['a'], ['c'], ['d'], ['d', true], ['a'], ['e'], ['b', true], ['a'], ['c', true]] as const)
+      await it.write(of, deleted)
   })
   compacted.after(() => it.close())
 
@@ -54,7 +66,12 @@ const contract = (name: string, open: () => Promise<Compactable>): void => {
     assert.equal({ first, last, messages, floor }, { first: 10, last: 11, messages: 2, floor: 9 })
   })
   compacted('gives what is kept, by its place and by its subject, and nothing of what went', async () => {
-    for (const [sequence, of] of [[4, 'c'], [7, 'a'], [8, 'e'], [10, 'a']] as const) {
+    for (const [sequence, of] of [
+      [4, 'c'],
+      [7, 'a'],
+      [8, 'e'],
+      [10, 'a']
+    ] as const) {
       assert.is((await it.log.get(sequence))?.subject, subject(of), `${sequence}`)
       assert.is((await it.log.get(sequence, subject(of)))?.sequence, sequence)
     }
@@ -136,7 +153,8 @@ contract('JetStream', async () => {
       const base = new JetStreamLog(connection, 'BASE')
       const { first } = await log.state()
       for (const entry of kept.values()) if (entry.sequence >= first) await base.append([keptAppend(entry)])
-      for (const name of ['a', 'b', 'c', 'd', 'e']) if (!kept.has(subject(name))) await jsm.streams.purge('BASE', { filter: baseSubjectOf(subject(name)) })
+      for (const name of ['a', 'b', 'c', 'd', 'e'])
+        if (!kept.has(subject(name))) await jsm.streams.purge('BASE', { filter: baseSubjectOf(subject(name)) })
       await jsm.streams.purge('EVENTS', { seq: at + 1 })
     },
     close: () => nats.stop()

@@ -7,7 +7,7 @@ import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { EPOCH, LOSSES, textOfRanges } from '#services/platform/jetstream/metadata.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
 
 interface Broken {
   readonly log: Log
@@ -57,7 +57,11 @@ const contract = (name: string, open: () => Promise<Broken>): void => {
     assert.equal((await follow(it.log)).damage?.ranges, [{ first: 5, last: 5 }])
     await it.remove(subject('a'), { first: 1, last: 1 })
     assert.equal((await follow(it.log)).damage?.ranges, [{ first: 1, last: 1 }])
-    await it.accept([{ first: 1, last: 1 }, { first: 3, last: 3 }, { first: 5, last: 5 }])
+    await it.accept([
+      { first: 1, last: 1 },
+      { first: 3, last: 3 },
+      { first: 5, last: 5 }
+    ])
     assert.equal(await follow(it.log), { seen: [2, 4] })
   })
   damaged('gives out no sequence again', async () => {

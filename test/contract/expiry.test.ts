@@ -10,13 +10,18 @@ import { pulseOf } from '#services/apiserver/nodes/check.ts'
 import { systemClock, type Clock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
-import { accepted, ADMIN, refused } from '../support/api.ts'
-import { serverOn } from '../support/expiring.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
-import { until } from '../support/until.ts'
+import { accepted, ADMIN, refused } from '#test/support/api.ts'
+import { serverOn } from '#test/support/expiring.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
+import { until } from '#test/support/until.ts'
 
 const MAX_AGE_MS = 1_500
-const lease = (name: string, text: string, expected?: number): Append => ({ subject: `pulse.object.coordination%2Ek8s%2Eio.leases.default.${name}`, headers: { 'ce-id': text }, text, ...(expected === undefined ? {} : { expected }) })
+const lease = (name: string, text: string, expected?: number): Append => ({
+  subject: `pulse.object.coordination%2Ek8s%2Eio.leases.default.${name}`,
+  headers: { 'ce-id': text },
+  text,
+  ...(expected === undefined ? {} : { expected })
+})
 
 const contract = (name: string, open: () => Promise<Log>, close: () => Promise<void>): void => {
   const log = suite(`a stream that forgets: ${name}`)
@@ -45,7 +50,11 @@ const contract = (name: string, open: () => Promise<Log>, close: () => Promise<v
   log.run()
 }
 
-contract('memory', async () => new MemoryLog('PULSE', systemClock, { keepLastOnly: true, maxAge: MAX_AGE_MS }), async () => {})
+contract(
+  'memory',
+  async () => new MemoryLog('PULSE', systemClock, { keepLastOnly: true, maxAge: MAX_AGE_MS }),
+  async () => {}
+)
 
 /** A server whose PULSE and NOTICES forget soon. */
 const shortLived = async (): Promise<TestNats> => {
@@ -83,46 +92,88 @@ const heldBack = () => {
 }
 
 const server = suite('an API server on streams that forget')
-server('Leases and notices leave the view, can be made anew at once, and a node that returns has its Lease with the first pulse', async () => {
-  const own = await shortLived()
-  try {
-    const connection = await own.as('apiserver')
-    const logs = { EVENTS: new JetStreamLog(connection, 'EVENTS'), NOTICES: new JetStreamLog(connection, 'NOTICES', { gapless: false }), PULSE: new JetStreamLog(connection, 'PULSE', { gapless: false, filter: 'pulse.object.>' }) }
-    const { clock, over } = heldBack()
-    const { views, decider, close } = await serverOn(logs, clock)
-    const changes: Change[] = []
-    for (const view of views.byStream.values()) view.subscribe((change) => changes.push(change))
-    const about = { ref: { group: 'coordination.k8s.io', resource: 'leases' }, version: 'v1', namespace: 'default', name: 'a', source: 'test' } as const
-    const write = (verb: 'create' | 'update', holder: string) =>
-      decider.submit({ ...about, verb, id: systemClock.uuid(), object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'a', namespace: 'default' }, spec: { holderIdentity: holder } } }, ADMIN)
-    const held = () => views.get({ ...about.ref, namespace: 'default', name: 'a' })
-    accepted(await write('create', 'me'))
-    await until('the stream has dropped it', async () => (await logs.PULSE.state()).messages === 0)
-    assert.ok(held(), 'the view has not heard of it yet')
-    assert.match(refused(await write('update', 'still me')), /^404 NotFound/)
-    assert.equal(changes.filter(({ expired }) => expired === true).map(({ type, entry }) => `${type} ${entry.id}`), ['DELETED default/a'])
-    accepted(await write('create', 'me'))
-    await until('the stream has dropped it', async () => (await logs.PULSE.state()).messages === 0)
-    over()
-    await until('the view hears of it by itself', () => held() === undefined)
+server(
+  'Leases and notices leave the view, can be made anew at once, and a node that returns has its Lease with the first pulse',
+  async () => {
+    const own = await shortLived()
+    try {
+      const connection = await own.as('apiserver')
+      const logs = {
+        EVENTS: new JetStreamLog(connection, 'EVENTS'),
+        NOTICES: new JetStreamLog(connection, 'NOTICES', { gapless: false }),
+        PULSE: new JetStreamLog(connection, 'PULSE', { gapless: false, filter: 'pulse.object.>' })
+      }
+      const { clock, over } = heldBack()
+      const { views, decider, close } = await serverOn(logs, clock)
+      const changes: Change[] = []
+      for (const view of views.byStream.values()) view.subscribe((change) => changes.push(change))
+      const about = {
+        ref: { group: 'coordination.k8s.io', resource: 'leases' },
+        version: 'v1',
+        namespace: 'default',
+        name: 'a',
+        source: 'test'
+      } as const
+      const write = (verb: 'create' | 'update', holder: string) =>
+        decider.submit(
+          {
+            ...about,
+            verb,
+            id: systemClock.uuid(),
+            object: {
+              apiVersion: 'coordination.k8s.io/v1',
+              kind: 'Lease',
+              metadata: { name: 'a', namespace: 'default' },
+              spec: { holderIdentity: holder }
+            }
+          },
+          ADMIN
+        )
+      const held = () => views.get({ ...about.ref, namespace: 'default', name: 'a' })
+      accepted(await write('create', 'me'))
+      await until('the stream has dropped it', async () => (await logs.PULSE.state()).messages === 0)
+      assert.ok(held(), 'the view has not heard of it yet')
+      assert.match(refused(await write('update', 'still me')), /^404 NotFound/)
+      assert.equal(
+        changes.filter(({ expired }) => expired === true).map(({ type, entry }) => `${type} ${entry.id}`),
+        ['DELETED default/a']
+      )
+      accepted(await write('create', 'me'))
+      await until('the stream has dropped it', async () => (await logs.PULSE.state()).messages === 0)
+      over()
+      await until('the view hears of it by itself', () => held() === undefined)
 
-    const errors: unknown[] = []
-    const pulses = new Pulses({ views, decider, clock: systemClock, onError: (error) => errors.push(error) })
-    const beat = (time: string): void => pulses.take(pulseOf({ node: 'n1', time, podCIDR: '10.244.0.0/24', labels: {}, addresses: [], capacity: {}, allocatable: {}, nodeInfo: {}, conditions: [] }))
-    const renewed = (): unknown => views.get({ ...about.ref, namespace: 'kube-node-lease', name: 'n1' })?.object['spec'].renewTime
-    const [first, second] = ['2026-01-01T00:00:00.000000Z', '2026-01-01T05:00:00.000000Z'] as const
-    beat(first)
-    await until('the node has its Lease', () => renewed() === first)
-    await until('the stream has dropped it', async () => (await logs.PULSE.state()).messages === 0)
-    beat(second)
-    const began = Date.now()
-    await until('the node has its Lease again', () => renewed() === second)
-    assert.ok(Date.now() - began < 1_000, `it took ${Date.now() - began} ms`)
-    assert.equal(errors, [])
-    pulses.stop()
-    close()
-  } finally {
-    await own.stop()
+      const errors: unknown[] = []
+      const pulses = new Pulses({ views, decider, clock: systemClock, onError: (error) => errors.push(error) })
+      const beat = (time: string): void =>
+        pulses.take(
+          pulseOf({
+            node: 'n1',
+            time,
+            podCIDR: '10.244.0.0/24',
+            labels: {},
+            addresses: [],
+            capacity: {},
+            allocatable: {},
+            nodeInfo: {},
+            conditions: []
+          })
+        )
+      const renewed = (): unknown => views.get({ ...about.ref, namespace: 'kube-node-lease', name: 'n1' })?.object['spec'].renewTime
+      const [first, second] = ['2026-01-01T00:00:00.000000Z', '2026-01-01T05:00:00.000000Z'] as const
+      beat(first)
+      await until('the node has its Lease', () => renewed() === first)
+      await until('the stream has dropped it', async () => (await logs.PULSE.state()).messages === 0)
+      beat(second)
+      const began = Date.now()
+      await until('the node has its Lease again', () => renewed() === second)
+      assert.ok(Date.now() - began < 1_000, `it took ${Date.now() - began} ms`)
+      assert.equal(errors, [])
+      pulses.stop()
+      close()
+    } finally {
+      await own.stop()
+    }
   }
-})
+)
 server.run()

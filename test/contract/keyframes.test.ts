@@ -4,8 +4,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ObjectStoreKeyframes } from '#services/platform/jetstream/ObjectStoreKeyframes.ts'
 import { MemoryKeyframes, type Keyframes } from '#services/platform/past/Keyframes.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
-import { until } from '../support/until.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
+import { until } from '#test/support/until.ts'
 
 /** More than one part of the object store, and nothing that repeats. */
 const bytesOf = (seed: number, length = 400_000): Uint8Array => {
@@ -13,7 +13,8 @@ const bytesOf = (seed: number, length = 400_000): Uint8Array => {
   return Uint8Array.from({ length }, () => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648) >> 16)
 }
 let nats: TestNats
-const sequences = async (keyframes: Keyframes, stream: string): Promise<number[]> => (await keyframes.list(stream)).map(({ sequence }) => sequence)
+const sequences = async (keyframes: Keyframes, stream: string): Promise<number[]> =>
+  (await keyframes.list(stream)).map(({ sequence }) => sequence)
 
 for (const [name, open] of [
   ['in memory', async () => new MemoryKeyframes(() => Date.now())],
@@ -32,7 +33,8 @@ for (const [name, open] of [
     await kept.put('NOTICES', 5, bytesOf(5, 10))
     assert.equal([await sequences(kept, 'EVENTS'), await sequences(kept, 'NOTICES')], [[99, 900, 1_000], [5]])
     for (const { time } of await kept.list('EVENTS')) assert.ok(Math.abs(Date.now() - time) < 60_000)
-    for (const sequence of [900, 1_000, 99]) assert.is(Buffer.compare((await kept.get('EVENTS', sequence)) as Uint8Array, bytesOf(sequence)), 0)
+    for (const sequence of [900, 1_000, 99])
+      assert.is(Buffer.compare((await kept.get('EVENTS', sequence)) as Uint8Array, bytesOf(sequence)), 0)
     await kept.remove('EVENTS', 900)
     await kept.remove('EVENTS', 900)
     await kept.remove('EVENTS', 7)

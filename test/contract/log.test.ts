@@ -6,7 +6,7 @@ import { AppendUncertain, LogAway, type Append, type Log, type LogEntry } from '
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
 
 const append = (name: string, text: string, expected?: number): Append => ({
   subject: `ev.core.configmaps.default.${name}`,
@@ -77,7 +77,10 @@ const contract = (name: string, open: () => Promise<Log>, close: () => Promise<v
     await it.append([append('d', 'ünïcode ✓', 0)])
     await it.append([append('d', '2', 6)])
     const entries = await live
-    assert.equal(entries.map(({ sequence }) => sequence), [2, 3, 4, 5, 6, 7])
+    assert.equal(
+      entries.map(({ sequence }) => sequence),
+      [2, 3, 4, 5, 6, 7]
+    )
     assert.is(entries[4]?.text, 'ünïcode ✓')
   })
   log('says when what was there at the start is delivered, also when that is nothing', async () => {
@@ -96,7 +99,12 @@ const contract = (name: string, open: () => Promise<Log>, close: () => Promise<v
     })
     assert.is(reached, await it.lastSequence())
     await new Promise<void>((resolve, reject) => {
-      const subscription = it.follow({ from: reached + 1, onEntries: () => {}, onCaughtUp: () => (subscription.close(), resolve()), onFailed: reject })
+      const subscription = it.follow({
+        from: reached + 1,
+        onEntries: () => {},
+        onCaughtUp: () => (subscription.close(), resolve()),
+        onFailed: reject
+      })
     })
   })
   log('lets exactly one of several racing writers win', async () => {
@@ -106,10 +114,26 @@ const contract = (name: string, open: () => Promise<Log>, close: () => Promise<v
   log('reads a range in order, both ends included, by subject where asked', async () => {
     const last = await it.lastSequence()
     const read = async (range: Parameters<Log['read']>[0]): Promise<LogEntry[]> => (await Array.fromAsync(it.read(range))).flat()
-    assert.equal((await read({ from: 0, to: last + 10 })).map(({ sequence }) => sequence), Array.from({ length: last }, (_, n) => n + 1))
-    assert.equal((await read({ from: 2, to: 4 })).map(({ sequence, text }) => [sequence, text]), [[2, '1'], [3, '2'], [4, '2']])
-    assert.equal((await read({ from: 1, to: 7, filter: 'ev.core.configmaps.*.a' })).map(({ sequence }) => sequence), [1, 3])
-    assert.equal((await read({ from: 1, to: 7, filter: 'ev.core.configmaps.default.>' })).map(({ sequence }) => sequence), [1, 2, 3, 4, 5, 6, 7])
+    assert.equal(
+      (await read({ from: 0, to: last + 10 })).map(({ sequence }) => sequence),
+      Array.from({ length: last }, (_, n) => n + 1)
+    )
+    assert.equal(
+      (await read({ from: 2, to: 4 })).map(({ sequence, text }) => [sequence, text]),
+      [
+        [2, '1'],
+        [3, '2'],
+        [4, '2']
+      ]
+    )
+    assert.equal(
+      (await read({ from: 1, to: 7, filter: 'ev.core.configmaps.*.a' })).map(({ sequence }) => sequence),
+      [1, 3]
+    )
+    assert.equal(
+      (await read({ from: 1, to: 7, filter: 'ev.core.configmaps.default.>' })).map(({ sequence }) => sequence),
+      [1, 2, 3, 4, 5, 6, 7]
+    )
     assert.equal(await read({ from: 1, to: 7, filter: 'ev.core.secrets.>' }), [])
     assert.equal(await read({ from: last + 1, to: last + 9 }), [])
     assert.equal((await read({ from: 1, to: 1 }))[0], await it.get(1))
@@ -125,7 +149,10 @@ const contract = (name: string, open: () => Promise<Log>, close: () => Promise<v
       sizes.push(batch.reduce((sum, { text }) => sum + text.length, 0))
       sequences.push(...batch.map(({ sequence }) => sequence))
     }
-    assert.equal(sequences, Array.from({ length: 303 }, (_, n) => from + n))
+    assert.equal(
+      sequences,
+      Array.from({ length: 303 }, (_, n) => from + n)
+    )
     assert.ok(sizes.length >= 2, 'a batch of its own for a reader that is not done with the last one')
   })
   log('holds a batch to what another subject has', async () => {
@@ -143,7 +170,11 @@ const contract = (name: string, open: () => Promise<Log>, close: () => Promise<v
   log.run()
 }
 
-contract('memory', async () => new MemoryLog('EVENTS', systemClock), async () => {})
+contract(
+  'memory',
+  async () => new MemoryLog('EVENTS', systemClock),
+  async () => {}
+)
 
 const reading = suite('JetStream: reading a range')
 reading('holds about one batch at a time and leaves no consumer behind', async () => {
@@ -190,7 +221,8 @@ time('finds the first entry there is from a moment on, as the administrator may'
     const times: number[] = []
     for await (const entries of log.read({ from: 1, to: 4 })) times.push(...entries.map((entry) => entry.time))
     assert.is(await log.firstSince(0), 1)
-    for (const [at, stored] of times.entries()) assert.is(times[(await log.firstSince(stored) ?? 0) - 1], stored, `entry ${at + 1} or one of the same millisecond`)
+    for (const [at, stored] of times.entries())
+      assert.is(times[((await log.firstSince(stored)) ?? 0) - 1], stored, `entry ${at + 1} or one of the same millisecond`)
     assert.is(await log.firstSince((times[3] as number) + 1_000), undefined, 'nothing is as young')
     await (await jetstreamManager(await own.as('keeper'), { checkAPI: false })).streams.purge('AUDIT', { seq: 4 })
     assert.is(await log.firstSince(0), 4, 'what has expired is passed over')
@@ -241,7 +273,10 @@ crash('a follower goes on without a gap, and what was acknowledged is there', as
       assert.ok(result.ok)
     }
     await all
-    assert.equal(seen.slice(0, 60), Array.from({ length: 60 }, (_, n) => n + 1))
+    assert.equal(
+      seen.slice(0, 60),
+      Array.from({ length: 60 }, (_, n) => n + 1)
+    )
     assert.is(failed, undefined)
   } finally {
     await own.stop()

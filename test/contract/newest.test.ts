@@ -7,7 +7,7 @@ import { followSource, type Consumer, type Source } from '#services/platform/Fol
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
 
 const subject = (name: string): string => `ev.core.configmaps.default.${name}`
 const named = (entries: readonly LogEntry[]): string[] => entries.map(({ sequence, subject: of }) => `${sequence} ${of.split('.').at(-1)}`)
@@ -71,12 +71,21 @@ const contract = (name: string, open: () => Promise<{ readonly log: Log; close()
     })
     const got = named(seen)
     assert.equal(got.slice(-3), ['9 a', '10 e', '11 a'])
-    assert.equal(got.filter((one) => !['6 a'].includes(one)), ['5 b', '7 d', '8 c', '9 a', '10 e', '11 a'])
+    assert.equal(
+      got.filter((one) => !['6 a'].includes(one)),
+      ['5 b', '7 d', '8 c', '9 a', '10 e', '11 a']
+    )
   })
   newer('come all, however many bytes they are', async () => {
     const before = (await it.state()).last
     for (let from = 0; from < 3_000; from += 500)
-      assert.ok((await it.append(Array.from({ length: 500 }, (_, at) => ({ subject: subject(`large-${from + at}`), headers: {}, text: 'x'.repeat(6_000 + at) })))).ok)
+      assert.ok(
+        (
+          await it.append(
+            Array.from({ length: 500 }, (_, at) => ({ subject: subject(`large-${from + at}`), headers: {}, text: 'x'.repeat(6_000 + at) }))
+          )
+        ).ok
+      )
     const all = await newest(it, before + 3_000)
     assert.is(all.length, 3_000 + 5)
   })
@@ -95,7 +104,14 @@ parts('begins with the newest entries of its subjects', async () => {
   try {
     const connection = await nats.as('apiserver')
     const whole = new JetStreamLog(connection, 'EVENTS')
-    for (const one of ['core.services.default.a', 'core.pods.default.p', 'core.services.default.a', 'core.services.default.b', 'core.pods.default.p']) await whole.append([{ subject: `ev.${one}`, headers: {}, text: one }])
+    for (const one of [
+      'core.services.default.a',
+      'core.pods.default.p',
+      'core.services.default.a',
+      'core.services.default.b',
+      'core.pods.default.p'
+    ])
+      await whole.append([{ subject: `ev.${one}`, headers: {}, text: one }])
     const part = new JetStreamLog(connection, 'EVENTS', { filter: 'ev.core.services.>' })
     assert.equal(await newest(part, 5), ['3 a', '4 b'])
     assert.equal(await newest(part, 3), ['3 a', '4 b'])
@@ -125,7 +141,8 @@ const forgetful = (missing: number, floor = 0): Source => {
         run: (onDelivery) => {
           if (!wantsNewest) return
           const there = all.slice(missing)
-          for (const [at, sequence] of there.entries()) onDelivery({ entry: entry(sequence), count: at + 1, pending: there.length - 1 - at })
+          for (const [at, sequence] of there.entries())
+            onDelivery({ entry: entry(sequence), count: at + 1, pending: there.length - 1 - at })
         },
         close: async () => void from
       }
@@ -136,14 +153,22 @@ const forgetful = (missing: number, floor = 0): Source => {
 const short = suite('a server that leaves newest entries out')
 short('is found out by its own count', async () => {
   const damage = await new Promise<unknown>((resolve) => {
-    followSource(forgetful(1), { clock: { ...systemClock, after: (_, task) => systemClock.after(0, task) }, gapless: true }, { from: 1, newestUpTo: 8, onEntries: () => {}, onCaughtUp: () => resolve('caught up'), onFailed: resolve })
+    followSource(
+      forgetful(1),
+      { clock: { ...systemClock, after: (_, task) => systemClock.after(0, task) }, gapless: true },
+      { from: 1, newestUpTo: 8, onEntries: () => {}, onCaughtUp: () => resolve('caught up'), onFailed: resolve }
+    )
   })
   assert.instance(damage, LogDamaged)
   assert.match((damage as LogDamaged).message, 'the newest events of some of its 4 objects are missing')
 })
 short('and one that does not is believed', async () => {
   const outcome = await new Promise<unknown>((resolve) => {
-    const subscription = followSource(forgetful(0), { clock: systemClock, gapless: true }, { from: 1, newestUpTo: 8, onEntries: () => {}, onCaughtUp: () => resolve('caught up'), onFailed: resolve })
+    const subscription = followSource(
+      forgetful(0),
+      { clock: systemClock, gapless: true },
+      { from: 1, newestUpTo: 8, onEntries: () => {}, onCaughtUp: () => resolve('caught up'), onFailed: resolve }
+    )
     setTimeout(() => subscription.close(), 50)
   })
   assert.is(outcome, 'caught up')

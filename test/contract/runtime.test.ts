@@ -8,7 +8,17 @@ import { systemClock } from '#services/platform/Clock.ts'
 import { DockerRuntime } from '#services/platform/Docker.ts'
 import { SimulatedRuntime } from '#services/platform/SimulatedRuntime.ts'
 
-const identity = (container: string, attempt = 0): Identity => ({ podUid: 'uid-1', namespace: 'default', pod: 'web', container, sandbox: 0, attempt, backOff: 2, specHash: 'hash', podStart: 1_700_000_000_000 })
+const identity = (container: string, attempt = 0): Identity => ({
+  podUid: 'uid-1',
+  namespace: 'default',
+  pod: 'web',
+  container,
+  sandbox: 0,
+  attempt,
+  backOff: 2,
+  specHash: 'hash',
+  podStart: 1_700_000_000_000
+})
 
 const container = (sandbox: Observed, one: Identity, command: readonly string[]): ContainerSpec => ({
   identity: one,
@@ -56,7 +66,15 @@ const contract = (name: string, make: () => Promise<{ runtime: Runtime; other: R
 
   test.before(async () => {
     ;({ runtime, other } = await make())
-    sandbox = await runtime.startSandbox({ identity: identity(''), image: PAUSE_IMAGE, hostname: 'web', hostNetwork: false, hostPID: false, hostIPC: false, sysctls: {} })
+    sandbox = await runtime.startSandbox({
+      identity: identity(''),
+      image: PAUSE_IMAGE,
+      hostname: 'web',
+      hostNetwork: false,
+      hostPID: false,
+      hostIPC: false,
+      sysctls: {}
+    })
   })
   test.after(async () => {
     for (const { id } of await runtime.list()) await runtime.remove(id)
@@ -65,7 +83,10 @@ const contract = (name: string, make: () => Promise<{ runtime: Runtime; other: R
     assert.is(sandbox.state, 'running')
     assert.ok(sandbox.pid > 0)
     assert.equal(sandbox.identity, identity(''))
-    assert.equal((await runtime.list()).map(({ id }) => id), [sandbox.id])
+    assert.equal(
+      (await runtime.list()).map(({ id }) => id),
+      [sandbox.id]
+    )
     assert.equal(await runtime.list('uid-2'), [])
   })
   test('containers of another cluster are not seen', async () => {

@@ -8,7 +8,7 @@ import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamWorkQueue } from '#services/platform/jetstream/JetStreamWorkQueue.ts'
 import { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
 import { OUTSTANDING, type Delivery, type WorkQueue } from '#services/platform/WorkQueue.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
 
 interface Bench {
   readonly queue: WorkQueue
@@ -41,7 +41,8 @@ const consumer = (queue: WorkQueue, take: (delivery: Delivery) => void = () => {
     })
   return { got, errors, until, close: () => subscription.close() }
 }
-const shown = (deliveries: readonly Delivery[]): string[] => deliveries.map(({ subject: on, sequence, again }) => `${sequence} ${on.split('.').at(-1)}${again ? ' again' : ''}`)
+const shown = (deliveries: readonly Delivery[]): string[] =>
+  deliveries.map(({ subject: on, sequence, again }) => `${sequence} ${on.split('.').at(-1)}${again ? ' again' : ''}`)
 
 const contract = (name: string, open: () => Promise<Bench>, close: () => Promise<void>): void => {
   const work = suite(`the work queue's contract: ${name}`)
@@ -59,7 +60,10 @@ const contract = (name: string, open: () => Promise<Bench>, close: () => Promise
     await one.until(3)
     // What was there when it came may have been worked on by another, whose word of it was lost.
     assert.equal(shown(one.got), ['1 a again', '2 b again', '3 c'])
-    assert.equal(one.got.map(({ size }) => size), [7, 7, 7])
+    assert.equal(
+      one.got.map(({ size }) => size),
+      [7, 7, 7]
+    )
     one.close()
     assert.equal(one.errors, [])
   })
@@ -83,7 +87,10 @@ const contract = (name: string, open: () => Promise<Bench>, close: () => Promise
     await it.put('c')
     await two.until(1)
     // It may have been on its way to the first one.
-    assert.equal(two.got.map(({ sequence }) => sequence), [4])
+    assert.equal(
+      two.got.map(({ sequence }) => sequence),
+      [4]
+    )
     two.close()
   })
   work('two consumers share it, each entry with one of them', async () => {
@@ -97,7 +104,10 @@ const contract = (name: string, open: () => Promise<Bench>, close: () => Promise
     await new Promise((resolve) => setTimeout(resolve, 200))
     for (let n = 0; n < 50; n++) await it.put(`p${n}`)
     while (all.size < 50) await new Promise((resolve) => setTimeout(resolve, 10))
-    assert.equal([...all.values()].filter((times) => times !== 1), [])
+    assert.equal(
+      [...all.values()].filter((times) => times !== 1),
+      []
+    )
     assert.ok(one.got.length > 0 && two.got.length > 0, `${one.got.length} and ${two.got.length}`)
     one.close()
     two.close()
@@ -150,7 +160,11 @@ contract(
     const node = await nats.as('node-n1')
     let sequence = 0
     return {
-      queue: new JetStreamWorkQueue(await nats.as('apiserver'), { stream: 'REPORTS', durable: 'apiserver-reports', ackWaitMs: ACK_WAIT_MS }),
+      queue: new JetStreamWorkQueue(await nats.as('apiserver'), {
+        stream: 'REPORTS',
+        durable: 'apiserver-reports',
+        ackWaitMs: ACK_WAIT_MS
+      }),
       put: async (...names) => {
         // In order: a connection's messages are stored as they come.
         const stored = names.map((name) => jetstream(node).publish(subject(name), `${name} ${++sequence} ✓`))
@@ -173,7 +187,13 @@ const withNats = async (work: (own: TestNats, apiserver: NatsConnection) => Prom
 servers('a consumer an older version made, with other settings, goes on where it was', () =>
   withNats(async (own, apiserver) => {
     const jsm = await jetstreamManager(apiserver, { checkAPI: false })
-    await jsm.consumers.add('REPORTS', { durable_name: 'apiserver-reports', ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.All, max_ack_pending: 7, ack_wait: 30_000_000_000 })
+    await jsm.consumers.add('REPORTS', {
+      durable_name: 'apiserver-reports',
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: DeliverPolicy.All,
+      max_ack_pending: 7,
+      ack_wait: 30_000_000_000
+    })
     const node = jetstream(await own.as('node-n1'))
     for (const name of ['a', 'b']) await node.publish(subject(name), name)
     await (await (await jetstream(apiserver).consumers.get('REPORTS', 'apiserver-reports')).next({ expires: 2_000 }))?.ackAck()
@@ -193,7 +213,11 @@ servers('a server that was killed hands out what was not done with, and what cam
     process.kill(own.server().pid, 'SIGKILL')
     await own.server().exited
     await own.restart()
-    while ((await jetstream(node).publish(subject('b'), 'b').catch(() => undefined)) === undefined);
+    while (
+      (await jetstream(node)
+        .publish(subject('b'), 'b')
+        .catch(() => undefined)) === undefined
+    );
     await one.until(2)
     while (!shown(one.got).some((text) => text.startsWith('2 b'))) await new Promise((resolve) => setTimeout(resolve, 20))
     assert.equal(shown(one.got).slice(0, 2), ['1 a again', '1 a again'])

@@ -6,13 +6,18 @@ import { execa } from 'execa'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { PROJECT } from '#ops/setup/project.ts'
-import { startCluster, type TestCluster } from '../support/cluster.ts'
+import { startCluster, type TestCluster } from '#test/support/cluster.ts'
 
 const cli = suite('reckon')
 let cluster: TestCluster
 
 const reckon = async (args: readonly string[], input = ''): Promise<{ code: number; out: string; err: string }> => {
-  const done = await execa(process.execPath, [join(PROJECT, 'ops/main.ts'), ...args], { reject: false, input, env: { RECKON_HOME: cluster.home }, timeout: 60_000 })
+  const done = await execa(process.execPath, [join(PROJECT, 'ops/main.ts'), ...args], {
+    reject: false,
+    input,
+    env: { RECKON_HOME: cluster.home },
+    timeout: 60_000
+  })
   return { code: done.exitCode ?? 1, out: done.stdout, err: done.stderr }
 }
 
@@ -53,7 +58,10 @@ cli('applies over NATS by the rules of the other door', async () => {
   assert.is(refused.code, 1)
   assert.match(refused.err, /unknown field "dataa"/)
   assert.is(refused.out, 'configmap/settings configured')
-  assert.match((await reckon(['apply', '-f', '-'], 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n')).err, /The ConfigMap "Bad_Name" is invalid/)
+  assert.match(
+    (await reckon(['apply', '-f', '-'], 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n')).err,
+    /The ConfigMap "Bad_Name" is invalid/
+  )
   assert.match((await reckon(['apply', '-n', 'nowhere', '-f', '-'], CONFIG('1'))).err, /namespaces "nowhere" not found/)
   assert.is(await cluster.ok('get', 'cm', 'settings', '-o', 'jsonpath={.data.value}'), '3')
 })
@@ -69,7 +77,9 @@ cli('explains a pod from the command to the start of its container', async () =>
   assert.match(lines[3] ?? '', /scheduled by default-scheduler/)
   assert.match(lines[4] ?? '', /(started|ready) by kubelet/)
   assert.is(lines.length, 5)
-  const chain = JSON.parse((await reckon(['why', pod, '-o', 'json'])).out) as { links: { id: string; causationId?: string; correlationId: string }[] }
+  const chain = JSON.parse((await reckon(['why', pod, '-o', 'json'])).out) as {
+    links: { id: string; causationId?: string; correlationId: string }[]
+  }
   for (const [at, link] of chain.links.entries()) if (at > 0) assert.is(link.causationId, chain.links[at - 1]?.id)
   assert.is(new Set(chain.links.map(({ correlationId }) => correlationId)).size, 1)
 })
@@ -87,8 +97,25 @@ cli('reads the past', async () => {
   assert.match((await reckon(['get', 'cm/settings', '-o', 'yaml'])).out, /value: later/)
 })
 cli('follows with a cursor that survives restarts of both sides', async () => {
-  const first = await reckon(['follow', '--cursor', 'audit', '--from', 'start', '--kind', 'configmap', '--name', 'settings', '--once', '-o', 'json'])
-  const values = (text: string): string[] => text.split('\n').filter((line) => line !== '').map((line) => (JSON.parse(line) as { data: { data: { value: string } } }).data.data.value)
+  const first = await reckon([
+    'follow',
+    '--cursor',
+    'audit',
+    '--from',
+    'start',
+    '--kind',
+    'configmap',
+    '--name',
+    'settings',
+    '--once',
+    '-o',
+    'json'
+  ])
+  const values = (text: string): string[] =>
+    text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => (JSON.parse(line) as { data: { data: { value: string } } }).data.data.value)
   assert.equal(values(first.out), ['1', '2', '3', 'later'])
   await reckon(['apply', '-f', '-'], CONFIG('missed'))
   process.kill(cluster.pid(), 'SIGKILL')
@@ -96,11 +123,27 @@ cli('follows with a cursor that survives restarts of both sides', async () => {
   await cluster.restart()
   const second = await reckon(['follow', '--cursor', 'audit', '--kind', 'configmap', '--name', 'settings', '--once', '-o', 'json'])
   assert.equal(values(second.out), ['missed'])
-  const again = await reckon(['follow', '--cursor', 'audit', '--reset', '--from', 'start', '--kind', 'configmap', '--name', 'settings', '--once', '-o', 'json'])
+  const again = await reckon([
+    'follow',
+    '--cursor',
+    'audit',
+    '--reset',
+    '--from',
+    'start',
+    '--kind',
+    'configmap',
+    '--name',
+    'settings',
+    '--once',
+    '-o',
+    'json'
+  ])
   assert.equal(values(again.out), ['1', '2', '3', 'later', 'missed'])
 })
 cli('follows live, and ends cleanly when told to', async () => {
-  const child = spawn(process.execPath, [join(PROJECT, 'ops/main.ts'), 'follow', '--kind', 'configmap', '--name', 'live'], { env: { ...process.env, RECKON_HOME: cluster.home } })
+  const child = spawn(process.execPath, [join(PROJECT, 'ops/main.ts'), 'follow', '--kind', 'configmap', '--name', 'live'], {
+    env: { ...process.env, RECKON_HOME: cluster.home }
+  })
   let text = ''
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
@@ -137,14 +180,24 @@ cli('reads the audit trail, and goes on when nats-server was started again', asy
   assert.match(out, /Z +kubernetes-admin as bob +list +nodes +403 +Forbidden: nodes is forbidden: User "bob"/)
   assert.not.match(out, /hidden/)
   assert.is(err, '')
-  const refused = rows((await reckon(['audit', '--code', '4xx', '--resource', 'nodes', '-o', 'json'])).out).map((line) => JSON.parse(line) as Record)
+  const refused = rows((await reckon(['audit', '--code', '4xx', '--resource', 'nodes', '-o', 'json'])).out).map(
+    (line) => JSON.parse(line) as Record
+  )
   assert.equal([refused.length, refused[0]?.impersonatedUser?.username, refused[0]?.responseStatus.code], [1, 'bob', 403])
-  const read = rows((await reckon(['audit', '--since', 'start', '--verb', 'get', '--resource', 'secrets', '-n', 'default', '-o', 'json'])).out)
+  const read = rows(
+    (await reckon(['audit', '--since', 'start', '--verb', 'get', '--resource', 'secrets', '-n', 'default', '-o', 'json'])).out
+  )
   assert.ok(read.some((line) => (JSON.parse(line) as Record).objectRef?.name === 'seen'))
-  assert.equal(await reckon(['audit', '--user', 'nobody', '--since', '2020-01-01T00:00:00Z']), { code: 0, out: '', err: 'No records found since 2020-01-01T00:00:00.000Z.' })
+  assert.equal(await reckon(['audit', '--user', 'nobody', '--since', '2020-01-01T00:00:00Z']), {
+    code: 0,
+    out: '',
+    err: 'No records found since 2020-01-01T00:00:00.000Z.'
+  })
   assert.match((await reckon(['audit', '--code', 'bad'])).err, /--code bad: use a code \(403\) or a class of them \(4xx\)/)
 
-  const child = spawn(process.execPath, [join(PROJECT, 'ops/main.ts'), 'audit', '-f', '--resource', 'nodes', '-o', 'json'], { env: { ...process.env, RECKON_HOME: cluster.home } })
+  const child = spawn(process.execPath, [join(PROJECT, 'ops/main.ts'), 'audit', '-f', '--resource', 'nodes', '-o', 'json'], {
+    env: { ...process.env, RECKON_HOME: cluster.home }
+  })
   let text = ''
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
@@ -172,7 +225,10 @@ cli('says clearly what is wrong', async () => {
   assert.match((await reckon(['get', 'foo'])).err, /the server doesn't have a resource type "foo"/)
   assert.match((await reckon(['get', 'pod', 'nope'])).err, /Error from server \(NotFound\): pods "nope" not found/)
   assert.match((await reckon(['apply', '-f', '/nowhere.yaml'])).err, /the path "\/nowhere.yaml" does not exist/)
-  const elsewhere = await execa(process.execPath, [join(PROJECT, 'ops/main.ts'), 'get', 'pods'], { reject: false, env: { RECKON_HOME: '/nonexistent' } })
+  const elsewhere = await execa(process.execPath, [join(PROJECT, 'ops/main.ts'), 'get', 'pods'], {
+    reject: false,
+    env: { RECKON_HOME: '/nonexistent' }
+  })
   assert.match(elsewhere.stderr, /there is no cluster in \/nonexistent/)
   assert.is(elsewhere.exitCode, 1)
 })

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startCluster, type TestCluster } from '../support/cluster.ts'
-import { kubectls, milestones } from '../support/kubectls.ts'
+import { startCluster, type TestCluster } from '#test/support/cluster.ts'
+import { kubectls, milestones } from '#test/support/kubectls.ts'
 
 const everyday = suite('kubectl')
 let cluster: TestCluster
@@ -42,12 +42,18 @@ data: {k: v}
 for (const { version, path: program } of versions)
   everyday(`${version} does its everyday work`, async () => {
     const namespace = `v${version.replace(/\W/g, '-').toLowerCase()}`
-    const run = (args: readonly string[], input?: string, env?: Record<string, string>) => cluster.kubectl(['-n', namespace, ...args], { program, ...(input === undefined ? {} : { input }), ...(env === undefined ? {} : { env }) })
+    const run = (args: readonly string[], input?: string, env?: Record<string, string>) =>
+      cluster.kubectl(['-n', namespace, ...args], {
+        program,
+        ...(input === undefined ? {} : { input }),
+        ...(env === undefined ? {} : { env })
+      })
     const failures: string[] = []
     const says = async (wanted: RegExp, args: string, input?: string, env?: Record<string, string>): Promise<void> => {
       const words = args.match(/'[^']*'|\S+/g)?.map((word) => word.replace(/^'|'$/g, '')) ?? []
       const { out, err, code } = await run(words, input, env)
-      if (!wanted.test(`${out}\n${err}`)) failures.push(`kubectl ${args} (${code}) should say ${wanted}, says: ${out.slice(0, 300)} ${err.slice(0, 300)}`)
+      if (!wanted.test(`${out}\n${err}`))
+        failures.push(`kubectl ${args} (${code}) should say ${wanted}, says: ${out.slice(0, 300)} ${err.slice(0, 300)}`)
     }
     const file = join(folder, `${namespace}.yaml`)
     const write = (image: string): void => writeFileSync(file, APP(image))
@@ -93,7 +99,11 @@ for (const { version, path: program } of versions)
     await says(/restarted/, 'rollout restart deploy/ap')
     await says(/paused/, 'rollout pause deploy/ap')
     await says(/resumed/, 'rollout resume deploy/ap')
-    await cluster.until('a second revision', async () => Number((await run(['get', 'deploy', 'ap', '-o', 'jsonpath={.metadata.annotations.deployment\\.kubernetes\\.io/revision}'])).out) > 1)
+    await cluster.until(
+      'a second revision',
+      async () =>
+        Number((await run(['get', 'deploy', 'ap', '-o', 'jsonpath={.metadata.annotations.deployment\\.kubernetes\\.io/revision}'])).out) > 1
+    )
     await says(/REVISION/, 'rollout history deploy/ap')
     await says(/rolled back/, 'rollout undo deploy/ap')
     await says(/Waiting for|timed out/, 'rollout status deploy/ap --timeout=1s')
@@ -110,7 +120,19 @@ for (const { version, path: program } of versions)
     await says(/^ap\s/m, 'get deploy --field-selector metadata.name=ap')
     await says(/^ap\s/m, 'get deploy --sort-by=.metadata.name')
     await says(/^ap\s/m, 'get deploy --chunk-size=1')
-    for (const kind of ['deploy ap', 'pod -l app=web', 'svc web', 'cm cm', 'secret s', 'sa bot', 'ns default', 'node', 'rs -l app=web', 'role r']) await says(/Name:\s+\S+/, `describe ${kind}`)
+    for (const kind of [
+      'deploy ap',
+      'pod -l app=web',
+      'svc web',
+      'cm cm',
+      'secret s',
+      'sa bot',
+      'ns default',
+      'node',
+      'rs -l app=web',
+      'role r'
+    ])
+      await says(/Name:\s+\S+/, `describe ${kind}`)
     await says(/ScalingReplicaSet/, 'events')
     await says(/ScalingReplicaSet/, 'get events --sort-by=.lastTimestamp')
     await says(/condition met/, 'wait --for=condition=Available deploy/web --timeout=30s')
@@ -121,24 +143,41 @@ for (const { version, path: program } of versions)
     // Refusals, in words people know.
     await says(/Error from server \(NotFound\): pods "nope" not found/, 'get pod nope')
     await says(/unknown field "dataa"/, 'create -f -', '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"bad"},"dataa":{}}')
-    await says(/The ConfigMap "Bad_N" is invalid: metadata.name: Invalid value/, 'create -f -', '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"Bad_N"}}')
+    await says(
+      /The ConfigMap "Bad_N" is invalid: metadata.name: Invalid value/,
+      'create -f -',
+      '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"Bad_N"}}'
+    )
     await says(/field label not supported: foo/, 'get pods --field-selector foo=bar')
     await says(/already exists/i, 'create configmap cm --from-literal=a=1')
     await says(/unable to parse requirement|unable to find|selector/i, `get pods -l 'a in'`)
     // Pod Security: refused, warned, and told what would be.
     const level = 'pod-security.kubernetes.io'
     await says(/labeled/, `label ns ${namespace} ${level}/enforce=baseline ${level}/warn=restricted`)
-    await says(/^Error from server \(Forbidden\): pods "bad" is forbidden: violates PodSecurity "baseline:latest": privileged \(container "bad"/m, 'run bad --image=i:1 --privileged')
-    await says(/^Warning: would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false/m, 'create deployment lax --image=i:1 --replicas=0')
-    await says(/^Warning: existing pods in namespace "\S+" violate the new PodSecurity enforce level "restricted:latest"/m, `label --dry-run=server --overwrite ns ${namespace} ${level}/enforce=restricted`)
-    await says(/is invalid: metadata.labels\[pod-security.kubernetes.io\/enforce\]: Invalid value: "strict"/, `label --overwrite ns ${namespace} ${level}/enforce=strict`)
+    await says(
+      /^Error from server \(Forbidden\): pods "bad" is forbidden: violates PodSecurity "baseline:latest": privileged \(container "bad"/m,
+      'run bad --image=i:1 --privileged'
+    )
+    await says(
+      /^Warning: would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false/m,
+      'create deployment lax --image=i:1 --replicas=0'
+    )
+    await says(
+      /^Warning: existing pods in namespace "\S+" violate the new PodSecurity enforce level "restricted:latest"/m,
+      `label --dry-run=server --overwrite ns ${namespace} ${level}/enforce=restricted`
+    )
+    await says(
+      /is invalid: metadata.labels\[pod-security.kubernetes.io\/enforce\]: Invalid value: "strict"/,
+      `label --overwrite ns ${namespace} ${level}/enforce=strict`
+    )
     // In a pod: over WebSocket from 1.30, over SPDY before.
     const pod = (await run(['get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[0].metadata.name}'])).out
     // And over SPDY with each, where it can be told to.
     const overSpdy: Record<string, string> = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false' }
     for (const env of [{}, overSpdy]) {
       const exec = await run(['exec', pod, '--', 'sh', '-c', 'echo inside; echo wrong >&2; exit 3'], undefined, env)
-      if (exec.code !== 3 || exec.out !== 'inside' || !exec.err.includes('wrong')) failures.push(`exec ended with ${exec.code}: ${exec.out} ${exec.err}`)
+      if (exec.code !== 3 || exec.out !== 'inside' || !exec.err.includes('wrong'))
+        failures.push(`exec ended with ${exec.code}: ${exec.out} ${exec.err}`)
       const piped = await run(['exec', '-i', pod, '--', 'cat'], 'x'.repeat(300_000), env)
       if (piped.out.length !== 300_000) failures.push(`exec -i gave back ${piped.out.length} of 300000 bytes: ${piped.err}`)
     }

@@ -2,7 +2,7 @@
 import { dump } from 'js-yaml'
 import fc from 'fast-check'
 import { KINDS } from '#test/support/builtIns.ts'
-import { sampleOf } from '../support/samples.ts'
+import { sampleOf } from '#test/support/samples.ts'
 import { refOf, type Document, type Json, type Operation } from './document.ts'
 import { jsonOf, mutated, mutations, type Mutation } from './mutate.ts'
 import { protobufOf } from './protobuf.ts'
@@ -50,7 +50,12 @@ const merged = (base: Json, more: Json): Json => {
   const result: Record<string, unknown> = { ...base }
   for (const key of Object.keys(more)) {
     const [present, value] = [result[key], more[key]]
-    result[key] = isObject(present) && isObject(value) ? merged(present, value) : Array.isArray(present) && Array.isArray(value) && isObject(present[0]) && isObject(value[0]) ? [merged(present[0], value[0]), ...value.slice(1)] : value
+    result[key] =
+      isObject(present) && isObject(value)
+        ? merged(present, value)
+        : Array.isArray(present) && Array.isArray(value) && isObject(present[0]) && isObject(value[0])
+          ? [merged(present[0], value[0]), ...value.slice(1)]
+          : value
   }
   return result
 }
@@ -68,8 +73,14 @@ export class Bodies {
   /** `called`: the name in the path, as it is written there. */
   of(operation: Operation, called: string): fc.Arbitrary<Body> {
     if (operation.action === 'patch') return this.#patch(operation, called)
-    if (operation.body === undefined) return fc.oneof({ weight: 30, arbitrary: fc.constant(NOTHING) }, { weight: 1, arbitrary: fc.constant<Body>({ bytes: '{', contentType: 'application/json' }) })
-    const body = fc.tuple(this.#object(operation, operation.body, called), mutations, written(operation)).map(([value, changes, write]) => write(value, changes))
+    if (operation.body === undefined)
+      return fc.oneof(
+        { weight: 30, arbitrary: fc.constant(NOTHING) },
+        { weight: 1, arbitrary: fc.constant<Body>({ bytes: '{', contentType: 'application/json' }) }
+      )
+    const body = fc
+      .tuple(this.#object(operation, operation.body, called), mutations, written(operation))
+      .map(([value, changes, write]) => write(value, changes))
     return operation.method === 'DELETE' ? fc.oneof({ weight: 2, arbitrary: fc.constant(NOTHING) }, { weight: 3, arbitrary: body }) : body
   }
   /** A good object of the kind, as it is or with something of its schema added; seldom one made of the schema alone. */
@@ -80,16 +91,31 @@ export class Bodies {
     return fc.oneof(
       { weight: 5, arbitrary: sample },
       { weight: 5, arbitrary: fc.tuple(sample, this.#part(schema)).map(([base, part]) => merged(base, part)) },
-      { weight: 1, arbitrary: fc.tuple(made, sample).map(([value, base]) => ({ ...value, ...identityOf(operation), ...(base['metadata'] === undefined ? {} : { metadata: base['metadata'] }) })) }
+      {
+        weight: 1,
+        arbitrary: fc.tuple(made, sample).map(([value, base]) => ({
+          ...value,
+          ...identityOf(operation),
+          ...(base['metadata'] === undefined ? {} : { metadata: base['metadata'] })
+        }))
+      }
     )
   }
   #sample(operation: Operation, called: string): fc.Arbitrary<Json> {
     const kind = KINDS.find((one) => one.kind === operation.kind && one.group === operation.group)
     const question = QUESTIONS[operation.kind]
-    if (kind === undefined) return fc.constant({ ...identityOf(operation), ...(NAMED.has(operation.kind) ? { metadata: { name: decoded(called) } } : {}), ...question })
+    if (kind === undefined)
+      return fc.constant({
+        ...identityOf(operation),
+        ...(NAMED.has(operation.kind) ? { metadata: { name: decoded(called) } } : {}),
+        ...question
+      })
     const fresh = fc.oneof({ weight: 1, arbitrary: name }, { weight: 2, arbitrary: fc.nat(500).map((number) => `n${number}`) })
     return (operation.method === 'POST' ? fresh : fc.constant(decoded(called))).map((own) => {
-      const { metadata: { namespace: _, ...metadata }, ...rest } = sampleOf(kind, own)
+      const {
+        metadata: { namespace: _, ...metadata },
+        ...rest
+      } = sampleOf(kind, own)
       return { ...rest, ...(kind.kind === 'Event' ? { involvedObject: { kind: 'Pod', name: 'web' } } : {}), metadata }
     })
   }
@@ -100,7 +126,9 @@ export class Bodies {
     if (fields.length === 0) return fc.constant({})
     return fc.constantFrom(...fields).chain((field) => {
       const ref = refOf(properties[field])
-      return (ref === undefined ? this.#values.of(schema).map((value) => (value as Json)[field]) : this.#values.of(ref, 2)).map((value) => (value === undefined ? {} : { [field]: value }))
+      return (ref === undefined ? this.#values.of(schema).map((value) => (value as Json)[field]) : this.#values.of(ref, 2)).map((value) =>
+        value === undefined ? {} : { [field]: value }
+      )
     })
   }
   #patch(operation: Operation, called: string): fc.Arbitrary<Body> {
@@ -108,14 +136,33 @@ export class Bodies {
     const part = this.#part(schema)
     const identity = { ...identityOf(operation), metadata: { name: decoded(called) } }
     const asText = (contentType: string, value: fc.Arbitrary<unknown>): fc.Arbitrary<Body> =>
-      fc.tuple(value, mutations, fc.nat(4), twice).map(([whole, changes, depth, again]) => ({ contentType, bytes: jsonOf(mutated(whole, changes), depth, again) }))
+      fc
+        .tuple(value, mutations, fc.nat(4), twice)
+        .map(([whole, changes, depth, again]) => ({ contentType, bytes: jsonOf(mutated(whole, changes), depth, again) }))
     return fc.oneof(
       { weight: 6, arbitrary: asText(MERGE, part) },
-      { weight: 6, arbitrary: asText(STRATEGIC, fc.tuple(part, directives).map(([value, more]) => merged(value, more))) },
+      {
+        weight: 6,
+        arbitrary: asText(
+          STRATEGIC,
+          fc.tuple(part, directives).map(([value, more]) => merged(value, more))
+        )
+      },
       { weight: 6, arbitrary: asText(JSON_PATCH, fc.array(jsonOperation, { maxLength: 3 })) },
-      { weight: 8, arbitrary: asText(APPLY, part.map((value) => merged(identity, value))) },
+      {
+        weight: 8,
+        arbitrary: asText(
+          APPLY,
+          part.map((value) => merged(identity, value))
+        )
+      },
       { weight: 2, arbitrary: asText(APPLY, this.#object(operation, schema, called)) },
-      { weight: 1, arbitrary: fc.constantFrom('application/json', '', 'x', 'application/merge-patch+json; charset=utf-8', 'application/apply-patch+cbor').chain((type) => asText(type, part)) }
+      {
+        weight: 1,
+        arbitrary: fc
+          .constantFrom('application/json', '', 'x', 'application/merge-patch+json; charset=utf-8', 'application/apply-patch+cbor')
+          .chain((type) => asText(type, part))
+      }
     )
   }
 }
@@ -124,7 +171,23 @@ export class Bodies {
 const twice = fc.constantFrom(false, false, false, false, true)
 
 /** What is put in YAML besides the object: aliases, merges, tags, more documents. */
-const YAML_EXTRA = ['', '', '', '', '\nx: &x {a: b}\ny: *x\n', '\n<<: {labels: {a: b}}\n', '\nz: *unknown\n', '\n---\nkind: Pod\n', '\nb: !!binary aGk=\n', '\nt: !x y\n', '\n\tq: 1\n', '\n? [a]\n: b\n', '\nn: .inf\n', '\nc: &c [*c]\n', '\na: &a [x,x]\nb: &b [*a,*a]\n']
+const YAML_EXTRA = [
+  '',
+  '',
+  '',
+  '',
+  '\nx: &x {a: b}\ny: *x\n',
+  '\n<<: {labels: {a: b}}\n',
+  '\nz: *unknown\n',
+  '\n---\nkind: Pod\n',
+  '\nb: !!binary aGk=\n',
+  '\nt: !x y\n',
+  '\n\tq: 1\n',
+  '\n? [a]\n: b\n',
+  '\nn: .inf\n',
+  '\nc: &c [*c]\n',
+  '\na: &a [x,x]\nb: &b [*a,*a]\n'
+]
 
 const ODD: readonly Body[] = [
   { contentType: 'text/plain', bytes: 'x' },
@@ -143,8 +206,16 @@ type Write = (value: Json, changes: readonly Mutation[]) => Body
 /** How a body is put on the wire: as JSON mostly, as YAML or protobuf. */
 const written = (operation: Operation): fc.Arbitrary<Write> => {
   const { apiVersion, kind } = identityOf(operation) as { readonly apiVersion: string; readonly kind: string }
-  const asJson = fc.tuple(fc.nat(4), twice, fc.constantFrom('application/json', 'application/json', 'application/json; charset=utf-8', '')).map(([depth, again, contentType]): Write => (value, changes) => ({ contentType, bytes: jsonOf(mutated(value, changes), depth, again) }))
-  const asYaml = fc.constantFrom(...YAML_EXTRA).map((extra): Write => (value, changes) => ({ contentType: 'application/yaml', bytes: `${dump(mutated(value, changes), { noRefs: true, skipInvalid: true })}${extra}` }))
+  const asJson = fc
+    .tuple(fc.nat(4), twice, fc.constantFrom('application/json', 'application/json', 'application/json; charset=utf-8', ''))
+    .map(([depth, again, contentType]): Write => (value, changes) => ({
+      contentType,
+      bytes: jsonOf(mutated(value, changes), depth, again)
+    }))
+  const asYaml = fc.constantFrom(...YAML_EXTRA).map((extra): Write => (value, changes) => ({
+    contentType: 'application/yaml',
+    bytes: `${dump(mutated(value, changes), { noRefs: true, skipInvalid: true })}${extra}`
+  }))
   const damage = fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.nat(400) })
   const asProtobuf = fc.tuple(damage, fc.nat(255)).map(([at, byte]): Write => (value, changes) => {
     const object = mutated(value, changes)
@@ -153,19 +224,87 @@ const written = (operation: Operation): fc.Arbitrary<Write> => {
     if (at !== undefined && at < bytes.length) bytes[at] = byte
     return { contentType: PROTOBUF, bytes }
   })
-  return fc.oneof({ weight: 24, arbitrary: asJson }, { weight: 5, arbitrary: asYaml }, { weight: 5, arbitrary: asProtobuf }, { weight: 1, arbitrary: fc.constantFrom(...ODD).map((body): Write => () => body) })
+  return fc.oneof(
+    { weight: 24, arbitrary: asJson },
+    { weight: 5, arbitrary: asYaml },
+    { weight: 5, arbitrary: asProtobuf },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(...ODD).map(
+        (body): Write =>
+          () =>
+            body
+      )
+    }
+  )
 }
 
 /** What strategic merge patches say beside values. */
 const directives = fc.oneof(
   { weight: 4, arbitrary: fc.constant<Json>({}) },
-  { weight: 1, arbitrary: fc.constantFrom<Json>({ $patch: 'replace' }, { $patch: 'delete' }, { $patch: 'x' }, { $patch: 5 }, { $retainKeys: ['spec'] }, { $retainKeys: 'x' }, { metadata: { '$deleteFromPrimitiveList/finalizers': ['x'] } }, { metadata: { '$deleteFromPrimitiveList/finalizers': 5 } }, { '$setElementOrder/x': [] }, { metadata: { '$setElementOrder/ownerReferences': [{ uid: 'x' }] } }, { spec: { '$setElementOrder/containers': [{ name: 'web' }] } }, { spec: { containers: [{ name: 'web', $patch: 'delete' }] } }, { spec: { containers: [{ $patch: 'replace' }] } }, { metadata: { labels: { $patch: 'replace', a: 'b' } } }) }
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<Json>(
+      { $patch: 'replace' },
+      { $patch: 'delete' },
+      { $patch: 'x' },
+      { $patch: 5 },
+      { $retainKeys: ['spec'] },
+      { $retainKeys: 'x' },
+      { metadata: { '$deleteFromPrimitiveList/finalizers': ['x'] } },
+      { metadata: { '$deleteFromPrimitiveList/finalizers': 5 } },
+      { '$setElementOrder/x': [] },
+      { metadata: { '$setElementOrder/ownerReferences': [{ uid: 'x' }] } },
+      { spec: { '$setElementOrder/containers': [{ name: 'web' }] } },
+      { spec: { containers: [{ name: 'web', $patch: 'delete' }] } },
+      { spec: { containers: [{ $patch: 'replace' }] } },
+      { metadata: { labels: { $patch: 'replace', a: 'b' } } }
+    )
+  }
 )
 
-const POINTERS = ['', '/', '/metadata', '/metadata/labels', '/metadata/labels/app', '/metadata/annotations', '/metadata/finalizers/-', '/metadata/finalizers/0', '/metadata/name', '/spec', '/spec/replicas', '/spec/containers/0', '/spec/containers/-', '/spec/containers/99', '/spec/ports/0/port', '/data', '/data/key', '/data/a~1b', '/data/~', '/x/y', 'x', '/__proto__/x', '/constructor/prototype/x', '/metadata/managedFields', '/status', '/metadata/labels/', '/spec/template/metadata/labels/app', '/rules/0/verbs/0', '/apiVersion', '/kind']
+const POINTERS = [
+  '',
+  '/',
+  '/metadata',
+  '/metadata/labels',
+  '/metadata/labels/app',
+  '/metadata/annotations',
+  '/metadata/finalizers/-',
+  '/metadata/finalizers/0',
+  '/metadata/name',
+  '/spec',
+  '/spec/replicas',
+  '/spec/containers/0',
+  '/spec/containers/-',
+  '/spec/containers/99',
+  '/spec/ports/0/port',
+  '/data',
+  '/data/key',
+  '/data/a~1b',
+  '/data/~',
+  '/x/y',
+  'x',
+  '/__proto__/x',
+  '/constructor/prototype/x',
+  '/metadata/managedFields',
+  '/status',
+  '/metadata/labels/',
+  '/spec/template/metadata/labels/app',
+  '/rules/0/verbs/0',
+  '/apiVersion',
+  '/kind'
+]
 
 const jsonOperation: fc.Arbitrary<Json> = fc.record(
-  { op: fc.oneof({ weight: 20, arbitrary: fc.constantFrom('add', 'replace', 'remove', 'test', 'copy', 'move') }, { weight: 1, arbitrary: fc.constant('x') }), path: fc.constantFrom(...POINTERS), from: fc.constantFrom(...POINTERS), value: fc.oneof(nasty, fc.constantFrom<unknown>('web', 3, { app: 'web' }, ['x'])) },
+  {
+    op: fc.oneof(
+      { weight: 20, arbitrary: fc.constantFrom('add', 'replace', 'remove', 'test', 'copy', 'move') },
+      { weight: 1, arbitrary: fc.constant('x') }
+    ),
+    path: fc.constantFrom(...POINTERS),
+    from: fc.constantFrom(...POINTERS),
+    value: fc.oneof(nasty, fc.constantFrom<unknown>('web', 3, { app: 'web' }, ['x']))
+  },
   { requiredKeys: ['op', 'path'] }
 )
-

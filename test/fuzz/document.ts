@@ -67,7 +67,10 @@ export const readDocument = async (get: (path: string) => Promise<unknown>): Pro
   const index = (await get('/openapi/v3')) as { readonly paths: Readonly<Record<string, unknown>> }
   for (const name of Object.keys(index.paths).toSorted()) {
     if (!/^apis?\/.*v\d/.test(name)) continue
-    const document = (await get(`/openapi/v3/${name}`)) as { readonly paths: Readonly<Record<string, Json>>; readonly components?: { readonly schemas?: Readonly<Record<string, Json>> } }
+    const document = (await get(`/openapi/v3/${name}`)) as {
+      readonly paths: Readonly<Record<string, Json>>
+      readonly components?: { readonly schemas?: Readonly<Record<string, Json>> }
+    }
     for (const [schema, definition] of Object.entries(document.components?.schemas ?? {})) schemas.set(schema, definition)
     for (const [path, described] of Object.entries(document.paths)) operations.push(...operationsOf(path, described))
   }

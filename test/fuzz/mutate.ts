@@ -15,7 +15,11 @@ export const mutation: fc.Arbitrary<Mutation> = fc.oneof(
 )
 
 /** Mostly none, sometimes up to three. */
-export const mutations: fc.Arbitrary<readonly Mutation[]> = fc.oneof({ weight: 11, arbitrary: fc.constant([]) }, { weight: 6, arbitrary: fc.array(mutation, { minLength: 1, maxLength: 1 }) }, { weight: 3, arbitrary: fc.array(mutation, { minLength: 2, maxLength: 3 }) })
+export const mutations: fc.Arbitrary<readonly Mutation[]> = fc.oneof(
+  { weight: 11, arbitrary: fc.constant([]) },
+  { weight: 6, arbitrary: fc.array(mutation, { minLength: 1, maxLength: 1 }) },
+  { weight: 3, arbitrary: fc.array(mutation, { minLength: 2, maxLength: 3 }) }
+)
 
 interface Place {
   readonly holder: Record<string, unknown> | unknown[]
@@ -66,7 +70,10 @@ export const jsonOf = (value: unknown, depth: number, twice: boolean): string =>
   let text = JSON.stringify(value) ?? 'null'
   if (text.includes(DEEP)) {
     const levels = DEEP_TEXT[depth % DEEP_TEXT.length] as number
-    text = text.replaceAll(`"${DEEP}"`, depth % 2 === 0 ? '['.repeat(levels) + ']'.repeat(levels) : '{"a":'.repeat(levels) + '1' + '}'.repeat(levels))
+    text = text.replaceAll(
+      `"${DEEP}"`,
+      depth % 2 === 0 ? '['.repeat(levels) + ']'.repeat(levels) : '{"a":'.repeat(levels) + '1' + '}'.repeat(levels)
+    )
   }
   if (twice) text = text.replace(/^\{("[^"\\]*":)/, '{$1"twice",$1')
   return text

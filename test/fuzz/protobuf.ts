@@ -11,7 +11,8 @@ const varint = (value: bigint): number[] => {
   }
 }
 
-const delimited = (number: number, bytes: Uint8Array): Buffer => Buffer.concat([Buffer.from([...varint(BigInt(number * 8 + 2)), ...varint(BigInt(bytes.length))]), bytes])
+const delimited = (number: number, bytes: Uint8Array): Buffer =>
+  Buffer.concat([Buffer.from([...varint(BigInt(number * 8 + 2)), ...varint(BigInt(bytes.length))]), bytes])
 const integer = (number: number, value: bigint): Buffer => Buffer.from([...varint(BigInt(number * 8)), ...varint(value)])
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
@@ -47,7 +48,9 @@ const special = (type: string, value: unknown): Buffer | undefined => {
     case 'runtime.RawExtension':
       return delimited(1, Buffer.from(JSON.stringify(value ?? null)))
     case 'util.intstr.IntOrString':
-      return typeof value === 'number' ? Buffer.concat([integer(1, 0n), scalar(2, 'int32', value)]) : Buffer.concat([integer(1, 1n), scalar(3, 'string', value)])
+      return typeof value === 'number'
+        ? Buffer.concat([integer(1, 0n), scalar(2, 'int32', value)])
+        : Buffer.concat([integer(1, 1n), scalar(3, 'string', value)])
     default:
       return undefined
   }
@@ -62,7 +65,8 @@ const nested = (field: ProtoField, value: unknown): Buffer => {
   return encode(Array.isArray(value) ? { items: value } : isObject(value) ? value : {}, message)
 }
 
-const one = (number: number, field: ProtoField, value: unknown): Buffer => (field.scalar ? scalar(number, field.type, value) : delimited(number, nested(field, value)))
+const one = (number: number, field: ProtoField, value: unknown): Buffer =>
+  field.scalar ? scalar(number, field.type, value) : delimited(number, nested(field, value))
 
 const encode = (object: Json, message: Message): Buffer => {
   const parts: Buffer[] = []
@@ -70,7 +74,9 @@ const encode = (object: Json, message: Message): Buffer => {
     const value = field.inline ? object : object[field.name]
     if (value === undefined || value === null) continue
     if (field.label === 'repeated') for (const item of Array.isArray(value) ? value : [value]) parts.push(one(number, field, item))
-    else if (field.label === 'map') for (const [key, item] of Object.entries(isObject(value) ? value : {})) parts.push(delimited(number, Buffer.concat([delimited(1, Buffer.from(key)), one(2, field, item)])))
+    else if (field.label === 'map')
+      for (const [key, item] of Object.entries(isObject(value) ? value : {}))
+        parts.push(delimited(number, Buffer.concat([delimited(1, Buffer.from(key)), one(2, field, item)])))
     else parts.push(one(number, field, value))
   }
   return Buffer.concat(parts)

@@ -10,7 +10,15 @@ import { connectTo, startInProcess, type Running } from './targets.ts'
 const RENEWED = 20_000
 const SAID = 10
 
-const { values } = parseArgs({ options: { runs: { type: 'string', default: '20000' }, seed: { type: 'string' }, only: { type: 'string' }, server: { type: 'string' }, kubeconfig: { type: 'string' } } })
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '20000' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    server: { type: 'string' },
+    kubeconfig: { type: 'string' }
+  }
+})
 const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
 const runs = Number(values.runs)
 const only = values.only === undefined ? undefined : Number(values.only)
@@ -24,11 +32,17 @@ const tell = async (fuzzer: Fuzzer, failure: Failure): Promise<void> => {
 }
 
 /** Failures that say the same are told once: by their words without numbers and names. */
-const kindOf = ({ why }: Failure): string => why.replace(/\d+/g, '#').replace(/"[^"]*"/g, '"…"').slice(0, 160)
+const kindOf = ({ why }: Failure): string =>
+  why
+    .replace(/\d+/g, '#')
+    .replace(/"[^"]*"/g, '"…"')
+    .slice(0, 160)
 
 const summary = ({ codes, requests, decided, followed, slowest, failures }: Report, seconds: number): void => {
   const share = (count: number): string => `${((100 * count) / requests).toFixed(1)} %`
-  say(`\n${requests} requests in ${seconds.toFixed(0)} s (${(requests / seconds).toFixed(0)}/s), ${share(decided)} of them authenticated, routed and decoded, ${followed} accepted objects read back in every way, ${failures.length} failures; peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`)
+  say(
+    `\n${requests} requests in ${seconds.toFixed(0)} s (${(requests / seconds).toFixed(0)}/s), ${share(decided)} of them authenticated, routed and decoded, ${followed} accepted objects read back in every way, ${failures.length} failures; peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`
+  )
   for (const [code, count] of [...codes].toSorted(([a], [b]) => a - b)) say(`  ${code}  ${String(count).padStart(7)}  ${share(count)}`)
   say(`slowest: ${slowest.map(({ ms, index, what }) => `${ms.toFixed(0)} ms (${index}, ${what})`).join(', ')}`)
 }

@@ -6,8 +6,8 @@ import { parse } from 'yaml'
 import type { Kind } from '#events/Kind.ts'
 import { KINDS } from '#test/support/builtIns.ts'
 import { bindingOf } from '#services/apiserver/nodes/decide.ts'
-import { sampleOf } from '../support/samples.ts'
-import { sendOver, startTestServer, type Answer, type Sent, type TestServer } from '../support/server.ts'
+import { sampleOf } from '#test/support/samples.ts'
+import { sendOver, startTestServer, type Answer, type Sent, type TestServer } from '#test/support/server.ts'
 import { readDocument, type Document } from './document.ts'
 import type { Target } from './fuzzer.ts'
 import { NAMES } from './values.ts'
@@ -19,50 +19,73 @@ export interface Running {
 }
 
 /** Reads until the first line is whole, or for `ms` after the headers; then leaves. */
-const beginOver = (agent: Agent, host: string, port: number, { method, path, headers = {} }: Sent, ms: number, basic: Readonly<Record<string, string>> = {}): Promise<Answer> =>
+const beginOver = (
+  agent: Agent,
+  host: string,
+  port: number,
+  { method, path, headers = {} }: Sent,
+  ms: number,
+  basic: Readonly<Record<string, string>> = {}
+): Promise<Answer> =>
   new Promise((resolve, reject) => {
-    const outgoing = httpsRequest({ agent, host, port, method, path, headers: { ...basic, ...(headers as Record<string, string>) } }, (response) => {
-      let text = ''
-      const done = (): void => {
-        clearTimeout(timer)
-        outgoing.destroy()
-        resolve({ code: response.statusCode ?? 0, headers: response.headers, text })
+    const outgoing = httpsRequest(
+      { agent, host, port, method, path, headers: { ...basic, ...(headers as Record<string, string>) } },
+      (response) => {
+        let text = ''
+        const done = (): void => {
+          clearTimeout(timer)
+          outgoing.destroy()
+          resolve({ code: response.statusCode ?? 0, headers: response.headers, text })
+        }
+        const timer = setTimeout(done, ms)
+        response.setEncoding('utf8')
+        response.on('data', (chunk: string) => {
+          text += chunk
+          if (text.includes('\n')) done()
+        })
+        response.on('end', done)
+        response.on('error', () => {})
       }
-      const timer = setTimeout(done, ms)
-      response.setEncoding('utf8')
-      response.on('data', (chunk: string) => {
-        text += chunk
-        if (text.includes('\n')) done()
-      })
-      response.on('end', done)
-      response.on('error', () => {})
-    })
+    )
     outgoing.setTimeout(8_000, () => outgoing.destroy(new Error('no headers within 8 s')))
     outgoing.on('error', reject)
     outgoing.end()
   })
 
-const post = (send: Target['send'], path: string, object: unknown): Promise<Answer> => send({ method: 'POST', path, headers: { 'content-type': 'application/json' }, body: JSON.stringify(object) })
+const post = (send: Target['send'], path: string, object: unknown): Promise<Answer> =>
+  send({ method: 'POST', path, headers: { 'content-type': 'application/json' }, body: JSON.stringify(object) })
 
 /** The namespaces requests name, and one of each kind under each of the names they use, so that most find something. */
 const seed = async (send: Target['send']): Promise<void> => {
   await post(send, '/api/v1/namespaces', { metadata: { name: 'fuzz' } })
-  for (const namespace of ['default', 'fuzz']) await post(send, `/api/v1/namespaces/${namespace}/serviceaccounts`, { metadata: { name: 'default' } })
+  for (const namespace of ['default', 'fuzz'])
+    await post(send, `/api/v1/namespaces/${namespace}/serviceaccounts`, { metadata: { name: 'default' } })
   for (const kind of KINDS)
     for (const namespace of kind.namespaced ? ['default', 'fuzz'] : [undefined])
       for (const name of NAMES) {
-        const { metadata: { namespace: _, ...metadata }, ...rest } = sampleOf(kind, name)
+        const {
+          metadata: { namespace: _, ...metadata },
+          ...rest
+        } = sampleOf(kind, name)
         const place = `${kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${kind.resource}`
-        await post(send, place, { ...rest, ...(kind.kind === 'Event' ? { involvedObject: { namespace, kind: 'Pod', name: 'web' } } : {}), metadata })
+        await post(send, place, {
+          ...rest,
+          ...(kind.kind === 'Event' ? { involvedObject: { namespace, kind: 'Pod', name: 'web' } } : {}),
+          metadata
+        })
       }
 }
 
-const documentOf = (send: Target['send']): Promise<Document> => readDocument(async (path) => JSON.parse((await send({ method: 'GET', path })).text) as unknown)
+const documentOf = (send: Target['send']): Promise<Document> =>
+  readDocument(async (path) => JSON.parse((await send({ method: 'GET', path })).text) as unknown)
 
 /** `kubectl get --watch`: every change of the kind is shown as a row, which must be made of whatever was accepted. */
 const watchTable = ({ agent, port }: TestServer, { group, version, resource }: Kind): ClientRequest => {
   const path = `${group === '' ? `/api/${version}` : `/apis/${group}/${version}`}/${resource}?watch=true`
-  const watch = httpsRequest({ agent, host: '127.0.0.1', port, path, headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' } }, (response) => response.resume())
+  const watch = httpsRequest(
+    { agent, host: '127.0.0.1', port, path, headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' } },
+    (response) => response.resume()
+  )
   watch.on('error', () => {})
   watch.end()
   return watch
@@ -105,7 +128,9 @@ export const startInProcess = async (): Promise<Running> => {
 
 interface Kubeconfig {
   readonly clusters: readonly { readonly cluster: { readonly server: string; readonly 'certificate-authority-data'?: string } }[]
-  readonly users: readonly { readonly user: { readonly token?: string; readonly 'client-certificate-data'?: string; readonly 'client-key-data'?: string } }[]
+  readonly users: readonly {
+    readonly user: { readonly token?: string; readonly 'client-certificate-data'?: string; readonly 'client-key-data'?: string }
+  }[]
 }
 
 /** A server somewhere else, as the first user of a kubeconfig. */
@@ -117,7 +142,13 @@ export const connectTo = async (url: string | undefined, path: string): Promise<
   const { hostname, port } = new URL(url ?? cluster?.server ?? '')
   const ca = text(cluster?.['certificate-authority-data'])
   const [cert, key] = [text(user['client-certificate-data']), text(user['client-key-data'])]
-  const agent = new Agent({ keepAlive: true, maxSockets: 16, rejectUnauthorized: ca !== undefined, ...(ca === undefined ? {} : { ca }), ...(cert === undefined || key === undefined ? {} : { cert, key }) })
+  const agent = new Agent({
+    keepAlive: true,
+    maxSockets: 16,
+    rejectUnauthorized: ca !== undefined,
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key })
+  })
   const basic: Record<string, string> = user.token === undefined ? {} : { authorization: `Bearer ${user.token}` }
   const target: Target = {
     send: (sent, ms) => sendOver(agent, hostname, Number(port), { ...sent, headers: { ...basic, ...sent.headers } }, ms),

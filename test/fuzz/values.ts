@@ -35,7 +35,20 @@ const BY_NAME: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   whenUnsatisfiable: fc.constantFrom('DoNotSchedule', 'ScheduleAnyway'),
   topologyKey: fc.constantFrom('kubernetes.io/hostname', 'topology.kubernetes.io/zone'),
   propagationPolicy: fc.constantFrom('Background', 'Foreground', 'Orphan'),
-  type: fc.constantFrom('ClusterIP', 'NodePort', 'ExternalName', 'LoadBalancer', 'RollingUpdate', 'Recreate', 'Opaque', 'kubernetes.io/tls', 'Ready', 'Normal', 'Warning', 'RuntimeDefault'),
+  type: fc.constantFrom(
+    'ClusterIP',
+    'NodePort',
+    'ExternalName',
+    'LoadBalancer',
+    'RollingUpdate',
+    'Recreate',
+    'Opaque',
+    'kubernetes.io/tls',
+    'Ready',
+    'Normal',
+    'Warning',
+    'RuntimeDefault'
+  ),
   status: fc.constantFrom('True', 'False', 'Unknown'),
   phase: fc.constantFrom('Pending', 'Running', 'Succeeded', 'Failed', 'Active'),
   key: labelKey,
@@ -49,7 +62,13 @@ const BY_NAME: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   kind: fc.constantFrom('Pod', 'Node', 'User', 'Group', 'ServiceAccount', 'ClusterRole', 'Role', 'ReplicaSet'),
   uid: fc.constantFrom('0d5d3a4e-1111-4222-8333-444455556666', ''),
   resourceVersion: fc.constantFrom('', '0', '1', '17'),
-  fieldsV1: fc.constantFrom({}, { 'f:data': { '.': {}, 'f:a': {} } }, { 'f:metadata': { 'f:labels': {} } }, { 'k:{"name":"web"}': { '.': {} } }, { 'v:"x"': {} }),
+  fieldsV1: fc.constantFrom(
+    {},
+    { 'f:data': { '.': {}, 'f:a': {} } },
+    { 'f:metadata': { 'f:labels': {} } },
+    { 'k:{"name":"web"}': { '.': {} } },
+    { 'v:"x"': {} }
+  ),
   operation: fc.constantFrom('Apply', 'Update'),
   fieldsType: fc.constant('FieldsV1'),
   verbs: fc.subarray(['get', 'list', 'create', '*'], { minLength: 1 }),
@@ -101,7 +120,8 @@ export class Values {
     const key = `${schema}@${depth}`
     let made = this.#made.get(key)
     // What an object is made of is only asked when one is made, so a schema may refer to itself.
-    if (made === undefined) this.#made.set(key, (made = this.#value(this.#schemas.get(schema) ?? {}, schema.split('.').at(-1) ?? '', depth)))
+    if (made === undefined)
+      this.#made.set(key, (made = this.#value(this.#schemas.get(schema) ?? {}, schema.split('.').at(-1) ?? '', depth)))
     return made
   }
   #value(schema: Json, field: string, depth: number): fc.Arbitrary<unknown> {
@@ -110,11 +130,18 @@ export class Values {
     if (ref?.endsWith('.Quantity') === true) return fc.oneof(quantity, count)
     if (ref?.endsWith('Time') === true) return time
     if (ref?.endsWith('.IntOrString') === true) return known ?? fc.oneof(port, fc.constantFrom('http', '25%'))
-    if (ref !== undefined) return known !== undefined && depth > 1 && field !== 'selector' ? fc.oneof({ weight: 1, arbitrary: known }, { weight: 3, arbitrary: this.of(ref, depth + 1) }) : this.of(ref, depth + 1)
+    if (ref !== undefined)
+      return known !== undefined && depth > 1 && field !== 'selector'
+        ? fc.oneof({ weight: 1, arbitrary: known }, { weight: 3, arbitrary: this.of(ref, depth + 1) })
+        : this.of(ref, depth + 1)
     if (known !== undefined && schema['properties'] === undefined) return known
     switch (schema['type']) {
       case 'string':
-        return schema['format'] === 'byte' ? fc.constantFrom('', 'dmFsdWU=', 'AAECAw==') : schema['format'] === 'date-time' ? time : fc.oneof(word, fc.string({ maxLength: 12 }))
+        return schema['format'] === 'byte'
+          ? fc.constantFrom('', 'dmFsdWU=', 'AAECAw==')
+          : schema['format'] === 'date-time'
+            ? time
+            : fc.oneof(word, fc.string({ maxLength: 12 }))
       case 'boolean':
         return fc.boolean()
       case 'integer':
@@ -122,7 +149,9 @@ export class Values {
       case 'number':
         return fc.constantFrom(0, 0.5, 1)
       case 'array':
-        return depth > DEEPEST ? fc.constant([]) : fc.array(this.#value((schema['items'] ?? {}) as Json, field, depth + 1), { maxLength: 2 })
+        return depth > DEEPEST
+          ? fc.constant([])
+          : fc.array(this.#value((schema['items'] ?? {}) as Json, field, depth + 1), { maxLength: 2 })
       case 'object':
         return this.#object(schema, depth)
       default:
@@ -132,10 +161,21 @@ export class Values {
   #object(schema: Json, depth: number): fc.Arbitrary<unknown> {
     const properties = (schema['properties'] ?? {}) as Readonly<Record<string, Json>>
     const additional = schema['additionalProperties'] as Json | undefined
-    if (Object.keys(properties).length === 0) return additional === undefined ? fc.dictionary(word, word, { maxKeys: 2 }) : fc.dictionary(labelKey, this.#value(additional, '', depth + 1), { maxKeys: 3 })
+    if (Object.keys(properties).length === 0)
+      return additional === undefined
+        ? fc.dictionary(word, word, { maxKeys: 2 })
+        : fc.dictionary(labelKey, this.#value(additional, '', depth + 1), { maxKeys: 3 })
     const required = ((schema['required'] ?? []) as readonly string[]).filter((field) => field in properties)
-    const optional = Object.keys(properties).filter((field) => !required.includes(field) && (depth > 0 || !['apiVersion', 'kind'].includes(field)))
-    return fc.subarray(optional, { maxLength: depth > DEEPEST ? 0 : Math.min(MOST_OPTIONAL, optional.length) }).chain((chosen) => fc.record(Object.fromEntries([...required, ...chosen].map((field) => [field, this.#value(properties[field] as Json, field, depth + 1)]))))
+    const optional = Object.keys(properties).filter(
+      (field) => !required.includes(field) && (depth > 0 || !['apiVersion', 'kind'].includes(field))
+    )
+    return fc
+      .subarray(optional, { maxLength: depth > DEEPEST ? 0 : Math.min(MOST_OPTIONAL, optional.length) })
+      .chain((chosen) =>
+        fc.record(
+          Object.fromEntries([...required, ...chosen].map((field) => [field, this.#value(properties[field] as Json, field, depth + 1)]))
+        )
+      )
   }
 }
 
@@ -145,9 +185,68 @@ export const DEEP = '@@deep@@'
 /** What programs do not expect, most common first. */
 export const nasty: fc.Arbitrary<unknown> = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom<unknown>(null, '', 'x', 0, -1, 1, true, false, [], {}, [null], [[]], [{}], { a: { b: 1 } }) },
-  { weight: 3, arbitrary: fc.constantFrom<unknown>(-0.5, 0.1, 1e308, -(2 ** 63), 2 ** 53, 2 ** 31, 1e21, '-1', '1e99', 'NaN', '0x10', '99999999999999999999') },
-  { weight: 3, arbitrary: fc.constantFrom<unknown>('\ud800', '\udfff\ud800', '\u0000', 'a\r\nb: c', '\u2028', 'ÄÖÜ', '😀', '../../x', 'a/b', 'a%2fb', '<script>', '${x}', ' ', '.', '..', 'A_B', '-a', 'a.', '*') },
-  { weight: 1, arbitrary: fc.constantFrom<unknown>('x'.repeat(300), 'y'.repeat(70_000), Array(2_000).fill({}), Array(500).fill('x'), DEEP) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<unknown>(
+      -0.5,
+      0.1,
+      1e308,
+      -(2 ** 63),
+      2 ** 53,
+      2 ** 31,
+      1e21,
+      '-1',
+      '1e99',
+      'NaN',
+      '0x10',
+      '99999999999999999999'
+    )
+  },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<unknown>(
+      '\ud800',
+      '\udfff\ud800',
+      '\u0000',
+      'a\r\nb: c',
+      '\u2028',
+      'ÄÖÜ',
+      '😀',
+      '../../x',
+      'a/b',
+      'a%2fb',
+      '<script>',
+      '${x}',
+      ' ',
+      '.',
+      '..',
+      'A_B',
+      '-a',
+      'a.',
+      '*'
+    )
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<unknown>('x'.repeat(300), 'y'.repeat(70_000), Array(2_000).fill({}), Array(500).fill('x'), DEEP)
+  },
   { weight: 2, arbitrary: fc.jsonValue({ maxDepth: 3 }) }
 )
-export const nastyKey = fc.constantFrom('__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'x', '', '$patch', 'metadata', 'f:x', 'a/b', '\ud800', 'length', '0', '-1', 'k'.repeat(400))
+export const nastyKey = fc.constantFrom(
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'hasOwnProperty',
+  'x',
+  '',
+  '$patch',
+  'metadata',
+  'f:x',
+  'a/b',
+  '\ud800',
+  'length',
+  '0',
+  '-1',
+  'k'.repeat(400)
+)

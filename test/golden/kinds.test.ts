@@ -44,14 +44,30 @@ const faults = ([object, update]: KubeObject[]): string => {
   update.metadata.namespace ??= before.metadata.namespace as string
   kind.prepareForUpdate?.(update, before, '', { now: NOW })
   kind.default?.(update)
-  return list([...validateMeta(kind, update), ...validateMetaUpdate(update, before), ...(kind.validate?.(update) ?? []), ...(kind.validateUpdate?.(update, before, '') ?? [])])
+  return list([
+    ...validateMeta(kind, update),
+    ...validateMetaUpdate(update, before),
+    ...(kind.validate?.(update) ?? []),
+    ...(kind.validateUpdate?.(update, before, '') ?? [])
+  ])
 }
 
 const table = (objects: KubeObject[]): string => {
   const kind = kindOfObject(objects[0] as KubeObject)
-  const rows = [(kind.columns ?? []).map(({ name }) => name.toUpperCase()), ...objects.map((object) => (kind.row?.(object, Date.parse(NOW)) ?? []).map(String))]
+  const rows = [
+    (kind.columns ?? []).map(({ name }) => name.toUpperCase()),
+    ...objects.map((object) => (kind.row?.(object, Date.parse(NOW)) ?? []).map(String))
+  ]
   const widths = (rows[0] as string[]).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows.map((row) => `${row.map((cell, column) => cell.padEnd(widths[column] as number)).join('   ').trimEnd()}\n`).join('')
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] as number))
+          .join('   ')
+          .trimEnd()}\n`
+    )
+    .join('')
 }
 
 const VIEWS: Readonly<Record<string, (objects: KubeObject[]) => string>> = {

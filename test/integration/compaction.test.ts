@@ -13,7 +13,7 @@ import { connectNats } from '#ops/nats/connect.ts'
 import { noteBlocks, streamsFolder } from '#ops/nats/store.ts'
 import { status } from '#ops/up.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 
 const compaction = suite('compaction of history')
 const quiet = (): void => {}
@@ -22,7 +22,10 @@ const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
 /** The log is read again all the time meanwhile: what it finds wrong makes the cluster unready, now and at the next start. */
 const SCRUBBED = { settings: { scrub: { megabytesPerSecond: 1_000, every: '0.1s' } } }
 
-interface Written { readonly metadata: { readonly name: string; readonly resourceVersion: string; readonly uid: string }; readonly data?: Record<string, string> }
+interface Written {
+  readonly metadata: { readonly name: string; readonly resourceVersion: string; readonly uid: string }
+  readonly data?: Record<string, string>
+}
 
 const put = async (plane: Plane, name: string, value: string): Promise<number> => {
   const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { value } }
@@ -31,19 +34,37 @@ const put = async (plane: Plane, name: string, value: string): Promise<number> =
   assert.ok(status === 200 || status === 201, body)
   return Number((JSON.parse(body) as Written).metadata.resourceVersion)
 }
-const remove = async (plane: Plane, name: string): Promise<void> => assert.is((await plane.call('DELETE', `${CONFIGMAPS}/${name}`)).status, 200)
+const remove = async (plane: Plane, name: string): Promise<void> =>
+  assert.is((await plane.call('DELETE', `${CONFIGMAPS}/${name}`)).status, 200)
 const ready = (plane: Plane): Promise<void> => plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
 /** name → value, now or as of a moment. */
 const values = async (plane: Plane, moment = ''): Promise<Record<string, string>> => {
   const { status, body } = await plane.call('GET', `${moment === '' ? '' : `/at/${moment}`}${CONFIGMAPS}`)
   assert.is(status, 200, body)
-  return Object.fromEntries((JSON.parse(body) as { items: Written[] }).items.filter(({ metadata: { name } }) => name !== 'kube-root-ca.crt').map(({ metadata: { name }, data }) => [name, data?.['value'] ?? '']))
+  return Object.fromEntries(
+    (JSON.parse(body) as { items: Written[] }).items
+      .filter(({ metadata: { name } }) => name !== 'kube-root-ca.crt')
+      .map(({ metadata: { name }, data }) => [name, data?.['value'] ?? ''])
+  )
 }
 
-const withWork = async <Value>(plane: Plane, work: (compaction: Compaction) => Promise<Value>, more: Partial<Compaction> = {}): Promise<Value> => {
+const withWork = async <Value>(
+  plane: Plane,
+  work: (compaction: Compaction) => Promise<Value>,
+  more: Partial<Compaction> = {}
+): Promise<Value> => {
   const connection = await connectNats(plane.home, plane.config, 'keeper')
   try {
-    return await work({ home: plane.home, connection, seal: loadSeal(plane.home), report: quiet, eased: true, graceMs: 500, command: 'reckon log compact', ...more })
+    return await work({
+      home: plane.home,
+      connection,
+      seal: loadSeal(plane.home),
+      report: quiet,
+      eased: true,
+      graceMs: 500,
+      command: 'reckon log compact',
+      ...more
+    })
   } finally {
     await connection.close()
   }
@@ -108,16 +129,27 @@ compaction('keeps what each object was at the floor, and says what is gone', asy
     assert.is((await plane.call('GET', '/readyz/log-integrity')).status, 200)
     assert.match((await status({ home: plane.home })).notes.join('\n'), `History begins at resourceVersion ${floor}`)
     await plane.stop()
-    assert.equal((await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages), [])
+    assert.equal(
+      (await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages),
+      []
+    )
   } finally {
     await plane.remove()
   }
 })
 
 /** Reads a watch's lines until there are `count`, or it ends. */
-const watch = async (plane: Plane, query: string, count: number): Promise<{ type: string; object: Written & { code?: number; message?: string } }[]> => {
+const watch = async (
+  plane: Plane,
+  query: string,
+  count: number
+): Promise<{ type: string; object: Written & { code?: number; message?: string } }[]> => {
   const { body } = await plane.call('GET', `${CONFIGMAPS}?watch=true&timeoutSeconds=2&${query}`)
-  return body.split('\n').filter((line) => line !== '').slice(0, count).map((line) => JSON.parse(line) as { type: string; object: Written })
+  return body
+    .split('\n')
+    .filter((line) => line !== '')
+    .slice(0, count)
+    .map((line) => JSON.parse(line) as { type: string; object: Written })
 }
 
 compaction('the API server that works goes on: every object can be changed, made anew and removed, and locks still hold', async () => {
@@ -134,7 +166,12 @@ compaction('the API server that works goes on: every object can be changed, made
     await put(plane, 'behind', '1')
     await compactTo(plane, edge)
     await plane.until('it has heard of it', async () => (await plane.call('GET', `/at/${floor}${CONFIGMAPS}`)).status === 410)
-    const stale = await plane.call('PUT', `${CONFIGMAPS}/d`, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'd', resourceVersion: String(versions['d1'] as number - 1) }, data: { value: 'x' } })
+    const stale = await plane.call('PUT', `${CONFIGMAPS}/d`, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'd', resourceVersion: String((versions['d1'] as number) - 1) },
+      data: { value: 'x' }
+    })
     assert.is(stale.status, 409, stale.body)
     const d2 = await put(plane, 'd', '2')
     assert.ok(d2 > edge)
@@ -149,7 +186,12 @@ compaction('the API server that works goes on: every object can be changed, made
     assert.is((await plane.call('DELETE', '/api/v1/namespaces/default/configmaps/b?dryRun=All')).status, 200)
     // The first page was of a moment that is still there; a place in a list of before is not.
     assert.is((await plane.call('GET', `${CONFIGMAPS}?limit=9&continue=${page.metadata.continue}`)).status, 200)
-    const read = async (moment: string): Promise<string> => Buffer.from((JSON.parse((await plane.call('GET', `${moment}/api/v1/namespaces/default/secrets/s`)).body) as { data: { password: string } }).data.password, 'base64').toString()
+    const read = async (moment: string): Promise<string> =>
+      Buffer.from(
+        (JSON.parse((await plane.call('GET', `${moment}/api/v1/namespaces/default/secrets/s`)).body) as { data: { password: string } }).data
+          .password,
+        'base64'
+      ).toString()
     assert.is(await read(''), 'hunter2')
     await plane.kill()
     await plane.start()
@@ -162,13 +204,29 @@ compaction('the API server that works goes on: every object can be changed, made
     assert.is((await plane.call('GET', `${CONFIGMAPS}?resourceVersion=${floor}&resourceVersionMatch=Exact`)).status, 410)
     // What is read at the floor itself changes nothing: a watch from there tells of every change since, and of none before.
     const since = await watch(plane, `resourceVersion=${edge}`, 99)
-    assert.equal(since.map(({ type, object: { metadata, data } }) => `${type} ${metadata.name} ${data?.['value']}`), ['ADDED tail 1', 'ADDED behind 1', 'MODIFIED d 2', 'MODIFIED d 3', 'ADDED b again', 'ADDED c again', 'DELETED a 3', 'DELETED c again', 'DELETED e 2'])
+    assert.equal(
+      since.map(({ type, object: { metadata, data } }) => `${type} ${metadata.name} ${data?.['value']}`),
+      [
+        'ADDED tail 1',
+        'ADDED behind 1',
+        'MODIFIED d 2',
+        'MODIFIED d 3',
+        'ADDED b again',
+        'ADDED c again',
+        'DELETED a 3',
+        'DELETED c again',
+        'DELETED e 2'
+      ]
+    )
     const [expired] = await watch(plane, `resourceVersion=${floor}`, 1)
     assert.is(expired?.object.code, 410)
-    assert.match(expired?.object.message ?? '', new RegExp(`too old resource version: ${floor} \\(${edge}\\): history up to resourceVersion ${edge} .* was compacted`))
+    assert.match(
+      expired?.object.message ?? '',
+      new RegExp(`too old resource version: ${floor} \\(${edge}\\): history up to resourceVersion ${edge} .* was compacted`)
+    )
     // Once more, over what is kept already: objects removed since go from there too.
     await put(plane, 'last', '1')
-    const next = Number((await put(plane, 'd', '4')))
+    const next = Number(await put(plane, 'd', '4'))
     await compactTo(plane, next)
     await put(plane, 'd', '5')
     await put(plane, 'a', 'new')
@@ -180,7 +238,10 @@ compaction('the API server that works goes on: every object can be changed, made
     assert.is((await plane.call('GET', '/readyz/log-integrity')).status, 200)
     await plane.stop()
     const verdicts = await verify(plane.home, plane.config, quiet)
-    assert.equal(verdicts.flatMap(({ damages }) => damages), [])
+    assert.equal(
+      verdicts.flatMap(({ damages }) => damages),
+      []
+    )
     assert.equal(verdicts[0]?.strange, [])
   } finally {
     await plane.remove()
@@ -193,12 +254,23 @@ compaction('by the command: what is young stays, what would go is said, and one 
     await plane.start()
     await ready(plane)
     const { floor } = await prepare(plane)
-    const asked = (before: string | undefined, dryRun = false, settings = {}): ReturnType<typeof compactHistory> => compactHistory(plane.home, { ...plane.config, settings }, { before, dryRun }, quiet)
-    const refused = (work: Promise<unknown>, what: RegExp): Promise<void> => work.then(() => assert.unreachable(`${what}`), (error: Error) => assert.match(error.message, what))
+    const asked = (before: string | undefined, dryRun = false, settings = {}): ReturnType<typeof compactHistory> =>
+      compactHistory(plane.home, { ...plane.config, settings }, { before, dryRun }, quiet)
+    const refused = (work: Promise<unknown>, what: RegExp): Promise<void> =>
+      work.then(
+        () => assert.unreachable(`${what}`),
+        (error: Error) => assert.match(error.message, what)
+      )
     await refused(asked(undefined), /say up to when history is to be compacted, with --before/)
     await refused(asked('soon'), /--before soon: use an RFC 3339 time/)
     await refused(asked(String(floor)), /history of the last five minutes stays/)
-    for (const nothing of [() => asked('-1h'), () => asked('-0s'), () => asked(undefined, false, { keepHistory: '90d' }), () => asked('2020-01-01', true)]) assert.is(await nothing(), undefined)
+    for (const nothing of [
+      () => asked('-1h'),
+      () => asked('-0s'),
+      () => asked(undefined, false, { keepHistory: '90d' }),
+      () => asked('2020-01-01', true)
+    ])
+      assert.is(await nothing(), undefined)
     assert.equal(await values(plane, String(floor - 1)), { a: '1', c: '1', d: '1' })
     const release = lockLog(plane.home, 'reckon backup')
     await refused(asked('-1h'), /reckon backup is at work/)
@@ -213,55 +285,68 @@ const STEPS: readonly Step[] = ['note', 'raise', 'tell', 'wait', 'keep', 'drop',
 class Crash extends Error {}
 
 for (const step of STEPS)
-  compaction(`a crash before "${step}": nothing is taken for damage, nothing that is wrong is taken for whole, and it is ended later`, async () => {
-    const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
-    try {
-      await plane.start()
-      await ready(plane)
-      const first = await prepare(plane)
-      // A compaction before: what was kept then gives way to what is kept now.
-      await compactTo(plane, first.versions['d1'] as number, { graceMs: 0 })
-      const { floor } = { floor: Number(await put(plane, 'd', '2')) }
-      await put(plane, 'a', '4')
-      const now = { ...NOW, a: '4', d: '2' }
-      const crashed = (at: Step): void => {
-        if (at === step) throw new Crash()
+  compaction(
+    `a crash before "${step}": nothing is taken for damage, nothing that is wrong is taken for whole, and it is ended later`,
+    async () => {
+      const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
+      try {
+        await plane.start()
+        await ready(plane)
+        const first = await prepare(plane)
+        // A compaction before: what was kept then gives way to what is kept now.
+        await compactTo(plane, first.versions['d1'] as number, { graceMs: 0 })
+        const { floor } = { floor: Number(await put(plane, 'd', '2')) }
+        await put(plane, 'a', '4')
+        const now = { ...NOW, a: '4', d: '2' }
+        const crashed = (at: Step): void => {
+          if (at === step) throw new Crash()
+        }
+        await compactTo(plane, floor, { graceMs: 0, onStep: crashed }).then(
+          () => assert.unreachable('it went on'),
+          (error: unknown) => assert.instance(error, Crash)
+        )
+        await plane.kill()
+        await plane.killNats()
+        await plane.start()
+        await ready(plane)
+        assert.equal(await values(plane), now)
+        assert.equal(await values(plane, String(floor)), { ...NOW, d: '2' })
+        await put(plane, 'a', '5')
+        assert.equal(
+          (await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages),
+          []
+        )
+        const ended = await withWork(plane, finishCompaction, { graceMs: 0 })
+        assert.is(ended, !['note', 'raise', 'forget'].includes(step))
+        assert.equal(await values(plane), { ...now, a: '5' })
+        await put(plane, 'd', '6')
+        assert.equal(
+          (await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages),
+          []
+        )
+        // What is kept is protected as before.
+        const connection = await connectNats(plane.home, plane.config, 'keeper')
+        const jsm = await jetstreamManager(connection, { checkAPI: false })
+        await jsm.streams.purge('BASE', { filter: 'base.core.namespaces._.default' })
+        await connection.close()
+        await plane.kill()
+        await plane.start()
+        const health = await plane.call('GET', '/readyz')
+        assert.is(health.status, 500)
+        assert.match(health.body, /of the \d+ versions that were kept when history was compacted up to \d+ are there/)
+      } finally {
+        await plane.remove()
       }
-      await compactTo(plane, floor, { graceMs: 0, onStep: crashed }).then(
-        () => assert.unreachable('it went on'),
-        (error: unknown) => assert.instance(error, Crash)
-      )
-      await plane.kill()
-      await plane.killNats()
-      await plane.start()
-      await ready(plane)
-      assert.equal(await values(plane), now)
-      assert.equal(await values(plane, String(floor)), { ...NOW, d: '2' })
-      await put(plane, 'a', '5')
-      assert.equal((await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages), [])
-      const ended = await withWork(plane, finishCompaction, { graceMs: 0 })
-      assert.is(ended, !['note', 'raise', 'forget'].includes(step))
-      assert.equal(await values(plane), { ...now, a: '5' })
-      await put(plane, 'd', '6')
-      assert.equal((await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages), [])
-      // What is kept is protected as before.
-      const connection = await connectNats(plane.home, plane.config, 'keeper')
-      const jsm = await jetstreamManager(connection, { checkAPI: false })
-      await jsm.streams.purge('BASE', { filter: 'base.core.namespaces._.default' })
-      await connection.close()
-      await plane.kill()
-      await plane.start()
-      const health = await plane.call('GET', '/readyz')
-      assert.is(health.status, 500)
-      assert.match(health.body, /of the \d+ versions that were kept when history was compacted up to \d+ are there/)
-    } finally {
-      await plane.remove()
     }
-  })
+  )
 
 compaction('files of the log that go or are cut are no damage; one that rots is', async () => {
   const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
-  const blocks = (): string[] => readdirSync(join(streamsFolder(plane.home), 'EVENTS/msgs')).filter((file) => file.endsWith('.blk')).sort((a, b) => Number.parseInt(a) - Number.parseInt(b)).map((file) => join(streamsFolder(plane.home), 'EVENTS/msgs', file))
+  const blocks = (): string[] =>
+    readdirSync(join(streamsFolder(plane.home), 'EVENTS/msgs'))
+      .filter((file) => file.endsWith('.blk'))
+      .sort((a, b) => Number.parseInt(a) - Number.parseInt(b))
+      .map((file) => join(streamsFolder(plane.home), 'EVENTS/msgs', file))
   const noise = (): string => Array.from({ length: 50_000 }, () => Math.random().toString(36).slice(2, 10).padEnd(8, 'x')).join('')
   try {
     await plane.start()
@@ -297,7 +382,10 @@ compaction('files of the log that go or are cut are no damage; one that rots is'
   }
 })
 
-for (const [how, orderly, told] of [['after an orderly stop', true, /BASE\/msgs\/1\.blk.*nats-server was not started/], ['after a crash', false, /0 of the \d+ versions that were kept/]] as const)
+for (const [how, orderly, told] of [
+  ['after an orderly stop', true, /BASE\/msgs\/1\.blk.*nats-server was not started/],
+  ['after a crash', false, /0 of the \d+ versions that were kept/]
+] as const)
   compaction(`what was kept and is lost ${how} can be done without, by a person's word`, async () => {
     const plane = await startPlane('apiserver', {}, { config: SCRUBBED })
     try {
@@ -323,7 +411,10 @@ for (const [how, orderly, told] of [['after an orderly stop', true, /BASE\/msgs\
       assert.ok((await put(plane, 'a', 'new')) > after)
       assert.is((await plane.call('GET', `/at/${floor}${CONFIGMAPS}`)).status, 410)
       await plane.stop()
-      assert.equal((await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages), [])
+      assert.equal(
+        (await verify(plane.home, plane.config, quiet)).flatMap(({ damages }) => damages),
+        []
+      )
     } finally {
       await plane.remove()
     }

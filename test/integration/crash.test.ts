@@ -17,7 +17,7 @@ import { runningServer, stopNatsServer } from '#ops/nats/server.ts'
 import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
 import { Objects } from '#projections/Objects.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { freePort } from '../support/nats.ts'
+import { freePort } from '#test/support/nats.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
 const WRITERS = 32
@@ -30,19 +30,33 @@ let server: ChildProcess
 let agent: Agent
 
 const startServer = (): void => {
-  server = spawn(process.execPath, [SERVER, '--home', home, '--components', 'apiserver'], { stdio: 'ignore', env: { ...process.env, RECKON_HOME: home } })
+  server = spawn(process.execPath, [SERVER, '--home', home, '--components', 'apiserver'], {
+    stdio: 'ignore',
+    env: { ...process.env, RECKON_HOME: home }
+  })
 }
 
 const call = (method: string, path: string, body?: unknown, type = 'application/json'): Promise<{ status: number; body: string }> =>
   new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body)
-    const made = request({ host: '127.0.0.1', port: config.apiPort, agent, method, path, timeout: 15_000, headers: text === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(text) } }, (response) => {
-      let answer = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk: string) => (answer += chunk))
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: answer }))
-      response.on('error', reject)
-    })
+    const made = request(
+      {
+        host: '127.0.0.1',
+        port: config.apiPort,
+        agent,
+        method,
+        path,
+        timeout: 15_000,
+        headers: text === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(text) }
+      },
+      (response) => {
+        let answer = ''
+        response.setEncoding('utf8')
+        response.on('data', (chunk: string) => (answer += chunk))
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: answer }))
+        response.on('error', reject)
+      }
+    )
     made.on('timeout', () => made.destroy(new Error('timed out')))
     made.on('error', reject)
     made.end(text)
@@ -50,7 +64,12 @@ const call = (method: string, path: string, body?: unknown, type = 'application/
 
 const ready = async (): Promise<void> => {
   const deadline = Date.now() + 30_000
-  while (!(await call('GET', '/readyz').then(({ status }) => status === 200, () => false))) {
+  while (
+    !(await call('GET', '/readyz').then(
+      ({ status }) => status === 200,
+      () => false
+    ))
+  ) {
     if (Date.now() > deadline) throw new Error('the API server does not come back')
     await wait(50)
   }
@@ -93,7 +112,8 @@ crash('loses no acknowledged write and stores none twice', async () => {
             value === 1
               ? await call('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { value: '1' } })
               : await call('PATCH', `${path}/${name}`, { data: { value: String(value) } }, 'application/merge-patch+json')
-          if (status === 200 || status === 201) acknowledged.set(name, { value, version: Number((JSON.parse(body) as KubeObject).metadata.resourceVersion) })
+          if (status === 200 || status === 201)
+            acknowledged.set(name, { value, version: Number((JSON.parse(body) as KubeObject).metadata.resourceVersion) })
           else {
             unknown += 1
             break
@@ -148,7 +168,8 @@ crash('loses no acknowledged write and stores none twice', async () => {
           for (const entry of entries) {
             const facts = decodeFacts('EVENTS', entry)
             const id = keyId(facts.key)
-            if (facts.expected !== (heads.get(id) ?? 0)) faults.push(`${id}: event ${facts.sequence} follows ${facts.expected}, the last was ${heads.get(id)}`)
+            if (facts.expected !== (heads.get(id) ?? 0))
+              faults.push(`${id}: event ${facts.sequence} follows ${facts.expected}, the last was ${heads.get(id)}`)
             if (ids.has(facts.id)) faults.push(`intent ${facts.id} is in the log twice`)
             ids.add(facts.id)
             heads.set(id, facts.sequence)
@@ -167,12 +188,18 @@ crash('loses no acknowledged write and stores none twice', async () => {
     for (const [name, { value, version }] of acknowledged) {
       const found = configMaps.get('default', name)
       assert.ok(found !== undefined, `${name} was acknowledged and is not in the log`)
-      assert.ok(Number(found?.object['data'].value) >= value, `${name} was acknowledged with ${value}, the log has ${found?.object['data'].value}`)
+      assert.ok(
+        Number(found?.object['data'].value) >= value,
+        `${name} was acknowledged with ${value}, the log has ${found?.object['data'].value}`
+      )
       assert.is((await log.get(version))?.subject, `ev.core.configmaps.default.${name}`)
     }
     // What the server answers is that replay.
     const { items } = JSON.parse((await call('GET', '/api/v1/namespaces/default/configmaps')).body) as { items: KubeObject[] }
-    assert.equal(items.map(({ metadata }) => `${metadata.name}@${metadata.resourceVersion}`), configMaps.list('default').map(({ key, sequence }) => `${key.name}@${sequence}`))
+    assert.equal(
+      items.map(({ metadata }) => `${metadata.name}@${metadata.resourceVersion}`),
+      configMaps.list('default').map(({ key, sequence }) => `${key.name}@${sequence}`)
+    )
     assert.equal(items[0], configMaps.list('default')[0]?.object)
   } finally {
     await connection.close()

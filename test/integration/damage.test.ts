@@ -8,7 +8,7 @@ import { quarantine, strangeEntries, verify } from '#ops/log/commands.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { runningServer } from '#ops/nats/server.ts'
 import { noteBlocks, streamsFolder } from '#ops/nats/store.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 
 const damage = suite('a damaged log')
 
@@ -26,9 +26,13 @@ const put = async (plane: Plane, name: string, value: string): Promise<number> =
   assert.is(status, 201, body)
   return Number((JSON.parse(body) as { metadata: { resourceVersion: string } }).metadata.resourceVersion)
 }
-const names = async (plane: Plane): Promise<string[]> => (JSON.parse((await plane.call('GET', '/api/v1/namespaces/default/configmaps')).body) as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name).filter((name) => name.startsWith('c'))
+const names = async (plane: Plane): Promise<string[]> =>
+  (JSON.parse((await plane.call('GET', '/api/v1/namespaces/default/configmaps')).body) as { items: { metadata: { name: string } }[] }).items
+    .map(({ metadata }) => metadata.name)
+    .filter((name) => name.startsWith('c'))
 /** Text that does not compress. */
-const noise = (bytes: number): string => Array.from({ length: bytes / 8 }, () => Math.random().toString(36).slice(2, 10).padEnd(8, 'x')).join('')
+const noise = (bytes: number): string =>
+  Array.from({ length: bytes / 8 }, () => Math.random().toString(36).slice(2, 10).padEnd(8, 'x')).join('')
 
 /** A cluster with `count` ConfigMaps of `bytes`; killed, both processes, with no warning. */
 const killed = async (count: number, bytes = 100): Promise<{ plane: Plane; last: number }> => {
@@ -51,7 +55,11 @@ const refuses = async (plane: Plane, what: RegExp): Promise<string> => {
   assert.match(health.body, '--accept-loss')
   assert.match(health.body, 'reckon restore')
   assert.is((await plane.call('GET', '/livez')).status, 200)
-  for (const [method, path, body] of [['GET', '/api/v1/namespaces/default/configmaps', undefined], ['POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late' } }], ['DELETE', '/api/v1/namespaces/default/configmaps/c0', undefined]] as const) {
+  for (const [method, path, body] of [
+    ['GET', '/api/v1/namespaces/default/configmaps', undefined],
+    ['POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late' } }],
+    ['DELETE', '/api/v1/namespaces/default/configmaps/c0', undefined]
+  ] as const) {
     const answer = await plane.call(method, path, body)
     assert.is(answer.status, 503, `${method} ${path}`)
     assert.match((JSON.parse(answer.body) as { message: string }).message, what)
@@ -69,7 +77,10 @@ const goesOn = async (plane: Plane, last: number): Promise<void> => {
   assert.ok((await put(plane, 'after', 'x')) > last, 'a resourceVersion was handed out twice')
   await plane.stop()
   const verdicts = await verify(plane.home, plane.config, quiet)
-  assert.equal(verdicts.flatMap(({ damages }) => damages), [])
+  assert.equal(
+    verdicts.flatMap(({ damages }) => damages),
+    []
+  )
   await plane.start()
   await plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
 }
@@ -97,7 +108,10 @@ damage('one rotten bit in a finished file, and a crash: nothing is started on it
     await goesOn(plane, last)
     // The events of the other files are still there.
     assert.ok((await names(plane)).length > 5)
-    assert.ok(readdirSync(join(plane.home, 'nats/aside'), { recursive: true }).some((file) => String(file).endsWith('1.blk')), 'the damaged file is kept aside')
+    assert.ok(
+      readdirSync(join(plane.home, 'nats/aside'), { recursive: true }).some((file) => String(file).endsWith('1.blk')),
+      'the damaged file is kept aside'
+    )
   } finally {
     await plane.remove()
   }
@@ -111,8 +125,14 @@ damage('the tail cut off after a crash: what is missing is named, and what was t
     const size = statSync(block).size
     const text = await refuses(plane, new RegExp(`it ends at \\d+, but ${last} events were acknowledged \\(missing: \\d+-${last}\\)`))
     assert.match(text, 'nats/aside')
-    const kept = readdirSync(join(plane.home, 'nats/aside'), { recursive: true, withFileTypes: true }).find((entry) => entry.isFile() && entry.name === '1.blk' && entry.parentPath.includes('/EVENTS/'))
-    assert.is(kept === undefined ? 0 : statSync(join(kept.parentPath, kept.name)).size, size, 'the file as it was before nats-server started')
+    const kept = readdirSync(join(plane.home, 'nats/aside'), { recursive: true, withFileTypes: true }).find(
+      (entry) => entry.isFile() && entry.name === '1.blk' && entry.parentPath.includes('/EVENTS/')
+    )
+    assert.is(
+      kept === undefined ? 0 : statSync(join(kept.parentPath, kept.name)).size,
+      size,
+      'the file as it was before nats-server started'
+    )
     await goesOn(plane, last)
   } finally {
     await plane.remove()
@@ -202,7 +222,10 @@ damage('rot under a running API server: the scrubber finds it; reads go on, writ
     assert.match((await plane.call('GET', '/readyz/log-integrity')).body, /EVENTS: .*events \d+/)
     assert.match(plane.log(), /the log is damaged: .*Writes are refused from now on/)
     assert.is((await names(plane)).length, 20)
-    for (const [method, path, body] of [['POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late' } }], ['DELETE', '/api/v1/namespaces/default/configmaps/c0', undefined]] as const) {
+    for (const [method, path, body] of [
+      ['POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late' } }],
+      ['DELETE', '/api/v1/namespaces/default/configmaps/c0', undefined]
+    ] as const) {
       const answer = await plane.call(method, path, body)
       assert.is(answer.status, 503)
       assert.match((JSON.parse(answer.body) as { message: string }).message, /^the log is damaged: EVENTS: .*can still be read/)
@@ -223,7 +246,12 @@ damage('what is not ours is passed over and told, the cluster works, and a perso
     await put(plane, 'c0', 'x')
     // Who has the API server's own credentials, and not its key.
     const nats = await connectNats(plane.home, plane.config, 'apiserver')
-    for (const [subject, text] of [['ev.core.configmaps.default.evil', '{"error":"an answer of the server"}'], ['ev.core.configmaps.default.c0', 'not JSON at all'], ['ev.nonsense', '']] as const) await nats.request(subject, text, { timeout: 2_000 })
+    for (const [subject, text] of [
+      ['ev.core.configmaps.default.evil', '{"error":"an answer of the server"}'],
+      ['ev.core.configmaps.default.c0', 'not JSON at all'],
+      ['ev.nonsense', '']
+    ] as const)
+      await nats.request(subject, text, { timeout: 2_000 })
     await nats.close()
     // An agent's pulse stands among the objects of PULSE, and is none.
     const node = await connectNats(plane.home, plane.config, `node-${plane.config.nodeName}`)
@@ -232,7 +260,12 @@ damage('what is not ours is passed over and told, the cluster works, and a perso
     await node.close()
     await plane.until('it is told', async () => (plane.log().match(/was not written by this cluster's API server/g)?.length ?? 0) === 3)
     // The object whose subject was written to can still be changed.
-    const changed = await plane.call('PATCH', '/api/v1/namespaces/default/configmaps/c0', { data: { value: 'y' } }, { 'content-type': 'application/merge-patch+json' })
+    const changed = await plane.call(
+      'PATCH',
+      '/api/v1/namespaces/default/configmaps/c0',
+      { data: { value: 'y' } },
+      { 'content-type': 'application/merge-patch+json' }
+    )
     assert.is(changed.status, 200, changed.body)
     await put(plane, 'c1', 'x')
     await plane.kill()
@@ -240,9 +273,18 @@ damage('what is not ours is passed over and told, the cluster works, and a perso
     await plane.until('it is ready again', async () => (await plane.call('GET', '/readyz')).status === 200)
     assert.equal(await names(plane), ['c0', 'c1'])
     const found = await strangeEntries(plane.home, plane.config, quiet)
-    assert.equal(found.map(({ subject, why }) => `${subject} ${why}`), ['ev.core.configmaps.default.evil not sealed', 'ev.core.configmaps.default.c0 not sealed', 'ev.nonsense not sealed'])
+    assert.equal(
+      found.map(({ subject, why }) => `${subject} ${why}`),
+      ['ev.core.configmaps.default.evil not sealed', 'ev.core.configmaps.default.c0 not sealed', 'ev.nonsense not sealed']
+    )
     await plane.stop()
-    await quarantine(plane.home, plane.config, 'EVENTS', found.map(({ sequence }) => sequence), quiet)
+    await quarantine(
+      plane.home,
+      plane.config,
+      'EVENTS',
+      found.map(({ sequence }) => sequence),
+      quiet
+    )
     await quarantine(plane.home, plane.config, 'EVENTS', [1], quiet).then(
       () => assert.unreachable('an event of ours was put aside'),
       (error: Error) => assert.match(error.message, 'history is not taken away')

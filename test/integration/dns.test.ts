@@ -18,7 +18,15 @@ const dns = suite('cluster DNS')
 const busybox = await staticBusybox(() => {})
 const lab = new NodeLab()
 const iptables = new HostIptables(lab.netns)
-const network = new BridgeNetwork({ instance: lab.instance, nodePodCIDR: '10.97.0.0/24', podCIDR: '10.97.0.0/16', serviceCIDR: '10.98.0.0/16', folder: `${lab.folder}/network`, iptables, netns: lab.netns })
+const network = new BridgeNetwork({
+  instance: lab.instance,
+  nodePodCIDR: '10.97.0.0/24',
+  podCIDR: '10.97.0.0/16',
+  serviceCIDR: '10.98.0.0/16',
+  folder: `${lab.folder}/network`,
+  iptables,
+  netns: lab.netns
+})
 const source = new ServiceSource()
 const proxy = new KubeProxy({
   source,
@@ -33,8 +41,18 @@ dns.before(async () => {
   await lab.create()
   await network.start()
   source.put(
-    service('kube-dns', '10.98.0.10', [{ name: 'dns', port: 53, protocol: 'UDP' }, { name: 'dns-tcp', port: 53 }]),
-    slice('kube-dns', [{ ip: network.gateway }], [{ name: 'dns', port: 10053, protocol: 'UDP' }, { name: 'dns-tcp', port: 10053 }])
+    service('kube-dns', '10.98.0.10', [
+      { name: 'dns', port: 53, protocol: 'UDP' },
+      { name: 'dns-tcp', port: 53 }
+    ]),
+    slice(
+      'kube-dns',
+      [{ ip: network.gateway }],
+      [
+        { name: 'dns', port: 10053, protocol: 'UDP' },
+        { name: 'dns-tcp', port: 10053 }
+      ]
+    )
   )
   await proxy.start()
   await lab.serve(lab.netns, 'dns', network.gateway, '10053')

@@ -4,7 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encodeToken } from '#events/Subject.ts'
 import { connectNats } from '#ops/nats/connect.ts'
-import { startPlane } from '../support/plane.ts'
+import { startPlane } from '#test/support/plane.ts'
 
 const doors = suite('the doors')
 
@@ -25,9 +25,13 @@ doors('a flood of large intents holds up no write over HTTPS', async () => {
       }
     })()
     const took: number[] = []
-    for (const end = Date.now() + 6_000; Date.now() < end; ) {
+    for (const end = Date.now() + 6_000; Date.now() < end;) {
       const began = performance.now()
-      const { status, body } = await plane.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'c-' } })
+      const { status, body } = await plane.call('POST', '/api/v1/namespaces/default/configmaps', {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { generateName: 'c-' }
+      })
       assert.is(status, 201, body)
       took.push(performance.now() - began)
     }

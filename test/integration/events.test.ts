@@ -1,7 +1,7 @@
 /** Events as a person asks for them: the real kubectl, by either group's name. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startServed, type Served } from '../support/served.ts'
+import { startServed, type Served } from '#test/support/served.ts'
 
 const NOTICE = `
 apiVersion: events.k8s.io/v1

@@ -37,7 +37,16 @@ class Counting extends HostIptables {
 }
 const iptables = new Counting(lab.netns)
 const told: string[] = []
-const network = new BridgeNetwork({ instance: lab.instance, nodePodCIDR: '10.97.0.0/24', podCIDR: '10.97.0.0/16', serviceCIDR: '10.98.0.0/16', folder: `${lab.folder}/network`, iptables, netns: lab.netns, onWarning: (message) => told.push(message) })
+const network = new BridgeNetwork({
+  instance: lab.instance,
+  nodePodCIDR: '10.97.0.0/24',
+  podCIDR: '10.97.0.0/16',
+  serviceCIDR: '10.98.0.0/16',
+  folder: `${lab.folder}/network`,
+  iptables,
+  netns: lab.netns,
+  onWarning: (message) => told.push(message)
+})
 const source = new ServiceSource()
 const proxy = new KubeProxy({
   source,
@@ -61,9 +70,18 @@ const works = async (): Promise<boolean> => {
     lab.probe(`/run/netns/${lab.outside}`, 'tcp', lab.nodeIP, 30080, 1),
     lab.probe(from, 'tcp', '198.18.0.1', 9000, 1)
   ])
-  return direct.results[0]?.startsWith('p1 ') === true && tcp.results[0]?.startsWith('p1 ') === true && udp.results[0]?.startsWith('p1 ') === true && nodePort.results[0]?.startsWith('p1 ') === true && world.results[0] === `world ${lab.nodeIP}`
+  return (
+    direct.results[0]?.startsWith('p1 ') === true &&
+    tcp.results[0]?.startsWith('p1 ') === true &&
+    udp.results[0]?.startsWith('p1 ') === true &&
+    nodePort.results[0]?.startsWith('p1 ') === true &&
+    world.results[0] === `world ${lab.nodeIP}`
+  )
 }
-const rules = async (): Promise<string[]> => (await Promise.all((['nat', 'filter'] as const).map((table) => iptables.save(table)))).flatMap((text) => text.split('\n').filter((line) => line.includes(lab.instance)))
+const rules = async (): Promise<string[]> =>
+  (await Promise.all((['nat', 'filter'] as const).map((table) => iptables.save(table)))).flatMap((text) =>
+    text.split('\n').filter((line) => line.includes(lab.instance))
+  )
 /** What the rules were; order of those that have none left out. */
 const same = (a: readonly string[], b: readonly string[]): boolean => a.toSorted().join('\n') === b.toSorted().join('\n')
 const backIn = async (before: readonly string[]): Promise<number> => {
@@ -88,8 +106,18 @@ flush.before(async () => {
   await lab.serve(podNetns(pods[1]!.pid), 'serve', 'p1', '8080')
   await lab.serve(`/run/netns/${lab.outside}`, 'serve', 'world', '9000')
   source.put(
-    service('web', VIP, [{ name: 'tcp', port: 80, nodePort: 30080 }, { name: 'udp', port: 53, protocol: 'UDP' }]),
-    slice('web', [{ ip: pods[1]!.ip, node: 'n1' }], [{ name: 'tcp', port: 8080 }, { name: 'udp', port: 8080, protocol: 'UDP' }]),
+    service('web', VIP, [
+      { name: 'tcp', port: 80, nodePort: 30080 },
+      { name: 'udp', port: 53, protocol: 'UDP' }
+    ]),
+    slice(
+      'web',
+      [{ ip: pods[1]!.ip, node: 'n1' }],
+      [
+        { name: 'tcp', port: 8080 },
+        { name: 'udp', port: 8080, protocol: 'UDP' }
+      ]
+    ),
     service('nobody', '10.98.0.21', [{ port: 80 }])
   )
   await proxy.start()
@@ -122,7 +150,10 @@ for (const [what, commands] of [
     const ms = await backIn(before)
     assert.ok(ms < WITHIN_MS, `it took ${ms.toFixed(0)} ms`)
     assert.ok(await works(), 'it works again')
-    assert.ok(told.slice(mended).some((line) => /not as they were written/.test(line)), 'it is told')
+    assert.ok(
+      told.slice(mended).some((line) => /not as they were written/.test(line)),
+      'it is told'
+    )
     // Not so often that one flush right after another would have to wait for long.
     await wait(1_200)
   })
@@ -140,7 +171,10 @@ flush('a client that keeps its port and asked while nothing was there is answere
   const asked = await lab.probe(podNetns(pods[0]!.pid), 'udp', VIP, 53, 1, 5454)
   await backIn(before)
   await wait(500)
-  assert.ok((await lab.probe(podNetns(pods[0]!.pid), 'udp', VIP, 53, 1, 5454)).results[0]?.startsWith('p1 '), `before: ${asked.results.join()}`)
+  assert.ok(
+    (await lab.probe(podNetns(pods[0]!.pid), 'udp', VIP, 53, 1, 5454)).results[0]?.startsWith('p1 '),
+    `before: ${asked.results.join()}`
+  )
 })
 flush('rules of others come and go without a look', async () => {
   await wait(1_500)
@@ -170,7 +204,15 @@ flush('at rest nothing is run, and next to no time is used', async () => {
     .split(' ')
     .filter((pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('xtables-monitor'))
   assert.ok(monitors.length > 0, 'nobody listens to the kernel')
-  const ticks = (): number => monitors.reduce((sum, pid) => sum + (/^\d+ \(.*\) \S (?:-?\d+ ){10}(\d+) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []).slice(1, 3).reduce((all, one) => all + Number(one), 0), 0)
+  const ticks = (): number =>
+    monitors.reduce(
+      (sum, pid) =>
+        sum +
+        (/^\d+ \(.*\) \S (?:-?\d+ ){10}(\d+) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [])
+          .slice(1, 3)
+          .reduce((all, one) => all + Number(one), 0),
+      0
+    )
   const [used, self] = [ticks(), process.cpuUsage()]
   await wait(5_000)
   const { user, system } = process.cpuUsage(self)

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 
 const historian = suite('the historian in a home')
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
@@ -18,7 +18,8 @@ const ready = (plane: Plane): Promise<void> => plane.until('it is ready', async 
 const told = new Map<number, string>()
 const write = async (plane: Plane, value: string): Promise<boolean> => {
   const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'counter' }, data: { value } }
-  const { status, body } = told.size === 0 ? await plane.call('POST', CONFIGMAPS, object) : await plane.call('PUT', `${CONFIGMAPS}/counter`, object)
+  const { status, body } =
+    told.size === 0 ? await plane.call('POST', CONFIGMAPS, object) : await plane.call('PUT', `${CONFIGMAPS}/counter`, object)
   if (status !== 200 && status !== 201) return false
   told.set(Number((JSON.parse(body) as Written).metadata.resourceVersion), value)
   return true

@@ -39,7 +39,11 @@ images('ensuring them again makes nothing', async () => {
 
 images('pause reaps what others leave behind', async () => {
   const pause = await start({ Image: PAUSE_IMAGE, HostConfig: { NetworkMode: 'none' } })
-  const guest = await start({ Image: DEMO_IMAGE, Cmd: ['sleep', '60'], HostConfig: { NetworkMode: 'none', PidMode: `container:${pause.id}` } })
+  const guest = await start({
+    Image: DEMO_IMAGE,
+    Cmd: ['sleep', '60'],
+    HostConfig: { NetworkMode: 'none', PidMode: `container:${pause.id}` }
+  })
   // The inner shell ends at once and leaves `true` and `sleep` to process 1.
   await exec(guest, ['sh', '-c', '(sleep 0.2 & true &) ; sleep 0.6'])
   const processes = await exec(guest, ['ps', '-o', 'pid,stat,args'])

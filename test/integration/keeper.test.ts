@@ -12,13 +12,14 @@ import { connectNats } from '#ops/nats/connect.ts'
 import { greets, runningServer } from '#ops/nats/server.ts'
 import { storeFolder } from '#ops/nats/store.ts'
 import { NatsIntents } from '#services/platform/NatsIntents.ts'
-import { Load } from '../campaign/load.ts'
-import { verdictOf } from '../campaign/verdict.ts'
-import { startPlane, type Answered, type Plane } from '../support/plane.ts'
-import { inOwnMounts, smallDisk } from '../support/smallDisk.ts'
+import { Load } from '#test/campaign/load.ts'
+import { verdictOf } from '#test/campaign/verdict.ts'
+import { startPlane, type Answered, type Plane } from '#test/support/plane.ts'
+import { inOwnMounts, smallDisk } from '#test/support/smallDisk.ts'
 
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
-const create = (plane: Plane, name: string): Promise<Answered> => plane.call('POST', CONFIGMAPS, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } })
+const create = (plane: Plane, name: string): Promise<Answered> =>
+  plane.call('POST', CONFIGMAPS, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } })
 const isReady = async (plane: Plane): Promise<boolean> => (await plane.call('GET', '/readyz')).status === 200
 
 /** A program in nats-server's place that does what the file `mode` beside it says; nothing there: it is nats-server. */
@@ -91,7 +92,11 @@ keeper('it exits at once for 8 seconds: a write waits for it, everything goes on
     await plane.until('it is ready', () => isReady(plane), 2_000)
     const pauses = [...plane.log().matchAll(/it is started again(?: in (\S+) s)?$/gm)].map(([, pause]) => Number(pause ?? 0))
     assert.ok(pauses.length < 12, `it was started ${pauses.length} times in 8 s`)
-    assert.equal(pauses, pauses.toSorted((a, b) => a - b), 'pauses grow')
+    assert.equal(
+      pauses,
+      pauses.toSorted((a, b) => a - b),
+      'pauses grow'
+    )
   })
 )
 
@@ -112,7 +117,10 @@ keeper('away for long: a write is refused in bounded time, and is not in the log
     mode(undefined)
     await plane.until('it is ready', () => isReady(plane), 10_000)
     const { items } = JSON.parse((await plane.call('GET', CONFIGMAPS)).body) as { items: { metadata: { name: string } }[] }
-    assert.equal(items.map(({ metadata }) => metadata.name), ['before'])
+    assert.equal(
+      items.map(({ metadata }) => metadata.name),
+      ['before']
+    )
   })
 )
 
@@ -138,10 +146,16 @@ keeper('it lives for a second, again and again: the pauses grow, and writes get 
     await plane.killNats()
     await wait(9_000)
     mode(undefined)
-    await plane.until('it is ready', async () => (await create(plane, `n${Math.random()}`)).status === 201 && (await isReady(plane)), 20_000)
-    const pauses = [...plane.log().matchAll(/nats-server is gone: it ended with \S+; it is started again(?: in (\S+) s)?$/gm)].map(([, pause]) => Number(pause ?? 0))
+    await plane.until(
+      'it is ready',
+      async () => (await create(plane, `n${Math.random()}`)).status === 201 && (await isReady(plane)),
+      20_000
+    )
+    const pauses = [...plane.log().matchAll(/nats-server is gone: it ended with \S+; it is started again(?: in (\S+) s)?$/gm)].map(
+      ([, pause]) => Number(pause ?? 0)
+    )
     assert.ok(pauses.length >= 4, plane.log())
-    assert.ok(pauses.at(-1) as number > (pauses[0] as number), `pauses: ${pauses.join(', ')}`)
+    assert.ok((pauses.at(-1) as number) > (pauses[0] as number), `pauses: ${pauses.join(', ')}`)
   })
 )
 
@@ -179,7 +193,16 @@ keeper('an intent over NATS whose answer died with the connection is asked again
       // It is on its way, and nobody answers.
       plane.signal('SIGSTOP')
       const began = performance.now()
-      const asked = intents.submit({ id: randomUUID(), verb: 'create', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: 'by-nats', source: 'test', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'by-nats' } } })
+      const asked = intents.submit({
+        id: randomUUID(),
+        verb: 'create',
+        ref: { group: '', resource: 'configmaps' },
+        version: 'v1',
+        namespace: 'default',
+        name: 'by-nats',
+        source: 'test',
+        object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'by-nats' } }
+      })
       await wait(300)
       await plane.killNats()
       plane.signal('SIGCONT')
@@ -222,7 +245,11 @@ keeper('killed under load, again and again: writes are acknowledged again within
 })
 
 if (inOwnMounts(import.meta.filename)) {
-  const onDisk = (what: string, break_: (disk: ReturnType<typeof smallDisk>) => void, mend: (disk: ReturnType<typeof smallDisk>) => void): void => {
+  const onDisk = (
+    what: string,
+    break_: (disk: ReturnType<typeof smallDisk>) => void,
+    mend: (disk: ReturnType<typeof smallDisk>) => void
+  ): void => {
     keeper(what, async () => {
       const disk = smallDisk(64)
       const plane = await startPlane()
@@ -244,14 +271,26 @@ if (inOwnMounts(import.meta.filename)) {
         assert.ok(took < 1_500, `${took} ms`)
         assert.equal((await verdictOf(plane, [])).faults, [])
         assert.is((await plane.call('GET', `${CONFIGMAPS}/before`)).status, 200)
-        assert.not(existsSync(join(plane.home, 'nats/aside/before-start')) && readFileSync(join(plane.home, 'ledger/EVENTS.json'), 'utf8').includes('damage'), 'it was taken for damage')
+        assert.not(
+          existsSync(join(plane.home, 'nats/aside/before-start')) &&
+            readFileSync(join(plane.home, 'ledger/EVENTS.json'), 'utf8').includes('damage'),
+          'it was taken for damage'
+        )
       } finally {
         await plane.remove().catch(() => {})
         disk.remove()
       }
     })
   }
-  onDisk('its store is read-only for a while', (disk) => disk.remount('ro'), (disk) => disk.remount('rw'))
-  onDisk("its store's disk is not there for a while: that is no lost log", (disk) => disk.unmount(), (disk) => disk.mount())
+  onDisk(
+    'its store is read-only for a while',
+    (disk) => disk.remount('ro'),
+    (disk) => disk.remount('rw')
+  )
+  onDisk(
+    "its store's disk is not there for a while: that is no lost log",
+    (disk) => disk.unmount(),
+    (disk) => disk.mount()
+  )
   keeper.run()
 }

@@ -18,9 +18,9 @@ import { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { Seal } from '#services/platform/ledger/Seal.ts'
 import { watching } from '#services/platform/ledger/watching.ts'
 import { decodeKeyframe, encodeKeyframe, type Keyframe } from '#services/platform/past/Keyframe.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
-import { SlowLog } from '../support/slowLog.ts'
-import { until } from '../support/until.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
+import { SlowLog } from '#test/support/slowLog.ts'
+import { until } from '#test/support/until.ts'
 
 const keyframes = suite('keyframes in a home')
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
@@ -45,7 +45,12 @@ const write = async (count: number): Promise<void> => {
   for (let n = 0; n < count; n++) {
     const name = `m${made}`
     const value = `v${made++}`
-    const { status, body } = await plane.call('POST', CONFIGMAPS, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { value } })
+    const { status, body } = await plane.call('POST', CONFIGMAPS, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name },
+      data: { value }
+    })
     assert.is(status, 201, body)
     told.set(Number((JSON.parse(body) as Written).metadata.resourceVersion), { name, value })
     if (n % 3 === 0) assert.is((await plane.call('DELETE', `${CONFIGMAPS}/${name}`)).status, 200)
@@ -61,7 +66,8 @@ const within = async <Value>(work: (kept: ObjectStoreKeyframes) => Promise<Value
   }
 }
 const sequences = (): Promise<readonly number[]> => within(async (kept) => (await kept.list('EVENTS')).map(({ sequence }) => sequence))
-const read = (sequence: number): Promise<Keyframe> => within(async (kept) => (await decodeKeyframe((await kept.get('EVENTS', sequence)) as Uint8Array, loadSeal(plane.home))) as Keyframe)
+const read = (sequence: number): Promise<Keyframe> =>
+  within(async (kept) => (await decodeKeyframe((await kept.get('EVENTS', sequence)) as Uint8Array, loadSeal(plane.home))) as Keyframe)
 /** Every version that was acknowledged is there at its moment, as soon as it can be read. */
 const check = async (): Promise<void> => {
   for (const [sequence, { name, value }] of told) {
@@ -73,11 +79,18 @@ const check = async (): Promise<void> => {
   }
 }
 /** An index that is made beside the cluster's own, in a folder of its own; the log's beginning takes until it is let go. */
-const onBareDisk = async (work: (made: { readonly serving: () => SqlitePast; readonly refused: readonly Refused[]; readonly log: SlowLog }) => Promise<void>): Promise<void> => {
+const onBareDisk = async (
+  work: (made: { readonly serving: () => SqlitePast; readonly refused: readonly Refused[]; readonly log: SlowLog }) => Promise<void>
+): Promise<void> => {
   const connection = await connectNats(plane.home, plane.config, 'apiserver', { waitOnFirstConnect: false, reconnect: false })
   const folder = mkdtempSync(join(tmpdir(), 'reckon-past-'))
   const ledger = new FileLedger(ledgerFolder(plane.home), 'EVENTS')
-  const [seal, clock, refused, log] = [loadSeal(plane.home), systemClock, [] as Refused[], new SlowLog(new JetStreamLog(connection, 'EVENTS'))]
+  const [seal, clock, refused, log] = [
+    loadSeal(plane.home),
+    systemClock,
+    [] as Refused[],
+    new SlowLog(new JetStreamLog(connection, 'EVENTS'))
+  ]
   const past = (name: string): SqlitePast => new SqlitePast(join(folder, name), 'EVENTS', clock)
   const errors: unknown[] = []
   let serving = past('whole')
@@ -90,7 +103,8 @@ const onBareDisk = async (work: (made: { readonly serving: () => SqlitePast; rea
     keyframes: new KeyframeStore({ stream: 'EVENTS', keyframes: new ObjectStoreKeyframes(connection), seal, clock, onRefused }),
     near: EVERY,
     expires: false,
-    integrity: (from) => new Integrity({ seal, ledger: watching(ledger), whole: true, expires: false, ...(from === undefined ? {} : { from }) }),
+    integrity: (from) =>
+      new Integrity({ seal, ledger: watching(ledger), whole: true, expires: false, ...(from === undefined ? {} : { from }) }),
     onReached: (store) => void (serving = store),
     onDamaged: (damage) => errors.push(damage),
     onError: (error) => errors.push(error)
@@ -121,9 +135,18 @@ keyframes('are made while the cluster works, one each so many events, of what wa
   for (const [at, sequence] of found.entries()) if (at > 0) assert.ok(sequence - (found[at - 1] as number) >= EVERY, found.join())
   const { standing, sequence, stream } = await read(found.at(-1) as number)
   const { body } = await plane.call('GET', `/at/${sequence}${CONFIGMAPS}`)
-  const live = (JSON.parse(body) as { items: { metadata: { name: string; resourceVersion: string } }[] }).items.map(({ metadata }) => `default/${metadata.name}@${metadata.resourceVersion}`)
+  const live = (JSON.parse(body) as { items: { metadata: { name: string; resourceVersion: string } }[] }).items.map(
+    ({ metadata }) => `default/${metadata.name}@${metadata.resourceVersion}`
+  )
   assert.is(stream, 'EVENTS')
-  assert.equal(standing.filter(({ collection }) => collection === '/configmaps').filter(({ id }) => id.startsWith('default/')).map(({ id, version }) => `${id}@${version}`).sort(), live.sort())
+  assert.equal(
+    standing
+      .filter(({ collection }) => collection === '/configmaps')
+      .filter(({ id }) => id.startsWith('default/'))
+      .map(({ id, version }) => `${id}@${version}`)
+      .sort(),
+    live.sort()
+  )
 })
 keyframes('let a disk without an index answer, after kill -9 in the middle of it as well', async () => {
   for (let round = 0; round < 3; round++) {
@@ -135,7 +158,10 @@ keyframes('let a disk without an index answer, after kill -9 in the middle of it
   }
   await write(5)
   await check()
-  await plane.until('what it began with is gone', async () => !readdirSync(join(plane.home, 'history')).some((name) => name.startsWith('since-')))
+  await plane.until(
+    'what it began with is gone',
+    async () => !readdirSync(join(plane.home, 'history')).some((name) => name.startsWith('since-'))
+  )
   assert.not.match(plane.log(), /keyframe of \d+ is not used/)
 })
 keyframes('that lie are told and not used, while the whole is read: another hash, another log, another place, another seal', async () => {
@@ -154,10 +180,14 @@ keyframes('that lie are told and not used, while the whole is read: another hash
     await onBareDisk(async ({ serving, refused, log }) => {
       await until('it has begun', () => serving().begins > 0)
       assert.is(serving().begins, before)
-      assert.equal(refused.map((one) => one.sequence), [newest])
+      assert.equal(
+        refused.map((one) => one.sequence),
+        [newest]
+      )
       assert.match(refused[0]?.why ?? '', why)
       const [last, asked] = [serving().lastSequence, [...told].filter(([sequence]) => sequence >= before)]
-      for (const [sequence, { name }] of asked) assert.is(serving().versionAt({ group: '', resource: 'configmaps' }, `default/${name}`, sequence), sequence)
+      for (const [sequence, { name }] of asked)
+        assert.is(serving().versionAt({ group: '', resource: 'configmaps' }, `default/${name}`, sequence), sequence)
       log.release()
       await until('the whole one is read', () => serving().begins === 0 && serving().lastSequence >= last)
     })

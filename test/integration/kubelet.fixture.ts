@@ -19,8 +19,18 @@ import { DockerRuntime } from '#services/platform/Docker.ts'
 
 export const NODE = 'test-node'
 
-export const bindingOf = (name: string, spec: Partial<PodSpec> & { containers: Container[] }, extra: Partial<Binding> = {}, uid = `uid-${name}`): Binding => ({
-  pod: { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', uid, generation: 1 }, spec: { terminationGracePeriodSeconds: 1, ...spec } } as Pod,
+export const bindingOf = (
+  name: string,
+  spec: Partial<PodSpec> & { containers: Container[] },
+  extra: Partial<Binding> = {},
+  uid = `uid-${name}`
+): Binding => ({
+  pod: {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', uid, generation: 1 },
+    spec: { terminationGracePeriodSeconds: 1, ...spec }
+  } as Pod,
   configMaps: {},
   secrets: {},
   serviceEnv: {},
@@ -30,7 +40,13 @@ export const bindingOf = (name: string, spec: Partial<PodSpec> & { containers: C
 
 /** A container of the demo image that sleeps and obeys TERM. */
 export const sleeper = (name: string, extra: Partial<Container> = {}): Container =>
-  ({ name, image: DEMO_IMAGE, imagePullPolicy: 'IfNotPresent', command: ['/bin/sh', '-c', 'trap "exit 0" TERM; while true; do sleep 0.1; done'], ...extra }) as Container
+  ({
+    name,
+    image: DEMO_IMAGE,
+    imagePullPolicy: 'IfNotPresent',
+    command: ['/bin/sh', '-c', 'trap "exit 0" TERM; while true; do sleep 0.1; done'],
+    ...extra
+  }) as Container
 
 export const fixture = async () => {
   const instance = `t${Math.random().toString(36).slice(2, 8)}`
@@ -52,7 +68,12 @@ export const fixture = async () => {
       link,
       runtime,
       network,
-      files: new DiskPodFiles(folder, systemClock, () => ({ clusterDNS: ['10.96.0.10'], clusterDomain: 'cluster.local', node: 'nameserver 192.0.2.1\nsearch example.org\n' }), (error) => void errors.push(error)),
+      files: new DiskPodFiles(
+        folder,
+        systemClock,
+        () => ({ clusterDNS: ['10.96.0.10'], clusterDomain: 'cluster.local', node: 'nameserver 192.0.2.1\nsearch example.org\n' }),
+        (error) => void errors.push(error)
+      ),
       prober: new NetworkProber(runtime),
       machine,
       origin,

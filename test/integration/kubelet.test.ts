@@ -18,7 +18,11 @@ kubelet.after(async () => {
 })
 
 const ref = (pod: string, container = 'main') => ({ namespace: 'default', pod, uid: `uid-${pod}`, container })
-const idOf = (pod: string, container = 'main'): string => lab.status(pod)?.containerStatuses?.find(({ name }) => name === container)?.containerID?.replace('docker://', '') ?? ''
+const idOf = (pod: string, container = 'main'): string =>
+  lab
+    .status(pod)
+    ?.containerStatuses?.find(({ name }) => name === container)
+    ?.containerID?.replace('docker://', '') ?? ''
 
 /** What nobody tells of. */
 const gone = async (is: () => boolean | Promise<boolean>): Promise<void> => {
@@ -45,25 +49,56 @@ kubelet('a pod runs, with its address, environment and volumes', async () => {
       {
         containers: [
           sleeper('main', {
-            env: [{ name: 'A', value: 'one' }, { name: 'B', value: '$(A)-two' }, { name: 'S', valueFrom: { secretKeyRef: { name: 'secret', key: 'password' } } }],
-            volumeMounts: [{ name: 'config', mountPath: '/config' }, { name: 'secret', mountPath: '/secret' }, { name: 'scratch', mountPath: '/scratch' }, { name: 'config', mountPath: '/one.txt', subPath: 'a.txt' }]
+            env: [
+              { name: 'A', value: 'one' },
+              { name: 'B', value: '$(A)-two' },
+              { name: 'S', valueFrom: { secretKeyRef: { name: 'secret', key: 'password' } } }
+            ],
+            volumeMounts: [
+              { name: 'config', mountPath: '/config' },
+              { name: 'secret', mountPath: '/secret' },
+              { name: 'scratch', mountPath: '/scratch' },
+              { name: 'config', mountPath: '/one.txt', subPath: 'a.txt' }
+            ]
           })
         ],
-        volumes: [{ name: 'config', configMap: { name: 'config' } }, { name: 'secret', secret: { secretName: 'secret', defaultMode: 0o400 } }, { name: 'scratch', emptyDir: {} }]
+        volumes: [
+          { name: 'config', configMap: { name: 'config' } },
+          { name: 'secret', secret: { secretName: 'secret', defaultMode: 0o400 } },
+          { name: 'scratch', emptyDir: {} }
+        ]
       },
-      { configMaps: { config: { data: { 'a.txt': 'first' } } }, secrets: { secret: { type: 'Opaque', data: { password: btoa('hidden') } } } }
+      {
+        configMaps: { config: { data: { 'a.txt': 'first' } } },
+        secrets: { secret: { type: 'Opaque', data: { password: btoa('hidden') } } }
+      }
     )
   )
   const status = await lab.running('web')
   console.log(`      bound to ready: ${Date.now() - began} ms`)
   assert.is(status.phase, 'Running')
   assert.is(status.podIP, '10.244.0.2')
-  assert.equal(status.conditions?.map(({ type, status: value }) => `${type}=${value}`), ['PodReadyToStartContainers=True', 'Initialized=True', 'Ready=True', 'ContainersReady=True'])
-  const { output } = await exec('web', 'sh', '-c', 'echo $B $S; cat /config/a.txt /secret/password /one.txt; hostname; cat /etc/resolv.conf; stat -c %a /secret/..data/password; touch /scratch/x; tail -1 /etc/hosts')
-  assert.is(output, 'one-two hidden\nfirsthiddenfirstweb\nsearch default.svc.cluster.local svc.cluster.local cluster.local example.org\nnameserver 10.96.0.10\noptions ndots:5\n400\n10.244.0.2\tweb\n')
+  assert.equal(
+    status.conditions?.map(({ type, status: value }) => `${type}=${value}`),
+    ['PodReadyToStartContainers=True', 'Initialized=True', 'Ready=True', 'ContainersReady=True']
+  )
+  const { output } = await exec(
+    'web',
+    'sh',
+    '-c',
+    'echo $B $S; cat /config/a.txt /secret/password /one.txt; hostname; cat /etc/resolv.conf; stat -c %a /secret/..data/password; touch /scratch/x; tail -1 /etc/hosts'
+  )
+  assert.is(
+    output,
+    'one-two hidden\nfirsthiddenfirstweb\nsearch default.svc.cluster.local svc.cluster.local cluster.local example.org\nnameserver 10.96.0.10\noptions ndots:5\n400\n10.244.0.2\tweb\n'
+  )
   assert.equal(
     lab.link.notices.filter(({ involvedObject }) => involvedObject.name === 'web').map(({ reason, message }) => `${reason}: ${message}`),
-    ['Pulled: Container image "reckon/demo:1" already present on machine', 'Created: Created container: main', 'Started: Started container main']
+    [
+      'Pulled: Container image "reckon/demo:1" already present on machine',
+      'Created: Created container: main',
+      'Started: Started container main'
+    ]
   )
 })
 
@@ -72,7 +107,10 @@ kubelet('an exec tells its exit code', async () => assert.is((await exec('web', 
 kubelet('a changed ConfigMap reaches the running container', async () => {
   const binding = bindingOf(
     'web',
-    { ...lab.agent.find('default', 'web')?.binding.pod.spec, containers: lab.agent.find('default', 'web')?.binding.pod.spec?.containers ?? [] },
+    {
+      ...lab.agent.find('default', 'web')?.binding.pod.spec,
+      containers: lab.agent.find('default', 'web')?.binding.pod.spec?.containers ?? []
+    },
     { configMaps: { config: { data: { 'a.txt': 'second' } } }, secrets: { secret: { type: 'Opaque', data: { password: btoa('hidden') } } } }
   )
   const id = idOf('web')
@@ -85,7 +123,12 @@ kubelet('a changed ConfigMap reaches the running container', async () => {
 kubelet('a container killed by hand comes back, with its restart counted', async () => {
   const id = idOf('web')
   await lab.docker.getContainer(id).kill()
-  const status = await lab.link.until(() => lab.status('web')?.containerStatuses?.[0]?.restartCount === 1 && lab.status('web')?.containerStatuses?.[0]?.ready === true && lab.status('web'))
+  const status = await lab.link.until(
+    () =>
+      lab.status('web')?.containerStatuses?.[0]?.restartCount === 1 &&
+      lab.status('web')?.containerStatuses?.[0]?.ready === true &&
+      lab.status('web')
+  )
   assert.is.not(idOf('web'), id)
   assert.is(status.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 137)
   assert.is(status.phase, 'Running')
@@ -98,15 +141,23 @@ kubelet('a new agent disturbs nothing and remembers the restarts', async () => {
   await lab.link.until(() => lab.link.reports.length > reports)
   assert.is(lab.status('web')?.containerStatuses?.[0]?.restartCount, 1)
   assert.is(lab.status('web')?.podIP, '10.244.0.2')
-  assert.is(lab.status('web')?.conditions?.every(({ status }) => status === 'True'), true)
+  assert.is(
+    lab.status('web')?.conditions?.every(({ status }) => status === 'True'),
+    true
+  )
   assert.is(idOf('web'), id)
-  assert.equal((await lab.runtime.list()).map(({ id: one, pid }) => `${one} ${pid}`).sort(), before.map(({ id: one, pid }) => `${one} ${pid}`).sort())
+  assert.equal(
+    (await lab.runtime.list()).map(({ id: one, pid }) => `${one} ${pid}`).sort(),
+    before.map(({ id: one, pid }) => `${one} ${pid}`).sort()
+  )
 })
 
 kubelet('the sandbox killed by hand is made anew with its containers', async () => {
   const sandbox = (await lab.runtime.list('uid-web')).find(({ identity }) => identity.container === '')
   await lab.docker.getContainer(sandbox?.id ?? '').kill()
-  await lab.link.until(() => lab.status('web')?.containerStatuses?.[0]?.restartCount === 2 && lab.status('web')?.containerStatuses?.[0]?.ready === true)
+  await lab.link.until(
+    () => lab.status('web')?.containerStatuses?.[0]?.restartCount === 2 && lab.status('web')?.containerStatuses?.[0]?.ready === true
+  )
   assert.is((await lab.runtime.list('uid-web')).find(({ identity }) => identity.container === '')?.identity.sandbox, 1)
 })
 
@@ -115,7 +166,13 @@ kubelet('termination: preStop, TERM, and everything gone', async () => {
   // Its shell, whose own arguments name the sleep too, has set the trap once it sleeps: a TERM before that would end it with 143.
   await exec('web', 'sh', '-c', 'until ps -o args | grep -qx "sleep 0.1"; do :; done')
   const began = Date.now()
-  lab.link.bind({ ...rest, pod: { ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(Date.now() + 10_000).toISOString() as never, deletionGracePeriodSeconds: 10 } } })
+  lab.link.bind({
+    ...rest,
+    pod: {
+      ...pod,
+      metadata: { ...pod.metadata, deletionTimestamp: new Date(Date.now() + 10_000).toISOString() as never, deletionGracePeriodSeconds: 10 }
+    }
+  })
   const report = await lab.link.until(() => lab.link.last('web')?.terminated === true && lab.link.last('web'))
   console.log(`      asked to go, gone: ${Date.now() - began} ms`)
   assert.ok(Date.now() - began < 5_000, 'TERM was obeyed at once')
@@ -126,11 +183,19 @@ kubelet('termination: preStop, TERM, and everything gone', async () => {
 })
 
 kubelet('a container that ignores TERM is killed when its grace is over', async () => {
-  lab.link.bind(bindingOf('deaf', { containers: [sleeper('main', { command: ['/bin/sh', '-c', 'trap "" TERM; while true; do sleep 0.1; done'] })] }))
+  lab.link.bind(
+    bindingOf('deaf', { containers: [sleeper('main', { command: ['/bin/sh', '-c', 'trap "" TERM; while true; do sleep 0.1; done'] })] })
+  )
   await lab.running('deaf')
   const { pod, ...rest } = lab.agent.find('default', 'deaf')?.binding ?? bindingOf('deaf', { containers: [] })
   const began = Date.now()
-  lab.link.bind({ ...rest, pod: { ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(Date.now() + 2_000).toISOString() as never, deletionGracePeriodSeconds: 2 } } })
+  lab.link.bind({
+    ...rest,
+    pod: {
+      ...pod,
+      metadata: { ...pod.metadata, deletionTimestamp: new Date(Date.now() + 2_000).toISOString() as never, deletionGracePeriodSeconds: 2 }
+    }
+  })
   const report = await lab.link.until(() => lab.link.last('deaf')?.terminated === true && lab.link.last('deaf'))
   assert.ok(Date.now() - began >= 1_900, `${Date.now() - began} ms`)
   assert.is(report.status.containerStatuses?.[0]?.state?.terminated?.exitCode, 137)
@@ -141,8 +206,15 @@ kubelet('init containers in order, then the pod succeeds; its logs stay', async 
   lab.link.bind(
     bindingOf('job', {
       restartPolicy: 'Never',
-      initContainers: [sleeper('first', { command: ['sh', '-c', 'echo one > /data/out'], volumeMounts: [{ name: 'work', mountPath: '/data' }] })],
-      containers: [sleeper('main', { command: ['sh', '-c', 'cat /data/out; echo two >&2; echo done > /dev/termination-log'], volumeMounts: [{ name: 'work', mountPath: '/data' }] })],
+      initContainers: [
+        sleeper('first', { command: ['sh', '-c', 'echo one > /data/out'], volumeMounts: [{ name: 'work', mountPath: '/data' }] })
+      ],
+      containers: [
+        sleeper('main', {
+          command: ['sh', '-c', 'cat /data/out; echo two >&2; echo done > /dev/termination-log'],
+          volumeMounts: [{ name: 'work', mountPath: '/data' }]
+        })
+      ],
       volumes: [{ name: 'work', emptyDir: {} }]
     })
   )
@@ -153,23 +225,51 @@ kubelet('init containers in order, then the pod succeeds; its logs stay', async 
   const logs = await collect(lab.calls.logs('n', ref('job'), {}, new AbortController().signal))
   assert.ok(['one\ntwo\n', 'two\none\n'].includes(logs), logs)
   assert.is(await collect(lab.calls.logs('n', ref('job'), { tailLines: 1 }, new AbortController().signal)), logs.slice(4))
-  assert.match(await collect(lab.calls.logs('n', ref('job'), { timestamps: true, limitBytes: 31 }, new AbortController().signal)), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z $/)
+  assert.match(
+    await collect(lab.calls.logs('n', ref('job'), { timestamps: true, limitBytes: 31 }, new AbortController().signal)),
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z $/
+  )
 })
 
 kubelet('subPath: a folder and a file are mounted, again with each start, and no mount outlives the pod', async () => {
-  const mounted = (pod: string): readonly string[] => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(`${lab.folder}/pods/uid-${pod}/`))
+  const mounted = (pod: string): readonly string[] =>
+    readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(`${lab.folder}/pods/uid-${pod}/`))
   const whole = { name: 'work', mountPath: '/shared' }
-  const parts = [{ name: 'work', mountPath: '/folder', subPath: 'made/deep' }, { name: 'work', mountPath: '/etc/one.conf', subPath: 'conf/one', readOnly: true }]
+  const parts = [
+    { name: 'work', mountPath: '/folder', subPath: 'made/deep' },
+    { name: 'work', mountPath: '/etc/one.conf', subPath: 'conf/one', readOnly: true }
+  ]
   const spec = {
     initContainers: [sleeper('first', { command: ['sh', '-c', 'mkdir /shared/conf; echo one > /shared/conf/one'], volumeMounts: [whole] })],
     volumes: [{ name: 'work', emptyDir: {} }]
   }
-  lab.link.bind(bindingOf('parts', { ...spec, containers: [sleeper('main', { volumeMounts: parts, securityContext: { runAsUser: 1000 } }), sleeper('other', { volumeMounts: [whole] })] }))
+  lab.link.bind(
+    bindingOf('parts', {
+      ...spec,
+      containers: [
+        sleeper('main', { volumeMounts: parts, securityContext: { runAsUser: 1000 } }),
+        sleeper('other', { volumeMounts: [whole] })
+      ]
+    })
+  )
   await lab.running('parts')
-  const look = async (): Promise<string> => (await exec('parts', 'sh', '-c', 'cat /etc/one.conf; echo x 2>/dev/null >/etc/one.conf || echo refused; echo x >> /folder/x; cat /folder/x')).output
+  const look = async (): Promise<string> =>
+    (
+      await exec(
+        'parts',
+        'sh',
+        '-c',
+        'cat /etc/one.conf; echo x 2>/dev/null >/etc/one.conf || echo refused; echo x >> /folder/x; cat /folder/x'
+      )
+    ).output
   assert.is(await look(), 'one\nrefused\nx\n')
   assert.is(mounted('parts').length, 2)
-  const restarted = (count: number) => lab.link.until(() => lab.status('parts')?.containerStatuses?.find(({ name, ready }) => name === 'main' && ready)?.restartCount === count)
+  const restarted = (count: number) =>
+    lab.link.until(
+      () => lab.status('parts')?.containerStatuses?.find(({ name, ready }) => name === 'main' && ready)?.restartCount === count
+    )
   await lab.docker.getContainer(idOf('parts')).kill()
   await restarted(1)
   assert.is(await look(), 'one\nrefused\nx\nx\n')
@@ -177,10 +277,18 @@ kubelet('subPath: a folder and a file are mounted, again with each start, and no
 
   // Another container of the pod leads the next start to the machine's own files.
   const other = { ...ref('parts'), container: 'other' }
-  const session = await lab.calls.exec('n', other, { command: ['sh', '-c', 'rm -r /shared/made && ln -s / /shared/made'], stdin: false, stdout: true, stderr: true, tty: false })
+  const session = await lab.calls.exec('n', other, {
+    command: ['sh', '-c', 'rm -r /shared/made && ln -s / /shared/made'],
+    stdin: false,
+    stdout: true,
+    stderr: true,
+    tty: false
+  })
   await new Promise((resolve) => session.start({ onOutput: async () => {}, onExit: resolve }))
   await lab.docker.getContainer(idOf('parts')).kill()
-  const refused = await lab.link.until(() => lab.status('parts')?.containerStatuses?.find(({ state }) => state?.waiting?.reason === 'CreateContainerConfigError'))
+  const refused = await lab.link.until(() =>
+    lab.status('parts')?.containerStatuses?.find(({ state }) => state?.waiting?.reason === 'CreateContainerConfigError')
+  )
   assert.is(refused.state?.waiting?.message, 'failed to create subPath directory for volumeMount "work" of container "main"')
   assert.not.ok(existsSync('/deep'), 'nothing was made where the link leads')
 
@@ -189,7 +297,13 @@ kubelet('subPath: a folder and a file are mounted, again with each start, and no
   await gone(() => existsSync(`${lab.folder}/pods/uid-parts`))
   assert.equal(mounted('parts'), [])
 
-  lab.link.bind(bindingOf('done', { ...spec, restartPolicy: 'Never', containers: [sleeper('main', { command: ['cat', '/etc/one.conf'], volumeMounts: parts })] }))
+  lab.link.bind(
+    bindingOf('done', {
+      ...spec,
+      restartPolicy: 'Never',
+      containers: [sleeper('main', { command: ['cat', '/etc/one.conf'], volumeMounts: parts })]
+    })
+  )
   await lab.link.until(() => lab.status('done')?.phase === 'Succeeded')
   // Nobody needs them any more, though the pod is still there.
   await gone(() => mounted('done').length > 0)
@@ -197,14 +311,21 @@ kubelet('subPath: a folder and a file are mounted, again with each start, and no
 })
 
 kubelet('logs are followed until the container ends', async () => {
-  lab.link.bind(bindingOf('talk', { restartPolicy: 'Never', containers: [sleeper('main', { command: ['sh', '-c', 'for i in 1 2 3; do echo $i; sleep 0.2; done'] })] }))
+  lab.link.bind(
+    bindingOf('talk', {
+      restartPolicy: 'Never',
+      containers: [sleeper('main', { command: ['sh', '-c', 'for i in 1 2 3; do echo $i; sleep 0.2; done'] })]
+    })
+  )
   await lab.link.until(() => lab.status('talk')?.containerStatuses?.[0]?.state?.running)
   assert.is(await collect(lab.calls.logs('n', ref('talk'), { follow: true }, new AbortController().signal)), '1\n2\n3\n')
 })
 
 kubelet('a crashing container backs off', async () => {
   lab.link.bind(bindingOf('crash', { containers: [sleeper('main', { command: ['sh', '-c', 'exit 3'] })] }))
-  const status = await lab.link.until(() => lab.status('crash')?.containerStatuses?.[0]?.state?.waiting?.reason === 'CrashLoopBackOff' && lab.status('crash'))
+  const status = await lab.link.until(
+    () => lab.status('crash')?.containerStatuses?.[0]?.state?.waiting?.reason === 'CrashLoopBackOff' && lab.status('crash')
+  )
   const container = status.containerStatuses?.[0]
   assert.is(container?.restartCount, 1)
   assert.is(container?.lastState?.terminated?.exitCode, 3)
@@ -214,7 +335,9 @@ kubelet('a crashing container backs off', async () => {
 
 kubelet('a program that does not exist is told as such', async () => {
   lab.link.bind(bindingOf('nothing', { containers: [sleeper('main', { command: ['/nothing'] })] }))
-  const status = await lab.link.until(() => lab.status('nothing')?.containerStatuses?.[0]?.lastState?.terminated !== undefined && lab.status('nothing'))
+  const status = await lab.link.until(
+    () => lab.status('nothing')?.containerStatuses?.[0]?.lastState?.terminated !== undefined && lab.status('nothing')
+  )
   assert.is(status.containerStatuses?.[0]?.lastState?.terminated?.reason, 'StartError')
   assert.match(status.containerStatuses?.[0]?.lastState?.terminated?.message ?? '', /\/nothing.*no such file or directory/)
 })
@@ -238,36 +361,61 @@ kubelet('liveness failures restart; readiness decides Ready', async () => {
   const reports = lab.link.reports.length
   await lab.restart()
   await lab.link.until(() => lab.link.reports.slice(reports).some(({ name }) => name === 'probed'))
-  assert.ok(lab.link.reports.slice(reports).filter(({ name }) => name === 'probed').every(({ report }) => report.status.containerStatuses?.[0]?.ready === true))
+  assert.ok(
+    lab.link.reports
+      .slice(reports)
+      .filter(({ name }) => name === 'probed')
+      .every(({ report }) => report.status.containerStatuses?.[0]?.ready === true)
+  )
   await exec('probed', 'touch', '/tmp/dead')
   await lab.link.until(() => lab.status('probed')?.containerStatuses?.[0]?.restartCount === 1)
-  assert.ok(lab.link.notices.some(({ reason, message }) => reason === 'Killing' && message === 'Container main failed liveness probe, will be restarted'))
+  assert.ok(
+    lab.link.notices.some(
+      ({ reason, message }) => reason === 'Killing' && message === 'Container main failed liveness probe, will be restarted'
+    )
+  )
 })
 
 kubelet('exec: input until it is closed, a terminal with its size; attach: the output of the program', async () => {
   const cat = await lab.calls.exec('n', ref('probed'), { command: ['cat'], stdin: true, stdout: true, stderr: true, tty: false })
   let output = ''
-  const ended = new Promise<unknown>((resolve) => cat.start({ onOutput: async (_, data) => void (output += Buffer.from(data).toString()), onExit: resolve }))
+  const ended = new Promise<unknown>((resolve) =>
+    cat.start({ onOutput: async (_, data) => void (output += Buffer.from(data).toString()), onExit: resolve })
+  )
   await cat.write(Buffer.from('to and fro'))
   await cat.closeStdin()
   assert.equal(await ended, { code: 0 })
   assert.is(output, 'to and fro')
 
-  const tty = await lab.calls.exec('n', ref('probed'), { command: ['sh', '-c', 'read x; stty size; exit 5'], stdin: true, stdout: true, stderr: false, tty: true })
+  const tty = await lab.calls.exec('n', ref('probed'), {
+    command: ['sh', '-c', 'read x; stty size; exit 5'],
+    stdin: true,
+    stdout: true,
+    stderr: false,
+    tty: true
+  })
   let screen = ''
-  const closed = new Promise<unknown>((resolve) => tty.start({ onOutput: async (_, data) => void (screen += Buffer.from(data).toString()), onExit: resolve }))
+  const closed = new Promise<unknown>((resolve) =>
+    tty.start({ onOutput: async (_, data) => void (screen += Buffer.from(data).toString()), onExit: resolve })
+  )
   await tty.resize(121, 33)
   await tty.write(Buffer.from('\n'))
   assert.equal(await closed, { code: 5 })
   assert.match(screen, /33 121/)
 
-  lab.link.bind(bindingOf('ticks', { containers: [sleeper('main', { command: ['sh', '-c', 'while true; do echo tick; sleep 0.1; done'] })] }))
+  lab.link.bind(
+    bindingOf('ticks', { containers: [sleeper('main', { command: ['sh', '-c', 'while true; do echo tick; sleep 0.1; done'] })] })
+  )
   await lab.running('ticks')
   const attached = await lab.calls.attach('n', ref('ticks'), { stdin: false, stdout: true, stderr: true, tty: false })
-  await new Promise<void>((resolve) => attached.start({ onOutput: async (_, data) => (Buffer.from(data).toString() === 'tick\n' ? resolve() : undefined), onExit: () => {} }))
+  await new Promise<void>((resolve) =>
+    attached.start({ onOutput: async (_, data) => (Buffer.from(data).toString() === 'tick\n' ? resolve() : undefined), onExit: () => {} })
+  )
   attached.close()
 
-  lab.link.bind(bindingOf('fails', { containers: [sleeper('main', { command: ['sh', '-c', 'read x; exit 5'], stdin: true })], restartPolicy: 'Never' }))
+  lab.link.bind(
+    bindingOf('fails', { containers: [sleeper('main', { command: ['sh', '-c', 'read x; exit 5'], stdin: true })], restartPolicy: 'Never' })
+  )
   await lab.running('fails')
   const failing = await lab.calls.attach('n', ref('fails'), { stdin: true, stdout: true, stderr: true, tty: false })
   const over = new Promise<unknown>((resolve) => failing.start({ onOutput: async () => {}, onExit: resolve }))
@@ -279,12 +427,22 @@ kubelet('exec: input until it is closed, a terminal with its size; attach: the o
 kubelet('an image that cannot be pulled', async () => {
   lab.link.bind(bindingOf('pull', { containers: [sleeper('main', { image: '127.0.0.1:1/none:1' })] }))
   await lab.link.until(() => lab.status('pull')?.containerStatuses?.[0]?.state?.waiting?.reason === 'ErrImagePull')
-  const status = await lab.link.until(() => lab.status('pull')?.containerStatuses?.[0]?.state?.waiting?.reason === 'ImagePullBackOff' && lab.status('pull'))
-  assert.match(status.containerStatuses?.[0]?.state?.waiting?.message ?? '', /^Back-off pulling image "127\.0\.0\.1:1\/none:1": ErrImagePull: .*connection refused/)
+  const status = await lab.link.until(
+    () => lab.status('pull')?.containerStatuses?.[0]?.state?.waiting?.reason === 'ImagePullBackOff' && lab.status('pull')
+  )
+  assert.match(
+    status.containerStatuses?.[0]?.state?.waiting?.message ?? '',
+    /^Back-off pulling image "127\.0\.0\.1:1\/none:1": ErrImagePull: .*connection refused/
+  )
 })
 
 kubelet('too much memory is OOMKilled', async () => {
-  lab.link.bind(bindingOf('hungry', { restartPolicy: 'Never', containers: [sleeper('main', { command: ['sh', '-c', 'tail /dev/zero'], resources: { limits: { memory: '16Mi' } as never } })] }))
+  lab.link.bind(
+    bindingOf('hungry', {
+      restartPolicy: 'Never',
+      containers: [sleeper('main', { command: ['sh', '-c', 'tail /dev/zero'], resources: { limits: { memory: '16Mi' } as never } })]
+    })
+  )
   const status = await lab.link.until(() => lab.status('hungry')?.phase === 'Failed' && lab.status('hungry'))
   assert.is(status.containerStatuses?.[0]?.state?.terminated?.reason, 'OOMKilled')
 })
@@ -295,7 +453,11 @@ kubelet('an HTTP probe takes the answer of a CGI program for one', async () => {
       hostNetwork: true,
       containers: [
         sleeper('main', {
-          command: ['/bin/sh', '-c', 'printf "HTTP/1.1 200 OK\\r\\nContent-Type: text/html\\n\\nhello\\n" > /tmp/answer; while true; do nc -l -p 18473 < /tmp/answer > /dev/null; done'],
+          command: [
+            '/bin/sh',
+            '-c',
+            'printf "HTTP/1.1 200 OK\\r\\nContent-Type: text/html\\n\\nhello\\n" > /tmp/answer; while true; do nc -l -p 18473 < /tmp/answer > /dev/null; done'
+          ],
           readinessProbe: { httpGet: { path: '/', port: 18473 as never, host: '127.0.0.1' }, periodSeconds: 1 }
         })
       ]
@@ -311,13 +473,19 @@ kubelet('pods with secrets start side by side', async () => {
     lab.link.bind(
       bindingOf(
         name,
-        { containers: [sleeper('main', { volumeMounts: [{ name: 'secret', mountPath: '/secret' }] })], volumes: [{ name: 'secret', secret: { secretName: 'secret' } }] },
+        {
+          containers: [sleeper('main', { volumeMounts: [{ name: 'secret', mountPath: '/secret' }] })],
+          volumes: [{ name: 'secret', secret: { secretName: 'secret' } }]
+        },
         { secrets: { secret: { type: 'Opaque', data: { password: btoa('hidden') } } } }
       )
     )
   for (const name of names) await lab.running(name)
   for (const name of names) assert.is((await exec(name, 'cat', '/secret/password')).output, 'hidden')
-  assert.equal(lab.link.notices.filter(({ reason }) => reason === 'FailedMount'), [])
+  assert.equal(
+    lab.link.notices.filter(({ reason }) => reason === 'FailedMount'),
+    []
+  )
 })
 
 kubelet('a pod whose binding vanished is stopped and removed', async () => {
@@ -326,12 +494,23 @@ kubelet('a pod whose binding vanished is stopped and removed', async () => {
 })
 
 kubelet('missing configuration and images are told in upstream words', async () => {
-  lab.link.bind(bindingOf('unset', { containers: [sleeper('main', { env: [{ name: 'X', valueFrom: { configMapKeyRef: { name: 'none', key: 'x' } } }] })] }))
-  const unset = await lab.link.until(() => lab.status('unset')?.containerStatuses?.[0]?.state?.waiting?.reason === 'CreateContainerConfigError' && lab.status('unset'))
+  lab.link.bind(
+    bindingOf('unset', {
+      containers: [sleeper('main', { env: [{ name: 'X', valueFrom: { configMapKeyRef: { name: 'none', key: 'x' } } }] })]
+    })
+  )
+  const unset = await lab.link.until(
+    () => lab.status('unset')?.containerStatuses?.[0]?.state?.waiting?.reason === 'CreateContainerConfigError' && lab.status('unset')
+  )
   assert.is(unset.containerStatuses?.[0]?.state?.waiting?.message, 'configmap "none" not found')
   lab.link.bind(bindingOf('never', { containers: [sleeper('main', { image: 'reckon/none:1', imagePullPolicy: 'Never' })] }))
-  const never = await lab.link.until(() => lab.status('never')?.containerStatuses?.[0]?.state?.waiting?.reason === 'ErrImageNeverPull' && lab.status('never'))
-  assert.is(never.containerStatuses?.[0]?.state?.waiting?.message, 'Container image "reckon/none:1" is not present with pull policy of Never')
+  const never = await lab.link.until(
+    () => lab.status('never')?.containerStatuses?.[0]?.state?.waiting?.reason === 'ErrImageNeverPull' && lab.status('never')
+  )
+  assert.is(
+    never.containerStatuses?.[0]?.state?.waiting?.message,
+    'Container image "reckon/none:1" is not present with pull policy of Never'
+  )
   assert.is(never.phase, 'Pending')
 })
 

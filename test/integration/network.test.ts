@@ -15,7 +15,15 @@ const busybox = await staticBusybox(() => {})
 const lab = new NodeLab()
 const folder = `${lab.folder}/network`
 const agent = (nodePodCIDR = '10.97.0.0/24') =>
-  new BridgeNetwork({ instance: lab.instance, nodePodCIDR, podCIDR: '10.97.0.0/16', serviceCIDR: '10.98.0.0/16', folder, iptables: new HostIptables(lab.netns), netns: lab.netns })
+  new BridgeNetwork({
+    instance: lab.instance,
+    nodePodCIDR,
+    podCIDR: '10.97.0.0/16',
+    serviceCIDR: '10.98.0.0/16',
+    folder,
+    iptables: new HostIptables(lab.netns),
+    netns: lab.netns
+  })
 const target = (podUid: string, pausePid: number) => ({ podUid, namespace: 'default', name: podUid, pausePid })
 const links = async (): Promise<string[]> => {
   const { stdout } = await execa('ip', ['-n', lab.node, '-json', 'link', 'show'])
@@ -65,7 +73,7 @@ network('a restarted agent knows what is in use, keeps it, and disturbs nothing'
   await lab.end(pid)
   await lab.end(other)
 })
-network('a new pause container gets the pod\'s address', async () => {
+network("a new pause container gets the pod's address", async () => {
   const net = agent()
   await net.start()
   const old = await lab.pause()

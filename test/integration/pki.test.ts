@@ -35,7 +35,7 @@ certificates('the API server is known by the names of its Service and of the mac
   assert.not.ok(certificate.ca)
 })
 
-certificates('files are their owner\'s only', () => {
+certificates("files are their owner's only", () => {
   assert.is(statSync(home).mode & 0o777, 0o700)
   for (const file of readdirSync(join(home, 'pki'))) assert.is(statSync(join(home, 'pki', file)).mode & 0o077, 0, file)
   assert.is(statSync(join(home, 'config.json')).mode & 0o777, 0o600)
@@ -76,11 +76,24 @@ certificates('what is near its end is renewed, the authority and the other keys 
 
 /** What a server of ours learns of a client with this certificate. */
 const handshake = async (client: { certificate: string; key: string } | undefined): Promise<{ authorized: boolean; subject: unknown }> => {
-  const server = createServer({ cert: pki.apiserver.certificate, key: pki.apiserver.key, ca: pki.ca, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' })
+  const server = createServer({
+    cert: pki.apiserver.certificate,
+    key: pki.apiserver.key,
+    ca: pki.ca,
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.2'
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>
-  const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', ca: pki.ca, cert: client?.certificate, key: client?.key })
+  const socket = connect({
+    port: (server.address() as AddressInfo).port,
+    host: '127.0.0.1',
+    ca: pki.ca,
+    cert: client?.certificate,
+    key: client?.key
+  })
   // The client may be done before the server is, or the other way round.
   const connected = once(socket, 'secureConnect')
   const [peer] = await accepted
@@ -99,7 +112,7 @@ certificates('a client is its common name, and its organizations are its groups'
   assert.is((await handshake(undefined)).authorized, false)
 })
 
-certificates('another cluster\'s client is not ours', async () => {
+certificates("another cluster's client is not ours", async () => {
   const other = mkdtempSync(join(tmpdir(), 'reckon-pki-other-'))
   try {
     const stranger = await ensurePki(other, await loadOrCreateConfig(other, () => {}))

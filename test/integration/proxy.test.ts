@@ -46,10 +46,14 @@ const web = service('web', VIP, [
   { name: 'udp', port: 80, nodePort: NODE_PORT, protocol: 'UDP' }
 ])
 const sliceOf = (ips: readonly string[]) =>
-  slice('web', ips.map((ip) => ({ ip, node: 'n1' })), [
-    { name: 'tcp', port: 8080 },
-    { name: 'udp', port: 8080, protocol: 'UDP' }
-  ])
+  slice(
+    'web',
+    ips.map((ip) => ({ ip, node: 'n1' })),
+    [
+      { name: 'tcp', port: 8080 },
+      { name: 'udp', port: 8080, protocol: 'UDP' }
+    ]
+  )
 const names = ({ results }: Probe): string[] => [...new Set(results.map((result) => result.split(' ')[0] as string))].sort()
 const sources = ({ results }: Probe): string[] => [...new Set(results.map((result) => result.split(' ')[1] as string))].sort()
 const ALL = ['p0', 'p1', 'p2']
@@ -89,9 +93,10 @@ services('an endpoint reaches itself through its own Service', async () => {
 services('from the node to the cluster IP', async () => {
   assert.equal(names(await lab.probe(lab.netns, 'tcp', VIP, 80, 40)), ALL)
 })
-services('the node port on the node\'s address from outside, from a pod and from the node', async () => {
+services("the node port on the node's address from outside, from a pod and from the node", async () => {
   for (const from of [outside, podNetns(pods[3]!.pid), lab.netns])
-    for (const mode of ['tcp', 'udp'] as const) assert.equal(names(await lab.probe(from, mode, lab.nodeIP, NODE_PORT, 40)), ALL, `${mode} from ${from}`)
+    for (const mode of ['tcp', 'udp'] as const)
+      assert.equal(names(await lab.probe(from, mode, lab.nodeIP, NODE_PORT, 40)), ALL, `${mode} from ${from}`)
 })
 services('the node port on 127.0.0.1', async () => {
   for (const mode of ['tcp', 'udp'] as const) assert.equal(names(await lab.probe(lab.netns, mode, '127.0.0.1', NODE_PORT, 40)), ALL, mode)
@@ -111,15 +116,26 @@ services('a Service without endpoints refuses at once, everywhere', async () => 
 services('a client with affinity stays with its endpoint', async () => {
   source.put(
     service('sticky', '10.98.0.22', [{ port: 80 }], { sessionAffinity: 'ClientIP' }),
-    slice('sticky', pods.slice(0, 3).map(({ ip }) => ({ ip })), [{ port: 8080 }])
+    slice(
+      'sticky',
+      pods.slice(0, 3).map(({ ip }) => ({ ip })),
+      [{ port: 8080 }]
+    )
   )
   await proxy.settled()
   assert.is(names(await lab.probe(podNetns(pods[3]!.pid), 'tcp', '10.98.0.22', 80, 20)).length, 1)
 })
-services('externalTrafficPolicy Local: from outside only this node\'s endpoints, and the client\'s own address', async () => {
+services("externalTrafficPolicy Local: from outside only this node's endpoints, and the client's own address", async () => {
   source.put(
     service('near', '10.98.0.23', [{ port: 80, nodePort: 30082 }], { externalTrafficPolicy: 'Local' }),
-    slice('near', [{ ip: pods[0]!.ip, node: 'n1' }, { ip: pods[1]!.ip, node: 'n2' }], [{ port: 8080 }])
+    slice(
+      'near',
+      [
+        { ip: pods[0]!.ip, node: 'n1' },
+        { ip: pods[1]!.ip, node: 'n2' }
+      ],
+      [{ port: 8080 }]
+    )
   )
   await proxy.settled()
   const probe = await lab.probe(outside, 'tcp', lab.nodeIP, 30082, 20)
@@ -130,7 +146,9 @@ services('externalTrafficPolicy Local: from outside only this node\'s endpoints,
 services('what the kernel holds is what was decided', async () => {
   for (const table of ['nat', 'filter'] as const) {
     const kernel = parseSave(await iptables.save(table))
-    const wanted = new Map<string, Iterable<string>>([...proxy.rules.chains, ...proxy.rules.lists].filter(([id]) => id.startsWith(`${table} `)))
+    const wanted = new Map<string, Iterable<string>>(
+      [...proxy.rules.chains, ...proxy.rules.lists].filter(([id]) => id.startsWith(`${table} `))
+    )
     const own = [...kernel.keys()].filter((name) => name.startsWith(`RK-${lab.instance}-`))
     assert.equal(own.sort(), [...wanted.keys()].map((id) => id.split(' ')[1]).sort())
     for (const [id, rules] of wanted) assert.equal(kernel.get(id.split(' ')[1]!)?.toSorted(), [...rules].sort(), id)
@@ -151,11 +169,20 @@ services('an endpoint that goes gets no new connection, and a UDP client that ke
   await proxy.settled()
   for (const mode of ['tcp', 'udp'] as const) assert.equal(names(await lab.probe(podNetns(pods[3]!.pid), mode, VIP, 80, 12)), ['p1'], mode)
 })
-services('pods reach the world as the node, and nobody reaches what listens on the node\'s loopback', async () => {
+services("pods reach the world as the node, and nobody reaches what listens on the node's loopback", async () => {
   await lab.serve(outside, 'serve', 'world', '9000')
   assert.equal((await lab.probe(podNetns(pods[3]!.pid), 'tcp', '198.18.0.1', 9000, 1)).results, [`world ${lab.nodeIP}`])
   await lab.serve(lab.netns, 'serve', 'private', '9001')
-  await execa('nsenter', [`--net=${podNetns(pods[3]!.pid)}`, 'sh', '-c', `echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet; ip address delete 127.0.0.1/8 dev lo; ip route add 127.0.0.0/8 via ${network.gateway} src ${pods[3]!.ip}`], { reject: false })
+  await execa(
+    'nsenter',
+    [
+      `--net=${podNetns(pods[3]!.pid)}`,
+      'sh',
+      '-c',
+      `echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet; ip address delete 127.0.0.1/8 dev lo; ip route add 127.0.0.0/8 via ${network.gateway} src ${pods[3]!.ip}`
+    ],
+    { reject: false }
+  )
   assert.not.equal((await lab.probe(podNetns(pods[3]!.pid), 'tcp', '127.0.0.1', 9001, 1)).results[0]?.split(' ')[0], 'private')
 })
 services('nothing is left', async () => {
@@ -163,11 +190,17 @@ services('nothing is left', async () => {
   await network.removeEverything()
   for (const table of ['nat', 'filter'] as const) {
     const chains = parseSave(await iptables.save(table))
-    assert.equal([...chains.keys()].filter((name) => name.startsWith('RK')), [])
+    assert.equal(
+      [...chains.keys()].filter((name) => name.startsWith('RK')),
+      []
+    )
     assert.equal([...chains.values()].flat(), [])
   }
   const { stdout } = await execa('ip', ['-n', lab.node, '-json', 'link', 'show'])
-  assert.equal((JSON.parse(stdout) as { ifname: string }[]).map(({ ifname }) => ifname), ['lo', 'eth0'])
+  assert.equal(
+    (JSON.parse(stdout) as { ifname: string }[]).map(({ ifname }) => ifname),
+    ['lo', 'eth0']
+  )
   assert.equal(errors, [])
 })
 

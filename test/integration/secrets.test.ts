@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connectNats } from '#ops/nats/connect.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 
 const secrets = suite('Secrets in history')
 const PATH = '/api/v1/namespaces/default/secrets'
@@ -18,7 +18,12 @@ secrets.before(async () => {
 })
 secrets.after(() => plane.remove())
 
-const secret = (word: string) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', annotations: { note: `about ${word}` } }, stringData: { word } })
+const secret = (word: string) => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name: 'key', annotations: { note: `about ${word}` } },
+  stringData: { word }
+})
 const versionIn = (body: string): string => (JSON.parse(body) as { metadata: { resourceVersion: string } }).metadata.resourceVersion
 const asked = async <Answer>(subject: string, body: unknown): Promise<Answer> => {
   const connection = await connectNats(plane.home, plane.config, 'admin')
@@ -31,7 +36,14 @@ const asked = async <Answer>(subject: string, body: unknown): Promise<Answer> =>
 /** Everything a reader can be told of the Secret's versions: the past, lists of it, and a watch from before. */
 const told = async (versions: readonly string[]): Promise<string> => {
   const answers: string[] = []
-  for (const version of versions) for (const path of [`/at/${version}${PATH}/key`, `/at/${version}${PATH}`, `/at/${version}/api/v1/secrets`, `/at/${version}${PATH}?watch=1&timeoutSeconds=1`]) answers.push((await plane.call('GET', path)).body)
+  for (const version of versions)
+    for (const path of [
+      `/at/${version}${PATH}/key`,
+      `/at/${version}${PATH}`,
+      `/at/${version}/api/v1/secrets`,
+      `/at/${version}${PATH}?watch=1&timeoutSeconds=1`
+    ])
+      answers.push((await plane.call('GET', path)).body)
   answers.push((await plane.call('GET', `${PATH}?watch=1&timeoutSeconds=1&resourceVersion=${Number(versions[0]) - 1}`)).body)
   return answers.join('\n')
 }
@@ -56,7 +68,10 @@ secrets('of which nothing lies open on disk, are read in the past until they are
   assert.equal([early.status.reason, /delete it first/.test(early.status.message)], ['Conflict', true])
   assert.is((await plane.call('DELETE', `${PATH}/key`)).status, 200)
   assert.equal(found(await told(versions)), forms)
-  const { erased } = await asked<{ erased: readonly { uid: string; deleted: string }[] }>('erase.admin', { namespace: 'default', name: 'key' })
+  const { erased } = await asked<{ erased: readonly { uid: string; deleted: string }[] }>('erase.admin', {
+    namespace: 'default',
+    name: 'key'
+  })
   assert.is(erased.length, 1)
   const after = await told(versions)
   assert.equal(found(after), [])
@@ -77,13 +92,27 @@ secrets('of a name that is taken again are erased without the one that is there'
   const { body } = await plane.call('POST', PATH, secret('fourth'))
   const { erased } = await asked<{ erased: readonly { uid: string }[] }>('erase.admin', { namespace: 'default', name: 'key' })
   const { uid } = (JSON.parse(body) as { metadata: { uid: string } }).metadata
-  assert.equal(erased.map((one) => one.uid === uid), [false])
+  assert.equal(
+    erased.map((one) => one.uid === uid),
+    [false]
+  )
   assert.match((await plane.call('GET', `${PATH}/key`)).body, btoa('fourth'))
 })
 
 secrets('are erased for a well-formed word only, and every word is in the audit trail', async () => {
-  for (const body of ['', '[]', 'null', '{"namespace":"default"}', '{"namespace":1,"name":"a"}', `{"namespace":"default","name":"${'a'.repeat(5_000)}"}`])
-    assert.is((await asked<{ status: { code: number } }>('erase.admin', body)).status.code, body.length > 5_000 ? 413 : 400, body.slice(0, 40))
+  for (const body of [
+    '',
+    '[]',
+    'null',
+    '{"namespace":"default"}',
+    '{"namespace":1,"name":"a"}',
+    `{"namespace":"default","name":"${'a'.repeat(5_000)}"}`
+  ])
+    assert.is(
+      (await asked<{ status: { code: number } }>('erase.admin', body)).status.code,
+      body.length > 5_000 ? 413 : 400,
+      body.slice(0, 40)
+    )
   const connection = await connectNats(plane.home, plane.config, 'keeper')
   try {
     const { jetstreamManager } = await import('@nats-io/jetstream')

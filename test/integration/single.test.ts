@@ -9,12 +9,15 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { writeConfig } from '#ops/home.ts'
 import { pkiFile } from '#ops/pki/pki.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 
 const OPS = join(import.meta.dirname, '../../ops')
 
 const run = (plane: Plane, program: string, ...words: string[]): { readonly child: ChildProcess; readonly said: () => string } => {
-  const child = spawn(process.execPath, [join(OPS, program), ...words], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, RECKON_HOME: plane.home } })
+  const child = spawn(process.execPath, [join(OPS, program), ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, RECKON_HOME: plane.home }
+  })
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (said += chunk.toString()))
   return { child, said: () => said }
@@ -23,7 +26,10 @@ const run = (plane: Plane, program: string, ...words: string[]): { readonly chil
 const watch = (plane: Plane): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
     const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((name) => readFileSync(pkiFile(plane.home, name)))
-    get({ host: '127.0.0.1', port: plane.config.apiPort, path: '/api/v1/namespaces?watch=true', ca, cert, key, agent: false }, resolve).on('error', reject)
+    get({ host: '127.0.0.1', port: plane.config.apiPort, path: '/api/v1/namespaces?watch=true', ca, cert, key, agent: false }, resolve).on(
+      'error',
+      reject
+    )
   })
 
 const single = suite('components by themselves')
@@ -53,8 +59,18 @@ single('one that is told to end ends what it has begun first: a watch is whole',
 })
 
 for (const [what, settings, words, message] of [
-  ['a component that there is not', undefined, ['--components', 'apiserver,kublet'], '--components: there is no component "kublet"; there are apiserver, scheduler, controller-manager, kubelet, kube-proxy, dns'],
-  ['one in the settings', { components: ['kublet'] }, [], 'settings.components: there is no component "kublet"; there are apiserver, scheduler, controller-manager, kubelet, kube-proxy, dns'],
+  [
+    'a component that there is not',
+    undefined,
+    ['--components', 'apiserver,kublet'],
+    '--components: there is no component "kublet"; there are apiserver, scheduler, controller-manager, kubelet, kube-proxy, dns'
+  ],
+  [
+    'one in the settings',
+    { components: ['kublet'] },
+    [],
+    'settings.components: there is no component "kublet"; there are apiserver, scheduler, controller-manager, kubelet, kube-proxy, dns'
+  ],
   ['no list in the settings', { components: 'apiserver' }, [], 'settings.components: must be a list of components: apiserver']
 ] as const)
   single(`${what} is refused, and nothing is run`, async () => {

@@ -13,23 +13,32 @@ import { ageOf, argumentsOf, identify, isProcess, type ProcessIdentity } from '#
 import { restartsText } from '#ops/supervise/decide.ts'
 import { startSupervisor, stopSupervisor, supervisorState, wakeSupervisor } from '#ops/supervise/supervisor.ts'
 import { privateFolder } from '#ops/home.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 
 process.env['RECKON_SUPERVISOR'] = 'parent'
 
 const supervised = (plane: Plane): Parameters<typeof startSupervisor>[0] => {
   privateFolder(join(plane.home, 'log'))
-  return { home: plane.home, config: plane.config, command: [...commandOf(plane.home), '--components', 'apiserver'], log: logFile(plane.home) }
+  return {
+    home: plane.home,
+    config: plane.config,
+    command: [...commandOf(plane.home), '--components', 'apiserver'],
+    log: logFile(plane.home)
+  }
 }
 const log = (plane: Plane): string => readFileSync(logFile(plane.home), 'utf8')
 const isReady = async (plane: Plane): Promise<boolean> => (await plane.call('GET', '/readyz')).status === 200
-const supervisorOf = async (plane: Plane): Promise<ProcessIdentity> => identify(Number((await supervisorState(plane.home, plane.config))?.name.split(' ')[1])) as ProcessIdentity
+const supervisorOf = async (plane: Plane): Promise<ProcessIdentity> =>
+  identify(Number((await supervisorState(plane.home, plane.config))?.name.split(' ')[1])) as ProcessIdentity
 const rss = (pid: number): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
 /** Every live process that has the home on its command line, but nats-server. */
 const processes = (plane: Plane): number[] =>
   readdirSync('/proc')
     .map(Number)
-    .filter((pid) => pid > 0 && identify(pid) !== undefined && argumentsOf(pid).some((word) => word === plane.home || word === join(plane.home, 'run')))
+    .filter(
+      (pid) =>
+        pid > 0 && identify(pid) !== undefined && argumentsOf(pid).some((word) => word === plane.home || word === join(plane.home, 'run'))
+    )
 
 const scene = async (work: (plane: Plane) => Promise<void>): Promise<void> => {
   const plane = await startPlane()
@@ -66,7 +75,10 @@ parent('20 kills in a row: the API answers again within seconds, nats-server is 
     const state = await supervisorState(plane.home, plane.config)
     assert.is(state?.restarts, 20)
     assert.is(state?.lastReason, 'was killed (KILL)')
-    assert.match(restartsText(state as NonNullable<typeof state>), /^Kept running by process \d+; started again 20 times, the last time because it was killed \(KILL\) at /)
+    assert.match(
+      restartsText(state as NonNullable<typeof state>),
+      /^Kept running by process \d+; started again 20 times, the last time because it was killed \(KILL\) at /
+    )
     assert.is(log(plane).match(/the control plane was killed \(KILL\); it is started again$/gm)?.length, 20)
   })
 )
@@ -79,7 +91,10 @@ parent('what ends as soon as it begins is started further and further apart; a w
       await startSupervisor(supervised(plane))
       await plane.until('it waits', async () => ((await supervisorState(plane.home, plane.config))?.waiting ?? 0) >= 1, 60_000)
       const pauses = [...log(plane).matchAll(/it is started again in (\S+) s/g)].map(([, pause]) => Number(pause))
-      assert.equal(pauses, pauses.toSorted((a, b) => a - b))
+      assert.equal(
+        pauses,
+        pauses.toSorted((a, b) => a - b)
+      )
       assert.match(log(plane), /supervisor: the control plane ended with 1; it is started again in 1 s/)
       await plane.until('it waits for long', async () => ((await supervisorState(plane.home, plane.config))?.waiting ?? 0) >= 5, 60_000)
       const { restarts = 0 } = (await supervisorState(plane.home, plane.config)) ?? {}
@@ -107,7 +122,10 @@ parent('one that was killed itself is followed by one that takes over what runs;
       (error: Error) => assert.match(error.message, /did not start/)
     )
     // Nor when they are started at the same moment: the lock decides.
-    const { status, stdout } = spawnSync('sh', [...argumentsOf((await supervisorOf(plane)).pid).slice(1)], { encoding: 'utf8', timeout: 5_000 })
+    const { status, stdout } = spawnSync('sh', [...argumentsOf((await supervisorOf(plane)).pid).slice(1)], {
+      encoding: 'utf8',
+      timeout: 5_000
+    })
     assert.is(status, 3)
     assert.match(stdout, 'another one is at work here')
     const old = await supervisorOf(plane)
@@ -120,7 +138,10 @@ parent('one that was killed itself is followed by one that takes over what runs;
     assert.is(runningCluster(plane.home)?.pid, first.pid, 'it was replaced, not taken over')
     // Another one, started by hand, sees that it is not alone.
     await plane.until('it ends by itself', async () => {
-      const { status, stderr, stdout } = spawnSync(process.execPath, supervised(plane).command.slice(1), { encoding: 'utf8', timeout: 20_000 })
+      const { status, stderr, stdout } = spawnSync(process.execPath, supervised(plane).command.slice(1), {
+        encoding: 'utf8',
+        timeout: 20_000
+      })
       return status === 1 && /runs already, as process/.test(`${stdout}${stderr}`)
     })
     process.kill(first.pid, 'SIGKILL')
@@ -134,12 +155,20 @@ parent('a damaged log is no reason to start again', () =>
   scene(async (plane) => {
     await startSupervisor(supervised(plane))
     await plane.until('it is ready', () => isReady(plane), 60_000)
-    assert.is((await plane.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } })).status, 201)
+    assert.is(
+      (await plane.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } }))
+        .status,
+      201
+    )
     await stopSupervisor(plane.home, plane.config)
     await plane.killNats()
     rmSync(join(streamsFolder(plane.home), 'EVENTS'), { recursive: true })
     await startSupervisor(supervised(plane))
-    await plane.until('it explains', async () => /^\[-\]log failed: EVENTS: the stream is not there/.test((await plane.call('GET', '/readyz')).body), 60_000)
+    await plane.until(
+      'it explains',
+      async () => /^\[-\]log failed: EVENTS: the stream is not there/.test((await plane.call('GET', '/readyz')).body),
+      60_000
+    )
     const explaining = runningCluster(plane.home)?.pid
     await wait(4_000)
     assert.is(runningCluster(plane.home)?.pid, explaining)

@@ -1,4 +1,6 @@
-/** A real systemd keeps the control plane running: installed with `up`, restarted after kill -9, gone with `down`, nats-server untouched. */
+/**
+ * A real systemd keeps the control plane running: installed with `up`, restarted after kill -9, gone with `down`, nats-server untouched.
+ */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,13 +11,23 @@ import { findProgram, PROJECT, run } from '#ops/setup/project.ts'
 import { chooseSupervisor, type SupervisorState } from '#ops/supervise/decide.ts'
 import { supervisorState } from '#ops/supervise/supervisor.ts'
 import { renderUnit, unitName } from '#ops/supervise/unit.ts'
-import { startPlane } from '../support/plane.ts'
-import { bootSystemd, type Systemd } from '../support/systemd.ts'
+import { startPlane } from '#test/support/plane.ts'
+import { bootSystemd, type Systemd } from '#test/support/systemd.ts'
 
 const systemd = suite('systemd')
 
 const unit = (version: number): string =>
-  renderUnit({ home: '/var/lib/a home/100%', config: '/var/lib/a home/100%/config.json', instance: 'abcde', command: [process.execPath, '/x/server.ts', '--home', '/var/lib/a home/100%'], directory: tmpdir(), log: '/var/log/reckon.log', onEnd: ['/bin/sh', '/x/ended.sh', '/x/$y'], environmentFile: '/var/lib/a home/100%/run/environment', version })
+  renderUnit({
+    home: '/var/lib/a home/100%',
+    config: '/var/lib/a home/100%/config.json',
+    instance: 'abcde',
+    command: [process.execPath, '/x/server.ts', '--home', '/var/lib/a home/100%'],
+    directory: tmpdir(),
+    log: '/var/log/reckon.log',
+    onEnd: ['/bin/sh', '/x/ended.sh', '/x/$y'],
+    environmentFile: '/var/lib/a home/100%/run/environment',
+    version
+  })
 
 if (findProgram('systemd-analyze') === undefined) console.log('there is no systemd-analyze here: the unit is not checked by it')
 else
@@ -52,9 +64,12 @@ if (init === undefined) {
   console.log(`systemd is not tried here: ${reason}`)
   systemd('where there is none to be asked, the small parent keeps the cluster running', async () => {
     const booted = existsSync('/run/systemd/system')
-    assert.is(chooseSupervisor({ chosen: undefined, booted, systemctl: findProgram('systemctl') !== undefined && booted, root: true }), booted ? 'systemd' : 'parent')
+    assert.is(
+      chooseSupervisor({ chosen: undefined, booted, systemctl: findProgram('systemctl') !== undefined && booted, root: true }),
+      booted ? 'systemd' : 'parent'
+    )
     await plane.start()
-    assert.is(await supervisorState(plane.home, plane.config), undefined, 'a plane that is started by itself is nobody\'s')
+    assert.is(await supervisorState(plane.home, plane.config), undefined, "a plane that is started by itself is nobody's")
     await plane.remove()
     rmSync(folder, { recursive: true, force: true })
   })
@@ -106,7 +121,8 @@ if (init === undefined) {
   })
   systemd('of a home that is gone nothing is started any more, and the next `up` or `restore` takes the unit away', async () => {
     const name = unitName(plane.config.instance)
-    const shown = async (): Promise<string> => (await inside.run('systemctl', 'show', '-p', 'ActiveState,SubState,ConditionResult,NRestarts', name)).out
+    const shown = async (): Promise<string> =>
+      (await inside.run('systemctl', 'show', '-p', 'ActiveState,SubState,ConditionResult,NRestarts', name)).out
     await ask('start')
     await plane.until('it is ready', isReady, 60_000)
     // Its start is over: nothing is made in the home that has not been looked for.

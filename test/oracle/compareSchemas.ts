@@ -36,7 +36,9 @@ const shapeOfTheirs = (schema: Json, isKnown: (name: string) => boolean): string
     case 'array':
       return `array of ${shapeOfTheirs((schema['items'] ?? {}) as Json, isKnown)}`
     case 'object':
-      return schema['additionalProperties'] === undefined ? 'any' : `map of ${shapeOfTheirs(schema['additionalProperties'] as Json, isKnown)}`
+      return schema['additionalProperties'] === undefined
+        ? 'any'
+        : `map of ${shapeOfTheirs(schema['additionalProperties'] as Json, isKnown)}`
     case 'string':
       return schema['format'] === 'byte' ? 'bytes' : schema['format'] === 'date-time' ? 'time' : 'string'
     case undefined:
@@ -103,11 +105,15 @@ export const compareSchemas = (documents: readonly OpenApiDocument[]): Compariso
       fields += 1
       const ours = shapeOfOurs(field)
       if (ours !== shape) differences.push(`${at}: ${ours} here, ${shape} there`)
-      if ((field.required === true) !== required.has(key)) differences.push(`${at}: ${required.has(key) ? 'required there only' : 'required here only'}`)
-      for (const [word, ofOurs] of RULES) if (shown(ofOurs(field)) !== shown(property[word])) differences.push(`${at}: ${word} is ${shown(ofOurs(field))} here, ${shown(property[word])} there`)
+      if ((field.required === true) !== required.has(key))
+        differences.push(`${at}: ${required.has(key) ? 'required there only' : 'required here only'}`)
+      for (const [word, ofOurs] of RULES)
+        if (shown(ofOurs(field)) !== shown(property[word]))
+          differences.push(`${at}: ${word} is ${shown(ofOurs(field))} here, ${shown(property[word])} there`)
     }
     for (const key of Object.keys(type.fields)) if (!Object.hasOwn(properties, key)) differences.push(`${name}.${key}: only here`)
-    if (shown(type.mapType) !== shown(schema['x-kubernetes-map-type'])) differences.push(`${name}: x-kubernetes-map-type is ${shown(type.mapType)} here, ${shown(schema['x-kubernetes-map-type'])} there`)
+    if (shown(type.mapType) !== shown(schema['x-kubernetes-map-type']))
+      differences.push(`${name}: x-kubernetes-map-type is ${shown(type.mapType)} here, ${shown(schema['x-kubernetes-map-type'])} there`)
   }
   return { types, fields, differences: differences.sort() }
 }

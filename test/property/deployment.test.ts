@@ -50,7 +50,12 @@ const web = (replicas: number, rollingUpdate: Record<string, unknown>): KubeObje
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: { name: 'web', uid: 'web' },
-    spec: { replicas, selector: { matchLabels: { app: 'web' } }, strategy: { type: 'RollingUpdate', rollingUpdate }, template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'v0' }] } } }
+    spec: {
+      replicas,
+      selector: { matchLabels: { app: 'web' } },
+      strategy: { type: 'RollingUpdate', rollingUpdate },
+      template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'v0' }] } }
+    }
   }
   Deployment.default?.(object as Deployment)
   return object
@@ -62,9 +67,12 @@ interface World {
   readonly replicasets: Late
 }
 
-const available = (model: Model): number => model.list('Pod').filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status.conditions?.[0]?.status === 'True').length
+const available = (model: Model): number =>
+  model.list('Pod').filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status.conditions?.[0]?.status === 'True')
+    .length
 const sized = (model: Model): number => model.list('ReplicaSet').reduce((sum, { spec }) => sum + (spec.replicas as number), 0)
-const active = (model: Model): number => model.list('Pod').filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status.phase !== 'Failed').length
+const active = (model: Model): number =>
+  model.list('Pod').filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status.phase !== 'Failed').length
 
 type Step =
   | { readonly do: 'deployment' | 'replicasets'; readonly behind: number }
@@ -107,7 +115,11 @@ const take = ({ model, deployments, replicasets }: World, step: Step): void => {
       return
     }
     default: {
-      const candidates = pods.filter(({ metadata, status }) => (step.do === 'gone' ? metadata.deletionTimestamp !== undefined : metadata.deletionTimestamp === undefined && (step.do === 'fail' || status.phase === 'Pending')))
+      const candidates = pods.filter(({ metadata, status }) =>
+        step.do === 'gone'
+          ? metadata.deletionTimestamp !== undefined
+          : metadata.deletionTimestamp === undefined && (step.do === 'fail' || status.phase === 'Pending')
+      )
       const chosen = candidates[step.at % Math.max(1, candidates.length)]
       if (chosen === undefined) return
       if (step.do === 'gone') model.gone(chosen)
@@ -152,7 +164,9 @@ const finished = ({ model }: World, replicas: number): void => {
   assert.equal([status.updatedReplicas, status.availableReplicas], [replicas, replicas])
 }
 
-const limits = fc.record({ replicas: fc.integer({ min: 1, max: 7 }), surge: fc.nat({ max: 3 }), unavailable: fc.nat({ max: 3 }) }).filter(({ surge, unavailable }) => surge + unavailable > 0)
+const limits = fc
+  .record({ replicas: fc.integer({ min: 1, max: 7 }), surge: fc.nat({ max: 3 }), unavailable: fc.nat({ max: 3 }) })
+  .filter(({ surge, unavailable }) => surge + unavailable > 0)
 
 const rollout = suite('rollout')
 rollout('stays within maxSurge and maxUnavailable at every moment', () => {
@@ -163,7 +177,10 @@ rollout('stays within maxSurge and maxUnavailable at every moment', () => {
       const check = (): void => {
         assert.ok(sized(model) <= replicas + surge, `sets are sized for ${sized(model)} pods, more than ${replicas} + ${surge}`)
         assert.ok(active(model) <= replicas + surge, `there are ${active(model)} pods, more than ${replicas} + ${surge}`)
-        assert.ok(available(model) >= replicas - unavailable, `${available(model)} pods are available, fewer than ${replicas} - ${unavailable}`)
+        assert.ok(
+          available(model) >= replicas - unavailable,
+          `${available(model)} pods are available, fewer than ${replicas} - ${unavailable}`
+        )
       }
       for (const step of given) {
         take(world, step)
@@ -180,7 +197,8 @@ rollout('never surges beyond its limit, and ends well, whatever pods fail', () =
     fc.property(limits, steps(true), ({ replicas, surge, unavailable }, given) => {
       const world = begin(replicas, { maxSurge: surge, maxUnavailable: unavailable })
       const { model } = world
-      const check = (): void => assert.ok(sized(model) <= replicas + surge, `sets are sized for ${sized(model)} pods, more than ${replicas} + ${surge}`)
+      const check = (): void =>
+        assert.ok(sized(model) <= replicas + surge, `sets are sized for ${sized(model)} pods, more than ${replicas} + ${surge}`)
       for (const step of given) {
         take(world, step)
         check()

@@ -1,8 +1,8 @@
 /** A whole API server, asked anything: see test/fuzz/. Here for half a minute; `npm run fuzz -- --runs N` for longer. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { curlOf, Fuzzer, type Report } from '../fuzz/fuzzer.ts'
-import { startInProcess, type Running } from '../fuzz/targets.ts'
+import { curlOf, Fuzzer, type Report } from '#test/fuzz/fuzzer.ts'
+import { startInProcess, type Running } from '#test/fuzz/targets.ts'
 
 const FIXED = 20_260_701
 const CHANCE = Math.floor(Math.random() * 2 ** 31)
@@ -22,7 +22,10 @@ const ask = async (seed: number, requests: number, ms: number): Promise<Report> 
   const end = performance.now() + ms
   for (let index = 0; index < requests && performance.now() < end && fuzzer.report.failures.length === 0; index++) await fuzzer.step(index)
   const [failure] = fuzzer.report.failures
-  if (failure !== undefined) assert.unreachable(`npm run fuzz -- --seed ${seed} --only ${failure.index} (after the ones before it): ${failure.why}\n${curlOf(await fuzzer.shrink(failure))}`)
+  if (failure !== undefined)
+    assert.unreachable(
+      `npm run fuzz -- --seed ${seed} --only ${failure.index} (after the ones before it): ${failure.why}\n${curlOf(await fuzzer.shrink(failure))}`
+    )
   return fuzzer.report
 }
 

@@ -161,41 +161,47 @@ projections('objects: changes tell the state before and after, and are the last 
 
 projections('a window gives exactly the later changes of a collection, in parts, or says that it can not', () => {
   fc.assert(
-    fc.property(script, fc.integer({ min: 2, max: 12 }), fc.integer({ min: 1_500, max: 20_000 }), fc.integer({ min: 1, max: 5_000 }), (steps, capacity, bytes, part) => {
-      const objects = new Objects(builtIns)
-      const window = new Window({ changes: capacity, bytes })
-      const all: Change[] = []
-      for (const entry of entriesOf(steps)) {
-        const change = put(objects, entry)
-        if (change === undefined) continue
-        all.push(change)
-        window.push(change)
-        assert.ok(window.bytes <= bytes, `${window.bytes} bytes where ${bytes} are allowed`)
-      }
-      const since = (ref: (typeof REFS)[number], from: number): Change[] | undefined => {
-        const found: Change[] = []
-        for (let position = from; ; ) {
-          const recent = window.since(ref, position, part)
-          if (recent === undefined) return undefined
-          found.push(...recent.changes)
-          if (recent.last) return found
-          assert.ok(recent.upTo > position, 'a part gets on')
-          position = recent.upTo
+    fc.property(
+      script,
+      fc.integer({ min: 2, max: 12 }),
+      fc.integer({ min: 1_500, max: 20_000 }),
+      fc.integer({ min: 1, max: 5_000 }),
+      (steps, capacity, bytes, part) => {
+        const objects = new Objects(builtIns)
+        const window = new Window({ changes: capacity, bytes })
+        const all: Change[] = []
+        for (const entry of entriesOf(steps)) {
+          const change = put(objects, entry)
+          if (change === undefined) continue
+          all.push(change)
+          window.push(change)
+          assert.ok(window.bytes <= bytes, `${window.bytes} bytes where ${bytes} are allowed`)
         }
-      }
-      for (let from = 0; from <= objects.sequence; from++)
-        for (const ref of REFS) {
-          const wanted = all.filter(({ entry }) => entry.sequence > from && resourceId(entry.key) === resourceId(ref))
-          assert.equal(
-            since(ref, from)?.map(({ entry }) => entry.sequence),
-            from < window.floor ? undefined : wanted.map(({ entry }) => entry.sequence)
-          )
+        const since = (ref: (typeof REFS)[number], from: number): Change[] | undefined => {
+          const found: Change[] = []
+          for (let position = from; ;) {
+            const recent = window.since(ref, position, part)
+            if (recent === undefined) return undefined
+            found.push(...recent.changes)
+            if (recent.last) return found
+            assert.ok(recent.upTo > position, 'a part gets on')
+            position = recent.upTo
+          }
         }
-      // Bounded, and full of use: one more change would be too many, or too much.
-      const kept = all.filter(({ entry }) => entry.sequence > window.floor)
-      const next = all.at(-1 - kept.length)
-      if (next !== undefined) assert.ok(kept.length === capacity || window.bytes + next.entry.bytes > bytes)
-    })
+        for (let from = 0; from <= objects.sequence; from++)
+          for (const ref of REFS) {
+            const wanted = all.filter(({ entry }) => entry.sequence > from && resourceId(entry.key) === resourceId(ref))
+            assert.equal(
+              since(ref, from)?.map(({ entry }) => entry.sequence),
+              from < window.floor ? undefined : wanted.map(({ entry }) => entry.sequence)
+            )
+          }
+        // Bounded, and full of use: one more change would be too many, or too much.
+        const kept = all.filter(({ entry }) => entry.sequence > window.floor)
+        const next = all.at(-1 - kept.length)
+        if (next !== undefined) assert.ok(kept.length === capacity || window.bytes + next.entry.bytes > bytes)
+      }
+    )
   )
 })
 
@@ -220,9 +226,15 @@ projections('a sorted collection is what sorting gives, and a snapshot of it nev
       seen.push({ snapshot: sorted.snapshot(), was: expected() })
       for (const { snapshot, was } of seen) {
         assert.equal(snapshot.toArray(), was)
-        assert.equal(Array.from({ length: snapshot.size }, (_, at) => snapshot.at(at)), was)
+        assert.equal(
+          Array.from({ length: snapshot.size }, (_, at) => snapshot.at(at)),
+          was
+        )
         const within = snapshot.within('a')
-        assert.equal(within.toArray(), was.filter(({ id }) => id.startsWith('a/')))
+        assert.equal(
+          within.toArray(),
+          was.filter(({ id }) => id.startsWith('a/'))
+        )
         assert.is(within.size, within.toArray().length)
         assert.is(snapshot.lowerBound('a/2'), was.filter(({ id }) => id < 'a/2').length)
       }
@@ -249,9 +261,21 @@ projections('history: each moment shows what a replay up to it shows', () => {
         for (; next < entries.length && (entries[next] as LogEntry).sequence <= sequence; next++) put(objects, entries[next] as LogEntry)
         for (const ref of REFS) {
           const live = objects.collection(ref).list()
-          assert.equal(history.liveAt(ref, sequence), live.map(({ id, sequence: at }) => ({ id, sequence: at })))
-          assert.equal(history.liveAt(ref, sequence, 'other').map(({ id }) => id), objects.collection(ref).list('other').map(({ id }) => id))
-          assert.is(history.versionAt(ref, objectId('default', 'a'), sequence), objects.get({ ...ref, namespace: 'default', name: 'a' })?.sequence)
+          assert.equal(
+            history.liveAt(ref, sequence),
+            live.map(({ id, sequence: at }) => ({ id, sequence: at }))
+          )
+          assert.equal(
+            history.liveAt(ref, sequence, 'other').map(({ id }) => id),
+            objects
+              .collection(ref)
+              .list('other')
+              .map(({ id }) => id)
+          )
+          assert.is(
+            history.versionAt(ref, objectId('default', 'a'), sequence),
+            objects.get({ ...ref, namespace: 'default', name: 'a' })?.sequence
+          )
         }
         assert.is(history.sequenceAt(1_000 * sequence), entries.filter((entry) => entry.sequence <= sequence).at(-1)?.sequence ?? 0)
       }
@@ -276,7 +300,8 @@ compactions('of history changes nothing that is read at the floor or later, and 
       const floor = last === 0 ? 0 : at % (last + 1)
       const keptOf = (list: readonly LogEntry[]): Base => {
         const base = new Base()
-        for (const { subject, sequence, headers, text } of list) if (sequence <= floor) base.take(subject, sequence, sha256(Buffer.from(text)), headers['reckon-deleted'] === 'true')
+        for (const { subject, sequence, headers, text } of list)
+          if (sequence <= floor) base.take(subject, sequence, sha256(Buffer.from(text)), headers['reckon-deleted'] === 'true')
         return base
       }
       const whole = keptOf(entries)
@@ -292,10 +317,12 @@ compactions('of history changes nothing that is read at the floor or later, and 
       for (const history of compacted) {
         assert.is(history.lastSequence, Math.max(full.lastSequence, floor))
         for (let sequence = Math.max(1, floor); sequence <= last; sequence++)
-          for (const ref of REFS) assert.equal(history.liveAt(ref, sequence), full.liveAt(ref, sequence), `${resourceId(ref)} at ${sequence}, floor ${floor}`)
+          for (const ref of REFS)
+            assert.equal(history.liveAt(ref, sequence), full.liveAt(ref, sequence), `${resourceId(ref)} at ${sequence}, floor ${floor}`)
         if (floor === 0) continue
         assert.is(history.firstTime, time)
-        for (let moment = time; moment <= 1_000 * (last + 1); moment += 500) assert.is(Math.max(history.sequenceAt(moment), floor), Math.max(full.sequenceAt(moment), floor), `at ${moment}, floor ${floor}`)
+        for (let moment = time; moment <= 1_000 * (last + 1); moment += 500)
+          assert.is(Math.max(history.sequenceAt(moment), floor), Math.max(full.sequenceAt(moment), floor), `at ${moment}, floor ${floor}`)
       }
     })
   )
@@ -308,7 +335,13 @@ compactions('finds a kept version that is missing, other, or of another place', 
     return Buffer.from(base.digest(sha256)).toString('hex')
   }
   const whole = baseOf(['a', 1, 'x'], ['b', 2, 'y'], ['c', 5, 'z'])
-  for (const other of [baseOf(['a', 1, 'x'], ['b', 2, 'y']), baseOf(['a', 1, 'x'], ['b', 2, 'x'], ['c', 5, 'z']), baseOf(['a', 1, 'x'], ['b', 3, 'y'], ['c', 5, 'z']), baseOf()]) assert.is.not(other, whole)
+  for (const other of [
+    baseOf(['a', 1, 'x'], ['b', 2, 'y']),
+    baseOf(['a', 1, 'x'], ['b', 2, 'x'], ['c', 5, 'z']),
+    baseOf(['a', 1, 'x'], ['b', 3, 'y'], ['c', 5, 'z']),
+    baseOf()
+  ])
+    assert.is.not(other, whole)
   assert.is(baseOf(['c', 1, 'old'], ['a', 1, 'x'], ['b', 2, 'y'], ['c', 5, 'z']), whole)
 })
 compactions.run()

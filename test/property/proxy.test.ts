@@ -53,13 +53,17 @@ const objectsOf = (state: Cluster) =>
   })
 
 const rulesOf = (state: Cluster): RuleSet =>
-  union([decideBase(CONFIG), ...objectsOf(state).map((pair) => decideService(proxyPorts(pair.service, [pair.slice], CONFIG.nodeName), CONFIG))])
+  union([
+    decideBase(CONFIG),
+    ...objectsOf(state).map((pair) => decideService(proxyPorts(pair.service, [pair.slice], CONFIG.nodeName), CONFIG))
+  ])
 
 /** The tables as a plain object; rules of lists sorted, since their order means nothing. */
 const tables = async (iptables: MemoryIptables, rules: RuleSet): Promise<unknown> => {
   const shown: Record<string, readonly string[]> = {}
   for (const table of ['nat', 'filter'] as const)
-    for (const [name, lines] of parseSave(await iptables.save(table))) shown[`${table} ${name}`] = rules.lists.has(`${table} ${name}`) ? lines.toSorted() : lines
+    for (const [name, lines] of parseSave(await iptables.save(table)))
+      shown[`${table} ${name}`] = rules.lists.has(`${table} ${name}`) ? lines.toSorted() : lines
   return Object.fromEntries(Object.entries(shown).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
@@ -89,7 +93,10 @@ proxy('no difference between equal rules', () => {
 proxy('the loop, with failures on the way, ends at the same rules', async () => {
   const steps = fc.array(fc.tuple(cluster, fc.boolean()), { minLength: 1, maxLength: 4 })
   // Time passes as fast as it is asked to.
-  const clock = { ...systemClock, after: (ms: number, task: () => void) => (ms >= 60_000 ? { cancel: () => {} } : systemClock.after(0, task)) }
+  const clock = {
+    ...systemClock,
+    after: (ms: number, task: () => void) => (ms >= 60_000 ? { cancel: () => {} } : systemClock.after(0, task))
+  }
   await fc.assert(
     fc.asyncProperty(steps, async (states) => {
       const iptables = new MemoryIptables()

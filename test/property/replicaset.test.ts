@@ -17,7 +17,11 @@ const set = (replicas: number): KubeObject => ({
   apiVersion: 'apps/v1',
   kind: 'ReplicaSet',
   metadata: { name: 'web', uid: 'set' },
-  spec: { replicas, selector: { matchLabels: { app: 'web' } }, template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'web:1' }] } } }
+  spec: {
+    replicas,
+    selector: { matchLabels: { app: 'web' } },
+    template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'web:1' }] } }
+  }
 })
 
 type Step =
@@ -28,7 +32,21 @@ type Step =
 const small = fc.nat({ max: 15 })
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('look' as const), behind: small }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constantFrom('ready' as const, 'ready' as const, 'fail' as const, 'vanish' as const, 'delete' as const, 'gone' as const, 'stray' as const), at: small }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'ready' as const,
+        'ready' as const,
+        'fail' as const,
+        'vanish' as const,
+        'delete' as const,
+        'gone' as const,
+        'stray' as const
+      ),
+      at: small
+    })
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('scale' as const), replicas: fc.nat({ max: 8 }) }) }
 )
 
@@ -51,7 +69,10 @@ rs('converges, whatever happens to its pods and however late it sees it', () => 
       const look = (behind: number): boolean => {
         fold(model.changes.length - behind)
         const asks = withoutNotices(replicaset.decide(seen, KEY, { api: builtIns, now: model.now, random: 0.5 }))
-        assert.not(asks.some(({ verb }) => verb === 'create') && asks.some(({ verb }) => verb === 'delete'), 'makes and deletes pods in one decision')
+        assert.not(
+          asks.some(({ verb }) => verb === 'create') && asks.some(({ verb }) => verb === 'delete'),
+          'makes and deletes pods in one decision'
+        )
         for (const ask of asks) {
           if (model.perform(ask) !== undefined) break
           fold(model.changes.length)
@@ -64,20 +85,33 @@ rs('converges, whatever happens to its pods and however late it sees it', () => 
         if (given.do === 'look') return void look(given.behind)
         if (given.do === 'scale') {
           const now = model.get(set(0))
-          model.put({ ...now, metadata: { ...now.metadata, generation: (now.metadata.generation ?? 1) + 1 }, spec: { ...now['spec'], replicas: given.replicas } })
+          model.put({
+            ...now,
+            metadata: { ...now.metadata, generation: (now.metadata.generation ?? 1) + 1 },
+            spec: { ...now['spec'], replicas: given.replicas }
+          })
           most = Math.max(most, given.replicas)
           return
         }
-        const candidates = model.list('Pod').filter((pod) => (given.do === 'gone' ? pod.metadata.deletionTimestamp !== undefined : pod.metadata.deletionTimestamp === undefined))
+        const candidates = model
+          .list('Pod')
+          .filter((pod) =>
+            given.do === 'gone' ? pod.metadata.deletionTimestamp !== undefined : pod.metadata.deletionTimestamp === undefined
+          )
         const chosen = candidates[given.at % Math.max(1, candidates.length)]
         if (chosen === undefined) return
-        if (given.do === 'ready') model.change(chosen, { spec: { ...chosen['spec'], nodeName: `n${given.at % 3}` }, status: running('10.0.0.1') })
+        if (given.do === 'ready')
+          model.change(chosen, { spec: { ...chosen['spec'], nodeName: `n${given.at % 3}` }, status: running('10.0.0.1') })
         else if (given.do === 'fail') model.change(chosen, { status: { phase: 'Failed' } })
         else if (given.do === 'delete') model.put({ ...chosen, metadata: { ...chosen.metadata, deletionTimestamp: model.time } })
         else if (given.do === 'stray') model.put({ ...chosen, metadata: { ...chosen.metadata, labels: { app: 'stray' } } })
         else model.gone(chosen)
       }
-      const check = (): void => assert.ok(mine(model).filter(isActive).length <= most, `${mine(model).filter(isActive).length} pods, though never more than ${most} were asked for`)
+      const check = (): void =>
+        assert.ok(
+          mine(model).filter(isActive).length <= most,
+          `${mine(model).filter(isActive).length} pods, though never more than ${most} were asked for`
+        )
       for (const given of steps) {
         take(given)
         check()

@@ -13,8 +13,8 @@ import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
 import { View, Views } from '#services/platform/View.ts'
-import { VirtualClock } from '../simulation/VirtualClock.ts'
-import { accepted, ADMIN } from '../support/api.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, ADMIN } from '#test/support/api.ts'
 
 const PODS = { group: '', resource: 'pods' }
 const NAMES = ['a', 'b', 'c']
@@ -31,18 +31,36 @@ class Unsteady extends MemoryLog {
 const cluster = async (seed: number) => {
   const clock = new VirtualClock(seed)
   const faults = { append: () => 1 + clock.random() * 5, deliver: () => 1 + clock.random() * 60, lose: () => clock.random() < 0.03 }
-  const logs = { EVENTS: new Unsteady('EVENTS', clock, { faults }), NOTICES: new Unsteady('NOTICES', clock, { faults }), PULSE: new MemoryLog('PULSE', clock) }
+  const logs = {
+    EVENTS: new Unsteady('EVENTS', clock, { faults }),
+    NOTICES: new Unsteady('NOTICES', clock, { faults }),
+    PULSE: new MemoryLog('PULSE', clock)
+  }
   const queue = new MemoryWorkQueue(clock, { deliver: () => clock.random() * 30 })
   const errors: string[] = []
   const begin = async () => {
     let alive = true
-    const list = (['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => new View(stream, logs[stream].reachedBy(() => !alive), clock, { api: builtIns }))
+    const list = (['EVENTS', 'NOTICES', 'PULSE'] as const).map(
+      (stream) =>
+        new View(
+          stream,
+          logs[stream].reachedBy(() => !alive),
+          clock,
+          { api: builtIns }
+        )
+    )
     const starting = Promise.all(list.map((view) => view.start()))
     await clock.run(5_000)
     await starting
     const views = new Views(list, builtIns)
     const decider = new ApiDecider({ views, clock, settings: SETTINGS })
-    const ingest = new ReportIngest({ views, decider, reports: queue.reachedBy(() => !alive), clock, onError: (error) => errors.push((error as Error).message) })
+    const ingest = new ReportIngest({
+      views,
+      decider,
+      reports: queue.reachedBy(() => !alive),
+      clock,
+      onError: (error) => errors.push((error as Error).message)
+    })
     ingest.start()
     return {
       views,
@@ -80,12 +98,44 @@ property('no status goes back, the last one is there in the end, and every notic
       }
       const servers = [await begin(), await begin()]
       const [first] = servers as [Awaited<ReturnType<typeof begin>>]
-      await settle(bootstrap({ ...first, clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: '10.96.0.0/16', kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 }))
+      await settle(
+        bootstrap({
+          ...first,
+          clock,
+          apiAddress: '10.244.0.1',
+          apiPort: 6443,
+          serviceCIDR: '10.96.0.0/16',
+          kubernetesIP: '10.96.0.1',
+          dnsIP: '10.96.0.10',
+          dnsAddress: '10.244.0.1',
+          dnsPort: 10053
+        })
+      )
       const create = async (kind: string, name: string, more: object): Promise<KubeObject> =>
-        accepted(await settle(first.decider.submit({ id: clock.uuid(), verb: 'create', ref: { group: '', resource: `${kind.toLowerCase()}s` }, version: 'v1', namespace: 'default', name, source: 'test', object: { apiVersion: 'v1', kind, metadata: { name }, ...more } }, ADMIN)))
+        accepted(
+          await settle(
+            first.decider.submit(
+              {
+                id: clock.uuid(),
+                verb: 'create',
+                ref: { group: '', resource: `${kind.toLowerCase()}s` },
+                version: 'v1',
+                namespace: 'default',
+                name,
+                source: 'test',
+                object: { apiVersion: 'v1', kind, metadata: { name }, ...more }
+              },
+              ADMIN
+            )
+          )
+        )
       await create('ServiceAccount', 'default', {})
       const uids = new Map<string, string>()
-      for (const name of NAMES) uids.set(name, (await create('Pod', name, { spec: { nodeName: 'n1', containers: [{ name: 'web', image: 'web:1' }] } })).metadata.uid as string)
+      for (const name of NAMES)
+        uids.set(
+          name,
+          (await create('Pod', name, { spec: { nodeName: 'n1', containers: [{ name: 'web', image: 'web:1' }] } })).metadata.uid as string
+        )
 
       const said = new Map(NAMES.map((name) => [name, 0]))
       let noticed = 0
@@ -96,11 +146,21 @@ property('no status goes back, the last one is there in the end, and every notic
         if (chance < 0.6) {
           const count = (said.get(name) ?? 0) + 1
           said.set(name, count)
-          queue.append(podReportSubject('n1', 'default', name), JSON.stringify({ uid, status: { phase: 'Running', message: String(count) }, cause: { eventId: 'e', ref: 'EVENTS:1', correlationId: 'c' } }))
+          queue.append(
+            podReportSubject('n1', 'default', name),
+            JSON.stringify({
+              uid,
+              status: { phase: 'Running', message: String(count) },
+              cause: { eventId: 'e', ref: 'EVENTS:1', correlationId: 'c' }
+            })
+          )
         } else if (chance < 0.8) {
           noticed += 1
           const involvedObject = { kind: 'Pod', apiVersion: 'v1', namespace: 'default', name, uid }
-          queue.append(noticeReportSubject('n1', 'default', name), JSON.stringify({ involvedObject, type: 'Normal', reason: 'BackOff', message: name, time: '2026-01-01T00:00:00.000Z' }))
+          queue.append(
+            noticeReportSubject('n1', 'default', name),
+            JSON.stringify({ involvedObject, type: 'Normal', reason: 'BackOff', message: name, time: '2026-01-01T00:00:00.000Z' })
+          )
         } else if (chance < 0.86) {
           const at = Math.floor(clock.random() * servers.length)
           servers[at]?.die()
@@ -113,11 +173,18 @@ property('no status goes back, the last one is there in the end, and every notic
       assert.ok(await clock.run(600_000, () => queue.left.length === 0), `${queue.left.length} reports are never done with`)
       for (const name of NAMES) {
         const seen = (await history(logs.EVENTS, `ev.core.pods.default.${name}`)).map((pod) => Number(pod['status'].message ?? 0))
-        assert.equal(seen, seen.toSorted((a, b) => a - b), `the status of ${name} went back`)
+        assert.equal(
+          seen,
+          seen.toSorted((a, b) => a - b),
+          `the status of ${name} went back`
+        )
         assert.is(seen.at(-1), said.get(name), `the last status of ${name}`)
       }
       await clock.run(1_000)
-      const counted = servers[0]?.views.collection({ group: '', resource: 'events' }).list().reduce((sum, { object }) => sum + (object['count'] as number), 0)
+      const counted = servers[0]?.views
+        .collection({ group: '', resource: 'events' })
+        .list()
+        .reduce((sum, { object }) => sum + (object['count'] as number), 0)
       assert.is(counted, noticed, `notices: ${counted} counted of ${noticed}`)
       assert.equal(servers[0]?.views.collection(PODS).size, NAMES.length)
     }),

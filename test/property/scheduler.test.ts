@@ -44,9 +44,19 @@ class Rig {
       random: () => (this.#random = (this.#random * 16_807.13) % 1),
       uuid: () => `intent-${++this.#ids}`
     }
-    const view = { subscribe: (onChange: (change: Change) => void) => (this.#subscribers.add(onChange), { close: () => this.#subscribers.delete(onChange) }) }
-    const views = { of: () => view, get: this.#seen.get.bind(this.#seen), collection: this.#seen.collection.bind(this.#seen) } as unknown as Views
-    const submit = (intent: Intent): Promise<IntentResult> => new Promise((resolve, reject) => void this.pending.push({ intent, resolve, reject }))
+    const view = {
+      subscribe: (onChange: (change: Change) => void) => (
+        this.#subscribers.add(onChange),
+        { close: () => this.#subscribers.delete(onChange) }
+      )
+    }
+    const views = {
+      of: () => view,
+      get: this.#seen.get.bind(this.#seen),
+      collection: this.#seen.collection.bind(this.#seen)
+    } as unknown as Views
+    const submit = (intent: Intent): Promise<IntentResult> =>
+      new Promise((resolve, reject) => void this.pending.push({ intent, resolve, reject }))
     this.scheduler = new Scheduler(views, { submit }, clock, (error) => this.errors.push(error))
   }
   deliver(count: number): void {
@@ -70,7 +80,8 @@ class Rig {
     const found = this.model.objects.get({ ...PODS, namespace: intent.namespace, name: intent.name })?.object
     if (found === undefined) return { ok: false, status: notFound(kind, intent.name).status }
     const uid = found.metadata.uid as string
-    if (uid !== intent.object?.metadata.uid || found.metadata.deletionTimestamp !== undefined || found['spec'].nodeName !== undefined) return { ok: false, status: conflict(kind, intent.name, 'refused').status }
+    if (uid !== intent.object?.metadata.uid || found.metadata.deletionTimestamp !== undefined || found['spec'].nodeName !== undefined)
+      return { ok: false, status: conflict(kind, intent.name, 'refused').status }
     assert.not(this.#bound.has(uid), `${intent.name} was bound twice`)
     this.#bound.set(uid, intent.object['target'].name)
     return ok(this.model.put({ ...found, spec: { ...found['spec'], nodeName: intent.object['target'].name } }))
@@ -92,7 +103,14 @@ class Rig {
   }
   /** What each node has left. */
   free(): Map<string, { cpu: number; pods: number }> {
-    const free = new Map(this.model.list('Node').map(({ metadata, status }) => [metadata.name as string, { cpu: Number(status.allocatable.cpu) * 1000, pods: Number(status.allocatable.pods) }]))
+    const free = new Map(
+      this.model
+        .list('Node')
+        .map(({ metadata, status }) => [
+          metadata.name as string,
+          { cpu: Number(status.allocatable.cpu) * 1000, pods: Number(status.allocatable.pods) }
+        ])
+    )
     for (const object of this.model.list('Pod')) {
       const on = free.get(object['spec'].nodeName ?? '')
       if (on === undefined || object['status'].phase === 'Succeeded') continue
@@ -114,9 +132,19 @@ type Step =
 const small = fc.nat({ max: 20 })
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('pod' as const), cpu: fc.integer({ min: 1, max: 12 }) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('node' as const), cpu: fc.integer({ min: 1, max: 3 }), pods: fc.integer({ min: 1, max: 6 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('node' as const), cpu: fc.integer({ min: 1, max: 3 }), pods: fc.integer({ min: 1, max: 6 }) })
+  },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('deliver' as const), count: small }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('answer' as const), at: small, how: fc.constantFrom('ok' as const, 'ok' as const, 'lost' as const, 'dropped' as const) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('answer' as const),
+      at: small,
+      how: fc.constantFrom('ok' as const, 'ok' as const, 'lost' as const, 'dropped' as const)
+    })
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(100, 1_000, 5_000) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('delete' as const, 'finish' as const, 'replace' as const), at: small }) }
 )
@@ -160,7 +188,8 @@ scheduler('never over-commits, never binds twice, leaves nothing that fits', asy
       rig.deliver(1)
       rig.scheduler.start()
       const check = (): void => {
-        for (const [name, { cpu, pods }] of rig.free()) assert.ok(cpu >= 0 && pods >= 0, `${name} is over-committed: ${cpu}m CPU and ${pods} pods left`)
+        for (const [name, { cpu, pods }] of rig.free())
+          assert.ok(cpu >= 0 && pods >= 0, `${name} is over-committed: ${cpu}m CPU and ${pods} pods left`)
       }
       for (const [n, given] of steps.entries()) {
         take(rig, given, n)
@@ -181,7 +210,10 @@ scheduler('never over-commits, never binds twice, leaves nothing that fits', asy
       const free = [...rig.free().values()]
       for (const object of rig.model.list('Pod'))
         if (object['spec'].nodeName === undefined)
-          assert.not(free.some(({ cpu, pods }) => pods > 0 && cpu >= (requestsOf(object)['cpu'] ?? 0)), `${object.metadata.name} waits, though it would fit`)
+          assert.not(
+            free.some(({ cpu, pods }) => pods > 0 && cpu >= (requestsOf(object)['cpu'] ?? 0)),
+            `${object.metadata.name} waits, though it would fit`
+          )
     }),
     { numRuns: 150, seed: 20_300_101 }
   )

@@ -53,14 +53,26 @@ export const startControl = (options: ControlOptions): Control => {
     return { stop: async () => reign.stop() }
   }
   const component = what === 'kube-scheduler' ? 'default-scheduler' : what
-  const election = new LeaderElection({ name: what, component, identity, views, intents: own, clock: process.clock, lead, onError: (error) => onError('election', error) })
+  const election = new LeaderElection({
+    name: what,
+    component,
+    identity,
+    views,
+    intents: own,
+    clock: process.clock,
+    lead,
+    onError: (error) => onError('election', error)
+  })
   election.start()
   return { stop: () => election.stop() }
 }
 
-const scheduler = ({ views, process, onError }: ControlOptions, intents: Intents): Scheduler => new Scheduler(views, intents, process.clock, (error) => onError('scheduling', error))
+const scheduler = ({ views, process, onError }: ControlOptions, intents: Intents): Scheduler =>
+  new Scheduler(views, intents, process.clock, (error) => onError('scheduling', error))
 
 const managed = ({ definitions, views, process, onError }: ControlOptions, intents: (name: string) => Intents): Controller[] => {
   const all = controllers({ clusterCA: 'ca' })
-  return (definitions?.(all) ?? all).map((one) => new Controller(one, views, intents(one.name), process.clock, ({ key, error }) => onError(`${one.name} ${key}`, error)))
+  return (definitions?.(all) ?? all).map(
+    (one) => new Controller(one, views, intents(one.name), process.clock, ({ key, error }) => onError(`${one.name} ${key}`, error))
+  )
 }

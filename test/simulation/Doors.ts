@@ -1,4 +1,6 @@
-/** The way of intents to an API server and back, as over NATS: whoever of them is given it answers, or nobody does, and it is asked again. */
+/**
+ * The way of intents to an API server and back, as over NATS: whoever of them is given it answers, or nobody does, and it is asked again.
+ */
 import { NoAnswer, type Intent, type IntentResult, type Intents, type UserInfo } from '#events/Intent.ts'
 import type { Term } from '#events/coordination/term.ts'
 import { streamOf } from '#test/support/builtIns.ts'

@@ -38,7 +38,12 @@ export class Machines {
     const clock = this.#clockOf(node)
     const number = node.slice(1)
     const machine = this.#machines.get(node) ?? {
-      runtime: new SimulatedRuntime({ clock, startMs: () => 50 + clock.random() * 400, hasImage: (name) => !name.startsWith('bad'), pullError: () => 'manifest unknown' }),
+      runtime: new SimulatedRuntime({
+        clock,
+        startMs: () => 50 + clock.random() * 400,
+        hasImage: (name) => !name.startsWith('bad'),
+        pullError: () => 'manifest unknown'
+      }),
       network: new SimulatedPodNetwork(`10.244.${number}`),
       origin: memoryOrigin()
     }

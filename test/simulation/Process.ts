@@ -186,7 +186,9 @@ export class Process {
     const inner = (value: unknown): unknown => {
       if (typeof value === 'function') return (...some: unknown[]) => this.enter(() => void value(...some))
       if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-      return Object.values(value).some((one) => typeof one === 'function') ? Object.fromEntries(Object.entries(value).map(([name, one]) => [name, inner(one)])) : value
+      return Object.values(value).some((one) => typeof one === 'function')
+        ? Object.fromEntries(Object.entries(value).map(([name, one]) => [name, inner(one)]))
+        : value
     }
     return new Proxy(port, {
       get: (target, name) => {
@@ -223,7 +225,12 @@ export class Process {
     const { ledgers, onGiven } = this.#options
     const ledger = ledgers?.get(stream)
     const expires = stream === 'NOTICES' || (stream === 'PULSE' && this.#options.leasesExpire)
-    const integrity = ledger === undefined ? {} : { integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS', markEvery: MARK_EVERY }) }
+    const integrity =
+      ledger === undefined
+        ? {}
+        : {
+            integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS', markEvery: MARK_EVERY })
+          }
     const view = new View(stream, this.log(stream), this.clock, { api: builtIns, expires, ...integrity })
     view.subscribe(({ entry, expired }) => expired === true || onGiven(stream, entry.sequence, entry.facts.id))
     view.onFailed = (error) => error instanceof LogDamaged && this.#damaged(error)
@@ -246,7 +253,18 @@ export class Process {
         store,
         clock,
         expires: stream !== 'EVENTS',
-        ...(ledger === undefined ? {} : { integrity: (from) => new Integrity({ seal: SEAL, ledger: watching(ledger), whole: true, expires: stream !== 'EVENTS', ...(from === undefined ? {} : { from }) }) }),
+        ...(ledger === undefined
+          ? {}
+          : {
+              integrity: (from) =>
+                new Integrity({
+                  seal: SEAL,
+                  ledger: watching(ledger),
+                  whole: true,
+                  expires: stream !== 'EVENTS',
+                  ...(from === undefined ? {} : { from })
+                })
+            }),
         onDamaged: (damage) => this.#damaged(new LogDamaged(damage)),
         onError
       })

@@ -1,4 +1,6 @@
-/** Time as a machine and as a process has it: a clock that is wrong and runs fast or slow, and timers that stand still with their process. */
+/**
+ * Time as a machine and as a process has it: a clock that is wrong and runs fast or slow, and timers that stand still with their process.
+ */
 import type { Clock, Timer } from '#services/platform/Clock.ts'
 
 /** How a machine's clock differs. */

@@ -1,4 +1,7 @@
-/** One API server of the world, put together as `ops/components/apiserver.ts` does: its doors are called instead of reached over NATS and HTTP. */
+/**
+ * One API server of the world, put together as `ops/components/apiserver.ts` does: its doors are called instead of reached over NATS and
+ * HTTP.
+ */
 import type { FateAnswer, Stray } from '#events/node/messages.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
@@ -47,7 +50,17 @@ export class Served {
     if (views === undefined) return undefined
     const served = new Served(options, views)
     try {
-      await bootstrap({ ...served, clock: options.process.clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: SETTINGS.serviceCIDR, kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
+      await bootstrap({
+        ...served,
+        clock: options.process.clock,
+        apiAddress: '10.244.0.1',
+        apiPort: 6443,
+        serviceCIDR: SETTINGS.serviceCIDR,
+        kubernetesIP: '10.96.0.1',
+        dnsIP: '10.96.0.10',
+        dnsAddress: '10.244.0.1',
+        dnsPort: 10053
+      })
       await served.#peers.start()
       await served.#publisher.start()
       served.#ingest.start()
@@ -66,9 +79,32 @@ export class Served {
     const decider = new ApiDecider({ views, clock, settings: SETTINGS, late: stillness.lately })
     this.decider = decider
     const tokens = { issue: async () => ({ token: 'simulated', expiresAt: new Date(clock.now() + TOKEN_MS).toISOString() }) }
-    this.#peers = new Peers({ views, decider, clock, identity: identityOf('host', process.name), host: 'host', address: `${process.name}:6443`, onError: (error) => onError('peers', error) })
-    this.#publisher = new BindingPublisher({ views, bindings: mistakes.bindings(process.log('BINDINGS')), tokens, clusterCA: 'ca', seal: BINDING_SEAL, clock, share: this.#peers, onError: (error) => onError('bindings', error) })
-    this.#ingest = new ReportIngest({ views, decider: mistakes.reports(decider), reports: process.queue(reports), clock, onError: (error) => onError('reports', error) })
+    this.#peers = new Peers({
+      views,
+      decider,
+      clock,
+      identity: identityOf('host', process.name),
+      host: 'host',
+      address: `${process.name}:6443`,
+      onError: (error) => onError('peers', error)
+    })
+    this.#publisher = new BindingPublisher({
+      views,
+      bindings: mistakes.bindings(process.log('BINDINGS')),
+      tokens,
+      clusterCA: 'ca',
+      seal: BINDING_SEAL,
+      clock,
+      share: this.#peers,
+      onError: (error) => onError('bindings', error)
+    })
+    this.#ingest = new ReportIngest({
+      views,
+      decider: mistakes.reports(decider),
+      reports: process.queue(reports),
+      clock,
+      onError: (error) => onError('reports', error)
+    })
     this.pulses = new Pulses({ views, decider, clock, onError: (error) => onError('pulses', error) })
     const view = views.byStream.get('EVENTS') as View
     this.fanout = new Fanout({

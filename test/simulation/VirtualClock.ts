@@ -86,7 +86,7 @@ export class VirtualClock implements Clock {
   }
   #push(timer: Scheduled): void {
     this.#heap.push(timer)
-    for (let at = this.#heap.length - 1; at > 0; ) {
+    for (let at = this.#heap.length - 1; at > 0;) {
       const parent = (at - 1) >> 1
       if (!before(this.#heap[at] as Scheduled, this.#heap[parent] as Scheduled)) break
       ;[this.#heap[at], this.#heap[parent]] = [this.#heap[parent] as Scheduled, this.#heap[at] as Scheduled]
@@ -101,7 +101,7 @@ export class VirtualClock implements Clock {
       if (top === undefined || last === undefined) return undefined
       if (heap.length > 0) {
         heap[0] = last
-        for (let at = 0; ; ) {
+        for (let at = 0; ;) {
           const left = 2 * at + 1
           if (left >= heap.length) break
           const child = left + 1 < heap.length && before(heap[left + 1] as Scheduled, heap[left] as Scheduled) ? left + 1 : left

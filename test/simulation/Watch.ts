@@ -61,7 +61,10 @@ export class Watch {
     const { clock, kind, query, lasts } = this.#options
     // Ahead of a server that is behind, the client is told to come again.
     const gone = new Promise<false>((resolve) => served.process.onEnd(() => resolve(false)))
-    const ready = waitForVersion(served.views.of(kind), String(this.seen)).then(() => true, () => false)
+    const ready = waitForVersion(served.views.of(kind), String(this.seen)).then(
+      () => true,
+      () => false
+    )
     if (!(await Promise.race([ready, gone])) || !served.process.alive) return
     this.connections += 1
     let rest = ''
@@ -74,19 +77,32 @@ export class Watch {
     served.connect(wire)
     clock.after(lasts(), () => wire.cut())
     const selection = selectionOf(kind, new URLSearchParams(query), '')
-    const request = { kind, namespace: 'default', selection, representation: { form: 'object', include: 'None' }, from: this.seen, initialEvents: false, bookmarks: true, timeoutSeconds: 600 } as const
+    const request = {
+      kind,
+      namespace: 'default',
+      selection,
+      representation: { form: 'object', include: 'None' },
+      from: this.seen,
+      initialEvents: false,
+      bookmarks: true,
+      timeoutSeconds: 600
+    } as const
     served.process.enter(() => void served.fanout.serve(request, wire as unknown as ServerResponse))
     await over
   }
   #take(line: string): void {
     const { onFault, kind } = this.#options
-    const { type, object } = JSON.parse(line) as { type: string; object: { code?: number; message?: string; metadata: { name: string; resourceVersion: string } } }
+    const { type, object } = JSON.parse(line) as {
+      type: string
+      object: { code?: number; message?: string; metadata: { name: string; resourceVersion: string } }
+    }
     if (type === 'ERROR') return onFault(`a watch of ${kind.resource} ended with ${object.code}: ${object.message}`)
     const sequence = Number(object.metadata.resourceVersion)
     if (type === 'BOOKMARK') {
       if (sequence < this.seen) onFault(`a watch of ${kind.resource} was told to go on from ${sequence}, and had seen ${this.seen}`)
     } else {
-      if (sequence <= this.seen) onFault(`a watch of ${kind.resource} was told ${type} ${object.metadata.name} at ${sequence}, and had seen ${this.seen}`)
+      if (sequence <= this.seen)
+        onFault(`a watch of ${kind.resource} was told ${type} ${object.metadata.name} at ${sequence}, and had seen ${this.seen}`)
       this.told.push({ type, name: object.metadata.name, sequence })
     }
     this.seen = Math.max(this.seen, sequence)

@@ -34,7 +34,10 @@ export class Witness {
       for (const { sequence, there } of this.#moments)
         for (const [at, ref] of SEEN.entries()) {
           const said = textOf((await past?.liveAt(ref, sequence)) ?? [])
-          if (said !== there[at]) faults.push(`${process.name} says that of ${ref.resource} at ${sequence} there was [${said}], and [${there[at]}] was folded then`)
+          if (said !== there[at])
+            faults.push(
+              `${process.name} says that of ${ref.resource} at ${sequence} there was [${said}], and [${there[at]}] was folded then`
+            )
         }
     }
     return faults

@@ -11,7 +11,7 @@ import { sleep, type Clock } from '#services/platform/Clock.ts'
 import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { MemoryLog, type MemoryLogOptions } from '#services/platform/MemoryLog.ts'
 import { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
-import { ADMIN } from '../support/api.ts'
+import { ADMIN } from '#test/support/api.ts'
 import { startControl, type Elected } from './Control.ts'
 import { Doors, type Acknowledged } from './Doors.ts'
 import { logFaults, mixtureOf, type Mixture } from './faults.ts'
@@ -93,7 +93,11 @@ export class World {
     this.mixture = { ...mixtureOf(options.seed), ...options.mixture }
     const { clock, mixture } = this
     const until = (time: () => number) => (): boolean => this.faults && time() > clock.now()
-    const faults = logFaults(mixture, clock, () => this.faults, { away: until(() => this.#away), gone: until(() => this.#gone), full: until(() => this.#full) })
+    const faults = logFaults(mixture, clock, () => this.faults, {
+      away: until(() => this.#away),
+      gone: until(() => this.#gone),
+      full: until(() => this.#full)
+    })
     const make = options.log ?? ((stream, clock, more) => new MemoryLog(stream, clock, more))
     const forgets = { faults, identity: IDENTITY, maxAge: mixture.keeps }
     const onStored = (stream: 'BINDINGS' | 'PULSE') => ({ onStored: (entry: LogEntry) => void this.stored[stream].push(entry) })
@@ -178,7 +182,10 @@ export class World {
     return this.#services.get(name)?.process ?? this.#apis.find((one) => one?.process.name === name)?.process
   }
   get processes(): readonly Process[] {
-    return [...[...this.#services.values()].map(({ process }) => process), ...this.#apis.flatMap((one) => (one === undefined ? [] : [one.process]))]
+    return [
+      ...[...this.#services.values()].map(({ process }) => process),
+      ...this.#apis.flatMap((one) => (one === undefined ? [] : [one.process]))
+    ]
   }
   /** From now on everything works, and everybody reaches everything. */
   heal(): void {
@@ -210,7 +217,8 @@ export class World {
     const place = `${stream}:${sequence}`
     const before = this.#given.get(place)
     if (before === undefined) this.#given.set(place, eventId)
-    else if (rootOf(before) !== rootOf(eventId)) this.fault(`resourceVersion ${sequence} of ${stream} was given to ${before} and then to ${eventId}`)
+    else if (rootOf(before) !== rootOf(eventId))
+      this.fault(`resourceVersion ${sequence} of ${stream} was given to ${before} and then to ${eventId}`)
   }
   #process(name: string, whole: boolean): Process {
     return new Process({
@@ -252,7 +260,12 @@ export class World {
     for (;;) {
       const process = this.#process(name, true)
       try {
-        const served = await Served.start({ process, reports: this.reports, mistakes: this.#mistakes, onError: (what, error) => this.#fail(`${name} ${what}`, error) })
+        const served = await Served.start({
+          process,
+          reports: this.reports,
+          mistakes: this.#mistakes,
+          onError: (what, error) => this.#fail(`${name} ${what}`, error)
+        })
         if (served === undefined) return
         this.#apis[n] = served
         return this.trace(`api server ${n} up`)
@@ -285,7 +298,9 @@ export class World {
   }
   /** As the administrator, from a command line that asks until it is answered. */
   person(intent: Omit<Intent, 'id' | 'source' | 'version'> & { readonly version?: string }): Promise<IntentResult | undefined> {
-    this.trace(`person: ${intent.verb} ${intent.ref.resource}/${intent.name}${intent.subresource === undefined ? '' : `/${intent.subresource}`}`)
+    this.trace(
+      `person: ${intent.verb} ${intent.ref.resource}/${intent.name}${intent.subresource === undefined ? '' : `/${intent.subresource}`}`
+    )
     return this.doors.ask({ version: 'v1', ...intent, id: this.clock.uuid(), source: 'kubectl' }, ADMIN).catch(() => undefined)
   }
   controlNames(): string[] {
@@ -313,7 +328,16 @@ export class World {
   }
   startAgent(node: string): void {
     const process = this.#process(node, false)
-    const link = new Link({ node, process, clock: this.clock, reports: this.reports, stored: this.#noticed, server: () => this.server(), lost: (from, to) => this.#loses(from, to), away: () => this.#isAway() })
+    const link = new Link({
+      node,
+      process,
+      clock: this.clock,
+      reports: this.reports,
+      stored: this.#noticed,
+      server: () => this.server(),
+      lost: (from, to) => this.#loses(from, to),
+      away: () => this.#isAway()
+    })
     const agent = this.machines.agent(node, process, link, (error) => this.#fail(`agent ${node}`, error))
     void agent.start().catch((error: unknown) => this.#fail(`agent ${node}`, error))
     this.#services.set(node, { process, stop: async () => agent.stop(), kill: () => agent.stop() })

@@ -9,7 +9,10 @@ const SETTLES_MS = 60_000
 export const checkDamaged = async (world: World, ending: Ending): Promise<string[]> => {
   const { clock, logs } = world
   const last = await logs.EVENTS.lastSequence()
-  const names = [...world.crashable().filter((name) => !world.machines.has(name)), ...Array.from({ length: world.apiServers }, (_, n) => `api ${n}`)]
+  const names = [
+    ...world.crashable().filter((name) => !world.machines.has(name)),
+    ...Array.from({ length: world.apiServers }, (_, n) => `api ${n}`)
+  ]
   // Each API server finds out by its own first write. Where another has filled a short gap by then, a follower that comes back can't tell.
   const least = world.apiServers > 1 ? 30 : 1
   const lost = Math.min(last - 1, least + Math.floor(clock.random() * 20))
@@ -27,7 +30,13 @@ export const checkDamaged = async (world: World, ending: Ending): Promise<string
   }
   // Somebody writes before anybody has noticed.
   for (let n = 0; n < 5; n++) {
-    void world.person({ verb: 'create', ref: { group: '', resource: 'configmaps' }, namespace: 'default', name: `late${n}`, object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `late${n}`, namespace: 'default' } } })
+    void world.person({
+      verb: 'create',
+      ref: { group: '', resource: 'configmaps' },
+      namespace: 'default',
+      name: `late${n}`,
+      object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `late${n}`, namespace: 'default' } }
+    })
     await clock.run(50)
   }
   await clock.run(SETTLES_MS)
@@ -40,8 +49,11 @@ export const checkDamaged = async (world: World, ending: Ending): Promise<string
   // Started again, as a supervisor would.
   for (let n = 0; n < world.apiServers; n++) void world.startApi(n)
   await clock.run(SETTLES_MS)
-  for (let n = 0; n < world.apiServers; n++) if (world.serving(n)) faults.push(`api ${n} serves a damaged log when it is started again (${ending})`)
-  if (world.acknowledged.slice(acknowledged).some(({ intent }) => streamOf(intent.ref) === 'EVENTS')) faults.push(`writes on a damaged log were acknowledged (${ending})`)
-  for (const [at, watch] of world.watches.entries()) if (watch.told.length !== told[at]) faults.push(`a watch of ${watch.kind.resource} was told of a damaged log (${ending})`)
+  for (let n = 0; n < world.apiServers; n++)
+    if (world.serving(n)) faults.push(`api ${n} serves a damaged log when it is started again (${ending})`)
+  if (world.acknowledged.slice(acknowledged).some(({ intent }) => streamOf(intent.ref) === 'EVENTS'))
+    faults.push(`writes on a damaged log were acknowledged (${ending})`)
+  for (const [at, watch] of world.watches.entries())
+    if (watch.told.length !== told[at]) faults.push(`a watch of ${watch.kind.resource} was told of a damaged log (${ending})`)
   return faults
 }

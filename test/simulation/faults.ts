@@ -17,7 +17,9 @@ export interface Mixture {
   readonly message: number
   /** One append in so many takes seconds; some of these longer than anybody waits. */
   readonly slow: number
-  /** Parts of the script's steps: a way is cut, a process stands still, the disk is full, an agent is gone for long, a machine loses power. */
+  /**
+   * Parts of the script's steps: a way is cut, a process stands still, the disk is full, an agent is gone for long, a machine loses power.
+   */
   readonly partition: number
   readonly pause: number
   readonly full: number
@@ -69,7 +71,12 @@ export const mixtureOf = (seed: number): Mixture => {
 }
 
 /** Over when `on` says so; times still differ then, and nothing is lost any more. */
-export const logFaults = (mixture: Mixture, clock: Clock, on: () => boolean, { away, gone, full }: Record<'away' | 'gone' | 'full', () => boolean>): Faults => {
+export const logFaults = (
+  mixture: Mixture,
+  clock: Clock,
+  on: () => boolean,
+  { away, gone, full }: Record<'away' | 'gone' | 'full', () => boolean>
+): Faults => {
   const chance = (part: number) => (): boolean => on() && part > 0 && clock.random() < part
   const slow = chance(mixture.slow)
   return {

@@ -46,7 +46,8 @@ export const checkLog = async (world: World): Promise<string[]> => {
     // It holds others to what they stand on, and is no change of an object.
     if (isGuard(facts.key)) continue
     const id = keyId(facts.key)
-    if ((heads.get(id) ?? 0) !== facts.expected) faults.push(`event ${sequence} of ${id} was decided on ${facts.expected}, but ${heads.get(id) ?? 0} was the last`)
+    if ((heads.get(id) ?? 0) !== facts.expected)
+      faults.push(`event ${sequence} of ${id} was decided on ${facts.expected}, but ${heads.get(id) ?? 0} was the last`)
     if (ids.has(facts.id)) faults.push(`intent ${facts.id} made two events, the second at ${sequence}`)
     ids.add(facts.id)
     heads.set(id, sequence)
@@ -60,7 +61,10 @@ export const checkLog = async (world: World): Promise<string[]> => {
   faults.push(...claimFaults(replay))
   for (const { intent, sequence } of world.acknowledged) {
     if (streamOf(intent.ref) !== 'EVENTS') continue
-    if (bySequence.get(sequence)?.id !== intent.id) faults.push(`${intent.verb} ${intent.ref.resource}/${intent.name} was acknowledged at ${sequence}, where the log has ${bySequence.get(sequence)?.id ?? 'nothing'}`)
+    if (bySequence.get(sequence)?.id !== intent.id)
+      faults.push(
+        `${intent.verb} ${intent.ref.resource}/${intent.name} was acknowledged at ${sequence}, where the log has ${bySequence.get(sequence)?.id ?? 'nothing'}`
+      )
   }
   return faults
 }
@@ -69,7 +73,15 @@ const livingOwners = (state: Objects, { metadata }: KubeObject): OwnerReference[
   (metadata.ownerReferences ?? []).filter((owner) => {
     const [group = '', version] = owner.apiVersion.includes('/') ? owner.apiVersion.split('/') : ['', owner.apiVersion]
     const kind = kindNamed(group, version, owner.kind)
-    const found = kind === undefined ? undefined : state.get({ group: kind.group, resource: kind.resource, namespace: kind.namespaced ? (metadata.namespace ?? '') : '', name: owner.name })?.object
+    const found =
+      kind === undefined
+        ? undefined
+        : state.get({
+            group: kind.group,
+            resource: kind.resource,
+            namespace: kind.namespaced ? (metadata.namespace ?? '') : '',
+            name: owner.name
+          })?.object
     return found?.metadata.uid === owner.uid && found.metadata.deletionTimestamp === undefined
   })
 
@@ -78,17 +90,24 @@ const collectorFaults = (before: Objects, facts: Facts, sequence: number): strin
   if (facts.source !== 'generic-garbage-collector' || facts.verb !== 'delete') return []
   const object = before.get(facts.key)?.object
   const [owner] = object === undefined ? [] : livingOwners(before, object)
-  return owner === undefined ? [] : [`event ${sequence}: the garbage collector deleted ${keyId(facts.key)}, whose owner ${owner.kind} ${owner.name} lives`]
+  return owner === undefined
+    ? []
+    : [`event ${sequence}: the garbage collector deleted ${keyId(facts.key)}, whose owner ${owner.kind} ${owner.name} lives`]
 }
 
-/** No two Services have one address or one port of the nodes, however many API servers hand them out; each is claimed, and nothing else is. */
+/**
+ * No two Services have one address or one port of the nodes, however many API servers hand them out; each is claimed, and nothing else is.
+ */
 const addressFaults = (state: Objects, facts: Facts, sequence: number): string[] => {
   if (facts.key.resource !== 'services' || facts.key.group !== '') return []
   const taken = new Map<string, string>()
   const faults: string[] = []
   for (const { id, object } of state.collection(SERVICES).values()) {
     const { clusterIP = '', ports = [] } = object['spec'] as { clusterIP?: string; ports?: { nodePort?: number; protocol?: string }[] }
-    const addresses = [...(clusterIP === '' || clusterIP === 'None' ? [] : [clusterIP]), ...ports.flatMap(({ nodePort, protocol }) => (nodePort ? [`${protocol ?? 'TCP'}/${nodePort}`] : []))]
+    const addresses = [
+      ...(clusterIP === '' || clusterIP === 'None' ? [] : [clusterIP]),
+      ...ports.flatMap(({ nodePort, protocol }) => (nodePort ? [`${protocol ?? 'TCP'}/${nodePort}`] : []))
+    ]
     for (const address of addresses) {
       const other = taken.get(address)
       if (other !== undefined) faults.push(`event ${sequence}: Services ${other} and ${id} share ${address}`)
@@ -131,9 +150,13 @@ export const checkWatch = async (world: World, { kind, query, told: all, start, 
     else if (was || is) expected.push({ type: is ? (was ? 'MODIFIED' : 'ADDED') : 'DELETED', name, sequence })
   }
   const textOf = (one: Told | undefined): string => (one === undefined ? 'nothing' : `${one.type} ${one.name} at ${one.sequence}`)
-  const at = Array.from({ length: Math.max(told.length, expected.length) }, (_, n) => n).find((n) => textOf(told[n]) !== textOf(expected[n]))
+  const at = Array.from({ length: Math.max(told.length, expected.length) }, (_, n) => n).find(
+    (n) => textOf(told[n]) !== textOf(expected[n])
+  )
   const where = `a watch of ${kind.resource} ${query}, over ${connections} connections from ${start}`
-  return at === undefined ? [] : [`${where}, was told ${textOf(told[at])}, and the log has ${textOf(expected[at])} (${told.length} of ${expected.length})`]
+  return at === undefined
+    ? []
+    : [`${where}, was told ${textOf(told[at])}, and the log has ${textOf(expected[at])} (${told.length} of ${expected.length})`]
 }
 
 /** Sizes a deployment had lately: its controller may be that far behind. */
@@ -161,12 +184,17 @@ const rolloutFaults = (state: Objects, facts: Facts, sequence: number): string[]
   const sizes = owner === undefined ? undefined : known.get(owner)
   if (set === undefined || owner === undefined || sizes === undefined) return []
   const recent = sizes.filter((size, at) => at === sizes.length - 1 || (sizes[at + 1]?.sequence ?? 0) > sequence - BEHIND)
-  const total = [...state.collection(REPLICASETS).indexed('owner', owner)].reduce((sum, { object }) => sum + ((object['spec'].replicas as number | undefined) ?? 1), 0)
+  const total = [...state.collection(REPLICASETS).indexed('owner', owner)].reduce(
+    (sum, { object }) => sum + ((object['spec'].replicas as number | undefined) ?? 1),
+    0
+  )
   const most = Math.max(...recent.map((size) => size.most))
   const least = Math.min(...recent.map((size) => size.least))
   if (total > most) return [`event ${sequence} sizes the ReplicaSets of ${facts.key.name} to ${total} together, over the limit of ${most}`]
   const grows = facts.type.includes('created')
-  return !grows && total < least && recent.length === 1 ? [`event ${sequence} sizes the ReplicaSets of ${facts.key.name} to ${total} together, under the limit of ${least}`] : []
+  return !grows && total < least && recent.length === 1
+    ? [`event ${sequence} sizes the ReplicaSets of ${facts.key.name} to ${total} together, under the limit of ${least}`]
+    : []
 }
 
 /** Every follower's fold equals a replay of the log from the beginning. */
@@ -187,7 +215,11 @@ export const checkViews = async (world: World): Promise<string[]> => {
       const folded = view.objects.collection(kind).list()
       const replayed = fresh.collection(kind).list()
       if (folded.length !== replayed.length) faults.push(`${kind.resource}: ${folded.length} folded, ${replayed.length} replayed`)
-      for (const [at, entry] of folded.entries()) if (entry.sequence !== replayed[at]?.sequence || !same(entry.object, replayed[at]?.object)) faults.push(`${kind.resource} ${entry.id}: folded ${entry.sequence}, replayed ${replayed[at]?.sequence}${entry.sequence === replayed[at]?.sequence ? `, as ${JSON.stringify(entry.object)} and ${JSON.stringify(replayed[at]?.object)}` : ''}`)
+      for (const [at, entry] of folded.entries())
+        if (entry.sequence !== replayed[at]?.sequence || !same(entry.object, replayed[at]?.object))
+          faults.push(
+            `${kind.resource} ${entry.id}: folded ${entry.sequence}, replayed ${replayed[at]?.sequence}${entry.sequence === replayed[at]?.sequence ? `, as ${JSON.stringify(entry.object)} and ${JSON.stringify(replayed[at]?.object)}` : ''}`
+          )
     }
   }
   return faults
@@ -204,23 +236,45 @@ export const unsettled = (world: World): string[] => {
   const uids = new Set([...views.collection(REPLICASETS).values()].map(({ object }) => object.metadata.uid))
   for (const pod of live) if (!uids.has(pod.metadata.ownerReferences?.[0]?.uid)) open.push(`pod ${pod.metadata.name} belongs to nobody`)
   const names = new Set([...views.collection(DEPLOYMENTS).values()].map(({ object }) => object.metadata.uid))
-  for (const { object: set } of views.collection(REPLICASETS).values()) if (!names.has(set.metadata.ownerReferences?.[0]?.uid as string)) open.push(`ReplicaSet ${set.metadata.name} belongs to nobody`)
+  for (const { object: set } of views.collection(REPLICASETS).values())
+    if (!names.has(set.metadata.ownerReferences?.[0]?.uid as string)) open.push(`ReplicaSet ${set.metadata.name} belongs to nobody`)
   for (const { object: deployment } of views.collection(DEPLOYMENTS).values()) {
     const spec = deployment['spec'] as DeploymentSpec & { template: { spec: { containers: { image: string }[] } } }
     const status = (deployment['status'] ?? {}) as Record<string, number | undefined>
     const replicas = spec.replicas ?? 1
     if (status['observedGeneration'] !== deployment.metadata.generation) open.push(`${deployment.metadata.name} is not observed`)
     if (spec.template.spec.containers[0]?.image === BAD_IMAGE) continue
-    if ((status['availableReplicas'] ?? 0) !== replicas || (status['updatedReplicas'] ?? 0) !== replicas || (status['replicas'] ?? 0) !== replicas)
-      open.push(`${deployment.metadata.name}: ${status['availableReplicas'] ?? 0} available, ${status['updatedReplicas'] ?? 0} updated, ${status['replicas'] ?? 0} in all, of ${replicas}`)
+    if (
+      (status['availableReplicas'] ?? 0) !== replicas ||
+      (status['updatedReplicas'] ?? 0) !== replicas ||
+      (status['replicas'] ?? 0) !== replicas
+    )
+      open.push(
+        `${deployment.metadata.name}: ${status['availableReplicas'] ?? 0} available, ${status['updatedReplicas'] ?? 0} updated, ${status['replicas'] ?? 0} in all, of ${replicas}`
+      )
   }
-  for (const { object } of views.collection(CONFIGMAPS).values()) if ((object.metadata.ownerReferences ?? []).some(({ uid }) => !names.has(uid))) open.push(`ConfigMap ${object.metadata.name} has an owner that is gone`)
+  for (const { object } of views.collection(CONFIGMAPS).values())
+    if ((object.metadata.ownerReferences ?? []).some(({ uid }) => !names.has(uid)))
+      open.push(`ConfigMap ${object.metadata.name} has an owner that is gone`)
   const ips = live.map((pod) => pod['status']?.podIP as string | undefined).filter((ip) => ip !== undefined)
   if (new Set(ips).size !== ips.length) open.push('two pods have one address')
-  const ready = new Set(live.filter((pod) => (pod['status']?.conditions as { type: string; status: string }[] | undefined)?.some(({ type, status }) => type === 'Ready' && status === 'True')).map((pod) => pod['status'].podIP as string))
+  const ready = new Set(
+    live
+      .filter((pod) =>
+        (pod['status']?.conditions as { type: string; status: string }[] | undefined)?.some(
+          ({ type, status }) => type === 'Ready' && status === 'True'
+        )
+      )
+      .map((pod) => pod['status'].podIP as string)
+  )
   for (const { object: slice } of views.collection(SLICES).values())
     for (const { addresses, conditions } of (slice['endpoints'] ?? []) as { addresses: string[]; conditions: { ready: boolean } }[])
-      if (slice.metadata.labels?.['endpointslice.kubernetes.io/managed-by'] !== undefined && conditions.ready && !ready.has(addresses[0] as string)) open.push(`${slice.metadata.name} sends traffic to ${addresses[0]}, which is not ready`)
+      if (
+        slice.metadata.labels?.['endpointslice.kubernetes.io/managed-by'] !== undefined &&
+        conditions.ready &&
+        !ready.has(addresses[0] as string)
+      )
+        open.push(`${slice.metadata.name} sends traffic to ${addresses[0]}, which is not ready`)
   return open
 }
 
@@ -228,6 +282,8 @@ export const unsettled = (world: World): string[] => {
 export const strayContainers = async (world: World): Promise<string[]> => {
   const uids = new Set([...(world.api?.views.collection(PODS).values() ?? [])].map(({ object }) => object.metadata.uid))
   const stray: string[] = []
-  for (const [node, runtime] of world.machines) for (const { identity } of await runtime.list()) if (!uids.has(identity.podUid)) stray.push(`${node} still has a container of ${identity.pod}`)
+  for (const [node, runtime] of world.machines)
+    for (const { identity } of await runtime.list())
+      if (!uids.has(identity.podUid)) stray.push(`${node} still has a container of ${identity.pod}`)
   return stray
 }

@@ -1,4 +1,7 @@
-/** What must hold of those who are elected: a Lease is taken from nobody who may still have it, and no write of a term stands behind the next one's beginning. */
+/**
+ * What must hold of those who are elected: a Lease is taken from nobody who may still have it, and no write of a term stands behind the
+ * next one's beginning.
+ */
 import { decodeFacts, type Event } from '#events/Event.ts'
 import { keyId } from '#events/Key.ts'
 import { leaseKey, markerKey, type Term } from '#events/coordination/term.ts'
@@ -24,7 +27,11 @@ export class Terms {
     const began = term === undefined ? 0 : (this.#began.get(term.lease) ?? 0)
     // An update is tied to the version it was decided on: late or not, it overwrites nothing.
     const tied = !facts.deleted && facts.verb !== 'create' && facts.verb !== 'create/binding' && facts.verb !== 'delete'
-    return term === undefined || tied || term.sequence >= began ? [] : [`event ${sequence} (${facts.verb} ${keyId(facts.key)}) is of a term of ${term.lease} that began at ${term.sequence}; the next one had begun at ${began}`]
+    return term === undefined || tied || term.sequence >= began
+      ? []
+      : [
+          `event ${sequence} (${facts.verb} ${keyId(facts.key)}) is of a term of ${term.lease} that began at ${term.sequence}; the next one had begun at ${began}`
+        ]
   }
 }
 
@@ -43,10 +50,20 @@ export const checkLeases = ({ stored, mixture }: World): string[] => {
     const facts = decodeFacts('PULSE', entry)
     const name = wanted.get(keyId(facts.key))
     if (name === undefined) continue
-    const { holderIdentity: holder = '', leaseDurationSeconds: seconds = 0 } = (JSON.parse(entry.text) as { spec: { holderIdentity?: string; leaseDurationSeconds?: number } }).spec
+    const { holderIdentity: holder = '', leaseDurationSeconds: seconds = 0 } = (
+      JSON.parse(entry.text) as { spec: { holderIdentity?: string; leaseDurationSeconds?: number } }
+    ).spec
     const before = last.get(name)
-    if (before !== undefined && before.holder !== '' && holder !== '' && holder !== before.holder && entry.time - before.at < before.ms * (1 - 3 * mixture.drift))
-      faults.push(`${holder} took the Lease ${name} ${Math.round(entry.time - before.at)} ms after ${before.holder} had renewed it for ${before.ms} ms`)
+    if (
+      before !== undefined &&
+      before.holder !== '' &&
+      holder !== '' &&
+      holder !== before.holder &&
+      entry.time - before.at < before.ms * (1 - 3 * mixture.drift)
+    )
+      faults.push(
+        `${holder} took the Lease ${name} ${Math.round(entry.time - before.at)} ms after ${before.holder} had renewed it for ${before.ms} ms`
+      )
     last.set(name, { holder, at: entry.time, ms: seconds * 1000 })
   }
   return faults
@@ -54,5 +71,6 @@ export const checkLeases = ({ stored, mixture }: World): string[] => {
 
 /** Somebody leads in the end, and one only. */
 export const unled = ({ api }: World): string[] =>
-  ELECTED.filter((name) => (api?.views.get(leaseKey(name))?.object['spec']?.holderIdentity ?? '') === '').map((name) => `nobody has the Lease ${name}`)
-
+  ELECTED.filter((name) => (api?.views.get(leaseKey(name))?.object['spec']?.holderIdentity ?? '') === '').map(
+    (name) => `nobody has the Lease ${name}`
+  )

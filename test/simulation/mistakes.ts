@@ -33,7 +33,11 @@ const hasty = (decider: Decider): Decider => ({
 /** Whoever writes last is right, whatever it knew. */
 const careless = (log: Log): Log => ({
   stream: log.stream,
-  append: (appends, waitMs) => log.append(appends.map(({ expected: _, ...append }) => append), waitMs),
+  append: (appends, waitMs) =>
+    log.append(
+      appends.map(({ expected: _, ...append }) => append),
+      waitMs
+    ),
   follow: (follow) => log.follow(follow),
   get: (sequence, subject) => log.get(sequence, subject),
   read: (range) => log.read(range),
@@ -50,9 +54,17 @@ export interface PutBack {
 }
 
 export const PUT_BACK: readonly PutBack[] = [
-  { name: 'a report that can not be decided now counts as decided', mistakes: { ...NONE, reports: hasty }, signs: /not converged|is said to|still has a container/ },
+  {
+    name: 'a report that can not be decided now counts as decided',
+    mistakes: { ...NONE, reports: hasty },
+    signs: /not converged|is said to|still has a container/
+  },
   { name: 'views keep Leases that have expired', mistakes: { ...NONE, unexpired: true }, signs: /leases|Lease|not converged|nobody leads/ },
-  { name: 'every scheduler and controller manager works', mistakes: { ...NONE, unelected: true }, signs: /overcommitted|over its limit|over the limit/ },
+  {
+    name: 'every scheduler and controller manager works',
+    mistakes: { ...NONE, unelected: true },
+    signs: /overcommitted|over its limit|over the limit/
+  },
   { name: 'a deposed leader goes on', mistakes: { ...NONE, unfenced: true }, signs: /is of a term of/ },
   { name: 'an old BindingPublisher overwrites a newer one', mistakes: { ...NONE, bindings: careless }, signs: /binding \d+ of/ }
 ]

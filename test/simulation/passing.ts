@@ -16,12 +16,15 @@ const PASSING = [NoAnswer, AppendUncertain, LogAway, ViewBehind, ViewClosed, Out
 
 /** No room on the disk; a namespace that goes; a moment at which there was nobody. */
 const passes = (status: Status): boolean =>
-  isPassing(status) || status.reason === 'InsufficientStorage' || status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating' || reason === 'TermEnded') === true
+  isPassing(status) ||
+  status.reason === 'InsufficientStorage' ||
+  status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating' || reason === 'TermEnded') === true
 
 export const isPassingError = (error: unknown): boolean => {
   if (PASSING.some((kind) => error instanceof kind)) return true
   if (error instanceof LogRefused) return error.why === 'full'
   if (error instanceof Refused || error instanceof Refusal) return passes(error.status)
-  if (error instanceof Later || (error instanceof Error && error.cause !== undefined)) return error.cause === undefined || isPassingError(error.cause)
+  if (error instanceof Later || (error instanceof Error && error.cause !== undefined))
+    return error.cause === undefined || isPassingError(error.cause)
   return false
 }

@@ -1,4 +1,7 @@
-/** What must hold of pods, event by event: no node gets more than it has, no ReplicaSet more than it wants, and what a pod came to stays so. */
+/**
+ * What must hold of pods, event by event: no node gets more than it has, no ReplicaSet more than it wants, and what a pod came to stays
+ * so.
+ */
 import type { Event } from '#events/Event.ts'
 import { keyId } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -15,7 +18,11 @@ const RANK: Readonly<Record<string, number>> = { Pending: 0, Unknown: 0, Running
 
 interface Status {
   readonly phase?: string
-  readonly containerStatuses?: readonly { readonly name: string; readonly restartCount: number; readonly state?: { readonly running?: { readonly startedAt: string } } }[]
+  readonly containerStatuses?: readonly {
+    readonly name: string
+    readonly restartCount: number
+    readonly state?: { readonly running?: { readonly startedAt: string } }
+  }[]
 }
 
 interface Size {
@@ -26,7 +33,10 @@ interface Size {
 const isOver = (pod: KubeObject): boolean => RANK[(pod['status'] as Status | undefined)?.phase ?? 'Pending'] === 2
 
 const milliCpuOf = (pod: KubeObject): number =>
-  (pod['spec'].containers as { resources?: { requests?: { cpu?: string } } }[]).reduce((sum, { resources }) => sum + milliValue(resources?.requests?.cpu ?? 0), 0)
+  (pod['spec'].containers as { resources?: { requests?: { cpu?: string } } }[]).reduce(
+    (sum, { resources }) => sum + milliValue(resources?.requests?.cpu ?? 0),
+    0
+  )
 
 /** Follows EVENTS in order, behind a fold of them. */
 export class PodFaults {
@@ -53,18 +63,26 @@ export class PodFaults {
     const node = (pod['spec'].nodeName as string | undefined) ?? ''
     const before = this.#nodes.get(uid)
     if (node !== '') this.#nodes.set(uid, node)
-    if (before !== undefined && before !== node) return [`pod ${id} was bound to ${before} and then to ${node === '' ? 'nothing' : node} (event ${sequence})`]
+    if (before !== undefined && before !== node)
+      return [`pod ${id} was bound to ${before} and then to ${node === '' ? 'nothing' : node} (event ${sequence})`]
     if (before !== undefined || node === '') return []
     const has = this.#state.get({ ...NODES, namespace: '', name: node })?.object['status']?.allocatable?.cpu as string | undefined
     if (has === undefined) return []
     const others = [...this.#state.collection(PODS).values()].filter(({ object }) => object['spec'].nodeName === node && !isOver(object))
     const sum = others.reduce((total, { object }) => total + milliCpuOf(object), 0)
-    return sum <= milliValue(has) ? [] : [`event ${sequence} binds ${id} to ${node}: ${sum} thousandths of a CPU are taken there of ${milliValue(has)}, the node is overcommitted`]
+    return sum <= milliValue(has)
+      ? []
+      : [
+          `event ${sequence} binds ${id} to ${node}: ${sum} thousandths of a CPU are taken there of ${milliValue(has)}, the node is overcommitted`
+        ]
   }
   #size({ metadata, spec }: KubeObject, sequence: number): void {
     const uid = metadata.uid as string
     const list = this.#sizes.get(uid) ?? []
-    this.#sizes.set(uid, [...list.filter((size, at) => (list[at + 1]?.sequence ?? sequence) > sequence - BEHIND), { sequence, replicas: (spec.replicas as number | undefined) ?? 1 }])
+    this.#sizes.set(uid, [
+      ...list.filter((size, at) => (list[at + 1]?.sequence ?? sequence) > sequence - BEHIND),
+      { sequence, replicas: (spec.replicas as number | undefined) ?? 1 }
+    ])
   }
   /** Its controller has waited for what it asked for before it asks again: it never makes one more than it was ever to make. */
   #tooMany(pod: KubeObject, sequence: number): string[] {
@@ -72,8 +90,12 @@ export class PodFaults {
     const sizes = this.#sizes.get(owner?.uid ?? '')
     if (owner === undefined || sizes === undefined) return []
     const most = Math.max(...sizes.map(({ replicas }) => replicas))
-    const active = [...this.#state.collection(PODS).indexed('owner', owner.uid)].filter(({ object }) => object.metadata.deletionTimestamp === undefined && !isOver(object))
-    return active.length <= most ? [] : [`event ${sequence} makes the ReplicaSet ${owner.name} ${active.length} pods, over its limit of ${most}`]
+    const active = [...this.#state.collection(PODS).indexed('owner', owner.uid)].filter(
+      ({ object }) => object.metadata.deletionTimestamp === undefined && !isOver(object)
+    )
+    return active.length <= most
+      ? []
+      : [`event ${sequence} makes the ReplicaSet ${owner.name} ${active.length} pods, over its limit of ${most}`]
   }
   #backwards(id: string, pod: KubeObject, sequence: number): string[] {
     const uid = pod.metadata.uid as string
@@ -82,13 +104,20 @@ export class PodFaults {
     this.#statuses.set(uid, status)
     if (before === undefined) return []
     const [was, is] = [before.phase ?? 'Pending', status.phase ?? 'Pending']
-    const faults = (RANK[is] ?? 0) < (RANK[was] ?? 0) || (RANK[was] === 2 && is !== was) ? [`event ${sequence}: ${id} was ${was} and is ${is} again, its status went back`] : []
+    const faults =
+      (RANK[is] ?? 0) < (RANK[was] ?? 0) || (RANK[was] === 2 && is !== was)
+        ? [`event ${sequence}: ${id} was ${was} and is ${is} again, its status went back`]
+        : []
     for (const { name, restartCount, state } of before.containerStatuses ?? []) {
       const now = status.containerStatuses?.find((one) => one.name === name)
       if (now === undefined) continue
-      if (now.restartCount < restartCount) faults.push(`event ${sequence}: ${name} of ${id} had restarted ${restartCount} times and now ${now.restartCount}, its status went back`)
+      if (now.restartCount < restartCount)
+        faults.push(
+          `event ${sequence}: ${name} of ${id} had restarted ${restartCount} times and now ${now.restartCount}, its status went back`
+        )
       const [started, again] = [state?.running?.startedAt, now.state?.running?.startedAt]
-      if (started !== undefined && again !== undefined && again < started) faults.push(`event ${sequence}: ${name} of ${id} runs since ${again}, and since ${started} before: its status went back`)
+      if (started !== undefined && again !== undefined && again < started)
+        faults.push(`event ${sequence}: ${name} of ${id} runs since ${again}, and since ${started} before: its status went back`)
     }
     return faults
   }

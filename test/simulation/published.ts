@@ -46,16 +46,30 @@ export const checkBindings = async (world: World): Promise<string[]> => {
     buried.set(subject, gone)
     last.set(subject, now)
     if (before === undefined) continue
-    if (now.asOf < before.asOf) faults.push(`binding ${sequence} of ${subject} was written as of event ${now.asOf}, over one as of ${before.asOf}`)
+    if (now.asOf < before.asOf)
+      faults.push(`binding ${sequence} of ${subject} was written as of event ${now.asOf}, over one as of ${before.asOf}`)
     if (now.uid === undefined && before.uid !== undefined) gone.add(before.uid)
     if (now.uid === undefined) continue
     if (gone.has(now.uid)) faults.push(`binding ${sequence} of ${subject} brings back ${now.uid}, which was taken back`)
-    if (before.uid === now.uid && now.version < before.version) faults.push(`binding ${sequence} of ${subject} is of event ${now.version}, over one of ${before.version}`)
-    if (before.uid !== undefined && before.uid !== now.uid && (born.get(now.uid) ?? 0) < (born.get(before.uid) ?? 0)) faults.push(`binding ${sequence} of ${subject} is of an older pod than the one before`)
+    if (before.uid === now.uid && now.version < before.version)
+      faults.push(`binding ${sequence} of ${subject} is of event ${now.version}, over one of ${before.version}`)
+    if (before.uid !== undefined && before.uid !== now.uid && (born.get(now.uid) ?? 0) < (born.get(before.uid) ?? 0))
+      faults.push(`binding ${sequence} of ${subject} is of an older pod than the one before`)
   }
-  const wanted = new Map([...(world.api?.views.collection(PODS).values() ?? [])].map(({ object }) => [bindingSubject((object['spec'].nodeName as string | undefined) ?? '', object.metadata.namespace as string, object.metadata.name as string), object.metadata.uid]))
-  for (const [subject, { uid }] of last) if (uid !== undefined && wanted.get(subject) !== uid) faults.push(`${subject} is told to run ${uid}, which is not there`)
-  for (const [subject, uid] of wanted) if (!subject.startsWith('bind..') && last.get(subject)?.uid !== uid) faults.push(`${subject} is not told to run ${uid}`)
+  const wanted = new Map(
+    [...(world.api?.views.collection(PODS).values() ?? [])].map(({ object }) => [
+      bindingSubject(
+        (object['spec'].nodeName as string | undefined) ?? '',
+        object.metadata.namespace as string,
+        object.metadata.name as string
+      ),
+      object.metadata.uid
+    ])
+  )
+  for (const [subject, { uid }] of last)
+    if (uid !== undefined && wanted.get(subject) !== uid) faults.push(`${subject} is told to run ${uid}, which is not there`)
+  for (const [subject, uid] of wanted)
+    if (!subject.startsWith('bind..') && last.get(subject)?.uid !== uid) faults.push(`${subject} is not told to run ${uid}`)
   return faults
 }
 
@@ -82,7 +96,10 @@ export const lostPods = async (world: World): Promise<string[]> => {
     if (phase === 'Running' && there.length === 0) lost.push(`${name} is said to run on ${node}, and does not`)
     for (const { id, identity } of there) {
       const said = containerStatuses.find((one) => one.name === identity.container)
-      if (said?.containerID?.endsWith(id) !== true) lost.push(`${identity.container} of ${name} runs on ${node} as ${id.slice(0, 12)}, and is said to be ${said?.containerID?.slice(0, 24) ?? 'nothing'}, restarted ${said?.restartCount ?? 0} times`)
+      if (said?.containerID?.endsWith(id) !== true)
+        lost.push(
+          `${identity.container} of ${name} runs on ${node} as ${id.slice(0, 12)}, and is said to be ${said?.containerID?.slice(0, 24) ?? 'nothing'}, restarted ${said?.restartCount ?? 0} times`
+        )
     }
   }
   return lost

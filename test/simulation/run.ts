@@ -35,7 +35,9 @@ for (let seed = from; seed < from + count; seed++) {
   events += outcome.events
   if (outcome.faults.length === 0) continue
   failed += 1
-  console.log(`seed ${seed} failed: ${outcome.faults.slice(0, 5).join('; ')}${outcome.faults.length > 5 ? ` and ${outcome.faults.length - 5} more` : ''}`)
+  console.log(
+    `seed ${seed} failed: ${outcome.faults.slice(0, 5).join('; ')}${outcome.faults.length > 5 ? ` and ${outcome.faults.length - 5} more` : ''}`
+  )
   console.log(`  again: npm run simulate -- --seed ${seed}${values.mixture === '{}' ? '' : ` --mixture '${values.mixture}'`} --trace`)
 }
 const seconds = (Date.now() - began) / 1000

@@ -13,7 +13,9 @@ const SERVICE_NAMES = 12
 /** More than fit on the nodes. */
 const BULKS = 9
 
-const containers = (image: string): object[] => [{ name: 'c', image, resources: { requests: { cpu: '200m' } }, readinessProbe: { httpGet: { port: 80 }, periodSeconds: 1 } }]
+const containers = (image: string): object[] => [
+  { name: 'c', image, resources: { requests: { cpu: '200m' } }, readinessProbe: { httpGet: { port: 80 }, periodSeconds: 1 } }
+]
 
 export class Script {
   readonly names: readonly string[]
@@ -47,13 +49,21 @@ export class Script {
       spec: {
         replicas: 1 + this.#below(5),
         selector: { matchLabels: { app: name } },
-        strategy: this.#chance(0.15) ? { type: 'Recreate' } : { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1 + this.#below(2), maxUnavailable: this.#below(2) } },
+        strategy: this.#chance(0.15)
+          ? { type: 'Recreate' }
+          : { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1 + this.#below(2), maxUnavailable: this.#below(2) } },
         template: { metadata: { labels: { app: name } }, spec: { terminationGracePeriodSeconds: 2, containers: containers('good:1') } }
       }
     })
   }
   #merge(name: string, body: unknown): Promise<unknown> {
-    return this.#world.person({ verb: 'patch', ref: DEPLOYMENTS, namespace: 'default', name, patch: { type: 'application/merge-patch+json', body } })
+    return this.#world.person({
+      verb: 'patch',
+      ref: DEPLOYMENTS,
+      namespace: 'default',
+      name,
+      patch: { type: 'application/merge-patch+json', body }
+    })
   }
   image(name: string, image: string): Promise<unknown> {
     return this.#merge(name, { spec: { template: { spec: { containers: containers(image) } } } })
@@ -63,20 +73,46 @@ export class Script {
   }
   #pod(): void {
     const pod = this.#pick(this.#world.api?.views.collection(PODS).list('default') ?? [])
-    if (pod !== undefined) void this.#world.person({ verb: 'delete', ref: PODS, namespace: 'default', name: pod.key.name, ...(this.#chance(0.2) ? { deleteOptions: { gracePeriodSeconds: 0 } } : {}) })
+    if (pod !== undefined)
+      void this.#world.person({
+        verb: 'delete',
+        ref: PODS,
+        namespace: 'default',
+        name: pod.key.name,
+        ...(this.#chance(0.2) ? { deleteOptions: { gracePeriodSeconds: 0 } } : {})
+      })
   }
   #service(): void {
     const name = `svc${this.#below(SERVICE_NAMES)}`
     if (this.#chance(0.3)) return void this.#world.person({ verb: 'delete', ref: SERVICES, namespace: 'default', name })
     const type = this.#chance(0.4) ? 'NodePort' : 'ClusterIP'
-    void this.#create(SERVICES, name, { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'default' }, spec: { type, selector: { app: this.#name() }, ports: [{ port: 80 }] } })
+    void this.#create(SERVICES, name, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace: 'default' },
+      spec: { type, selector: { app: this.#name() }, ports: [{ port: 80 }] }
+    })
   }
   /** A ConfigMap whose name the server makes up, owned by up to two Deployments as they are now. */
   #generated(): void {
     const deployments = this.#world.api?.views.collection(DEPLOYMENTS).list('default') ?? []
-    const ownerReferences = deployments.slice(0, this.#below(3)).map(({ object }) => ({ apiVersion: 'apps/v1', kind: 'Deployment', name: object.metadata.name as string, uid: object.metadata.uid as string }))
+    const ownerReferences = deployments.slice(0, this.#below(3)).map(({ object }) => ({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      name: object.metadata.name as string,
+      uid: object.metadata.uid as string
+    }))
     const asked = `a${this.#asked++}`
-    void this.#create(CONFIGMAPS, '', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'made-', namespace: 'default', labels: { [ASKED]: asked }, ...(ownerReferences.length === 0 ? {} : { ownerReferences }) } })
+    void this.#create(CONFIGMAPS, '', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: {
+        generateName: 'made-',
+        namespace: 'default',
+        labels: { [ASKED]: asked },
+        ...(ownerReferences.length === 0 ? {} : { ownerReferences })
+      }
+    })
   }
   /** A service ends, mostly without a word; it is back after a while, or after so long that its node is given up. */
   #crash(): void {
@@ -132,7 +168,12 @@ export class Script {
     const name = `bulk${this.#below(BULKS)}`
     if (this.#chance(0.25)) return void this.#world.person({ verb: 'delete', ref: PODS, namespace: 'default', name })
     const container = { name: 'c', image: 'good:1', resources: { requests: { cpu: '1300m' } } }
-    void this.#create(PODS, name, { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', labels: { bulk: 'true' } }, spec: { terminationGracePeriodSeconds: 2, containers: [container] } })
+    void this.#create(PODS, name, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default', labels: { bulk: 'true' } },
+      spec: { terminationGracePeriodSeconds: 2, containers: [container] }
+    })
   }
   /** Containers die by themselves, soon. */
   #kill(): void {
@@ -182,7 +223,9 @@ export class Script {
       const image = this.#world.object(DEPLOYMENTS, name)?.['spec'].template.spec.containers[0].image as string | undefined
       if (image === BAD_IMAGE) await settled(this.image(name, 'good:9'))
     }
-    const bulks = (this.#world.api?.views.collection(PODS).list('default') ?? []).filter(({ object }) => object.metadata.labels?.['bulk'] !== undefined)
+    const bulks = (this.#world.api?.views.collection(PODS).list('default') ?? []).filter(
+      ({ object }) => object.metadata.labels?.['bulk'] !== undefined
+    )
     for (const { key } of bulks) await settled(this.#world.person({ verb: 'delete', ref: PODS, namespace: 'default', name: key.name }))
   }
 }

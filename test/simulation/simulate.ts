@@ -43,8 +43,12 @@ export const simulate = async (seed: number, options: Partial<Omit<WorldOptions,
   world.trace(JSON.stringify(world.mixture))
   let started = false
   void world.start().then(() => (started = true))
-  const account = (): boolean => world.apis.every(({ views }) => views.get({ group: '', resource: 'serviceaccounts', namespace: 'default', name: 'default' }) !== undefined)
-  if (!(await clock.run(120_000, () => started && account()))) return { faults: ['the world did not start', ...world.errors], events: 0, hash: '' }
+  const account = (): boolean =>
+    world.apis.every(
+      ({ views }) => views.get({ group: '', resource: 'serviceaccounts', namespace: 'default', name: 'default' }) !== undefined
+    )
+  if (!(await clock.run(120_000, () => started && account())))
+    return { faults: ['the world did not start', ...world.errors], events: 0, hash: '' }
 
   const script = new Script(world)
   watch(world, seed)
@@ -77,7 +81,14 @@ const watch = (world: World, seed: number): void => {
     const [ref, query] = WATCHED[at % WATCHED.length] as (typeof WATCHED)[number]
     const kind = kindOf(ref)
     if (kind === undefined) throw new Error(`no kind ${ref.resource}`)
-    const one = new Watch({ kind, query, clock, server: () => world.server(), lasts: () => (world.faults ? clock.random() * (clock.random() < 0.5 ? 3_000 : 60_000) : 3_600_000), onFault: (fault) => world.fault(fault) })
+    const one = new Watch({
+      kind,
+      query,
+      clock,
+      server: () => world.server(),
+      lasts: () => (world.faults ? clock.random() * (clock.random() < 0.5 ? 3_000 : 60_000) : 3_600_000),
+      onFault: (fault) => world.fault(fault)
+    })
     world.watches.push(one)
     void one.run().catch((error: unknown) => world.fault(`a watch of ${ref.resource} ended: ${String(error)}`))
   }
@@ -95,7 +106,15 @@ const quiet = async (world: World, script: Script, witness: Witness): Promise<st
   await arrived(world)
   // Of the last second's events some may still be on their way to a client.
   const told = await world.logs.EVENTS.lastSequence()
-  faults.push(...(await checkLog(world)), ...(await checkViews(world)), ...(await strayContainers(world)), ...(await lostPods(world)), ...checkLeases(world), ...(await checkBindings(world)), ...(await witness.faults()))
+  faults.push(
+    ...(await checkLog(world)),
+    ...(await checkViews(world)),
+    ...(await strayContainers(world)),
+    ...(await lostPods(world)),
+    ...checkLeases(world),
+    ...(await checkBindings(world)),
+    ...(await witness.faults())
+  )
   await clock.run(1_000)
   for (const one of world.watches) faults.push(...(await checkWatch(world, one, told)))
   return faults

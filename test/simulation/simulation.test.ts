@@ -18,7 +18,8 @@ simulation(`holds in ${SEEDS} seeds`, async () => {
   const failures: string[] = []
   for (let seed = 1; seed <= SEEDS; seed++) {
     const { faults } = await simulate(seed)
-    if (faults.length > 0) failures.push(`seed ${seed}: ${faults.slice(0, 3).join('; ')} (run again: node test/simulation/run.ts --seed ${seed} --trace)`)
+    if (faults.length > 0)
+      failures.push(`seed ${seed}: ${faults.slice(0, 3).join('; ')} (run again: node test/simulation/run.ts --seed ${seed} --trace)`)
   }
   assert.equal(failures, [])
 })
@@ -54,8 +55,10 @@ simulation('would notice a log that ignores expectations', async () => {
   assert.match(faults, /was decided on|made two events|was acknowledged at|not converged|bound to/)
 })
 
-const changed = (name: string, decide: (original: ControllerDefinition) => ControllerDefinition['decide']) => (definitions: readonly ControllerDefinition[]): readonly ControllerDefinition[] =>
-  definitions.map((definition) => (definition.name === name ? { ...definition, decide: decide(definition) } : definition))
+const changed =
+  (name: string, decide: (original: ControllerDefinition) => ControllerDefinition['decide']) =>
+  (definitions: readonly ControllerDefinition[]): readonly ControllerDefinition[] =>
+    definitions.map((definition) => (definition.name === name ? { ...definition, decide: decide(definition) } : definition))
 
 simulation('would notice a ReplicaSet controller that never removes a pod', async () => {
   const faults = await faultsOf({
@@ -76,9 +79,15 @@ simulation('would notice a deployment controller that ignores its limits', async
         asks: decision.asks.map((ask) => {
           if (ask.ref.resource !== 'replicasets') return ask
           const body = ask.patch?.body as { spec?: { replicas?: number } } | undefined
-          if (ask.patch !== undefined && (body?.spec?.replicas ?? 0) > 0) return { ...ask, patch: { ...ask.patch, body: { ...body, spec: { ...body?.spec, replicas: (body?.spec?.replicas ?? 0) + 9 } } } }
+          if (ask.patch !== undefined && (body?.spec?.replicas ?? 0) > 0)
+            return {
+              ...ask,
+              patch: { ...ask.patch, body: { ...body, spec: { ...body?.spec, replicas: (body?.spec?.replicas ?? 0) + 9 } } }
+            }
           const replicas = (ask.object?.['spec']?.replicas as number | undefined) ?? 0
-          return ask.object === undefined || replicas === 0 ? ask : { ...ask, object: { ...ask.object, spec: { ...ask.object['spec'], replicas: replicas + 9 } } }
+          return ask.object === undefined || replicas === 0
+            ? ask
+            : { ...ask, object: { ...ask.object, spec: { ...ask.object['spec'], replicas: replicas + 9 } } }
         })
       }
     })
@@ -96,8 +105,14 @@ simulation('would notice a garbage collector that deletes what has another owner
     {
       controllers: changed('generic-garbage-collector', ({ decide }) => (view, key, context) => {
         const decision = decide(view, key, context)
-        const lets = ({ patch }: Ask): boolean => ((patch?.body as { metadata?: { ownerReferences?: readonly unknown[] } } | undefined)?.metadata?.ownerReferences?.length ?? 0) > 0
-        return { ...decision, asks: decision.asks.map((ask) => (lets(ask) ? { verb: 'delete', ref: ask.ref, version: ask.version, namespace: ask.namespace, name: ask.name } : ask)) }
+        const lets = ({ patch }: Ask): boolean =>
+          ((patch?.body as { metadata?: { ownerReferences?: readonly unknown[] } } | undefined)?.metadata?.ownerReferences?.length ?? 0) > 0
+        return {
+          ...decision,
+          asks: decision.asks.map((ask) =>
+            lets(ask) ? { verb: 'delete', ref: ask.ref, version: ask.version, namespace: ask.namespace, name: ask.name } : ask
+          )
+        }
       })
     },
     40

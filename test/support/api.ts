@@ -1,7 +1,7 @@
 /** An API server's write path in memory: the decider on memory logs, with the system objects made. */
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import { builtIns, kindNamed } from '#test/support/builtIns.ts'
+import { builtIns, kindNamed } from './builtIns.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { LastOnly } from '#services/apiserver/time-travel/LastOnly.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
@@ -25,7 +25,12 @@ export interface TestApi {
   /** Submits as a user (the administrator by default). */
   submit(intent: Partial<Intent> & Pick<Intent, 'verb' | 'ref'>, user?: UserInfo): Promise<IntentResult>
   create(object: KubeObject, more?: Partial<Intent>, user?: UserInfo): Promise<IntentResult>
-  get(object: { readonly kind: string; readonly apiVersion: string; readonly name: string; readonly namespace?: string }): KubeObject | undefined
+  get(object: {
+    readonly kind: string
+    readonly apiVersion: string
+    readonly name: string
+    readonly namespace?: string
+  }): KubeObject | undefined
 }
 
 export const kindFor = (apiVersion: string, kind: string): NonNullable<ReturnType<typeof kindNamed>> => {
@@ -36,11 +41,24 @@ export const kindFor = (apiVersion: string, kind: string): NonNullable<ReturnTyp
 }
 
 /** `beside`: another API server of the same cluster, which writes the same logs. */
-export const startTestApi = async (clock: Clock = systemClock, settings: Partial<Settings> = {}, integrity?: Integrity, beside?: Pick<TestApi, 'logs'>): Promise<TestApi> => {
-  const logs = beside?.logs ?? { EVENTS: new MemoryLog('EVENTS', clock, integrity === undefined ? {} : { identity: integrity.ledger.identity }), NOTICES: new MemoryLog('NOTICES', clock), PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true }) }
+export const startTestApi = async (
+  clock: Clock = systemClock,
+  settings: Partial<Settings> = {},
+  integrity?: Integrity,
+  beside?: Pick<TestApi, 'logs'>
+): Promise<TestApi> => {
+  const logs = beside?.logs ?? {
+    EVENTS: new MemoryLog('EVENTS', clock, integrity === undefined ? {} : { identity: integrity.ledger.identity }),
+    NOTICES: new MemoryLog('NOTICES', clock),
+    PULSE: new MemoryLog('PULSE', clock, { keepLastOnly: true })
+  }
   // Looking for what expires takes a timer, which would keep a test on the machine's own clock from ending.
   const expires = clock !== systemClock
-  const list = [new View('EVENTS', logs.EVENTS, clock, { api: builtIns, ...(integrity === undefined ? {} : { integrity }) }), new View('NOTICES', logs.NOTICES, clock, { api: builtIns, expires }), new View('PULSE', logs.PULSE, clock, { api: builtIns, expires })]
+  const list = [
+    new View('EVENTS', logs.EVENTS, clock, { api: builtIns, ...(integrity === undefined ? {} : { integrity }) }),
+    new View('NOTICES', logs.NOTICES, clock, { api: builtIns, expires }),
+    new View('PULSE', logs.PULSE, clock, { api: builtIns, expires })
+  ]
   const histories = new Map<StreamName, PastIndex>()
   // Where it can't go on, reads of the past are answered 503, which is what a test sees.
   const quiet = (): void => {}
@@ -56,12 +74,35 @@ export const startTestApi = async (clock: Clock = systemClock, settings: Partial
   }
   const views = new Views(list, builtIns)
   const decider = new ApiDecider({ views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767], ...settings } })
-  await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: '10.96.0.0/16', kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
-  const submit: TestApi['submit'] = (intent, user = ADMIN) => decider.submit({ id: clock.uuid(), version: 'v1', namespace: '', name: '', source: 'test', ...intent }, user)
+  await bootstrap({
+    views,
+    decider,
+    clock,
+    apiAddress: '10.244.0.1',
+    apiPort: 6443,
+    serviceCIDR: '10.96.0.0/16',
+    kubernetesIP: '10.96.0.1',
+    dnsIP: '10.96.0.10',
+    dnsAddress: '10.244.0.1',
+    dnsPort: 10053
+  })
+  const submit: TestApi['submit'] = (intent, user = ADMIN) =>
+    decider.submit({ id: clock.uuid(), version: 'v1', namespace: '', name: '', source: 'test', ...intent }, user)
   const create: TestApi['create'] = (object, more = {}, user = ADMIN) => {
     const kind = kindFor(object.apiVersion, object.kind)
     const namespace = kind.namespaced ? (object.metadata.namespace ?? 'default') : ''
-    return submit({ verb: 'create', ref: { group: kind.group, resource: kind.resource }, version: kind.version, namespace, name: object.metadata.name ?? '', object, ...more }, user)
+    return submit(
+      {
+        verb: 'create',
+        ref: { group: kind.group, resource: kind.resource },
+        version: kind.version,
+        namespace,
+        name: object.metadata.name ?? '',
+        object,
+        ...more
+      },
+      user
+    )
   }
   await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } })
   return {

@@ -52,18 +52,38 @@ export const startApiBeside = async ({ home }: Pick<Plane, 'home'>): Promise<Api
   const call: ApiBeside['call'] = (method, path, body) =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body)
-      const made = request({ host: '127.0.0.1', port, agent, method, path, timeout: 20_000, headers: text === undefined ? {} : { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json', 'content-length': Buffer.byteLength(text) } }, (response) => {
-        let answer = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => (answer += chunk))
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: answer }))
-        response.on('error', reject)
-      })
+      const made = request(
+        {
+          host: '127.0.0.1',
+          port,
+          agent,
+          method,
+          path,
+          timeout: 20_000,
+          headers:
+            text === undefined
+              ? {}
+              : {
+                  'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
+                  'content-length': Buffer.byteLength(text)
+                }
+        },
+        (response) => {
+          let answer = ''
+          response.setEncoding('utf8')
+          response.on('data', (chunk: string) => (answer += chunk))
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: answer }))
+          response.on('error', reject)
+        }
+      )
       made.on('timeout', () => made.destroy(new Error('timed out')))
       made.on('error', reject)
       made.end(text)
     })
-  await until('the API server beside is ready', async () => (await call('GET', '/readyz').catch(() => ({ status: 0 }))).status === 200, { ms: 60_000, everyMs: 50 }).catch((error: Error) => {
+  await until('the API server beside is ready', async () => (await call('GET', '/readyz').catch(() => ({ status: 0 }))).status === 200, {
+    ms: 60_000,
+    everyMs: 50
+  }).catch((error: Error) => {
     throw new Error(`${error.message}\n${process_.log()}`)
   })
   return { ...process_, port, call, kill: async (signal) => process_.kill(signal).finally(() => agent.destroy()) }

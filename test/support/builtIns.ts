@@ -7,5 +7,6 @@ import type { StreamName } from '#events/Subject.ts'
 export const builtIns = builtInApi()
 export const KINDS = builtIns.kinds
 export const kindOf = (ref: ResourceRef): Kind | undefined => builtIns.kindOf(ref)
-export const kindNamed = (group: string, version: string | undefined, kind: string): Kind | undefined => builtIns.kindNamed(group, version, kind)
+export const kindNamed = (group: string, version: string | undefined, kind: string): Kind | undefined =>
+  builtIns.kindNamed(group, version, kind)
 export const streamOf = (ref: ResourceRef): StreamName => builtIns.streamOf(ref)

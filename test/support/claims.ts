@@ -19,6 +19,7 @@ export const claimFaults = (view: ObjectsView): readonly string[] => {
       else if (!isOf(claim, owner)) faults.push(`${key.name} is used by ${owner.name} and claimed by ${ownerOf(claim).name}`)
     }
   for (const ref of [IP_ADDRESSES, NODE_PORTS])
-    for (const { key, object } of view.collection(ref).values()) if (!used.has(keyId(key))) faults.push(`${key.name} is claimed by ${ownerOf(object).name} and used by nobody`)
+    for (const { key, object } of view.collection(ref).values())
+      if (!used.has(keyId(key))) faults.push(`${key.name} is claimed by ${ownerOf(object).name} and used by nobody`)
   return faults
 }

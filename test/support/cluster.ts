@@ -19,7 +19,16 @@ export interface TestCluster {
   readonly home: string
   readonly config: ClusterConfig
   /** Runs kubectl as the administrator; never throws for its exit code. */
-  kubectl(args: readonly string[], options?: { readonly input?: string; readonly program?: string; readonly at?: string; readonly env?: Record<string, string>; readonly timeout?: number }): Promise<Answer>
+  kubectl(
+    args: readonly string[],
+    options?: {
+      readonly input?: string
+      readonly program?: string
+      readonly at?: string
+      readonly env?: Record<string, string>
+      readonly timeout?: number
+    }
+  ): Promise<Answer>
   /** kubectl that must succeed; its output. */
   ok(...args: string[]): Promise<string>
   /** Asks until the answer is right; the test fails after `ms`. */
@@ -37,13 +46,24 @@ export const startCluster = async (): Promise<TestCluster> => {
   const program = (await kubectls()).at(-1)?.path as string
   const kubectl: TestCluster['kubectl'] = async (args, options = {}) => {
     const server = options.at === undefined ? [] : ['--server', `https://127.0.0.1:${config.apiPort}/at/${options.at}`]
-    const done = await execa(options.program ?? program, [`--kubeconfig=${join(home, 'kubeconfig')}`, `--cache-dir=${join(home, 'kubectl-cache')}`, ...server, ...args], {
-      reject: false,
-      timeout: options.timeout ?? 60_000,
-      ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
-      ...(options.env === undefined ? {} : { env: options.env })
-    })
-    return { code: done.exitCode ?? 1, out: done.stdout, err: done.stderr.split('\n').filter((line) => !line.includes('exceeds the supported minor version skew')).join('\n') }
+    const done = await execa(
+      options.program ?? program,
+      [`--kubeconfig=${join(home, 'kubeconfig')}`, `--cache-dir=${join(home, 'kubectl-cache')}`, ...server, ...args],
+      {
+        reject: false,
+        timeout: options.timeout ?? 60_000,
+        ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+        ...(options.env === undefined ? {} : { env: options.env })
+      }
+    )
+    return {
+      code: done.exitCode ?? 1,
+      out: done.stdout,
+      err: done.stderr
+        .split('\n')
+        .filter((line) => !line.includes('exceeds the supported minor version skew'))
+        .join('\n')
+    }
   }
   return {
     home,
@@ -57,7 +77,8 @@ export const startCluster = async (): Promise<TestCluster> => {
     until: async (what, check, ms = 60_000) => {
       const deadline = Date.now() + ms
       while (!(await check())) {
-        if (Date.now() > deadline) throw new Error(`not within ${ms} ms: ${what}\n${(await kubectl(['get', 'pods,deploy,events', '-A'])).out}\n${logTail(home)}`)
+        if (Date.now() > deadline)
+          throw new Error(`not within ${ms} ms: ${what}\n${(await kubectl(['get', 'pods,deploy,events', '-A'])).out}\n${logTail(home)}`)
         await wait(200)
       }
     },

@@ -15,7 +15,7 @@ import type { Limits } from '#services/apiserver/http/limits.ts'
 import { SigningKeys } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import type { NodeCalls } from '#services/platform/NodeLink.ts'
-import { VirtualClock } from '../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 import { accepted, startTestApi, type TestApi } from './api.ts'
 
 export interface HttpAnswer {
@@ -46,7 +46,11 @@ export interface TestHttp {
   /** A connection of HTTP/2 of a user's. */
   session(user?: string): Promise<ClientHttp2Session>
   /** Asks on a session; the body is not read, and the client's window of 64 KiB keeps the rest at the server. */
-  stream(session: ClientHttp2Session, path: string, headers?: Readonly<Record<string, string>>): Promise<{ readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: ClientHttp2Stream }>
+  stream(
+    session: ClientHttp2Session,
+    path: string,
+    headers?: Readonly<Record<string, string>>
+  ): Promise<{ readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: ClientHttp2Stream }>
   stop(): Promise<void>
 }
 
@@ -74,7 +78,15 @@ export const startHttp = async (limits: Partial<Limits> = {}, nodeCalls: Partial
   const api = await startTestApi(clock)
   const people = ['alice', 'bob'].map((name) => ({ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name }))
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' }
-  accepted(await api.create({ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding', metadata: { name: 'people' }, roleRef, subjects: people } as unknown as KubeObject))
+  accepted(
+    await api.create({
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRoleBinding',
+      metadata: { name: 'people' },
+      roleRef,
+      subjects: people
+    } as unknown as KubeObject)
+  )
   const errors: unknown[] = []
   const records: AuditRecord[] = []
   const signingKeys = new SigningKeys(signingMaterial(pki))
@@ -97,7 +109,11 @@ export const startHttp = async (limits: Partial<Limits> = {}, nodeCalls: Partial
     const { certificate, key } = name === 'admin' ? pki.admin : await clientCertificate(home, { commonName: name, organizations: [] })
     certificates.set(name, { cert: certificate, key, ca: pki.ca })
   }
-  const of = (user: string): { cert: string; key: string; ca: string } => certificates.get(user) ?? (() => { throw new Error(`no user ${user}`) })()
+  const of = (user: string): { cert: string; key: string; ca: string } =>
+    certificates.get(user) ??
+    (() => {
+      throw new Error(`no user ${user}`)
+    })()
   const sessions: ClientHttp2Session[] = []
   const open: TestHttp['open'] = (path, { user = 'admin', headers = {} } = {}) =>
     new Promise((resolve, reject) => {
@@ -116,12 +132,15 @@ export const startHttp = async (limits: Partial<Limits> = {}, nodeCalls: Partial
     call: (method, path, { user = 'admin', body, headers = {} } = {}) =>
       new Promise((resolve, reject) => {
         const size = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)), 'content-type': 'application/json' }
-        const made = requestHttps({ host: '127.0.0.1', port, method, path, headers: { ...size, ...headers }, agent: new Agent(of(user)) }, (response) => {
-          const chunks: Buffer[] = []
-          response.on('data', (chunk: Buffer) => chunks.push(chunk))
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }))
-          response.on('error', reject)
-        })
+        const made = requestHttps(
+          { host: '127.0.0.1', port, method, path, headers: { ...size, ...headers }, agent: new Agent(of(user)) },
+          (response) => {
+            const chunks: Buffer[] = []
+            response.on('data', (chunk: Buffer) => chunks.push(chunk))
+            response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }))
+            response.on('error', reject)
+          }
+        )
         made.on('error', reject)
         made.end(body)
       }),

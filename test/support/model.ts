@@ -3,7 +3,7 @@
  * deciders rely on: versions as locks, generations, graceful deletion of pods, finalizers.
  */
 import type { KubeObject } from '#events/KubeObject.ts'
-import { builtIns, kindNamed, KINDS } from '#test/support/builtIns.ts'
+import { builtIns, kindNamed, KINDS } from './builtIns.ts'
 import { applyMergePatch } from '#services/apiserver/patch/merge.ts'
 import { Objects, type Change, type ObjectsView } from '#projections/Objects.ts'
 import type { Ask, ControllerDefinition, Decision } from '#services/platform/decision.ts'
@@ -50,12 +50,34 @@ export class Model {
   gone(object: KubeObject): void {
     const [group = '', version = ''] = object.apiVersion.includes('/') ? object.apiVersion.split('/') : ['', object.apiVersion]
     this.#sequence += 1
-    this.#apply({ ...object, metadata: { ...object.metadata, resourceVersion: String(this.#sequence) } }, kindNamed(group, version, object.kind) as NonNullable<ReturnType<typeof kindNamed>>, true)
+    this.#apply(
+      { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#sequence) } },
+      kindNamed(group, version, object.kind) as NonNullable<ReturnType<typeof kindNamed>>,
+      true
+    )
   }
   #apply(object: KubeObject, kind: { group: string; resource: string }, deleted: boolean): void {
-    const key = { group: kind.group, resource: kind.resource, namespace: object.metadata.namespace ?? '', name: object.metadata.name as string }
+    const key = {
+      group: kind.group,
+      resource: kind.resource,
+      namespace: object.metadata.namespace ?? '',
+      name: object.metadata.name as string
+    }
     const change = this.objects.apply(
-      { id: String(this.#sequence), type: 't', source: 's', time: '', user: '', correlationId: '', verb: 'update', stream: 'EVENTS', key, deleted, expected: 0, sequence: this.#sequence },
+      {
+        id: String(this.#sequence),
+        type: 't',
+        source: 's',
+        time: '',
+        user: '',
+        correlationId: '',
+        verb: 'update',
+        stream: 'EVENTS',
+        key,
+        deleted,
+        expected: 0,
+        sequence: this.#sequence
+      },
       '',
       structuredClone(object)
     )
@@ -71,13 +93,21 @@ export class Model {
     const [group = '', version = ''] = object.apiVersion.includes('/') ? object.apiVersion.split('/') : ['', object.apiVersion]
     const kind = kindNamed(group, version, object.kind)
     if (kind === undefined) throw new Error(`no kind ${object.kind}`)
-    return this.objects.get({ group: kind.group, resource: kind.resource, namespace: kind.namespaced ? (object.metadata.namespace ?? 'default') : '', name: object.metadata.name as string })?.object
+    return this.objects.get({
+      group: kind.group,
+      resource: kind.resource,
+      namespace: kind.namespaced ? (object.metadata.namespace ?? 'default') : '',
+      name: object.metadata.name as string
+    })?.object
   }
   /** `list('Pod')`: in order of names. */
   list(kind: string): KubeObject[] {
     const found = KINDS.find((candidate) => candidate.kind === kind)
     if (found === undefined) throw new Error(`no kind ${kind}`)
-    return this.objects.collection(found).list().map(({ object }) => object)
+    return this.objects
+      .collection(found)
+      .list()
+      .map(({ object }) => object)
   }
   /** The message of the refusal, or undefined. */
   perform(ask: Ask): string | undefined {
@@ -97,13 +127,20 @@ export class Model {
     if (old === undefined) return 'NotFound'
     if (ask.verb === 'delete') return this.#delete(old, kind, ask)
     const next = (ask.verb === 'update' ? structuredClone(ask.object) : applyMergePatch(old, ask.patch?.body)) as KubeObject
-    const { resourceVersion, uid } = ask.verb === 'update' ? (ask.object as KubeObject).metadata : ((ask.patch?.body as KubeObject).metadata ?? {})
+    const { resourceVersion, uid } =
+      ask.verb === 'update' ? (ask.object as KubeObject).metadata : ((ask.patch?.body as KubeObject).metadata ?? {})
     if (resourceVersion !== undefined && resourceVersion !== old.metadata.resourceVersion) return 'Conflict'
     if (uid !== undefined && uid !== old.metadata.uid) return 'Conflict'
     const status = ask.subresource === 'status'
-    const merged: KubeObject = status ? { ...old, status: next['status'] } : kind.hasStatus === true ? { ...next, status: old['status'] } : next
-    if (kind.hasGeneration === true && JSON.stringify(merged['spec']) !== JSON.stringify(old['spec'])) merged.metadata = { ...merged.metadata, generation: (old.metadata.generation ?? 1) + 1 }
-    if (merged.metadata.deletionTimestamp !== undefined && (merged.metadata.finalizers ?? []).length === 0 && kind.kind !== 'Pod') this.gone(merged)
+    const merged: KubeObject = status
+      ? { ...old, status: next['status'] }
+      : kind.hasStatus === true
+        ? { ...next, status: old['status'] }
+        : next
+    if (kind.hasGeneration === true && JSON.stringify(merged['spec']) !== JSON.stringify(old['spec']))
+      merged.metadata = { ...merged.metadata, generation: (old.metadata.generation ?? 1) + 1 }
+    if (merged.metadata.deletionTimestamp !== undefined && (merged.metadata.finalizers ?? []).length === 0 && kind.kind !== 'Pod')
+      this.gone(merged)
     else this.put(merged)
     return undefined
   }
@@ -115,7 +152,10 @@ export class Model {
     const graceful = kind.kind === 'Pod' && (old['spec'].nodeName ?? '') !== '' && ask.deleteOptions?.gracePeriodSeconds !== 0
     if (finalizers.size === 0 && !graceful) this.gone(old)
     else if (old.metadata.deletionTimestamp === undefined || finalizers.size > (old.metadata.finalizers ?? []).length)
-      this.put({ ...old, metadata: { ...old.metadata, deletionTimestamp: this.time, ...(finalizers.size === 0 ? {} : { finalizers: [...finalizers] }) } })
+      this.put({
+        ...old,
+        metadata: { ...old.metadata, deletionTimestamp: this.time, ...(finalizers.size === 0 ? {} : { finalizers: [...finalizers] }) }
+      })
     return undefined
   }
   decide(controller: ControllerDefinition, key: string, random = 0.5): Decision {
@@ -139,12 +179,21 @@ export const isNotice = (ask: Ask): boolean => ask.ref.resource === 'events'
 export const withoutNotices = (decision: Decision): Ask[] => decision.asks.filter((ask) => !isNotice(ask))
 /** `create replicasets web-abc`, `update/status deployments web`: what was asked, in short. */
 export const shown = (decision: Decision): string[] =>
-  withoutNotices(decision).map(({ verb, subresource, ref, name, object }) => `${verb}${subresource === undefined ? '' : `/${subresource}`} ${ref.resource} ${name || object?.metadata.name || `${object?.metadata.generateName}*`}`)
+  withoutNotices(decision).map(
+    ({ verb, subresource, ref, name, object }) =>
+      `${verb}${subresource === undefined ? '' : `/${subresource}`} ${ref.resource} ${name || object?.metadata.name || `${object?.metadata.generateName}*`}`
+  )
 /** `Normal SuccessfulCreate Created pod: web-1`; counted ones show nothing. */
 export const notices = (decision: Decision): string[] =>
-  decision.asks.flatMap((ask) => (isNotice(ask) && ask.object !== undefined ? [`${ask.object['type']} ${ask.object['reason']} ${ask.object['message']}`] : []))
+  decision.asks.flatMap((ask) =>
+    isNotice(ask) && ask.object !== undefined ? [`${ask.object['type']} ${ask.object['reason']} ${ask.object['message']}`] : []
+  )
 
-export const node = (name: string, allocatable: Record<string, string> = { cpu: '4', memory: '8Gi', pods: '110' }, more: { labels?: Record<string, string>; spec?: Record<string, unknown>; status?: Record<string, unknown> } = {}): KubeObject => ({
+export const node = (
+  name: string,
+  allocatable: Record<string, string> = { cpu: '4', memory: '8Gi', pods: '110' },
+  more: { labels?: Record<string, string>; spec?: Record<string, unknown>; status?: Record<string, unknown> } = {}
+): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Node',
   metadata: { name, labels: { 'kubernetes.io/hostname': name, ...more.labels } },
@@ -152,7 +201,12 @@ export const node = (name: string, allocatable: Record<string, string> = { cpu: 
   status: { allocatable, conditions: [{ type: 'Ready', status: 'True' }], ...more.status }
 })
 
-export const pod = (name: string, spec: Record<string, unknown> = {}, requests: Record<string, string> | undefined = undefined, labels: Record<string, string> = { app: 'web' }): KubeObject => ({
+export const pod = (
+  name: string,
+  spec: Record<string, unknown> = {},
+  requests: Record<string, string> | undefined = undefined,
+  labels: Record<string, string> = { app: 'web' }
+): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: { name, namespace: 'default', labels },
@@ -161,4 +215,9 @@ export const pod = (name: string, spec: Record<string, unknown> = {}, requests: 
 })
 
 /** Pod status of a container that runs, since the model's time. */
-export const running = (ip: string, ready = true, since = '2029-12-31T23:00:00Z'): Record<string, unknown> => ({ phase: 'Running', podIP: ip, podIPs: [{ ip }], conditions: [{ type: 'Ready', status: ready ? 'True' : 'False', lastTransitionTime: since }] })
+export const running = (ip: string, ready = true, since = '2029-12-31T23:00:00Z'): Record<string, unknown> => ({
+  phase: 'Running',
+  podIP: ip,
+  podIPs: [{ ip }],
+  conditions: [{ type: 'Ready', status: ready ? 'True' : 'False', lastTransitionTime: since }]
+})

@@ -11,7 +11,10 @@ import { execa } from 'execa'
 const PROBE = join(import.meta.dirname, 'probe.ts')
 
 const NETNS = '/run/netns'
-const isMounted = (folder: string): boolean => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').some((line) => line.split(' ')[4] === folder)
+const isMounted = (folder: string): boolean =>
+  readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .some((line) => line.split(' ')[4] === folder)
 
 export interface Probe {
   readonly results: string[]
@@ -42,8 +45,12 @@ export class NodeLab {
         ''
       ].join('\n')
     })
-    await execa('ip', ['-n', this.node, '-batch', '-'], { input: `link set lo up\naddress add ${this.nodeIP}/24 dev eth0\nlink set eth0 up\nroute add default via 198.18.0.1\n` })
-    await execa('ip', ['-n', this.outside, '-batch', '-'], { input: 'link set lo up\naddress add 198.18.0.1/24 dev eth0\nlink set eth0 up\n' })
+    await execa('ip', ['-n', this.node, '-batch', '-'], {
+      input: `link set lo up\naddress add ${this.nodeIP}/24 dev eth0\nlink set eth0 up\nroute add default via 198.18.0.1\n`
+    })
+    await execa('ip', ['-n', this.outside, '-batch', '-'], {
+      input: 'link set lo up\naddress add 198.18.0.1/24 dev eth0\nlink set eth0 up\n'
+    })
   }
   /** A process in a network namespace of its own, as a pause container is. */
   async pause(): Promise<number> {
@@ -75,7 +82,16 @@ export class NodeLab {
     return child.pid as number
   }
   async probe(netns: string, mode: 'tcp' | 'udp', host: string, port: number, count: number, localPort = 0): Promise<Probe> {
-    const { stdout } = await execa('nsenter', [`--net=${netns}`, process.execPath, PROBE, mode, host, String(port), String(count), String(localPort)])
+    const { stdout } = await execa('nsenter', [
+      `--net=${netns}`,
+      process.execPath,
+      PROBE,
+      mode,
+      host,
+      String(port),
+      String(count),
+      String(localPort)
+    ])
     return JSON.parse(stdout) as Probe
   }
   async remove(): Promise<void> {

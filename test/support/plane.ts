@@ -49,11 +49,18 @@ export interface PlaneOptions {
 
 const newHome = async ({ folder = tmpdir(), config = {} }: PlaneOptions): Promise<string> => {
   const home = mkdtempSync(join(folder, 'reckon-plane-'))
-  writeSecret(join(home, 'config.json'), JSON.stringify({ ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort(), ...config }))
+  writeSecret(
+    join(home, 'config.json'),
+    JSON.stringify({ ...(await loadOrCreateConfig(home, () => {})), natsPort: await freePort(), apiPort: await freePort(), ...config })
+  )
   return home
 }
 
-export const startPlane = async (components = 'apiserver', env: Readonly<Record<string, string>> = {}, options: PlaneOptions = {}): Promise<Plane> => {
+export const startPlane = async (
+  components = 'apiserver',
+  env: Readonly<Record<string, string>> = {},
+  options: PlaneOptions = {}
+): Promise<Plane> => {
   const home = options.home ?? (await newHome(options))
   const config = readConfig(home) as ClusterConfig
   await ensurePki(home, config)
@@ -65,7 +72,18 @@ export const startPlane = async (components = 'apiserver', env: Readonly<Record<
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
       const made = request(
-        { host: '127.0.0.1', port: config.apiPort, agent, method, path, timeout: 45_000, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }), ...headers } },
+        {
+          host: '127.0.0.1',
+          port: config.apiPort,
+          agent,
+          method,
+          path,
+          timeout: 45_000,
+          headers: {
+            ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+            ...headers
+          }
+        },
         (response) => {
           let answer = ''
           response.setEncoding('utf8')
@@ -97,7 +115,10 @@ export const startPlane = async (components = 'apiserver', env: Readonly<Record<
     call,
     until,
     start: async () => {
-      process_ = spawn(process.execPath, [SERVER, '--home', home, '--components', components], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, RECKON_HOME: home, ...env } })
+      process_ = spawn(process.execPath, [SERVER, '--home', home, '--components', components], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, RECKON_HOME: home, ...env }
+      })
       for (const stream of [process_.stdout, process_.stderr]) stream?.on('data', (chunk: Buffer) => (output += chunk.toString()))
       await until('the API server answers', async () => (await call('GET', '/readyz')).status > 0, 60_000)
     },

@@ -6,7 +6,7 @@ import { Refusal } from '#events/Refusal.ts'
 import { decide } from '#services/apiserver/decide.ts'
 import type { Decided, Settings } from '#services/apiserver/decision.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import { accepted, ADMIN, kindFor, startTestApi, type TestApi } from '#test/support/api.ts'
+import { accepted, ADMIN, kindFor, startTestApi, type TestApi } from './api.ts'
 
 export const PREFIX = 'pod-security.kubernetes.io/'
 export const labelled = (labels: Record<string, string>): Record<string, string> =>

@@ -69,4 +69,7 @@ const serveDns = async (address: string, port: number): Promise<void> => {
 
 if (mode === 'serve') serve(args[0], Number(args[1]))
 else if (mode === 'dns') await serveDns(args[0], Number(args[1]))
-else await repeat(Number(args[2]), () => (mode === 'tcp' ? overTcp(args[0], Number(args[1])) : overUdp(args[0], Number(args[1]), Number(args[3] ?? 0))))
+else
+  await repeat(Number(args[2]), () =>
+    mode === 'tcp' ? overTcp(args[0], Number(args[1])) : overUdp(args[0], Number(args[1]), Number(args[3] ?? 0))
+  )

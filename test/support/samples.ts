@@ -32,13 +32,26 @@ const REST: Readonly<Record<string, Record<string, unknown>>> = {
 /** A definition's name says what it defines. */
 const definition = (name: string): Record<string, unknown> => {
   const [plural = '', ...group] = name.split('.')
-  const schema = { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: { size: { type: 'integer', minimum: 1 } } } } } }
-  return { spec: { group: group.join('.') || 'example.com', scope: 'Namespaced', names: { plural, kind: plural.replace(/[^a-z]/g, '') }, versions: [{ name: 'v1', served: true, storage: true, schema }] } }
+  const schema = {
+    openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: { size: { type: 'integer', minimum: 1 } } } } }
+  }
+  return {
+    spec: {
+      group: group.join('.') || 'example.com',
+      scope: 'Namespaced',
+      names: { plural, kind: plural.replace(/[^a-z]/g, '') },
+      versions: [{ name: 'v1', served: true, storage: true, schema }]
+    }
+  }
 }
 
 /** A name such an object may have, where any will do. */
 export const sampleName = ({ kind, nameRule }: Pick<Kind, 'kind' | 'nameRule'>, name: string): string =>
-  kind === 'CustomResourceDefinition' ? `${name}.example.com` : (nameRule === 'ip' ? `10.200.0.${1 + (Array.from(name).reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 250)}` : name)
+  kind === 'CustomResourceDefinition'
+    ? `${name}.example.com`
+    : nameRule === 'ip'
+      ? `10.200.0.${1 + (Array.from(name).reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 250)}`
+      : name
 
 /** A new one each time: it may be changed in place. Namespaced ones are in `default`. */
 export const sampleOf = ({ group, version, kind, namespaced }: Kind, name: string): KubeObject => ({

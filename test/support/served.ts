@@ -41,7 +41,13 @@ export const startServed = async (withKubectl = true): Promise<Served> => {
     .filter(({ name }) => LOOPS.has(name))
     .map((definition) => {
       const submit = (intent: Parameters<typeof api.decider.submit>[0]) => api.decider.submit(intent, userOf(definition.name))
-      return new Controller(definition, api.views, { submit }, systemClock, ({ error }) => error instanceof Outrun || server.errors.push(error))
+      return new Controller(
+        definition,
+        api.views,
+        { submit },
+        systemClock,
+        ({ error }) => error instanceof Outrun || server.errors.push(error)
+      )
     })
   for (const loop of loops) loop.start()
   const data = (name: string): Record<string, string> => ({ [`${name}`]: pkiFile(home, name) })
@@ -60,8 +66,19 @@ export const startServed = async (withKubectl = true): Promise<Served> => {
   const program = withKubectl ? ((await kubectls()).at(-1)?.path as string) : ''
   const line = (args: readonly string[]): string[] => [`--kubeconfig=${kubeconfig}`, `--cache-dir=${join(home, 'kubectl-cache')}`, ...args]
   const kubectl: Served['kubectl'] = async (args, input) => {
-    const done = await execa(program, line(args), { reject: false, timeout: 30_000, ...(input === undefined ? { stdin: 'ignore' as const } : { input }) })
-    return { code: done.exitCode ?? 1, out: done.stdout, err: done.stderr.split('\n').filter((text) => !text.includes('exceeds the supported minor version skew')).join('\n') }
+    const done = await execa(program, line(args), {
+      reject: false,
+      timeout: 30_000,
+      ...(input === undefined ? { stdin: 'ignore' as const } : { input })
+    })
+    return {
+      code: done.exitCode ?? 1,
+      out: done.stdout,
+      err: done.stderr
+        .split('\n')
+        .filter((text) => !text.includes('exceeds the supported minor version skew'))
+        .join('\n')
+    }
   }
   const until: Served['until'] = async (what, check, ms = 10_000) => {
     const deadline = Date.now() + ms
@@ -94,11 +111,21 @@ export const startServed = async (withKubectl = true): Promise<Served> => {
 }
 
 /** A definition of `plural.example.com`. */
-export const definitionOf = (kind: string, versions: readonly Record<string, unknown>[], more: Record<string, unknown> = {}): KubeObject => ({
+export const definitionOf = (
+  kind: string,
+  versions: readonly Record<string, unknown>[],
+  more: Record<string, unknown> = {}
+): KubeObject => ({
   apiVersion: 'apiextensions.k8s.io/v1',
   kind: 'CustomResourceDefinition',
   metadata: { name: `${kind.toLowerCase()}s.example.com` },
-  spec: { group: 'example.com', scope: 'Namespaced', names: { plural: `${kind.toLowerCase()}s`, kind, ...(more['names'] as object | undefined) }, versions, ...Object.fromEntries(Object.entries(more).filter(([key]) => key !== 'names')) }
+  spec: {
+    group: 'example.com',
+    scope: 'Namespaced',
+    names: { plural: `${kind.toLowerCase()}s`, kind, ...(more['names'] as object | undefined) },
+    versions,
+    ...Object.fromEntries(Object.entries(more).filter(([key]) => key !== 'names'))
+  }
 })
 
 /** A version with a schema of spec and status. */
@@ -106,6 +133,12 @@ export const versionOf = (name: string, spec: Record<string, unknown>, more: Rec
   name,
   served: true,
   storage: true,
-  schema: { openAPIV3Schema: { type: 'object', description: 'A thing of the tests.', properties: { spec: { type: 'object', ...spec }, status: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } } } },
+  schema: {
+    openAPIV3Schema: {
+      type: 'object',
+      description: 'A thing of the tests.',
+      properties: { spec: { type: 'object', ...spec }, status: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } }
+    }
+  },
   ...more
 })

@@ -38,22 +38,50 @@ export interface TestServer {
   /** Rejects when the connection fails or `ms` pass without the end of the answer. */
   send(sent: Sent, ms?: number): Promise<Answer>
   /** As the administrator, JSON both ways. */
-  json(method: string, path: string, body?: unknown, contentType?: string): Promise<{ readonly code: number; readonly object: KubeObject & Record<string, unknown> }>
+  json(
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType?: string
+  ): Promise<{ readonly code: number; readonly object: KubeObject & Record<string, unknown> }>
   stop(): Promise<void>
 }
 
-const CONFIG = { name: 'test', instance: 'tests', nodeName: 'n1', apiPort: 0, natsPort: 0, podCIDR: '10.244.0.0/16', serviceCIDR: '10.96.0.0/16', clusterDNS: '10.96.0.10', nodePortRange: '30000-32767', clusterDomain: 'cluster.local', bridge: 'rktests0' }
+const CONFIG = {
+  name: 'test',
+  instance: 'tests',
+  nodeName: 'n1',
+  apiPort: 0,
+  natsPort: 0,
+  podCIDR: '10.244.0.0/16',
+  serviceCIDR: '10.96.0.0/16',
+  clusterDNS: '10.96.0.10',
+  nodePortRange: '30000-32767',
+  clusterDomain: 'cluster.local',
+  bridge: 'rktests0'
+}
 
 /** Sends one request over an agent's connections and reads the whole answer. */
-export const sendOver = (agent: Agent, host: string, port: number, { method, path, headers = {}, body }: Sent, ms = 10_000): Promise<Answer> =>
+export const sendOver = (
+  agent: Agent,
+  host: string,
+  port: number,
+  { method, path, headers = {}, body }: Sent,
+  ms = 10_000
+): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-    const outgoing = httpsRequest({ agent, host, port, method, path, headers: { ...(headers as Record<string, string>), ...length } }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('error', reject)
-      response.on('end', () => resolve({ code: response.statusCode ?? 0, headers: response.headers, text: Buffer.concat(chunks).toString('utf8') }))
-    })
+    const outgoing = httpsRequest(
+      { agent, host, port, method, path, headers: { ...(headers as Record<string, string>), ...length } },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () =>
+          resolve({ code: response.statusCode ?? 0, headers: response.headers, text: Buffer.concat(chunks).toString('utf8') })
+        )
+      }
+    )
     const timer = setTimeout(() => outgoing.destroy(new Error(`no end of the answer within ${ms} ms`)), ms)
     outgoing.on('close', () => clearTimeout(timer))
     outgoing.on('error', reject)
@@ -84,7 +112,11 @@ export const startTestServer = async (): Promise<TestServer> => {
     onError: (error) => errors.push(error),
     audit: { record: () => {} }
   })
-  const port = await server.listen({ certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') }, 0, '127.0.0.1')
+  const port = await server.listen(
+    { certificate: read('apiserver.crt'), key: read('apiserver.key'), clientCA: read('ca.crt') },
+    0,
+    '127.0.0.1'
+  )
   const agent = new Agent({ keepAlive: true, maxSockets: 64, ca: read('ca.crt'), cert: read('admin.crt'), key: read('admin.key') })
   const send: TestServer['send'] = (sent, ms) => sendOver(agent, '127.0.0.1', port, sent, ms)
   return {
@@ -95,7 +127,12 @@ export const startTestServer = async (): Promise<TestServer> => {
     errors,
     send,
     json: async (method, path, body, contentType = 'application/json') => {
-      const { code, text } = await send({ method, path, headers: body === undefined ? {} : { 'content-type': contentType }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+      const { code, text } = await send({
+        method,
+        path,
+        headers: body === undefined ? {} : { 'content-type': contentType },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) })
+      })
       return { code, object: JSON.parse(text) as KubeObject }
     },
     stop: async () => {

@@ -24,7 +24,13 @@ export interface Server {
 const STREAMS = ['EVENTS', 'NOTICES', 'PULSE'] as const
 
 /** `open`: a log as the next server reaches it. */
-export const startServers = async (count: number, open: (stream: StreamName) => Log, clock: Clock, options: Partial<DeciderOptions> = {}, api: Api = builtIns): Promise<readonly Server[]> => {
+export const startServers = async (
+  count: number,
+  open: (stream: StreamName) => Log,
+  clock: Clock,
+  options: Partial<DeciderOptions> = {},
+  api: Api = builtIns
+): Promise<readonly Server[]> => {
   const servers: Server[] = []
   for (let n = 0; n < count; n++) {
     const list = STREAMS.map((stream) => new View(stream, open(stream), clock, { api }))
@@ -34,16 +40,36 @@ export const startServers = async (count: number, open: (stream: StreamName) => 
     const decider = new ApiDecider({ views, clock, ...options, settings })
     if (n === 0) {
       const prefix = settings.serviceCIDR.split('.').slice(0, 3).join('.')
-      await bootstrap({ views, decider, clock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: settings.serviceCIDR, kubernetesIP: `${prefix}.1`, dnsIP: `${prefix}.10`, dnsAddress: '10.244.0.1', dnsPort: 10053 })
+      await bootstrap({
+        views,
+        decider,
+        clock,
+        apiAddress: '10.244.0.1',
+        apiPort: 6443,
+        serviceCIDR: settings.serviceCIDR,
+        kubernetesIP: `${prefix}.1`,
+        dnsIP: `${prefix}.10`,
+        dnsAddress: '10.244.0.1',
+        dnsPort: 10053
+      })
     }
-    const submit: Server['submit'] = (intent) => decider.submit({ id: clock.uuid(), version: 'v1', namespace: 'default', name: '', source: 'test', ...intent }, ADMIN)
+    const submit: Server['submit'] = (intent) =>
+      decider.submit({ id: clock.uuid(), version: 'v1', namespace: 'default', name: '', source: 'test', ...intent }, ADMIN)
     servers.push({
       views,
       decider,
       submit,
       create: (object, more = {}) => {
         const { group, resource, version, namespaced } = kindFor(object.apiVersion, object.kind)
-        return submit({ verb: 'create', ref: { group, resource }, version, namespace: namespaced ? 'default' : '', name: object.metadata.name ?? '', object, ...more })
+        return submit({
+          verb: 'create',
+          ref: { group, resource },
+          version,
+          namespace: namespaced ? 'default' : '',
+          name: object.metadata.name ?? '',
+          object,
+          ...more
+        })
       },
       remove: (kind, name) => submit({ verb: 'delete', ref: { group: '', resource: kind }, name })
     })

@@ -5,7 +5,7 @@ import type { ResourceRef } from '#events/Key.ts'
 import type { Subscription } from '#events/Log.ts'
 import { Objects, type Change } from '#projections/Objects.ts'
 import type { EventFacts } from '#events/Event.ts'
-import { builtIns } from '#test/support/builtIns.ts'
+import { builtIns } from './builtIns.ts'
 
 export interface PortShape {
   readonly name?: string
@@ -14,7 +14,13 @@ export interface PortShape {
   readonly nodePort?: number
 }
 
-export const service = (name: string, clusterIP: string, ports: readonly PortShape[], spec: Record<string, unknown> = {}, namespace = 'default'): KubeObject => ({
+export const service = (
+  name: string,
+  clusterIP: string,
+  ports: readonly PortShape[],
+  spec: Record<string, unknown> = {},
+  namespace = 'default'
+): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Service',
   metadata: { name, namespace },
@@ -81,7 +87,15 @@ export class ServiceSource {
   #apply(object: KubeObject, deleted: boolean): void {
     const sequence = ++this.#sequence
     const key = { ...refOf(object), namespace: object.metadata.namespace ?? '', name: object.metadata.name ?? '' }
-    const facts = { id: String(sequence), type: 't', source: 's', time: '', user: '', correlationId: '', verb: 'update' } satisfies EventFacts
+    const facts = {
+      id: String(sequence),
+      type: 't',
+      source: 's',
+      time: '',
+      user: '',
+      correlationId: '',
+      verb: 'update'
+    } satisfies EventFacts
     const change = this.#objects.apply({ ...facts, stream: 'EVENTS', key, deleted, expected: 0, sequence }, JSON.stringify(object), object)
     if (change !== undefined) for (const subscriber of this.#subscribers) subscriber(change)
   }

@@ -13,7 +13,10 @@ const LARGE = 16 * 1024 * 1024
  */
 export const inOwnMounts = (file: string, args: readonly string[] = []): boolean => {
   if (process.env[OWN_MOUNTS] === '1') return true
-  const { status } = spawnSync('unshare', ['--mount', '--propagation=private', process.execPath, file, ...args], { stdio: 'inherit', env: { ...process.env, [OWN_MOUNTS]: '1' } })
+  const { status } = spawnSync('unshare', ['--mount', '--propagation=private', process.execPath, file, ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, [OWN_MOUNTS]: '1' }
+  })
   process.exitCode = status ?? 1
   return false
 }
@@ -46,7 +49,8 @@ export const smallDisk = (mebibytes: number): SmallDisk => {
   closeSync(file)
   // No blocks kept for root: a full disk is full for everybody.
   const made = spawnSync('mkfs.ext4', ['-q', '-F', '-m', '0', image]).status === 0
-  if (!made || spawnSync('mount', ['-o', 'loop', image, backing]).status !== 0) execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'small', backing])
+  if (!made || spawnSync('mount', ['-o', 'loop', image, backing]).status !== 0)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'small', backing])
   const mount = (): void => void execFileSync('mount', ['--bind', backing, path])
   mount()
   const free = (): number => {
@@ -70,7 +74,7 @@ export const smallDisk = (mebibytes: number): SmallDisk => {
       const filler = openSync(join(path, 'filler'), 'a')
       try {
         // So much and no more: what is given up for want of room meanwhile is not for us.
-        for (let left = free() - leave; left > 0; ) left -= writeSync(filler, Buffer.alloc(Math.min(CHUNK, left), 1))
+        for (let left = free() - leave; left > 0;) left -= writeSync(filler, Buffer.alloc(Math.min(CHUNK, left), 1))
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
       } finally {

@@ -1,4 +1,7 @@
-/** A program for tests inside a systemd's namespaces: `start`, `state`, `kill`, `stop`, `left` (of a home that is gone), each with a HOME. Prints JSON. */
+/**
+ * A program for tests inside a systemd's namespaces: `start`, `state`, `kill`, `stop`, `left` (of a home that is gone), each with a HOME.
+ * Prints JSON.
+ */
 import { join } from 'node:path'
 import { privateFolder, readConfig, type ClusterConfig } from '#ops/home.ts'
 import { endLeftBehind } from '#ops/leftBehind.ts'
@@ -15,10 +18,13 @@ if (what === 'left') {
 }
 const config = readConfig(home) as ClusterConfig
 privateFolder(join(home, 'log'))
-if (what === 'start') await startSupervisor({ home, config, command: [...commandOf(home), '--components', 'apiserver'], log: logFile(home) })
+if (what === 'start')
+  await startSupervisor({ home, config, command: [...commandOf(home), '--components', 'apiserver'], log: logFile(home) })
 if (what === 'kill') process.kill(runningCluster(home)?.pid ?? 0, 'SIGKILL')
 if (what === 'stop') {
   await stopSupervisor(home, config)
   await stopNatsServer(home)
 }
-console.log(JSON.stringify({ supervisor: await supervisorState(home, config), cluster: runningCluster(home)?.pid, nats: runningServer(home)?.pid }))
+console.log(
+  JSON.stringify({ supervisor: await supervisorState(home, config), cluster: runningCluster(home)?.pid, nats: runningServer(home)?.pid })
+)

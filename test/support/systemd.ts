@@ -43,7 +43,26 @@ export const bootSystemd = async (...shared: readonly string[]): Promise<Systemd
   if (!existsSync(INIT)) throw new Error('there is no systemd on this machine')
   const base = mkdtempSync(join(tmpdir(), 'reckon-systemd-'))
   for (const folder of ['layer', 'root']) mkdirSync(join(base, folder))
-  const child: ChildProcess = spawn('unshare', ['--mount', '--pid', '--fork', '--kill-child', '--uts', '--ipc', '--cgroup', '--propagation=private', 'sh', '-c', BOOT, 'boot', base, ...shared], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child: ChildProcess = spawn(
+    'unshare',
+    [
+      '--mount',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--uts',
+      '--ipc',
+      '--cgroup',
+      '--propagation=private',
+      'sh',
+      '-c',
+      BOOT,
+      'boot',
+      base,
+      ...shared
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] }
+  )
   let said = ''
   child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()))
   const stop = async (): Promise<void> => {
@@ -55,7 +74,11 @@ export const bootSystemd = async (...shared: readonly string[]): Promise<Systemd
   const run: Systemd['run'] = async (program, ...args) => {
     const init = initOf(child.pid as number)
     if (init === undefined) throw new Error(`systemd is gone: ${said}`)
-    const { exitCode, all } = await execa('nsenter', [`--target=${init}`, '--mount', '--pid', '--uts', '--ipc', '--cgroup', '--root', '--wd', program, ...args], { reject: false, all: true, timeout: 120_000 })
+    const { exitCode, all } = await execa(
+      'nsenter',
+      [`--target=${init}`, '--mount', '--pid', '--uts', '--ipc', '--cgroup', '--root', '--wd', program, ...args],
+      { reject: false, all: true, timeout: 120_000 }
+    )
     return { code: exitCode ?? 1, out: all }
   }
   for (const deadline = Date.now() + 20_000; ; await wait(100)) {

@@ -9,7 +9,11 @@ export interface UntilOptions {
 }
 
 /** What can't be asked is not so yet. Rejects with what never was. */
-export const until = async (what: string, check: () => boolean | Promise<boolean>, { ms = 20_000, everyMs = 10 }: UntilOptions = {}): Promise<void> => {
+export const until = async (
+  what: string,
+  check: () => boolean | Promise<boolean>,
+  { ms = 20_000, everyMs = 10 }: UntilOptions = {}
+): Promise<void> => {
   const deadline = performance.now() + ms
   let why = ''
   for (;;) {

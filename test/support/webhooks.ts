@@ -25,7 +25,12 @@ interface WebhookOptions {
   readonly timeoutMs?: number
 }
 
-const questionOf = (name: string, { operation, object }: Write, timeoutMs: number) => ({ kind: 'webhook', name, request: { operation, object: structuredClone(object) }, timeoutMs })
+const questionOf = (name: string, { operation, object }: Write, timeoutMs: number) => ({
+  kind: 'webhook',
+  name,
+  request: { operation, object: structuredClone(object) },
+  timeoutMs
+})
 
 /** Undefined: it failed, and that is to be ignored. */
 const verdictOf = (name: string, { kind, object }: Write, answer: Answer, policy: 'Fail' | 'Ignore'): Verdict | undefined => {
@@ -34,11 +39,15 @@ const verdictOf = (name: string, { kind, object }: Write, answer: Answer, policy
     throw new Refusal(500, 'InternalError', `Internal error occurred: failed calling webhook "${name}": ${answer.error}`)
   }
   const verdict = answer.value as Verdict
-  if (!verdict.allowed) throw forbidden(kind, object?.metadata.name ?? '', `admission webhook "${name}" denied the request: ${verdict.message ?? ''}`)
+  if (!verdict.allowed)
+    throw forbidden(kind, object?.metadata.name ?? '', `admission webhook "${name}" denied the request: ${verdict.message ?? ''}`)
   return verdict
 }
 
-export const mutating = (name: string, { resource = 'configmaps', failurePolicy = 'Fail', reinvocationPolicy = 'Never', timeoutMs = 10_000 }: WebhookOptions = {}): AdmissionPlugin => ({
+export const mutating = (
+  name: string,
+  { resource = 'configmaps', failurePolicy = 'Fail', reinvocationPolicy = 'Never', timeoutMs = 10_000 }: WebhookOptions = {}
+): AdmissionPlugin => ({
   name,
   handles: (operation, kind) => operation !== 'DELETE' && kind.resource === resource,
   admit(write, { again, ask, changed, notes, warn }) {
@@ -57,7 +66,10 @@ export const mutating = (name: string, { resource = 'configmaps', failurePolicy 
   }
 })
 
-export const validating = (name: string, { resource = 'configmaps', failurePolicy = 'Fail', timeoutMs = 10_000 }: WebhookOptions = {}): AdmissionPlugin => ({
+export const validating = (
+  name: string,
+  { resource = 'configmaps', failurePolicy = 'Fail', timeoutMs = 10_000 }: WebhookOptions = {}
+): AdmissionPlugin => ({
   name,
   handles: (operation, kind) => operation !== 'DELETE' && kind.resource === resource,
   validate(write, { askAll }) {
@@ -68,7 +80,9 @@ export const validating = (name: string, { resource = 'configmaps', failurePolic
 })
 
 /** Servers by the webhook's name; `asked` says who was, in order. */
-export const serving = (servers: Readonly<Record<string, (review: Review) => Verdict | Promise<Verdict>>>): Outside & { readonly asked: string[]; readonly needs: Need[] } => {
+export const serving = (
+  servers: Readonly<Record<string, (review: Review) => Verdict | Promise<Verdict>>>
+): Outside & { readonly asked: string[]; readonly needs: Need[] } => {
   const asked: string[] = []
   const needs: Need[] = []
   return {

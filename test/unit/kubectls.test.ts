@@ -28,14 +28,20 @@ const name = (...versions: readonly string[]): void => {
 
 choice('one of each minor version, oldest first; the first named of two', async () => {
   name('1.36.4+ds', '1.27.16-dispatcher', '1.36.0')
-  assert.equal((await kubectls()).map(({ version }) => version), ['1.27.16', '1.36.4'])
+  assert.equal(
+    (await kubectls()).map(({ version }) => version),
+    ['1.27.16', '1.36.4']
+  )
 })
 
 choice('one that is too old, or does not run, is left out, and it is said', async () => {
   name('1.20.2', '1.30.1')
   process.env['RECKON_TEST_KUBECTL'] += `${delimiter}/nowhere/kubectl`
   const said: string[] = []
-  assert.equal((await kubectls((line) => said.push(line))).map(({ minor }) => minor), [30])
+  assert.equal(
+    (await kubectls((line) => said.push(line))).map(({ minor }) => minor),
+    [30]
+  )
   assert.match(said.join('\n'), /1\.20\.2, older than reckon is made for, and is left out\n\/nowhere\/kubectl does not say its version/)
 })
 
@@ -48,8 +54,16 @@ choice('with none left there is an error that says what to do', async () => {
 })
 
 choice('the longer tests take the ends and those where something changed', () => {
-  const all = [26, 27, 28, 30, 31, 32, 34, 36].map((minor): Kubectl => ({ version: `1.${minor}.0`, minor, path: '', from: minor > 30 ? 'a' : 'b' }))
-  assert.equal(milestones(all).map(({ minor }) => minor), [26, 27, 30, 32, 36])
+  const all = [26, 27, 28, 30, 31, 32, 34, 36].map((minor): Kubectl => ({
+    version: `1.${minor}.0`,
+    minor,
+    path: '',
+    from: minor > 30 ? 'a' : 'b'
+  }))
+  assert.equal(
+    milestones(all).map(({ minor }) => minor),
+    [26, 27, 30, 32, 36]
+  )
   assert.is(inWords(all.slice(3, 6)), '1.30.0 (b), 1.31.0, 1.32.0 (a)')
 })
 

@@ -1,10 +1,12 @@
 /** The tree itself: who may import whom, what the pure part may not reach for, and that every module introduces itself. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, resolve, dirname } from 'node:path'
+import { check, type Options } from 'prettier'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 
 const ROOT = resolve(import.meta.dirname, '../..')
+const OPTIONS = JSON.parse(readFileSync(join(ROOT, '.prettierrc.json'), 'utf8')) as Options
 const TOPS = ['events', 'projections', 'services', 'ops', 'test'] as const
 type Top = (typeof TOPS)[number]
 
@@ -23,10 +25,14 @@ interface Import {
   readonly typeOnly: boolean
 }
 
-const IMPORT = /(?:^|\n)\s*(?:import|export)\b([^'"\n]*?(?:\{[^}]*\}[^'"\n]*?)?)from\s*['"]([^'"]+)['"]|import\(['"]([^'"]+)['"]\)|(?:^|\n)import\s+['"]([^'"]+)['"]/g
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\b([^'"\n]*?(?:\{[^}]*\}[^'"\n]*?)?)from\s*['"]([^'"]+)['"]|import\(['"]([^'"]+)['"]\)|(?:^|\n)import\s+['"]([^'"]+)['"]/g
 
 const importsWithin = (path: string): readonly Import[] =>
-  [...(text.get(path) as string).matchAll(IMPORT)].map(([, names = '', from, dynamic, bare]) => ({ specifier: from ?? dynamic ?? bare ?? '', typeOnly: /^\s*type\b/.test(names) }))
+  [...(text.get(path) as string).matchAll(IMPORT)].map(([, names = '', from, dynamic, bare]) => ({
+    specifier: from ?? dynamic ?? bare ?? '',
+    typeOnly: /^\s*type\b/.test(names)
+  }))
 
 /** The specifiers a module imports; type-only ones count too: knowledge is knowledge. */
 const importsOf = (path: string): string[] => importsWithin(path).map(({ specifier }) => specifier)
@@ -54,7 +60,9 @@ const isPure = (path: string): boolean =>
   topOf(path) === 'projections' ||
   /^services\/.*\/(decide|render|answer|explain)\.ts$/.test(path) ||
   /^services\/scheduler\/(filters|scores)\//.test(path) ||
-  /^services\/apiserver\/(verbs\/(create|update|patch|delete)|admission\/.*|claims\/(allocate|claims|service)|decision|subresources\/(binding|eviction|halves|scale|subresources)|patch\/.*|request\/(decode|events|denied|names|options)|door\/check)\.ts$/.test(path)
+  /^services\/apiserver\/(verbs\/(create|update|patch|delete)|admission\/.*|claims\/(allocate|claims|service)|decision|subresources\/(binding|eviction|halves|scale|subresources)|patch\/.*|request\/(decode|events|denied|names|options)|door\/check)\.ts$/.test(
+    path
+  )
 
 const tidy = suite('the tree')
 
@@ -67,9 +75,14 @@ tidy('keeps the arrow of knowledge', () => {
   for (const path of ALL)
     for (const specifier of importsOf(path)) {
       const target = targetOf(path, specifier)
-      if (target !== undefined && target !== 'package.json' && !MAY_SEE[topOf(path)].includes(topOf(target))) wrong.push(`${path} imports ${target}`)
+      if (target !== undefined && target !== 'package.json' && !MAY_SEE[topOf(path)].includes(topOf(target)))
+        wrong.push(`${path} imports ${target}`)
     }
-  assert.equal(wrong, [], 'events ← projections ← services ← ops: a lower layer that knows a higher one can no longer be tested or replayed alone')
+  assert.equal(
+    wrong,
+    [],
+    'events ← projections ← services ← ops: a lower layer that knows a higher one can no longer be tested or replayed alone'
+  )
 })
 
 tidy('keeps services apart', () => {
@@ -87,7 +100,11 @@ tidy('keeps services apart', () => {
       if (own === 'network' && target.startsWith('services/kubelet/PodNetwork')) continue
       wrong.push(`${path} imports ${target}`)
     }
-  assert.equal(wrong, [], 'a service talks to another through the log or a port in platform/, never by import: that is what lets each run alone')
+  assert.equal(
+    wrong,
+    [],
+    'a service talks to another through the log or a port in platform/, never by import: that is what lets each run alone'
+  )
 })
 
 /** What a module does that depends on more than its arguments. */
@@ -128,8 +145,67 @@ tidy('keeps the pure part pure, with all it runs', () => {
 })
 
 tidy('passes the API, and imports no registry of kinds', () => {
-  const wrong = ALL.filter((path) => topOf(path) !== 'ops' && topOf(path) !== 'test' && importsOf(path).some((specifier) => targetOf(path, specifier) === 'events/scheme.ts'))
-  assert.equal(wrong, [], 'what is served differs from moment to moment and from cluster to cluster: whoever has to know is given the `Api`')
+  const wrong = ALL.filter(
+    (path) =>
+      topOf(path) !== 'ops' &&
+      topOf(path) !== 'test' &&
+      importsOf(path).some((specifier) => targetOf(path, specifier) === 'events/scheme.ts')
+  )
+  assert.equal(
+    wrong,
+    [],
+    'what is served differs from moment to moment and from cluster to cluster: whoever has to know is given the `Api`'
+  )
+})
+
+tidy('has no circles', () => {
+  const circles: string[] = []
+  const done = new Set<string>()
+  const walk = (path: string, way: readonly string[]): void => {
+    if (way.includes(path)) return void circles.push([...way.slice(way.indexOf(path)), path].join(' → '))
+    if (done.has(path)) return
+    for (const specifier of importsOf(path)) {
+      const target = targetOf(path, specifier)
+      if (target !== undefined && text.has(target)) walk(target, [...way, path])
+    }
+    done.add(path)
+  }
+  for (const path of ALL) walk(path, [])
+  assert.equal(circles, [], 'modules that know each other are one module in several files')
+})
+
+tidy('names modules one way: `./` below, `#…/` everywhere else', () => {
+  const wrong = ALL.flatMap((path) =>
+    importsOf(path)
+      .filter((specifier) => specifier.startsWith('../') && !specifier.endsWith('package.json'))
+      .map((specifier) => `${path} imports ${specifier}`)
+  )
+  assert.equal(wrong, [], 'a path that climbs says where the reader is, not what is meant')
+})
+
+tidy('names files one way: after the class they hold, or in camelCase', () => {
+  const wrong = ALL.filter((path) => !/^[A-Za-z][A-Za-z0-9]*(\.(test|fixture|gen))?\.ts$/.test(path.slice(path.lastIndexOf('/') + 1)))
+  assert.equal(wrong, [])
+})
+
+tidy('writes functions one way: arrows, but for generators', () => {
+  const wrong = ALL.filter(
+    (path) => path !== 'test/unit/tidy.test.ts' && /^ *(export )?(async )?function [a-zA-Z]/m.test(text.get(path) as string)
+  )
+  assert.equal(wrong, [])
+})
+
+tidy('is as the formatter writes it, in lines that only words make longer than 140 characters', async () => {
+  const wrong: string[] = []
+  for (const path of ALL) {
+    const source = text.get(path) as string
+    if (!(await check(source, { ...OPTIONS, filepath: path }))) wrong.push(`${path} is not formatted: npm run format`)
+    source.split('\n').forEach((line, at) => {
+      if (line.length > 140 && !/['"`/].{30,}/.test(line.replace(/^\s*(\/\/|\/?\*).*/, '')))
+        wrong.push(`${path}:${at + 1} has ${line.length} characters`)
+    })
+  }
+  assert.equal(wrong, [])
 })
 
 tidy('introduces every module in a sentence', () => {

@@ -1,9 +1,9 @@
 /** Pod: containers that live and die together on one node. */
-import type * as types from '../../schema/generated/core.v1.ts'
-import type { PodSpec } from '../../schema/generated/core.v1.ts'
-import type { Kind } from '../../Kind.ts'
-import { keepOtherHalf } from '../../meta/halves.ts'
-import { ALL_VERBS, STATUS } from '../../meta/verbs.ts'
+import type * as types from '#events/schema/generated/core.v1.ts'
+import type { PodSpec } from '#events/schema/generated/core.v1.ts'
+import type { Kind } from '#events/Kind.ts'
+import { keepOtherHalf } from '#events/meta/halves.ts'
+import { ALL_VERBS, STATUS } from '#events/meta/verbs.ts'
 import { appArmorFields, validateAppArmorAnnotations, validateAppArmorUpdate } from './appArmor.ts'
 import { defaultPod } from './default.ts'
 import { podEventType } from './facts.ts'
@@ -65,7 +65,9 @@ export const Pod: Kind<types.Pod> = {
   indexes: { node: (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName as string] : []) },
   // Nothing runs of a pod that has no node, or is done: there is nobody to give time to.
   gracePeriodSeconds: (pod) =>
-    (pod.spec?.nodeName ?? '') === '' || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed' ? 0 : (pod.spec?.terminationGracePeriodSeconds ?? 30),
+    (pod.spec?.nodeName ?? '') === '' || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
+      ? 0
+      : (pod.spec?.terminationGracePeriodSeconds ?? 30),
   columns: COLUMNS,
   row: podRow,
   rowConditions: podRowConditions,

@@ -1,8 +1,8 @@
 /** AppArmor profiles by annotation, as they were chosen before the field was there (KEP-24). */
-import type { PodSpec } from '../../schema/generated/core.v1.ts'
-import { badValue, forbiddenField, same } from '../../meta/faults.ts'
-import type { KubeObject } from '../../KubeObject.ts'
-import type { FieldError } from '../../Refusal.ts'
+import type { PodSpec } from '#events/schema/generated/core.v1.ts'
+import { badValue, forbiddenField, same } from '#events/meta/faults.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { containersOf } from './security/Check.ts'
 import { goQuoted } from './security/words.ts'
 

@@ -1,7 +1,16 @@
 /** The defaults of a pod's spec, shared by pods and pod templates. */
-import type { Container, ContainerPort, EnvVar, Lifecycle, PodSpec, Probe, ResourceRequirements, Volume } from '../../schema/generated/core.v1.ts'
-import type { KubeObject } from '../../KubeObject.ts'
-import { canonicalQuantity } from '../../meta/Quantity.ts'
+import type {
+  Container,
+  ContainerPort,
+  EnvVar,
+  Lifecycle,
+  PodSpec,
+  Probe,
+  ResourceRequirements,
+  Volume
+} from '#events/schema/generated/core.v1.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { canonicalQuantity } from '#events/meta/Quantity.ts'
 import { qosClassOf } from './qos.ts'
 
 /** 0644: how files of a volume are made. */

@@ -1,12 +1,14 @@
 /** The past-tense fact a change of a pod is, for the event's type. */
-import type { ContainerStatus } from '../../schema/generated/core.v1.ts'
-import type { KubeObject } from '../../KubeObject.ts'
-import { isTrue } from '../../meta/Conditions.ts'
-import type { ObjectChange } from '../../meta/eventType.ts'
+import type { ContainerStatus } from '#events/schema/generated/core.v1.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { isTrue } from '#events/meta/Conditions.ts'
+import type { ObjectChange } from '#events/meta/eventType.ts'
 
-const restartsOf = (pod: KubeObject): number => ((pod['status']?.containerStatuses ?? []) as ContainerStatus[]).reduce((sum, { restartCount }) => sum + (restartCount ?? 0), 0)
+const restartsOf = (pod: KubeObject): number =>
+  ((pod['status']?.containerStatuses ?? []) as ContainerStatus[]).reduce((sum, { restartCount }) => sum + (restartCount ?? 0), 0)
 
-const runningOf = (pod: KubeObject): number => ((pod['status']?.containerStatuses ?? []) as ContainerStatus[]).filter(({ state }) => state?.running).length
+const runningOf = (pod: KubeObject): number =>
+  ((pod['status']?.containerStatuses ?? []) as ContainerStatus[]).filter(({ state }) => state?.running).length
 
 const factOf = ({ before, after, deleted, subresource }: ObjectChange): string | undefined => {
   if (deleted) return 'deleted'

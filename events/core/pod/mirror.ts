@@ -1,7 +1,7 @@
 /** Mirror pods: how a node shows the pods it runs of its own accord. The annotation says so for the pod's whole life. */
-import type { KubeObject } from '../../KubeObject.ts'
-import { badValue, forbiddenField } from '../../meta/faults.ts'
-import type { FieldError } from '../../Refusal.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { badValue, forbiddenField } from '#events/meta/faults.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 export const MIRROR = 'kubernetes.io/config.mirror'
 
@@ -9,10 +9,14 @@ const PATH = `metadata.annotations[${MIRROR}]`
 
 export const validateMirror = (pod: KubeObject): FieldError[] => {
   const value = pod.metadata.annotations?.[MIRROR]
-  return value === undefined || (pod['spec']?.nodeName ?? '') !== '' ? [] : [badValue(PATH, value, 'must set spec.nodeName if mirror pod annotation is set')]
+  return value === undefined || (pod['spec']?.nodeName ?? '') !== ''
+    ? []
+    : [badValue(PATH, value, 'must set spec.nodeName if mirror pod annotation is set')]
 }
 
 export const validateMirrorUpdate = (pod: KubeObject, old: KubeObject): FieldError[] => {
   const [now, before] = [pod.metadata.annotations?.[MIRROR], old.metadata.annotations?.[MIRROR]]
-  return now === before ? [] : [forbiddenField(PATH, before === undefined ? 'may not add mirror pod annotation' : 'may not remove or update mirror pod annotation')]
+  return now === before
+    ? []
+    : [forbiddenField(PATH, before === undefined ? 'may not add mirror pod annotation' : 'may not remove or update mirror pod annotation')]
 }

@@ -1,6 +1,6 @@
 /** A pod's quality-of-service class: who is evicted last when memory runs out. */
-import type { PodSpec } from '../../schema/generated/core.v1.ts'
-import { compareQuantities } from '../../meta/Quantity.ts'
+import type { PodSpec } from '#events/schema/generated/core.v1.ts'
+import { compareQuantities } from '#events/meta/Quantity.ts'
 
 const COUNTED = ['cpu', 'memory'] as const
 

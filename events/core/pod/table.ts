@@ -1,16 +1,19 @@
 /** How a pod reads in a table: its Status cell says the one thing that matters most right now. */
-import type { ContainerState, ContainerStatus, PodSpec, PodStatus } from '../../schema/generated/core.v1.ts'
-import type { Column } from '../../Kind.ts'
-import type { KubeObject } from '../../KubeObject.ts'
-import { conditionIn, type Condition } from '../../meta/Conditions.ts'
-import { humanDuration } from '../../meta/Duration.ts'
-import { age, AGE, NAME, orNone, text, wide } from '../../meta/Table.ts'
+import type { ContainerState, ContainerStatus, PodSpec, PodStatus } from '#events/schema/generated/core.v1.ts'
+import type { Column } from '#events/Kind.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { conditionIn, type Condition } from '#events/meta/Conditions.ts'
+import { humanDuration } from '#events/meta/Duration.ts'
+import { age, AGE, NAME, orNone, text, wide } from '#events/meta/Table.ts'
 
 export const COLUMNS: readonly Column[] = [
   NAME,
   text('Ready', 'The aggregate readiness state of this pod for accepting traffic.'),
   text('Status', 'The aggregate status of the containers in this pod.'),
-  text('Restarts', 'The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.'),
+  text(
+    'Restarts',
+    'The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.'
+  ),
   AGE,
   wide('IP', 'The address of the pod.'),
   wide('Node', 'The node the pod runs on.'),
@@ -31,13 +34,22 @@ const finishedAt = (status: ContainerStatus): number => {
   return at === undefined || at === null ? 0 : Date.parse(at)
 }
 
-const ended = ({ reason, signal, exitCode }: NonNullable<ContainerState['terminated']>): string => (reason ? reason : signal ? `Signal:${signal}` : `ExitCode:${exitCode}`)
+const ended = ({ reason, signal, exitCode }: NonNullable<ContainerState['terminated']>): string =>
+  reason ? reason : signal ? `Signal:${signal}` : `ExitCode:${exitCode}`
 
 const truth = (conditions: readonly Condition[] | undefined, type: string): boolean => conditionIn(conditions, type)?.status === 'True'
 
 /** What init containers say; `initializing` until all have done their part. */
-const summarizeInit = (spec: PodSpec, status: PodStatus, summary: Summary): { initializing: boolean; restarts: number; lastRestart: number } => {
-  const sidecars = new Set((spec.initContainers ?? []).filter((container) => (container as { restartPolicy?: string }).restartPolicy === 'Always').map(({ name }) => name))
+const summarizeInit = (
+  spec: PodSpec,
+  status: PodStatus,
+  summary: Summary
+): { initializing: boolean; restarts: number; lastRestart: number } => {
+  const sidecars = new Set(
+    (spec.initContainers ?? [])
+      .filter((container) => (container as { restartPolicy?: string }).restartPolicy === 'Always')
+      .map(({ name }) => name)
+  )
   const total = spec.initContainers?.length ?? 0
   const sidecar = { restarts: 0, lastRestart: 0 }
   for (const [index, container] of (status.initContainerStatuses ?? []).entries()) {
@@ -76,7 +88,8 @@ const summarizeContainers = (status: PodStatus, summary: Summary): void => {
     }
   }
   // One container may have finished while another still serves.
-  if (summary.reason === 'Completed' && running) summary.reason = truth(status.conditions as Condition[] | undefined, 'Ready') ? 'Running' : 'NotReady'
+  if (summary.reason === 'Completed' && running)
+    summary.reason = truth(status.conditions as Condition[] | undefined, 'Ready') ? 'Running' : 'NotReady'
 }
 
 const summarize = (pod: KubeObject): Summary => {
@@ -110,8 +123,13 @@ export const podRow = (pod: KubeObject, now: number): (string | number)[] => {
   const spec: PodSpec = pod['spec'] ?? {}
   const status: PodStatus = pod['status'] ?? {}
   const summary = summarize(pod)
-  const sidecars = (spec.initContainers ?? []).filter((container) => (container as { restartPolicy?: string }).restartPolicy === 'Always').length
-  const restarts = summary.restarts > 0 && summary.lastRestart > 0 ? `${summary.restarts} (${humanDuration(now - summary.lastRestart)} ago)` : String(summary.restarts)
+  const sidecars = (spec.initContainers ?? []).filter(
+    (container) => (container as { restartPolicy?: string }).restartPolicy === 'Always'
+  ).length
+  const restarts =
+    summary.restarts > 0 && summary.lastRestart > 0
+      ? `${summary.restarts} (${humanDuration(now - summary.lastRestart)} ago)`
+      : String(summary.restarts)
   return [
     pod.metadata.name ?? '',
     `${summary.ready}/${(spec.containers?.length ?? 0) + sidecars}`,

@@ -1,19 +1,35 @@
 /** The faults of one container: its image, ports, environment, mounts and resources. */
-import type { Container, ContainerPort, EnvVar, ResourceRequirements } from '../../schema/generated/core.v1.ts'
-import { badValue, badValues, duplicate, forbiddenField, missing, oneOf, required, unsupported } from '../../meta/faults.ts'
-import { configKey, envName, labelName, portName, PORT_RANGE, qualifiedName } from '../../meta/names.ts'
-import { compareQuantities, parseQuantity } from '../../meta/Quantity.ts'
-import type { FieldError } from '../../Refusal.ts'
-import { PROTOCOLS } from '../protocols.ts'
+import type { Container, ContainerPort, EnvVar, ResourceRequirements } from '#events/schema/generated/core.v1.ts'
+import { badValue, badValues, duplicate, forbiddenField, missing, oneOf, required, unsupported } from '#events/meta/faults.ts'
+import { configKey, envName, labelName, portName, PORT_RANGE, qualifiedName } from '#events/meta/names.ts'
+import { compareQuantities, parseQuantity } from '#events/meta/Quantity.ts'
+import type { FieldError } from '#events/Refusal.ts'
+import { PROTOCOLS } from '#events/core/protocols.ts'
 import { validateLifecycle, validateProbe } from './validateProbe.ts'
 import { validateContainerSecurity } from './validateSecurityContext.ts'
 
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never']
 const TERMINATION_POLICIES = ['File', 'FallbackToLogsOnError']
 const STANDARD_RESOURCES = new Set(['cpu', 'memory', 'ephemeral-storage'])
-const FIELD_PATHS = new Set(['metadata.name', 'metadata.namespace', 'metadata.uid', 'spec.nodeName', 'spec.serviceAccountName', 'status.hostIP', 'status.hostIPs', 'status.podIP', 'status.podIPs'])
+const FIELD_PATHS = new Set([
+  'metadata.name',
+  'metadata.namespace',
+  'metadata.uid',
+  'spec.nodeName',
+  'spec.serviceAccountName',
+  'status.hostIP',
+  'status.hostIPs',
+  'status.podIP',
+  'status.podIPs'
+])
 
-const validatePorts = (ports: readonly ContainerPort[], path: string, hostNetwork: boolean, hostPorts: Set<string>, errors: FieldError[]): void => {
+const validatePorts = (
+  ports: readonly ContainerPort[],
+  path: string,
+  hostNetwork: boolean,
+  hostPorts: Set<string>,
+  errors: FieldError[]
+): void => {
   const names = new Set<string>()
   ports.forEach((port, index) => {
     const at = `${path}[${index}]`
@@ -24,11 +40,13 @@ const validatePorts = (ports: readonly ContainerPort[], path: string, hostNetwor
       names.add(port.name)
     }
     if (!port.containerPort) errors.push(required(`${at}.containerPort`))
-    else if (port.containerPort < 0 || port.containerPort > 65535) errors.push(badValue(`${at}.containerPort`, port.containerPort, PORT_RANGE))
+    else if (port.containerPort < 0 || port.containerPort > 65535)
+      errors.push(badValue(`${at}.containerPort`, port.containerPort, PORT_RANGE))
     oneOf(port.protocol, `${at}.protocol`, PROTOCOLS, errors)
     if (!port.hostPort) return
     if (port.hostPort < 0 || port.hostPort > 65535) errors.push(badValue(`${at}.hostPort`, port.hostPort, PORT_RANGE))
-    if (hostNetwork && port.hostPort !== port.containerPort) errors.push(badValue(`${at}.containerPort`, port.containerPort, 'must match `hostPort` when `hostNetwork` is true'))
+    if (hostNetwork && port.hostPort !== port.containerPort)
+      errors.push(badValue(`${at}.containerPort`, port.containerPort, 'must match `hostPort` when `hostNetwork` is true'))
     const id = `${port.protocol}/${port.hostIP ?? ''}/${port.hostPort}`
     if (hostPorts.has(id)) errors.push(duplicate(`${at}.hostPort`, id))
     hostPorts.add(id)
@@ -68,7 +86,8 @@ const validateValueFrom = (env: EnvVar, path: string, errors: FieldError[]): voi
     sources++
     validateKeyRef(from.secretKeyRef, `${path}.secretKeyRef`, errors)
   }
-  if (sources === 0) errors.push(badValue(path, '', 'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`'))
+  if (sources === 0)
+    errors.push(badValue(path, '', 'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`'))
   else if (env.value) errors.push(badValue(path, '', 'may not be specified when `value` is not empty'))
   else if (sources > 1) errors.push(badValue(path, '', 'may not have more than one field specified at a time'))
 }
@@ -104,7 +123,8 @@ const validateMounts = (container: Container, path: string, volumes: ReadonlySet
     if (!mount.mountPath) errors.push(required(`${at}.mountPath`))
     else if (taken.has(mount.mountPath)) errors.push(badValue(`${at}.mountPath`, mount.mountPath, 'must be unique'))
     taken.add(mount.mountPath)
-    if (mount.subPath && mount.subPathExpr) errors.push(badValue(`${at}.subPathExpr`, mount.subPathExpr, 'subPathExpr and subPath are mutually exclusive'))
+    if (mount.subPath && mount.subPathExpr)
+      errors.push(badValue(`${at}.subPathExpr`, mount.subPathExpr, 'subPathExpr and subPath are mutually exclusive'))
     if (mount.subPath) validateSubPath(mount.subPath, `${at}.subPath`, errors)
     if (mount.subPathExpr) validateSubPath(mount.subPathExpr, `${at}.subPathExpr`, errors)
     if (mount.mountPropagation && !['None', 'HostToContainer', 'Bidirectional'].includes(mount.mountPropagation))
@@ -134,7 +154,10 @@ const validateResources = (resources: ResourceRequirements | undefined, path: st
     const order = compareQuantities(requests[name], limit)
     // Whole devices can't be overcommitted.
     const whole = name.includes('/') && !name.includes('kubernetes.io/')
-    if (whole ? order !== 0 : order > 0) errors.push(badValue(`${path}.requests`, requests[name], `must be ${whole ? 'equal to' : 'less than or equal to'} ${name} limit of ${limit}`))
+    if (whole ? order !== 0 : order > 0)
+      errors.push(
+        badValue(`${path}.requests`, requests[name], `must be ${whole ? 'equal to' : 'less than or equal to'} ${name} limit of ${limit}`)
+      )
   }
 }
 
@@ -148,13 +171,22 @@ export interface ContainerScope {
 
 const validateInit = (container: Container, path: string, errors: FieldError[]): void => {
   const restartPolicy = (container as { restartPolicy?: string }).restartPolicy
-  if (restartPolicy !== undefined && restartPolicy !== 'Always') errors.push(unsupported(`${path}.restartPolicy`, restartPolicy, ['Always']))
+  if (restartPolicy !== undefined && restartPolicy !== 'Always')
+    errors.push(unsupported(`${path}.restartPolicy`, restartPolicy, ['Always']))
   if (restartPolicy === 'Always') return
   for (const field of ['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const)
-    if (container[field] !== undefined) errors.push(forbiddenField(`${path}.${field}`, 'may not be set for init containers without restartPolicy=Always'))
+    if (container[field] !== undefined)
+      errors.push(forbiddenField(`${path}.${field}`, 'may not be set for init containers without restartPolicy=Always'))
 }
 
-export const validateContainer = (container: Container, path: string, scope: ContainerScope, hostPorts: Set<string>, init: boolean, errors: FieldError[]): void => {
+export const validateContainer = (
+  container: Container,
+  path: string,
+  scope: ContainerScope,
+  hostPorts: Set<string>,
+  init: boolean,
+  errors: FieldError[]
+): void => {
   if (!container.name) errors.push(required(`${path}.name`))
   else {
     for (const message of labelName(container.name)) errors.push(badValue(`${path}.name`, container.name, message))
@@ -162,7 +194,8 @@ export const validateContainer = (container: Container, path: string, scope: Con
     scope.names.add(container.name)
   }
   if (!container.image) errors.push(required(`${path}.image`))
-  else if (container.image !== container.image.trim()) errors.push(badValue(`${path}.image`, container.image, 'must not have leading or trailing whitespace'))
+  else if (container.image !== container.image.trim())
+    errors.push(badValue(`${path}.image`, container.image, 'must not have leading or trailing whitespace'))
   oneOf(container.terminationMessagePolicy, `${path}.terminationMessagePolicy`, TERMINATION_POLICIES, errors)
   oneOf(container.imagePullPolicy, `${path}.imagePullPolicy`, PULL_POLICIES, errors)
   if (container.ports?.length) validatePorts(container.ports, `${path}.ports`, scope.hostNetwork, hostPorts, errors)

@@ -2,9 +2,9 @@
  * The faults of a pod for the operating system it names. What Pod Security asks of Linux pods only is forbidden to others
  * here, so that naming another system is no way around it. What only a Windows node would read (user names, GMSA) is let be.
  */
-import type { Container, PodSpec } from '../../schema/generated/core.v1.ts'
-import { badValue, forbiddenField, required, unsupported } from '../../meta/faults.ts'
-import type { FieldError } from '../../Refusal.ts'
+import type { Container, PodSpec } from '#events/schema/generated/core.v1.ts'
+import { badValue, forbiddenField, required, unsupported } from '#events/meta/faults.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 const SYSTEMS = ['linux', 'windows']
 const LINUX_ONLY = {

@@ -1,12 +1,17 @@
 /** The faults of probes and lifecycle hooks: exactly one action each, and sensible numbers. */
-import type { Lifecycle, Probe } from '../../schema/generated/core.v1.ts'
-import { badValue, badValues, forbiddenField, nonNegative, oneOf, required } from '../../meta/faults.ts'
-import { portName, portNumber } from '../../meta/names.ts'
-import type { FieldError } from '../../Refusal.ts'
+import type { Lifecycle, Probe } from '#events/schema/generated/core.v1.ts'
+import { badValue, badValues, forbiddenField, nonNegative, oneOf, required } from '#events/meta/faults.ts'
+import { portName, portNumber } from '#events/meta/names.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 interface Actions {
   readonly exec?: { readonly command?: readonly string[] }
-  readonly httpGet?: { readonly path?: string; readonly port?: number | string; readonly scheme?: string; readonly httpHeaders?: readonly { readonly name?: string }[] }
+  readonly httpGet?: {
+    readonly path?: string
+    readonly port?: number | string
+    readonly scheme?: string
+    readonly httpHeaders?: readonly { readonly name?: string }[]
+  }
   readonly tcpSocket?: { readonly port?: number | string }
   readonly grpc?: { readonly port?: number }
   readonly sleep?: { readonly seconds?: number }
@@ -71,7 +76,8 @@ export const validateProbe = (probe: Probe | undefined, path: string, successes:
   nonNegative(probe.failureThreshold, `${path}.failureThreshold`, errors)
   if (probe.terminationGracePeriodSeconds !== undefined && probe.terminationGracePeriodSeconds <= 0)
     errors.push(badValue(`${path}.terminationGracePeriodSeconds`, probe.terminationGracePeriodSeconds, 'must be greater than 0'))
-  if (successes !== undefined && probe.successThreshold !== successes) errors.push(badValue(`${path}.successThreshold`, probe.successThreshold, `must be ${successes}`))
+  if (successes !== undefined && probe.successThreshold !== successes)
+    errors.push(badValue(`${path}.successThreshold`, probe.successThreshold, `must be ${successes}`))
 }
 
 export const validateLifecycle = (lifecycle: Lifecycle | undefined, path: string, errors: FieldError[]): void => {

@@ -1,16 +1,24 @@
 /** The faults of what steers scheduling: tolerations, affinity, topology spread. */
-import type { NodeSelectorTerm, PodAffinityTerm, PodSpec, Toleration } from '../../schema/generated/core.v1.ts'
-import { badValue, badValues, duplicate, required, unsupported } from '../../meta/faults.ts'
-import { validateLabels, validateLabelSelector } from '../../meta/LabelSelector.ts'
-import { labelValue, qualifiedName } from '../../meta/names.ts'
-import type { FieldError } from '../../Refusal.ts'
+import type { NodeSelectorTerm, PodAffinityTerm, PodSpec, Toleration } from '#events/schema/generated/core.v1.ts'
+import { badValue, badValues, duplicate, required, unsupported } from '#events/meta/faults.ts'
+import { validateLabels, validateLabelSelector } from '#events/meta/LabelSelector.ts'
+import { labelValue, qualifiedName } from '#events/meta/names.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 const EFFECTS = ['NoSchedule', 'PreferNoSchedule', 'NoExecute']
 
 const validateToleration = (toleration: Toleration, at: string, errors: FieldError[]): void => {
   if (toleration.key) errors.push(...badValues(`${at}.key`, toleration.key, qualifiedName(toleration.key)))
-  else if (toleration.operator !== 'Exists') errors.push(badValue(`${at}.operator`, toleration.operator ?? '', 'operator must be Exists when `key` is empty, which means "match all values and all keys"'))
-  if (toleration.tolerationSeconds !== undefined && toleration.effect !== 'NoExecute') errors.push(badValue(`${at}.effect`, toleration.effect ?? '', "effect must be 'NoExecute' when `tolerationSeconds` is set"))
+  else if (toleration.operator !== 'Exists')
+    errors.push(
+      badValue(
+        `${at}.operator`,
+        toleration.operator ?? '',
+        'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+      )
+    )
+  if (toleration.tolerationSeconds !== undefined && toleration.effect !== 'NoExecute')
+    errors.push(badValue(`${at}.effect`, toleration.effect ?? '', "effect must be 'NoExecute' when `tolerationSeconds` is set"))
   switch (toleration.operator ?? '') {
     case '':
     case 'Equal':
@@ -37,7 +45,12 @@ const validateNodeTerm = (term: NodeSelectorTerm, path: string, errors: FieldErr
           break
         case 'Exists':
         case 'DoesNotExist':
-          if (count > 0) errors.push({ type: 'Forbidden', field: `${at}.values`, detail: "may not be specified when `operator` is 'Exists' or 'DoesNotExist'" })
+          if (count > 0)
+            errors.push({
+              type: 'Forbidden',
+              field: `${at}.values`,
+              detail: "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            })
           break
         case 'Gt':
         case 'Lt':
@@ -47,7 +60,8 @@ const validateNodeTerm = (term: NodeSelectorTerm, path: string, errors: FieldErr
           errors.push(badValue(`${at}.operator`, requirement.operator ?? '', 'not a valid selector operator'))
       }
       if (half === 'matchExpressions') errors.push(...badValues(`${at}.key`, requirement.key ?? '', qualifiedName(requirement.key ?? '')))
-      else if (requirement.key !== 'metadata.name') errors.push(badValue(`${at}.key`, requirement.key ?? '', 'not a valid field selector key'))
+      else if (requirement.key !== 'metadata.name')
+        errors.push(badValue(`${at}.key`, requirement.key ?? '', 'not a valid field selector key'))
     })
 }
 
@@ -93,7 +107,8 @@ const validateSpread = (constraints: NonNullable<PodSpec['topologySpreadConstrai
     if ((constraint.maxSkew ?? 0) <= 0) errors.push(badValue(`${at}.maxSkew`, constraint.maxSkew ?? 0, 'must be greater than zero'))
     if (!constraint.topologyKey) errors.push(required(`${at}.topologyKey`, 'can not be empty'))
     else errors.push(...badValues(`${at}.topologyKey`, constraint.topologyKey, qualifiedName(constraint.topologyKey)))
-    if (!['DoNotSchedule', 'ScheduleAnyway'].includes(constraint.whenUnsatisfiable)) errors.push(unsupported(`${at}.whenUnsatisfiable`, constraint.whenUnsatisfiable ?? '', ['DoNotSchedule', 'ScheduleAnyway']))
+    if (!['DoNotSchedule', 'ScheduleAnyway'].includes(constraint.whenUnsatisfiable))
+      errors.push(unsupported(`${at}.whenUnsatisfiable`, constraint.whenUnsatisfiable ?? '', ['DoNotSchedule', 'ScheduleAnyway']))
     const id = `${constraint.topologyKey}, ${constraint.whenUnsatisfiable}`
     if (seen.has(id)) errors.push(duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, `{${id}}`))
     seen.add(id)

@@ -1,7 +1,7 @@
 /** The faults of security contexts, a container's and its pod's: what Pod Security takes for granted when it looks at them. */
-import type { Container, PodSecurityContext, PodSpec, Sysctl } from '../../schema/generated/core.v1.ts'
-import { badValue, duplicate, forbiddenField, required, tooLong, unsupported } from '../../meta/faults.ts'
-import type { FieldError } from '../../Refusal.ts'
+import type { Container, PodSecurityContext, PodSpec, Sysctl } from '#events/schema/generated/core.v1.ts'
+import { badValue, duplicate, forbiddenField, required, tooLong, unsupported } from '#events/meta/faults.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 interface Profile {
   readonly type?: string

@@ -1,8 +1,8 @@
 /** What of a pod may change once it exists. */
-import type { PodSpec, Toleration } from '../../schema/generated/core.v1.ts'
-import type { KubeObject } from '../../KubeObject.ts'
-import { badValue, forbiddenField, same } from '../../meta/faults.ts'
-import type { FieldError } from '../../Refusal.ts'
+import type { PodSpec, Toleration } from '#events/schema/generated/core.v1.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import { badValue, forbiddenField, same } from '#events/meta/faults.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 const ONLY =
   'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)'
@@ -33,7 +33,10 @@ const withoutChangeable = (spec: PodSpec, old: PodSpec): PodSpec => {
     initContainers: images(spec.initContainers, old.initContainers) as PodSpec['containers'],
     activeDeadlineSeconds: old.activeDeadlineSeconds as number,
     tolerations: old.tolerations as Toleration[],
-    terminationGracePeriodSeconds: (old.terminationGracePeriodSeconds ?? 0) < 0 && spec.terminationGracePeriodSeconds === 1 ? old.terminationGracePeriodSeconds as number : spec.terminationGracePeriodSeconds as number
+    terminationGracePeriodSeconds:
+      (old.terminationGracePeriodSeconds ?? 0) < 0 && spec.terminationGracePeriodSeconds === 1
+        ? (old.terminationGracePeriodSeconds as number)
+        : (spec.terminationGracePeriodSeconds as number)
   }
 }
 
@@ -42,13 +45,21 @@ export const validatePodUpdate = (pod: KubeObject, before: KubeObject, subresour
   const spec: PodSpec = pod['spec'] ?? {}
   const old: PodSpec = before['spec'] ?? {}
   if (spec === old) return []
-  if (spec.containers?.length !== old.containers?.length) return [forbiddenField('spec.containers', 'pod updates may not add or remove containers')]
-  if ((spec.initContainers?.length ?? 0) !== (old.initContainers?.length ?? 0)) return [forbiddenField('spec.initContainers', 'pod updates may not add or remove containers')]
+  if (spec.containers?.length !== old.containers?.length)
+    return [forbiddenField('spec.containers', 'pod updates may not add or remove containers')]
+  if ((spec.initContainers?.length ?? 0) !== (old.initContainers?.length ?? 0))
+    return [forbiddenField('spec.initContainers', 'pod updates may not add or remove containers')]
   const errors: FieldError[] = []
   validateDeadline(spec.activeDeadlineSeconds, old.activeDeadlineSeconds, errors)
   validateTolerations(spec.tolerations ?? [], old.tolerations ?? [], errors)
   if (errors.length > 0) return errors
-  if (!same(withoutChangeable(spec, old), { ...old, containers: old.containers.map((container) => ({ ...container, image: container.image ?? '' })), initContainers: old.initContainers?.map((container) => ({ ...container, image: container.image ?? '' })) }))
+  if (
+    !same(withoutChangeable(spec, old), {
+      ...old,
+      containers: old.containers.map((container) => ({ ...container, image: container.image ?? '' })),
+      initContainers: old.initContainers?.map((container) => ({ ...container, image: container.image ?? '' }))
+    })
+  )
     errors.push(forbiddenField('spec', ONLY))
   return errors
 }

@@ -1,9 +1,9 @@
 /** The faults of volumes: one source each, and what that source needs. */
-import type { KeyToPath, Volume } from '../../schema/generated/core.v1.ts'
-import { badValue, badValues, duplicate, forbiddenField, required, unsupported } from '../../meta/faults.ts'
-import { labelName } from '../../meta/names.ts'
-import { compareQuantities } from '../../meta/Quantity.ts'
-import type { FieldError } from '../../Refusal.ts'
+import type { KeyToPath, Volume } from '#events/schema/generated/core.v1.ts'
+import { badValue, badValues, duplicate, forbiddenField, required, unsupported } from '#events/meta/faults.ts'
+import { labelName } from '#events/meta/names.ts'
+import { compareQuantities } from '#events/meta/Quantity.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { validateFieldPath, validateSubPath } from './validateContainer.ts'
 
 const HOST_PATH_TYPES = ['', 'DirectoryOrCreate', 'Directory', 'FileOrCreate', 'File', 'Socket', 'CharDevice', 'BlockDevice']
@@ -32,7 +32,8 @@ const validateDownward = (items: readonly DownwardItem[] | undefined, path: stri
     else validateSubPath(item.path, `${at}.path`, errors)
     if (item.fieldRef !== undefined) {
       // Files, unlike variables, can hold whole label sets.
-      if (!/^metadata\.(labels|annotations)$/.test(item.fieldRef.fieldPath ?? '')) validateFieldPath(item.fieldRef.fieldPath, `${at}.fieldRef.fieldPath`, errors)
+      if (!/^metadata\.(labels|annotations)$/.test(item.fieldRef.fieldPath ?? ''))
+        validateFieldPath(item.fieldRef.fieldPath, `${at}.fieldRef.fieldPath`, errors)
     } else if (item.resourceFieldRef === undefined) errors.push(required(at, 'one of fieldRef and resourceFieldRef is required'))
     else if (!item.resourceFieldRef.containerName) errors.push(required(`${at}.resourceFieldRef.containerName`))
     validateMode(item.mode, `${at}.mode`, errors)
@@ -57,7 +58,14 @@ const validateProjected = (source: NonNullable<Volume['projected']>, path: strin
     const token = projection.serviceAccountToken
     if (token !== undefined) {
       if (!token.path) errors.push(required(`${at}.serviceAccountToken.path`))
-      if ((token.expirationSeconds ?? 3600) < 600) errors.push(badValue(`${at}.serviceAccountToken.expirationSeconds`, token.expirationSeconds, 'may not specify a duration less than 10 minutes'))
+      if ((token.expirationSeconds ?? 3600) < 600)
+        errors.push(
+          badValue(
+            `${at}.serviceAccountToken.expirationSeconds`,
+            token.expirationSeconds,
+            'may not specify a duration less than 10 minutes'
+          )
+        )
     }
   })
 }
@@ -66,7 +74,8 @@ const validateSource = (volume: Volume, kind: string, path: string, errors: Fiel
   const at = `${path}.${kind}`
   switch (kind) {
     case 'emptyDir':
-      if (volume.emptyDir?.sizeLimit !== undefined && compareQuantities(volume.emptyDir.sizeLimit, '0') < 0) errors.push(forbiddenField(`${at}.sizeLimit`, 'SizeLimit field must be a valid resource quantity'))
+      if (volume.emptyDir?.sizeLimit !== undefined && compareQuantities(volume.emptyDir.sizeLimit, '0') < 0)
+        errors.push(forbiddenField(`${at}.sizeLimit`, 'SizeLimit field must be a valid resource quantity'))
       break
     case 'hostPath': {
       const { path: hostPath, type = '' } = volume.hostPath ?? { path: '' }

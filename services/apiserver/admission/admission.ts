@@ -4,7 +4,20 @@
  */
 import type { Guard } from '#events/guard.ts'
 import { keyId } from '#events/Key.ts'
-import { type Accompanying, type AdmissionPlugin, type Admitted, type Admitting, type Answer, type DecideContext, type Decided, type Need, NOTHING, type Question, Unanswered, type Write } from '../decision.ts'
+import {
+  type Accompanying,
+  type AdmissionPlugin,
+  type Admitted,
+  type Admitting,
+  type Answer,
+  type DecideContext,
+  type Decided,
+  type Need,
+  NOTHING,
+  type Question,
+  Unanswered,
+  type Write
+} from '#services/apiserver/decision.ts'
 import { DefaultTolerationSeconds } from './defaultTolerationSeconds.ts'
 import { NamespaceLifecycle } from './namespaceLifecycle.ts'
 import { NodeRestriction } from './nodeRestriction.ts'
@@ -14,9 +27,18 @@ import { RoleEscalation } from './roleEscalation.ts'
 import { ServiceAccount } from './serviceAccount.ts'
 
 /** Upstream's order (`AllOrderedPlugins`); last what upstream does beside its plugins. */
-export const ADMISSION: readonly AdmissionPlugin[] = [NamespaceLifecycle, ServiceAccount, NodeRestriction, PodSecurity, Priority, DefaultTolerationSeconds, RoleEscalation]
+export const ADMISSION: readonly AdmissionPlugin[] = [
+  NamespaceLifecycle,
+  ServiceAccount,
+  NodeRestriction,
+  PodSecurity,
+  Priority,
+  DefaultTolerationSeconds,
+  RoleEscalation
+]
 
-const pluginsOf = ({ plugins = ADMISSION }: DecideContext, { operation, kind, subresource }: Write): readonly AdmissionPlugin[] => plugins.filter((plugin) => plugin.handles(operation, kind, subresource))
+const pluginsOf = ({ plugins = ADMISSION }: DecideContext, { operation, kind, subresource }: Write): readonly AdmissionPlugin[] =>
+  plugins.filter((plugin) => plugin.handles(operation, kind, subresource))
 
 /** Whom it is said to. */
 interface Said {
@@ -92,7 +114,9 @@ export const validateAdmission = (write: Write, context: DecideContext): Admitte
     }
   }
   if (missing.length > 0) throw new Unanswered(missing)
-  return warnings.length === 0 && Object.keys(audit).length === 0 && accompanying.length === 0 && guards.length === 0 ? NOTHING : { warnings, audit, accompanying, guards }
+  return warnings.length === 0 && Object.keys(audit).length === 0 && accompanying.length === 0 && guards.length === 0
+    ? NOTHING
+    : { warnings, audit, accompanying, guards }
 }
 
 /** The decision with what is stored beside it, which has the main event's facts. */
@@ -102,7 +126,15 @@ export const accompanied = (decided: Decided, { accompanying = [], guards = [] }
   const { on: _, reasons: __, ...facts } = main
   const events = [...new Map(accompanying.map((one) => [keyId(one.key), one])).values()].map(({ key, object, type }, at) => {
     const { resourceVersion: _, ...metadata } = object.metadata
-    return { ...facts, id: `${facts.id}.a${at + 1}`, key, type, deleted: false, object: { ...object, metadata }, expected: context.head(key) }
+    return {
+      ...facts,
+      id: `${facts.id}.a${at + 1}`,
+      key,
+      type,
+      deleted: false,
+      object: { ...object, metadata },
+      expected: context.head(key)
+    }
   })
   return { ...decided, events: [...events, ...decided.events], guards: [...(decided.guards ?? []), ...guards] }
 }

@@ -2,25 +2,30 @@
 import type { PodSpec, Toleration } from '#events/schema/generated/core.v1.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import type { AdmissionPlugin } from '../decision.ts'
+import type { AdmissionPlugin } from '#services/apiserver/decision.ts'
 
 const LOST = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
 const LOST_SECONDS = 300
 
 const tolerates = (toleration: Toleration, key: string): boolean =>
-  (toleration.key === key || (!toleration.key && toleration.operator === 'Exists')) && (toleration.effect === 'NoExecute' || !toleration.effect)
+  (toleration.key === key || (!toleration.key && toleration.operator === 'Exists')) &&
+  (toleration.effect === 'NoExecute' || !toleration.effect)
 
 /** In place. As upstream, on updates as well: who sends back the pod as they once wrote it means to take no toleration away. */
 export const tolerateLoss = (pod: KubeObject): void => {
   const spec: PodSpec = (pod['spec'] ??= {})
   const missing = LOST.filter((key) => !spec.tolerations?.some((toleration) => tolerates(toleration, key)))
   if (missing.length > 0)
-    spec.tolerations = [...(spec.tolerations ?? []), ...missing.map((key): Toleration => ({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: LOST_SECONDS }))]
+    spec.tolerations = [
+      ...(spec.tolerations ?? []),
+      ...missing.map((key): Toleration => ({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: LOST_SECONDS }))
+    ]
 }
 
 export const DefaultTolerationSeconds: AdmissionPlugin = {
   name: 'DefaultTolerationSeconds',
-  handles: (operation, { group, resource }, subresource) => operation !== 'DELETE' && group === '' && resource === 'pods' && subresource === '',
+  handles: (operation, { group, resource }, subresource) =>
+    operation !== 'DELETE' && group === '' && resource === 'pods' && subresource === '',
   admit({ object }) {
     if (object !== undefined && object.metadata.annotations?.[MIRROR] === undefined) tolerateLoss(object)
   }

@@ -1,14 +1,16 @@
 /** NamespaceLifecycle: nothing comes to be in a namespace that is not there or is going, and some namespaces never go. */
 import { NAMESPACES } from '#events/collections.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
-import type { AdmissionPlugin } from '../decision.ts'
+import type { AdmissionPlugin } from '#services/apiserver/decision.ts'
 
 /** The cluster's own. */
 const IMMORTAL = new Set(['default', 'kube-system', 'kube-public'])
 
 export const NamespaceLifecycle: AdmissionPlugin = {
   name: 'NamespaceLifecycle',
-  handles: (operation, kind, subresource) => subresource === '' && (operation === 'DELETE' ? kind.group === '' && kind.resource === NAMESPACES.resource : operation === 'CREATE' && kind.namespaced),
+  handles: (operation, kind, subresource) =>
+    subresource === '' &&
+    (operation === 'DELETE' ? kind.group === '' && kind.resource === NAMESPACES.resource : operation === 'CREATE' && kind.namespaced),
   admit({ operation, kind, namespace, name, object }, { context }) {
     if (operation === 'DELETE') {
       if (IMMORTAL.has(name)) throw forbidden(kind, name, 'this namespace may not be deleted')
@@ -18,8 +20,11 @@ export const NamespaceLifecycle: AdmissionPlugin = {
     if (present === undefined) throw notFound(NAMESPACES, namespace)
     // Leases of nodes and notices about deleted namespaces must not depend on the namespace's state.
     if (present.object.metadata.deletionTimestamp !== undefined && kind.stream === 'EVENTS')
-      throw forbidden(kind, object?.metadata.name ?? '', `unable to create new content in namespace ${namespace} because it is being terminated`, [
-        { reason: 'NamespaceTerminating', message: `namespace ${namespace} is being terminated`, field: 'metadata.namespace' }
-      ])
+      throw forbidden(
+        kind,
+        object?.metadata.name ?? '',
+        `unable to create new content in namespace ${namespace} because it is being terminated`,
+        [{ reason: 'NamespaceTerminating', message: `namespace ${namespace} is being terminated`, field: 'metadata.namespace' }]
+      )
   }
 }

@@ -15,7 +15,7 @@ import type { Network } from '#events/meta/ip.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
 import { nodeOf } from '#projections/NodeRestriction.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import type { AdmissionPlugin, Operation } from '../decision.ts'
+import type { AdmissionPlugin, Operation } from '#services/apiserver/decision.ts'
 import { apiReferenceOf } from './podReferences.ts'
 
 const LEASE_NAMESPACE = 'kube-node-lease'
@@ -69,7 +69,8 @@ const restrictPod = (node: string, write: NodeWrite, view: ObjectsView, refuse: 
     if (operation !== 'UPDATE') throw refuse(`unexpected operation "${operation}"`)
     if (bound !== node) throw refuse(`node "${node}" can only update pod status for pods with spec.nodeName set to itself`)
     if (changes(write, (object) => object.metadata.labels)) throw refuse(`node "${node}" cannot update labels through pod status`)
-    if (changes(write, (object) => object['status']?.resourceClaimStatuses)) throw refuse(`node "${node}" cannot update resource claim statues`)
+    if (changes(write, (object) => object['status']?.resourceClaimStatuses))
+      throw refuse(`node "${node}" cannot update resource claim statues`)
     return
   }
   if (subresource === 'eviction') {
@@ -92,12 +93,14 @@ const changes = ({ object, old }: NodeWrite, part: (object: KubeObject) => unkno
 }
 
 const restrictMirror = (node: string, pod: KubeObject, view: ObjectsView, refuse: Refuse): void => {
-  if (pod.metadata.annotations?.[MIRROR] === undefined) throw refuse(`pod does not have "${MIRROR}" annotation, node "${node}" can only create mirror pods`)
+  if (pod.metadata.annotations?.[MIRROR] === undefined)
+    throw refuse(`pod does not have "${MIRROR}" annotation, node "${node}" can only create mirror pods`)
   if (pod['spec']?.nodeName !== node) throw refuse(`node "${node}" can only create pods with spec.nodeName set to itself`)
   const owners = pod.metadata.ownerReferences ?? []
   if (owners.length > 1) throw refuse(`node "${node}" can only create pods with a single owner reference set to itself`)
   const owner = owners[0]
-  if (owner === undefined || owner.apiVersion !== 'v1' || owner.kind !== 'Node' || owner.name !== node) throw refuse(`node "${node}" can only create pods with an owner reference set to itself`)
+  if (owner === undefined || owner.apiVersion !== 'v1' || owner.kind !== 'Node' || owner.name !== node)
+    throw refuse(`node "${node}" can only create pods with an owner reference set to itself`)
   if (owner.controller !== true) throw refuse(`node "${node}" can only create pods with a controller owner reference set to itself`)
   if (owner.blockOwnerDeletion === true) throw refuse(`node "${node}" must not set blockOwnerDeletion on an owner reference`)
   const uid = view.get({ ...NODES, namespace: '', name: node })?.object.metadata.uid
@@ -143,11 +146,14 @@ const restrictOwn = (node: string, write: NodeWrite, view: ObjectsView, refuse: 
   }
   const status = write.subresource === 'status'
   const config = object['spec']?.configSource
-  if (config !== undefined && !same(config, old?.['spec']?.configSource)) throw refuse(`node "${node}" is not allowed to update configSource to a new non-nil configSource`)
+  if (config !== undefined && !same(config, old?.['spec']?.configSource))
+    throw refuse(`node "${node}" is not allowed to update configSource to a new non-nil configSource`)
   const differs = (part: (object: KubeObject) => readonly unknown[] | undefined): boolean =>
     status ? changes(write, part) : !same(part(object) ?? [], (old === undefined ? undefined : part(old)) ?? [])
-  if (differs((one) => one['spec']?.taints as readonly unknown[] | undefined)) throw refuse(`node "${node}" is not allowed to modify taints`)
-  if (differs((one): readonly OwnerReference[] | undefined => one.metadata.ownerReferences)) throw refuse(`node "${node}" is not allowed to modify ownerReferences`)
+  if (differs((one) => one['spec']?.taints as readonly unknown[] | undefined))
+    throw refuse(`node "${node}" is not allowed to modify taints`)
+  if (differs((one): readonly OwnerReference[] | undefined => one.metadata.ownerReferences))
+    throw refuse(`node "${node}" is not allowed to modify ownerReferences`)
   if (status && object.metadata.labels === undefined) return
   const labels = forbiddenLabels(object.metadata.labels ?? {}, old?.metadata.labels ?? {})
   if (labels.length > 0) throw refuse(`is not allowed to modify labels: ${labels.join(', ')}`)
@@ -181,7 +187,9 @@ const isForbidden = (label: string): boolean => {
 
 /** The labels that differ and are not a node's to say, in order. */
 const forbiddenLabels = (after: Labels, before: Labels): readonly string[] =>
-  [...new Set([...Object.keys(after), ...Object.keys(before)])].filter((label) => after[label] !== before[label] && isForbidden(label)).toSorted()
+  [...new Set([...Object.keys(after), ...Object.keys(before)])]
+    .filter((label) => after[label] !== before[label] && isForbidden(label))
+    .toSorted()
 
 const restrictLease = (node: string, { namespace, name }: NodeWrite, refuse: Refuse): void => {
   if (namespace !== LEASE_NAMESPACE) throw refuse(`can only access leases in the "${LEASE_NAMESPACE}" system namespace`)
@@ -200,10 +208,14 @@ export const restrictToken = (user: UserInfo, namespace: string, account: string
   const node = nodeOf(user)
   if (node === undefined) return
   const refuse: Refuse = (why) => forbidden(SERVICE_ACCOUNTS, account, why)
-  if (bound === undefined || bound.apiVersion !== 'v1' || bound.kind !== 'Pod' || (bound.name ?? '') === '') throw refuse('node requested token not bound to a pod')
+  if (bound === undefined || bound.apiVersion !== 'v1' || bound.kind !== 'Pod' || (bound.name ?? '') === '')
+    throw refuse('node requested token not bound to a pod')
   if ((bound.uid ?? '') === '') throw refuse('node requested token with a pod binding without a uid')
   const pod = view.get({ ...PODS, namespace, name: bound.name as string })?.object
   if (pod === undefined) throw notFound(PODS, bound.name as string)
-  if (bound.uid !== pod.metadata.uid) throw refuse(`the UID in the bound object reference (${bound.uid}) does not match the UID in record. The object might have been deleted and then recreated`)
+  if (bound.uid !== pod.metadata.uid)
+    throw refuse(
+      `the UID in the bound object reference (${bound.uid}) does not match the UID in record. The object might have been deleted and then recreated`
+    )
   if (pod['spec']?.nodeName !== node) throw refuse('node requested token bound to a pod scheduled on a different node')
 }

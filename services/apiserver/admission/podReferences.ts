@@ -11,15 +11,40 @@ const names = (value: unknown, fields: ReadonlySet<string>): boolean => {
   return Object.entries(value).some(([field, part]) => (fields.has(field) ? hasName(part) : names(part, fields)))
 }
 
-const hasName = (value: unknown): boolean => (typeof value === 'string' ? value !== '' : Array.isArray(value) ? value.some(hasName) : isObject(value) && (hasName(value['name'] ?? '') || hasName(value['secretName'] ?? '')))
+const hasName = (value: unknown): boolean =>
+  typeof value === 'string'
+    ? value !== ''
+    : Array.isArray(value)
+      ? value.some(hasName)
+      : isObject(value) && (hasName(value['name'] ?? '') || hasName(value['secretName'] ?? ''))
 
 const SECRETS = new Set(['imagePullSecrets', 'secretKeyRef', 'secretRef', 'secret', 'secretName', 'nodePublishSecretRef'])
 const CONFIG_MAPS = new Set(['configMapKeyRef', 'configMapRef', 'configMap'])
 
 /** Volumes that need nothing of the API, by upstream's list. */
 const PLAIN_VOLUMES = new Set([
-  'awsElasticBlockStore', 'azureDisk', 'cephfs', 'cinder', 'downwardAPI', 'emptyDir', 'fc', 'flexVolume', 'flocker', 'gcePersistentDisk', 'gitRepo', 'hostPath',
-  'image', 'iscsi', 'nfs', 'photonPersistentDisk', 'portworxVolume', 'quobyte', 'rbd', 'scaleIO', 'storageos', 'vsphereVolume'
+  'awsElasticBlockStore',
+  'azureDisk',
+  'cephfs',
+  'cinder',
+  'downwardAPI',
+  'emptyDir',
+  'fc',
+  'flexVolume',
+  'flocker',
+  'gcePersistentDisk',
+  'gitRepo',
+  'hostPath',
+  'image',
+  'iscsi',
+  'nfs',
+  'photonPersistentDisk',
+  'portworxVolume',
+  'quobyte',
+  'rbd',
+  'scaleIO',
+  'storageos',
+  'vsphereVolume'
 ])
 
 const VOLUMES: Readonly<Record<string, string>> = {
@@ -51,7 +76,9 @@ export const apiReferenceOf = (pod: KubeObject): string | undefined => {
     const source = Object.keys(volume).find((field) => field !== 'name')
     if (source === 'projected') {
       const sources = ((volume['projected'] as Json)['sources'] ?? []) as readonly Json[]
-      for (const part of sources) for (const field of Object.keys(part)) if (field !== 'downwardAPI') return PROJECTIONS[field] ?? 'unknown sources of projected volumes'
+      for (const part of sources)
+        for (const field of Object.keys(part))
+          if (field !== 'downwardAPI') return PROJECTIONS[field] ?? 'unknown sources of projected volumes'
     } else if (source === undefined || !PLAIN_VOLUMES.has(source)) return VOLUMES[source ?? ''] ?? 'unknown volume types'
   }
   return undefined

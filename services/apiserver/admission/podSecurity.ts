@@ -30,7 +30,7 @@ import { resourceId } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { fieldErrorBody, forbidden, invalid, notFound, type FieldError, type Refusal } from '#events/Refusal.ts'
 import { same } from '#events/meta/faults.ts'
-import { NOTHING, type AdmissionPlugin, type Admitted, type DecideContext } from '../decision.ts'
+import { NOTHING, type AdmissionPlugin, type Admitted, type DecideContext } from '#services/apiserver/decision.ts'
 
 /** A write that has been decided: the object as it is to be stored, and as it was before. */
 interface Decision {
@@ -56,7 +56,8 @@ export const podSecurity = (write: Decision, context: DecideContext): Admitted =
 export const PodSecurity: AdmissionPlugin = {
   name: 'PodSecurity',
   handles: (operation, kind) => operation !== 'DELETE' && (resourceId(kind) === '/namespaces' || TEMPLATES.has(resourceId(kind))),
-  validate: ({ kind, intent, object, old }, { context }) => (object === undefined ? NOTHING : podSecurity({ kind, intent, object, old }, context))
+  validate: ({ kind, intent, object, old }, { context }) =>
+    object === undefined ? NOTHING : podSecurity({ kind, intent, object, old }, context)
 }
 
 const configurationOf = ({ settings }: DecideContext): Configuration => settings.podSecurity ?? NO_EXEMPTIONS
@@ -84,7 +85,13 @@ const pods = (write: Decision, context: DecideContext, isPod: boolean): Admitted
   return judge(write, subject, policy, faults, isPod)
 }
 
-const judge = ({ kind, object }: Decision, subject: Subject, policy: Policy, faults: readonly FieldError[], enforced: boolean): Admitted => {
+const judge = (
+  { kind, object }: Decision,
+  subject: Subject,
+  policy: Policy,
+  faults: readonly FieldError[],
+  enforced: boolean
+): Admitted => {
   const audit: Record<string, string> = {}
   const known: (readonly [LevelVersion, readonly Violation[]])[] = []
   /** Modes often say the same; a pod is looked at once for each thing said. */

@@ -2,7 +2,7 @@
 import type { PodSpec } from '#events/schema/generated/core.v1.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import type { AdmissionPlugin } from '../decision.ts'
+import type { AdmissionPlugin } from '#services/apiserver/decision.ts'
 
 /** In place. */
 export const prioritise = (pod: KubeObject): void => {
@@ -13,7 +13,8 @@ export const prioritise = (pod: KubeObject): void => {
 
 export const Priority: AdmissionPlugin = {
   name: 'Priority',
-  handles: (operation, { group, resource }, subresource) => operation === 'CREATE' && group === '' && resource === 'pods' && subresource === '',
+  handles: (operation, { group, resource }, subresource) =>
+    operation === 'CREATE' && group === '' && resource === 'pods' && subresource === '',
   admit({ object }) {
     if (object !== undefined && object.metadata.annotations?.[MIRROR] === undefined) prioritise(object)
   }

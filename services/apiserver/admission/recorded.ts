@@ -2,7 +2,7 @@
 import { isConfidential } from '#events/confidential.ts'
 import type { Reasons } from '#events/Event.ts'
 import type { ResourceRef } from '#events/Key.ts'
-import type { Answered } from '../decision.ts'
+import type { Answered } from '#services/apiserver/decision.ts'
 
 interface Recorded {
   readonly id: string
@@ -27,6 +27,9 @@ export const answersIn = (reasons: Reasons | undefined): ReadonlyMap<string, Ans
   return new Map(
     kept
       .filter(({ withheld }) => withheld !== true)
-      .map(({ id, kind, name, value, error }) => [id, { kind, name, answer: error === undefined ? { ok: true, value } : { ok: false, error } }])
+      .map(({ id, kind, name, value, error }) => [
+        id,
+        { kind, name, answer: error === undefined ? { ok: true, value } : { ok: false, error } }
+      ])
   )
 }

@@ -4,8 +4,8 @@ import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { forbidden } from '#events/Refusal.ts'
-import type { AdmissionPlugin } from '../decision.ts'
-import { generatedSuffix } from '../request/names.ts'
+import type { AdmissionPlugin } from '#services/apiserver/decision.ts'
+import { generatedSuffix } from '#services/apiserver/request/names.ts'
 import { apiReferenceOf } from './podReferences.ts'
 
 const TOKEN_MOUNT_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -61,18 +61,25 @@ const admitMirror = (kind: Kind, pod: KubeObject): void => {
   const reference = apiReferenceOf(pod)
   if (reference === 'serviceaccounts') throw forbidden(kind, name, 'a mirror pod may not reference service accounts')
   if (reference?.startsWith('secrets') === true) throw forbidden(kind, name, 'a mirror pod may not reference secrets')
-  if (reference?.startsWith('serviceaccounts') === true) throw forbidden(kind, name, 'a mirror pod may not use ServiceAccountToken volume projections')
+  if (reference?.startsWith('serviceaccounts') === true)
+    throw forbidden(kind, name, 'a mirror pod may not use ServiceAccountToken volume projections')
 }
 
 export const ServiceAccount: AdmissionPlugin = {
   name: 'ServiceAccount',
-  handles: (operation, { group, resource }, subresource) => operation === 'CREATE' && group === '' && resource === 'pods' && subresource === '',
+  handles: (operation, { group, resource }, subresource) =>
+    operation === 'CREATE' && group === '' && resource === 'pods' && subresource === '',
   admit({ kind, namespace, object: pod }, { context }) {
     if (pod === undefined) return
     if (pod.metadata.annotations?.[MIRROR] !== undefined) return admitMirror(kind, pod)
     const name = nameAccount(pod)
     const account = context.view.get({ group: '', resource: 'serviceaccounts', namespace, name })
-    if (account === undefined) throw forbidden(kind, pod.metadata.name ?? '', `error looking up service account ${namespace}/${name}: serviceaccount "${name}" not found`)
+    if (account === undefined)
+      throw forbidden(
+        kind,
+        pod.metadata.name ?? '',
+        `error looking up service account ${namespace}/${name}: serviceaccount "${name}" not found`
+      )
     addTokenVolume(pod, generatedSuffix(context.random), account.object)
   }
 }

@@ -1,5 +1,5 @@
 /** How many of one asker's requests are recorded: a flood of them must not push out what was recorded before. */
-import type { Clock } from '../../platform/Clock.ts'
+import type { Clock } from '#services/platform/Clock.ts'
 
 /** Askers known by name; the one who was quiet longest is forgotten first. */
 const KNOWN = 4_096

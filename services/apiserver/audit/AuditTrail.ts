@@ -7,8 +7,8 @@
  */
 import { LogRefused, type Append, type Log, type Subscription } from '#events/Log.ts'
 import { encodeToken } from '#events/Subject.ts'
-import { sleep, type Clock } from '../../platform/Clock.ts'
-import type { Integrity } from '../../platform/ledger/Integrity.ts'
+import { sleep, type Clock } from '#services/platform/Clock.ts'
+import type { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { Allowance } from './Allowance.ts'
 import { auditEvent, type Answered, type Asked } from './record.ts'
 
@@ -36,9 +36,12 @@ const LONGEST_URI = 2_048
 /** What else of a record is the client's to choose must not be what fills the trail. */
 const LONGEST_AGENT = 256
 
-/** Anybody may ask for anything: an empty token, or a subject longer than the protocol's lines, is never stored, nor what waits behind it. */
+/**
+ * Anybody may ask for anything: an empty token, or a subject longer than the protocol's lines, is never stored, nor what waits behind it.
+ */
 const tokenOf = (text: string): string => (/^[a-z0-9.-]{1,128}$/.test(text) ? encodeToken(text) : '_')
-const subjectOf = ({ verb, object }: Asked): string => `audit.${tokenOf(verb)}.${object?.resource === undefined ? '_._' : `${(object.group ?? '') === '' ? 'core' : tokenOf(object.group as string)}.${tokenOf(object.resource)}`}`
+const subjectOf = ({ verb, object }: Asked): string =>
+  `audit.${tokenOf(verb)}.${object?.resource === undefined ? '_._' : `${(object.group ?? '') === '' ? 'core' : tokenOf(object.group as string)}.${tokenOf(object.resource)}`}`
 
 const bounded = ({ userAgent, ...asked }: Asked): Asked => ({
   ...asked,
@@ -46,7 +49,11 @@ const bounded = ({ userAgent, ...asked }: Asked): Asked => ({
   ...(userAgent === undefined ? {} : { userAgent: userAgent.slice(0, LONGEST_AGENT) })
 })
 
-const answers = (log: Log): Promise<boolean> => log.lastSequence().then(() => true, () => false)
+const answers = (log: Log): Promise<boolean> =>
+  log.lastSequence().then(
+    () => true,
+    () => false
+  )
 
 export class AuditTrail {
   readonly #options: AuditTrailOptions
@@ -127,9 +134,29 @@ export class AuditTrail {
     }
     while (this.#queue.length > 0 && !this.#stopped) {
       const batch = this.#queue.slice(0, alone > 0 ? 1 : BATCH)
-      const lost = this.#dropped === 0 ? [] : [{ subject: 'audit.lost', text: JSON.stringify({ kind: 'Event', apiVersion: 'audit.k8s.io/v1', level: 'Metadata', stage: 'Panic', verb: 'lost', annotations: { 'reckon.io/records-lost': String(this.#dropped) }, stageTimestamp: new Date(clock.now()).toISOString() }) }]
+      const lost =
+        this.#dropped === 0
+          ? []
+          : [
+              {
+                subject: 'audit.lost',
+                text: JSON.stringify({
+                  kind: 'Event',
+                  apiVersion: 'audit.k8s.io/v1',
+                  level: 'Metadata',
+                  stage: 'Panic',
+                  verb: 'lost',
+                  annotations: { 'reckon.io/records-lost': String(this.#dropped) },
+                  stageTimestamp: new Date(clock.now()).toISOString()
+                })
+              }
+            ]
       const dropped = this.#dropped
-      const appends = [...batch, ...lost].map(({ subject, text }): Append => ({ subject, headers: { 'content-type': 'application/json', 'ce-time': new Date(clock.now()).toISOString() }, text }))
+      const appends = [...batch, ...lost].map(({ subject, text }): Append => ({
+        subject,
+        headers: { 'content-type': 'application/json', 'ce-time': new Date(clock.now()).toISOString() },
+        text
+      }))
       try {
         await log.append(appends.map((append) => integrity?.seal(append) ?? append))
       } catch (error) {

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import type { UserInfo } from '#events/Intent.ts'
 import { isConfidential } from '#events/confidential.ts'
 import type { Status } from '#events/Refusal.ts'
-import type { Clock } from '../../platform/Clock.ts'
-import { isWatch, type Target } from '../http/paths.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import { isWatch, type Target } from '#services/apiserver/http/paths.ts'
 import type { Answered, Asked } from './record.ts'
 import { isAudited, isConnect } from './rules.ts'
 
@@ -89,6 +89,11 @@ export class RequestAudit {
     // Of a body that can't be read the words show a piece, and the trail is not sealed.
     const { reason, ...said } = this.#refusal
     const told = code === 400 && isConfidential({ group: '', resource: '', ...this.#asked.object }) ? {} : said
-    this.#recorder.record(this.#asked, { stage, status: { code, ...(reason === undefined ? {} : { reason }), ...told }, annotations: this.#annotations, at: this.#clock.now() })
+    this.#recorder.record(this.#asked, {
+      stage,
+      status: { code, ...(reason === undefined ? {} : { reason }), ...told },
+      annotations: this.#annotations,
+      at: this.#clock.now()
+    })
   }
 }

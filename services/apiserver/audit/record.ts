@@ -29,7 +29,12 @@ export interface Answered {
   readonly at: number
 }
 
-const userOf = ({ username, uid, groups, extra }: UserInfo): Record<string, unknown> => ({ username, ...(uid === undefined ? {} : { uid }), groups, ...(extra === undefined ? {} : { extra }) })
+const userOf = ({ username, uid, groups, extra }: UserInfo): Record<string, unknown> => ({
+  username,
+  ...(uid === undefined ? {} : { uid }),
+  groups,
+  ...(extra === undefined ? {} : { extra })
+})
 const micro = (ms: number): string => timestampWith(6, ms)
 
 export const auditEvent = (asked: Asked, { stage, status, annotations, at }: Answered): Record<string, unknown> => {
@@ -48,8 +53,24 @@ export const auditEvent = (asked: Asked, { stage, status, annotations, at }: Ans
     ...(asked.userAgent === undefined ? {} : { userAgent: asked.userAgent }),
     ...(resource === undefined
       ? {}
-      : { objectRef: { resource, ...(namespace === '' ? {} : { namespace }), ...(name === '' ? {} : { name }), ...(uid === undefined ? {} : { uid }), ...(group === '' ? {} : { apiGroup: group }), apiVersion: version, ...(subresource === '' ? {} : { subresource }) } }),
-    responseStatus: { metadata: {}, ...((status.code ?? 0) < 400 ? {} : { status: 'Failure' }), ...(status.message === undefined ? {} : { message: status.message }), ...(status.reason === undefined ? {} : { reason: status.reason }), code: status.code },
+      : {
+          objectRef: {
+            resource,
+            ...(namespace === '' ? {} : { namespace }),
+            ...(name === '' ? {} : { name }),
+            ...(uid === undefined ? {} : { uid }),
+            ...(group === '' ? {} : { apiGroup: group }),
+            apiVersion: version,
+            ...(subresource === '' ? {} : { subresource })
+          }
+        }),
+    responseStatus: {
+      metadata: {},
+      ...((status.code ?? 0) < 400 ? {} : { status: 'Failure' }),
+      ...(status.message === undefined ? {} : { message: status.message }),
+      ...(status.reason === undefined ? {} : { reason: status.reason }),
+      code: status.code
+    },
     requestReceivedTimestamp: micro(asked.received),
     stageTimestamp: micro(at),
     ...(annotations === undefined || Object.keys(annotations).length === 0 ? {} : { annotations })
@@ -63,7 +84,13 @@ export const askedByIntent = (intent: Intent, user: UserInfo, received: number):
   requestURI: `intent:${intent.source}`,
   user,
   ...(intent.command === undefined ? {} : { userAgent: intent.command }),
-  object: { ...intent.ref, namespace: intent.namespace, name: intent.name, version: intent.version, ...(intent.subresource === undefined ? {} : { subresource: intent.subresource }) },
+  object: {
+    ...intent.ref,
+    namespace: intent.namespace,
+    name: intent.name,
+    version: intent.version,
+    ...(intent.subresource === undefined ? {} : { subresource: intent.subresource })
+  },
   received
 })
 

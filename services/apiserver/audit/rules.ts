@@ -19,11 +19,17 @@ const ORDINARY: ReadonlySet<string> = new Set(['pod-security.kubernetes.io/enfor
 
 /** Recorded whatever the answer is. */
 const isSensitive = (asked: Asked): boolean =>
-  isConnect(asked) || readsSecrets(asked) || asked.impersonated !== undefined || (asked.object?.resource === 'serviceaccounts' && asked.object.subresource === 'token')
+  isConnect(asked) ||
+  readsSecrets(asked) ||
+  asked.impersonated !== undefined ||
+  (asked.object?.resource === 'serviceaccounts' && asked.object.subresource === 'token')
 
 /**
  * Whether a request that was answered with `code` is recorded. Writes that were done are events of the log, which say who did
  * what, when and why; a second record of each would cost what it costs and say less.
  */
 export const isAudited = (asked: Asked, code: number, annotations: Readonly<Record<string, string>> = {}): boolean =>
-  REFUSED.has(code) || isSensitive(asked) || Object.keys(annotations).some((key) => !ORDINARY.has(key)) || (!READS.has(asked.verb) && asked.object !== undefined && code >= 400 && !PASSING.has(code))
+  REFUSED.has(code) ||
+  isSensitive(asked) ||
+  Object.keys(annotations).some((key) => !ORDINARY.has(key)) ||
+  (!READS.has(asked.verb) && asked.object !== undefined && code >= 400 && !PASSING.has(code))

@@ -1,7 +1,7 @@
 /** Looks at all claims when an API server starts, and every three minutes from then on, as upstream does; mends what is wrong. */
-import type { Clock, Timer } from '../../platform/Clock.ts'
-import type { Views } from '../../platform/View.ts'
-import type { ApiDecider } from '../Decider.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { Views } from '#services/platform/View.ts'
+import type { ApiDecider } from '#services/apiserver/Decider.ts'
 import { diagnose, mend, type Wrong } from './decide.ts'
 
 const EVERY_MS = 180_000
@@ -62,6 +62,8 @@ export class ClaimRepair {
   /** False when somebody else was faster, or it was right by now: the next look will tell. */
   #mend(wrong: Wrong): Promise<boolean> {
     const { decider, clock } = this.#options
-    return decider.mend(wrong.owner, USER, (context) => mend(wrong, { id: `repair-${clock.uuid()}`, source: 'apiserver', user: USER.username }, context))
+    return decider.mend(wrong.owner, USER, (context) =>
+      mend(wrong, { id: `repair-${clock.uuid()}`, source: 'apiserver', user: USER.username }, context)
+    )
   }
 }

@@ -8,7 +8,7 @@ import { isHost, parseIP, parseNetwork, textOfIP, type Family, type Network } fr
 import { isOf } from '#events/networking/parent.ts'
 import { cidrsOf, DEFAULT_SERVICE_CIDR, isReady } from '#events/networking/ServiceCIDR.ts'
 import { invalid, type FieldError } from '#events/Refusal.ts'
-import type { DecideContext } from '../decision.ts'
+import type { DecideContext } from '#services/apiserver/decision.ts'
 import { ipKey, ipsOf, nodePortsOf, portKey } from './service.ts'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
@@ -23,7 +23,11 @@ const LONGEST_WALK = 2n ** 20n
 export const networksOf = ({ view, settings }: DecideContext): readonly Network[] => {
   const parsed = (cidrs: readonly string[]): Network[] => cidrs.flatMap((cidr) => parseNetwork(cidr) ?? [])
   if (view.get({ ...SERVICE_CIDRS, namespace: '', name: DEFAULT_SERVICE_CIDR }) === undefined) return parsed([settings.serviceCIDR])
-  return view.collection(SERVICE_CIDRS).list().filter(({ object }) => isReady(object)).flatMap(({ object }) => parsed(cidrsOf(object)))
+  return view
+    .collection(SERVICE_CIDRS)
+    .list()
+    .filter(({ object }) => isReady(object))
+    .flatMap(({ object }) => parsed(cidrsOf(object)))
 }
 
 /** The cluster's families, the one Services usually have first: the family it was set up with. */
@@ -39,7 +43,13 @@ export const prepareService = (service: KubeObject, old: KubeObject | undefined,
   if (spec.type === 'ExternalName') return
   const before = (old?.['spec'] ?? {}) as Spec
   const given = ipsOf(spec).flatMap((ip) => parseIP(ip)?.family ?? [])
-  if (!spec.ipFamilies?.length) spec.ipFamilies = given.length > 0 ? given : before.ipFamilies?.length && before.type !== 'ExternalName' ? [...before.ipFamilies] : familiesOf(context).slice(0, 1)
+  if (!spec.ipFamilies?.length)
+    spec.ipFamilies =
+      given.length > 0
+        ? given
+        : before.ipFamilies?.length && before.type !== 'ExternalName'
+          ? [...before.ipFamilies]
+          : familiesOf(context).slice(0, 1)
   if (spec.ipFamilies.length === 1 && (spec.ipFamilyPolicy === 'PreferDualStack' || spec.ipFamilyPolicy === 'RequireDualStack'))
     spec.ipFamilies = [...spec.ipFamilies, ...familiesOf(context).filter((family) => family !== spec.ipFamilies?.[0])]
   if (spec.ipFamilies.length === 0) delete spec.ipFamilies
@@ -73,7 +83,11 @@ const allocateIPs = (spec: Spec, before: ServiceSpec | undefined, owner: ObjectK
   const families = (spec.ipFamilies ?? []) as readonly Family[]
   if (!headless && (given.length === 0 || given.some((ip) => !had.has(ip)))) faults.push(...familyFaults(spec, families, networks))
   if (faults.length > 0) return
-  const ips = headless ? ['None'] : given.length > families.length ? [...given] : families.map((family, at) => given[at] ?? freeIP(family, networks, owner.name, context))
+  const ips = headless
+    ? ['None']
+    : given.length > families.length
+      ? [...given]
+      : families.map((family, at) => given[at] ?? freeIP(family, networks, owner.name, context))
   for (const ip of headless ? [] : given) {
     const fault = had.has(ip) ? undefined : ipFault(ip, ips, networks, owner, context)
     if (fault !== undefined) faults.push(fault)
@@ -90,8 +104,13 @@ const isSettled = ({ clusterIP = '', clusterIPs = [] }: Spec, before: ServiceSpe
 
 /** What the cluster has no networks for. */
 const familyFaults = ({ ipFamilyPolicy }: Spec, families: readonly Family[], networks: readonly Network[]): FieldError[] => {
-  const faults = families.flatMap((family, at) => (networks.length === 0 || networks.some((network) => network.family === family) ? [] : [badValue(`spec.ipFamilies[${at}]`, family, 'not configured on this cluster')]))
-  if (ipFamilyPolicy === 'RequireDualStack' && families.length < 2) faults.push(badValue('spec.ipFamilyPolicy', ipFamilyPolicy, 'this cluster is not configured for dual-stack services'))
+  const faults = families.flatMap((family, at) =>
+    networks.length === 0 || networks.some((network) => network.family === family)
+      ? []
+      : [badValue(`spec.ipFamilies[${at}]`, family, 'not configured on this cluster')]
+  )
+  if (ipFamilyPolicy === 'RequireDualStack' && families.length < 2)
+    faults.push(badValue('spec.ipFamilyPolicy', ipFamilyPolicy, 'this cluster is not configured for dual-stack services'))
   return faults
 }
 
@@ -99,21 +118,38 @@ const familyFaults = ({ ipFamilyPolicy }: Spec, families: readonly Family[], net
 const isTaken = (key: ObjectKey, index: string, owner: ObjectKey | undefined, { view }: DecideContext): boolean => {
   const claim = view.get(key)
   if (claim !== undefined) return owner === undefined || !isOf(claim.object, owner)
-  for (const { key: user } of view.collection(SERVICES).indexed(index, key.name)) if (owner === undefined || user.name !== owner.name || user.namespace !== owner.namespace) return true
+  for (const { key: user } of view.collection(SERVICES).indexed(index, key.name))
+    if (owner === undefined || user.name !== owner.name || user.namespace !== owner.namespace) return true
   return false
 }
 
-const ipFault = (ip: string, all: readonly string[], networks: readonly Network[], owner: ObjectKey, context: DecideContext): FieldError | undefined => {
+const ipFault = (
+  ip: string,
+  all: readonly string[],
+  networks: readonly Network[],
+  owner: ObjectKey,
+  context: DecideContext
+): FieldError | undefined => {
   const value = parseIP(ip)
-  if (value === undefined) return badValue(`spec.clusterIPs[${all.indexOf(ip)}]`, ip, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)')
+  if (value === undefined)
+    return badValue(`spec.clusterIPs[${all.indexOf(ip)}]`, ip, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)')
   if (!networks.some((network) => isHost(value, network)))
-    return badValue('spec.clusterIPs', all, `failed to allocate IP ${ip}: the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${networks.map(({ text }) => text).join(', ')}`)
-  return isTaken(ipKey(ip), 'clusterIP', owner, context) ? badValue('spec.clusterIPs', all, `failed to allocate IP ${ip}: provided IP is already allocated`) : undefined
+    return badValue(
+      'spec.clusterIPs',
+      all,
+      `failed to allocate IP ${ip}: the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${networks.map(({ text }) => text).join(', ')}`
+    )
+  return isTaken(ipKey(ip), 'clusterIP', owner, context)
+    ? badValue('spec.clusterIPs', all, `failed to allocate IP ${ip}: provided IP is already allocated`)
+    : undefined
 }
 
 /** The numbers from `first` on, the upper band first (KEP-3070): below it are those that people ask for. Undefined when all are taken. */
 const pick = (first: bigint, last: bigint, band: bigint, open: (value: bigint) => boolean, random: () => number): bigint | undefined => {
-  for (const [from, to] of [[first + band, last], [first, first + band - 1n]] as const) {
+  for (const [from, to] of [
+    [first + band, last],
+    [first, first + band - 1n]
+  ] as const) {
     const size = to - from + 1n
     if (size <= 0n) continue
     const drawn = size < 2n ** 48n ? size : 2n ** 48n
@@ -122,7 +158,8 @@ const pick = (first: bigint, last: bigint, band: bigint, open: (value: bigint) =
       start = from + BigInt(Math.floor(random() * Number(drawn)))
       if (open(start)) return start
     }
-    if (size <= LONGEST_WALK) for (let step = 0n; step < size; step++) if (open(from + ((start - from + step) % size))) return from + ((start - from + step) % size)
+    if (size <= LONGEST_WALK)
+      for (let step = 0n; step < size; step++) if (open(from + ((start - from + step) % size))) return from + ((start - from + step) % size)
   }
   return undefined
 }
@@ -145,10 +182,22 @@ const freeIP = (family: Family, networks: readonly Network[], name: string, cont
     const value = pick(base + 1n, base + size - (family === 'IPv4' ? 2n : 1n), band === 0n ? 0n : band - 1n, open, context.random)
     if (value !== undefined) return textOfIP({ family, value })
   }
-  throw invalid('', 'Service', name, [{ type: 'Invalid', field: 'spec.clusterIPs', detail: `failed to allocate a serviceIP: ${mine.length === 0 ? 'no ServiceCIDR is ready' : `range ${mine.map(({ text }) => text).join(', ')} is full`}` }])
+  throw invalid('', 'Service', name, [
+    {
+      type: 'Invalid',
+      field: 'spec.clusterIPs',
+      detail: `failed to allocate a serviceIP: ${mine.length === 0 ? 'no ServiceCIDR is ready' : `range ${mine.map(({ text }) => text).join(', ')} is full`}`
+    }
+  ])
 }
 
-const allocatePorts = (spec: Spec, before: ServiceSpec | undefined, owner: ObjectKey, context: DecideContext, faults: FieldError[]): void => {
+const allocatePorts = (
+  spec: Spec,
+  before: ServiceSpec | undefined,
+  owner: ObjectKey,
+  context: DecideContext,
+  faults: FieldError[]
+): void => {
   const ports = (spec.ports ?? []) as Writable<ServicePort>[]
   if (spec.type !== 'NodePort' && spec.type !== 'LoadBalancer') {
     // Leaving NodePort gives the ports back, unless the client names them itself.
@@ -172,8 +221,10 @@ const allocatePorts = (spec: Spec, before: ServiceSpec | undefined, owner: Objec
     const number = port.nodePort
     const field = `spec.ports[${at}].nodePort`
     const mine = had.has(number) || numbers.has(number)
-    if (!mine && (number < low || number > high)) faults.push(badValue(field, number, `provided port is not in the valid range. The range of valid ports is ${low}-${high}`))
-    else if (used.has(`${protocol}/${number}`) || (!mine && isTaken(portKey(number), 'nodePort', owner, context))) faults.push(badValue(field, number, 'provided port is already allocated'))
+    if (!mine && (number < low || number > high))
+      faults.push(badValue(field, number, `provided port is not in the valid range. The range of valid ports is ${low}-${high}`))
+    else if (used.has(`${protocol}/${number}`) || (!mine && isTaken(portKey(number), 'nodePort', owner, context)))
+      faults.push(badValue(field, number, 'provided port is already allocated'))
     used.add(`${protocol}/${number}`)
     numbers.add(number)
   }
@@ -181,7 +232,9 @@ const allocatePorts = (spec: Spec, before: ServiceSpec | undefined, owner: Objec
 
 /** As upstream: the same port of another protocol has the same number outside. */
 const twin = (ports: readonly ServicePort[], { port, protocol = 'TCP' }: ServicePort, used: ReadonlySet<string>): number | undefined =>
-  ports.find((other) => other.port === port && other.nodePort && (other.protocol ?? 'TCP') !== protocol && !used.has(`${protocol}/${other.nodePort}`))?.nodePort
+  ports.find(
+    (other) => other.port === port && other.nodePort && (other.protocol ?? 'TCP') !== protocol && !used.has(`${protocol}/${other.nodePort}`)
+  )?.nodePort
 
 const freePort = (numbers: ReadonlySet<number>, name: string, context: DecideContext): number => {
   const [low, high] = context.settings.nodePorts
@@ -190,6 +243,9 @@ const freePort = (numbers: ReadonlySet<number>, name: string, context: DecideCon
     return !numbers.has(Number(value)) && !context.busy(key) && !isTaken(key, 'nodePort', undefined, context)
   }
   const port = pick(BigInt(low), BigInt(high), portBand(BigInt(high - low + 1)), open, context.random)
-  if (port === undefined) throw invalid('', 'Service', name, [{ type: 'Invalid', field: 'spec.ports', detail: `failed to allocate a nodePort: range ${low}-${high} is full` }])
+  if (port === undefined)
+    throw invalid('', 'Service', name, [
+      { type: 'Invalid', field: 'spec.ports', detail: `failed to allocate a nodePort: range ${low}-${high} is full` }
+    ])
   return Number(port)
 }

@@ -8,8 +8,8 @@ import { keyId, resourceId, type ObjectKey } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { isOf } from '#events/networking/parent.ts'
-import type { DecideContext, Decided } from '../decision.ts'
-import { seconds } from '../request/events.ts'
+import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
+import { seconds } from '#services/apiserver/request/events.ts'
 import { allocateService, prepareService } from './allocate.ts'
 import { type Claim, claimsOfService } from './service.ts'
 
@@ -22,11 +22,15 @@ interface Claimant {
   claimsOf(object: KubeObject): readonly Claim[]
 }
 
-const CLAIMANTS: ReadonlyMap<string, Claimant> = new Map([['/services', { prepare: prepareService, allocate: allocateService, claimsOf: claimsOfService }]])
+const CLAIMANTS: ReadonlyMap<string, Claimant> = new Map([
+  ['/services', { prepare: prepareService, allocate: allocateService, claimsOf: claimsOfService }]
+])
 
-export const prepareClaims = (kind: Kind, object: KubeObject, old: KubeObject | undefined, context: DecideContext): void => CLAIMANTS.get(resourceId(kind))?.prepare(object, old, context)
+export const prepareClaims = (kind: Kind, object: KubeObject, old: KubeObject | undefined, context: DecideContext): void =>
+  CLAIMANTS.get(resourceId(kind))?.prepare(object, old, context)
 
-export const allocate = (kind: Kind, object: KubeObject, old: KubeObject | undefined, context: DecideContext): void => CLAIMANTS.get(resourceId(kind))?.allocate(object, old, context)
+export const allocate = (kind: Kind, object: KubeObject, old: KubeObject | undefined, context: DecideContext): void =>
+  CLAIMANTS.get(resourceId(kind))?.allocate(object, old, context)
 
 /** The decision with the claims that go with it. */
 export const claiming = (kind: Kind, decided: Decided, context: DecideContext): Decided => {
@@ -49,7 +53,12 @@ const minus = (claims: readonly Claim[], others: readonly Claim[]): readonly Cla
 type Facts = Omit<NewEvent, 'deleted' | 'expected' | 'key' | 'object' | 'on' | 'type'>
 
 /** `main`: the event they go with. Of what is given back only what is the object's own is gone. */
-export const claimEvents = (main: NewEvent, taken: readonly Claim[], given: readonly Pick<Claim, 'key' | 'what'>[], context: DecideContext): readonly NewEvent[] => {
+export const claimEvents = (
+  main: NewEvent,
+  taken: readonly Claim[],
+  given: readonly Pick<Claim, 'key' | 'what'>[],
+  context: DecideContext
+): readonly NewEvent[] => {
   const { deleted: _, expected: __, key: owner, object: ___, on: ____, reasons: _____, type: ______, ...facts } = main
   const events: NewEvent[] = []
   const next = (): Facts => ({ ...facts, id: `${facts.id}.${events.length + 1}` })
@@ -58,7 +67,14 @@ export const claimEvents = (main: NewEvent, taken: readonly Claim[], given: read
     const entry = context.view.get(key)
     if (entry === undefined || !isOf(entry.object, owner)) continue
     const { resourceVersion: _, ...metadata } = entry.object.metadata
-    events.push({ ...next(), key, type: `reckon.${what}.deleted.v1`, deleted: true, object: { ...entry.object, metadata }, expected: context.head(key) })
+    events.push({
+      ...next(),
+      key,
+      type: `reckon.${what}.deleted.v1`,
+      deleted: true,
+      object: { ...entry.object, metadata },
+      expected: context.head(key)
+    })
   }
   return events
 }

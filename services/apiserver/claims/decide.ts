@@ -9,7 +9,7 @@ import type { Guard } from '#events/guard.ts'
 import { keyId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { isOf, ownerOf } from '#events/networking/parent.ts'
-import type { DecideContext } from '../decision.ts'
+import type { DecideContext } from '#services/apiserver/decision.ts'
 import { claimEvents } from './claims.ts'
 import { claimsOfService, isAllocated, NODE_PORTS } from './service.ts'
 
@@ -66,19 +66,37 @@ export const diagnose = (view: View): Diagnosis => {
   for (const ref of CLAIMS)
     for (const { key: claim, object } of view.collection(ref).values()) {
       const owner = ownerOf(object)
-      if (isOurs(ref, object) && owner.group === '' && owner.resource === SERVICES.resource && !isClaimed(view, owner, claim)) note(owner).push(claim)
+      if (isOurs(ref, object) && owner.group === '' && owner.resource === SERVICES.resource && !isClaimed(view, owner, claim))
+        note(owner).push(claim)
     }
   return { wrong: [...wrong.values()], disputed }
 }
 
 /** Of one Service, which may be gone. `facts`: of an event that would say so. */
-export const mend = ({ owner, leaked: suspected }: Wrong, facts: Pick<NewEvent, 'id' | 'source' | 'user'>, context: DecideContext): Mending => {
+export const mend = (
+  { owner, leaked: suspected }: Wrong,
+  facts: Pick<NewEvent, 'id' | 'source' | 'user'>,
+  context: DecideContext
+): Mending => {
   const { view, now } = context
   const service = view.get(owner)?.object
   const claims = service === undefined ? [] : claimsOfService(service)
   const missing = claims.filter(({ key }) => view.get(key) === undefined)
-  const leaked = suspected.filter((key) => !claims.some((claim) => keyId(claim.key) === keyId(key))).map((key) => ({ key, what: key.resource === NODE_PORTS.resource ? ('nodeport' as const) : ('ipaddress' as const) }))
-  const main = { ...facts, stream: 'EVENTS', key: owner, type: '', time: new Date(now).toISOString(), correlationId: facts.id, verb: 'repair', deleted: false, object: {} as KubeObject, expected: 0 } as const
+  const leaked = suspected
+    .filter((key) => !claims.some((claim) => keyId(claim.key) === keyId(key)))
+    .map((key) => ({ key, what: key.resource === NODE_PORTS.resource ? ('nodeport' as const) : ('ipaddress' as const) }))
+  const main = {
+    ...facts,
+    stream: 'EVENTS',
+    key: owner,
+    type: '',
+    time: new Date(now).toISOString(),
+    correlationId: facts.id,
+    verb: 'repair',
+    deleted: false,
+    object: {} as KubeObject,
+    expected: 0
+  } as const
   const events = claimEvents(main, missing, leaked, context)
   return { events, guards: events.length === 0 ? [] : [{ key: owner, expected: context.head(owner) }] }
 }

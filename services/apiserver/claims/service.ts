@@ -1,4 +1,7 @@
-/** What a Service claims: its cluster IPs as IPAddress objects, as upstream; its node ports as objects of our own, for upstream has none. Plain. */
+/**
+ * What a Service claims: its cluster IPs as IPAddress objects, as upstream; its node ports as objects of our own, for upstream has none.
+ * Plain.
+ */
 import { IP_ADDRESSES, SERVICES, SERVICE_CIDRS } from '#events/collections.ts'
 import type { ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
@@ -32,12 +35,30 @@ export const portKey = (port: number): ObjectKey => ({ ...NODE_PORTS, namespace:
 const ipClaim = (ip: string): Claim => {
   const key = ipKey(ip)
   const labels = { [FAMILY_LABEL]: key.name.includes(':') ? 'IPv6' : 'IPv4', [MANAGED_BY]: ALLOCATOR }
-  return { key, what: 'ipaddress', object: (owner) => ({ apiVersion: 'networking.k8s.io/v1', kind: 'IPAddress', metadata: { name: key.name, labels }, spec: { parentRef: parentRefOf(owner) } }) }
+  return {
+    key,
+    what: 'ipaddress',
+    object: (owner) => ({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'IPAddress',
+      metadata: { name: key.name, labels },
+      spec: { parentRef: parentRefOf(owner) }
+    })
+  }
 }
 
 const portClaim = (port: number): Claim => {
   const key = portKey(port)
-  return { key, what: 'nodeport', object: (owner) => ({ apiVersion: 'reckon.io/v1', kind: 'NodePort', metadata: { name: key.name }, spec: { parentRef: parentRefOf(owner) } }) }
+  return {
+    key,
+    what: 'nodeport',
+    object: (owner) => ({
+      apiVersion: 'reckon.io/v1',
+      kind: 'NodePort',
+      metadata: { name: key.name },
+      spec: { parentRef: parentRefOf(owner) }
+    })
+  }
 }
 
 /** What a Service has of addresses: none when it is headless. */
@@ -48,7 +69,9 @@ export const ipsOf = ({ type, clusterIP = '', clusterIPs = [] }: ServiceSpec): r
 }
 
 /** The numbers, each once: TCP and UDP of one Service may share one. */
-export const nodePortsOf = ({ ports = [] }: ServiceSpec): readonly number[] => [...new Set(ports.flatMap(({ nodePort }) => (nodePort ? [nodePort] : [])))]
+export const nodePortsOf = ({ ports = [] }: ServiceSpec): readonly number[] => [
+  ...new Set(ports.flatMap(({ nodePort }) => (nodePort ? [nodePort] : [])))
+]
 
 export const claimsOfService = (service: KubeObject): readonly Claim[] => {
   const spec = (service['spec'] ?? {}) as ServiceSpec

@@ -40,7 +40,12 @@ export class Discovery {
       if (document === undefined) return undefined
       const body = Buffer.from(JSON.stringify(document))
       const etag = `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"`
-      const headers = { 'Content-Type': discoveryContentType(version), ETag: etag, Vary: 'Accept', 'Cache-Control': version === undefined ? 'no-cache, private' : 'public' }
+      const headers = {
+        'Content-Type': discoveryContentType(version),
+        ETag: etag,
+        Vary: 'Accept',
+        'Cache-Control': version === undefined ? 'no-cache, private' : 'public'
+      }
       answer = { code: 200, headers, body }
       this.#rendered.set(key, answer)
     }

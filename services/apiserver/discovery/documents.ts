@@ -74,7 +74,7 @@ const GROUP_ORDER = [
   'flowcontrol.apiserver.k8s.io'
 ]
 
-function groupRank(group: string): number {
+const groupRank = (group: string): number => {
   if (group === 'metrics.k8s.io') return GROUP_ORDER.length + 1
   const rank = GROUP_ORDER.indexOf(group)
   return rank === -1 ? GROUP_ORDER.length : rank
@@ -83,7 +83,7 @@ function groupRank(group: string): number {
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** Best first: stable before beta before alpha, then the higher number; names of another form last, by name. */
-export function compareVersions(a: string, b: string): number {
+export const compareVersions = (a: string, b: string): number => {
   const form = /^v(\d+)(?:(alpha|beta)(\d+))?$/
   const [left, right] = [form.exec(a), form.exec(b)]
   if (left === null || right === null) return left === right ? compareText(a, b) : left === null ? 1 : -1
@@ -95,27 +95,28 @@ const groupVersion = (group: string, version: string): string => (group === '' ?
 const sorted = (words: readonly string[]): string[] => [...words].sort(compareText)
 
 /** Group names in order of importance, without the core group. */
-export function groupsOf(kinds: readonly DiscoveryKind[]): string[] {
+export const groupsOf = (kinds: readonly DiscoveryKind[]): string[] => {
   const names = new Set(kinds.map((kind) => kind.group))
   names.delete('')
   return [...names].sort((a, b) => groupRank(a) - groupRank(b) || compareText(a, b))
 }
 
 /** Versions of a group, best first. */
-export function versionsOf(kinds: readonly DiscoveryKind[], group: string): string[] {
+export const versionsOf = (kinds: readonly DiscoveryKind[], group: string): string[] => {
   return [...new Set(kinds.filter((kind) => kind.group === group).map((kind) => kind.version))].sort(compareVersions)
 }
 
-function kindsOf(kinds: readonly DiscoveryKind[], group: string, version: string): DiscoveryKind[] {
+const kindsOf = (kinds: readonly DiscoveryKind[], group: string, version: string): DiscoveryKind[] => {
   return kinds.filter((kind) => kind.group === group && kind.version === version).sort((a, b) => compareText(a.resource, b.resource))
 }
 
-const subresourcesOf = (kind: DiscoveryKind): DiscoverySubresource[] => [...(kind.subresources ?? [])].sort((a, b) => compareText(a.name, b.name))
+const subresourcesOf = (kind: DiscoveryKind): DiscoverySubresource[] =>
+  [...(kind.subresources ?? [])].sort((a, b) => compareText(a.name, b.name))
 
 const list = (key: string, words: readonly string[] | undefined): Record<string, readonly string[]> =>
   words === undefined || words.length === 0 ? {} : { [key]: words }
 
-function aggregatedResource(kind: DiscoveryKind): Record<string, unknown> {
+const aggregatedResource = (kind: DiscoveryKind): Record<string, unknown> => {
   const subresources = subresourcesOf(kind).map((sub) => ({
     subresource: sub.name,
     responseKind: { group: sub.group ?? kind.group, version: sub.version ?? kind.version, kind: sub.kind ?? kind.kind },
@@ -134,7 +135,7 @@ function aggregatedResource(kind: DiscoveryKind): Record<string, unknown> {
 }
 
 /** `APIGroupDiscoveryList` of `/api` (`core`) or `/apis` (KEP-3352); both versions have the same fields. */
-export function aggregated(kinds: readonly DiscoveryKind[], version: 'v2' | 'v2beta1', part: 'core' | 'apis'): Record<string, unknown> {
+export const aggregated = (kinds: readonly DiscoveryKind[], version: 'v2' | 'v2beta1', part: 'core' | 'apis'): Record<string, unknown> => {
   const groups = part === 'core' ? (kinds.some((kind) => kind.group === '') ? [''] : []) : groupsOf(kinds)
   return {
     kind: 'APIGroupDiscoveryList',
@@ -152,29 +153,29 @@ export function aggregated(kinds: readonly DiscoveryKind[], version: 'v2' | 'v2b
 }
 
 /** Legacy `GET /api`. `serverAddress` is `host:port` as clients reach it. */
-export function apiVersions(serverAddress: string): Record<string, unknown> {
+export const apiVersions = (serverAddress: string): Record<string, unknown> => {
   return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [{ clientCIDR: '0.0.0.0/0', serverAddress }] }
 }
 
-function groupEntry(kinds: readonly DiscoveryKind[], group: string): ApiGroup | undefined {
+const groupEntry = (kinds: readonly DiscoveryKind[], group: string): ApiGroup | undefined => {
   const versions = versionsOf(kinds, group).map((version) => ({ groupVersion: groupVersion(group, version), version }))
   const preferredVersion = versions[0]
   return preferredVersion === undefined ? undefined : { name: group, versions, preferredVersion }
 }
 
 /** Legacy `GET /apis`. */
-export function apiGroupList(kinds: readonly DiscoveryKind[]): Record<string, unknown> {
+export const apiGroupList = (kinds: readonly DiscoveryKind[]): Record<string, unknown> => {
   return { kind: 'APIGroupList', apiVersion: 'v1', groups: groupsOf(kinds).map((group) => groupEntry(kinds, group)) }
 }
 
 /** `GET /apis/<group>`; undefined when no kind is in the group. */
-export function apiGroup(kinds: readonly DiscoveryKind[], group: string): ApiGroup | undefined {
+export const apiGroup = (kinds: readonly DiscoveryKind[], group: string): ApiGroup | undefined => {
   const entry = group === '' ? undefined : groupEntry(kinds, group)
   return entry === undefined ? undefined : { kind: 'APIGroup', apiVersion: 'v1', ...entry }
 }
 
 /** `GET /api/v1` and `GET /apis/<group>/<version>`; undefined when no kind is in the group version. */
-export function apiResourceList(kinds: readonly DiscoveryKind[], group: string, version: string): Record<string, unknown> | undefined {
+export const apiResourceList = (kinds: readonly DiscoveryKind[], group: string, version: string): Record<string, unknown> | undefined => {
   const served = kindsOf(kinds, group, version)
   if (served.length === 0) return undefined
   const resources = served.flatMap((kind): ApiResource[] => [

@@ -3,7 +3,7 @@
 export type AggregatedVersion = 'v2' | 'v2beta1'
 
 /** Accept clauses, best first: by quality, then as written. */
-function clauses(accept: string): { type: string; parameters: Map<string, string> }[] {
+const clauses = (accept: string): { type: string; parameters: Map<string, string> }[] => {
   return accept
     .split(',')
     .map((clause) => {
@@ -19,7 +19,7 @@ function clauses(accept: string): { type: string; parameters: Map<string, string
  * The aggregated version of the first clause that can be served, or undefined for the legacy documents.
  * kubectl up to 1.29 knows v2beta1 only and takes a v2 answer for an empty server, so the version is never guessed.
  */
-export function aggregatedVersion(accept: string | undefined): AggregatedVersion | undefined {
+export const aggregatedVersion = (accept: string | undefined): AggregatedVersion | undefined => {
   for (const { type, parameters } of clauses(accept ?? '')) {
     if (type !== 'application/json' && type !== '*/*' && type !== 'application/*') continue
     const as = parameters.get('as')

@@ -9,12 +9,35 @@ import type { Term } from '#events/coordination/term.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, type Refusal } from '#events/Refusal.ts'
-import { checkOptions, deleteOptionsOf, type Options } from '../request/options.ts'
+import { checkOptions, deleteOptionsOf, type Options } from '#services/apiserver/request/options.ts'
 
 const VERBS: readonly IntentVerb[] = ['create', 'update', 'patch', 'delete']
-const PATCHES: readonly PatchType[] = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml']
+const PATCHES: readonly PatchType[] = [
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml'
+]
 const OPTIONS = { create: 'CreateOptions', update: 'UpdateOptions', patch: 'PatchOptions' } as const
-const FIELDS = new Set(['id', 'again', 'verb', 'ref', 'version', 'namespace', 'name', 'subresource', 'object', 'patch', 'deleteOptions', 'options', 'cause', 'reasons', 'term', 'source', 'command'])
+const FIELDS = new Set([
+  'id',
+  'again',
+  'verb',
+  'ref',
+  'version',
+  'namespace',
+  'name',
+  'subresource',
+  'object',
+  'patch',
+  'deleteOptions',
+  'options',
+  'cause',
+  'reasons',
+  'term',
+  'source',
+  'command'
+])
 
 /** Characters; ids, names and commands of components are far shorter. */
 const LONGEST_ID = 128
@@ -31,7 +54,8 @@ const listed = (words: readonly string[]): string => words.map((word) => JSON.st
 
 const only = (value: unknown, where: string, fields: ReadonlySet<string>): Json => {
   if (!isObject(value)) throw no(`${where} must be a JSON object`)
-  for (const field of Object.keys(value)) if (!fields.has(field)) throw no(`unknown field ${JSON.stringify(`${where}.${field}`.slice(0, LONGEST_NAME))}`)
+  for (const field of Object.keys(value))
+    if (!fields.has(field)) throw no(`unknown field ${JSON.stringify(`${where}.${field}`.slice(0, LONGEST_NAME))}`)
   return value
 }
 
@@ -51,7 +75,8 @@ const LINE = /^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u
 const PLACE = /^[A-Z]{1,32}:[1-9]\d{0,15}$/
 
 const id = (value: unknown, where: string): string => text(value, where, LONGEST_ID, ID, 'visible ASCII characters, at least one')
-const name = (value: unknown, where: string): string => text(value, where, LONGEST_NAME, NAME, "a name: no control characters, no '/' or '%'")
+const name = (value: unknown, where: string): string =>
+  text(value, where, LONGEST_NAME, NAME, "a name: no control characters, no '/' or '%'")
 
 /** The cause somebody names, or undefined when it can not be one. */
 export const causeOf = (value: unknown): Cause | undefined => {
@@ -65,7 +90,11 @@ const CAUSE = new Set(['eventId', 'ref', 'correlationId'])
 
 const cause = (value: unknown): Cause => {
   const { eventId, ref, correlationId } = only(value, 'cause', CAUSE)
-  return { eventId: id(eventId, 'cause.eventId'), ref: text(ref, 'cause.ref', 64, PLACE, 'a place in a stream, such as EVENTS:123'), correlationId: id(correlationId, 'cause.correlationId') }
+  return {
+    eventId: id(eventId, 'cause.eventId'),
+    ref: text(ref, 'cause.ref', 64, PLACE, 'a place in a stream, such as EVENTS:123'),
+    correlationId: id(correlationId, 'cause.correlationId')
+  }
 }
 
 const REF = new Set(['group', 'resource'])
@@ -92,11 +121,17 @@ const OPTION = new Set(['fieldManager', 'fieldValidation', 'force', 'dryRun'])
 /** As the JSON of a program says them: `dryRun` true, or `["All"]` as in Kubernetes' own options. */
 const options = (value: unknown, verb: IntentVerb, apply: boolean): Options => {
   const { fieldManager = '', fieldValidation = '', force, dryRun = false } = only(value, 'options', OPTION)
-  if (typeof fieldManager !== 'string' || typeof fieldValidation !== 'string') throw no('options.fieldManager and options.fieldValidation must be strings')
+  if (typeof fieldManager !== 'string' || typeof fieldValidation !== 'string')
+    throw no('options.fieldManager and options.fieldValidation must be strings')
   if (force !== undefined && typeof force !== 'boolean') throw no('options.force must be true or false')
   const dry = Array.isArray(dryRun) ? dryRun : dryRun === true ? ['All'] : []
-  if ((typeof dryRun !== 'boolean' && !Array.isArray(dryRun)) || dry.some((one) => typeof one !== 'string')) throw no('options.dryRun must be true or false, or ["All"]')
-  const checked = checkOptions(verb === 'delete' ? 'UpdateOptions' : OPTIONS[verb], { fieldManager, fieldValidation, dryRun: dry as string[], force }, apply)
+  if ((typeof dryRun !== 'boolean' && !Array.isArray(dryRun)) || dry.some((one) => typeof one !== 'string'))
+    throw no('options.dryRun must be true or false, or ["All"]')
+  const checked = checkOptions(
+    verb === 'delete' ? 'UpdateOptions' : OPTIONS[verb],
+    { fieldManager, fieldValidation, dryRun: dry as string[], force },
+    apply
+  )
   return fieldValidation === '' ? withoutDefault(checked) : checked
 }
 
@@ -114,7 +149,10 @@ const TERM = new Set(['lease', 'sequence'])
 const term = (value: unknown): Term => {
   const { lease, sequence } = only(value, 'term', TERM)
   if (!Number.isSafeInteger(sequence) || (sequence as number) < 1) throw no('term.sequence must be a resourceVersion, as a number')
-  return { lease: text(lease, 'term.lease', LONGEST_NAME, /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'the name of a Lease'), sequence: sequence as number }
+  return {
+    lease: text(lease, 'term.lease', LONGEST_NAME, /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'the name of a Lease'),
+    sequence: sequence as number
+  }
 }
 
 /** The intent a message holds, made anew of what was looked at. */
@@ -125,7 +163,8 @@ export const intentOf = (body: unknown): Intent => {
   const asked = id(body['id'], 'id')
   if (!VERBS.includes(verb)) throw no(`verb must be one of ${listed(VERBS)}`)
   if (body['again'] !== undefined && body['again'] !== true) throw no('again must be true, or absent')
-  const subresource = body['subresource'] === undefined ? '' : text(body['subresource'], 'subresource', 63, /^[a-z]*$/, 'lower-case letters')
+  const subresource =
+    body['subresource'] === undefined ? '' : text(body['subresource'], 'subresource', 63, /^[a-z]*$/, 'lower-case letters')
   const patched = body['patch'] === undefined ? undefined : patch(body['patch'])
   const { object } = body
   if (object !== undefined && !isObject(object)) throw no('object must be a JSON object')
@@ -148,7 +187,9 @@ export const intentOf = (body: unknown): Intent => {
     ...(object === undefined ? {} : { object: object as unknown as KubeObject }),
     ...(patched === undefined ? {} : { patch: patched }),
     ...(deletion === undefined ? {} : { deleteOptions: deletion.deleteOptions }),
-    ...(given === undefined && deletion?.dryRun !== true ? {} : { options: { ...given, ...(deletion?.dryRun === true ? { dryRun: true } : {}) } }),
+    ...(given === undefined && deletion?.dryRun !== true
+      ? {}
+      : { options: { ...given, ...(deletion?.dryRun === true ? { dryRun: true } : {}) } }),
     ...(body['cause'] === undefined ? {} : { cause: cause(body['cause']) }),
     ...(body['reasons'] === undefined ? {} : { reasons: reasons(body['reasons']) }),
     ...(body['term'] === undefined ? {} : { term: term(body['term']) }),

@@ -7,9 +7,9 @@ import { UnencodableEvent } from '#events/Event.ts'
 import { ACT_AS, type IntentResult, type UserInfo } from '#events/Intent.ts'
 import { badRequest, forbidden, Refusal, unauthorized } from '#events/Refusal.ts'
 import { decodeToken } from '#events/Subject.ts'
-import type { Decider } from '../Decider.ts'
-import { statusOf } from '../http/respond.ts'
-import { parseJson } from '../request/body.ts'
+import type { Decider } from '#services/apiserver/Decider.ts'
+import { statusOf } from '#services/apiserver/http/respond.ts'
+import { parseJson } from '#services/apiserver/request/body.ts'
 import { intentOf } from './check.ts'
 import { serveDoor, type Door, type DoorLimits, type Place } from './serve.ts'
 
@@ -62,8 +62,18 @@ export const serveIntents = (connection: NatsConnection, decider: Decider, onErr
     onError
   })
 
-/** One message: who sent it, and what it says. Resolves with the answer's text; rejects when an outcome is unknown, which only asking again can tell. */
-export const answerIntents = async (token: string, actAs: string | undefined, bytes: Uint8Array, decider: Decider, onError: (error: unknown) => void, place?: Place): Promise<string> => {
+/**
+ * One message: who sent it, and what it says. Resolves with the answer's text; rejects when an outcome is unknown, which only asking again
+ * can tell.
+ */
+export const answerIntents = async (
+  token: string,
+  actAs: string | undefined,
+  bytes: Uint8Array,
+  decider: Decider,
+  onError: (error: unknown) => void,
+  place?: Place
+): Promise<string> => {
   let results: readonly IntentResult[]
   try {
     const user = userOf(token, actAs)
@@ -80,10 +90,12 @@ export const answerIntents = async (token: string, actAs: string | undefined, by
 }
 
 /** `text` is the object again; sending it twice would double the answer. `audit` is not for who asked. */
-const textOf = (results: readonly IntentResult[]): string => JSON.stringify(results.map((result) => ({ ...result, text: undefined, audit: undefined })))
+const textOf = (results: readonly IntentResult[]): string =>
+  JSON.stringify(results.map((result) => ({ ...result, text: undefined, audit: undefined })))
 
 /** What a mistake in our own code throws, before anything is stored: no reason to let the client wait and ask again. */
-const isMistake = (error: unknown): boolean => error instanceof TypeError || error instanceof RangeError || error instanceof URIError || error instanceof UnencodableEvent
+const isMistake = (error: unknown): boolean =>
+  error instanceof TypeError || error instanceof RangeError || error instanceof URIError || error instanceof UnencodableEvent
 
 const submit = async (
   decider: Decider,
@@ -104,4 +116,5 @@ const submit = async (
   }
 }
 
-const parse = (bytes: Uint8Array): unknown => parseJson(new TextDecoder().decode(bytes), (why) => badRequest(`the intent is not valid JSON: ${why}`))
+const parse = (bytes: Uint8Array): unknown =>
+  parseJson(new TextDecoder().decode(bytes), (why) => badRequest(`the intent is not valid JSON: ${why}`))

@@ -1,15 +1,18 @@
-/** Serves `erase.<user>`: a person's word that what a deleted Secret said is to be read by nobody any more. Not an intent: it makes no event, but a record in the audit trail. */
+/**
+ * Serves `erase.<user>`: a person's word that what a deleted Secret said is to be read by nobody any more. Not an intent: it makes no
+ * event, but a record in the audit trail.
+ */
 import { SECRETS } from '#events/collections.ts'
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import { badRequest, forbidden, Refusal, type Status } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
-import type { Clock } from '../../platform/Clock.ts'
-import type { ObjectKeys } from '../../platform/secrets/ObjectKeys.ts'
-import type { Views } from '../../platform/View.ts'
-import type { Recorder } from '../audit/RequestAudit.ts'
-import { statusOf } from '../http/respond.ts'
-import { deniedMessage } from '../request/denied.ts'
-import { eraseSecrets, type Erased } from '../secrets/erase.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
+import type { Views } from '#services/platform/View.ts'
+import type { Recorder } from '#services/apiserver/audit/RequestAudit.ts'
+import { statusOf } from '#services/apiserver/http/respond.ts'
+import { deniedMessage } from '#services/apiserver/request/denied.ts'
+import { eraseSecrets, type Erased } from '#services/apiserver/secrets/erase.ts'
 import { userOf } from './door.ts'
 import { requestIn, serveDoor, type Door, type DoorLimits } from './serve.ts'
 
@@ -33,8 +36,16 @@ export const serveErase = ({ views, keys, connection, recorder, clock, onError }
     const user = userOf(token)
     const { namespace, name } = requestOf(message)
     const attributes = { verb: 'erase', ...SECRETS, subresource: '', namespace, name }
-    const asked = { id: clock.uuid(), verb: 'erase', requestURI: `nats:${message.subject}`, user, object: attributes, received: clock.now() }
-    const recorded = (status: Pick<Status, 'code' | 'reason' | 'message'>, annotations = {}): void => recorder.record(asked, { stage: 'ResponseComplete', status, annotations, at: clock.now() })
+    const asked = {
+      id: clock.uuid(),
+      verb: 'erase',
+      requestURI: `nats:${message.subject}`,
+      user,
+      object: attributes,
+      received: clock.now()
+    }
+    const recorded = (status: Pick<Status, 'code' | 'reason' | 'message'>, annotations = {}): void =>
+      recorder.record(asked, { stage: 'ResponseComplete', status, annotations, at: clock.now() })
     try {
       if (!authorize(views, user, attributes).allowed) throw forbidden(SECRETS, name, deniedMessage(user, attributes))
       const erased = await eraseSecrets(views, keys, namespace, name)
@@ -72,6 +83,7 @@ export const serveErase = ({ views, keys, connection, recorder, clock, onError }
 
 const requestOf = (message: Msg): { readonly namespace: string; readonly name: string } => {
   const { namespace, name } = requestIn(message)
-  if (typeof namespace !== 'string' || typeof name !== 'string' || namespace === '' || name === '') throw badRequest('the request names no Secret: namespace and name are strings')
+  if (typeof namespace !== 'string' || typeof name !== 'string' || namespace === '' || name === '')
+    throw badRequest('the request names no Secret: namespace and name are strings')
   return { namespace, name }
 }

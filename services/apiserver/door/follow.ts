@@ -2,12 +2,19 @@
  * Serves `follow.<user>`: makes the consumers from which components fetch their parts of the log, and the cursors of the
  * command line. Components make none themselves: who may make a consumer may have stored bytes pushed to any subject.
  */
-import { AckPolicy, DeliverPolicy, jetstreamManager, type ConsumerConfig, type ConsumerInfo, type JetStreamManager } from '@nats-io/jetstream'
+import {
+  AckPolicy,
+  DeliverPolicy,
+  jetstreamManager,
+  type ConsumerConfig,
+  type ConsumerInfo,
+  type JetStreamManager
+} from '@nats-io/jetstream'
 import { nanos, nuid, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import { REPLICAS, type CursorStart, type FollowAnswer, type FollowRequest } from '#events/Follow.ts'
 import { badRequest, forbidden, Refusal, type Status } from '#events/Refusal.ts'
-import { makeConsumer } from '../../platform/jetstream/consumers.ts'
-import { stateOf } from '../../platform/jetstream/metadata.ts'
+import { makeConsumer } from '#services/platform/jetstream/consumers.ts'
+import { stateOf } from '#services/platform/jetstream/metadata.ts'
 import { mayFollowWhole, partOf, type Part } from './parts.ts'
 import { requestIn, serveDoor, type Door, type DoorLimits } from './serve.ts'
 
@@ -58,7 +65,8 @@ const text = (value: unknown, form: RegExp, field: string): string => {
 
 const replicaOf = (value: unknown): { readonly replica?: number } => {
   if (value === undefined) return {}
-  if (!Number.isInteger(value) || (value as number) < 0 || (value as number) >= REPLICAS) throw badRequest(`replica: must be a whole number below ${REPLICAS}`)
+  if (!Number.isInteger(value) || (value as number) < 0 || (value as number) >= REPLICAS)
+    throw badRequest(`replica: must be a whole number below ${REPLICAS}`)
   return { replica: value as number }
 }
 
@@ -75,11 +83,24 @@ const requestOf = (message: Msg): FollowRequest => {
       const { from, newest, filter } = body
       if (!Number.isSafeInteger(from)) throw badRequest('from: must be a sequence')
       if (newest !== undefined && newest !== true) throw badRequest('newest: must be true, or left out')
-      return { what: 'open', part, from: from as number, ...(newest === true ? { newest } : {}), ...(filter === undefined ? {} : { filter: text(filter, /^[^\s]{1,1024}$/, 'filter') }), ...replicaOf(body['replica']) }
+      return {
+        what: 'open',
+        part,
+        from: from as number,
+        ...(newest === true ? { newest } : {}),
+        ...(filter === undefined ? {} : { filter: text(filter, /^[^\s]{1,1024}$/, 'filter') }),
+        ...replicaOf(body['replica'])
+      }
     }
     case 'cursor': {
       const { name, start, reset } = body
-      return { what: 'cursor', part, start: start as CursorStart, ...(name === undefined ? {} : { name: text(name, CURSOR, 'name') }), ...(reset === true ? { reset } : {}) }
+      return {
+        what: 'cursor',
+        part,
+        start: start as CursorStart,
+        ...(name === undefined ? {} : { name: text(name, CURSOR, 'name') }),
+        ...(reset === true ? { reset } : {})
+      }
     }
     default:
       throw badRequest('what: must be one of state, open, cursor, end')
@@ -88,19 +109,29 @@ const requestOf = (message: Msg): FollowRequest => {
 
 const answerTo = async (jsm: JetStreamManager, user: string, request: FollowRequest): Promise<FollowAnswer> => {
   const whole = mayFollowWhole(user, request.part)
-  const part: Part | undefined = whole ? { stream: request.part, consumer: `admin-${nuid.next()}`, filters: request.what === 'open' && request.filter !== undefined ? [request.filter] : [] } : partOf(user, request.part, 'replica' in request ? request.replica : 0)
-  if (part === undefined || (!whole && request.what === 'cursor')) throw forbidden({ group: '', resource: 'streams' }, request.part, `user "${user}" may not follow it`)
+  const part: Part | undefined = whole
+    ? {
+        stream: request.part,
+        consumer: `admin-${nuid.next()}`,
+        filters: request.what === 'open' && request.filter !== undefined ? [request.filter] : []
+      }
+    : partOf(user, request.part, 'replica' in request ? request.replica : 0)
+  if (part === undefined || (!whole && request.what === 'cursor'))
+    throw forbidden({ group: '', resource: 'streams' }, request.part, `user "${user}" may not follow it`)
   const state = stateOf(await jsm.streams.info(part.stream))
   const answer = (consumer: ConsumerInfo): FollowAnswer => ({ state, consumer: consumer as unknown as Record<string, unknown> })
   switch (request.what) {
     case 'state':
       return { state }
     case 'open':
-      return answer(await makeConsumer(jsm, { stream: part.stream, name: part.consumer, filters: part.filters }, request.from, state, request.newest))
+      return answer(
+        await makeConsumer(jsm, { stream: part.stream, name: part.consumer, filters: part.filters }, request.from, state, request.newest)
+      )
     case 'cursor':
       return answer(await cursor(jsm, part.stream, request))
     case 'end':
-      if (whole ? !/^(admin|follow)-/.test(request.consumer) : request.consumer !== part.consumer) throw forbidden({ group: '', resource: 'consumers' }, request.consumer, `user "${user}" may not end it`)
+      if (whole ? !/^(admin|follow)-/.test(request.consumer) : request.consumer !== part.consumer)
+        throw forbidden({ group: '', resource: 'consumers' }, request.consumer, `user "${user}" may not end it`)
       await jsm.consumers.delete(part.stream, request.consumer).catch(() => false)
       return { state }
   }
@@ -108,14 +139,20 @@ const answerTo = async (jsm: JetStreamManager, user: string, request: FollowRequ
 
 const startOf = (start: CursorStart): Partial<ConsumerConfig> => {
   if (typeof start !== 'object' || start === null) throw badRequest('start: must say where the cursor begins')
-  if ('sequence' in start && Number.isSafeInteger(start.sequence)) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, start.sequence) }
-  if ('time' in start && !Number.isNaN(Date.parse(start.time))) return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(start.time).toISOString() }
+  if ('sequence' in start && Number.isSafeInteger(start.sequence))
+    return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, start.sequence) }
+  if ('time' in start && !Number.isNaN(Date.parse(start.time)))
+    return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(start.time).toISOString() }
   if ('at' in start && start.at === 'start') return { deliver_policy: DeliverPolicy.All }
   if ('at' in start && start.at === 'now') return { deliver_policy: DeliverPolicy.New }
   throw badRequest('start: must be a sequence, an RFC 3339 time, "start" or "now"')
 }
 
-const cursor = async (jsm: JetStreamManager, stream: string, { name: given, start, reset }: Extract<FollowRequest, { what: 'cursor' }>): Promise<ConsumerInfo> => {
+const cursor = async (
+  jsm: JetStreamManager,
+  stream: string,
+  { name: given, start, reset }: Extract<FollowRequest, { what: 'cursor' }>
+): Promise<ConsumerInfo> => {
   const name = `follow-${given ?? nuid.next()}`
   if (given !== undefined) {
     if (reset === true) await jsm.consumers.delete(stream, name).catch(() => false)

@@ -4,8 +4,8 @@ import type { FateAnswer, Stray } from '#events/node/messages.ts'
 import { STRAYS_ASKED } from '#events/node/messages.ts'
 import { badRequest, forbidden, Refusal } from '#events/Refusal.ts'
 import { decodeToken } from '#events/Subject.ts'
-import type { Views } from '../../platform/View.ts'
-import { fatesIn, originIn } from '../nodes/fates.ts'
+import type { Views } from '#services/platform/View.ts'
+import { fatesIn, originIn } from '#services/apiserver/nodes/fates.ts'
 import { requestIn, serveDoor, type Door, type DoorLimits } from './serve.ts'
 
 const LARGEST_REQUEST = 512 * 1024
@@ -38,7 +38,8 @@ export const serveGone = ({ views, connection, onUnbound, onError }: GoneDoorOpt
     subject: 'gone.*',
     limits: LIMITS,
     largest: LARGEST_REQUEST,
-    answer: async (user, message) => JSON.stringify(await answer(user, message).catch((error: unknown) => ({ status: refusalOf(error).status }))),
+    answer: async (user, message) =>
+      JSON.stringify(await answer(user, message).catch((error: unknown) => ({ status: refusalOf(error).status }))),
     refuse: (status) => JSON.stringify({ status }),
     onError
   })

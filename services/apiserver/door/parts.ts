@@ -17,7 +17,17 @@ const resource = (group: string, name: string): string => `ev.${group === '' ? '
 
 const PARTS: Readonly<Record<string, Readonly<Record<string, readonly [stream: string, ...filters: string[]]>>>> = {
   // No Secret passes by the scheduler. Of Leases it needs those of components, its own among them, and of ConfigMaps where its term began.
-  scheduler: { events: ['EVENTS', resource('', 'pods'), resource('', 'nodes'), resource('', 'namespaces'), subjectOf('EVENTS', markerKey('kube-scheduler'))], notices: ['NOTICES'], leases: ['PULSE', subjectsOf('PULSE', LEASES, LEASE_NAMESPACE)] },
+  scheduler: {
+    events: [
+      'EVENTS',
+      resource('', 'pods'),
+      resource('', 'nodes'),
+      resource('', 'namespaces'),
+      subjectOf('EVENTS', markerKey('kube-scheduler'))
+    ],
+    notices: ['NOTICES'],
+    leases: ['PULSE', subjectsOf('PULSE', LEASES, LEASE_NAMESPACE)]
+  },
   // PULSE holds the agents' pulses as well, which are no objects.
   'controller-manager': { events: ['EVENTS'], notices: ['NOTICES'], pulse: ['PULSE', 'pulse.object.>'] },
   endpoints: { services: ['EVENTS', resource('', 'services')], endpointslices: ['EVENTS', resource('discovery.k8s.io', 'endpointslices')] }
@@ -29,7 +39,8 @@ const WHOLE: ReadonlySet<string> = new Set(['EVENTS', 'NOTICES', 'PULSE', 'AUDIT
 /** The part of that name, or undefined when the user has none. `user` is a subject token. */
 export const partOf = (user: string, name: string, replica = 0): Part | undefined => {
   const consumer = consumerOf(user, name, replica)
-  if (user.startsWith('node-')) return name === 'bindings' ? { stream: 'BINDINGS', consumer, filters: [`bind.${user.slice('node-'.length)}.>`] } : undefined
+  if (user.startsWith('node-'))
+    return name === 'bindings' ? { stream: 'BINDINGS', consumer, filters: [`bind.${user.slice('node-'.length)}.>`] } : undefined
   const parts = /^(kube-proxy|dns)-/.test(user) ? PARTS['endpoints'] : PARTS[user]
   const found = parts !== undefined && Object.hasOwn(parts, name) ? parts[name] : undefined
   if (found === undefined) return undefined

@@ -4,8 +4,8 @@
  */
 import type { NatsConnection } from '@nats-io/transport-node'
 import { decodeToken } from '#events/Subject.ts'
-import { BadReport, pulseOf } from '../nodes/check.ts'
-import type { Pulses } from '../nodes/Pulses.ts'
+import { BadReport, pulseOf } from '#services/apiserver/nodes/check.ts'
+import type { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 
 const SUBJECT = 'pulse.node.'
 /** A node with hundreds of labels and addresses says less. */
@@ -20,7 +20,8 @@ export const servePulses = (connection: NatsConnection, pulses: Pulses, onError:
         if (message.data.length > LARGEST) throw new BadReport(`${message.subject}: the pulse has more than ${LARGEST} bytes`)
         const pulse = pulseOf(message.json())
         // A node speaks for itself only.
-        if (pulse.node !== decodeToken(message.subject.slice(SUBJECT.length))) throw new BadReport(`${message.subject}: the pulse is another node's`)
+        if (pulse.node !== decodeToken(message.subject.slice(SUBJECT.length)))
+          throw new BadReport(`${message.subject}: the pulse is another node's`)
         pulses.take(pulse)
       } catch (bad) {
         onError(bad)

@@ -1,8 +1,11 @@
-/** Serves `self.<user>`: a node is told what the cluster has given it. It reads no Node objects, its own included, for it has no part of EVENTS. */
+/**
+ * Serves `self.<user>`: a node is told what the cluster has given it. It reads no Node objects, its own included, for it has no part of
+ * EVENTS.
+ */
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { SelfAnswer } from '#events/node/messages.ts'
 import { decodeToken } from '#events/Subject.ts'
-import type { Views } from '../../platform/View.ts'
+import type { Views } from '#services/platform/View.ts'
 import { serveDoor, type Door, type DoorLimits } from './serve.ts'
 
 const LARGEST_REQUEST = 1024

@@ -5,7 +5,7 @@
  */
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import { badRequest, Refusal, tooLarge, tooManyRequests, type Status } from '#events/Refusal.ts'
-import { Pool, type Share } from '../Pool.ts'
+import { Pool, type Share } from '#services/apiserver/Pool.ts'
 
 /** What may be on its way at a time. Nodes share theirs; the control plane and the command line have as much again, which no node fills. */
 export interface DoorLimits {
@@ -38,7 +38,11 @@ class Desk {
     const take = (what: Counted, amount: number): void => {
       const share = this.#limits[what]
       const full = pools[what].full(share, user, amount)
-      if (full !== undefined) throw tooManyRequests(`too many requests, please try again later: ${full === 'user' ? `user "${user}" has` : 'the server has'} ${full === 'user' ? share.perUser : pools[what].taken} ${WORDS[what]}`, 1)
+      if (full !== undefined)
+        throw tooManyRequests(
+          `too many requests, please try again later: ${full === 'user' ? `user "${user}" has` : 'the server has'} ${full === 'user' ? share.perUser : pools[what].taken} ${WORDS[what]}`,
+          1
+        )
       pools[what].take(user, amount)
       held[what] += amount
     }

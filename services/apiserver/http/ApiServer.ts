@@ -6,12 +6,12 @@ import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
 import { collectionOf } from '#events/Kind.ts'
 import { methodNotAllowed, noSuchPath, Refusal, type Status } from '#events/Refusal.ts'
-import { RequestAudit } from '../audit/RequestAudit.ts'
-import { Authenticator } from '../request/authenticate.ts'
-import { reviewOf } from '../reviews/reviews.ts'
-import { presentListing } from '../time-travel/Listing.ts'
-import { pastIsReadOnly } from '../time-travel/Reader.ts'
-import { Versions } from '../time-travel/Versions.ts'
+import { RequestAudit } from '#services/apiserver/audit/RequestAudit.ts'
+import { Authenticator } from '#services/apiserver/request/authenticate.ts'
+import { reviewOf } from '#services/apiserver/reviews/reviews.ts'
+import { presentListing } from '#services/apiserver/time-travel/Listing.ts'
+import { pastIsReadOnly } from '#services/apiserver/time-travel/Reader.ts'
+import { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import { deleteCollection, issueToken, review } from './actions.ts'
 import { BodyReader } from './bodies.ts'
 import { isLog, joinContainer } from './channels.ts'
@@ -87,7 +87,10 @@ export class ApiServer {
     })
     server.maxConnections = this.#limits.connections
     // HTTP/2's requests and answers are Node's compatible ones: what is used of them is the same.
-    server.on('request', (request, response) => void this.#handle(request as unknown as IncomingMessage, response as unknown as ServerResponse))
+    server.on(
+      'request',
+      (request, response) => void this.#handle(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+    )
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head))
     server.on('session', (session) => this.#track(session))
     server.on('connection', (socket: Socket) => {
@@ -188,7 +191,8 @@ export class ApiServer {
     // The rest of a refused body is not kept. Over HTTP/2 the client is told not to send it; what was not begun to be read, Node tells it.
     if (stream === undefined) {
       if (!request.complete) request.resume()
-    } else if (request.readableDidRead && !request.readableEnded) stream.once('finish', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)))
+    } else if (request.readableDidRead && !request.readableEnded)
+      stream.once('finish', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)))
   }
   async #route(exchange: Exchange): Promise<void> {
     const { request, target } = exchange
@@ -209,7 +213,12 @@ export class ApiServer {
     if (reading) return this.#reads.read(exchange, kind, resource)
     if (resource.subresource === 'token') return issueToken(this.#deps, exchange, resource)
     if (request.method === 'DELETE' && resource.name === '') {
-      const listing = presentListing(this.#deps.views.of(kind), this.#versions, collectionOf(kind), kind.namespaced ? resource.namespace : undefined)
+      const listing = presentListing(
+        this.#deps.views.of(kind),
+        this.#versions,
+        collectionOf(kind),
+        kind.namespaced ? resource.namespace : undefined
+      )
       return deleteCollection(this.#deps, exchange, kind, resource, listing)
     }
     if (request.method !== 'POST' && resource.name === '') throw methodNotAllowed()
@@ -233,7 +242,9 @@ export class ApiServer {
       audit.over(status.code ?? 500)
       const body = request.method === 'HEAD' ? '' : `${JSON.stringify(status)}\n`
       const retry = status.details?.retryAfterSeconds
-      socket.end(`HTTP/1.1 ${status.code} ${status.reason}\r\ncontent-type: application/json\r\n${retry === undefined ? '' : `retry-after: ${retry}\r\n`}content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
+      socket.end(
+        `HTTP/1.1 ${status.code} ${status.reason}\r\ncontent-type: application/json\r\n${retry === undefined ? '' : `retry-after: ${retry}\r\n`}content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+      )
     }
   }
 }

@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { Refusal, unauthorized } from '#events/Refusal.ts'
-import { systemClock } from '../../platform/Clock.ts'
+import { systemClock } from '#services/platform/Clock.ts'
 import type { TlsFiles } from './ApiServer.ts'
 import { Outlets } from './Outlet.ts'
 import { sendRefusal, sendText } from './respond.ts'
@@ -27,7 +27,15 @@ export class DamagedServer {
   }
   listen(tls: TlsFiles, port: number, host?: string): Promise<void> {
     const server = createServer(
-      { cert: tls.certificate, key: tls.key, ca: tls.clientCA, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2', requestTimeout: 10_000 },
+      {
+        cert: tls.certificate,
+        key: tls.key,
+        ca: tls.clientCA,
+        requestCert: true,
+        rejectUnauthorized: false,
+        minVersion: 'TLSv1.2',
+        requestTimeout: 10_000
+      },
       (request, response) => this.#answer(request, response)
     )
     this.#server = server
@@ -52,7 +60,14 @@ export class DamagedServer {
     // The process lives, and starting it again helps nobody.
     if (/^\/livez(\/|\?|$)/.test(request.url ?? '')) return sendText(door, 200, 'ok', { 'content-type': 'text/plain; charset=utf-8' })
     if (HEALTH.test(request.url ?? ''))
-      return sendText(door, 500, [...this.#damages.map((line) => `[-]log failed: ${line}`), ...this.#waysOn, ''].join('\n'), { 'content-type': 'text/plain; charset=utf-8' })
-    sendRefusal(door, new Refusal(503, 'ServiceUnavailable', `the log is damaged: ${this.#damages.join('; ')}. ${this.#waysOn.join('\n')}`, { causes: this.#damages.map((message) => ({ reason: 'LogDamaged', message })) }).status)
+      return sendText(door, 500, [...this.#damages.map((line) => `[-]log failed: ${line}`), ...this.#waysOn, ''].join('\n'), {
+        'content-type': 'text/plain; charset=utf-8'
+      })
+    sendRefusal(
+      door,
+      new Refusal(503, 'ServiceUnavailable', `the log is damaged: ${this.#damages.join('; ')}. ${this.#waysOn.join('\n')}`, {
+        causes: this.#damages.map((message) => ({ reason: 'LogDamaged', message }))
+      }).status
+    )
   }
 }

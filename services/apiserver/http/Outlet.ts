@@ -9,7 +9,7 @@ import { Buffer } from 'node:buffer'
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Writable } from 'node:stream'
-import type { Clock, Timer } from '../../platform/Clock.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
 
 /** One line for many: `framed` is it as a chunk of HTTP/1.1, `raw` the part of that which is the line. */
 export interface Line {
@@ -142,7 +142,8 @@ export class Outlet {
 const CRLF = Buffer.from('\r\n')
 
 /** The HTTP/2 stream of an answer; undefined over HTTP/1.1. */
-export const streamOf = (response: ServerResponse): ServerHttp2Stream | undefined => (response as unknown as { readonly stream?: ServerHttp2Stream }).stream
+export const streamOf = (response: ServerResponse): ServerHttp2Stream | undefined =>
+  (response as unknown as { readonly stream?: ServerHttp2Stream }).stream
 
 /** A connection whose client does not even answer a ping is gone. */
 const PING_MS = 10_000

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { UserInfo } from '#events/Intent.ts'
 import { badRequest, Refusal, tooLarge } from '#events/Refusal.ts'
-import type { Clock } from '../../platform/Clock.ts'
+import type { Clock } from '#services/platform/Clock.ts'
 import type { Gate, Place } from './limits.ts'
 
 /** As upstream's default. */
@@ -37,7 +37,9 @@ export class BodyReader implements Place {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []
       let size = 0
-      const timer = this.#clock.after(this.#timeoutMs, () => fail(new Refusal(408, 'Timeout', `the request's body did not arrive within ${Math.round(this.#timeoutMs / 1000)} s`, {})))
+      const timer = this.#clock.after(this.#timeoutMs, () =>
+        fail(new Refusal(408, 'Timeout', `the request's body did not arrive within ${Math.round(this.#timeoutMs / 1000)} s`, {}))
+      )
       const fail = (error: Refusal): void => {
         timer.cancel()
         request.removeAllListeners('data')

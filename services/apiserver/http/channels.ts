@@ -4,11 +4,11 @@ import type { Duplex } from 'node:stream'
 import type { UserInfo } from '#events/Intent.ts'
 import { badRequest, noSuchPath, notFound } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
-import { containerOf, execOptionsOf, logOptionsOf, notStarted } from '../subresources/containers.ts'
-import { joinSpdy, speaksSpdy } from '../subresources/spdy.ts'
-import { joinSession, speaksChannels, upgrade } from '../subresources/websocket.ts'
-import { pastIsReadOnly } from '../time-travel/Reader.ts'
-import type { RequestAudit } from '../audit/RequestAudit.ts'
+import { containerOf, execOptionsOf, logOptionsOf, notStarted } from '#services/apiserver/subresources/containers.ts'
+import { joinSpdy, speaksSpdy } from '#services/apiserver/subresources/spdy.ts'
+import { joinSession, speaksChannels, upgrade } from '#services/apiserver/subresources/websocket.ts'
+import { pastIsReadOnly } from '#services/apiserver/time-travel/Reader.ts'
+import type { RequestAudit } from '#services/apiserver/audit/RequestAudit.ts'
 import type { ApiDeps } from './deps.ts'
 import { drained } from './drained.ts'
 import type { Exchange } from './exchange.ts'
@@ -45,19 +45,41 @@ export const sendLog = async (deps: ApiDeps, { response, target: { query } }: Ex
 }
 
 /** exec or attach on an upgraded connection. Throws a Refusal before anything is written. */
-export const joinContainer = async (deps: ApiDeps, request: IncomingMessage, socket: Duplex, head: Buffer, { resource: path, query, moment }: Target, user: UserInfo, audit: RequestAudit): Promise<void> => {
+export const joinContainer = async (
+  deps: ApiDeps,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  { resource: path, query, moment }: Target,
+  user: UserInfo,
+  audit: RequestAudit
+): Promise<void> => {
   const kind = path === undefined ? undefined : deps.views.api.kindOf(path)
   if (path === undefined || kind === undefined || !CHANNELS.has(path.subresource) || kind.resource !== 'pods') throw noSuchPath()
   if (moment !== undefined) throw pastIsReadOnly(moment)
-  permit(deps.views, user, { verb: 'create', group: '', resource: 'pods', subresource: path.subresource, namespace: path.namespace, name: path.name })
+  permit(deps.views, user, {
+    verb: 'create',
+    group: '',
+    resource: 'pods',
+    subresource: path.subresource,
+    namespace: path.namespace,
+    name: path.name
+  })
   const spdy = speaksSpdy(request)
-  if (!spdy && !speaksChannels(request)) throw badRequest(`${path.subresource} is served over WebSocket (v5.channel.k8s.io) and SPDY/3.1 (v4.channel.k8s.io); this client asked for ${request.headers.upgrade ?? 'nothing'}`)
+  if (!spdy && !speaksChannels(request))
+    throw badRequest(
+      `${path.subresource} is served over WebSocket (v5.channel.k8s.io) and SPDY/3.1 (v4.channel.k8s.io); this client asked for ${request.headers.upgrade ?? 'nothing'}`
+    )
   const entry = deps.views.get({ group: '', resource: 'pods', namespace: path.namespace, name: path.name })
   if (entry === undefined) throw notFound(kind, path.name)
   const options = execOptionsOf(query)
-  if (path.subresource === 'exec' && options.command.length === 0) throw badRequest('you must specify at least one command for the container')
+  if (path.subresource === 'exec' && options.command.length === 0)
+    throw badRequest('you must specify at least one command for the container')
   const { node, container } = containerOf(entry, query.get('container'))
-  const session = path.subresource === 'exec' ? await deps.nodeCalls.exec(node, container, options) : await deps.nodeCalls.attach(node, container, options)
+  const session =
+    path.subresource === 'exec'
+      ? await deps.nodeCalls.exec(node, container, options)
+      : await deps.nodeCalls.attach(node, container, options)
   audit.started(101)
   socket.once('close', () => audit.over(101))
   if (spdy) joinSpdy(socket, head, session, options)

@@ -2,10 +2,10 @@
 import type { Api } from '#events/Api.ts'
 import { methodNotAllowed, Refusal } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
-import { Discovery } from '../discovery/Discovery.ts'
-import { OpenApi } from '../openapi/OpenApi.ts'
-import { REVIEWS } from '../reviews/reviews.ts'
-import { pastIsReadOnly } from '../time-travel/Reader.ts'
+import { Discovery } from '#services/apiserver/discovery/Discovery.ts'
+import { OpenApi } from '#services/apiserver/openapi/OpenApi.ts'
+import { REVIEWS } from '#services/apiserver/reviews/reviews.ts'
+import { pastIsReadOnly } from '#services/apiserver/time-travel/Reader.ts'
 import type { ApiDeps } from './deps.ts'
 import type { Exchange } from './exchange.ts'
 import { healthAnswer, ONLY_PING } from './health.ts'
@@ -58,7 +58,15 @@ export class Documents {
     const { request, user, target } = exchange
     const { path, moment, query } = target
     if (request.method !== 'GET' && request.method !== 'HEAD') throw moment === undefined ? methodNotAllowed() : pastIsReadOnly(moment)
-    const { allowed } = authorize(this.#deps.views, user, { verb: 'get', group: '', resource: '', subresource: '', namespace: '', name: '', path })
+    const { allowed } = authorize(this.#deps.views, user, {
+      verb: 'get',
+      group: '',
+      resource: '',
+      subresource: '',
+      namespace: '',
+      name: '',
+      path
+    })
     if (!allowed) throw new Refusal(403, 'Forbidden', `forbidden: User "${user.username}" cannot get path "${path}"`, {})
     if (path === '/version') return sendJson(exchange, 200, VERSION_INFO)
     const health = await healthAnswer(this.#deps.health ?? ONLY_PING, path, query)
@@ -69,9 +77,18 @@ export class Documents {
     const { discovery, openapi } = this.#documentsOf(await this.#apiOf(moment))
     const found =
       discovery.answer({ path, accept, ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<Discovery['answer']>[0]) ??
-      openapi.answer({ path, accept, ...(hash === null ? {} : { hash }), acceptEncoding: String(request.headers['accept-encoding'] ?? ''), ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }) } as Parameters<OpenApi['answer']>[0])
+      openapi.answer({
+        path,
+        accept,
+        ...(hash === null ? {} : { hash }),
+        acceptEncoding: String(request.headers['accept-encoding'] ?? ''),
+        ...(ifNoneMatch === undefined ? {} : { ifNoneMatch })
+      } as Parameters<OpenApi['answer']>[0])
     if (found !== undefined) return sendBytes(exchange, found.code, found.body, found.headers)
-    if (path === '/') return sendJson(exchange, 200, { paths: ['/api', '/api/v1', '/apis', '/at/', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'] })
+    if (path === '/')
+      return sendJson(exchange, 200, {
+        paths: ['/api', '/api/v1', '/apis', '/at/', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version']
+      })
     sendText(exchange, 404, '404 page not found\n', TEXT)
   }
 }

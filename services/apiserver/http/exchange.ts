@@ -1,7 +1,7 @@
 /** One request and its answer, with what is known of it; over HTTP/1.1 or HTTP/2, whose requests look alike here. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { UserInfo } from '#events/Intent.ts'
-import type { RequestAudit } from '../audit/RequestAudit.ts'
+import type { RequestAudit } from '#services/apiserver/audit/RequestAudit.ts'
 import type { Outlets } from './Outlet.ts'
 import type { Target } from './paths.ts'
 

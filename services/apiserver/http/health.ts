@@ -56,7 +56,9 @@ const all = async (endpoint: string, checks: readonly HealthCheck[], query: URLS
   const excluded = new Set(query.getAll('exclude'))
   const faults = await Promise.all(checks.map(async (check) => (excluded.has(check.name) ? undefined : faultOf(check))))
   // Why is told to who asks for the check by name, and in the log.
-  const lines = checks.map(({ name }, at) => (excluded.has(name) ? `[+]${name} excluded: ok` : faults[at] === undefined ? `[+]${name} ok` : `[-]${name} failed: reason withheld`))
+  const lines = checks.map(({ name }, at) =>
+    excluded.has(name) ? `[+]${name} excluded: ok` : faults[at] === undefined ? `[+]${name} ok` : `[-]${name} failed: reason withheld`
+  )
   const unknown = [...excluded].filter((name) => !checks.some((check) => check.name === name)).sort()
   if (unknown.length > 0) lines.push(`warn: some health checks cannot be excluded: no matches for ${quoted(unknown)}`)
   if (faults.some((fault) => fault !== undefined)) return answer(500, [...lines, `${endpoint} check failed\n`].join('\n'))
@@ -65,4 +67,6 @@ const all = async (endpoint: string, checks: readonly HealthCheck[], query: URLS
 
 /** Every check once, failures with their reasons: for who writes them into a log. */
 export const faultsOf = async (checks: readonly HealthCheck[]): Promise<readonly string[]> =>
-  (await Promise.all(checks.map(async (check) => [check.name, await faultOf(check)] as const))).flatMap(([name, fault]) => (fault === undefined ? [] : [`${name}: ${fault}`]))
+  (await Promise.all(checks.map(async (check) => [check.name, await faultOf(check)] as const))).flatMap(([name, fault]) =>
+    fault === undefined ? [] : [`${name}: ${fault}`]
+  )

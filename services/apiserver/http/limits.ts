@@ -4,7 +4,7 @@
  */
 import type { UserInfo } from '#events/Intent.ts'
 import { tooManyRequests } from '#events/Refusal.ts'
-import { Pool, type Share } from '../Pool.ts'
+import { Pool, type Share } from '#services/apiserver/Pool.ts'
 
 export interface Limits {
   /** Requests that read and end; the total is upstream's --max-requests-inflight. */
@@ -49,7 +49,8 @@ export type RequestClass = 'reading' | 'mutating' | 'longRunning' | 'logs'
 const PRIVILEGED_GROUPS = new Set(['system:masters', 'system:nodes'])
 const PRIVILEGED_USERS = new Set(['system:apiserver', 'system:kube-scheduler', 'system:kube-controller-manager', 'system:kube-proxy'])
 
-export const isPrivileged = ({ username, groups }: UserInfo): boolean => PRIVILEGED_USERS.has(username) || groups.some((group) => PRIVILEGED_GROUPS.has(group))
+export const isPrivileged = ({ username, groups }: UserInfo): boolean =>
+  PRIVILEGED_USERS.has(username) || groups.some((group) => PRIVILEGED_GROUPS.has(group))
 
 const WORDS: Readonly<Record<keyof Counted, string>> = {
   reading: 'requests in flight',
@@ -80,9 +81,16 @@ export class Gate {
     const share = this.#limits[what]
     const pool = (privileged ? this.#pools.privileged : this.#pools.common)[what]
     // Administrators share one name; only the total holds for them.
-    const full = pool.full(privileged && user.groups.includes('system:masters') ? { ...share, perUser: share.total } : share, user.username, amount)
+    const full = pool.full(
+      privileged && user.groups.includes('system:masters') ? { ...share, perUser: share.total } : share,
+      user.username,
+      amount
+    )
     if (full !== undefined)
-      throw tooManyRequests(`too many requests, please try again later: ${full === 'user' ? `user "${user.username}" has` : 'the server has'} ${full === 'user' ? share.perUser : pool.taken} ${WORDS[what]}`, 1)
+      throw tooManyRequests(
+        `too many requests, please try again later: ${full === 'user' ? `user "${user.username}" has` : 'the server has'} ${full === 'user' ? share.perUser : pool.taken} ${WORDS[what]}`,
+        1
+      )
     pool.take(user.username, amount)
     let held = true
     return {
@@ -94,4 +102,10 @@ export class Gate {
   }
 }
 
-const newPools = (): Readonly<Record<keyof Counted, Pool>> => ({ reading: new Pool(), mutating: new Pool(), longRunning: new Pool(), logs: new Pool(), bodyBytes: new Pool() })
+const newPools = (): Readonly<Record<keyof Counted, Pool>> => ({
+  reading: new Pool(),
+  mutating: new Pool(),
+  longRunning: new Pool(),
+  logs: new Pool(),
+  bodyBytes: new Pool()
+})

@@ -1,6 +1,6 @@
 /** From a URL to what it names: a resource of the API, at present or at a moment of the past, or something else. */
 import { badRequest } from '#events/Refusal.ts'
-import { asksToWatch } from '../request/listOptions.ts'
+import { asksToWatch } from '#services/apiserver/request/listOptions.ts'
 
 export interface ResourcePath {
   readonly group: string
@@ -43,12 +43,16 @@ export const isWatch = ({ resource, query }: Target): boolean => resource?.watch
 
 /** What is no segment of a path is no object's name: 400, as upstream, and not a search for it. */
 export const checkPathName = (name: string): void => {
-  const may = name === '.' || name === '..' ? `be '${name}'` : name.includes('/') ? "contain '/'" : name.includes('%') ? "contain '%'" : undefined
+  const may =
+    name === '.' || name === '..' ? `be '${name}'` : name.includes('/') ? "contain '/'" : name.includes('%') ? "contain '%'" : undefined
   if (may !== undefined) throw badRequest(`Name parameter invalid: ${JSON.stringify(name)}: may not ${may}`)
 }
 
 const resourceOf = (path: string): ResourcePath | undefined => {
-  const parts: string[] = path.split('/').filter((part) => part !== '').map(decoded)
+  const parts: string[] = path
+    .split('/')
+    .filter((part) => part !== '')
+    .map(decoded)
   let group = ''
   let version: string | undefined
   const root = parts.shift()

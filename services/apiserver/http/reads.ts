@@ -10,21 +10,28 @@ import { same } from '#events/meta/faults.ts'
 import { badRequest, expired, methodNotAllowed, notFound, Refusal } from '#events/Refusal.ts'
 import type { Attributes } from '#projections/Attributes.ts'
 import type { Change } from '#projections/Objects.ts'
-import type { PastIndex } from '../../platform/past/PastIndex.ts'
-import type { View } from '../../platform/View.ts'
-import { listOptionsOf } from '../request/listOptions.ts'
-import { presented } from '../request/present.ts'
-import { scaleOf } from '../subresources/scale.ts'
-import { authorizePast, LATELY_MS, otherNamespace, readsWholeCluster, stillThere, type PastRight } from '../time-travel/authorizePast.ts'
-import { Lately, type Recent } from '../time-travel/Lately.ts'
-import { Pages } from '../time-travel/Pages.ts'
-import { PastApis } from '../time-travel/PastApis.ts'
-import { momentOf, pastReader, presentReader, settled, type Past, type Reader } from '../time-travel/Reader.ts'
-import type { Versions } from '../time-travel/Versions.ts'
-import { Backlog } from '../verbs/Backlog.ts'
-import { Fanout } from '../verbs/Fanout.ts'
-import { getObject, listObjects, selectionOf, waitForVersion, type Selection } from '../verbs/read.ts'
-import { bookmarkText, lineText, timeoutMs, watchOptionsOf } from '../verbs/watch.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
+import type { View } from '#services/platform/View.ts'
+import { listOptionsOf } from '#services/apiserver/request/listOptions.ts'
+import { presented } from '#services/apiserver/request/present.ts'
+import { scaleOf } from '#services/apiserver/subresources/scale.ts'
+import {
+  authorizePast,
+  LATELY_MS,
+  otherNamespace,
+  readsWholeCluster,
+  stillThere,
+  type PastRight
+} from '#services/apiserver/time-travel/authorizePast.ts'
+import { Lately, type Recent } from '#services/apiserver/time-travel/Lately.ts'
+import { Pages } from '#services/apiserver/time-travel/Pages.ts'
+import { PastApis } from '#services/apiserver/time-travel/PastApis.ts'
+import { momentOf, pastReader, presentReader, settled, type Past, type Reader } from '#services/apiserver/time-travel/Reader.ts'
+import type { Versions } from '#services/apiserver/time-travel/Versions.ts'
+import { Backlog } from '#services/apiserver/verbs/Backlog.ts'
+import { Fanout } from '#services/apiserver/verbs/Fanout.ts'
+import { getObject, listObjects, selectionOf, waitForVersion, type Selection } from '#services/apiserver/verbs/read.ts'
+import { bookmarkText, lineText, timeoutMs, watchOptionsOf } from '#services/apiserver/verbs/watch.ts'
 import { CHANNELS, sendLog } from './channels.ts'
 import type { ApiDeps } from './deps.ts'
 import { wantsBody, type Exchange } from './exchange.ts'
@@ -56,9 +63,14 @@ export class Reads {
     this.#pastApis = new PastApis(this.#past, clock)
     this.#lately = new Lately(views, clock)
     this.#fanouts = new Map(
-      [...views.byStream.values()].map((view) => [view.stream, new Fanout({ view, history: histories.get(view.stream) as PastIndex, versions, clock, outlets, backlog, onError })])
+      [...views.byStream.values()].map((view) => [
+        view.stream,
+        new Fanout({ view, history: histories.get(view.stream) as PastIndex, versions, clock, outlets, backlog, onError })
+      ])
     )
-    this.#definitions = views.of(DEFINITIONS).subscribe((change) => resourceId(change.entry.key) === resourceId(DEFINITIONS) && this.#onDefinition(change))
+    this.#definitions = views
+      .of(DEFINITIONS)
+      .subscribe((change) => resourceId(change.entry.key) === resourceId(DEFINITIONS) && this.#onDefinition(change))
   }
   /** A kind that is no longer what it was is watched anew, as upstream has it; one that is gone, no more. */
   #onDefinition({ type, entry: { object }, previous }: Change): void {
@@ -92,19 +104,30 @@ export class Reads {
     const { query, moment } = target
     const watching = isWatch(target)
     const verb = watching ? 'watch' : path.name === '' ? 'list' : 'get'
-    const attributes = { verb, group: kind.group, resource: kind.resource, subresource: path.subresource, namespace: path.namespace, name: path.name }
+    const attributes = {
+      verb,
+      group: kind.group,
+      resource: kind.resource,
+      subresource: path.subresource,
+      namespace: path.namespace,
+      name: path.name
+    }
     const { views, clock } = this.#deps
     // exec and attach by GET (WebSocket) do what POST does, and need what POST needs.
     permit(views, user, CHANNELS.has(path.subresource) ? { ...attributes, verb: 'create' } : attributes)
     checkPathName(path.name)
     const representation = representationOf(request.headers.accept, query)
-    if (representation === undefined && path.subresource === '') throw new Refusal(406, 'NotAcceptable', 'only the following media types are accepted: application/json', {})
+    if (representation === undefined && path.subresource === '')
+      throw new Refusal(406, 'NotAcceptable', 'only the following media types are accepted: application/json', {})
     const now = clock.now()
     const at = moment === undefined ? undefined : await momentOf(moment, this.#past, now)
     const reader: Reader = at === undefined ? presentReader(views, this.#past.versions, now) : pastReader(this.#past, at.sequences, at.time)
     const right = at === undefined || CHANNELS.has(path.subresource) ? undefined : await this.#permitPast(user, attributes, reader)
     const shown = representation ?? { form: 'object', include: 'Metadata' }
-    if (watching) return right === undefined ? this.#watch(exchange, kind, path, shown) : this.#watchPast(exchange, kind, path, shown, reader, this.#shownWith(right, selectionOf(kind, query, path.name)))
+    if (watching)
+      return right === undefined
+        ? this.#watch(exchange, kind, path, shown)
+        : this.#watchPast(exchange, kind, path, shown, reader, this.#shownWith(right, selectionOf(kind, query, path.name)))
     if (path.name === '') listOptionsOf(query, false)
     const view = views.of(kind)
     if (at === undefined) await waitForVersion(view, query.get('resourceVersion'))
@@ -120,7 +143,8 @@ export class Reads {
     }
     const exact = query.get('resourceVersionMatch') === 'Exact' && at === undefined
     const readerAt = async (sequence: number): Promise<Reader> => {
-      if (right === undefined && view.objects.collection(collectionOf(kind)).sequence <= sequence) return presentReader(views, this.#past.versions, now)
+      if (right === undefined && view.objects.collection(collectionOf(kind)).sequence <= sequence)
+        return presentReader(views, this.#past.versions, now)
       if (right === undefined) this.#checkLately(view, user, attributes, sequence)
       await settled(this.#past.histories.get(view.stream) as PastIndex, sequence)
       const old = pastReader(this.#past, this.#momentOf(view, sequence), reader.now)
@@ -130,7 +154,16 @@ export class Reads {
     }
     const source = exact ? await readerAt(Number(query.get('resourceVersion'))) : reader
     const selection = this.#shownWith(right, selectionOf(kind, query, ''))
-    const page = await listObjects({ kind, namespace: namespaceOf(kind, path), selection, query, reader: source, readerAt, pages: this.#pages, now })
+    const page = await listObjects({
+      kind,
+      namespace: namespaceOf(kind, path),
+      selection,
+      query,
+      reader: source,
+      readerAt,
+      pages: this.#pages,
+      now
+    })
     const frame = listFrame(kind, page.metadata, shown, reader.now, page.first)
     return sendSlices(exchange, listingSlices(page, { ...frame, between: ',' }, clock), this.#deps.onError)
   }
@@ -149,8 +182,10 @@ export class Reads {
    */
   #checkLately(view: View, user: UserInfo, attributes: Attributes, sequence: number): void {
     const { views } = this.#deps
-    const { oldest, moved } = this.#lately.of(view.stream, sequence, attributes.namespace) ?? this.#before(view, attributes.namespace, sequence)
-    if ((sequence < oldest || moved) && !readsWholeCluster(views, user, attributes)) throw expired(`too old resource version: ${sequence} (${moved ? view.objects.sequence : oldest})`)
+    const { oldest, moved } =
+      this.#lately.of(view.stream, sequence, attributes.namespace) ?? this.#before(view, attributes.namespace, sequence)
+    if ((sequence < oldest || moved) && !readsWholeCluster(views, user, attributes))
+      throw expired(`too old resource version: ${sequence} (${moved ? view.objects.sequence : oldest})`)
   }
   /** The same of a version from before this process began: from the index; what that does not tell yet is too old. */
   #before(view: View, namespace: string, sequence: number): Recent {
@@ -158,7 +193,10 @@ export class Reads {
     const [history, events] = [histories.get(view.stream), histories.get('EVENTS')] as [PastIndex, PastIndex]
     const tells = ({ stream, lastSequence, begins = 0 }: PastIndex): boolean => lastSequence >= this.#lately.begins(stream) && begins === 0
     if (!tells(history) || !tells(events)) return { oldest: this.#lately.begins(view.stream), moved: false }
-    const moved = namespace !== '' && (events.deletedSince(NAMESPACES, objectId('', namespace), this.#momentOf(view, sequence).get('EVENTS') ?? 0) || this.#lately.isGoneSince(namespace))
+    const moved =
+      namespace !== '' &&
+      (events.deletedSince(NAMESPACES, objectId('', namespace), this.#momentOf(view, sequence).get('EVENTS') ?? 0) ||
+        this.#lately.isGoneSince(namespace))
     return { oldest: history.sequenceAt(clock.now() - LATELY_MS), moved }
   }
   #shownWith(right: PastRight | undefined, selection: Selection): Selection {
@@ -171,19 +209,39 @@ export class Reads {
     const time = histories.get(view.stream)?.timeOf(sequence) ?? 0
     return new Map([...histories].map(([stream, history]) => [stream, stream === view.stream ? sequence : history.sequenceAt(time)]))
   }
-  async #watch({ target: { query }, response, ...exchange }: Exchange, kind: Kind, path: ResourcePath, representation: Representation): Promise<void> {
+  async #watch(
+    { target: { query }, response, ...exchange }: Exchange,
+    kind: Kind,
+    path: ResourcePath,
+    representation: Representation
+  ): Promise<void> {
     const options = watchOptionsOf(query)
     const selection = selectionOf(kind, query, path.name)
     const view = this.#deps.views.of(kind)
     if (options.from !== undefined) await waitForVersion(view, String(options.from))
     if (options.from !== undefined && !options.initialEvents)
-      this.#checkLately(view, exchange.user, { verb: 'watch', group: kind.group, resource: kind.resource, subresource: '', namespace: path.namespace, name: path.name }, options.from)
+      this.#checkLately(
+        view,
+        exchange.user,
+        { verb: 'watch', group: kind.group, resource: kind.resource, subresource: '', namespace: path.namespace, name: path.name },
+        options.from
+      )
     if (!wantsBody({ response, ...exchange })) return void response.writeHead(200, { 'content-type': 'application/json' }).end()
     exchange.audit.started(200)
-    await (this.#fanouts.get(view.stream) as Fanout).serve({ kind, namespace: namespaceOf(kind, path), selection, representation, ...options }, response)
+    await (this.#fanouts.get(view.stream) as Fanout).serve(
+      { kind, namespace: namespaceOf(kind, path), selection, representation, ...options },
+      response
+    )
   }
   /** The past does not change: what was there, and then silence. */
-  async #watchPast({ target: { query }, response, outlets, audit }: Exchange, kind: Kind, path: ResourcePath, representation: Representation, reader: Reader, selection: Selection): Promise<void> {
+  async #watchPast(
+    { target: { query }, response, outlets, audit }: Exchange,
+    kind: Kind,
+    path: ResourcePath,
+    representation: Representation,
+    reader: Reader,
+    selection: Selection
+  ): Promise<void> {
     const { clock, onError } = this.#deps
     const { from, initialEvents, timeoutSeconds } = watchOptionsOf(query)
     const lasts = timeoutMs(timeoutSeconds, PAST_MS)
@@ -209,4 +267,5 @@ export class Reads {
   }
 }
 
-const namespaceOf = (kind: Kind, path: ResourcePath): string | undefined => (kind.namespaced && path.namespace !== '' ? path.namespace : undefined)
+const namespaceOf = (kind: Kind, path: ResourcePath): string | undefined =>
+  kind.namespaced && path.namespace !== '' ? path.namespace : undefined

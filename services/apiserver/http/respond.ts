@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import type { OutgoingHttpHeaders } from 'node:http'
 import { Refusal, type Status } from '#events/Refusal.ts'
 import { wantsBody, type Door } from './exchange.ts'
-import { refusalOfLog } from '../logFaults.ts'
+import { refusalOfLog } from '#services/apiserver/logFaults.ts'
 import { byteSlices, gzipped, resumed, SLICE, textSlices } from './slices.ts'
 
 /** As upstream: below it compressing costs more than it saves. */
@@ -44,7 +44,7 @@ export const sendBytes = async (door: Door, code: number, bytes: Uint8Array, hea
  */
 export const sendSlices = async (door: Door, slices: AsyncGenerator<Buffer>, onError: (error: unknown) => void): Promise<void> => {
   const first: Buffer[] = []
-  for (let size = 0; size <= WORTH_COMPRESSING; ) {
+  for (let size = 0; size <= WORTH_COMPRESSING;) {
     const next = await slices.next()
     if (next.done === true) {
       door.response.writeHead(200, { ...PLAIN, 'content-length': size })
@@ -75,7 +75,8 @@ export const sendSlices = async (door: Door, slices: AsyncGenerator<Buffer>, onE
 const PACKED = { 'content-encoding': 'gzip', vary: 'Accept-Encoding' } as const
 const takesGzip = ({ request }: Door): boolean => /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
 
-export const sendJson = (door: Door, code: number, value: unknown, headers: OutgoingHttpHeaders = {}): void => sendText(door, code, `${JSON.stringify(value)}\n`, headers)
+export const sendJson = (door: Door, code: number, value: unknown, headers: OutgoingHttpHeaders = {}): void =>
+  sendText(door, code, `${JSON.stringify(value)}\n`, headers)
 
 export const sendRefusal = (door: Door, status: Status): void => {
   const retry = status.details?.retryAfterSeconds
@@ -88,7 +89,9 @@ export const statusOf = (error: unknown, onError: (error: unknown) => void): Sta
   const refusal = error instanceof Refusal ? error : refusalOfLog(error)
   if (refusal !== undefined) return refusal.status
   onError(error)
-  return new Refusal(500, 'InternalError', 'Internal error occurred: see the API server\'s log', { causes: [{ message: 'an unexpected error' }] }).status
+  return new Refusal(500, 'InternalError', "Internal error occurred: see the API server's log", {
+    causes: [{ message: 'an unexpected error' }]
+  }).status
 }
 
 /** Characters of all warnings; of one, where all are more: as upstream, since clients bound the headers they read. */
@@ -99,7 +102,9 @@ const LONGEST_WARNING = 256
 export const warningsOf = (warnings: readonly string[] = []): string[] => {
   let left = LONGEST_WARNINGS
   const fit = warnings.reduce((sum, { length }) => sum + length, 0) <= LONGEST_WARNINGS
-  const texts = warnings.map((text) => `299 - ${JSON.stringify((fit ? text : text.slice(0, LONGEST_WARNING)).replace(/[^\x20-\x7e]/g, '?'))}`)
+  const texts = warnings.map(
+    (text) => `299 - ${JSON.stringify((fit ? text : text.slice(0, LONGEST_WARNING)).replace(/[^\x20-\x7e]/g, '?'))}`
+  )
   return fit ? texts : texts.filter((text) => (left -= text.length) >= 0)
 }
 

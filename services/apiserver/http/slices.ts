@@ -6,9 +6,9 @@ import { Buffer } from 'node:buffer'
 import { pipeline, Readable } from 'node:stream'
 import { constants, createGzip } from 'node:zlib'
 import type { Entry } from '#projections/Objects.ts'
-import type { Clock } from '../../platform/Clock.ts'
-import type { Listing } from '../time-travel/Listing.ts'
-import type { Part } from '../verbs/read.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Listing } from '#services/apiserver/time-travel/Listing.ts'
+import type { Part } from '#services/apiserver/verbs/read.ts'
 import { BREATHE, breathe } from './breathe.ts'
 
 /** What a client may have waiting in this process, more or less: one slice. */
@@ -57,7 +57,7 @@ const cut = (text: string, at: number): number => {
 }
 
 export function* textSlices(text: string): Generator<Buffer> {
-  for (let from = 0; from < text.length; ) {
+  for (let from = 0; from < text.length;) {
     const to = cut(text, from + SLICE)
     yield Buffer.from(text.slice(from, to))
     from = to

@@ -5,10 +5,10 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, methodNotAllowed, unsupportedMediaType } from '#events/Refusal.ts'
 import { cannotDecode, strictDecodingError } from '#events/schema/validate.ts'
-import type { Decision } from '../Decider.ts'
-import { apiVersionOf } from '../request/decode.ts'
-import { mediaOf, parseBody, parseJson, parseYamlOrJson } from '../request/body.ts'
-import { deletionOf, optionsOfQuery, printable } from '../request/options.ts'
+import type { Decision } from '#services/apiserver/Decider.ts'
+import { apiVersionOf } from '#services/apiserver/request/decode.ts'
+import { mediaOf, parseBody, parseJson, parseYamlOrJson } from '#services/apiserver/request/body.ts'
+import { deletionOf, optionsOfQuery, printable } from '#services/apiserver/request/options.ts'
 import { authorize } from '#projections/Rbac.ts'
 import type { ApiDeps } from './deps.ts'
 import type { Exchange } from './exchange.ts'
@@ -16,7 +16,12 @@ import { checkPathName, type ResourcePath } from './paths.ts'
 import { addWarnings, sendJson, sendRefusal, sendText } from './respond.ts'
 
 const VERBS: Readonly<Record<string, IntentVerb>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
-const PATCHES: readonly PatchType[] = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml']
+const PATCHES: readonly PatchType[] = [
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml'
+]
 
 const OPTIONS = { create: 'CreateOptions', update: 'UpdateOptions', patch: 'PatchOptions' } as const
 const APPLY = 'application/apply-patch+yaml'
@@ -27,7 +32,10 @@ export const write = async (deps: ApiDeps, exchange: Exchange, kind: Kind, path:
   const verb = VERBS[request.method ?? '']
   if (verb === undefined) throw methodNotAllowed()
   const subresource = kind.subresources?.find(({ name }) => name === path.subresource)
-  const bodyKind = subresource?.kind === undefined ? { group: kind.group, version: kind.version, kind: kind.kind } : { group: subresource.group ?? '', version: subresource.version ?? 'v1', kind: subresource.kind }
+  const bodyKind =
+    subresource?.kind === undefined
+      ? { group: kind.group, version: kind.version, kind: kind.kind }
+      : { group: subresource.group ?? '', version: subresource.version ?? 'v1', kind: subresource.kind }
   const base = {
     id: deps.clock.uuid(),
     ref: { group: kind.group, resource: kind.resource },
@@ -38,31 +46,50 @@ export const write = async (deps: ApiDeps, exchange: Exchange, kind: Kind, path:
     ...commandOf(request)
   }
   // Who may not write must not make the server read for it either: decided without the body, the refusal is audited as any other.
-  const { allowed } = authorize(deps.views, user, { verb, ...base.ref, subresource: path.subresource, namespace: path.namespace, name: path.name })
-  if (!allowed) return answer(exchange, await deps.decider.submit({ ...base, verb, name: path.name, options: { dryRun: true } }, user, true))
+  const { allowed } = authorize(deps.views, user, {
+    verb,
+    ...base.ref,
+    subresource: path.subresource,
+    namespace: path.namespace,
+    name: path.name
+  })
+  if (!allowed)
+    return answer(exchange, await deps.decider.submit({ ...base, verb, name: path.name, options: { dryRun: true } }, user, true))
   checkPathName(path.name)
   const bytes = await exchange.readBody()
-  if (verb === 'delete') return answer(exchange, await deps.decider.submit({ ...base, verb, name: path.name, ...deletionIn(bytes, request, query) }, user, true))
+  if (verb === 'delete')
+    return answer(exchange, await deps.decider.submit({ ...base, verb, name: path.name, ...deletionIn(bytes, request, query) }, user, true))
   const apply = verb === 'patch' && mediaOf(request.headers['content-type']) === APPLY
-  if (verb === 'patch' && !apply && !PATCHES.includes(mediaOf(request.headers['content-type']) as PatchType)) throw unsupportedMediaType(PATCHES)
+  if (verb === 'patch' && !apply && !PATCHES.includes(mediaOf(request.headers['content-type']) as PatchType))
+    throw unsupportedMediaType(PATCHES)
   const options = optionsOfQuery(OPTIONS[verb], query, apply)
   let intent: Intent
   let duplicates: readonly string[] = []
   if (verb === 'patch') intent = { ...base, verb, name: path.name, patch: patchOf(bytes, request), options }
   else {
-    const body = parseBody(bytes, request.headers['content-type'], bodyKind.kind, options.fieldValidation !== 'Ignore', { apiVersion: apiVersionOf(bodyKind), kind: bodyKind.kind })
+    const body = parseBody(bytes, request.headers['content-type'], bodyKind.kind, options.fieldValidation !== 'Ignore', {
+      apiVersion: apiVersionOf(bodyKind),
+      kind: bodyKind.kind
+    })
     duplicates = body.duplicates
     const object = (body.value ?? {}) as KubeObject
     exchange.audit.names(nameOf(object))
     intent = { ...base, verb, name: verb === 'create' && path.name === '' ? nameOf(object) : path.name, object, options }
   }
-  if (duplicates.length > 0 && options.fieldValidation === 'Strict') throw cannotDecode(bodyKind.version, bodyKind.kind, strictDecodingError(duplicates))
+  if (duplicates.length > 0 && options.fieldValidation === 'Strict')
+    throw cannotDecode(bodyKind.version, bodyKind.kind, strictDecodingError(duplicates))
   const result = await deps.decider.submit(intent, user, true)
-  answer(exchange, duplicates.length > 0 && options.fieldValidation === 'Warn' && result.ok ? { ...result, warnings: [...duplicates, ...(result.warnings ?? [])] } : result)
+  answer(
+    exchange,
+    duplicates.length > 0 && options.fieldValidation === 'Warn' && result.ok
+      ? { ...result, warnings: [...duplicates, ...(result.warnings ?? [])] }
+      : result
+  )
 }
 
 /** Before it is decoded an object may have anything for a name; what is no text is refused then. */
-const nameOf = ({ metadata }: { readonly metadata?: { readonly name?: unknown } | null }): string => (typeof metadata?.name === 'string' ? metadata.name : '')
+const nameOf = ({ metadata }: { readonly metadata?: { readonly name?: unknown } | null }): string =>
+  typeof metadata?.name === 'string' ? metadata.name : ''
 
 export const answer = (exchange: Exchange, result: Decision): void => {
   exchange.audit.annotate(result.audit)
@@ -75,19 +102,28 @@ export const answer = (exchange: Exchange, result: Decision): void => {
 const patchOf = (bytes: Buffer, request: IncomingMessage): NonNullable<Intent['patch']> => {
   const type = mediaOf(request.headers['content-type']) as PatchType
   const text = bytes.toString('utf8')
-  if (type === APPLY) return { type, body: parseYamlOrJson(text, (why) => badRequest(`error decoding YAML: error converting YAML to JSON: ${why}`)).value }
+  if (type === APPLY)
+    return { type, body: parseYamlOrJson(text, (why) => badRequest(`error decoding YAML: error converting YAML to JSON: ${why}`)).value }
   return { type, body: parseJson(text, (why) => badRequest(`error decoding patch: ${why}`)) }
 }
 
 /** What a DELETE is told, in its body or its query. */
-export const deletionIn = (bytes: Buffer, request: IncomingMessage, query: URLSearchParams): { readonly deleteOptions: DeleteOptions; readonly options: NonNullable<Intent['options']> } => {
-  const body = bytes.length === 0 ? undefined : parseBody(bytes, request.headers['content-type'], 'DeleteOptions', false, { apiVersion: 'v1', kind: 'DeleteOptions' }).value
+export const deletionIn = (
+  bytes: Buffer,
+  request: IncomingMessage,
+  query: URLSearchParams
+): { readonly deleteOptions: DeleteOptions; readonly options: NonNullable<Intent['options']> } => {
+  const body =
+    bytes.length === 0
+      ? undefined
+      : parseBody(bytes, request.headers['content-type'], 'DeleteOptions', false, { apiVersion: 'v1', kind: 'DeleteOptions' }).value
   const { deleteOptions, dryRun } = deletionOf(body, query)
   return { deleteOptions, options: dryRun ? { dryRun } : {} }
 }
 
 /** The program's name: the first word of its User-Agent. */
-export const sourceOf = (request: IncomingMessage): string => printable((request.headers['user-agent'] ?? 'unknown').split('/')[0] ?? '').slice(0, 64) || 'unknown'
+export const sourceOf = (request: IncomingMessage): string =>
+  printable((request.headers['user-agent'] ?? 'unknown').split('/')[0] ?? '').slice(0, 64) || 'unknown'
 
 const commandOf = (request: IncomingMessage): { command?: string } => {
   const command = request.headers['kubectl-command']

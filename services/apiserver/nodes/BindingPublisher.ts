@@ -16,11 +16,20 @@ import type { Log, LogEntry, Subscription } from '#events/Log.ts'
 import { objectId } from '#events/Key.ts'
 import { decodeToken } from '#events/Subject.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
-import { asOf, asOfIn, bindingMessage, originOf, tombstone, UnreadableBinding, updateOf, type BindingMessage } from '../../platform/bindings.ts'
-import type { Clock, Timer } from '../../platform/Clock.ts'
-import type { BindingSeal } from '../../platform/secrets/NodeKeys.ts'
-import type { BindingUpdate } from '../../platform/NodeLink.ts'
-import type { Views } from '../../platform/View.ts'
+import {
+  asOf,
+  asOfIn,
+  bindingMessage,
+  originOf,
+  tombstone,
+  UnreadableBinding,
+  updateOf,
+  type BindingMessage
+} from '#services/platform/bindings.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { BindingSeal } from '#services/platform/secrets/NodeKeys.ts'
+import type { BindingUpdate } from '#services/platform/NodeLink.ts'
+import type { Views } from '#services/platform/View.ts'
 import { bindingOf, referencesOf } from './decide.ts'
 import { fatesIn, originIn } from './fates.ts'
 import { References } from './References.ts'
@@ -125,7 +134,8 @@ export class BindingPublisher {
     this.#subscriptions.push(this.#share.onChange(() => this.#shareChanged()))
     this.#shareChanged()
     const renew = (): void => {
-      for (const [subject, { tokenAt, token }] of this.#published) if (token !== undefined && clock.now() - tokenAt > RENEW_AFTER_MS) this.#mark(idOf(subject))
+      for (const [subject, { tokenAt, token }] of this.#published)
+        if (token !== undefined && clock.now() - tokenAt > RENEW_AFTER_MS) this.#mark(idOf(subject))
       this.#timer = clock.after(RENEW_CHECK_MS, renew)
     }
     this.#timer = clock.after(RENEW_CHECK_MS, renew)
@@ -161,7 +171,8 @@ export class BindingPublisher {
       // What left it meanwhile is another round's.
       this.#settled = has
       for (const subject of this.#published.keys()) if (gained(nodeOf(subject))) this.#mark(idOf(subject))
-      for (const { id, object } of this.#options.views.collection(PODS).list()) if (gained((object['spec']?.nodeName ?? '') as string)) this.#mark(id)
+      for (const { id, object } of this.#options.views.collection(PODS).list())
+        if (gained((object['spec']?.nodeName ?? '') as string)) this.#mark(id)
     }
   }
   /** Its node has no binding of it: it is published whether or not it was. */
@@ -183,7 +194,8 @@ export class BindingPublisher {
         this.#references.set(entry.id, entry.object)
       }
       this.#mark(entry.id)
-    } else if (resource === 'configmaps' || resource === 'secrets') for (const pod of this.#references.of(resource, namespace, name)) this.#mark(pod)
+    } else if (resource === 'configmaps' || resource === 'secrets')
+      for (const pod of this.#references.of(resource, namespace, name)) this.#mark(pod)
   }
   #readPublished(wanted: (node: string) => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -335,7 +347,18 @@ export class BindingPublisher {
     if (!anew && same?.digest === digest && sameOrigin(same.origin, this.#origin)) return
     const { cause, serviceEnv } = binding
     const uid = entry.object.metadata.uid as string
-    const sent = { sequence: before?.sequence ?? head, asOf: folded, uid, origin: this.#origin, digest, podDigest, cause, serviceEnv, token, tokenAt: fresh ? same.tokenAt : clock.now() }
+    const sent = {
+      sequence: before?.sequence ?? head,
+      asOf: folded,
+      uid,
+      origin: this.#origin,
+      digest,
+      podDigest,
+      cause,
+      serviceEnv,
+      token,
+      tokenAt: fresh ? same.tokenAt : clock.now()
+    }
     // It may be stored though nobody hears of it: from here on it is sent again, or taken back.
     this.#keep(subject, { ...sent, digest: '' })
     const sequence = await this.#send(subject, bindingMessage(subject, binding, this.#origin, seal), sent.sequence, folded)
@@ -349,7 +372,9 @@ export class BindingPublisher {
     if (fate === 'gone' || fate === 'lost') await this.#bury(subject, before, fate === 'lost')
     else if (fate === 'unknown' && !this.#unknown.has(id)) {
       this.#unknown.add(id)
-      this.#options.onError(new Error(`node ${node} is told to run pod ${id} (${before.uid}), which the log knows nothing of; it is let run`))
+      this.#options.onError(
+        new Error(`node ${node} is told to run pod ${id} (${before.uid}), which the log knows nothing of; it is let run`)
+      )
     }
   }
   async #bury(subject: string, { sequence }: Published, lost: boolean): Promise<void> {
@@ -362,7 +387,12 @@ export class BindingPublisher {
     const account = (entry.object['spec']?.serviceAccountName as string | undefined) ?? 'default'
     const found = this.#options.views.get({ ...SERVICE_ACCOUNTS, namespace, name: account })
     if (found === undefined) return undefined
-    return this.#options.tokens.issue({ namespace, name: account, uid: found.object.metadata.uid as string, pod: { name, uid: entry.object.metadata.uid as string } })
+    return this.#options.tokens.issue({
+      namespace,
+      name: account,
+      uid: found.object.metadata.uid as string,
+      pod: { name, uid: entry.object.metadata.uid as string }
+    })
   }
   /** The sequence it got. Throws Outrun when not `expected` stands there. */
   async #send(subject: string, message: BindingMessage, expected: number, folded: number): Promise<number> {
@@ -380,6 +410,9 @@ const idOf = (subject: string): string => {
   return objectId(decodeToken(namespace), decodeToken(name))
 }
 
-const digests = ({ cause: _, ...rest }: Binding): { readonly digest: string; readonly podDigest: string } => ({ digest: digestOf(rest), podDigest: digestOf(rest.pod) })
+const digests = ({ cause: _, ...rest }: Binding): { readonly digest: string; readonly podDigest: string } => ({
+  digest: digestOf(rest),
+  podDigest: digestOf(rest.pod)
+})
 
 const sameOrigin = (a: Origin | undefined, b: Origin): boolean => a?.cluster === b.cluster && a.epoch === b.epoch

@@ -12,9 +12,9 @@ import type { UserInfo } from '#events/Intent.ts'
 import { timestampWith } from '#events/meta/time.ts'
 import type { Subscription } from '#events/Log.ts'
 import { Refusal } from '#events/Refusal.ts'
-import type { Clock, Timer } from '../../platform/Clock.ts'
-import type { Views } from '../../platform/View.ts'
-import type { Decider } from '../Decider.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { Views } from '#services/platform/View.ts'
+import type { Decider } from '#services/apiserver/Decider.ts'
 import type { Share } from './BindingPublisher.ts'
 import { ownerOf } from './partition.ts'
 
@@ -135,12 +135,27 @@ export class Peers implements Share {
     const object = {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
-      metadata: { name: identity, namespace: NAMESPACE, labels: { [IDENTITY]: 'kube-apiserver', 'kubernetes.io/hostname': host }, annotations: { [ADDRESS]: address } },
+      metadata: {
+        name: identity,
+        namespace: NAMESPACE,
+        labels: { [IDENTITY]: 'kube-apiserver', 'kubernetes.io/hostname': host },
+        annotations: { [ADDRESS]: address }
+      },
       // Since when agents could be heard here without a break: anew after each time it could not be renewed in time.
       spec: { holderIdentity: this.#holder, leaseDurationSeconds: SECONDS, acquireTime: since, renewTime: now }
     }
     try {
-      const result = await decider.submit({ ...this.#intent(), id: clock.uuid(), verb: this.#held() === undefined ? 'create' : 'update', object, options: { fieldManager: 'apiserver' } }, SELF, true)
+      const result = await decider.submit(
+        {
+          ...this.#intent(),
+          id: clock.uuid(),
+          verb: this.#held() === undefined ? 'create' : 'update',
+          object,
+          options: { fieldManager: 'apiserver' }
+        },
+        SELF,
+        true
+      )
       if (result.ok) [this.#renewed, this.#since] = [at, since]
       if (result.ok || ['AlreadyExists', 'NotFound'].includes(result.status.reason ?? '')) this.#told = false
       else this.#tell(new Error(`the Lease ${identity} can't be renewed: ${result.status.message}`, { cause: Refusal.of(result.status) }))
@@ -165,11 +180,16 @@ export class Peers implements Share {
       const seen = this.#seen.get(key.name)
       if (seen?.sequence !== sequence) this.#seen.set(key.name, { sequence, at: now })
       const silent = seen?.sequence === sequence ? now - seen.at : 0
-      if (silent < Number(object['spec']?.leaseDurationSeconds ?? SECONDS) * 1000) live.push({ name: key.name, address: annotations[ADDRESS] ?? '' })
+      if (silent < Number(object['spec']?.leaseDurationSeconds ?? SECONDS) * 1000)
+        live.push({ name: key.name, address: annotations[ADDRESS] ?? '' })
     }
     for (const name of this.#seen.keys()) if (!there.has(name)) this.#seen.delete(name)
     live.sort((a, b) => (a.name < b.name ? -1 : 1))
-    if (live.length === this.#live.length && live.every(({ name, address: at }, n) => name === this.#live[n]?.name && at === this.#live[n]?.address)) return
+    if (
+      live.length === this.#live.length &&
+      live.every(({ name, address: at }, n) => name === this.#live[n]?.name && at === this.#live[n]?.address)
+    )
+      return
     this.#live = live
     const members = live.map(({ name }) => name)
     const owners = new Map<string, boolean>()

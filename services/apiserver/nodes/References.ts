@@ -18,7 +18,10 @@ export class References {
     this.delete(id)
     const namespace = metadata.namespace ?? ''
     const { configMaps, secrets } = referencesOf(pod)
-    const keys = [...Array.from(configMaps, (name) => keyOf('configmaps', namespace, name)), ...Array.from(secrets, (name) => keyOf('secrets', namespace, name))]
+    const keys = [
+      ...Array.from(configMaps, (name) => keyOf('configmaps', namespace, name)),
+      ...Array.from(secrets, (name) => keyOf('secrets', namespace, name))
+    ]
     this.#pods.set(id, { version, keys })
     for (const key of keys) {
       const named = this.#named.get(key)

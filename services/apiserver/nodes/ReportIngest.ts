@@ -12,10 +12,10 @@ import { PODS } from '#events/collections.ts'
 import { decodeToken } from '#events/Subject.ts'
 import type { LogEntry, Subscription } from '#events/Log.ts'
 import { Refusal } from '#events/Refusal.ts'
-import type { Clock, Timer } from '../../platform/Clock.ts'
-import type { Views } from '../../platform/View.ts'
-import { ACK_WAIT_MS, type Delivery, type WorkQueue } from '../../platform/WorkQueue.ts'
-import type { Decider } from '../Decider.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { Views } from '#services/platform/View.ts'
+import { ACK_WAIT_MS, type Delivery, type WorkQueue } from '#services/platform/WorkQueue.ts'
+import type { Decider } from '#services/apiserver/Decider.ts'
 import { BadReport, noticeReportOf, podReportOf } from './check.ts'
 import { intentOfNotice, intentOfPodReport } from './decide.ts'
 import { backOff, isOurs, Later, submit, type Verdict } from './submit.ts'
@@ -100,7 +100,8 @@ export class ReportIngest {
       return delivery.done()
     }
     let line = this.#lines.get(subject)
-    if (line === undefined) this.#lines.set(subject, (line = { subject, held: new Map(), busy: false, waiting: false, rest: undefined, failures: 0 }))
+    if (line === undefined)
+      this.#lines.set(subject, (line = { subject, held: new Map(), busy: false, waiting: false, rest: undefined, failures: 0 }))
     line.held.set(sequence, { delivery, tried: delivery.again || line.held.get(sequence)?.tried === true })
     this.#keepWorking()
     if (!line.waiting) this.#queue(line)
@@ -202,7 +203,10 @@ export class ReportIngest {
       }
       if (pod === undefined) continue
       const { object } = draft
-      const tied = object === undefined ? draft : { ...draft, object: { ...object, metadata: { ...object.metadata, resourceVersion: String(pod.sequence) } } }
+      const tied =
+        object === undefined
+          ? draft
+          : { ...draft, object: { ...object, metadata: { ...object.metadata, resourceVersion: String(pod.sequence) } } }
       const verdict = await submit(this.#options, node, tied)
       if (verdict.what === 'outrun' && verdict.status.reason === 'Conflict') continue
       this.#refused(node, verdict)
@@ -233,7 +237,10 @@ export class ReportIngest {
   }
   /** An object that is gone needs no report any more; everything else that is refused is told. */
   #refused(node: string, verdict: Verdict): void {
-    if (verdict.what === 'refused') this.#options.onError(new Error(`a report of node ${node} was refused: ${verdict.status.message}`, { cause: Refusal.of(verdict.status) }))
+    if (verdict.what === 'refused')
+      this.#options.onError(
+        new Error(`a report of node ${node} was refused: ${verdict.status.message}`, { cause: Refusal.of(verdict.status) })
+      )
   }
   #done({ held }: Line, covered: (sequence: number) => boolean): void {
     for (const [sequence, { delivery }] of held) {

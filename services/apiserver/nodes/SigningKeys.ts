@@ -23,14 +23,21 @@ interface Loaded {
 }
 
 /** A key's name in a token's header: base64url of the SHA-256 of its public half, as upstream's. */
-const idOf = (pem: string): string => createHash('sha256').update(createPublicKey(pem).export({ type: 'spki', format: 'der' })).digest('base64url')
+const idOf = (pem: string): string =>
+  createHash('sha256')
+    .update(createPublicKey(pem).export({ type: 'spki', format: 'der' }))
+    .digest('base64url')
 const algorithmOf = (type: string | undefined): Algorithm => (type === 'rsa' ? 'RS256' : 'ES256')
 
 const load = async ({ privateKey, publicKeys }: KeyMaterial): Promise<Loaded> => {
   const own = createPrivateKey(privateKey)
   const algorithm = algorithmOf(own.asymmetricKeyType)
   return {
-    signing: { id: idOf(publicKeys[0] ?? privateKey), algorithm, key: await importPKCS8(own.export({ type: 'pkcs8', format: 'pem' }) as string, algorithm) },
+    signing: {
+      id: idOf(publicKeys[0] ?? privateKey),
+      algorithm,
+      key: await importPKCS8(own.export({ type: 'pkcs8', format: 'pem' }) as string, algorithm)
+    },
     verifying: await Promise.all(
       publicKeys.map(async (pem) => {
         const key = createPublicKey(pem)

@@ -3,7 +3,7 @@
  * thing here; whether a token is good is asked at authentication.
  */
 import { SignJWT } from 'jose'
-import type { Clock } from '../../platform/Clock.ts'
+import type { Clock } from '#services/platform/Clock.ts'
 import type { SigningKeys } from './SigningKeys.ts'
 
 export const ISSUER = 'https://kubernetes.default.svc.cluster.local'

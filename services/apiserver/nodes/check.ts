@@ -20,7 +20,10 @@ export const podReportOf = (body: unknown): PodReport => {
   must(isText(uid) && uid !== '', 'the report has no uid')
   must(isObject(status), 'the report has no status')
   const { conditions } = status as Record<string, unknown>
-  must(conditions === undefined || isListOf(conditions, (one) => isObject(one) && isText(one['type'])), 'status.conditions: every condition must have a type')
+  must(
+    conditions === undefined || isListOf(conditions, (one) => isObject(one) && isText(one['type'])),
+    'status.conditions: every condition must have a type'
+  )
   return body as PodReport
 }
 
@@ -46,6 +49,9 @@ export const pulseOf = (body: unknown): Pulse => {
   must(isObject(body), 'the pulse is not an object')
   const { node, time, podCIDR, conditions } = body as Record<string, unknown>
   must([node, time, podCIDR].every(isText), 'node, time and podCIDR must be text')
-  must(isListOf(conditions, (one) => isObject(one) && isText(one['type']) && isText(one['status'])), 'conditions: every condition must have a type and a status')
+  must(
+    isListOf(conditions, (one) => isObject(one) && isText(one['type']) && isText(one['status'])),
+    'conditions: every condition must have a type and a status'
+  )
   return body as unknown as Pulse
 }

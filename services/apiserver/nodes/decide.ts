@@ -9,7 +9,7 @@ import type { Cause, Intent } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
-import { causeOf } from '../door/check.ts'
+import { causeOf } from '#services/apiserver/door/check.ts'
 
 export type Draft = Omit<Intent, 'id' | 'source'>
 
@@ -30,7 +30,13 @@ interface ContainerLike {
 interface VolumeLike {
   readonly configMap?: { readonly name?: string }
   readonly secret?: { readonly secretName?: string }
-  readonly projected?: { readonly sources?: readonly { readonly configMap?: { readonly name?: string }; readonly secret?: { readonly name?: string }; readonly serviceAccountToken?: unknown }[] }
+  readonly projected?: {
+    readonly sources?: readonly {
+      readonly configMap?: { readonly name?: string }
+      readonly secret?: { readonly name?: string }
+      readonly serviceAccountToken?: unknown
+    }[]
+  }
 }
 
 export interface References {
@@ -45,7 +51,12 @@ export const referencesOf = (pod: KubeObject): References => {
   const secrets = new Set<string>()
   let token = false
   const add = (set: Set<string>, name: string | undefined): void => void (name !== undefined && name !== '' && set.add(name))
-  const spec = pod['spec'] as { containers?: ContainerLike[]; initContainers?: ContainerLike[]; volumes?: VolumeLike[]; imagePullSecrets?: { name: string }[] }
+  const spec = pod['spec'] as {
+    containers?: ContainerLike[]
+    initContainers?: ContainerLike[]
+    volumes?: VolumeLike[]
+    imagePullSecrets?: { name: string }[]
+  }
   for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) {
     for (const { valueFrom } of container.env ?? []) {
       add(configMaps, valueFrom?.configMapKeyRef?.name)
@@ -86,11 +97,18 @@ export const bindingOf = (view: ObjectsView, entry: Entry, extras: BindingExtras
   const secrets: Record<string, Binding['secrets'][string]> = {}
   for (const name of references.configMaps) {
     const found = view.get({ group: '', resource: 'configmaps', namespace, name })?.object
-    if (found !== undefined) configMaps[name] = JSON.parse(JSON.stringify({ data: found['data'], binaryData: found['binaryData'] })) as Binding['configMaps'][string]
+    if (found !== undefined)
+      configMaps[name] = JSON.parse(
+        JSON.stringify({ data: found['data'], binaryData: found['binaryData'] })
+      ) as Binding['configMaps'][string]
   }
   for (const name of references.secrets) {
     const found = view.get({ group: '', resource: 'secrets', namespace, name })?.object
-    if (found !== undefined) secrets[name] = { type: (found['type'] as string | undefined) ?? 'Opaque', data: (found['data'] as Record<string, string> | undefined) ?? {} }
+    if (found !== undefined)
+      secrets[name] = {
+        type: (found['type'] as string | undefined) ?? 'Opaque',
+        data: (found['data'] as Record<string, string> | undefined) ?? {}
+      }
   }
   return {
     pod: { ...pod, metadata } as unknown as Binding['pod'],
@@ -98,7 +116,9 @@ export const bindingOf = (view: ObjectsView, entry: Entry, extras: BindingExtras
     secrets,
     ...(references.token && extras.serviceAccountToken !== undefined ? { serviceAccountToken: extras.serviceAccountToken } : {}),
     clusterCA: extras.clusterCA,
-    serviceEnv: extras.serviceEnv ?? serviceEnv(view, namespace, (entry.object['spec'] as { enableServiceLinks?: boolean }).enableServiceLinks !== false),
+    serviceEnv:
+      extras.serviceEnv ??
+      serviceEnv(view, namespace, (entry.object['spec'] as { enableServiceLinks?: boolean }).enableServiceLinks !== false),
     cause: { eventId: entry.facts.id, ref: `${entry.facts.stream}:${entry.sequence}`, correlationId: entry.facts.correlationId }
   }
 }
@@ -122,8 +142,11 @@ export const serviceEnv = (view: ObjectsView, namespace: string, links: boolean)
     const name = key.name.toUpperCase().replaceAll('-', '_')
     env[`${name}_SERVICE_HOST`] = clusterIP
     env[`${name}_SERVICE_PORT`] = String(first.port)
-    for (const port of ports) if (port.name !== undefined && port.name !== '') env[`${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll('-', '_')}`] = String(port.port)
-    const url = (port: { port: number; protocol?: string }): string => `${(port.protocol ?? 'TCP').toLowerCase()}://${clusterIP}:${port.port}`
+    for (const port of ports)
+      if (port.name !== undefined && port.name !== '')
+        env[`${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll('-', '_')}`] = String(port.port)
+    const url = (port: { port: number; protocol?: string }): string =>
+      `${(port.protocol ?? 'TCP').toLowerCase()}://${clusterIP}:${port.port}`
     env[`${name}_PORT`] = url(first)
     for (const port of ports) {
       const prefix = `${name}_PORT_${port.port}_${(port.protocol ?? 'TCP').toUpperCase()}`
@@ -169,7 +192,13 @@ const because = (said: unknown): { cause?: Cause } => {
 }
 
 /** A pod report as an intent, or undefined when it is about a pod that is not this node's, or no longer there. */
-export const intentOfPodReport = (view: ObjectsView, node: string, namespace: string, name: string, report: PodReport): Draft | undefined => {
+export const intentOfPodReport = (
+  view: ObjectsView,
+  node: string,
+  namespace: string,
+  name: string,
+  report: PodReport
+): Draft | undefined => {
   const entry = view.get({ ...PODS, namespace, name })
   if (entry === undefined || entry.object.metadata.uid !== report.uid || entry.object['spec']?.nodeName !== node) return undefined
   const base = { ref: PODS, version: 'v1', namespace, name, ...because(report.cause), options: { fieldManager: 'kubelet' } } as const
@@ -183,7 +212,12 @@ export const intentOfPodReport = (view: ObjectsView, node: string, namespace: st
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace, uid: report.uid },
-    status: { ...status, ...(old['qosClass'] === undefined ? {} : { qosClass: old['qosClass'] }), ...(old['nominatedNodeName'] === undefined ? {} : { nominatedNodeName: old['nominatedNodeName'] }), conditions: [...(status.conditions ?? []), ...kept] }
+    status: {
+      ...status,
+      ...(old['qosClass'] === undefined ? {} : { qosClass: old['qosClass'] }),
+      ...(old['nominatedNodeName'] === undefined ? {} : { nominatedNodeName: old['nominatedNodeName'] }),
+      conditions: [...(status.conditions ?? []), ...kept]
+    }
   }
   return { ...base, verb: 'update', subresource: 'status', object }
 }
@@ -224,17 +258,43 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
       const before = old.find(({ type }) => type === condition.type)
       const same = before?.status === condition.status
       // The heartbeat itself is the Lease's: a time that moved on every pulse would make every pulse an event (KEP-589).
-      return { type: condition.type, status: condition.status, lastHeartbeatTime: same ? before?.lastHeartbeatTime : now, lastTransitionTime: same ? before?.lastTransitionTime : now, reason: condition.reason, message: condition.message }
+      return {
+        type: condition.type,
+        status: condition.status,
+        lastHeartbeatTime: same ? before?.lastHeartbeatTime : now,
+        lastTransitionTime: same ? before?.lastTransitionTime : now,
+        reason: condition.reason,
+        message: condition.message
+      }
     })
   })
   const node = { ref: NODES, version: 'v1', namespace: '', name: pulse.node, options: { fieldManager: 'kubelet' } } as const
   if (entry === undefined) {
-    drafts.push({ ...node, verb: 'create', object: { apiVersion: 'v1', kind: 'Node', metadata: { name: pulse.node, labels: { ...pulse.labels } }, spec: ownRange(view, pulse.podCIDR) } })
+    drafts.push({
+      ...node,
+      verb: 'create',
+      object: {
+        apiVersion: 'v1',
+        kind: 'Node',
+        metadata: { name: pulse.node, labels: { ...pulse.labels } },
+        spec: ownRange(view, pulse.podCIDR)
+      }
+    })
   }
   const old = (entry?.object['status'] ?? {}) as Record<string, unknown> & { conditions?: Condition[] }
   const next = status(old.conditions ?? [])
   const kept = (old.conditions ?? []).filter(({ type }) => !pulse.conditions.some((condition) => condition.type === type))
-  drafts.push({ ...node, verb: 'update', subresource: 'status', object: { apiVersion: 'v1', kind: 'Node', metadata: { name: pulse.node }, status: { ...next, conditions: [...(next['conditions'] as Condition[]), ...kept] } } })
+  drafts.push({
+    ...node,
+    verb: 'update',
+    subresource: 'status',
+    object: {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: pulse.node },
+      status: { ...next, conditions: [...(next['conditions'] as Condition[]), ...kept] }
+    }
+  })
   const lease = { ref: LEASES, version: 'v1', namespace: LEASE_NAMESPACE, name: pulse.node, options: { fieldManager: 'kubelet' } } as const
   const spec = { holderIdentity: pulse.node, leaseDurationSeconds: LEASE_SECONDS, renewTime: pulse.time }
   const held = view.get({ ...LEASES, namespace: LEASE_NAMESPACE, name: pulse.node })
@@ -242,18 +302,30 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
   drafts.push({
     ...lease,
     verb: held === undefined ? 'create' : 'update',
-    object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: pulse.node, namespace: LEASE_NAMESPACE, ...(owner.length === 0 ? {} : { ownerReferences: owner }) }, spec }
+    object: {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: pulse.node, namespace: LEASE_NAMESPACE, ...(owner.length === 0 ? {} : { ownerReferences: owner }) },
+      spec
+    }
   })
   return drafts
 }
 
 /** A notice as a core/v1 Event: made once, then counted, on the count that was seen: who counts at the same time drafts again. */
-export const intentOfNotice = (view: ObjectsView, node: string, { involvedObject, type, reason, message, time, cause }: NoticeReport): Draft => {
+export const intentOfNotice = (
+  view: ObjectsView,
+  node: string,
+  { involvedObject, type, reason, message, time, cause }: NoticeReport
+): Draft => {
   const { kind, apiVersion, name, namespace, uid, fieldPath } = involvedObject
   const about = { kind, apiVersion, metadata: { name, namespace, uid }, ...(fieldPath === undefined ? {} : { fieldPath }) }
   const draft = noticeDraft(view, { about, type, reason, message, component: 'kubelet', host: node, time: `${time.slice(0, 19)}Z` })
   const seen = view.get({ ...draft.ref, namespace: draft.namespace, name: draft.name })
   const { patch } = draft
-  const counted = patch === undefined || seen === undefined ? draft : { ...draft, patch: { ...patch, body: { ...(patch.body as object), metadata: { resourceVersion: String(seen.sequence) } } } }
+  const counted =
+    patch === undefined || seen === undefined
+      ? draft
+      : { ...draft, patch: { ...patch, body: { ...(patch.body as object), metadata: { resourceVersion: String(seen.sequence) } } } }
   return { ...counted, ...because(cause) }
 }

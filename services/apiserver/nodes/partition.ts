@@ -1,4 +1,7 @@
-/** Which API server does a node's part: rendezvous hashing, so that one that comes or goes moves no node between the others. Plain functions. */
+/**
+ * Which API server does a node's part: rendezvous hashing, so that one that comes or goes moves no node between the others. Plain
+ * functions.
+ */
 
 import { fnv1a } from '#events/meta/hash.ts'
 

@@ -5,8 +5,8 @@
 import type { UserInfo } from '#events/Intent.ts'
 import { LogRefused } from '#events/Log.ts'
 import { Refusal, type Status } from '#events/Refusal.ts'
-import type { Clock } from '../../platform/Clock.ts'
-import type { Decider } from '../Decider.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Decider } from '#services/apiserver/Decider.ts'
 import type { Draft } from './decide.ts'
 
 export type Verdict =
@@ -54,7 +54,8 @@ export const submit = async (
     status = result.status
   } catch (error) {
     if (error instanceof Refusal) status = error.status
-    else if (error instanceof LogRefused && (error.why === 'too-large' || error.why === 'malformed')) status = new Refusal(422, 'Invalid', error.message).status
+    else if (error instanceof LogRefused && (error.why === 'too-large' || error.why === 'malformed'))
+      status = new Refusal(422, 'Invalid', error.message).status
     else if (isOurs(error)) throw error
     else throw new Later(error instanceof Error ? error.message : String(error), 0, { cause: error })
   }
@@ -65,7 +66,8 @@ export const submit = async (
 }
 
 /** A mistake in our own code and not something that passes. */
-export const isOurs = (error: unknown): boolean => [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => error instanceof kind)
+export const isOurs = (error: unknown): boolean =>
+  [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => error instanceof kind)
 
 const FIRST_MS = 100
 const LAST_MS = 5_000

@@ -65,7 +65,8 @@ export class OpenApi {
     let rendered = this.#v3.get(path)
     if (rendered !== undefined) return rendered
     const parts = path.split('/')
-    const [group, version] = parts[0] === 'api' && parts.length === 2 ? ['', parts[1]] : parts[0] === 'apis' && parts.length === 3 ? [parts[1], parts[2]] : []
+    const [group, version] =
+      parts[0] === 'api' && parts.length === 2 ? ['', parts[1]] : parts[0] === 'apis' && parts.length === 3 ? [parts[1], parts[2]] : []
     if (group === undefined || version === undefined) return undefined
     const document = openapiV3(this.#kinds, group, version, this.#serverVersion)
     if (document === undefined) return undefined
@@ -90,7 +91,8 @@ export class OpenApi {
     if (!path.startsWith('/openapi/v3/')) return undefined
     const name = path.slice('/openapi/v3/'.length)
     const document = this.#document(name)
-    if (document === undefined) return { code: 404, headers: { 'Content-Type': 'text/plain; charset=utf-8' }, body: Buffer.from('404 page not found\n') }
+    if (document === undefined)
+      return { code: 404, headers: { 'Content-Type': 'text/plain; charset=utf-8' }, body: Buffer.from('404 page not found\n') }
     if (request.hash !== undefined && request.hash !== document.hash) {
       return { code: 301, headers: { Location: `/openapi/v3/${name}?hash=${document.hash}` }, body: NOTHING }
     }
@@ -100,7 +102,11 @@ export class OpenApi {
   #answerV2(request: OpenApiRequest): OpenApiAnswer {
     const accept = request.accept ?? ''
     if (accept.includes('proto-openapi.spec.v2')) {
-      return { code: 200, headers: { 'Content-Type': V2_PROTOBUF_TYPE, 'Cache-Control': 'no-cache, private', Vary: 'Accept' }, body: V2_PROTOBUF }
+      return {
+        code: 200,
+        headers: { 'Content-Type': V2_PROTOBUF_TYPE, 'Cache-Control': 'no-cache, private', Vary: 'Accept' },
+        body: V2_PROTOBUF
+      }
     }
     this.#v2 ??= new Rendered(openapiV2(this.#kinds, this.#serverVersion))
     return send(this.#v2, request, 'no-cache, private')
@@ -111,12 +117,17 @@ export class OpenApi {
 const takesJson = (accept: string | undefined): boolean =>
   accept === undefined || accept === '' || /(?:application\/json|application\/\*|\*\/\*)/.test(accept)
 
-function send(document: Rendered, request: OpenApiRequest, cacheControl: string): OpenApiAnswer {
+const send = (document: Rendered, request: OpenApiRequest, cacheControl: string): OpenApiAnswer => {
   if (!takesJson(request.accept)) return { code: 406, headers: { 'Content-Type': 'text/plain; charset=utf-8' }, body: NOTHING }
   const etag = `"${document.hash}"`
   const headers = { 'Cache-Control': cacheControl, ETag: etag, Vary: 'Accept, Accept-Encoding' }
-  if (request.ifNoneMatch?.split(',').some((each) => each.trim().replace(/^W\//, '') === etag) === true) return { code: 304, headers, body: NOTHING }
+  if (request.ifNoneMatch?.split(',').some((each) => each.trim().replace(/^W\//, '') === etag) === true)
+    return { code: 304, headers, body: NOTHING }
   const compress = /\bgzip\b/.test(request.acceptEncoding ?? '')
   const body = compress ? document.gzip : document.body
-  return { code: 200, headers: { ...headers, 'Content-Type': 'application/json', ...(compress ? { 'Content-Encoding': 'gzip' } : {}) }, body }
+  return {
+    code: 200,
+    headers: { ...headers, 'Content-Type': 'application/json', ...(compress ? { 'Content-Encoding': 'gzip' } : {}) },
+    body
+  }
 }

@@ -1,5 +1,5 @@
 /** The REST operations of each kind, rendered as OpenAPI paths. */
-import type { DiscoverySubresource } from '../discovery/documents.ts'
+import type { DiscoverySubresource } from '#services/apiserver/discovery/documents.ts'
 import type { Dialect, Json, OpenApiKind, SchemaSet } from './schemas.ts'
 
 type Method = 'get' | 'put' | 'post' | 'patch' | 'delete'
@@ -37,27 +37,44 @@ const PARAMETERS: Readonly<Record<string, { readonly type: 'string' | 'boolean' 
   watch: { type: 'boolean', description: 'Answers a stream of changes instead of a list.' }
 }
 
-const LIST = ['allowWatchBookmarks', 'continue', 'fieldSelector', 'labelSelector', 'limit', 'resourceVersion', 'resourceVersionMatch', 'sendInitialEvents', 'timeoutSeconds', 'watch']
+const LIST = [
+  'allowWatchBookmarks',
+  'continue',
+  'fieldSelector',
+  'labelSelector',
+  'limit',
+  'resourceVersion',
+  'resourceVersionMatch',
+  'sendInitialEvents',
+  'timeoutSeconds',
+  'watch'
+]
 const WRITE = ['dryRun', 'fieldManager', 'fieldValidation']
 const DELETE = ['dryRun', 'gracePeriodSeconds', 'propagationPolicy']
 
-const PATCH_TYPES = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml']
+const PATCH_TYPES = [
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml'
+]
 const BODY_TYPES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf']
 
 /** Subresources whose answer is a stream, not an object. */
 const CONNECT = new Set(['attach', 'exec', 'portforward', 'proxy'])
 
 const groupPath = (kind: OpenApiKind): string => (kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`)
-const collectionPath = (kind: OpenApiKind): string => `${groupPath(kind)}/${kind.namespaced ? 'namespaces/{namespace}/' : ''}${kind.resource}`
+const collectionPath = (kind: OpenApiKind): string =>
+  `${groupPath(kind)}/${kind.namespaced ? 'namespaces/{namespace}/' : ''}${kind.resource}`
 
-function operationId(action: string, kind: OpenApiKind, suffix = ''): string {
+const operationId = (action: string, kind: OpenApiKind, suffix = ''): string => {
   const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
   const group = kind.group === '' ? 'Core' : (kind.group.split('.')[0] ?? '').split('-').map(capital).join('')
   return `${action}${group}${capital(kind.version)}${kind.namespaced ? 'Namespaced' : ''}${kind.kind}${suffix}`
 }
 
 /** Operations of a kind by path. */
-function operationsOf(kind: OpenApiKind, schemas: SchemaSet, served: readonly (readonly [string, string])[]): Map<string, Operation[]> {
+const operationsOf = (kind: OpenApiKind, schemas: SchemaSet, served: readonly (readonly [string, string])[]): Map<string, Operation[]> => {
   const paths = new Map<string, Operation[]>()
   const gvk = { group: kind.group, version: kind.version, kind: kind.kind }
   const has = (verb: string): boolean => kind.verbs.includes(verb)
@@ -73,57 +90,157 @@ function operationsOf(kind: OpenApiKind, schemas: SchemaSet, served: readonly (r
     add(collection, { ...list, description: `list or watch objects of kind ${kind.kind}`, id: operationId('list', kind) })
     if (kind.namespaced) {
       const everywhere = operationId('list', { ...kind, namespaced: false }, 'ForAllNamespaces')
-      add(`${groupPath(kind)}/${kind.resource}`, { ...list, description: `list or watch objects of kind ${kind.kind} in all namespaces`, id: everywhere })
+      add(`${groupPath(kind)}/${kind.resource}`, {
+        ...list,
+        description: `list or watch objects of kind ${kind.kind} in all namespaces`,
+        id: everywhere
+      })
     }
   }
   if (has('create')) {
-    add(collection, { method: 'post', action: 'post', gvk, query: WRITE, body: object, result: object, resultCodes: [200, 201, 202], description: `create a ${kind.kind}`, id: operationId('create', kind) })
+    add(collection, {
+      method: 'post',
+      action: 'post',
+      gvk,
+      query: WRITE,
+      body: object,
+      result: object,
+      resultCodes: [200, 201, 202],
+      description: `create a ${kind.kind}`,
+      id: operationId('create', kind)
+    })
   }
   if (has('deletecollection')) {
-    add(collection, { method: 'delete', action: 'deletecollection', gvk, query: [...DELETE, ...LIST.filter((name) => name !== 'watch' && name !== 'allowWatchBookmarks')], body: options, result: status, resultCodes: [200], description: `delete collection of ${kind.kind}`, id: operationId('deleteCollection', kind) })
+    add(collection, {
+      method: 'delete',
+      action: 'deletecollection',
+      gvk,
+      query: [...DELETE, ...LIST.filter((name) => name !== 'watch' && name !== 'allowWatchBookmarks')],
+      body: options,
+      result: status,
+      resultCodes: [200],
+      description: `delete collection of ${kind.kind}`,
+      id: operationId('deleteCollection', kind)
+    })
   }
-  if (has('get')) add(item, { method: 'get', action: 'get', gvk, query: [], result: object, resultCodes: [200], description: `read the specified ${kind.kind}`, id: operationId('read', kind) })
+  if (has('get'))
+    add(item, {
+      method: 'get',
+      action: 'get',
+      gvk,
+      query: [],
+      result: object,
+      resultCodes: [200],
+      description: `read the specified ${kind.kind}`,
+      id: operationId('read', kind)
+    })
   if (has('update')) {
-    add(item, { method: 'put', action: 'put', gvk, query: WRITE, body: object, result: object, resultCodes: [200, 201], description: `replace the specified ${kind.kind}`, id: operationId('replace', kind) })
+    add(item, {
+      method: 'put',
+      action: 'put',
+      gvk,
+      query: WRITE,
+      body: object,
+      result: object,
+      resultCodes: [200, 201],
+      description: `replace the specified ${kind.kind}`,
+      id: operationId('replace', kind)
+    })
   }
   if (has('patch')) {
-    add(item, { method: 'patch', action: 'patch', gvk, query: [...WRITE, 'force'], body: schemas.patch(), result: object, resultCodes: [200, 201], description: `partially update the specified ${kind.kind}`, id: operationId('patch', kind) })
+    add(item, {
+      method: 'patch',
+      action: 'patch',
+      gvk,
+      query: [...WRITE, 'force'],
+      body: schemas.patch(),
+      result: object,
+      resultCodes: [200, 201],
+      description: `partially update the specified ${kind.kind}`,
+      id: operationId('patch', kind)
+    })
   }
-  if (has('delete')) add(item, { method: 'delete', action: 'delete', gvk, query: DELETE, body: options, result: status, resultCodes: [200, 202], description: `delete a ${kind.kind}`, id: operationId('delete', kind) })
+  if (has('delete'))
+    add(item, {
+      method: 'delete',
+      action: 'delete',
+      gvk,
+      query: DELETE,
+      body: options,
+      result: status,
+      resultCodes: [200, 202],
+      description: `delete a ${kind.kind}`,
+      id: operationId('delete', kind)
+    })
   for (const sub of kind.subresources ?? []) {
     for (const operation of subresourceOperations(kind, sub, schemas, object)) add(`${item}/${sub.name}`, operation)
   }
   return paths
 }
 
-function subresourceOperations(kind: OpenApiKind, sub: DiscoverySubresource, schemas: SchemaSet, parent: Json): Operation[] {
+const subresourceOperations = (kind: OpenApiKind, sub: DiscoverySubresource, schemas: SchemaSet, parent: Json): Operation[] => {
   const gvk = { group: sub.group ?? kind.group, version: sub.version ?? kind.version, kind: sub.kind ?? kind.kind }
   const suffix = sub.name.charAt(0).toUpperCase() + sub.name.slice(1)
   const text = { type: 'string' }
   const connect = CONNECT.has(sub.name)
-  const object = connect || sub.name === 'log' ? text : sub.kind === undefined ? parent : (schemas.builtIn(gvk.group, gvk.version, gvk.kind) ?? { type: 'object' })
+  const object =
+    connect || sub.name === 'log'
+      ? text
+      : sub.kind === undefined
+        ? parent
+        : (schemas.builtIn(gvk.group, gvk.version, gvk.kind) ?? { type: 'object' })
   const common = { gvk, result: object }
-  const actions: Readonly<Record<string, { method: Method; action: string; word: string; query: readonly string[]; body?: Json; codes: readonly number[] }>> = {
+  const actions: Readonly<
+    Record<string, { method: Method; action: string; word: string; query: readonly string[]; body?: Json; codes: readonly number[] }>
+  > = {
     get: { method: 'get', action: connect ? 'connect' : 'get', word: connect ? 'connectGet' : 'read', query: [], codes: [200] },
-    create: { method: 'post', action: connect ? 'connect' : 'post', word: connect ? 'connectPost' : 'create', query: connect ? [] : WRITE, ...(connect ? {} : { body: object }), codes: [200, 201, 202] },
+    create: {
+      method: 'post',
+      action: connect ? 'connect' : 'post',
+      word: connect ? 'connectPost' : 'create',
+      query: connect ? [] : WRITE,
+      ...(connect ? {} : { body: object }),
+      codes: [200, 201, 202]
+    },
     update: { method: 'put', action: 'put', word: 'replace', query: WRITE, body: object, codes: [200, 201] },
-    patch: { method: 'patch', action: 'patch', word: 'patch', query: [...WRITE, 'force'], body: sub.verbs.includes('patch') ? schemas.patch() : {}, codes: [200, 201] }
+    patch: {
+      method: 'patch',
+      action: 'patch',
+      word: 'patch',
+      query: [...WRITE, 'force'],
+      body: sub.verbs.includes('patch') ? schemas.patch() : {},
+      codes: [200, 201]
+    }
   }
   return sub.verbs.flatMap((verb): Operation[] => {
     const known = actions[verb]
     if (known === undefined) return []
     const { method, action, word, query, body, codes } = known
-    return [{ ...common, method, action, query, ...(body === undefined ? {} : { body }), resultCodes: codes, description: `${word} ${sub.name} of the specified ${kind.kind}`, id: operationId(word, kind, suffix) }]
+    return [
+      {
+        ...common,
+        method,
+        action,
+        query,
+        ...(body === undefined ? {} : { body }),
+        resultCodes: codes,
+        description: `${word} ${sub.name} of the specified ${kind.kind}`,
+        id: operationId(word, kind, suffix)
+      }
+    ]
   })
 }
 
-function parameter(name: string, where: 'query' | 'path', dialect: Dialect): Json {
-  const known = PARAMETERS[name] ?? { type: 'string', description: name === 'namespace' ? 'The namespace of the object.' : 'The name of the object.' }
+const parameter = (name: string, where: 'query' | 'path', dialect: Dialect): Json => {
+  const known = PARAMETERS[name] ?? {
+    type: 'string',
+    description: name === 'namespace' ? 'The namespace of the object.' : 'The name of the object.'
+  }
   const type = dialect === 'v3' ? { schema: { type: known.type, uniqueItems: true } } : { type: known.type, uniqueItems: true }
   return { name, in: where, description: known.description, ...(where === 'path' ? { required: true } : {}), ...type }
 }
 
-function renderOperation(operation: Operation, dialect: Dialect): Json {
+const renderOperation = (operation: Operation, dialect: Dialect): Json => {
   const { method, body, result } = operation
   const bodyTypes = method === 'patch' ? PATCH_TYPES : BODY_TYPES
   const parameters = operation.query.map((name) => parameter(name, 'query', dialect))
@@ -139,14 +256,28 @@ function renderOperation(operation: Operation, dialect: Dialect): Json {
   const common = { description: operation.description, operationId: operation.id }
   const kubernetes = { 'x-kubernetes-action': operation.action, 'x-kubernetes-group-version-kind': operation.gvk }
   if (dialect === 'v3') {
-    return { ...common, parameters, ...(body === undefined ? {} : { requestBody: { ...(needed ? { required: true } : {}), content } }), responses, ...kubernetes }
+    return {
+      ...common,
+      parameters,
+      ...(body === undefined ? {} : { requestBody: { ...(needed ? { required: true } : {}), content } }),
+      responses,
+      ...kubernetes
+    }
   }
   if (body !== undefined) parameters.unshift({ name: 'body', in: 'body', ...(needed ? { required: true } : {}), schema: body })
-  return { ...common, consumes: body === undefined ? ['*/*'] : bodyTypes, produces: ['application/json'], schemes: ['https'], parameters, responses, ...kubernetes }
+  return {
+    ...common,
+    consumes: body === undefined ? ['*/*'] : bodyTypes,
+    produces: ['application/json'],
+    schemes: ['https'],
+    parameters,
+    responses,
+    ...kubernetes
+  }
 }
 
 /** The `paths` object of a document about `kinds`; the schemas it refers to are added to `schemas`. */
-export function pathsOf(kinds: readonly OpenApiKind[], schemas: SchemaSet, dialect: Dialect): Json {
+export const pathsOf = (kinds: readonly OpenApiKind[], schemas: SchemaSet, dialect: Dialect): Json => {
   const served = kinds.map((kind) => [kind.group, kind.version] as const)
   const paths: [string, Json][] = []
   for (const kind of kinds) {

@@ -1,7 +1,7 @@
 /** Renders type schemas as OpenAPI component schemas (v3) or definitions (v2), with the x-kubernetes facts clients read. */
 import { RULES } from '#events/schema/structural.ts'
 import { typeNamed, typeOfKind, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
-import type { DiscoveryKind } from '../discovery/documents.ts'
+import type { DiscoveryKind } from '#services/apiserver/discovery/documents.ts'
 
 export type Json = Record<string, unknown>
 
@@ -20,11 +20,12 @@ const INT_OR_STRING = 'io.k8s.apimachinery.pkg.util.intstr.IntOrString'
 const RAW_EXTENSION = 'io.k8s.apimachinery.pkg.runtime.RawExtension'
 
 /** Types JSON writes as one value; clients show their names (`<Quantity>`), so they stay named. */
-function valueType(name: string, dialect: Dialect): Json | undefined {
+const valueType = (name: string, dialect: Dialect): Json | undefined => {
   switch (name) {
     case QUANTITY:
       return {
-        description: 'A fixed-point number with an optional suffix: decimal (n, u, m, k, M, G, T, P, E), binary (Ki, Mi, Gi, Ti, Pi, Ei) or an exponent.',
+        description:
+          'A fixed-point number with an optional suffix: decimal (n, u, m, k, M, G, T, P, E), binary (Ki, Mi, Gi, Ti, Pi, Ei) or an exponent.',
         ...(dialect === 'v3' ? { oneOf: [{ type: 'string' }, { type: 'number' }] } : { type: 'string' })
       }
     case INT_OR_STRING:
@@ -51,7 +52,7 @@ const root = (dialect: Dialect): string => (dialect === 'v3' ? '#/components/sch
 const refTo = (name: string, dialect: Dialect): Json => ({ $ref: `${root(dialect)}${name}` })
 
 /** Name of a value type a field refers to, if it is written as one. */
-function valueName(field: FieldSchema): string | undefined {
+const valueName = (field: FieldSchema): string | undefined => {
   switch (field.type) {
     case 'quantity':
       return QUANTITY
@@ -67,7 +68,7 @@ function valueName(field: FieldSchema): string | undefined {
 }
 
 /** Adds what is needed to a schema: names of referred types are handed to `need`. */
-function fieldSchema(field: FieldSchema, dialect: Dialect, need: (name: string) => void): Json {
+const fieldSchema = (field: FieldSchema, dialect: Dialect, need: (name: string) => void): Json => {
   const schema: Json = {}
   const described = field.description ?? field.object?.description
   if (described !== undefined) schema['description'] = described
@@ -95,9 +96,11 @@ function fieldSchema(field: FieldSchema, dialect: Dialect, need: (name: string) 
     else delete schema['type']
     if (field.format !== undefined && field.type !== 'any') schema['format'] = field.format
   }
-  for (const word of RULES) if (field[word] !== undefined && (dialect === 'v3' || (word !== 'nullable' && word !== 'default'))) schema[word] = field[word]
+  for (const word of RULES)
+    if (field[word] !== undefined && (dialect === 'v3' || (word !== 'nullable' && word !== 'default'))) schema[word] = field[word]
   if (dialect === 'v3') {
-    for (const word of ['allOf', 'anyOf', 'oneOf'] as const) if (field[word] !== undefined) schema[word] = field[word].map((one) => fieldSchema(one, dialect, need))
+    for (const word of ['allOf', 'anyOf', 'oneOf'] as const)
+      if (field[word] !== undefined) schema[word] = field[word].map((one) => fieldSchema(one, dialect, need))
     if (field.not !== undefined) schema['not'] = fieldSchema(field.not, dialect, need)
   }
   if (field.preserveUnknown === true) schema['x-kubernetes-preserve-unknown-fields'] = true
@@ -112,7 +115,7 @@ function fieldSchema(field: FieldSchema, dialect: Dialect, need: (name: string) 
 }
 
 /** Of an element of a list or map: what it is stands at the list; a custom one's own words are kept. */
-function elementSchema(items: FieldSchema, dialect: Dialect, need: (name: string) => void): Json {
+const elementSchema = (items: FieldSchema, dialect: Dialect, need: (name: string) => void): Json => {
   const schema = fieldSchema(items, dialect, need)
   if (items.object !== undefined && items.ref === undefined) return schema
   delete schema['description']
@@ -121,14 +124,14 @@ function elementSchema(items: FieldSchema, dialect: Dialect, need: (name: string
 }
 
 /** Without a description the allOf wrapper of a reference is not needed. */
-function unwrap(schema: Json): void {
+const unwrap = (schema: Json): void => {
   const wrapped = schema['allOf'] as Json[] | undefined
   if (wrapped?.length !== 1 || wrapped[0]?.['$ref'] === undefined) return
   delete schema['allOf']
   Object.assign(schema, wrapped[0])
 }
 
-function typeSchema(type: TypeSchema, dialect: Dialect, need: (name: string) => void): Json {
+const typeSchema = (type: TypeSchema, dialect: Dialect, need: (name: string) => void): Json => {
   const required: string[] = [...(type.required ?? [])]
   const properties: Json = {}
   for (const [name, field] of Object.entries(type.fields)) {
@@ -154,14 +157,17 @@ const STANDARD: Json = {
 const customName = (group: string, version: string, kind: string): string => `${group.split('.').reverse().join('.')}.${version}.${kind}`
 
 /** Schema name of a kind; a kind with a schema of its own is named after its group. */
-function schemaName(kind: OpenApiKind): string {
+const schemaName = (kind: OpenApiKind): string => {
   const own = kind.schema === undefined ? typeOfKind(kind.group, kind.version, kind.kind) : undefined
   return own?.name ?? customName(kind.group, kind.version, kind.kind)
 }
 
 /** Schema name of a kind's list. */
-function listSchemaName(kind: OpenApiKind): string {
-  return typeOfKind(kind.group, kind.version, `${kind.kind}List`)?.name ?? customName(kind.group, kind.version, kind.listKind ?? `${kind.kind}List`)
+const listSchemaName = (kind: OpenApiKind): string => {
+  return (
+    typeOfKind(kind.group, kind.version, `${kind.kind}List`)?.name ??
+    customName(kind.group, kind.version, kind.listKind ?? `${kind.kind}List`)
+  )
 }
 
 /** Collects the schemas of kinds and everything they refer to. */
@@ -227,8 +233,14 @@ export class SchemaSet {
     if (kind.schema === undefined && typeOfKind(kind.group, kind.version, kind.kind) !== undefined) {
       this.#need(name)
     } else if (!this.#schemas.has(name)) {
-      const given = kind.schema === undefined ? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } : fieldSchema(kind.schema, this.#dialect, this.#need)
-      this.#schemas.set(name, { ...given, properties: { ...(given['properties'] as Json | undefined), ...STANDARD, metadata: this.ref(`${META}.ObjectMeta`) } })
+      const given =
+        kind.schema === undefined
+          ? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
+          : fieldSchema(kind.schema, this.#dialect, this.#need)
+      this.#schemas.set(name, {
+        ...given,
+        properties: { ...(given['properties'] as Json | undefined), ...STANDARD, metadata: this.ref(`${META}.ObjectMeta`) }
+      })
     }
     this.#settle()
     this.#mark(name, kind.group, kind.version, kind.kind)
@@ -242,7 +254,12 @@ export class SchemaSet {
     else if (!this.#schemas.has(name)) {
       const items = { type: 'array', items: this.kind(kind) }
       const properties = { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: this.ref(`${META}.ListMeta`), items }
-      this.#schemas.set(name, { description: `${kind.kind}List is a list of ${kind.kind}`, type: 'object', required: ['items'], properties })
+      this.#schemas.set(name, {
+        description: `${kind.kind}List is a list of ${kind.kind}`,
+        type: 'object',
+        required: ['items'],
+        properties
+      })
     }
     this.#settle()
     this.#mark(name, kind.group, kind.version, kind.listKind ?? `${kind.kind}List`)

@@ -4,7 +4,7 @@ import type { KubeObject, ManagedFieldsEntry } from '#events/KubeObject.ts'
 import { badRequest, type StatusCause } from '#events/Refusal.ts'
 import { same } from '#events/meta/faults.ts'
 import { DEDUCED, fieldOf, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
-import { intersection, isEmpty, itemKey, minus, objectDifference, paths, setOfObject, type FieldSet } from './field-set.ts'
+import { intersection, isEmpty, itemKey, minus, objectDifference, paths, setOfObject, type FieldSet } from './fieldSet.ts'
 
 export interface Apply {
   readonly type: TypeSchema
@@ -37,7 +37,8 @@ export const applyPatch = ({ type, live, applied, manager, force, apiVersion, ti
   }
   if (live === undefined) return { object: { ...applied, metadata: { ...applied.metadata, managedFields: [mine] } } }
   const entries = live.metadata.managedFields ?? []
-  const isMine = (entry: ManagedFieldsEntry): boolean => entry.operation === 'Apply' && entry.manager === manager && entry.subresource === subresource
+  const isMine = (entry: ManagedFieldsEntry): boolean =>
+    entry.operation === 'Apply' && entry.manager === manager && entry.subresource === subresource
   const last = entries.find(isMine)
   const others = entries.filter((entry) => !isMine(entry))
   let object = mergeFields(type, live, applied) as KubeObject
@@ -53,7 +54,9 @@ export const applyPatch = ({ type, live, applied, manager, force, apiVersion, ti
     if (conflicts.length > 0 && !force) return conflictsOf(conflicts)
     kept = others.flatMap((entry) => {
       const set = minus(entry.fieldsV1 as unknown as FieldSet, changed)
-      return set === undefined ? [] : [set === (entry.fieldsV1 as unknown) ? entry : { ...entry, fieldsV1: set as unknown as Record<string, unknown> }]
+      return set === undefined
+        ? []
+        : [set === (entry.fieldsV1 as unknown) ? entry : { ...entry, fieldsV1: set as unknown as Record<string, unknown> }]
     })
   }
   // What this manager applied before and leaves out now goes, unless somebody else owns it too.
@@ -61,7 +64,14 @@ export const applyPatch = ({ type, live, applied, manager, force, apiVersion, ti
   for (const entry of kept) if (dropped !== undefined) dropped = minus(dropped, entry.fieldsV1 as unknown as FieldSet)
   if (dropped !== undefined) object = removeFields(type, object, dropped) as KubeObject
 
-  const unchanged = last !== undefined && last.apiVersion === apiVersion && same(last.fieldsV1, wanted) && same({ ...object, metadata: { ...object.metadata, managedFields: undefined } }, { ...live, metadata: { ...live.metadata, managedFields: undefined } })
+  const unchanged =
+    last !== undefined &&
+    last.apiVersion === apiVersion &&
+    same(last.fieldsV1, wanted) &&
+    same(
+      { ...object, metadata: { ...object.metadata, managedFields: undefined } },
+      { ...live, metadata: { ...live.metadata, managedFields: undefined } }
+    )
   const managedFields = unchanged ? entries : [...(isEmpty(wanted) ? [] : [mine]), ...kept]
   return { object: { ...object, metadata: { ...object.metadata, managedFields } } }
 }
@@ -76,7 +86,9 @@ const conflictsOf = (conflicts: readonly { entry: ManagedFieldsEntry; paths: str
       : named.flatMap(({ who, fields }) => [`conflicts with ${who}:`, ...fields.map((field) => `- ${field}`)]).join('\n')
   return {
     message: `Apply failed with ${count} conflict${count === 1 ? '' : 's'}: ${detail}`,
-    conflicts: named.flatMap(({ who, fields }) => fields.map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with ${who}`, field })))
+    conflicts: named.flatMap(({ who, fields }) =>
+      fields.map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with ${who}`, field }))
+    )
   }
 }
 
@@ -108,7 +120,8 @@ const mergeValue = (field: FieldSchema | undefined, live: unknown, applied: unkn
   const { listMapKeys: keys } = field
   if (field.listType !== 'map' || keys === undefined) return applied
   const wanted = new Map<string, unknown>(applied.map((item) => [itemKey(item, keys), item]))
-  if (wanted.size < applied.length) throw badRequest(`failed to create typed patch object: duplicate entries for key ${duplicateKey(applied, keys)}`)
+  if (wanted.size < applied.length)
+    throw badRequest(`failed to create typed patch object: duplicate entries for key ${duplicateKey(applied, keys)}`)
   const present = new Set<string>(live.map((item) => itemKey(item, keys)))
   // The applier's order for the items it names, the others where they were: as far as both can be had.
   return [

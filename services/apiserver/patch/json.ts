@@ -15,32 +15,44 @@ const FORBIDDEN = /(^|\/)(__proto__|prototype|constructor)(\/|$)/
 const LONGEST_SHOWN = 256
 
 const malformed = (why: string): Patched => ({ refused: { code: 400, message: `error decoding patch: ${why}` } })
-const rejected = (why: string): Patched => ({ refused: { code: 422, message: `the server rejected our request due to an error in our request: ${why}` } })
+const rejected = (why: string): Patched => ({
+  refused: { code: 422, message: `the server rejected our request due to an error in our request: ${why}` }
+})
 
 /** The patched document; the given one is not touched. */
 export const applyJsonPatch = (document: unknown, operations: unknown): Patched => {
   if (operations === null) return { ok: structuredClone(document) }
-  if (!Array.isArray(operations)) return malformed(`json: cannot unmarshal ${jsonWord(operations)} into Go value of type []handlers.jsonPatchOp`)
+  if (!Array.isArray(operations))
+    return malformed(`json: cannot unmarshal ${jsonWord(operations)} into Go value of type []handlers.jsonPatchOp`)
   if (operations.length > MOST_OPERATIONS)
-    return { refused: { code: 422, message: `The allowed maximum operations in a JSON patch is ${MOST_OPERATIONS}, got ${operations.length}` } }
+    return {
+      refused: { code: 422, message: `The allowed maximum operations in a JSON patch is ${MOST_OPERATIONS}, got ${operations.length}` }
+    }
   for (const operation of operations as (Partial<Operation & { from: string }> | null)[]) {
-    if (typeof operation !== 'object' || Array.isArray(operation)) return malformed(`json: cannot unmarshal ${jsonWord(operation)} into Go value of type handlers.jsonPatchOp`)
+    if (typeof operation !== 'object' || Array.isArray(operation))
+      return malformed(`json: cannot unmarshal ${jsonWord(operation)} into Go value of type handlers.jsonPatchOp`)
     for (const field of ['op', 'path', 'from'] as const) {
       const value: unknown = operation?.[field]
-      if (value !== undefined && value !== null && typeof value !== 'string') return malformed(`json: cannot unmarshal ${jsonWord(value)} into Go struct field jsonPatchOp.${field} of type string`)
+      if (value !== undefined && value !== null && typeof value !== 'string')
+        return malformed(`json: cannot unmarshal ${jsonWord(value)} into Go struct field jsonPatchOp.${field} of type string`)
     }
   }
   for (const operation of operations as (Partial<Operation & { from: string }> | null)[]) {
     if (!OPERATIONS.has(operation?.op ?? '')) return rejected(`unexpected kind: ${operation?.op ?? 'unknown'}`)
     const needsFrom = operation?.op === 'copy' || operation?.op === 'move'
     for (const pointer of [operation?.path, ...(needsFrom ? [operation.from] : [])])
-      if (pointer === undefined || pointer === null || (pointer !== '' && !pointer.startsWith('/')) || FORBIDDEN.test(pointer)) return rejected(`invalid path ${JSON.stringify(pointer ?? null).slice(0, LONGEST_SHOWN)}`)
+      if (pointer === undefined || pointer === null || (pointer !== '' && !pointer.startsWith('/')) || FORBIDDEN.test(pointer))
+        return rejected(`invalid path ${JSON.stringify(pointer ?? null).slice(0, LONGEST_SHOWN)}`)
   }
   const holder = { document: structuredClone(document) }
   let copied = 0
   for (const operation of operations as (Operation & { from?: string })[]) {
     // Pointers are applied below a holder, so that an operation on the whole document ("") works like any other.
-    const moved = { ...structuredClone(operation), path: `/document${operation.path}`, ...(operation.from === undefined ? {} : { from: `/document${operation.from}` }) } as Operation & { from?: string }
+    const moved = {
+      ...structuredClone(operation),
+      path: `/document${operation.path}`,
+      ...(operation.from === undefined ? {} : { from: `/document${operation.from}` })
+    } as Operation & { from?: string }
     const fits = applies(holder, moved)
     if (fits && moved.op === 'copy') {
       // Copies of copies double: a short patch could fill the memory.
@@ -49,7 +61,10 @@ export const applyJsonPatch = (document: unknown, operations: unknown): Patched 
     }
     if (fits && (applyPatch(holder, [moved])[0] ?? undefined) === undefined) continue
     const path = operation.path.slice(0, LONGEST_SHOWN)
-    const why = operation.op === 'test' ? `testing value ${path} failed` : `${operation.op} operation does not apply: doc is missing path: "${path}": missing value`
+    const why =
+      operation.op === 'test'
+        ? `testing value ${path} failed`
+        : `${operation.op} operation does not apply: doc is missing path: "${path}": missing value`
     return rejected(why)
   }
   return { ok: holder.document }
@@ -66,7 +81,11 @@ const placeOf = (holder: unknown, pointer: string): { readonly open: boolean; re
     if (typeof parent !== 'object' || parent === null || !Object.hasOwn(parent, token)) return { open: false, there: false }
     parent = (parent as Record<string, unknown>)[token]
   }
-  if (Array.isArray(parent)) return { open: last === '-' || (INDEX.test(last) && Number(last) <= parent.length), there: INDEX.test(last) && Number(last) < parent.length }
+  if (Array.isArray(parent))
+    return {
+      open: last === '-' || (INDEX.test(last) && Number(last) <= parent.length),
+      there: INDEX.test(last) && Number(last) < parent.length
+    }
   return typeof parent === 'object' && parent !== null ? { open: true, there: Object.hasOwn(parent, last) } : { open: false, there: false }
 }
 

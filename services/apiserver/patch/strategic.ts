@@ -18,7 +18,8 @@ const DELETE_PRIMITIVES = '$deleteFromPrimitiveList/'
 const LONGEST_SHOWN = 64
 
 /** The patched document; the given one is not touched. */
-export const applyStrategicMergePatch = (type: TypeSchema, original: unknown, patch: Json): unknown => mergeObject(type, isObject(original) ? original : {}, patch)
+export const applyStrategicMergePatch = (type: TypeSchema, original: unknown, patch: Json): unknown =>
+  mergeObject(type, isObject(original) ? original : {}, patch)
 
 const childType = (field: FieldSchema | undefined): TypeSchema | undefined => (field?.type === 'object' ? field.object : undefined)
 
@@ -73,7 +74,8 @@ const mergeValue = (field: FieldSchema | undefined, original: unknown, value: un
   if (Array.isArray(value)) {
     if (field?.type !== 'array' || field.patchStrategy?.includes('merge') !== true) return structuredClone(value)
     const present = Array.isArray(original) ? original : []
-    const merged = field.patchMergeKey === undefined ? mergePrimitives(present, value) : mergeList(field, field.patchMergeKey, present, value, name)
+    const merged =
+      field.patchMergeKey === undefined ? mergePrimitives(present, value) : mergeList(field, field.patchMergeKey, present, value, name)
     // As upstream: in the patch's own order first, then in the one it names.
     const patched = ordered(merged, value, field.patchMergeKey, present)
     return order === undefined ? patched : ordered(patched, order, field.patchMergeKey, present)
@@ -99,7 +101,9 @@ const GONE = Symbol('gone')
 const mergeList = (field: FieldSchema, key: string, present: readonly unknown[], patch: readonly unknown[], name: string): unknown[] => {
   const type = childType(field.items)
   if (patch.some((item) => isObject(item) && item[DIRECTIVE] === 'replace'))
-    return patch.filter((item) => isObject(item) && !(DIRECTIVE in item && Object.keys(item).length === 1)).map((item) => withoutDirectives(item as Json))
+    return patch
+      .filter((item) => isObject(item) && !(DIRECTIVE in item && Object.keys(item).length === 1))
+      .map((item) => withoutDirectives(item as Json))
   const merged: unknown[] = [...present]
   // Where each key is: a patch may name as many items as there are, and a search for each would take their square.
   const places = new Map<unknown, number[]>()
@@ -112,7 +116,8 @@ const mergeList = (field: FieldSchema, key: string, present: readonly unknown[],
   for (const item of patch) {
     if (!isObject(item)) throw badRequest(`error when patching: an item of ${name} is not an object`)
     const value = item[key]
-    if (value === undefined) throw badRequest(`error when patching: map: map[${Object.keys(item).join(' ')}] does not contain declared merge key: ${key}`)
+    if (value === undefined)
+      throw badRequest(`error when patching: map: map[${Object.keys(item).join(' ')}] does not contain declared merge key: ${key}`)
     const [at] = places.get(value) ?? []
     if (item[DIRECTIVE] === 'delete') {
       for (const place of places.get(value) ?? []) merged[place] = GONE
@@ -139,7 +144,7 @@ const ordered = (list: readonly unknown[], order: unknown, key: string | undefin
   const theirs = list.filter((item) => named.has(idOf(item))).toSorted((a, b) => place(named, a) - place(named, b))
   const own = list.filter((item) => !named.has(idOf(item))).toSorted((a, b) => place(before, a) - place(before, b))
   const result: unknown[] = []
-  for (let [left, right] = [0, 0]; left < own.length || right < theirs.length; ) {
+  for (let [left, right] = [0, 0]; left < own.length || right < theirs.length;) {
     const [mine, other] = [own[left], theirs[right]]
     const isFirst = before.has(idOf(other)) && place(before, mine) < place(before, other)
     const isOwn = right === theirs.length || (left < own.length && isFirst)

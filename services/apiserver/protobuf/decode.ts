@@ -20,7 +20,7 @@ const MAGIC = [0x6b, 0x38, 0x73, 0x00]
  * @param expected the type to take when the envelope names none, as a server infers it from the URL
  * @throws ProtobufError when the bytes are malformed or the type is unknown
  */
-export function decodeProtobuf(bytes: Uint8Array, expected?: { readonly apiVersion: string; readonly kind: string }): DecodedProtobuf {
+export const decodeProtobuf = (bytes: Uint8Array, expected?: { readonly apiVersion: string; readonly kind: string }): DecodedProtobuf => {
   if (!MAGIC.every((byte, index) => bytes[index] === byte)) {
     throw new ProtobufError('provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]')
   }
@@ -50,16 +50,17 @@ export function decodeProtobuf(bytes: Uint8Array, expected?: { readonly apiVersi
   if (encoding !== '') throw new ProtobufError(`unsupported content encoding ${JSON.stringify(encoding)}`)
   apiVersion ||= expected?.apiVersion ?? ''
   kind ||= expected?.kind ?? ''
-  if (kind === '') throw new ProtobufError('Object \'Kind\' is missing')
-  if (apiVersion === '') throw new ProtobufError('Object \'apiVersion\' is missing')
+  if (kind === '') throw new ProtobufError("Object 'Kind' is missing")
+  if (apiVersion === '') throw new ProtobufError("Object 'apiVersion' is missing")
   if (contentType === 'application/json') return { apiVersion, kind, object: { apiVersion, kind, ...parseObject(raw) } }
   const name = messageOfKind(apiVersion, kind)
   const message = name === undefined ? undefined : messageNamed(name)
-  if (message === undefined) throw new ProtobufError(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)}`)
+  if (message === undefined)
+    throw new ProtobufError(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)}`)
   return { apiVersion, kind, object: { apiVersion, kind, ...readMessage(raw, message) } }
 }
 
-function parseJson(bytes: Uint8Array): unknown {
+const parseJson = (bytes: Uint8Array): unknown => {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
   if (deeperThan(text)) throw new ProtobufError('embedded JSON exceeded max depth')
   try {
@@ -69,7 +70,7 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-function parseObject(bytes: Uint8Array): Record<string, unknown> {
+const parseObject = (bytes: Uint8Array): Record<string, unknown> => {
   const value = parseJson(bytes)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ProtobufError('embedded JSON is not an object')
   return value as Record<string, unknown>
@@ -78,7 +79,7 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
 type Special = (fields: Reader) => unknown
 
 /** Numbers of a flat message of varints and strings, for the types JSON writes as one value. */
-function flat(reader: Reader): Map<number, number | Uint8Array> {
+const flat = (reader: Reader): Map<number, number | Uint8Array> => {
   const values = new Map<number, number | Uint8Array>()
   while (!reader.done) {
     const [field, wireType] = reader.tag()
@@ -93,12 +94,13 @@ const text = (value: number | Uint8Array | undefined): string => (value instance
 const number = (value: number | Uint8Array | undefined): number => (typeof value === 'number' ? value : 0)
 
 /** RFC 3339, UTC; the zero time is JSON null and therefore undefined. `digits` of the fraction: 0 or 6. */
-function timestamp(reader: Reader, digits: 0 | 6): string | undefined {
+const timestamp = (reader: Reader, digits: 0 | 6): string | undefined => {
   const values = flat(reader)
   const [seconds, nanos] = [number(values.get(1)), number(values.get(2))]
   if (seconds === 0 && nanos === 0) return undefined
   const date = new Date(seconds * 1000)
-  if (Number.isNaN(date.getTime()) || date.getUTCFullYear() > 9999 || date.getUTCFullYear() < 0) throw new ProtobufError('time out of range')
+  if (Number.isNaN(date.getTime()) || date.getUTCFullYear() > 9999 || date.getUTCFullYear() < 0)
+    throw new ProtobufError('time out of range')
   const whole = date.toISOString().slice(0, 19)
   return digits === 0 ? `${whole}Z` : `${whole}.${String(Math.floor(nanos / 1000)).padStart(6, '0')}Z`
 }
@@ -116,18 +118,18 @@ const SPECIAL: Readonly<Record<string, Special>> = {
   }
 }
 
-function rawJson(reader: Reader): unknown {
+const rawJson = (reader: Reader): unknown => {
   const raw = flat(reader).get(1)
   return raw instanceof Uint8Array && raw.length > 0 ? parseJson(raw) : undefined
 }
 
 /** A message that is only a list of strings (ExtraValue, Verbs): a JSON array. */
-function isStringList(message: Message): boolean {
+const isStringList = (message: Message): boolean => {
   const field = message.get(1)
   return message.size === 1 && field?.name === 'items' && field.type === 'string'
 }
 
-function readValue(bytes: Uint8Array, type: string): unknown {
+const readValue = (bytes: Uint8Array, type: string): unknown => {
   const special = SPECIAL[type]
   if (special !== undefined) return special(new Reader(bytes))
   const message = messageNamed(type)
@@ -136,7 +138,7 @@ function readValue(bytes: Uint8Array, type: string): unknown {
   return isStringList(message) ? (object['items'] ?? []) : object
 }
 
-function readScalar(reader: Reader, type: string): unknown {
+const readScalar = (reader: Reader, type: string): unknown => {
   switch (type) {
     case 'string':
       return reader.string()
@@ -158,12 +160,12 @@ const wireTypeOf = (type: string): number => (type === 'bool' || type === 'int32
 const isZero = (value: unknown): boolean => value === '' || value === 0 || value === false
 
 /** JSON names come from the fact table; only map keys are the client's, and those may be called anything. */
-function put(target: Record<string, unknown>, key: string, value: unknown): void {
+const put = (target: Record<string, unknown>, key: string, value: unknown): void => {
   if (key === '__proto__') Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
   else target[key] = value
 }
 
-function readEntry(bytes: Uint8Array, field: ProtoField, into: Record<string, unknown>): void {
+const readEntry = (bytes: Uint8Array, field: ProtoField, into: Record<string, unknown>): void => {
   let key = ''
   let value: unknown
   const reader = new Reader(bytes)
@@ -174,11 +176,15 @@ function readEntry(bytes: Uint8Array, field: ProtoField, into: Record<string, un
       value = field.scalar ? readScalar(reader, field.type) : readValue(reader.bytes(), field.type)
     } else reader.skip(wireType)
   }
-  put(into, key, value ?? (field.type === 'string' || field.type === 'bytes' ? '' : field.scalar ? 0 : readValue(new Uint8Array(0), field.type)))
+  put(
+    into,
+    key,
+    value ?? (field.type === 'string' || field.type === 'bytes' ? '' : field.scalar ? 0 : readValue(new Uint8Array(0), field.type))
+  )
 }
 
 /** Repeated scalars may come packed (wire type 2) or one by one. */
-function readRepeatedScalar(reader: Reader, wireType: number, type: string, into: unknown[]): void {
+const readRepeatedScalar = (reader: Reader, wireType: number, type: string, into: unknown[]): void => {
   if (wireType === wireTypeOf(type)) {
     into.push(readScalar(reader, type))
     return
@@ -191,7 +197,7 @@ function readRepeatedScalar(reader: Reader, wireType: number, type: string, into
  * Go writes every non-pointer field, zero or not: such zeros are dropped where JSON would omit them,
  * and kept for pointers (`replicas: 0`) and required fields.
  */
-function readMessage(bytes: Uint8Array, message: Message): Record<string, unknown> {
+const readMessage = (bytes: Uint8Array, message: Message): Record<string, unknown> => {
   const object: Record<string, unknown> = {}
   const reader = new Reader(bytes)
   while (!reader.done) {

@@ -22,7 +22,7 @@ const SCALARS = new Set(['string', 'bool', 'int32', 'int64', 'double', 'bytes'])
 
 let table: Map<string, Map<number, ProtoField>> | undefined
 
-function load(): Map<string, Map<number, ProtoField>> {
+const load = (): Map<string, Map<number, ProtoField>> => {
   const messages = new Map<string, Map<number, ProtoField>>()
   const text = readFileSync(new URL('../../../events/schema/facts/proto-fields.tsv', import.meta.url), 'utf8')
   for (const line of text.split('\n')) {
@@ -47,13 +47,13 @@ function load(): Map<string, Map<number, ProtoField>> {
 }
 
 /** Fields by number of a message such as `core.v1.Pod`, or undefined. */
-export function messageNamed(name: string): Message | undefined {
+export const messageNamed = (name: string): Message | undefined => {
   table ??= load()
   return table.get(name)
 }
 
 /** Message of a kind: `apps/v1` `Deployment` is `apps.v1.Deployment`; DeleteOptions and the like are the meta package's in any group. */
-export function messageOfKind(apiVersion: string, kind: string): string | undefined {
+export const messageOfKind = (apiVersion: string, kind: string): string | undefined => {
   const [group = '', version = ''] = apiVersion.includes('/') ? apiVersion.split('/') : ['core', apiVersion]
   return [`${group.split('.')[0]}.${version}.${kind}`, `apis.meta.v1.${kind}`].find((name) => messageNamed(name) !== undefined)
 }

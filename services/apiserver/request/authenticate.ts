@@ -7,9 +7,9 @@ import type { UserInfo } from '#events/Intent.ts'
 import { forbidden, unauthorized } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import type { RequestAudit } from '../audit/RequestAudit.ts'
-import type { SigningKeys } from '../nodes/SigningKeys.ts'
-import { ISSUER } from '../nodes/Tokens.ts'
+import type { RequestAudit } from '#services/apiserver/audit/RequestAudit.ts'
+import type { SigningKeys } from '#services/apiserver/nodes/SigningKeys.ts'
+import { ISSUER } from '#services/apiserver/nodes/Tokens.ts'
 
 const AUTHENTICATED = 'system:authenticated'
 const AUTHENTICATION = 'authentication.k8s.io'
@@ -18,7 +18,11 @@ const SERVICE_ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/
 const EXTRA = /^impersonate-extra-(.+)$/i
 
 interface Claims {
-  readonly 'kubernetes.io'?: { readonly namespace?: string; readonly serviceaccount?: { readonly name?: string; readonly uid?: string }; readonly pod?: { readonly name?: string; readonly uid?: string } }
+  readonly 'kubernetes.io'?: {
+    readonly namespace?: string
+    readonly serviceaccount?: { readonly name?: string; readonly uid?: string }
+    readonly pod?: { readonly name?: string; readonly uid?: string }
+  }
 }
 
 export class Authenticator {
@@ -63,12 +67,18 @@ export class Authenticator {
       const name = serviceaccount?.name ?? ''
       const account = this.#view.get({ group: '', resource: 'serviceaccounts', namespace, name })
       if (account === undefined || account.object.metadata.uid !== serviceaccount?.uid) return undefined
-      if (pod?.name !== undefined && this.#view.get({ group: '', resource: 'pods', namespace, name: pod.name })?.object.metadata.uid !== pod.uid) return undefined
+      if (
+        pod?.name !== undefined &&
+        this.#view.get({ group: '', resource: 'pods', namespace, name: pod.name })?.object.metadata.uid !== pod.uid
+      )
+        return undefined
       return {
         username: `system:serviceaccount:${namespace}:${name}`,
         uid: serviceaccount?.uid as string,
         groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, AUTHENTICATED],
-        ...(pod?.name === undefined ? {} : { extra: { 'authentication.kubernetes.io/pod-name': [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid ?? ''] } })
+        ...(pod?.name === undefined
+          ? {}
+          : { extra: { 'authentication.kubernetes.io/pod-name': [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid ?? ''] } })
       }
     } catch {
       return undefined
@@ -78,7 +88,9 @@ export class Authenticator {
   async #verified(token: string, audiences: readonly string[]): Promise<Claims | undefined> {
     const { kid } = decodeProtectedHeader(token)
     for (const { key, algorithm } of await this.#keys.verifying(kid)) {
-      const found = await jwtVerify<Claims>(token, key, { issuer: ISSUER, audience: [...audiences], algorithms: [algorithm] }).catch(() => undefined)
+      const found = await jwtVerify<Claims>(token, key, { issuer: ISSUER, audience: [...audiences], algorithms: [algorithm] }).catch(
+        () => undefined
+      )
       if (found !== undefined) return found.payload
     }
     return undefined
@@ -90,7 +102,8 @@ export class Authenticator {
     const uid = valuesOf(request, 'impersonate-uid')[0] || undefined
     const extra = extraOf(request)
     if (as === undefined) {
-      if (groups.length > 0 || uid !== undefined || Object.keys(extra).length > 0) throw forbidden({ group: '', resource: 'users' }, '', 'requested groups, a uid or extra information without impersonating a user')
+      if (groups.length > 0 || uid !== undefined || Object.keys(extra).length > 0)
+        throw forbidden({ group: '', resource: 'users' }, '', 'requested groups, a uid or extra information without impersonating a user')
       return user
     }
     const account = SERVICE_ACCOUNT.exec(as)
@@ -98,17 +111,38 @@ export class Authenticator {
     else this.#mayImpersonate(user, { resource: 'serviceaccounts', namespace: account[1] as string, name: account[2] as string })
     for (const group of groups) this.#mayImpersonate(user, { resource: 'groups', name: group })
     if (uid !== undefined) this.#mayImpersonate(user, { group: AUTHENTICATION, resource: 'uids', name: uid })
-    for (const [key, values] of Object.entries(extra)) for (const value of values) this.#mayImpersonate(user, { group: AUTHENTICATION, resource: 'userextras', subresource: key, name: value })
+    for (const [key, values] of Object.entries(extra))
+      for (const value of values)
+        this.#mayImpersonate(user, { group: AUTHENTICATION, resource: 'userextras', subresource: key, name: value })
     const own = account !== null && groups.length === 0 ? ['system:serviceaccounts', `system:serviceaccounts:${account[1]}`] : []
-    const acting = { username: as, groups: [...new Set([...groups, ...own, AUTHENTICATED])], ...(uid === undefined ? {} : { uid }), ...(Object.keys(extra).length === 0 ? {} : { extra }) }
+    const acting = {
+      username: as,
+      groups: [...new Set([...groups, ...own, AUTHENTICATED])],
+      ...(uid === undefined ? {} : { uid }),
+      ...(Object.keys(extra).length === 0 ? {} : { extra })
+    }
     audit.asks(user, acting)
     return acting
   }
-  #mayImpersonate(user: UserInfo, asked: { readonly group?: string; readonly resource: string; readonly subresource?: string; readonly namespace?: string; readonly name: string }): void {
+  #mayImpersonate(
+    user: UserInfo,
+    asked: {
+      readonly group?: string
+      readonly resource: string
+      readonly subresource?: string
+      readonly namespace?: string
+      readonly name: string
+    }
+  ): void {
     const { group = '', resource, subresource = '', namespace = '', name } = asked
     const { allowed } = authorize(this.#view, user, { verb: 'impersonate', group, resource, subresource, namespace, name })
     const where = namespace === '' ? 'at the cluster scope' : `in the namespace "${namespace}"`
-    if (!allowed) throw forbidden({ group, resource }, name, `User "${user.username}" cannot impersonate resource "${resource}${subresource === '' ? '' : `/${subresource}`}" in API group "${group}" ${where}`)
+    if (!allowed)
+      throw forbidden(
+        { group, resource },
+        name,
+        `User "${user.username}" cannot impersonate resource "${resource}${subresource === '' ? '' : `/${subresource}`}" in API group "${group}" ${where}`
+      )
   }
 }
 
@@ -137,8 +171,10 @@ const unescaped = (text: string): string => {
 }
 
 /** Each value of a header that may come several times. */
-const valuesOf = ({ rawHeaders }: IncomingMessage, name: string): string[] => rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
+const valuesOf = ({ rawHeaders }: IncomingMessage, name: string): string[] =>
+  rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
 
-const bearerOf = (header: string | undefined): string | undefined => (header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1])
+const bearerOf = (header: string | undefined): string | undefined =>
+  header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1]
 const one = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)
 const many = (value: unknown): string[] => (value === undefined ? [] : Array.isArray(value) ? (value as string[]) : [String(value)])

@@ -2,8 +2,8 @@
 import { badRequest, unsupportedMediaType } from '#events/Refusal.ts'
 import { deeperThan } from '#events/schema/depth.ts'
 import { duplicateFields } from '#events/schema/duplicates.ts'
-import { decodeProtobuf, PROTOBUF_CONTENT_TYPE } from '../protobuf/decode.ts'
-import { ProtobufError } from '../protobuf/wire.ts'
+import { decodeProtobuf, PROTOBUF_CONTENT_TYPE } from '#services/apiserver/protobuf/decode.ts'
+import { ProtobufError } from '#services/apiserver/protobuf/wire.ts'
 import { typeMetaFault } from './decode.ts'
 import { parseYaml, YamlError } from './yaml.ts'
 
@@ -26,13 +26,17 @@ const summaryOf = (bytes: Buffer): string => {
   return bytes.subarray(0, SHOWN).toString(bytes[0] === 0x7b ? 'utf8' : 'hex') + (bytes.length > SHOWN ? ' ...' : '')
 }
 
-const unrecognized = (bytes: Buffer, kind: string, why: string): Error => badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why} (${summaryOf(bytes)})`)
+const unrecognized = (bytes: Buffer, kind: string, why: string): Error =>
+  badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why} (${summaryOf(bytes)})`)
 
 const HALF = /\\u[dD][89a-fA-F]/
 const HALVES = /(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\[^]/g
 
 /** Escaped halves of characters become U+FFFD, as in Go: a name with one would be another name in the log. */
-const whole = (text: string): string => (HALF.test(text) ? text.replace(HALVES, (escape: string, _: string | undefined, half: string | undefined) => (half === undefined ? escape : '\\ufffd')) : text)
+const whole = (text: string): string =>
+  HALF.test(text)
+    ? text.replace(HALVES, (escape: string, _: string | undefined, half: string | undefined) => (half === undefined ? escape : '\\ufffd'))
+    : text
 
 /** The value of a JSON text; `refuse` is told in Go's manner what is wrong with it otherwise. */
 export const parseJson = (text: string, refuse: (why: string) => Error): unknown => {
@@ -48,7 +52,10 @@ export const parseJson = (text: string, refuse: (why: string) => Error): unknown
 const JSON_FIRST = /^\s*[[{]/
 
 /** YAML that is JSON, as kubectl sends it, is read as that: many times faster, and the same. */
-export const parseYamlOrJson = (text: string, refuse: (why: string) => Error): { readonly value: unknown; readonly duplicates: readonly string[] } => {
+export const parseYamlOrJson = (
+  text: string,
+  refuse: (why: string) => Error
+): { readonly value: unknown; readonly duplicates: readonly string[] } => {
   if (JSON_FIRST.test(text) && !deeperThan(text))
     try {
       return { value: JSON.parse(whole(text)) as unknown, duplicates: [] }
@@ -64,7 +71,13 @@ export const parseYamlOrJson = (text: string, refuse: (why: string) => Error): {
 }
 
 /** `kind` is for messages: what the body is decoded as. */
-export const parseBody = (bytes: Buffer, contentType: string | undefined, kind: string, strict: boolean, expected?: { readonly apiVersion: string; readonly kind: string }): Body => {
+export const parseBody = (
+  bytes: Buffer,
+  contentType: string | undefined,
+  kind: string,
+  strict: boolean,
+  expected?: { readonly apiVersion: string; readonly kind: string }
+): Body => {
   const media = mediaOf(contentType)
   const refuse = (why: string): Error => unrecognized(bytes, kind, why)
   if (media === '' || media === 'application/json' || media.endsWith('+json')) {

@@ -15,7 +15,8 @@ export interface GroupVersionKind {
   readonly kind: string
 }
 
-export const apiVersionOf = ({ group, version }: Pick<GroupVersionKind, 'group' | 'version'>): string => (group === '' ? version : `${group}/${version}`)
+export const apiVersionOf = ({ group, version }: Pick<GroupVersionKind, 'group' | 'version'>): string =>
+  group === '' ? version : `${group}/${version}`
 
 const typeOfVersion = (wanted: GroupVersionKind): TypeSchema => {
   const type = typeOfKind(wanted.group, wanted.version, wanted.kind)
@@ -42,9 +43,12 @@ const META_STRUCT = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\"
 /** What upstream says of a value whose apiVersion and kind can't even be read; undefined when they can. Null reads as nothing given. */
 export const typeMetaFault = (value: unknown): string | undefined => {
   if (value === null || value === undefined) return undefined
-  const of = (part: unknown, where: string): string => `couldn't get version/kind; json parse error: json: cannot unmarshal ${jsonWord(part)} into ${where}`
+  const of = (part: unknown, where: string): string =>
+    `couldn't get version/kind; json parse error: json: cannot unmarshal ${jsonWord(part)} into ${where}`
   if (!isObject(value)) return of(value, `Go value of type ${META_STRUCT}`)
-  for (const field of ['apiVersion', 'kind']) if (value[field] !== undefined && value[field] !== null && typeof value[field] !== 'string') return of(value[field], `Go struct field .${field} of type string`)
+  for (const field of ['apiVersion', 'kind'])
+    if (value[field] !== undefined && value[field] !== null && typeof value[field] !== 'string')
+      return of(value[field], `Go struct field .${field} of type string`)
   return undefined
 }
 
@@ -67,7 +71,8 @@ const typeMetaMismatch = (value: unknown, wanted: GroupVersionKind): { readonly 
   if (kind === wanted.kind && group === wanted.group && version === wanted.version) return undefined
   const as = `${kind} in version "${version}" cannot be handled as a ${wanted.kind}`
   if (typeOfKind(group, version, kind) === undefined) return { as, why: `no kind "${kind}" is registered for version "${apiVersion}"` }
-  if (kind !== wanted.kind) return { as, why: `converting (${version}.${kind}) to (${internalPackage(wanted.group)}.${wanted.kind}): unknown conversion` }
+  if (kind !== wanted.kind)
+    return { as, why: `converting (${version}.${kind}) to (${internalPackage(wanted.group)}.${wanted.kind}): unknown conversion` }
   return { as: '', why: `the API version in the data (${apiVersion}) does not match the expected API version (${apiVersionOf(wanted)})` }
 }
 
@@ -92,7 +97,12 @@ const decodeCustom = (schema: FieldSchema, value: unknown): ReturnType<typeof de
 }
 
 /** The decoded object, or the fault in upstream's words alone. */
-const decodeTyped = (wanted: GroupVersionKind & Pick<Kind, 'schema'>, type: TypeSchema, value: unknown, validation: Validation): Decoded | string => {
+const decodeTyped = (
+  wanted: GroupVersionKind & Pick<Kind, 'schema'>,
+  type: TypeSchema,
+  value: unknown,
+  validation: Validation
+): Decoded | string => {
   const mode = validation ?? 'Warn'
   const decoded = wanted.schema === undefined ? decodeStrict(type, value ?? {}, mode) : decodeCustom(wanted.schema, value ?? {})
   if (decoded.errors.length > 0) return decoded.errors[0] as string
@@ -104,7 +114,12 @@ const decodeTyped = (wanted: GroupVersionKind & Pick<Kind, 'schema'>, type: Type
   return { object, warnings: mode === 'Warn' ? decoded.unknownFields : [] }
 }
 
-const decodeOr400 = (wanted: GroupVersionKind & Pick<Kind, 'schema'>, type: TypeSchema, value: unknown, validation: Validation): Decoded => {
+const decodeOr400 = (
+  wanted: GroupVersionKind & Pick<Kind, 'schema'>,
+  type: TypeSchema,
+  value: unknown,
+  validation: Validation
+): Decoded => {
   checkTypeMeta(value, wanted)
   const decoded = decodeTyped(wanted, type, value, validation)
   if (typeof decoded === 'string') throw cannotDecode(wanted.version, wanted.kind, decoded)
@@ -112,14 +127,17 @@ const decodeOr400 = (wanted: GroupVersionKind & Pick<Kind, 'schema'>, type: Type
 }
 
 /** What a client sent as an object of the kind. Refuses with 400 in the words of upstream's decoder. */
-export const decodeObject = (kind: Kind, value: unknown, validation: Validation): Decoded => decodeOr400(kind, typeOf(kind), value, validation)
+export const decodeObject = (kind: Kind, value: unknown, validation: Validation): Decoded =>
+  decodeOr400(kind, typeOf(kind), value, validation)
 
 /** An object of a type that is no resource of its own: an Eviction, a Binding, a Scale, a review. */
-export const decodeAs = (wanted: GroupVersionKind, value: unknown, validation?: Validation): Decoded => decodeOr400(wanted, typeOfVersion(wanted), value, validation)
+export const decodeAs = (wanted: GroupVersionKind, value: unknown, validation?: Validation): Decoded =>
+  decodeOr400(wanted, typeOfVersion(wanted), value, validation)
 
 /** What a patch made: the patch is at fault, not the request, so 422. Upstream shows the whole object here; it may hold secrets. */
 export const decodePatched = (wanted: GroupVersionKind & Pick<Kind, 'schema'>, value: unknown, validation: Validation): Decoded => {
-  const decoded = typeMetaMismatch(value, wanted)?.why ?? decodeTyped(wanted, wanted.schema?.object ?? typeOfVersion(wanted), value, validation)
+  const decoded =
+    typeMetaMismatch(value, wanted)?.why ?? decodeTyped(wanted, wanted.schema?.object ?? typeOfVersion(wanted), value, validation)
   if (typeof decoded === 'string') throw invalid('', '', '', [{ type: 'Invalid', field: 'patch', detail: decoded }])
   return decoded
 }

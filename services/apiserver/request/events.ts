@@ -5,7 +5,7 @@ import type { Intent } from '#events/Intent.ts'
 import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { eventTypeOf } from '#events/meta/eventType.ts'
-import type { DecideContext } from '../decision.ts'
+import type { DecideContext } from '#services/apiserver/decision.ts'
 
 /** The last moment RFC 3339 has digits for: a grace period may be any number of seconds. */
 const LAST = Date.UTC(9999, 11, 31, 23, 59, 59)
@@ -41,7 +41,11 @@ export const eventFor = (kind: Kind, intent: Intent, context: DecideContext, { b
 }
 
 /** `main`: the event the decision is about. `n`: which of its guards this is. */
-export const guardEvent = ({ stream, id, source, time, user, correlationId, verb }: NewEvent, { key, expected }: Guard, n: number): NewEvent => ({
+export const guardEvent = (
+  { stream, id, source, time, user, correlationId, verb }: NewEvent,
+  { key, expected }: Guard,
+  n: number
+): NewEvent => ({
   stream,
   key: GUARDS,
   id: `${id}.g${n}`,
@@ -59,7 +63,10 @@ export const guardEvent = ({ stream, id, source, time, user, correlationId, verb
 })
 
 /** The decision with its main event, the last one, changed. */
-export const withMain = <Some extends { readonly events: readonly NewEvent[] }>(decided: Some, change: (event: NewEvent) => NewEvent): Some => {
+export const withMain = <Some extends { readonly events: readonly NewEvent[] }>(
+  decided: Some,
+  change: (event: NewEvent) => NewEvent
+): Some => {
   const main = decided.events.at(-1)
   return main === undefined ? decided : { ...decided, events: decided.events.with(-1, change(main)) }
 }

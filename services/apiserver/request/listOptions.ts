@@ -15,7 +15,12 @@ export interface ListOptions {
 }
 
 const FIELD = 'resourceVersionMatch'
-const supported = (value: string, words: readonly string[]): FieldError => ({ type: 'NotSupported', field: FIELD, value, detail: `supported values: ${words.map((word) => JSON.stringify(word)).join(', ')}` })
+const supported = (value: string, words: readonly string[]): FieldError => ({
+  type: 'NotSupported',
+  field: FIELD,
+  value,
+  detail: `supported values: ${words.map((word) => JSON.stringify(word)).join(', ')}`
+})
 
 const listFaults = (match: string, version: string, continuing: boolean, initial: boolean | undefined): FieldError[] => {
   const faults: FieldError[] = []
@@ -23,7 +28,8 @@ const listFaults = (match: string, version: string, continuing: boolean, initial
     if (version === '') faults.push(forbiddenField(FIELD, 'resourceVersionMatch is forbidden unless resourceVersion is provided'))
     if (continuing) faults.push(forbiddenField(FIELD, 'resourceVersionMatch is forbidden when continue is provided'))
     if (match !== 'Exact' && match !== 'NotOlderThan') faults.push(supported(match, ['Exact', 'NotOlderThan', '']))
-    if (match === 'Exact' && version === '0') faults.push(forbiddenField(FIELD, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if (match === 'Exact' && version === '0')
+      faults.push(forbiddenField(FIELD, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
   }
   if (initial !== undefined) faults.push(forbiddenField('sendInitialEvents', 'sendInitialEvents is forbidden for list'))
   return faults
@@ -31,9 +37,11 @@ const listFaults = (match: string, version: string, continuing: boolean, initial
 
 const watchFaults = (match: string, continuing: boolean, initial: boolean | undefined): FieldError[] => {
   const faults: FieldError[] = []
-  if (initial !== undefined && match !== 'NotOlderThan') faults.push(forbiddenField(FIELD, 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'))
+  if (initial !== undefined && match !== 'NotOlderThan')
+    faults.push(forbiddenField(FIELD, 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'))
   if (match === '') return faults
-  if (initial === undefined) faults.push(forbiddenField(FIELD, 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'))
+  if (initial === undefined)
+    faults.push(forbiddenField(FIELD, 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'))
   if (match !== 'NotOlderThan') faults.push(supported(match, ['NotOlderThan']))
   if (continuing) faults.push(forbiddenField(FIELD, 'resourceVersionMatch is forbidden when continue is provided'))
   return faults
@@ -52,6 +60,15 @@ export const listOptionsOf = (query: URLSearchParams, watching: boolean): ListOp
   const continuing = (query.get('continue') ?? '') !== ''
   const faults = watching ? watchFaults(match, continuing, initial) : listFaults(match, version, continuing, initial)
   if (faults.length > 0) throw invalid('meta.k8s.io', 'ListOptions', '', faults)
-  if (version !== '' && !/^\d{1,16}$/.test(version)) throw badRequest(`${watching ? '' : 'invalid resource version: '}resourceVersion: Invalid value: ${JSON.stringify(version)}: strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`)
-  return { limit: Math.max(0, limit), resourceVersion: version, sendInitialEvents: initial === true, allowWatchBookmarks: booleanOf(query, 'allowWatchBookmarks') === true, timeoutSeconds }
+  if (version !== '' && !/^\d{1,16}$/.test(version))
+    throw badRequest(
+      `${watching ? '' : 'invalid resource version: '}resourceVersion: Invalid value: ${JSON.stringify(version)}: strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`
+    )
+  return {
+    limit: Math.max(0, limit),
+    resourceVersion: version,
+    sendInitialEvents: initial === true,
+    allowWatchBookmarks: booleanOf(query, 'allowWatchBookmarks') === true,
+    timeoutSeconds
+  }
 }

@@ -24,9 +24,15 @@ const POLICIES = ['Foreground', 'Background', 'Orphan']
 const META = 'meta.k8s.io'
 
 const quoted = (values: readonly string[]): string => values.map((value) => JSON.stringify(value)).join(', ')
-const notSupported = (field: string, value: unknown, supported: readonly string[]): FieldError => ({ type: 'NotSupported', field, value, detail: `supported values: ${quoted(supported)}` })
+const notSupported = (field: string, value: unknown, supported: readonly string[]): FieldError => ({
+  type: 'NotSupported',
+  field,
+  value,
+  detail: `supported values: ${quoted(supported)}`
+})
 
-const dryRunFaults = (dryRun: readonly string[]): FieldError[] => (dryRun.every((value) => value === 'All') ? [] : [notSupported('dryRun', dryRun, ['All'])])
+const dryRunFaults = (dryRun: readonly string[]): FieldError[] =>
+  dryRun.every((value) => value === 'All') ? [] : [notSupported('dryRun', dryRun, ['All'])]
 
 const bytesOf = (text: string): number => new TextEncoder().encode(text).length
 
@@ -51,7 +57,8 @@ export const checkOptions = (kind: OptionsKind, given: GivenOptions, apply = fal
   const { fieldManager, fieldValidation, dryRun, force } = given
   const faults: FieldError[] = []
   if (apply && fieldManager === '') faults.push(required('fieldManager', 'is required for apply patch'))
-  if (kind === 'PatchOptions' && !apply && force !== undefined) faults.push(forbiddenField('force', 'may not be specified for non-apply patch'))
+  if (kind === 'PatchOptions' && !apply && force !== undefined)
+    faults.push(forbiddenField('force', 'may not be specified for non-apply patch'))
   faults.push(...managerFaults(fieldManager), ...dryRunFaults(dryRun))
   if (!VALIDATIONS.includes(fieldValidation)) faults.push(notSupported('fieldValidation', fieldValidation, VALIDATIONS))
   if (faults.length > 0) throw invalid(META, kind, '', faults)
@@ -84,7 +91,12 @@ export const integerOf = (query: URLSearchParams, name: string): number | undefi
 export const optionsOfQuery = (kind: OptionsKind, query: URLSearchParams, apply = false): Options =>
   checkOptions(
     kind,
-    { fieldManager: query.get('fieldManager') ?? '', fieldValidation: query.get('fieldValidation') ?? '', dryRun: query.getAll('dryRun'), force: kind === 'PatchOptions' ? booleanOf(query, 'force') : undefined },
+    {
+      fieldManager: query.get('fieldManager') ?? '',
+      fieldValidation: query.get('fieldValidation') ?? '',
+      dryRun: query.getAll('dryRun'),
+      force: kind === 'PatchOptions' ? booleanOf(query, 'force') : undefined
+    },
     apply
   )
 
@@ -102,8 +114,10 @@ interface SentDeleteOptions extends DeleteOptions {
 export const checkDeleteOptions = (typed: SentDeleteOptions): Deletion => {
   const { dryRun = [], orphanDependents, gracePeriodSeconds, propagationPolicy, preconditions } = typed
   const faults: FieldError[] = []
-  if (orphanDependents !== undefined && propagationPolicy !== undefined) faults.push(badValue('propagationPolicy', propagationPolicy, 'orphanDependents and deletionPropagation cannot be both set'))
-  if (propagationPolicy !== undefined && !POLICIES.includes(propagationPolicy)) faults.push(notSupported('propagationPolicy', propagationPolicy, [...POLICIES, 'nil']))
+  if (orphanDependents !== undefined && propagationPolicy !== undefined)
+    faults.push(badValue('propagationPolicy', propagationPolicy, 'orphanDependents and deletionPropagation cannot be both set'))
+  if (propagationPolicy !== undefined && !POLICIES.includes(propagationPolicy))
+    faults.push(notSupported('propagationPolicy', propagationPolicy, [...POLICIES, 'nil']))
   faults.push(...dryRunFaults(dryRun))
   if (faults.length > 0) throw invalid(META, 'DeleteOptions', '', faults)
   const policy = propagationPolicy ?? (orphanDependents === undefined ? undefined : orphanDependents ? 'Orphan' : 'Background')
@@ -122,7 +136,8 @@ export const deleteOptionsOf = (value: unknown, validation: 'Ignore' | 'Strict' 
   const fault = typeMetaFault(value)
   if (fault !== undefined) throw badRequest(fault)
   const { kind, apiVersion } = (value ?? {}) as { kind?: string; apiVersion?: string }
-  if ((kind ?? '') !== '' && kind !== 'DeleteOptions') throw badRequest(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion ?? '')}`)
+  if ((kind ?? '') !== '' && kind !== 'DeleteOptions')
+    throw badRequest(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion ?? '')}`)
   const { value: typed, errors, unknownFields } = decodeStrict(typeOfKind('', 'v1', 'DeleteOptions') as TypeSchema, value ?? {}, validation)
   if (errors.length > 0) throw badRequest(errors[0] as string)
   if (unknownFields.length > 0) throw badRequest(strictDecodingError(unknownFields))

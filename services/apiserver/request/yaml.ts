@@ -2,7 +2,19 @@
  * YAML as the API server's Go library reads it: 1.1's booleans, octal numbers and merge keys, but neither its times nor
  * its sexagesimals. From anybody, so depth and what aliases expand to are bounded; and fast, because it blocks the server.
  */
-import { boolYaml11Tag, CORE_SCHEMA, defineScalarTag, floatCoreTag, floatYaml11Tag, intCoreTag, intYaml11Tag, loadAll, mergeTag, NOT_RESOLVED, YAMLException } from 'js-yaml'
+import {
+  boolYaml11Tag,
+  CORE_SCHEMA,
+  defineScalarTag,
+  floatCoreTag,
+  floatYaml11Tag,
+  intCoreTag,
+  intYaml11Tag,
+  loadAll,
+  mergeTag,
+  NOT_RESOLVED,
+  YAMLException
+} from 'js-yaml'
 import { DEEPEST } from '#events/schema/depth.ts'
 
 /** Values that a document's aliases may stand for together; upstream's library allows some times that, and takes long. */
@@ -21,15 +33,20 @@ const either =
     const found = first(source, explicit, tag)
     const value = found === NOT_RESOLVED ? second(source, explicit, tag) : found
     if (typeof value !== 'number') return NOT_RESOLVED
-    if (!Number.isFinite(value)) throw new YamlError(`json: unsupported value: ${Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf'}`)
+    if (!Number.isFinite(value))
+      throw new YamlError(`json: unsupported value: ${Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf'}`)
     return value
   }
 
 const LETTERS: Readonly<Record<string, boolean>> = { y: true, Y: true, n: false, N: false }
 
 /** Go reads what it has no type for as text, and binary as the text it stands for. */
-const other = (prefix: string): ReturnType<typeof defineScalarTag<string>> => defineScalarTag(prefix, { matchByTagPrefix: true, resolve: (source) => source, identify: () => false })
-const binary = defineScalarTag('tag:yaml.org,2002:binary', { resolve: (source) => Buffer.from(source, 'base64').toString('utf8'), identify: () => false })
+const other = (prefix: string): ReturnType<typeof defineScalarTag<string>> =>
+  defineScalarTag(prefix, { matchByTagPrefix: true, resolve: (source) => source, identify: () => false })
+const binary = defineScalarTag('tag:yaml.org,2002:binary', {
+  resolve: (source) => Buffer.from(source, 'base64').toString('utf8'),
+  identify: () => false
+})
 
 const SCHEMA = CORE_SCHEMA.withTags(
   binary,

@@ -7,9 +7,9 @@ import { badRequest, invalid, noSuchPath, type FieldError } from '#events/Refusa
 import type { FieldValidation } from '#events/schema/validate.ts'
 import { authorize, rulesFor } from '#projections/Rbac.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import type { ResourcePath } from '../http/paths.ts'
-import type { Authenticator } from '../request/authenticate.ts'
-import { decodeAs } from '../request/decode.ts'
+import type { ResourcePath } from '#services/apiserver/http/paths.ts'
+import type { Authenticator } from '#services/apiserver/request/authenticate.ts'
+import { decodeAs } from '#services/apiserver/request/decode.ts'
 
 const review = (group: string, resource: string, kind: string, namespaced = false): Kind => ({
   group,
@@ -43,7 +43,14 @@ export const reviewOf = ({ group, version, resource, namespace, name }: Resource
 }
 
 interface AccessSpec {
-  readonly resourceAttributes?: { namespace?: string; verb?: string; group?: string; resource?: string; subresource?: string; name?: string }
+  readonly resourceAttributes?: {
+    namespace?: string
+    verb?: string
+    group?: string
+    resource?: string
+    subresource?: string
+    name?: string
+  }
   readonly nonResourceAttributes?: { path?: string; verb?: string }
   readonly user?: string
   readonly groups?: string[]
@@ -56,31 +63,48 @@ interface ReviewSpec extends AccessSpec {
   readonly audiences?: string[]
 }
 
-const access = (view: ObjectsView, user: UserInfo, { resourceAttributes: asked, nonResourceAttributes: path }: AccessSpec): { allowed: boolean; reason?: string } => {
+const access = (
+  view: ObjectsView,
+  user: UserInfo,
+  { resourceAttributes: asked, nonResourceAttributes: path }: AccessSpec
+): { allowed: boolean; reason?: string } => {
   const attributes =
     asked === undefined
       ? { verb: path?.verb ?? '', group: '', resource: '', subresource: '', namespace: '', name: '', path: path?.path ?? '' }
-      : { verb: asked.verb ?? '', group: asked.group ?? '', resource: asked.resource ?? '', subresource: asked.subresource ?? '', namespace: asked.namespace ?? '', name: asked.name ?? '' }
+      : {
+          verb: asked.verb ?? '',
+          group: asked.group ?? '',
+          resource: asked.resource ?? '',
+          subresource: asked.subresource ?? '',
+          namespace: asked.namespace ?? '',
+          name: asked.name ?? ''
+        }
   const { allowed, reason } = authorize(view, user, attributes)
   return { allowed, ...(reason === '' ? {} : { reason }) }
 }
 
 /** What only the server says of an object: upstream drops it before it looks. */
 const OURS = new Set(['creationTimestamp', 'deletionGracePeriodSeconds', 'deletionTimestamp', 'managedFields', 'selfLink', 'uid'])
-const isEmpty = (value: unknown): boolean => value === undefined || value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
+const isEmpty = (value: unknown): boolean =>
+  value === undefined || value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
 
 /** As upstream's validation of the three kinds of access review. */
 const accessFaults = (kind: string, { metadata }: KubeObject, spec: AccessSpec): FieldError[] => {
   const faults: FieldError[] = []
   const { resourceAttributes: resource, nonResourceAttributes: path } = spec
-  if (resource !== undefined && path !== undefined) faults.push(badValue('spec.nonResourceAttributes', path, 'cannot be specified in combination with resourceAttributes'))
-  if (resource === undefined && path === undefined) faults.push(badValue('spec.resourceAttributes', null, 'exactly one of nonResourceAttributes or resourceAttributes must be specified'))
-  if (kind !== 'SelfSubjectAccessReview' && (spec.user ?? '') === '' && (spec.groups?.length ?? 0) === 0) faults.push(badValue('spec.user', '', 'at least one of user or group must be specified'))
+  if (resource !== undefined && path !== undefined)
+    faults.push(badValue('spec.nonResourceAttributes', path, 'cannot be specified in combination with resourceAttributes'))
+  if (resource === undefined && path === undefined)
+    faults.push(badValue('spec.resourceAttributes', null, 'exactly one of nonResourceAttributes or resourceAttributes must be specified'))
+  if (kind !== 'SelfSubjectAccessReview' && (spec.user ?? '') === '' && (spec.groups?.length ?? 0) === 0)
+    faults.push(badValue('spec.user', '', 'at least one of user or group must be specified'))
   const { namespace = '', ...rest } = metadata
   const local = kind === 'LocalSubjectAccessReview'
-  if (Object.entries(rest).some(([field, value]) => !OURS.has(field) && !isEmpty(value)) || (!local && namespace !== '')) faults.push(badValue('metadata', metadata, local ? 'must be empty except for namespace' : 'must be empty'))
+  if (Object.entries(rest).some(([field, value]) => !OURS.has(field) && !isEmpty(value)) || (!local && namespace !== ''))
+    faults.push(badValue('metadata', metadata, local ? 'must be empty except for namespace' : 'must be empty'))
   if (!local) return faults
-  if (resource !== undefined && (resource.namespace ?? '') !== namespace) faults.push(badValue('spec.resourceAttributes.namespace', resource.namespace ?? '', 'must match metadata.namespace'))
+  if (resource !== undefined && (resource.namespace ?? '') !== namespace)
+    faults.push(badValue('spec.resourceAttributes.namespace', resource.namespace ?? '', 'must match metadata.namespace'))
   if (path !== undefined) faults.push(badValue('spec.nonResourceAttributes', path, 'disallowed on this kind of request'))
   return faults
 }
@@ -96,14 +120,28 @@ export interface ReviewRequest {
 }
 
 /** The review with its status filled in. Throws 400 and 422 for one that asks nothing, or no question. */
-export const answerReview = async ({ kind, value, user, namespace, fieldValidation }: ReviewRequest, view: ObjectsView, authenticator: Authenticator): Promise<KubeObject> => {
+export const answerReview = async (
+  { kind, value, user, namespace, fieldValidation }: ReviewRequest,
+  view: ObjectsView,
+  authenticator: Authenticator
+): Promise<KubeObject> => {
   const { object } = decodeAs(kind, value, fieldValidation)
   const given = object.metadata.namespace ?? ''
-  if (given !== '' && given !== namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  if (given !== '' && given !== namespace)
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
   if (kind.namespaced) object.metadata.namespace = namespace
   const spec = (object['spec'] ?? {}) as ReviewSpec
-  const base = { apiVersion: `${kind.group}/${kind.version}`, kind: kind.kind, metadata: { creationTimestamp: null, ...(kind.namespaced ? { namespace } : {}) } as unknown as KubeObject['metadata'] }
-  const info = ({ username, uid, groups, extra }: UserInfo): Record<string, unknown> => ({ username, ...(uid === undefined ? {} : { uid }), groups, ...(extra === undefined ? {} : { extra }) })
+  const base = {
+    apiVersion: `${kind.group}/${kind.version}`,
+    kind: kind.kind,
+    metadata: { creationTimestamp: null, ...(kind.namespaced ? { namespace } : {}) } as unknown as KubeObject['metadata']
+  }
+  const info = ({ username, uid, groups, extra }: UserInfo): Record<string, unknown> => ({
+    username,
+    ...(uid === undefined ? {} : { uid }),
+    groups,
+    ...(extra === undefined ? {} : { extra })
+  })
   switch (kind.kind) {
     case 'SelfSubjectReview':
       return { ...base, status: { userInfo: info(user) } }
@@ -123,7 +161,14 @@ export const answerReview = async ({ kind, value, user, namespace, fieldValidati
       if ((spec.token ?? '') === '') throw badRequest('token is required for TokenReview in authentication')
       const audiences = (spec.audiences?.length ?? 0) === 0 ? undefined : spec.audiences
       const found = await authenticator.review(spec.token as string, audiences)
-      return { ...base, spec, status: found === undefined ? { authenticated: false, error: 'the token is not valid' } : { authenticated: true, user: info(found), ...(audiences === undefined ? {} : { audiences }) } }
+      return {
+        ...base,
+        spec,
+        status:
+          found === undefined
+            ? { authenticated: false, error: 'the token is not valid' }
+            : { authenticated: true, user: info(found), ...(audiences === undefined ? {} : { audiences }) }
+      }
     }
   }
 }

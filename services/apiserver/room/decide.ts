@@ -10,7 +10,7 @@ import type { ResourceRef } from '#events/Key.ts'
 import { resourceId } from '#events/Key.ts'
 import { insufficientStorage, type Refusal } from '#events/Refusal.ts'
 import { atLeast, type Room } from '#services/platform/disk/decide.ts'
-import { isPrivileged } from '../http/limits.ts'
+import { isPrivileged } from '#services/apiserver/http/limits.ts'
 
 export interface Shortage {
   readonly room: Room
@@ -31,7 +31,12 @@ export interface Growth {
 const GROWTH = 1_024
 const API_SERVER = 'system:apiserver'
 const id = (group: string, resource: string): string => resourceId({ group, resource } as ResourceRef)
-const VITAL_KINDS: ReadonlySet<string> = new Set([id('', 'nodes'), id('coordination.k8s.io', 'leases'), id('', 'endpoints'), id('discovery.k8s.io', 'endpointslices')])
+const VITAL_KINDS: ReadonlySet<string> = new Set([
+  id('', 'nodes'),
+  id('coordination.k8s.io', 'leases'),
+  id('', 'endpoints'),
+  id('discovery.k8s.io', 'endpointslices')
+])
 const VITAL_PARTS: ReadonlySet<string> = new Set(['status', 'binding', 'eviction', 'finalize'])
 const NOTICES: ReadonlySet<string> = new Set([id('', 'events'), id('events.k8s.io', 'events')])
 const LEASES = id('coordination.k8s.io', 'leases')

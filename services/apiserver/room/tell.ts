@@ -32,9 +32,29 @@ export const tell = (view: ObjectsView, node: string, { room, words }: Shortage,
   const status = pressed ? 'True' : 'False'
   // Without an agent there is no node to tell it of; kube-system is what every cluster has.
   const about = entry?.object ?? view.get({ ...NAMESPACES, namespace: '', name: 'kube-system' })?.object
-  const notice = about === undefined ? [] : [noticeDraft(view, { about, type: pressed ? 'Warning' : 'Normal', reason, message: words, component: 'apiserver', host: node, time: now })]
+  const notice =
+    about === undefined
+      ? []
+      : [
+          noticeDraft(view, {
+            about,
+            type: pressed ? 'Warning' : 'Normal',
+            reason,
+            message: words,
+            component: 'apiserver',
+            host: node,
+            time: now
+          })
+        ]
   if (entry === undefined) return notice
-  const condition = { type: CONDITION, status, reason, message: words, lastHeartbeatTime: now, lastTransitionTime: before?.status === status ? (before.lastTransitionTime ?? now) : now }
+  const condition = {
+    type: CONDITION,
+    status,
+    reason,
+    message: words,
+    lastHeartbeatTime: now,
+    lastTransitionTime: before?.status === status ? (before.lastTransitionTime ?? now) : now
+  }
   // Beside the agent's own, behind them: without their order a patch puts what is new first.
   const known = ((entry.object['status']?.conditions ?? []) as readonly { readonly type: string }[]).map(({ type }) => ({ type }))
   const order = known.some(({ type }) => type === CONDITION) ? known : [...known, { type: CONDITION }]

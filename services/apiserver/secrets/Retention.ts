@@ -5,9 +5,9 @@
 import { SECRETS } from '#events/collections.ts'
 import type { Subscription } from '#events/Log.ts'
 import { isConfidential } from '#events/confidential.ts'
-import type { Clock, Timer } from '../../platform/Clock.ts'
-import type { ObjectKeys } from '../../platform/secrets/ObjectKeys.ts'
-import type { Views } from '../../platform/View.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
+import type { Views } from '#services/platform/View.ts'
 
 const LOOK_MS = 60_000
 
@@ -34,7 +34,8 @@ export class Retention {
   start(): void {
     const { views, keys, mine, onError } = this.#options
     this.#subscription = views.of(SECRETS).subscribe(({ type, entry, previous }) => {
-      if (type === 'DELETED' && isConfidential(entry.key) && mine?.() !== false) keys.markDeleted((previous ?? entry).object.metadata.uid as string).catch(onError)
+      if (type === 'DELETED' && isConfidential(entry.key) && mine?.() !== false)
+        keys.markDeleted((previous ?? entry).object.metadata.uid as string).catch(onError)
     })
     void this.#look()
   }

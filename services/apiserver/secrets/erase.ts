@@ -2,8 +2,7 @@
 import { SECRETS } from '#events/collections.ts'
 import { conflict, notFound } from '#events/Refusal.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import type { ObjectKeys } from '../../platform/secrets/ObjectKeys.ts'
-
+import type { ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
 
 export interface Erased {
   readonly uid: string
@@ -18,7 +17,8 @@ export interface Erased {
 export const eraseSecrets = async (view: ObjectsView, keys: ObjectKeys, namespace: string, name: string): Promise<readonly Erased[]> => {
   const live = view.get({ ...SECRETS, namespace, name })?.object.metadata.uid
   const left = [...keys.deleted()].filter(({ uid, of }) => of === `${namespace}/${name}` && uid !== live)
-  if (left.length === 0 && live !== undefined) throw conflict(SECRETS, name, 'it is still there, and nothing else had its name: delete it first')
+  if (left.length === 0 && live !== undefined)
+    throw conflict(SECRETS, name, 'it is still there, and nothing else had its name: delete it first')
   if (left.length === 0) throw notFound(SECRETS, name)
   const erased: Erased[] = []
   for (const { uid, since } of left) {

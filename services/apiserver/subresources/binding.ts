@@ -4,12 +4,12 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { required } from '#events/meta/faults.ts'
 import { badRequest, conflict, invalid, type FieldError, type Status } from '#events/Refusal.ts'
-import type { DecideContext, Decided } from '../decision.ts'
+import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import type { StoredSubresource } from './StoredSubresource.ts'
-import { admit, saying } from '../admission/admission.ts'
-import { decodeAs } from '../request/decode.ts'
-import { eventFor, seconds } from '../request/events.ts'
-import { existing } from '../verbs/update.ts'
+import { admit, saying } from '#services/apiserver/admission/admission.ts'
+import { decodeAs } from '#services/apiserver/request/decode.ts'
+import { eventFor, seconds } from '#services/apiserver/request/events.ts'
+import { existing } from '#services/apiserver/verbs/update.ts'
 
 interface Condition {
   readonly type: string
@@ -20,7 +20,8 @@ const BINDING = { group: '', version: 'v1', kind: 'Binding' }
 
 const faultsOf = (target: { readonly kind?: string; readonly name?: string } | undefined): FieldError[] => {
   const faults: FieldError[] = []
-  if ((target?.kind ?? '') !== '' && target?.kind !== 'Node') faults.push({ type: 'NotSupported', field: 'target.kind', value: target?.kind, detail: 'supported values: "Node", "<empty>"' })
+  if ((target?.kind ?? '') !== '' && target?.kind !== 'Node')
+    faults.push({ type: 'NotSupported', field: 'target.kind', value: target?.kind, detail: 'supported values: "Node", "<empty>"' })
   if ((target?.name ?? '') === '') faults.push(required('target.name'))
   return faults
 }
@@ -34,28 +35,54 @@ const decideBinding = (kind: Kind, intent: Intent, context: DecideContext): Deci
   const node = target?.name as string
   const entry = existing(kind, intent, context)
   const old = entry.object
-  const said = admit({ operation: 'CREATE', kind, subresource: 'binding', intent, namespace: intent.namespace, name: intent.name, old }, context)
+  const said = admit(
+    { operation: 'CREATE', kind, subresource: 'binding', intent, namespace: intent.namespace, name: intent.name, old },
+    context
+  )
   const { uid = '', resourceVersion = '' } = binding.metadata
-  if (uid !== '' && uid !== old.metadata.uid) throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
+  if (uid !== '' && uid !== old.metadata.uid)
+    throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`)
   if (resourceVersion !== '' && resourceVersion !== old.metadata.resourceVersion)
-    throw conflict(kind, intent.name, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${old.metadata.resourceVersion}`)
-  if (old.metadata.deletionTimestamp !== undefined) throw conflict(kind, intent.name, `pod ${intent.name} is being deleted, cannot be assigned to a host`)
-  if ((old['spec'].nodeName ?? '') !== '') throw conflict(kind, intent.name, `pod ${intent.name} is already assigned to node "${old['spec'].nodeName}"`)
-  if ((old['spec'].schedulingGates?.length ?? 0) > 0) throw conflict(kind, intent.name, `pod ${intent.name} has non-empty .spec.schedulingGates`)
+    throw conflict(
+      kind,
+      intent.name,
+      `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${old.metadata.resourceVersion}`
+    )
+  if (old.metadata.deletionTimestamp !== undefined)
+    throw conflict(kind, intent.name, `pod ${intent.name} is being deleted, cannot be assigned to a host`)
+  if ((old['spec'].nodeName ?? '') !== '')
+    throw conflict(kind, intent.name, `pod ${intent.name} is already assigned to node "${old['spec'].nodeName}"`)
+  if ((old['spec'].schedulingGates?.length ?? 0) > 0)
+    throw conflict(kind, intent.name, `pod ${intent.name} has non-empty .spec.schedulingGates`)
   const now = seconds(context.now)
   const conditions = ((old['status']?.conditions ?? []) as Condition[]).filter(({ type }) => type !== 'PodScheduled')
   const { resourceVersion: _, ...metadata } = old.metadata
   const object: KubeObject = {
     ...old,
-    metadata: { ...metadata, ...(binding.metadata.annotations === undefined ? {} : { annotations: { ...metadata.annotations, ...binding.metadata.annotations } }) },
+    metadata: {
+      ...metadata,
+      ...(binding.metadata.annotations === undefined ? {} : { annotations: { ...metadata.annotations, ...binding.metadata.annotations } })
+    },
     spec: { ...old['spec'], nodeName: node },
     status: {
       ...old['status'],
-      conditions: [...conditions, { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: now, ...(metadata.generation === undefined ? {} : { observedGeneration: metadata.generation }) }]
+      conditions: [
+        ...conditions,
+        {
+          type: 'PodScheduled',
+          status: 'True',
+          lastProbeTime: null,
+          lastTransitionTime: now,
+          ...(metadata.generation === undefined ? {} : { observedGeneration: metadata.generation })
+        }
+      ]
     }
   }
   const status: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
-  return saying({ events: [eventFor(kind, intent, context, { before: old, after: object, deleted: false })], code: 201, object, status, warnings }, said)
+  return saying(
+    { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: false })], code: 201, object, status, warnings },
+    said
+  )
 }
 
 export const binding: StoredSubresource = { decide: decideBinding }

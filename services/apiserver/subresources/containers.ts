@@ -2,7 +2,7 @@
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, type Refusal } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
-import type { ContainerRef, ExecOptions, LogOptions } from '../../platform/NodeLink.ts'
+import type { ContainerRef, ExecOptions, LogOptions } from '#services/platform/NodeLink.ts'
 
 const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container'
 
@@ -19,19 +19,30 @@ export const containerOf = (entry: Entry, asked: string | null): { readonly node
   let container = asked ?? ''
   if (container === '') {
     container = pod.metadata.annotations?.[DEFAULT_CONTAINER] ?? (names.length === 1 ? (names[0] as string) : '')
-    if (container === '') throw badRequest(`a container name must be specified for pod ${pod_}, choose one of: [${names.join(' ')}]${inits.length === 0 ? '' : ` or one of the init containers: [${inits.join(' ')}]`}`)
+    if (container === '')
+      throw badRequest(
+        `a container name must be specified for pod ${pod_}, choose one of: [${names.join(' ')}]${inits.length === 0 ? '' : ` or one of the init containers: [${inits.join(' ')}]`}`
+      )
   }
   if (!names.includes(container) && !inits.includes(container)) throw badRequest(`container ${container} is not valid for pod ${pod_}`)
   if ((spec.nodeName ?? '') === '') throw badRequest(`pod ${pod_} does not have a host assigned`)
-  return { node: spec.nodeName as string, container: { namespace: entry.key.namespace, pod: pod_, uid: pod.metadata.uid as string, container } }
+  return {
+    node: spec.nodeName as string,
+    container: { namespace: entry.key.namespace, pod: pod_, uid: pod.metadata.uid as string, container }
+  }
 }
 
 /** The kubelet has nothing to show of a container that has not started; it says what it waits for. */
 export const notStarted = (entry: Entry, container: string): Refusal | undefined => {
-  const statuses = [...((entry.object['status']?.containerStatuses ?? []) as ContainerStatus[]), ...((entry.object['status']?.initContainerStatuses ?? []) as ContainerStatus[])]
+  const statuses = [
+    ...((entry.object['status']?.containerStatuses ?? []) as ContainerStatus[]),
+    ...((entry.object['status']?.initContainerStatuses ?? []) as ContainerStatus[])
+  ]
   const status = statuses.find(({ name }) => name === container)
   if (status?.state?.waiting !== undefined && status.lastState?.terminated === undefined)
-    return badRequest(`container "${container}" in pod "${entry.key.name}" is waiting to start: ${status.state.waiting.reason ?? 'ContainerCreating'}`)
+    return badRequest(
+      `container "${container}" in pod "${entry.key.name}" is waiting to start: ${status.state.waiting.reason ?? 'ContainerCreating'}`
+    )
   return undefined
 }
 
@@ -68,7 +79,13 @@ export const logOptionsOf = (query: URLSearchParams): LogOptions => {
 }
 
 export const execOptionsOf = (query: URLSearchParams): ExecOptions => {
-  const options = { command: query.getAll('command'), stdin: flag(query, 'stdin'), stdout: flag(query, 'stdout'), stderr: flag(query, 'stderr'), tty: flag(query, 'tty') }
+  const options = {
+    command: query.getAll('command'),
+    stdin: flag(query, 'stdin'),
+    stdout: flag(query, 'stdout'),
+    stderr: flag(query, 'stderr'),
+    tty: flag(query, 'tty')
+  }
   if (!options.stdin && !options.stdout && !options.stderr) throw badRequest('you must specify at least 1 of stdin, stdout, stderr')
   return options
 }

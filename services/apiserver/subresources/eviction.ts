@@ -3,12 +3,12 @@ import type { DeleteOptions, Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, type Status } from '#events/Refusal.ts'
-import type { DecideContext, Decided } from '../decision.ts'
+import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import type { StoredSubresource } from './StoredSubresource.ts'
-import { decodeAs } from '../request/decode.ts'
-import { seconds, withMain } from '../request/events.ts'
-import { checkDeleteOptions } from '../request/options.ts'
-import { decideDelete } from '../verbs/delete.ts'
+import { decodeAs } from '#services/apiserver/request/decode.ts'
+import { seconds, withMain } from '#services/apiserver/request/events.ts'
+import { checkDeleteOptions } from '#services/apiserver/request/options.ts'
+import { decideDelete } from '#services/apiserver/verbs/delete.ts'
 
 const EVICTION = { group: 'policy', version: 'v1', kind: 'Eviction' }
 /** What clients before Kubernetes 1.22 write; the shape is the same. */
@@ -22,7 +22,8 @@ const evictionIntent = (intent: Intent): Intent => {
   const given = intent.object?.apiVersion === OLD_VERSION ? { ...intent.object, apiVersion: 'policy/v1' } : intent.object
   const { object } = decodeAs(EVICTION, given, intent.options?.fieldValidation)
   if (object.metadata.name !== intent.name) throw badRequest('name in URL does not match name in Eviction object')
-  if ((object.metadata.namespace ?? '') !== '' && object.metadata.namespace !== intent.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  if ((object.metadata.namespace ?? '') !== '' && object.metadata.namespace !== intent.namespace)
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
   const { deleteOptions, dryRun } = checkDeleteOptions((object['deleteOptions'] ?? {}) as DeleteOptions)
   return { ...intent, object, deleteOptions, ...(dryRun ? { options: { ...intent.options, dryRun } } : {}) }
 }

@@ -1,8 +1,8 @@
 /** status, finalize: one half of an object, written as the object is; its kind says what belongs to which half. */
 import type { StoredSubresource } from './StoredSubresource.ts'
 import { methodNotAllowed } from '#events/Refusal.ts'
-import { decidePatch } from '../verbs/patch.ts'
-import { decideUpdate } from '../verbs/update.ts'
+import { decidePatch } from '#services/apiserver/verbs/patch.ts'
+import { decideUpdate } from '#services/apiserver/verbs/update.ts'
 
 export const half: StoredSubresource = {
   decide: (kind, intent, context) => {

@@ -5,12 +5,12 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { isObject, own, put, type JsonObject } from '#events/meta/json.ts'
 import { conflict, invalid, methodNotAllowed } from '#events/Refusal.ts'
 import { typeOfKind, type TypeSchema } from '#events/schema/Schema.ts'
-import type { DecideContext, Decided } from '../decision.ts'
+import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import type { StoredSubresource } from './StoredSubresource.ts'
-import { decodeAs, decodePatched } from '../request/decode.ts'
-import { patchValue } from '../verbs/patch.ts'
-import { withMain } from '../request/events.ts'
-import { checkName, existing, replaceObject } from '../verbs/update.ts'
+import { decodeAs, decodePatched } from '#services/apiserver/request/decode.ts'
+import { patchValue } from '#services/apiserver/verbs/patch.ts'
+import { withMain } from '#services/apiserver/request/events.ts'
+import { checkName, existing, replaceObject } from '#services/apiserver/verbs/update.ts'
 
 const SCALE = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
 
@@ -51,14 +51,20 @@ const decideScale = (kind: Kind, intent: Intent, context: DecideContext): Decide
   const present = scaleOf(kind, entry.object)
   const validation = intent.options?.fieldValidation
   const { object: scale, warnings } =
-    intent.verb === 'patch' ? decodePatched(SCALE, patchValue(typeOfKind('autoscaling', 'v1', 'Scale') as TypeSchema, present, intent), validation) : decodeAs(SCALE, intent.object, validation)
+    intent.verb === 'patch'
+      ? decodePatched(SCALE, patchValue(typeOfKind('autoscaling', 'v1', 'Scale') as TypeSchema, present, intent), validation)
+      : decodeAs(SCALE, intent.object, validation)
   checkName(kind, scale, intent)
   const given = scale.metadata.resourceVersion
   if (given !== undefined && given !== '' && given !== present.metadata.resourceVersion) throw conflict(kind, intent.name)
   const { uid } = scale.metadata
-  if ((uid ?? '') !== '' && uid !== present.metadata.uid) throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${present.metadata.uid}`)
+  if ((uid ?? '') !== '' && uid !== present.metadata.uid)
+    throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${present.metadata.uid}`)
   const replicas = (scale['spec']?.replicas ?? 0) as number
-  if (replicas < 0) throw invalid('autoscaling', 'Scale', intent.name, [{ type: 'Invalid', field: 'spec.replicas', value: replicas, detail: 'must be greater than or equal to 0' }])
+  if (replicas < 0)
+    throw invalid('autoscaling', 'Scale', intent.name, [
+      { type: 'Invalid', field: 'spec.replicas', value: replicas, detail: 'must be greater than or equal to 0' }
+    ])
   const object = structuredClone(entry.object)
   delete object.metadata.resourceVersion
   const path = kind.scale.specReplicas.replace(/^\./, '').split('.')

@@ -1,7 +1,7 @@
 /** exec and attach over SPDY/3.1, which kubectl before 1.30 speaks: a stream per channel (`v4.channel.k8s.io`). */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { ExecOptions, ExecSession } from '../../platform/NodeLink.ts'
+import type { ExecOptions, ExecSession } from '#services/platform/NodeLink.ts'
 import { SpdyConnection, type SpdyStream } from './spdy/SpdyConnection.ts'
 import { exitStatus } from './websocket.ts'
 
@@ -15,7 +15,9 @@ const LARGEST_SIZE = 1024
 
 export const speaksSpdy = (request: IncomingMessage): boolean =>
   /^spdy\/3\.1$/i.test(request.headers.upgrade ?? '') &&
-  (request.headersDistinct['x-stream-protocol-version'] ?? []).some((offer) => offer.split(',').some((protocol) => protocol.trim() === PROTOCOL))
+  (request.headersDistinct['x-stream-protocol-version'] ?? []).some((offer) =>
+    offer.split(',').some((protocol) => protocol.trim() === PROTOCOL)
+  )
 
 /** The channels this command has; the client opens one stream for each. */
 const channelsOf = ({ stdin, stdout, stderr, tty }: Omit<ExecOptions, 'command'>): string[] => [
@@ -28,7 +30,9 @@ const channelsOf = ({ stdin, stdout, stderr, tty }: Omit<ExecOptions, 'command'>
 
 /** Answers the upgrade and joins the client's streams and the container's session until either ends. */
 export const joinSpdy = (socket: Duplex, head: Buffer, session: ExecSession, options: Omit<ExecOptions, 'command'>): void => {
-  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${PROTOCOL}\r\n\r\n`)
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${PROTOCOL}\r\n\r\n`
+  )
   if (head.length > 0) socket.unshift(head)
   const expected = new Set(channelsOf(options))
   const streams = new Map<string, SpdyStream>()
@@ -64,7 +68,10 @@ export const joinSpdy = (socket: Duplex, head: Buffer, session: ExecSession, opt
         void streams.get('stdout')?.end()
         void streams.get('stderr')?.end()
         // The client reads how it went, and hangs up when it has read everything.
-        void streams.get('error')?.end(Buffer.from(JSON.stringify(exitStatus(exit)))).then(() => connection.close())
+        void streams
+          .get('error')
+          ?.end(Buffer.from(JSON.stringify(exitStatus(exit))))
+          .then(() => connection.close())
       }
     })
   }

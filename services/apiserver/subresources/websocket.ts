@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { Status } from '#events/Refusal.ts'
-import type { ExecSession } from '../../platform/NodeLink.ts'
+import type { ExecSession } from '#services/platform/NodeLink.ts'
 
 const PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const
 const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const
@@ -19,9 +19,12 @@ const server = new WebSocketServer({
 })
 
 export const speaksChannels = (request: IncomingMessage): boolean =>
-  (request.headers['sec-websocket-protocol'] ?? '').split(',').some((protocol) => (PROTOCOLS as readonly string[]).includes(protocol.trim()))
+  (request.headers['sec-websocket-protocol'] ?? '')
+    .split(',')
+    .some((protocol) => (PROTOCOLS as readonly string[]).includes(protocol.trim()))
 
-export const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<WebSocket> => new Promise((resolve) => server.handleUpgrade(request, socket, head, resolve))
+export const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<WebSocket> =>
+  new Promise((resolve) => server.handleUpgrade(request, socket, head, resolve))
 
 /** How a command ended, as remotecommand clients read it. */
 export const exitStatus = (exit: { readonly code: number } | { readonly error: string }): Status | Record<string, unknown> => {

@@ -6,8 +6,8 @@ import type { ResourceRef } from '#events/Key.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { Version } from '#projections/History.ts'
 import type { Entry } from '#projections/Objects.ts'
-import type { PastIndex } from '../../platform/past/PastIndex.ts'
-import type { View } from '../../platform/View.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
+import type { View } from '#services/platform/View.ts'
 
 /** An event that began its object's life. */
 const CREATED = /\.created\.v\d+$/

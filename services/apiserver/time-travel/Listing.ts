@@ -8,7 +8,7 @@ import type { ResourceRef } from '#events/Key.ts'
 import { subjectOf } from '#events/Subject.ts'
 import type { Entry } from '#projections/Objects.ts'
 import { Snapshot, type Identified } from '#projections/Sorted.ts'
-import type { View } from '../../platform/View.ts'
+import type { View } from '#services/platform/View.ts'
 import type { Versions } from './Versions.ts'
 
 export interface Listing {
@@ -117,7 +117,15 @@ export const presentListing = (view: View, versions: Versions, ref: ResourceRef,
   new HeldListing(
     view.objects.collection(ref).snapshot(namespace),
     // PULSE remembers the last version only; Leases are few and small.
-    view.stream === 'PULSE' ? kept : (entries) => pastListing(view, versions, ref, entries.map(released, ({ id, sequence }) => ({ id, sequence })))
+    view.stream === 'PULSE'
+      ? kept
+      : (entries) =>
+          pastListing(
+            view,
+            versions,
+            ref,
+            entries.map(released, ({ id, sequence }) => ({ id, sequence }))
+          )
   )
 
 /** One object, or none. */
@@ -128,6 +136,8 @@ export const pastListing = (view: View, versions: Versions, ref: ResourceRef, re
   return new ReferenceListing(references, ({ id, sequence }) => {
     const slash = id.indexOf('/')
     const entry = present.get(id.slice(0, slash), id.slice(slash + 1))
-    return entry?.sequence === sequence ? entry : versions.read(view, sequence, subjectOf(view.stream, { ...ref, namespace: id.slice(0, slash), name: id.slice(slash + 1) }))
+    return entry?.sequence === sequence
+      ? entry
+      : versions.read(view, sequence, subjectOf(view.stream, { ...ref, namespace: id.slice(0, slash), name: id.slice(slash + 1) }))
   })
 }

@@ -30,4 +30,5 @@ export class Pages {
   }
 }
 
-const keyOf = (ref: ResourceRef, namespace: string | undefined, sequence: number): string => `${resourceId(ref)}/${namespace ?? '*'}@${sequence}`
+const keyOf = (ref: ResourceRef, namespace: string | undefined, sequence: number): string =>
+  `${resourceId(ref)}/${namespace ?? '*'}@${sequence}`

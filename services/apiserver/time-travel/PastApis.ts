@@ -6,11 +6,14 @@
 import { DEFINITIONS } from '#events/collections.ts'
 import type { Api } from '#events/Api.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import type { Clock } from '../../platform/Clock.ts'
+import type { Clock } from '#services/platform/Clock.ts'
 import { presentListing, type Listing } from './Listing.ts'
 import { momentOf, pastReader, type Past } from './Reader.ts'
 
-/** Sets of definitions that are remembered: nobody reads in many pasts at once, and one of hundreds of definitions takes a hundred megabytes. */
+/**
+ * Sets of definitions that are remembered: nobody reads in many pasts at once, and one of hundreds of definitions takes a hundred
+ * megabytes.
+ */
 const KEPT = 2
 
 /** Two listings of the same objects in the same versions have the same: a place in the log is one object's. */

@@ -8,8 +8,8 @@ import { badRequest, expired, Refusal } from '#events/Refusal.ts'
 import { subjectOf, type StreamName } from '#events/Subject.ts'
 import type { Entry } from '#projections/Objects.ts'
 import { Snapshot } from '#projections/Sorted.ts'
-import type { PastIndex } from '../../platform/past/PastIndex.ts'
-import type { View, Views } from '../../platform/View.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
+import type { View, Views } from '#services/platform/View.ts'
 import { pastListing, presentListing, type Listing } from './Listing.ts'
 import type { Versions } from './Versions.ts'
 
@@ -78,7 +78,9 @@ const floorOf = (view: View, { floor, firstTime }: PastIndex): { readonly floor:
   view.floor > floor ? { floor: view.floor, time: view.floorTime } : { floor, time: firstTime ?? 0 }
 
 const forgotten = ({ resource }: ResourceRef, id: string, time: number): Refusal =>
-  expired(`${resource} have no history: of each the last state is kept, and ${id.startsWith('/') ? id.slice(1) : id} has changed since ${new Date(time).toISOString()}`)
+  expired(
+    `${resource} have no history: of each the last state is kept, and ${id.startsWith('/') ? id.slice(1) : id} has changed since ${new Date(time).toISOString()}`
+  )
 
 const compacted = ({ floor, time }: { readonly floor: number; readonly time: number }): Refusal => expired(compactedText(floor, time))
 
@@ -99,9 +101,14 @@ const SETTLE_MS = 10_000
 
 /** 503 while the index is not as far as `sequence`. */
 const behind = (stream: StreamName, reached: number, sequence: number): Refusal =>
-  new Refusal(503, 'ServiceUnavailable', `the history of ${stream} is being indexed, and has come to resourceVersion ${reached} of ${sequence} (${Math.floor((100 * reached) / Math.max(1, sequence))} %): the past can be read soon, the present as ever`, {
-    retryAfterSeconds: Math.min(60, 1 + Math.ceil((sequence - reached) / PACE))
-  })
+  new Refusal(
+    503,
+    'ServiceUnavailable',
+    `the history of ${stream} is being indexed, and has come to resourceVersion ${reached} of ${sequence} (${Math.floor((100 * reached) / Math.max(1, sequence))} %): the past can be read soon, the present as ever`,
+    {
+      retryAfterSeconds: Math.min(60, 1 + Math.ceil((sequence - reached) / PACE))
+    }
+  )
 
 /** An index that could not be read, or was begun anew, while it was asked has answered with less than there was: that is no answer. */
 const stillTold = ({ stream, lastSequence }: PastIndex, sequence: number): void => {
@@ -117,9 +124,14 @@ export const settled = async (history: PastIndex, sequence: number): Promise<voi
 
 /** 503 while the index begins at a keyframe, and what was before is still being read. */
 const before = ({ stream, begins = 0, filled = 0, lastSequence, firstTime = 0 }: PastIndex): Refusal =>
-  new Refusal(503, 'ServiceUnavailable', `the history of ${stream} is being indexed anew, and has come to resourceVersion ${filled} of ${lastSequence} (${Math.floor((100 * filled) / Math.max(1, lastSequence))} %): what was before resourceVersion ${begins} (${new Date(firstTime).toISOString()}) can be read soon, what came since as ever`, {
-    retryAfterSeconds: Math.min(60, 1 + Math.ceil((lastSequence - filled) / PACE))
-  })
+  new Refusal(
+    503,
+    'ServiceUnavailable',
+    `the history of ${stream} is being indexed anew, and has come to resourceVersion ${filled} of ${lastSequence} (${Math.floor((100 * filled) / Math.max(1, lastSequence))} %): what was before resourceVersion ${begins} (${new Date(firstTime).toISOString()}) can be read soon, what came since as ever`,
+    {
+      retryAfterSeconds: Math.min(60, 1 + Math.ceil((lastSequence - filled) / PACE))
+    }
+  )
 
 /** Waits until the indexes tell the place of a time: what is decided by then is among what they have. */
 const settledAt = async ({ views, histories }: Past, time: number): Promise<void> => {
@@ -154,21 +166,40 @@ export const momentOf = async (text: string, past: Past, now: number): Promise<M
   }
   await settledAt(past, time)
   const first = events.firstTime
-  if (first === undefined || time < first) throw expired(`the log begins at ${first === undefined ? 'no time yet: it is empty' : new Date(first).toISOString()}; there is nothing to read at ${text}`)
+  if (first === undefined || time < first)
+    throw expired(
+      `the log begins at ${first === undefined ? 'no time yet: it is empty' : new Date(first).toISOString()}; there is nothing to read at ${text}`
+    )
   return {
     time,
-    sequences: new Map([...past.histories].map(([stream, history]) => [stream, stream === 'EVENTS' && sequence !== undefined ? sequence : history.sequenceAt(time)]))
+    sequences: new Map(
+      [...past.histories].map(([stream, history]) => [
+        stream,
+        stream === 'EVENTS' && sequence !== undefined ? sequence : history.sequenceAt(time)
+      ])
+    )
   }
 }
 
 /** Milliseconds of `2026-11-20T10:00:00Z` or `-15m`. */
 const timeOf = (text: string, now: number): number => {
-  if (RELATIVE.test(text)) return now - [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit as string] as number), 0)
-  if (!INSTANT.test(text)) throw badRequest(`"${text}" is not a moment: use an RFC 3339 time (2026-11-20T10:00:00Z), a time ago (-15m, -1h30m) or a resourceVersion`)
+  if (RELATIVE.test(text))
+    return (
+      now -
+      [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)].reduce(
+        (sum, [, count, unit]) => sum + Number(count) * (UNITS[unit as string] as number),
+        0
+      )
+    )
+  if (!INSTANT.test(text))
+    throw badRequest(
+      `"${text}" is not a moment: use an RFC 3339 time (2026-11-20T10:00:00Z), a time ago (-15m, -1h30m) or a resourceVersion`
+    )
   const time = Date.parse(/(Z|[+-]\d\d:?\d\d)$/i.test(text) || text.length <= 10 ? text : `${text}Z`)
   if (Number.isNaN(time)) throw badRequest(`"${text}" is not a time`)
   if (time > now) throw badRequest(`${text} is in the future`)
   return time
 }
 
-export const pastIsReadOnly = (moment: string): Refusal => new Refusal(405, 'MethodNotAllowed', `this is the past: the cluster as of ${moment} can be read, not changed`, {})
+export const pastIsReadOnly = (moment: string): Refusal =>
+  new Refusal(405, 'MethodNotAllowed', `this is the past: the cluster as of ${moment} can be read, not changed`, {})

@@ -2,7 +2,7 @@
 import { isConfidential } from '#events/confidential.ts'
 import { expired } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
-import type { View } from '../../platform/View.ts'
+import type { View } from '#services/platform/View.ts'
 
 const BUDGET = 12 * 1024 * 1024
 /** Who reads a table parses it. */
@@ -29,7 +29,9 @@ export class Versions {
     const stored = await view.log.get(sequence, subject)
     // An index whose file has rotted may say anything; nobody is shown another object for the one that was asked for.
     if (stored !== undefined && subject !== undefined && stored.subject !== subject)
-      throw new Error(`${key} is of ${stored.subject}, not of ${subject}: the index of the past is not right, and is made anew when its folder is taken away`)
+      throw new Error(
+        `${key} is of ${stored.subject}, not of ${subject}: the index of the past is not right, and is made anew when its folder is taken away`
+      )
     const entry = stored === undefined ? undefined : view.versionOf(stored)
     if (entry === undefined) throw expired(`${view.stream} no longer has version ${sequence}`)
     // What may be erased tomorrow is opened anew each time.

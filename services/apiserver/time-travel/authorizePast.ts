@@ -9,12 +9,14 @@ import { forbidden, type Refusal } from '#events/Refusal.ts'
 import type { Attributes } from '#projections/Attributes.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import { authorize } from '#projections/Rbac.ts'
-import { deniedMessage } from '../request/denied.ts'
+import { deniedMessage } from '#services/apiserver/request/denied.ts'
 
 const HISTORY = 'history'
-/** How old a version may be that is read without that right: the next page of a list, `Exact`, a watch that goes on. Upstream forgets sooner. */
+/**
+ * How old a version may be that is read without that right: the next page of a list, `Exact`, a watch that goes on. Upstream forgets
+ * sooner.
+ */
 export const LATELY_MS = 15 * 60_000
-
 
 export interface PastRight {
   /** False: a new tenant of a name may not read what the one before had. */
@@ -35,12 +37,21 @@ export const readsWholeCluster = (present: ObjectsView, user: UserInfo, attribut
   [attributes.verb, HISTORY].every((verb) => authorize(present, user, { ...attributes, verb, namespace: '' }).allowed)
 
 /** Why a namespace's past is not this reader's, if it is not: it must be the same namespace then and now. */
-export const otherNamespace = (present: ObjectsView, { wholeCluster }: PastRight, { group, resource, namespace, name }: Attributes, then: Entry | undefined): Refusal | undefined => {
+export const otherNamespace = (
+  present: ObjectsView,
+  { wholeCluster }: PastRight,
+  { group, resource, namespace, name }: Attributes,
+  then: Entry | undefined
+): Refusal | undefined => {
   if (wholeCluster || namespace === '') return undefined
   const now = present.get({ ...NAMESPACES, namespace: '', name: namespace })?.object.metadata.uid
   const before = then?.object.metadata.uid
   if (now !== undefined && now === before) return undefined
-  return forbidden({ group, resource }, name, `the namespace "${namespace}" of that moment ${before === undefined ? 'was not there yet, or is not known' : 'was another one'}: its past is for those who may read in all namespaces`)
+  return forbidden(
+    { group, resource },
+    name,
+    `the namespace "${namespace}" of that moment ${before === undefined ? 'was not there yet, or is not known' : 'was another one'}: its past is for those who may read in all namespaces`
+  )
 }
 
 /** Of confidential objects, only those that are there still are shown to who sees only a namespace. */

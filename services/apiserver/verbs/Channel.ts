@@ -3,8 +3,8 @@
  * watcher is only a place in that queue. A slow one costs what the queue holds for it, not a copy of it.
  */
 import { Buffer } from 'node:buffer'
-import type { Line, Outlet } from '../http/Outlet.ts'
-import { SLICE } from '../http/slices.ts'
+import type { Line, Outlet } from '#services/apiserver/http/Outlet.ts'
+import { SLICE } from '#services/apiserver/http/slices.ts'
 import type { WatchRequest } from './watch.ts'
 
 /** A line that several channels may hold; counted once. */
@@ -75,14 +75,25 @@ export class Channel {
   }
   /** From the next line on; everything before is told. */
   join(watcher: Watcher, position: number, bookmarkAt: number): Member {
-    const member: Member = { watcher, outlet: watcher.outlet, channel: this, position, next: this.head, sent: 0, place: this.#end, first: undefined, bookmarkAt }
+    const member: Member = {
+      watcher,
+      outlet: watcher.outlet,
+      channel: this,
+      position,
+      next: this.head,
+      sent: 0,
+      place: this.#end,
+      first: undefined,
+      bookmarkAt
+    }
     this.members.add(member)
     if (this.request.representation.form === 'table' && !watcher.columns) this.#fresh.add(member)
     return member
   }
   /** Returns the rest of a line that is half sent, as it goes on the wire; the member is behind that line. */
   leave(member: Member): Buffer | undefined {
-    const half = member.sent > 0 ? this.#bytes(member, this.#lines[member.next - this.#first] as SharedLine).subarray(member.sent) : undefined
+    const half =
+      member.sent > 0 ? this.#bytes(member, this.#lines[member.next - this.#first] as SharedLine).subarray(member.sent) : undefined
     const rest = member.first === undefined ? half : member.outlet.framed ? member.first.framed : member.first.raw
     if (half !== undefined) this.#skip(member)
     this.members.delete(member)

@@ -12,13 +12,13 @@ import { resourceId, type ResourceRef } from '#events/Key.ts'
 import { expired, Refusal } from '#events/Refusal.ts'
 import type { Change } from '#projections/Objects.ts'
 import type { Window } from '#projections/Window.ts'
-import type { Clock, Timer } from '../../platform/Clock.ts'
-import type { PastIndex } from '../../platform/past/PastIndex.ts'
-import type { View } from '../../platform/View.ts'
-import { lineOf, type Outlet, type Outlets } from '../http/Outlet.ts'
-import { listingSlices, Packer, SLICE } from '../http/slices.ts'
-import { presentListing } from '../time-travel/Listing.ts'
-import type { Versions } from '../time-travel/Versions.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
+import type { View } from '#services/platform/View.ts'
+import { lineOf, type Outlet, type Outlets } from '#services/apiserver/http/Outlet.ts'
+import { listingSlices, Packer, SLICE } from '#services/apiserver/http/slices.ts'
+import { presentListing } from '#services/apiserver/time-travel/Listing.ts'
+import type { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import type { Backlog, Straggler } from './Backlog.ts'
 import { Channel, type Member, type SharedLine, type Watcher } from './Channel.ts'
 import { checkReach, replay, type Told } from './replay.ts'
@@ -157,7 +157,7 @@ export class Fanout {
   async #catchUp(watcher: Watcher, from: number): Promise<void> {
     const { request, outlet } = watcher
     const packer = new Packer()
-    for (let position = from; ; ) {
+    for (let position = from; ;) {
       const recent = this.#window.since(collectionOf(request.kind), position, SLICE)
       if (recent === undefined) {
         const to = this.#view.objects.sequence
@@ -230,7 +230,8 @@ export class Fanout {
     if (channels === undefined) this.#channels.set(collection, (channels = new Map()))
     const key = `${kindId(kind)} ${namespace ?? '*'} ${representation.form} ${representation.include} ${selection.id}`
     let channel = channels.get(key)
-    if (channel === undefined) channels.set(key, (channel = new Channel(key, watcher.request, (bytes) => this.#options.backlog.held(bytes))))
+    if (channel === undefined)
+      channels.set(key, (channel = new Channel(key, watcher.request, (bytes) => this.#options.backlog.held(bytes))))
     const joined = channel
     watcher.expired = this.#expiredCount
     const member = joined.join(watcher, this.#view.objects.sequence, this.#clock.now() + BOOKMARK_MS * (0.5 + this.#clock.random() / 2))
@@ -287,7 +288,12 @@ export class Fanout {
         if (request.namespace !== undefined && key.namespace !== request.namespace) continue
         const type = typeFor(request.selection, change)
         if (type === undefined) continue
-        const make = (columns: boolean): SharedLine => ({ ...lineOf(lineText(request.kind, type, change.entry, request.representation, columns, this.#clock.now())), sequence: change.entry.sequence, expired: change.expired === true ? expired : 0, holders: 0 })
+        const make = (columns: boolean): SharedLine => ({
+          ...lineOf(lineText(request.kind, type, change.entry, request.representation, columns, this.#clock.now())),
+          sequence: change.entry.sequence,
+          expired: change.expired === true ? expired : 0,
+          holders: 0
+        })
         const form = `${kindId(request.kind)}/${type}/${request.representation.form}/${request.representation.include}`
         let line = made.get(form)
         if (line === undefined) made.set(form, (line = make(false)))
@@ -338,7 +344,8 @@ export class Fanout {
           wanted = true
           if (member.bookmarkAt > now || channel.lagging.has(member) || member.next < channel.head) continue
           member.bookmarkAt = now + BOOKMARK_MS
-          if (!member.outlet.write(Buffer.from(bookmarkText(kind, this.#view.objects.sequence, representation)))) channel.lagging.add(member)
+          if (!member.outlet.write(Buffer.from(bookmarkText(kind, this.#view.objects.sequence, representation))))
+            channel.lagging.add(member)
         }
     if (wanted) this.#ticking = this.#clock.after(TICK_MS, () => this.#tick())
   }

@@ -4,14 +4,13 @@ import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta } from '#events/meta/ObjectMeta.ts'
 import { alreadyExists, badRequest, invalid, Refusal } from '#events/Refusal.ts'
-import type { DecideContext, Decided, Write } from '../decision.ts'
-import { admit, saying, validateAdmission } from '../admission/admission.ts'
-import { allocate, prepareClaims } from '../claims/claims.ts'
-import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
-import { eventFor, seconds } from '../request/events.ts'
-import { generatedName } from '../request/names.ts'
-import { trackUpdate } from '../patch/managed-fields.ts'
-
+import type { DecideContext, Decided, Write } from '#services/apiserver/decision.ts'
+import { admit, saying, validateAdmission } from '#services/apiserver/admission/admission.ts'
+import { allocate, prepareClaims } from '#services/apiserver/claims/claims.ts'
+import { apiVersionOf, decodeObject, typeOf } from '#services/apiserver/request/decode.ts'
+import { eventFor, seconds } from '#services/apiserver/request/events.ts'
+import { generatedName } from '#services/apiserver/request/names.ts'
+import { trackUpdate } from '#services/apiserver/patch/managedFields.ts'
 
 /** Metadata only the server may set. */
 const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
@@ -23,10 +22,12 @@ const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, cont
     meta.namespace = intent.namespace
   } else delete meta.namespace
   if (intent.name !== '') {
-    if ((meta.name ?? '') !== '' && meta.name !== intent.name) throw badRequest(`the name of the object (${meta.name}) does not match the name on the URL (${intent.name})`)
+    if ((meta.name ?? '') !== '' && meta.name !== intent.name)
+      throw badRequest(`the name of the object (${meta.name}) does not match the name on the URL (${intent.name})`)
     meta.name = intent.name
   }
-  if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '') meta.name = generatedName(meta.generateName as string, context.letters ?? context.random)
+  if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '')
+    meta.name = generatedName(meta.generateName as string, context.letters ?? context.random)
   meta.uid = context.uuid()
   meta.creationTimestamp = seconds(context.now)
   delete meta.resourceVersion
@@ -43,7 +44,12 @@ export const decideCreate = (kind: Kind, intent: Intent, context: DecideContext)
 }
 
 /** What somebody outside made of the object may leave out what has a default, and say what only the server may. */
-const settle = (kind: Kind, object: KubeObject, { name, namespace, uid, creationTimestamp, generation }: KubeObject['metadata'], context: DecideContext): void => {
+const settle = (
+  kind: Kind,
+  object: KubeObject,
+  { name, namespace, uid, creationTimestamp, generation }: KubeObject['metadata'],
+  context: DecideContext
+): void => {
   const { deletionTimestamp: _, deletionGracePeriodSeconds: __, resourceVersion: ___, ...given } = object.metadata
   object.metadata = JSON.parse(JSON.stringify({ ...given, name, namespace, uid, creationTimestamp, generation })) as KubeObject['metadata']
   kind.prepareForCreate?.(object, { now: seconds(context.now) })
@@ -51,7 +57,14 @@ const settle = (kind: Kind, object: KubeObject, { name, namespace, uid, creation
 }
 
 /** Also the end of a server-side apply that finds nothing: `managed` says the field owners are set already. */
-export const createObject = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext, told: readonly string[], managed = false): Decided => {
+export const createObject = (
+  kind: Kind,
+  intent: Intent,
+  object: KubeObject,
+  context: DecideContext,
+  told: readonly string[],
+  managed = false
+): Decided => {
   const warnings = [...told, ...(kind.warnings?.(object) ?? [])]
   if (kind.createRefusal !== undefined) throw new Refusal(405, 'MethodNotAllowed', kind.createRefusal, {})
   withSystemMetadata(kind, intent, object, context)
@@ -60,7 +73,15 @@ export const createObject = (kind: Kind, intent: Intent, object: KubeObject, con
   prepareClaims(kind, object, undefined, context)
   kind.default?.(object)
   const system = { ...object.metadata }
-  const write: Write = { operation: 'CREATE', kind, subresource: '', intent, namespace: intent.namespace, name: object.metadata.name ?? '', object }
+  const write: Write = {
+    operation: 'CREATE',
+    kind,
+    subresource: '',
+    intent,
+    namespace: intent.namespace,
+    name: object.metadata.name ?? '',
+    object
+  }
   const { changed, ...said } = admit(write, context)
   if (changed) settle(kind, object, system, context)
   allocate(kind, object, undefined, context)
@@ -73,6 +94,16 @@ export const createObject = (kind: Kind, intent: Intent, object: KubeObject, con
     throw alreadyExists(kind, key.name)
   }
   if (!managed)
-    trackUpdate({ type: typeOf(kind), before: undefined, after: object, manager: intent.options?.fieldManager ?? intent.source, apiVersion: apiVersionOf(kind), time: seconds(context.now) })
-  return saying({ events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings }, said)
+    trackUpdate({
+      type: typeOf(kind),
+      before: undefined,
+      after: object,
+      manager: intent.options?.fieldManager ?? intent.source,
+      apiVersion: apiVersionOf(kind),
+      time: seconds(context.now)
+    })
+  return saying(
+    { events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings },
+    said
+  )
 }

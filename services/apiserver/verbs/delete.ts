@@ -3,9 +3,9 @@ import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conflict, type Status } from '#events/Refusal.ts'
-import type { DecideContext, Decided } from '../decision.ts'
-import { admit, saying } from '../admission/admission.ts'
-import { eventFor, seconds } from '../request/events.ts'
+import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
+import { admit, saying } from '#services/apiserver/admission/admission.ts'
+import { eventFor, seconds } from '#services/apiserver/request/events.ts'
 import { existing, goes } from './update.ts'
 
 export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
@@ -13,7 +13,18 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
   const old = entry.object
   const subresource = intent.subresource ?? ''
   // An eviction is the create of one.
-  const said = admit({ operation: subresource === 'eviction' ? 'CREATE' : 'DELETE', kind, subresource, intent, namespace: intent.namespace, name: intent.name, old }, context)
+  const said = admit(
+    {
+      operation: subresource === 'eviction' ? 'CREATE' : 'DELETE',
+      kind,
+      subresource,
+      intent,
+      namespace: intent.namespace,
+      name: intent.name,
+      old
+    },
+    context
+  )
   const options = intent.deleteOptions ?? {}
   checkPreconditions(kind, intent, old)
 
@@ -36,12 +47,16 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
     // A shorter period than the one running counts; a longer one comes too late.
     object.metadata.deletionTimestamp = seconds(Math.min(context.now + grace * 1000, Date.parse(old.metadata.deletionTimestamp)))
     object.metadata.deletionGracePeriodSeconds = grace
-  } else if (!goes(kind, object) && equalFinalizers(object, old)) return saying({ events: [], code: 200, object: old, entry, warnings: [] }, said)
+  } else if (!goes(kind, object) && equalFinalizers(object, old))
+    return saying({ events: [], code: 200, object: old, entry, warnings: [] }, said)
   const gone = goes(kind, object)
   const answer = gone ? { status: success(kind, intent, old) } : {}
   // A finished delete keeps the object as it last was: that is what watchers and readers of the past want to see.
   const after = gone && old.metadata.deletionTimestamp === undefined && grace === 0 ? withoutVersion(old) : object
-  return saying({ events: [eventFor(kind, intent, context, { before: old, after, deleted: gone })], code: 200, object: after, warnings: [], ...answer }, said)
+  return saying(
+    { events: [eventFor(kind, intent, context, { before: old, after, deleted: gone })], code: 200, object: after, warnings: [], ...answer },
+    said
+  )
 }
 
 /** Upstream names the kind here, not the resource. */
@@ -49,9 +64,17 @@ const checkPreconditions = (kind: Kind, intent: Intent, { metadata }: KubeObject
   const { uid, resourceVersion } = intent.deleteOptions?.preconditions ?? {}
   const ref = { group: kind.group, resource: kind.kind }
   if (uid !== undefined && uid !== metadata.uid)
-    throw conflict(ref, intent.name, `the UID in the precondition (${uid}) does not match the UID in record (${metadata.uid}). The object might have been deleted and then recreated`)
+    throw conflict(
+      ref,
+      intent.name,
+      `the UID in the precondition (${uid}) does not match the UID in record (${metadata.uid}). The object might have been deleted and then recreated`
+    )
   if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion)
-    throw conflict(ref, intent.name, `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${metadata.resourceVersion}). The object might have been modified`)
+    throw conflict(
+      ref,
+      intent.name,
+      `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${metadata.resourceVersion}). The object might have been modified`
+    )
 }
 
 const gracePeriod = (kind: Kind, object: KubeObject, asked: number | undefined): number => {
@@ -74,5 +97,10 @@ const success = (kind: Kind, intent: Intent, object: KubeObject): Status => ({
   apiVersion: 'v1',
   metadata: {},
   status: 'Success',
-  details: { name: intent.name, ...(kind.group === '' ? {} : { group: kind.group }), kind: kind.resource, uid: object.metadata.uid as string }
+  details: {
+    name: intent.name,
+    ...(kind.group === '' ? {} : { group: kind.group }),
+    kind: kind.resource,
+    uid: object.metadata.uid as string
+  }
 })

@@ -6,28 +6,37 @@ import { required } from '#events/meta/faults.ts'
 import { badRequest, invalid, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
 import { jsonWord } from '#events/schema/scalars.ts'
 import type { TypeSchema } from '#events/schema/Schema.ts'
-import type { DecideContext, Decided } from '../decision.ts'
-import { applyPatch } from '../patch/apply.ts'
-import { applyJsonPatch } from '../patch/json.ts'
-import { applyMergePatch } from '../patch/merge.ts'
-import { applyStrategicMergePatch } from '../patch/strategic.ts'
-import { apiVersionOf, decodeObject, decodePatched, typeOf } from '../request/decode.ts'
-import { seconds } from '../request/events.ts'
-import { presented } from '../request/present.ts'
+import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
+import { applyPatch } from '#services/apiserver/patch/apply.ts'
+import { applyJsonPatch } from '#services/apiserver/patch/json.ts'
+import { applyMergePatch } from '#services/apiserver/patch/merge.ts'
+import { applyStrategicMergePatch } from '#services/apiserver/patch/strategic.ts'
+import { apiVersionOf, decodeObject, decodePatched, typeOf } from '#services/apiserver/request/decode.ts'
+import { seconds } from '#services/apiserver/request/events.ts'
+import { presented } from '#services/apiserver/request/present.ts'
 import { createObject } from './create.ts'
 import { checkName, existing, replaceObject } from './update.ts'
 
-const PATCH_TYPES = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml'] as const
+const PATCH_TYPES = [
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml'
+] as const
 /** How lists of a custom object merge strategically nobody has said. */
 const CUSTOM_PATCH_TYPES = PATCH_TYPES.filter((type) => type !== 'application/strategic-merge-patch+json')
 
 export const decidePatch = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   if (intent.patch?.type === 'application/apply-patch+yaml') return decideApply(kind, intent, context)
   const entry = existing(kind, intent, context)
-  if (kind.schema !== undefined && intent.patch?.type === 'application/strategic-merge-patch+json') throw unsupportedMediaType(CUSTOM_PATCH_TYPES)
+  if (kind.schema !== undefined && intent.patch?.type === 'application/strategic-merge-patch+json')
+    throw unsupportedMediaType(CUSTOM_PATCH_TYPES)
   const patched = patchValue(typeOf(kind), entry.object, intent)
   // A strategic patch is of the kind its path says, whatever it says itself.
-  const named = intent.patch?.type === 'application/strategic-merge-patch+json' ? { ...(patched as KubeObject), apiVersion: entry.object.apiVersion, kind: entry.object.kind } : patched
+  const named =
+    intent.patch?.type === 'application/strategic-merge-patch+json'
+      ? { ...(patched as KubeObject), apiVersion: entry.object.apiVersion, kind: entry.object.kind }
+      : patched
   const { object, warnings } = decodePatched(kind, named, intent.options?.fieldValidation)
   checkName(kind, object, intent)
   // Only a resourceVersion the patch itself brought is a lock; the present one rides along in the object.
@@ -41,7 +50,8 @@ export const patchValue = (schema: TypeSchema, document: KubeObject, intent: Int
   switch (type) {
     case 'application/json-patch+json': {
       const patched = applyJsonPatch(document, body)
-      if ('refused' in patched) throw new Refusal(patched.refused.code, patched.refused.code === 400 ? 'BadRequest' : 'Invalid', patched.refused.message)
+      if ('refused' in patched)
+        throw new Refusal(patched.refused.code, patched.refused.code === 400 ? 'BadRequest' : 'Invalid', patched.refused.message)
       return patched.ok
     }
     case 'application/merge-patch+json':
@@ -54,7 +64,8 @@ export const patchValue = (schema: TypeSchema, document: KubeObject, intent: Int
 }
 
 const patchObject = (body: unknown): Record<string, unknown> => {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw badRequest(`error decoding patch: json: cannot unmarshal ${jsonWord(body)} into Go value of type map[string]interface {}`)
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw badRequest(`error decoding patch: json: cannot unmarshal ${jsonWord(body)} into Go value of type map[string]interface {}`)
   return body as Record<string, unknown>
 }
 
@@ -65,11 +76,14 @@ const halfOf = (kind: Kind, applied: KubeObject, subresource: string): KubeObjec
   if (subresource === '') return main
   const { apiVersion, kind: says, metadata } = applied
   const { name, namespace, uid, resourceVersion, managedFields } = metadata
-  return JSON.parse(JSON.stringify({ apiVersion, kind: says, metadata: { name, namespace, uid, resourceVersion, managedFields }, status })) as KubeObject
+  return JSON.parse(
+    JSON.stringify({ apiVersion, kind: says, metadata: { name, namespace, uid, resourceVersion, managedFields }, status })
+  ) as KubeObject
 }
 
 const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
-  if ((intent.options?.fieldManager ?? '') === '') throw invalid('meta.k8s.io', 'PatchOptions', '', [required('fieldManager', 'is required for apply patch')])
+  if ((intent.options?.fieldManager ?? '') === '')
+    throw invalid('meta.k8s.io', 'PatchOptions', '', [required('fieldManager', 'is required for apply patch')])
   const applied = patchObject(intent.patch?.body) as unknown as KubeObject
   const [apiVersion, says]: readonly unknown[] = [applied.apiVersion ?? '', applied.kind ?? '']
   if (typeof apiVersion === 'string' && typeof says === 'string' && (apiVersion === '' || says === ''))
@@ -93,7 +107,9 @@ const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decide
   })
   if ('conflicts' in result) {
     const count = result.conflicts.length
-    throw new Refusal(409, 'Conflict', result.message ?? `Apply failed with ${count} conflict${count === 1 ? '' : 's'}`, { causes: result.conflicts })
+    throw new Refusal(409, 'Conflict', result.message ?? `Apply failed with ${count} conflict${count === 1 ? '' : 's'}`, {
+      causes: result.conflicts
+    })
   }
   const object = result.object as KubeObject
   if (entry === undefined) return createObject(kind, intent, object, context, warnings, true)

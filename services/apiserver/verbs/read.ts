@@ -5,14 +5,14 @@ import { fieldMatcher, parseFieldSelector, requiredValue } from '#events/meta/Fi
 import { matches, parseSelector } from '#events/meta/LabelSelector.ts'
 import { badRequest, expired, notFound, timedOut } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
-import { ViewBehind } from '../../platform/View.ts'
-import type { View } from '../../platform/View.ts'
-import { BREATHE, breathe } from '../http/breathe.ts'
-import { integerOf } from '../request/options.ts'
-import { presented } from '../request/present.ts'
-import { shortListing, type Listing } from '../time-travel/Listing.ts'
-import type { Pages } from '../time-travel/Pages.ts'
-import type { Reader } from '../time-travel/Reader.ts'
+import { ViewBehind } from '#services/platform/View.ts'
+import type { View } from '#services/platform/View.ts'
+import { BREATHE, breathe } from '#services/apiserver/http/breathe.ts'
+import { integerOf } from '#services/apiserver/request/options.ts'
+import { presented } from '#services/apiserver/request/present.ts'
+import { shortListing, type Listing } from '#services/apiserver/time-travel/Listing.ts'
+import type { Pages } from '#services/apiserver/time-travel/Pages.ts'
+import type { Reader } from '#services/apiserver/time-travel/Reader.ts'
 
 export type Matcher = (entry: Entry) => boolean
 
@@ -41,7 +41,11 @@ export const selectionOf = (kind: Kind, query: URLSearchParams, name: string): S
     id: JSON.stringify([name, labels, fields]),
     matches: (entry) => {
       const { metadata } = entry.object
-      return (name === '' || metadata.name === name) && matches(selector, metadata.labels) && (requirements.length === 0 || byField(presented(kind, entry).object))
+      return (
+        (name === '' || metadata.name === name) &&
+        matches(selector, metadata.labels) &&
+        (requirements.length === 0 || byField(presented(kind, entry).object))
+      )
     },
     all: false,
     ...(wanted === undefined ? {} : { name: wanted }),
@@ -58,12 +62,17 @@ export const getObject = async (kind: Kind, namespace: string, name: string, rea
 /** Waits until the view has what the client has seen already. */
 export const waitForVersion = async (view: View, resourceVersion: string | null): Promise<void> => {
   if (resourceVersion === null || resourceVersion === '' || resourceVersion === '0') return
-  if (!/^[1-9]\d{0,15}$/.test(resourceVersion)) throw badRequest(`resourceVersion: Invalid value: "${resourceVersion}": strconv.ParseUint: parsing "${resourceVersion}": invalid syntax`)
+  if (!/^[1-9]\d{0,15}$/.test(resourceVersion))
+    throw badRequest(
+      `resourceVersion: Invalid value: "${resourceVersion}": strconv.ParseUint: parsing "${resourceVersion}": invalid syntax`
+    )
   try {
     await view.waitFor(Number(resourceVersion), 3_000)
   } catch (error) {
     if (!(error instanceof ViewBehind)) throw error
-    throw timedOut(`Too large resource version: ${resourceVersion}, current: ${view.objects.sequence}`, [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }])
+    throw timedOut(`Too large resource version: ${resourceVersion}, current: ${view.objects.sequence}`, [
+      { reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }
+    ])
   }
 }
 
@@ -89,7 +98,10 @@ const readToken = (token: string, now: number): Continue => {
   }
   // Anybody can make one up: what it holds is believed no further than its shape.
   if (!isContinue(parsed)) throw badRequest('continue key is not valid: the token was not made by this server')
-  if (now - parsed.t > CONTINUE_LIFE_MS) throw expired('The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.')
+  if (now - parsed.t > CONTINUE_LIFE_MS)
+    throw expired(
+      'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.'
+    )
   return parsed
 }
 
@@ -134,7 +146,9 @@ export const listObjects = async ({ kind, namespace, selection, query, reader, r
     const found = one.filter(selection.matches)
     return { listing: shortListing(found), from: 0, to: found.length, matches: undefined, metadata, first }
   }
-  const listing = (begun === undefined ? undefined : pages.get(collectionOf(kind), namespace, sequence)) ?? (await source.list(collectionOf(kind), namespace))
+  const listing =
+    (begun === undefined ? undefined : pages.get(collectionOf(kind), namespace, sequence)) ??
+    (await source.list(collectionOf(kind), namespace))
   const from = begun === undefined ? 0 : listing.after(begun.k)
   const matches = selection.all ? undefined : selection.matches
   if (limit === 0) return { listing, from, to: listing.size, matches, metadata, first }
@@ -143,7 +157,18 @@ export const listObjects = async ({ kind, namespace, selection, query, reader, r
   const last = await listing.at(to - 1)
   const next: Continue = { v: sequence, k: last.id, t: begun?.t ?? now }
   if (first) pages.keep(collectionOf(kind), namespace, sequence, listing)
-  return { listing, from, to, matches, metadata: { ...metadata, continue: Buffer.from(JSON.stringify(next)).toString('base64url'), ...(selection.all ? { remainingItemCount: listing.size - to } : {}) }, first }
+  return {
+    listing,
+    from,
+    to,
+    matches,
+    metadata: {
+      ...metadata,
+      continue: Buffer.from(JSON.stringify(next)).toString('base64url'),
+      ...(selection.all ? { remainingItemCount: listing.size - to } : {})
+    },
+    first
+  }
 }
 
 /** Behind the `limit`th match; the listing's size when there is no match after it. */
@@ -161,7 +186,12 @@ const endOf = async (listing: Listing, from: number, limit: number, matches: Mat
   return listing.size
 }
 
-const onlyOne = async (kind: Kind, namespace: string | undefined, selection: Selection, reader: Reader): Promise<readonly Entry[] | undefined> => {
+const onlyOne = async (
+  kind: Kind,
+  namespace: string | undefined,
+  selection: Selection,
+  reader: Reader
+): Promise<readonly Entry[] | undefined> => {
   if (selection.name === undefined || (namespace === undefined && kind.namespaced)) return undefined
   const entry = await reader.get(collectionOf(kind), namespace ?? '', selection.name)
   return entry === undefined || entry.id !== objectId(namespace ?? '', selection.name) ? [] : [entry]

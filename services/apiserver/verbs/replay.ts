@@ -5,9 +5,9 @@ import { collectionOf } from '#events/Kind.ts'
 import { expired, Refusal } from '#events/Refusal.ts'
 import { subjectsOf } from '#events/Subject.ts'
 import type { Entry } from '#projections/Objects.ts'
-import type { PastIndex } from '../../platform/past/PastIndex.ts'
-import type { View } from '../../platform/View.ts'
-import type { Versions } from '../time-travel/Versions.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
+import type { View } from '#services/platform/View.ts'
+import type { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import { typeOf, type EventType, type WatchRequest } from './watch.ts'
 
 /** Objects whose last version's match is remembered; for others it is looked up again. */
@@ -35,7 +35,8 @@ export const checkReach = async ({ view }: Past, from: number): Promise<void> =>
   checkFloor(view, from)
   // The end of a loss is where the log stands until something happens, and then a list's own version.
   const lost = losses.find((range) => range.first <= from && (from < range.last || (from === range.last && range.last < last)))
-  if (lost !== undefined) throw expired(`too old resource version: ${from} (${lost.last}): what had the versions ${lost.first} to ${lost.last} is lost`)
+  if (lost !== undefined)
+    throw expired(`too old resource version: ${from} (${lost.last}): what had the versions ${lost.first} to ${lost.last} is lost`)
   if (floor === 0 && from + 1 < first) throw expired(`too old resource version: ${from} (${first - 1})`)
 }
 
@@ -44,7 +45,12 @@ const checkFloor = ({ floor, floorTime }: View, from: number): void => {
   if (from < floor) throw expired(`too old resource version: ${from} (${floor}): ${compactedText(floor, floorTime)}`)
 }
 
-export async function* replay(past: Past, { kind, namespace, selection }: Pick<WatchRequest, 'kind' | 'namespace' | 'selection'>, from: number, to: number): AsyncGenerator<readonly Told[]> {
+export async function* replay(
+  past: Past,
+  { kind, namespace, selection }: Pick<WatchRequest, 'kind' | 'namespace' | 'selection'>,
+  from: number,
+  to: number
+): AsyncGenerator<readonly Told[]> {
   const { view } = past
   const ref = collectionOf(kind)
   const matched = new Map<string, boolean>()
@@ -79,13 +85,24 @@ export async function* replay(past: Past, { kind, namespace, selection }: Pick<W
 }
 
 /** From the index; while that is not so far, the log knows as well, only slower. */
-const versionBefore = async ({ view, history }: Past, ref: ResourceRef, id: string, sequence: number, subject: string): Promise<number | undefined> => {
+const versionBefore = async (
+  { view, history }: Past,
+  ref: ResourceRef,
+  id: string,
+  sequence: number,
+  subject: string
+): Promise<number | undefined> => {
   if (history.lastSequence >= sequence - 1 && sequence > (history.begins ?? 0)) return history.versionAt(ref, id, sequence - 1)
   const before = await view.log.lastOn(subject, sequence - 1)
   return before === undefined || before.headers['reckon-deleted'] === 'true' ? undefined : before.sequence
 }
 
-const versionMatches = async ({ view, versions }: Past, sequence: number, subject: string, matches: (entry: Entry) => boolean): Promise<boolean> => {
+const versionMatches = async (
+  { view, versions }: Past,
+  sequence: number,
+  subject: string,
+  matches: (entry: Entry) => boolean
+): Promise<boolean> => {
   try {
     return matches(await versions.read(view, sequence, subject))
   } catch (error) {

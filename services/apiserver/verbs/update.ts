@@ -5,13 +5,13 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { validateMeta, validateMetaUpdate } from '#events/meta/ObjectMeta.ts'
 import { badRequest, conflict, invalid, notFound } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
-import type { DecideContext, Decided } from '../decision.ts'
-import { admit, saying } from '../admission/admission.ts'
-import { allocate, prepareClaims } from '../claims/claims.ts'
-import { apiVersionOf, decodeObject, typeOf } from '../request/decode.ts'
-import { eventFor, seconds } from '../request/events.ts'
-import { presented } from '../request/present.ts'
-import { trackUpdate } from '../patch/managed-fields.ts'
+import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
+import { admit, saying } from '#services/apiserver/admission/admission.ts'
+import { allocate, prepareClaims } from '#services/apiserver/claims/claims.ts'
+import { apiVersionOf, decodeObject, typeOf } from '#services/apiserver/request/decode.ts'
+import { eventFor, seconds } from '#services/apiserver/request/events.ts'
+import { presented } from '#services/apiserver/request/present.ts'
+import { trackUpdate } from '#services/apiserver/patch/managedFields.ts'
 import { badValue, same } from '#events/meta/faults.ts'
 
 export const existing = (kind: Kind, intent: Intent, context: DecideContext): Entry => {
@@ -25,7 +25,8 @@ export const checkName = (kind: Pick<Kind, 'namespaced'>, object: KubeObject, in
   const { name = '', namespace = '' } = object.metadata
   if (name === '') throw badRequest(`the name of the object (${intent.name} based on URL) was undeterminable: name must be provided`)
   if (name !== intent.name) throw badRequest(`the name of the object (${name}) does not match the name on the URL (${intent.name})`)
-  if (kind.namespaced && namespace !== '' && namespace !== intent.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  if (kind.namespaced && namespace !== '' && namespace !== intent.namespace)
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
 }
 
 /** Whoever replaces an object means that very one; whoever patches another uid into it wants what can't be. Throws 409 and 422. */
@@ -42,15 +43,27 @@ export const decideUpdate = (kind: Kind, intent: Intent, context: DecideContext)
 }
 
 /** The common end of update, patch and apply. `managed`: the field owners in the object are right already. */
-export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, entry: Entry, context: DecideContext, told: readonly string[], managed = false): Decided => {
+export const replaceObject = (
+  kind: Kind,
+  intent: Intent,
+  object: KubeObject,
+  entry: Entry,
+  context: DecideContext,
+  told: readonly string[],
+  managed = false
+): Decided => {
   const warnings = (intent.subresource ?? '') === '' ? [...told, ...(kind.warnings?.(object) ?? [])] : told
   const old = entry.object
   const subresource = intent.subresource ?? ''
   const meta = object.metadata
-  if ((meta.resourceVersion ?? '') !== '' && meta.resourceVersion !== '0' && meta.resourceVersion !== String(entry.sequence)) throw conflict(kind, intent.name)
+  if ((meta.resourceVersion ?? '') !== '' && meta.resourceVersion !== '0' && meta.resourceVersion !== String(entry.sequence))
+    throw conflict(kind, intent.name)
   checkUid(kind, intent, meta.uid, old)
   // As upstream, before anything of the object is taken over from the present one: what the client means to change.
-  const said = admit({ operation: 'UPDATE', kind, subresource, intent, namespace: intent.namespace, name: intent.name, object, old }, context)
+  const said = admit(
+    { operation: 'UPDATE', kind, subresource, intent, namespace: intent.namespace, name: intent.name, object, old },
+    context
+  )
   carryMetadata(object, old, kind, intent)
   kind.prepareForUpdate?.(object, old, subresource, { now: seconds(context.now) })
   if (subresource !== '') {
@@ -61,7 +74,8 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   if (subresource === '') prepareClaims(kind, object, old, context)
   kind.default?.(object)
   if (subresource === '') allocate(kind, object, old, context)
-  if (kind.hasGeneration === true && subresource === '') object.metadata.generation = (old.metadata.generation ?? 1) + (specChanged(kind, object, old) ? 1 : 0)
+  if (kind.hasGeneration === true && subresource === '')
+    object.metadata.generation = (old.metadata.generation ?? 1) + (specChanged(kind, object, old) ? 1 : 0)
   const faults = [
     ...validateMeta(kind, object),
     ...validateMetaUpdate(object, old),
@@ -85,7 +99,10 @@ export const replaceObject = (kind: Kind, intent: Intent, object: KubeObject, en
   delete object.metadata.resourceVersion
   // The last finalizer of an object that was asked to go is what it was waiting for.
   const gone = goes(kind, object)
-  return saying({ events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone })], code: 200, object, warnings }, said)
+  return saying(
+    { events: [eventFor(kind, intent, context, { before: old, after: object, deleted: gone })], code: 200, object, warnings },
+    said
+  )
 }
 
 /** What a client can't change rides over from the present object. */
@@ -109,7 +126,14 @@ const carryMetadata = (object: KubeObject, old: KubeObject, kind: Kind, intent: 
 /** Everything outside metadata and status counts as spec, and the status of a kind that has no half of its own for it. */
 const specChanged = (kind: Kind, object: KubeObject, old: KubeObject): boolean => {
   for (const field of new Set([...Object.keys(object), ...Object.keys(old)]))
-    if (field !== 'metadata' && (field !== 'status' || kind.hasStatus !== true) && field !== 'kind' && field !== 'apiVersion' && !same(object[field], old[field])) return true
+    if (
+      field !== 'metadata' &&
+      (field !== 'status' || kind.hasStatus !== true) &&
+      field !== 'kind' &&
+      field !== 'apiVersion' &&
+      !same(object[field], old[field])
+    )
+      return true
   return false
 }
 

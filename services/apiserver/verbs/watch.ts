@@ -2,9 +2,9 @@
 import type { Kind } from '#events/Kind.ts'
 import type { Refusal } from '#events/Refusal.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
-import { objectText, rowText, tableText, type Representation } from '../http/representation.ts'
-import { apiVersionOf } from '../request/decode.ts'
-import { listOptionsOf } from '../request/listOptions.ts'
+import { objectText, rowText, tableText, type Representation } from '#services/apiserver/http/representation.ts'
+import { apiVersionOf } from '#services/apiserver/request/decode.ts'
+import { listOptionsOf } from '#services/apiserver/request/listOptions.ts'
 import type { Selection } from './read.ts'
 
 export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED'
@@ -23,7 +23,8 @@ export interface WatchRequest {
 }
 
 /** As upstream: nothing and 0 leave it to the server, and less than nothing is over at once. Timers hold no more than 24 days. */
-export const timeoutMs = (seconds: number | undefined, usual: number): number => (seconds === undefined || seconds === 0 ? usual : Math.min(Math.max(0, seconds * 1000), 2 ** 31 - 1))
+export const timeoutMs = (seconds: number | undefined, usual: number): number =>
+  seconds === undefined || seconds === 0 ? usual : Math.min(Math.max(0, seconds * 1000), 2 ** 31 - 1)
 
 /** What the query says of a watch; 400 and 422 for what makes no sense. */
 export const watchOptionsOf = (query: URLSearchParams): Pick<WatchRequest, 'from' | 'initialEvents' | 'bookmarks' | 'timeoutSeconds'> => {
@@ -50,7 +51,14 @@ export const typeOf = (deleted: boolean, is: boolean, was: boolean): EventType |
 }
 
 /** `columns`: with the table's column definitions, which a client gets with its first row. */
-export const lineText = (kind: Kind, type: EventType, entry: Entry, representation: Representation, columns: boolean, now: number): string => {
+export const lineText = (
+  kind: Kind,
+  type: EventType,
+  entry: Entry,
+  representation: Representation,
+  columns: boolean,
+  now: number
+): string => {
   const object =
     representation.form === 'table'
       ? tableText(kind, rowText(kind, entry, representation.include, now), { resourceVersion: String(entry.sequence) }, columns)
@@ -60,9 +68,26 @@ export const lineText = (kind: Kind, type: EventType, entry: Entry, representati
 
 /** `initial`: the burst of a WatchList ends here. */
 export const bookmarkText = (kind: Kind, sequence: number, { form }: Representation, initial = false): string => {
-  const metadata = { resourceVersion: String(sequence), creationTimestamp: null, ...(initial ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}) }
-  const plain = { kind: form === 'object' ? kind.kind : 'PartialObjectMetadata', apiVersion: form === 'object' ? apiVersionOf(kind) : 'meta.k8s.io/v1', metadata }
-  const object = form === 'table' ? { kind: 'Table', apiVersion: 'meta.k8s.io/v1', metadata: { resourceVersion: String(sequence) }, columnDefinitions: [], rows: [{ cells: [], object: plain }] } : plain
+  const metadata = {
+    resourceVersion: String(sequence),
+    creationTimestamp: null,
+    ...(initial ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {})
+  }
+  const plain = {
+    kind: form === 'object' ? kind.kind : 'PartialObjectMetadata',
+    apiVersion: form === 'object' ? apiVersionOf(kind) : 'meta.k8s.io/v1',
+    metadata
+  }
+  const object =
+    form === 'table'
+      ? {
+          kind: 'Table',
+          apiVersion: 'meta.k8s.io/v1',
+          metadata: { resourceVersion: String(sequence) },
+          columnDefinitions: [],
+          rows: [{ cells: [], object: plain }]
+        }
+      : plain
   return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`
 }
 

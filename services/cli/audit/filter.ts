@@ -1,8 +1,8 @@
 /** Which records a person wants to see. Plain functions. */
 import type { Api } from '#events/Api.ts'
-import { CliError } from '../Environment.ts'
-import { momentOf } from '../moment.ts'
-import { kindOfWord } from '../resources.ts'
+import { CliError } from '#services/cli/Environment.ts'
+import { momentOf } from '#services/cli/moment.ts'
+import { kindOfWord } from '#services/cli/resources.ts'
 import type { AuditRecord } from './record.ts'
 
 /** As typed; undefined: all of them. Lists are separated by commas. */

@@ -1,6 +1,6 @@
 /** How records of the audit trail look. What clients chose of them must not speak to the terminal. Plain functions. */
 import { stringify } from 'yaml'
-import { encoded, short } from '../print.ts'
+import { encoded, short } from '#services/cli/print.ts'
 import { notesIn, timeOf, type AuditRecord } from './record.ts'
 import type { Missing, Shown } from './Reader.ts'
 

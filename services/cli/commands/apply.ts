@@ -7,10 +7,10 @@ import type { Api } from '#events/Api.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { Status } from '#events/Refusal.ts'
-import { NatsIntents } from '../../platform/NatsIntents.ts'
-import { CliError, type Environment } from '../Environment.ts'
-import { encoded, out } from '../print.ts'
-import { printedName } from '../resources.ts'
+import { NatsIntents } from '#services/platform/NatsIntents.ts'
+import { CliError, type Environment } from '#services/cli/Environment.ts'
+import { encoded, out } from '#services/cli/print.ts'
+import { printedName } from '#services/cli/resources.ts'
 
 export interface ApplyOptions {
   readonly files: readonly string[]
@@ -45,23 +45,34 @@ export const objectsOf = (text: string, path: string): KubeObject[] =>
     if (fault !== undefined) throw new CliError(`error: error parsing ${path}: ${fault.message}`)
     const value = document.toJSON() as (KubeObject & { items?: KubeObject[] }) | null
     if (value === null) return []
-    if (typeof value !== 'object' || typeof value.kind !== 'string' || typeof value.apiVersion !== 'string') throw new CliError(`error: ${path}: every object needs apiVersion and kind`)
+    if (typeof value !== 'object' || typeof value.kind !== 'string' || typeof value.apiVersion !== 'string')
+      throw new CliError(`error: ${path}: every object needs apiVersion and kind`)
     return value.kind === 'List' || (value.kind.endsWith('List') && Array.isArray(value.items)) ? (value.items ?? []) : [value]
   })
 
 const kindOf = (api: Api, object: KubeObject): Kind => {
   const found = api.kindOfObject(object)
-  if (found === undefined) throw new CliError(`error: resource mapping not found: no matches for kind "${object.kind}" in version "${object.apiVersion}"`)
+  if (found === undefined)
+    throw new CliError(`error: resource mapping not found: no matches for kind "${object.kind}" in version "${object.apiVersion}"`)
   return found
 }
 
 /** In kubectl's words. */
 export const refusalText = ({ reason, message, details }: Status, path: string): string =>
-  reason === 'Invalid' ? `The ${details?.kind ?? 'object'} "${details?.name ?? ''}" is invalid: ${(details?.causes ?? []).map(({ field, message: why }) => `\n* ${field}: ${why}`).join('') || message}` : `Error from server (${reason}): error when applying "${path}": ${message}`
+  reason === 'Invalid'
+    ? `The ${details?.kind ?? 'object'} "${details?.name ?? ''}" is invalid: ${(details?.causes ?? []).map(({ field, message: why }) => `\n* ${field}: ${why}`).join('') || message}`
+    : `Error from server (${reason}): error when applying "${path}": ${message}`
 
-export const apply = async (environment: Environment['Service'], { files, namespace, recursive, dryRun, force, format }: ApplyOptions): Promise<void> => {
+export const apply = async (
+  environment: Environment['Service'],
+  { files, namespace, recursive, dryRun, force, format }: ApplyOptions
+): Promise<void> => {
   if (files.length === 0) throw new CliError('error: must specify -f')
-  const objects = files.flatMap((file) => pathsOf(file, recursive)).flatMap((path) => objectsOf(path === '-' ? readFileSync(0, 'utf8') : readFileSync(path, 'utf8'), path).map((object) => ({ object, path })))
+  const objects = files
+    .flatMap((file) => pathsOf(file, recursive))
+    .flatMap((path) =>
+      objectsOf(path === '-' ? readFileSync(0, 'utf8') : readFileSync(path, 'utf8'), path).map((object) => ({ object, path }))
+    )
   if (objects.length === 0) throw new CliError('error: no objects passed to apply')
   const api = await environment.api()
   const connection = await environment.connect()
@@ -94,7 +105,10 @@ export const apply = async (environment: Environment['Service'], { files, namesp
         }
         for (const warning of result.warnings ?? []) process.stderr.write(`Warning: ${warning}\n`)
         results.push(result.object)
-        if (format === 'table') out(`${printedName(kind, name)} ${result.code === 201 ? 'created' : result.unchanged === true ? 'unchanged' : 'configured'}${dryRun ? ' (server dry run)' : ''}`)
+        if (format === 'table')
+          out(
+            `${printedName(kind, name)} ${result.code === 201 ? 'created' : result.unchanged === true ? 'unchanged' : 'configured'}${dryRun ? ' (server dry run)' : ''}`
+          )
       } catch (error) {
         if (!(error instanceof CliError)) throw error
         failed += 1

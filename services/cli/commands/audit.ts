@@ -1,14 +1,14 @@
 /** `reckon audit`: the trail of what makes no event, as it was written. Whether it is what was written, `reckon log verify` says. */
 import type { NatsConnection } from '@nats-io/transport-node'
 import { LogAway, type Follow, type LogState } from '#events/Log.ts'
-import { askedConsumers } from '../../platform/jetstream/consumers.ts'
-import { JetStreamLog } from '../../platform/jetstream/JetStreamLog.ts'
-import { filterOf, sinceOf, type AuditWords } from '../audit/filter.ts'
-import { Reader, type Shown } from '../audit/Reader.ts'
-import { recordIn, timeOf } from '../audit/record.ts'
-import { HEADER, notesOf, rowsOf, textOf } from '../audit/rows.ts'
-import type { Environment } from '../Environment.ts'
-import { dim, err, growingTable, out, outTaken } from '../print.ts'
+import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
+import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { filterOf, sinceOf, type AuditWords } from '#services/cli/audit/filter.ts'
+import { Reader, type Shown } from '#services/cli/audit/Reader.ts'
+import { recordIn, timeOf } from '#services/cli/audit/record.ts'
+import { HEADER, notesOf, rowsOf, textOf } from '#services/cli/audit/rows.ts'
+import type { Environment } from '#services/cli/Environment.ts'
+import { dim, err, growingTable, out, outTaken } from '#services/cli/print.ts'
 
 export interface AuditOptions extends AuditWords {
   /** An RFC 3339 time, `-5m`, `start`. */

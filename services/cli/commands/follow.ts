@@ -7,13 +7,13 @@ import type { CursorStart, FollowAnswer, FollowRequest } from '#events/Follow.ts
 import { resourceId } from '#events/Key.ts'
 import { collectionOf } from '#events/Kind.ts'
 import { Refusal } from '#events/Refusal.ts'
-import { askToFollow } from '../../platform/jetstream/consumers.ts'
-import { plainHeaders } from '../../platform/jetstream/entry.ts'
-import { onDisconnect } from '../../platform/jetstream/link.ts'
-import { CliError, type Environment } from '../Environment.ts'
-import { momentOf } from '../moment.ts'
-import { bold, dim, encoded, err, out } from '../print.ts'
-import { kindOfWord } from '../resources.ts'
+import { askToFollow } from '#services/platform/jetstream/consumers.ts'
+import { plainHeaders } from '#services/platform/jetstream/entry.ts'
+import { onDisconnect } from '#services/platform/jetstream/link.ts'
+import { CliError, type Environment } from '#services/cli/Environment.ts'
+import { momentOf } from '#services/cli/moment.ts'
+import { bold, dim, encoded, err, out } from '#services/cli/print.ts'
+import { kindOfWord } from '#services/cli/resources.ts'
 import { factOf } from './history.ts'
 
 export interface FollowOptions {
@@ -56,11 +56,16 @@ export const follow = async (environment: Environment['Service'], options: Follo
   const shown = new Set<number>()
   try {
     for (let again = false; ; again = true) {
-      const opened = await open(connection, { what: 'cursor', part: 'EVENTS', start, reset: reset && !again, ...(cursor === undefined ? {} : { name: cursor }) }, again)
+      const opened = await open(
+        connection,
+        { what: 'cursor', part: 'EVENTS', start, reset: reset && !again, ...(cursor === undefined ? {} : { name: cursor }) },
+        again
+      )
       const info = opened.consumer as unknown as ConsumerInfo
       const { floor } = opened.state
       // What is shown next stands behind what was compacted, wherever the cursor stood.
-      if (info.ack_floor.stream_seq < floor && !again) err(dim(`(history up to ${floor} was compacted: what happened between ${info.ack_floor.stream_seq} and there is not shown)`))
+      if (info.ack_floor.stream_seq < floor && !again)
+        err(dim(`(history up to ${floor} was compacted: what happened between ${info.ack_floor.stream_seq} and there is not shown)`))
       if (once && info.num_pending === 0) return
       const messages = await jetstream(connection).consumers.getConsumerFromInfo(info).consume({ max_bytes: OUTSTANDING_BYTES })
       const stop = (): void => void messages.close()
@@ -70,7 +75,13 @@ export const follow = async (environment: Environment['Service'], options: Follo
       if (signal.aborted) return
       for await (const message of messages) {
         const event = eventOf(message)
-        if (!shown.has(message.seq) && (about === undefined || resourceId(event.key) === resourceId(about)) && (options.namespace === undefined || event.key.namespace === options.namespace) && (options.name === undefined || event.key.name === options.name)) out(textOf(event, format))
+        if (
+          !shown.has(message.seq) &&
+          (about === undefined || resourceId(event.key) === resourceId(about)) &&
+          (options.namespace === undefined || event.key.namespace === options.namespace) &&
+          (options.name === undefined || event.key.name === options.name)
+        )
+          out(textOf(event, format))
         message.ack()
         start = { sequence: message.seq + 1 }
         shown.add(message.seq)
@@ -113,6 +124,21 @@ const eventOf = (message: JsMsg): Event => {
 const textOf = (event: Event, format: FollowOptions['format']): string => {
   const { sequence, time, type, key, user, source, command } = event
   if (format === 'yaml') return `---\n${encoded(event, 'yaml')}`
-  if (format === 'json') return JSON.stringify({ specversion: '1.0', id: event.id, type, source, time, subject: `${key.namespace}/${key.name}`, sequence, user, correlationid: event.correlationId, causationid: event.causationId, command, deleted: event.deleted, data: event.object })
+  if (format === 'json')
+    return JSON.stringify({
+      specversion: '1.0',
+      id: event.id,
+      type,
+      source,
+      time,
+      subject: `${key.namespace}/${key.name}`,
+      sequence,
+      user,
+      correlationid: event.correlationId,
+      causationid: event.causationId,
+      command,
+      deleted: event.deleted,
+      data: event.object
+    })
   return `${String(sequence).padStart(8)}  ${dim(time)}  ${bold(`${type.split('.')[1]} ${key.namespace === '' ? '' : `${key.namespace}/`}${key.name}`)} ${factOf(type)}  ${dim(command === undefined ? `${source} (${user})` : `${user}: ${command}`)}`
 }

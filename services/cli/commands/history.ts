@@ -1,12 +1,12 @@
 /** `reckon history`: each change of an object, who made it, when, and what it changed. */
 import type { Event } from '#events/Event.ts'
 import { collectionOf } from '#events/Kind.ts'
-import { diffObjects, type FieldChange } from '../../historian/diff.ts'
-import { eventsOf } from '../../historian/read.ts'
-import { askToFollow } from '../../platform/jetstream/consumers.ts'
-import { CliError, type Environment } from '../Environment.ts'
-import { dim, encoded, err, out, short, table } from '../print.ts'
-import { objectOfWords, printedName } from '../resources.ts'
+import { diffObjects, type FieldChange } from '#services/historian/diff.ts'
+import { eventsOf } from '#services/historian/read.ts'
+import { askToFollow } from '#services/platform/jetstream/consumers.ts'
+import { CliError, type Environment } from '#services/cli/Environment.ts'
+import { dim, encoded, err, out, short, table } from '#services/cli/print.ts'
+import { objectOfWords, printedName } from '#services/cli/resources.ts'
 
 export interface HistoryOptions {
   readonly words: readonly string[]
@@ -38,7 +38,10 @@ export const history = async (environment: Environment['Service'], { words, name
   } finally {
     await connection.close()
   }
-  if (events.length === 0) throw new CliError(`Error: the log has no ${printedName(kind, name)}${kind.namespaced ? ` in namespace ${namespace}` : ''}, present or past`)
+  if (events.length === 0)
+    throw new CliError(
+      `Error: the log has no ${printedName(kind, name)}${kind.namespaced ? ` in namespace ${namespace}` : ''}, present or past`
+    )
   const rows = events.map((event, at) => {
     const before = events[at - 1]
     const fresh = before === undefined || before.deleted
@@ -48,7 +51,11 @@ export const history = async (environment: Environment['Service'], { words, name
   if (format !== 'table')
     return out(
       encoded(
-        shown.map(({ event: { object: _, reasons, ...facts }, changes }) => ({ ...facts, ...(reasons === undefined ? {} : { reasons }), changes })),
+        shown.map(({ event: { object: _, reasons, ...facts }, changes }) => ({
+          ...facts,
+          ...(reasons === undefined ? {} : { reasons }),
+          changes
+        })),
         format
       )
     )
@@ -58,9 +65,16 @@ export const history = async (environment: Environment['Service'], { words, name
       shown.map(({ event, changes, fresh }) => {
         const few = fresh ? [] : changes.slice(0, FEW).map(changeText)
         const more = changes.length - FEW
-        return [String(event.sequence), event.time, event.user, event.command ?? event.source, [factOf(event.type), ...few, ...(!fresh && more > 0 ? [`and ${more} more`] : [])].join('; ')]
+        return [
+          String(event.sequence),
+          event.time,
+          event.user,
+          event.command ?? event.source,
+          [factOf(event.type), ...few, ...(!fresh && more > 0 ? [`and ${more} more`] : [])].join('; ')
+        ]
       })
     )
   )
-  if ((events[0]?.sequence ?? 0) <= floor) err(dim(`(history up to ${floor} was compacted: of what was before, the first line is what was kept)`))
+  if ((events[0]?.sequence ?? 0) <= floor)
+    err(dim(`(history up to ${floor} was compacted: of what was before, the first line is what was kept)`))
 }

@@ -1,7 +1,7 @@
 /** `reckon node credentials`: who may come in as a node. */
 import { writeFileSync } from 'node:fs'
-import { CliError, type Environment } from '../Environment.ts'
-import { encoded, out, table } from '../print.ts'
+import { CliError, type Environment } from '#services/cli/Environment.ts'
+import { encoded, out, table } from '#services/cli/print.ts'
 
 const told = async <Value>(work: () => Promise<Value>): Promise<Value> => {
   try {
@@ -33,5 +33,12 @@ export const revoke = async ({ nodes }: Environment['Service'], node: string): P
 
 export const list = async ({ nodes }: Environment['Service'], format: 'table' | 'json' | 'yaml'): Promise<void> => {
   const found = (await told(() => nodes.list())).map(({ node, since }) => ({ node, since: new Date(since).toISOString() }))
-  out(format === 'table' ? table(['NODE', 'SINCE'], found.map(({ node, since }) => [node, since])) : encoded(found, format))
+  out(
+    format === 'table'
+      ? table(
+          ['NODE', 'SINCE'],
+          found.map(({ node, since }) => [node, since])
+        )
+      : encoded(found, format)
+  )
 }

@@ -1,6 +1,6 @@
 /** `reckon status`: what runs, and how much history there is. */
-import { CliError, type Environment } from '../Environment.ts'
-import { encoded, out, table } from '../print.ts'
+import { CliError, type Environment } from '#services/cli/Environment.ts'
+import { encoded, out, table } from '#services/cli/print.ts'
 
 interface Status {
   readonly running: boolean

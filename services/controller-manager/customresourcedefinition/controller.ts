@@ -1,7 +1,7 @@
 /** The controller of CustomResourceDefinitions: one that changes may give its names to others of its group, or take them. */
 import { hasCondition, specOf } from '#events/apiextensions/definition.ts'
 import { DEFINITIONS } from '#events/collections.ts'
-import type { ControllerDefinition } from '../../platform/decision.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { decide, NAME } from './decide.ts'
 
 export const customresourcedefinition: ControllerDefinition = {

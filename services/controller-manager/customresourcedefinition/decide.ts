@@ -8,8 +8,8 @@ import { timestamp } from '#events/meta/time.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionIn, setCondition, type Condition } from '#events/meta/Conditions.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { merge, remove, updateStatus } from '../asks.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { merge, remove, updateStatus } from '#services/controller-manager/asks.ts'
 
 export const NAME = 'customresourcedefinition-controller'
 /** Objects asked to go in one decision. */
@@ -37,7 +37,12 @@ const isBefore = (one: KubeObject, other: KubeObject): boolean => {
   return left < right
 }
 
-const BEGUN = { type: 'Terminating', status: 'True', reason: 'InstanceDeletionInProgress', message: 'CustomResource deletion is in progress' } as const
+const BEGUN = {
+  type: 'Terminating',
+  status: 'True',
+  reason: 'InstanceDeletionInProgress',
+  message: 'CustomResource deletion is in progress'
+} as const
 
 const empty = (view: ObjectsView, api: Api, definition: KubeObject, now: string): Decision => {
   const finalizers = definition.metadata.finalizers ?? []
@@ -52,8 +57,18 @@ const empty = (view: ObjectsView, api: Api, definition: KubeObject, now: string)
     return { asks: [merge(CustomResourceDefinition, definition, { metadata: { uid, resourceVersion, finalizers: rest } })] }
   }
   const conditions = statusOf(definition).conditions
-  const asks: Ask[] = conditionIn(conditions, 'Terminating')?.reason === BEGUN.reason ? [] : [updateStatus(CustomResourceDefinition, definition, { ...statusOf(definition), conditions: setCondition<Condition>(conditions, BEGUN, now) })]
+  const asks: Ask[] =
+    conditionIn(conditions, 'Terminating')?.reason === BEGUN.reason
+      ? []
+      : [
+          updateStatus(CustomResourceDefinition, definition, {
+            ...statusOf(definition),
+            conditions: setCondition<Condition>(conditions, BEGUN, now)
+          })
+        ]
   const asked = api.preferred(kind)
-  for (const { object } of left) if (object.metadata.deletionTimestamp === undefined && asks.length < BATCH) asks.push(remove(asked, object, { propagationPolicy: 'Background' }))
+  for (const { object } of left)
+    if (object.metadata.deletionTimestamp === undefined && asks.length < BATCH)
+      asks.push(remove(asked, object, { propagationPolicy: 'Background' }))
   return { asks, requeueAfterMs: AGAIN_MS }
 }

@@ -4,7 +4,7 @@ import { DEPLOYMENTS, PODS, REPLICASETS } from '#events/collections.ts'
 import { objectId } from '#events/Key.ts'
 import { controllerOf, type KubeObject } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
-import type { ControllerDefinition } from '../../platform/decision.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { decide } from './decide.ts'
 import { NAME } from './situation.ts'
 
@@ -27,7 +27,9 @@ export const deployment: ControllerDefinition = {
         return view
           .collection(DEPLOYMENTS)
           .list(namespace)
-          .filter(({ object }) => controllerOf(entry.object) === undefined && matchesSelector(object.spec.selector, entry.object.metadata.labels))
+          .filter(
+            ({ object }) => controllerOf(entry.object) === undefined && matchesSelector(object.spec.selector, entry.object.metadata.labels)
+          )
           .map(({ id }) => id)
       }
     },

@@ -73,7 +73,10 @@ export const proportional = (spec: DeploymentSpec, active: readonly ReplicaSet[]
   const more = allowed - total
   const newerFirst = more > 0 ? -1 : 1
   const sorted = active.toSorted(
-    (a, b) => replicasOf(b) - replicasOf(a) || newerFirst * (Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? '')) || ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1)
+    (a, b) =>
+      replicasOf(b) - replicasOf(a) ||
+      newerFirst * (Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? '')) ||
+      ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1)
   )
   const targets = new Map<ReplicaSet, number>()
   let left = more

@@ -10,7 +10,14 @@ export const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history'
 export const DESIRED = 'deployment.kubernetes.io/desired-replicas'
 export const MOST = 'deployment.kubernetes.io/max-replicas'
 /** Annotations that are about the deployment's own keeping, not its users'. */
-export const NOT_COPIED: ReadonlySet<string> = new Set(['kubectl.kubernetes.io/last-applied-configuration', REVISION, REVISION_HISTORY, DESIRED, MOST, 'deprecated.deployment.rollback.to'])
+export const NOT_COPIED: ReadonlySet<string> = new Set([
+  'kubectl.kubernetes.io/last-applied-configuration',
+  REVISION,
+  REVISION_HISTORY,
+  DESIRED,
+  MOST,
+  'deprecated.deployment.rollback.to'
+])
 
 export interface Situation {
   readonly view: ObjectsView

@@ -1,11 +1,13 @@
-/** How a deployment stands: its counts, and the conditions Available and Progressing with upstream's reasons and messages. Plain functions. */
+/**
+ * How a deployment stands: its counts, and the conditions Available and Progressing with upstream's reasons and messages. Plain functions.
+ */
 import type { DeploymentSpec, ReplicaSet } from '#events/schema/generated/apps.v1.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { Deployment } from '#events/apps/Deployment.ts'
 import { conditionIn, removeCondition, type Condition } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
-import type { Ask } from '../../platform/decision.ts'
-import { updateStatus } from '../asks.ts'
+import type { Ask } from '#services/platform/decision.ts'
+import { updateStatus } from '#services/controller-manager/asks.ts'
 import { availableOf, limitsOf, podsOf, replicasOf } from './rollout.ts'
 import type { Situation } from './situation.ts'
 
@@ -28,7 +30,9 @@ const deadlineSeconds = (spec: DeploymentSpec): number | undefined => {
 /** Every pod wanted is of the current set and available, and no other is there. */
 export const isComplete = (deployment: Deployment, spec: DeploymentSpec, current: ReplicaSet | undefined): boolean => {
   const wanted = spec.replicas ?? 1
-  return current !== undefined && podsOf(current) === wanted && availableOf(current) === wanted && (deployment.status?.replicas ?? 0) === wanted
+  return (
+    current !== undefined && podsOf(current) === wanted && availableOf(current) === wanted && (deployment.status?.replicas ?? 0) === wanted
+  )
 }
 
 /** When the rollout will have made no progress for too long, milliseconds. */
@@ -37,7 +41,9 @@ export const deadlineOf = ({ deployment, spec, current }: Situation): number | u
   if (seconds === undefined || spec.paused === true || isComplete(deployment, spec, current)) return undefined
   const condition = conditionIn(deployment.status?.conditions, 'Progressing')
   const since = Date.parse(condition?.lastUpdateTime ?? '')
-  return condition === undefined || Number.isNaN(since) || condition.reason === 'NewReplicaSetAvailable' ? undefined : since + seconds * 1000
+  return condition === undefined || Number.isNaN(since) || condition.reason === 'NewReplicaSetAvailable'
+    ? undefined
+    : since + seconds * 1000
 }
 
 const countsOf = ({ sets, current }: Situation): Counts => {
@@ -78,23 +84,43 @@ const put = (conditions: readonly Condition[], condition: Condition, now: number
 
 const available = ({ spec, now }: Situation, conditions: readonly Condition[], { availableReplicas }: Counts): readonly Condition[] =>
   availableReplicas >= (spec.replicas ?? 1) - limitsOf(spec).unavailable
-    ? put(conditions, { type: 'Available', status: 'True', reason: 'MinimumReplicasAvailable', message: 'Deployment has minimum availability.' }, now)
-    : put(conditions, { type: 'Available', status: 'False', reason: 'MinimumReplicasUnavailable', message: 'Deployment does not have minimum availability.' }, now)
+    ? put(
+        conditions,
+        { type: 'Available', status: 'True', reason: 'MinimumReplicasAvailable', message: 'Deployment has minimum availability.' },
+        now
+      )
+    : put(
+        conditions,
+        {
+          type: 'Available',
+          status: 'False',
+          reason: 'MinimumReplicasUnavailable',
+          message: 'Deployment does not have minimum availability.'
+        },
+        now
+      )
 
 /** What a set could not make, said by the current one or else by the oldest. */
 const failure = ({ current, old, now }: Situation, conditions: readonly Condition[]): readonly Condition[] => {
   for (const set of current === undefined ? old : [current, ...old]) {
     const found = conditionIn(set.status?.conditions, 'ReplicaFailure')
-    if (found !== undefined && replicasOf(set) > 0) return put(conditions, { type: found.type, status: found.status, reason: found.reason ?? '', message: found.message ?? '' }, now)
+    if (found !== undefined && replicasOf(set) > 0)
+      return put(conditions, { type: found.type, status: found.status, reason: found.reason ?? '', message: found.message ?? '' }, now)
   }
   return conditionIn(conditions, 'ReplicaFailure') === undefined ? conditions : removeCondition(conditions, 'ReplicaFailure')
 }
 
-const progressing = ({ deployment, spec, current, created, now }: Situation, conditions: readonly Condition[], counts: Counts, old: Partial<Counts>): readonly Condition[] => {
+const progressing = (
+  { deployment, spec, current, created, now }: Situation,
+  conditions: readonly Condition[],
+  counts: Counts,
+  old: Partial<Counts>
+): readonly Condition[] => {
   const seconds = deadlineSeconds(spec)
   if (seconds === undefined) return removeCondition(conditions, 'Progressing')
   const present = conditionIn(conditions, 'Progressing')
-  const say = (status: string, reason: string, message: string, from = conditions): readonly Condition[] => put(from, { type: 'Progressing', status, reason, message }, now)
+  const say = (status: string, reason: string, message: string, from = conditions): readonly Condition[] =>
+    put(from, { type: 'Progressing', status, reason, message }, now)
   if (present?.reason !== 'ProgressDeadlineExceeded') {
     if (spec.paused === true) return say('Unknown', 'DeploymentPaused', 'Deployment is paused')
     if (present?.reason === 'DeploymentPaused') return say('Unknown', 'DeploymentResumed', 'Deployment is resumed')
@@ -105,19 +131,31 @@ const progressing = ({ deployment, spec, current, created, now }: Situation, con
   // Once complete, losing a pod is not a rollout that could fail.
   if (replicas === updatedReplicas && present?.reason === 'NewReplicaSetAvailable') return conditions
   const subject = current === undefined ? `Deployment "${deployment.metadata.name}"` : `ReplicaSet "${current.metadata.name}"`
-  if (updatedReplicas === wanted && replicas === wanted && availableReplicas === wanted) return say('True', 'NewReplicaSetAvailable', `${subject} has successfully progressed.`)
+  if (updatedReplicas === wanted && replicas === wanted && availableReplicas === wanted)
+    return say('True', 'NewReplicaSetAvailable', `${subject} has successfully progressed.`)
   const oldPods = (of: Partial<Counts>): number => (of.replicas ?? 0) - (of.updatedReplicas ?? 0)
-  const moved = updatedReplicas > (old.updatedReplicas ?? 0) || oldPods(counts) < oldPods(old) || readyReplicas > (old.readyReplicas ?? 0) || availableReplicas > (old.availableReplicas ?? 0)
+  const moved =
+    updatedReplicas > (old.updatedReplicas ?? 0) ||
+    oldPods(counts) < oldPods(old) ||
+    readyReplicas > (old.readyReplicas ?? 0) ||
+    availableReplicas > (old.availableReplicas ?? 0)
   if (moved) {
     const since = present?.status === 'True' ? present.lastTransitionTime : undefined
     // Taken out first: every step forward begins the deadline anew.
     return put(
       removeCondition(conditions, 'Progressing'),
-      { type: 'Progressing', status: 'True', reason: 'ReplicaSetUpdated', message: `${subject} is progressing.`, ...(since === undefined ? {} : { lastTransitionTime: since }) },
+      {
+        type: 'Progressing',
+        status: 'True',
+        reason: 'ReplicaSetUpdated',
+        message: `${subject} is progressing.`,
+        ...(since === undefined ? {} : { lastTransitionTime: since })
+      },
       now
     )
   }
-  if (present === undefined) return current === undefined ? conditions : say('True', 'FoundNewReplicaSet', `Found new replica set "${current.metadata.name}"`)
+  if (present === undefined)
+    return current === undefined ? conditions : say('True', 'FoundNewReplicaSet', `Found new replica set "${current.metadata.name}"`)
   if (present.reason === 'NewReplicaSetAvailable' || present.reason === 'ProgressDeadlineExceeded') return conditions
   const since = Date.parse((present['lastUpdateTime'] as string | undefined) ?? '')
   return now > since + seconds * 1000 ? say('False', 'ProgressDeadlineExceeded', `${subject} has timed out progressing.`) : conditions

@@ -1,7 +1,7 @@
 /** The Endpoints controller: looks at a Service when it, its Endpoints or a pod it selects changes. */
 import { ENDPOINTS, NODES, SERVICES } from '#events/collections.ts'
-import type { ControllerDefinition } from '../../platform/decision.ts'
-import { servicesOf, servicesOnNode } from '../endpointslice/endpoints.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
+import { servicesOf, servicesOnNode } from '#services/controller-manager/endpointslice/endpoints.ts'
 import { decide, NAME } from './decide.ts'
 
 export const endpoint: ControllerDefinition = {
@@ -9,7 +9,10 @@ export const endpoint: ControllerDefinition = {
   watches: [
     { ref: SERVICES, keys: ({ entry }) => [entry.id] },
     { ref: ENDPOINTS, keys: ({ entry }) => [entry.id] },
-    { ref: { group: '', resource: 'pods' }, keys: ({ entry, previous }, view) => servicesOf(view, [entry.object, previous?.object], entry.key.namespace) },
+    {
+      ref: { group: '', resource: 'pods' },
+      keys: ({ entry, previous }, view) => servicesOf(view, [entry.object, previous?.object], entry.key.namespace)
+    },
     { ref: NODES, keys: (change, view) => servicesOnNode(view, change) }
   ],
   decide

@@ -4,9 +4,9 @@ import { Endpoints } from '#events/core/Endpoints.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { create, remove, update } from '../asks.ts'
-import { groupsOf, targetRef, type Address, type ServiceSpec } from '../endpointslice/endpoints.ts'
+import { NOTHING, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { create, remove, update } from '#services/controller-manager/asks.ts'
+import { groupsOf, targetRef, type Address, type ServiceSpec } from '#services/controller-manager/endpointslice/endpoints.ts'
 
 export const NAME = 'endpoint-controller'
 /** As upstream: more addresses than this are cut off, and the object says so. */
@@ -44,7 +44,11 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
       }
     ]
   })
-  const labels = { ...service.metadata.labels, [MANAGED_BY]: NAME, ...(spec.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {}) }
+  const labels = {
+    ...service.metadata.labels,
+    [MANAGED_BY]: NAME,
+    ...(spec.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {})
+  }
   const object: KubeObject = {
     apiVersion: 'v1',
     kind: 'Endpoints',
@@ -56,8 +60,19 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   if (same(present['subsets'] ?? [], subsets) && same(present.metadata.labels ?? {}, labels) && (was !== undefined) === over) return NOTHING
   const { subsets: _, ...rest } = present
   return {
-    asks: [update(Endpoints, { ...rest, metadata: { ...present.metadata, labels, annotations: over ? { ...annotations, [OVER_CAPACITY]: 'truncated' } : annotations }, ...(subsets.length === 0 ? {} : { subsets }) } as KubeObject)]
+    asks: [
+      update(Endpoints, {
+        ...rest,
+        metadata: { ...present.metadata, labels, annotations: over ? { ...annotations, [OVER_CAPACITY]: 'truncated' } : annotations },
+        ...(subsets.length === 0 ? {} : { subsets })
+      } as KubeObject)
+    ]
   }
 }
 
-const addressOf = ({ ip, pod, nodeName, hostname }: Address): Record<string, unknown> => ({ ip, ...(hostname === undefined ? {} : { hostname }), nodeName, targetRef: targetRef(pod) })
+const addressOf = ({ ip, pod, nodeName, hostname }: Address): Record<string, unknown> => ({
+  ip,
+  ...(hostname === undefined ? {} : { hostname }),
+  nodeName,
+  targetRef: targetRef(pod)
+})

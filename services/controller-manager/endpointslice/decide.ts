@@ -5,9 +5,9 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Family } from '#events/meta/ip.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { create, remove, update } from '../asks.ts'
-import { suffixOf } from '../names.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { create, remove, update } from '#services/controller-manager/asks.ts'
+import { suffixOf } from '#services/controller-manager/names.ts'
 import { familyOf, groupsOf, targetRef, type Address, type Group, type ServiceSpec } from './endpoints.ts'
 
 export const NAME = 'endpointslice-controller'
@@ -28,12 +28,20 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const namespace = key.slice(0, at)
   const name = key.slice(at + 1)
   const service = view.get({ ...SERVICES, namespace, name })?.object
-  const present = [...view.collection(ENDPOINT_SLICES).indexed('label', `${SERVICE_NAME}=${name}`)].map(({ object }) => object).filter((slice) => slice.metadata.namespace === namespace)
+  const present = [...view.collection(ENDPOINT_SLICES).indexed('label', `${SERVICE_NAME}=${name}`)]
+    .map(({ object }) => object)
+    .filter((slice) => slice.metadata.namespace === namespace)
   const slices = present
     .filter((slice) => slice.metadata.labels?.[MANAGED_BY] === MANAGER && slice.metadata.deletionTimestamp === undefined)
     .sort((a, b) => ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1))
   const spec = service?.['spec'] as ServiceSpec | undefined
-  if (service === undefined || spec === undefined || service.metadata.deletionTimestamp !== undefined || spec.type === 'ExternalName' || Object.keys(spec.selector ?? {}).length === 0)
+  if (
+    service === undefined ||
+    spec === undefined ||
+    service.metadata.deletionTimestamp !== undefined ||
+    spec.type === 'ExternalName' ||
+    Object.keys(spec.selector ?? {}).length === 0
+  )
     return slices.length === 0 ? NOTHING : { asks: slices.map((slice) => remove(EndpointSlice, slice)) }
   const family = familyOf(spec)
   // The type of a slice never changes: one of another family goes, and others take its place.
@@ -78,7 +86,8 @@ const distribute = (slices: readonly KubeObject[], { addresses }: Group): [KubeO
     })
   ])
   const rest = [...waiting.values()]
-  for (const [, endpoints] of filled.toSorted((a, b) => b[1].length - a[1].length)) endpoints.push(...rest.splice(0, Math.max(0, PER_SLICE - endpoints.length)))
+  for (const [, endpoints] of filled.toSorted((a, b) => b[1].length - a[1].length))
+    endpoints.push(...rest.splice(0, Math.max(0, PER_SLICE - endpoints.length)))
   const made: [undefined, Endpoint[]][] = []
   while (rest.length > 0) made.push([undefined, rest.splice(0, PER_SLICE)])
   const used = [...filled.filter(([, endpoints]) => endpoints.length > 0), ...made]
@@ -103,7 +112,14 @@ const endpointOf = ({ ip, pod, nodeName, zone, hostname, ready, serving, termina
 })
 
 /** Named after the service, the ports and how many there are: the same decision made twice names the same slice. */
-const newSlice = (service: KubeObject, labels: Record<string, string>, endpoints: Endpoint[], ports: Group['ports'], taken: ReadonlySet<string>, family: Family): KubeObject => {
+const newSlice = (
+  service: KubeObject,
+  labels: Record<string, string>,
+  endpoints: Endpoint[],
+  ports: Group['ports'],
+  taken: ReadonlySet<string>,
+  family: Family
+): KubeObject => {
   const base = (service.metadata.name as string).slice(0, 57)
   let name = ''
   for (let n = 0; name === '' || taken.has(name); n++) name = `${base}-${suffixOf(`${service.metadata.uid}/${JSON.stringify(ports)}/${n}`)}`
@@ -115,7 +131,16 @@ const newSlice = (service: KubeObject, labels: Record<string, string>, endpoints
       generateName: `${service.metadata.name}-`,
       namespace: service.metadata.namespace as string,
       labels,
-      ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name: service.metadata.name as string, uid: service.metadata.uid as string, controller: true, blockOwnerDeletion: true }]
+      ownerReferences: [
+        {
+          apiVersion: 'v1',
+          kind: 'Service',
+          name: service.metadata.name as string,
+          uid: service.metadata.uid as string,
+          controller: true,
+          blockOwnerDeletion: true
+        }
+      ]
     },
     addressType: family,
     endpoints,

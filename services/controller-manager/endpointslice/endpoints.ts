@@ -6,7 +6,7 @@ import { conditionOf } from '#events/meta/Conditions.ts'
 import { type Family, parseIP } from '#events/meta/ip.ts'
 import { matches, selectorOfMap } from '#events/meta/LabelSelector.ts'
 import type { Change, ObjectsView } from '#projections/Objects.ts'
-import { isReady, isTerminating } from '../pods.ts'
+import { isReady, isTerminating } from '#services/controller-manager/pods.ts'
 
 const ZONE = 'topology.kubernetes.io/zone'
 
@@ -47,8 +47,10 @@ export interface ServiceSpec {
 /** The family a Service's endpoints are of: its first. One of both families has slices of the first. */
 export const familyOf = ({ ipFamilies, clusterIP = '' }: ServiceSpec): Family => ipFamilies?.[0] ?? parseIP(clusterIP)?.family ?? 'IPv4'
 
-const ipOf = ({ podIP, podIPs = [] }: { readonly podIP?: string; readonly podIPs?: readonly { readonly ip?: string }[] }, family: Family): string | undefined =>
-  [podIP, ...podIPs.map(({ ip }) => ip)].find((ip) => ip !== undefined && parseIP(ip)?.family === family)
+const ipOf = (
+  { podIP, podIPs = [] }: { readonly podIP?: string; readonly podIPs?: readonly { readonly ip?: string }[] },
+  family: Family
+): string | undefined => [podIP, ...podIPs.map(({ ip }) => ip)].find((ip) => ip !== undefined && parseIP(ip)?.family === family)
 
 /** The services that select one of the pods, by id; found by the pods' labels. */
 export const servicesOf = (view: ObjectsView, pods: readonly (KubeObject | undefined)[], namespace: string): string[] => {
@@ -63,9 +65,11 @@ export const servicesOf = (view: ObjectsView, pods: readonly (KubeObject | undef
 
 /** The services whose endpoints look different after a node was lost, found again, or moved to another zone. */
 export const servicesOnNode = (view: ObjectsView, { entry, previous }: Change): string[] => {
-  if (previous !== undefined && isLost(previous.object) === isLost(entry.object) && zoneOf(previous.object) === zoneOf(entry.object)) return []
+  if (previous !== undefined && isLost(previous.object) === isLost(entry.object) && zoneOf(previous.object) === zoneOf(entry.object))
+    return []
   const found = new Set<string>()
-  for (const { object: pod } of view.collection(PODS).indexed('node', entry.key.name)) for (const service of servicesOf(view, [pod], pod.metadata.namespace as string)) found.add(service)
+  for (const { object: pod } of view.collection(PODS).indexed('node', entry.key.name))
+    for (const service of servicesOf(view, [pod], pod.metadata.namespace as string)) found.add(service)
   return [...found]
 }
 
@@ -77,7 +81,8 @@ const portNumber = (pod: KubeObject, { targetPort, port, protocol = 'TCP' }: Ser
   if (targetPort === undefined || targetPort === 0 || targetPort === '') return port
   if (typeof targetPort === 'number') return targetPort
   for (const container of pod['spec'].containers as { ports?: { name?: string; containerPort: number; protocol?: string }[] }[])
-    for (const named of container.ports ?? []) if (named.name === targetPort && (named.protocol ?? 'TCP') === protocol) return named.containerPort
+    for (const named of container.ports ?? [])
+      if (named.name === targetPort && (named.protocol ?? 'TCP') === protocol) return named.containerPort
   return undefined
 }
 
@@ -99,7 +104,13 @@ export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group
     const ports: Group['ports'][number][] = []
     for (const port of spec.ports ?? []) {
       const number = portNumber(pod, port)
-      if (number !== undefined) ports.push({ name: port.name ?? '', port: number, protocol: port.protocol ?? 'TCP', ...(port.appProtocol === undefined ? {} : { appProtocol: port.appProtocol }) })
+      if (number !== undefined)
+        ports.push({
+          name: port.name ?? '',
+          port: number,
+          protocol: port.protocol ?? 'TCP',
+          ...(port.appProtocol === undefined ? {} : { appProtocol: port.appProtocol })
+        })
     }
     const key = JSON.stringify(ports)
     let group = groups.get(key)
@@ -123,4 +134,9 @@ export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group
   return [...groups.values()]
 }
 
-export const targetRef = (pod: KubeObject): Record<string, unknown> => ({ kind: 'Pod', namespace: pod.metadata.namespace, name: pod.metadata.name, uid: pod.metadata.uid })
+export const targetRef = (pod: KubeObject): Record<string, unknown> => ({
+  kind: 'Pod',
+  namespace: pod.metadata.namespace,
+  name: pod.metadata.name,
+  uid: pod.metadata.uid
+})

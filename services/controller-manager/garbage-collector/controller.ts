@@ -3,7 +3,7 @@ import type { Api } from '#events/Api.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
 import { collectionOf } from '#events/Kind.ts'
 import type { OwnerReference } from '#events/KubeObject.ts'
-import type { ControllerDefinition, ControllerWatch } from '../../platform/decision.ts'
+import type { ControllerDefinition, ControllerWatch } from '#services/platform/decision.ts'
 import { decide, dependentsOf, NAME, type Dependent } from './decide.ts'
 
 const ownerKey = (api: Api, owner: OwnerReference, namespace: string): ObjectKey | undefined => {
@@ -20,7 +20,8 @@ const keys: ControllerWatch['keys'] = ({ type, entry, previous }, view, api) => 
   const found = new Set<string>()
   if (type !== 'DELETED' && (owners.length > 0 || metadata.deletionTimestamp !== undefined)) found.add(keyId(entry.key))
   const waiting = metadata.deletionTimestamp !== undefined && (metadata.finalizers?.length ?? 0) > 0
-  if (type === 'DELETED' || waiting) for (const dependent of dependentsOf(view, api, metadata.uid as string)) found.add(keyOfDependent(dependent))
+  if (type === 'DELETED' || waiting)
+    for (const dependent of dependentsOf(view, api, metadata.uid as string)) found.add(keyOfDependent(dependent))
   // A dependent that goes (or is let go) may be what its owner waits for.
   if (type === 'DELETED' || (previous !== undefined && previous.object.metadata.ownerReferences !== metadata.ownerReferences))
     for (const owner of owners) {
@@ -34,6 +35,7 @@ const keys: ControllerWatch['keys'] = ({ type, entry, previous }, view, api) => 
 export const garbageCollector: ControllerDefinition = {
   name: NAME,
   // Notices name what they are about, but belong to nobody.
-  watches: (api) => api.kinds.filter(({ stream }) => stream === 'EVENTS').map(({ group, resource }) => ({ ref: { group, resource }, keys })),
+  watches: (api) =>
+    api.kinds.filter(({ stream }) => stream === 'EVENTS').map(({ group, resource }) => ({ ref: { group, resource }, keys })),
   decide
 }

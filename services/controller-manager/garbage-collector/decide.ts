@@ -6,8 +6,8 @@ import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
 import type { Api } from '#events/Api.ts'
 import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { merge, remove } from '../asks.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { merge, remove } from '#services/controller-manager/asks.ts'
 
 export const NAME = 'generic-garbage-collector'
 const BATCH = 200
@@ -31,9 +31,14 @@ export const decide = (view: ObjectsView, key: string, { api }: DecideContext): 
   const states = owners.map((owner) => ({ owner, state: stateOf(view, api, owner, namespace) }))
   const kept = states.filter(({ state }) => state === 'present' || state === 'unknown')
   // Somebody still needs it: those who go, or are gone, no longer wait for it.
-  if (kept.length > 0) return kept.length === owners.length ? NOTHING : { asks: [merge(kind, object, { metadata: { ...lock(object), ownerReferences: kept.map(({ owner }) => owner) } })] }
+  if (kept.length > 0)
+    return kept.length === owners.length
+      ? NOTHING
+      : { asks: [merge(kind, object, { metadata: { ...lock(object), ownerReferences: kept.map(({ owner }) => owner) } })] }
   // One that is left goes in the foreground: so does this.
-  return { asks: [remove(kind, object, { propagationPolicy: states.some(({ state }) => state === 'foreground') ? 'Foreground' : 'Background' })] }
+  return {
+    asks: [remove(kind, object, { propagationPolicy: states.some(({ state }) => state === 'foreground') ? 'Foreground' : 'Background' })]
+  }
 }
 
 /** Lists are written as a whole: only over the one that was seen. */
@@ -54,7 +59,9 @@ const stateOf = (view: ObjectsView, api: Api, owner: OwnerReference, namespace: 
   if (kind === undefined || (kind.namespaced && namespace === '')) return 'unknown'
   const found = ownerOf(view, api, owner, namespace)
   if (found === undefined) return 'gone'
-  return found.metadata.deletionTimestamp !== undefined && found.metadata.finalizers?.includes('foregroundDeletion') === true ? 'foreground' : 'present'
+  return found.metadata.deletionTimestamp !== undefined && found.metadata.finalizers?.includes('foregroundDeletion') === true
+    ? 'foreground'
+    : 'present'
 }
 
 /** An object that names the owner, and what kind of object it is. */
@@ -76,7 +83,9 @@ const disown = ({ kind, object }: Dependent, uid: string): Ask => {
 }
 
 const without = (kind: Kind, object: KubeObject, finalizer: string): Ask =>
-  merge(kind, object, { metadata: { ...lock(object), finalizers: (object.metadata.finalizers ?? []).filter((item) => item !== finalizer) } })
+  merge(kind, object, {
+    metadata: { ...lock(object), finalizers: (object.metadata.finalizers ?? []).filter((item) => item !== finalizer) }
+  })
 
 const orphan = (view: ObjectsView, api: Api, kind: Kind, owner: KubeObject): Ask[] => {
   const uid = owner.metadata.uid as string
@@ -93,7 +102,8 @@ const orphan = (view: ObjectsView, api: Api, kind: Kind, owner: KubeObject): Ask
 const waitingFor = (view: ObjectsView, api: Api, object: KubeObject, found: Set<string> = new Set()): Set<string> => {
   const namespace = object.metadata.namespace ?? ''
   for (const reference of object.metadata.ownerReferences ?? []) {
-    if (reference.blockOwnerDeletion !== true || found.has(reference.uid) || stateOf(view, api, reference, namespace) !== 'foreground') continue
+    if (reference.blockOwnerDeletion !== true || found.has(reference.uid) || stateOf(view, api, reference, namespace) !== 'foreground')
+      continue
     found.add(reference.uid)
     const owner = ownerOf(view, api, reference, namespace)
     if (owner !== undefined) waitingFor(view, api, owner, found)
@@ -112,5 +122,9 @@ const foreground = (view: ObjectsView, api: Api, kind: Kind, owner: KubeObject):
   return dependents
     .filter(({ object }) => object.metadata.deletionTimestamp === undefined)
     .slice(0, BATCH)
-    .map((dependent) => (isKept(view, api, dependent.object) ? disown(dependent, uid) : remove(dependent.kind, dependent.object, { propagationPolicy: 'Foreground' })))
+    .map((dependent) =>
+      isKept(view, api, dependent.object)
+        ? disown(dependent, uid)
+        : remove(dependent.kind, dependent.object, { propagationPolicy: 'Foreground' })
+    )
 }

@@ -2,8 +2,8 @@
 import { NAMESPACES } from '#events/collections.ts'
 import { timestamp } from '#events/meta/time.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { remove, updateStatus } from '../asks.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { remove, updateStatus } from '#services/controller-manager/asks.ts'
 import { conditionsOf, type NamespaceCondition, type Remaining } from './conditions.ts'
 
 export const NAME = 'namespace-controller'
@@ -30,7 +30,8 @@ export const decide = (view: ObjectsView, key: string, { api, now }: DecideConte
     const objects = [...view.collection(kind).list(name)].map(({ object }) => object)
     if (objects.length > 0) remaining.push({ group: kind.group, resource: kind.resource, objects })
     for (const object of objects) {
-      if (object.metadata.deletionTimestamp === undefined && asks.length < BATCH) asks.push(remove(api.preferred(kind), object, { propagationPolicy: 'Background' }))
+      if (object.metadata.deletionTimestamp === undefined && asks.length < BATCH)
+        asks.push(remove(api.preferred(kind), object, { propagationPolicy: 'Background' }))
     }
   }
   if (remaining.length > 0) {

@@ -1,6 +1,6 @@
 /** The node IPAM controller: looks when a node comes without a part of the pod network, and when one goes and leaves its own. */
 import { NODES } from '#events/collections.ts'
-import type { ControllerDefinition } from '../../platform/decision.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { cidrsOf, decide, KEY, NAME, type NodeIpamConfig } from './decide.ts'
 
 export const nodeIpam = (config: NodeIpamConfig): ControllerDefinition => ({

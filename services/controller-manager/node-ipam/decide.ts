@@ -7,10 +7,10 @@ import { Node } from '#events/core/Node.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Family, Network } from '#events/meta/ip.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { merge } from '../asks.ts'
-import { isTerminating } from '../pods.ts'
-import { record } from '../recorder.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { merge } from '#services/controller-manager/asks.ts'
+import { isTerminating } from '#services/controller-manager/pods.ts'
+import { record } from '#services/controller-manager/recorder.ts'
 import { freePart, networksOf } from './ranges.ts'
 
 export const NAME = 'node-ipam-controller'
@@ -51,12 +51,19 @@ export const decide = (view: ObjectsView, { clusterCIDRs, maskSizes }: NodeIpamC
     const parts = given.filter((part) => part !== undefined)
     if (parts.length < given.length || parts.length === 0) {
       short = true
-      asks.push(record(view, node, 'cidrAllocator', 'Normal', 'CIDRNotAvailable', `Node ${node.metadata.name} status is now: CIDRNotAvailable`, now))
+      asks.push(
+        record(view, node, 'cidrAllocator', 'Normal', 'CIDRNotAvailable', `Node ${node.metadata.name} status is now: CIDRNotAvailable`, now)
+      )
       continue
     }
     taken.push(...networksOf(parts))
     // On the version that was seen: another one may have a part by now.
-    asks.push(merge(Node, node, { metadata: { uid: node.metadata.uid, resourceVersion: node.metadata.resourceVersion }, spec: { podCIDR: parts[0], podCIDRs: parts } }))
+    asks.push(
+      merge(Node, node, {
+        metadata: { uid: node.metadata.uid, resourceVersion: node.metadata.resourceVersion },
+        spec: { podCIDR: parts[0], podCIDRs: parts }
+      })
+    )
   }
   return { asks, ...(short ? { requeueAfterMs: AGAIN_MS } : waiting.length > BATCH ? { requeueAfterMs: 1 } : {}) }
 }

@@ -9,7 +9,9 @@ import { textOfIP, type Network } from '#events/meta/ip.ts'
 export const freePart = (network: Network, mask: number, taken: readonly Network[]): string | undefined => {
   const size = 1n << BigInt(bitsOf(network.family) - mask)
   const end = network.base + network.size
-  const others = taken.filter(({ family, base, size: length }) => family === network.family && base < end && base + length > network.base).toSorted((a, b) => (a.base < b.base ? -1 : 1))
+  const others = taken
+    .filter(({ family, base, size: length }) => family === network.family && base < end && base + length > network.base)
+    .toSorted((a, b) => (a.base < b.base ? -1 : 1))
   let base = network.base
   for (const other of others) {
     if (base + size <= other.base) break

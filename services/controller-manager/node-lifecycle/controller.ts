@@ -1,7 +1,7 @@
 /** The node lifecycle controller: looks at a node when it or its Lease changes, or a pod comes to it, and when time is up. */
 import { LEASES, NODES, PODS } from '#events/collections.ts'
 import { conditionOf } from '#events/meta/Conditions.ts'
-import type { ControllerDefinition } from '../../platform/decision.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { decide, LEASE_NAMESPACE, NAME } from './decide.ts'
 
 export const nodeLifecycle = (): ControllerDefinition => {

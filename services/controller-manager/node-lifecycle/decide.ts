@@ -10,10 +10,10 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf, type Condition } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { merge, remove, updateStatus } from '../asks.ts'
-import { isTerminating } from '../pods.ts'
-import { record } from '../recorder.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { merge, remove, updateStatus } from '#services/controller-manager/asks.ts'
+import { isTerminating } from '#services/controller-manager/pods.ts'
+import { record } from '#services/controller-manager/recorder.ts'
 
 export const NAME = 'node-lifecycle-controller'
 export const LEASE_NAMESPACE = 'kube-node-lease'
@@ -65,10 +65,15 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   if (node === undefined || isTerminating(node)) return NOTHING
   const lease = view.get({ ...LEASES, namespace: LEASE_NAMESPACE, name })
   // When the renewal was recorded: the node's own clock may be wrong.
-  const renewed = Date.parse(lease?.facts.time ?? '') || Date.parse((lease?.object['spec']?.renewTime as string | undefined) ?? node.metadata.creationTimestamp ?? '')
+  const renewed =
+    Date.parse(lease?.facts.time ?? '') ||
+    Date.parse((lease?.object['spec']?.renewTime as string | undefined) ?? node.metadata.creationTimestamp ?? '')
   // A node that comes back says so in its status a moment before its Lease is renewed.
   const said = conditionOf(node, 'Ready')
-  const heard = said === undefined || said.status === 'Unknown' ? 0 : Date.parse((said['lastHeartbeatTime'] as string | undefined) ?? said.lastTransitionTime ?? '') || 0
+  const heard =
+    said === undefined || said.status === 'Unknown'
+      ? 0
+      : Date.parse((said['lastHeartbeatTime'] as string | undefined) ?? said.lastTransitionTime ?? '') || 0
   const silentFor = now - Math.max(renewed, heard, heardSince(view))
   const asks: Ask[] = []
   if (silentFor > GRACE_MS) asks.push(...unknown(node, now))
@@ -88,7 +93,14 @@ const unknown = (node: KubeObject, now: number): Ask[] => {
     ...CONDITIONS.map((type): Condition => {
       const before = old.find((condition) => condition.type === type)
       if (before?.status === 'Unknown') return before
-      return { ...before, type, status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.', lastTransitionTime: timestamp(now) }
+      return {
+        ...before,
+        type,
+        status: 'Unknown',
+        reason: 'NodeStatusUnknown',
+        message: 'Kubelet stopped posting node status.',
+        lastTransitionTime: timestamp(now)
+      }
     }),
     ...old.filter(({ type }) => !CONDITIONS.includes(type))
   ]
@@ -110,14 +122,34 @@ const taintAsks = (view: ObjectsView, node: KubeObject, ready: string, now: numb
   const key = ready === 'True' ? undefined : ready === 'False' ? NOT_READY : UNREACHABLE
   const keys = Object.entries(CONDITION_TAINTS).flatMap(([type, taint]) => (conditionOf(node, type)?.status === 'True' ? [taint] : []))
   if (node['spec']?.unschedulable === true) keys.push(CORDONED)
-  const noSchedule = [...(key === undefined ? [] : [key]), ...keys].map((taint): Taint => present.find((known) => known.key === taint && known.effect === 'NoSchedule') ?? { key: taint, effect: 'NoSchedule' })
-  const noExecute = (key === undefined ? [] : [key]).map((taint): Taint => present.find((known) => known.key === taint && known.effect === 'NoExecute') ?? { key: taint, effect: 'NoExecute', timeAdded: timestamp(now) })
+  const noSchedule = [...(key === undefined ? [] : [key]), ...keys].map(
+    (taint): Taint => present.find((known) => known.key === taint && known.effect === 'NoSchedule') ?? { key: taint, effect: 'NoSchedule' }
+  )
+  const noExecute = (key === undefined ? [] : [key]).map(
+    (taint): Taint =>
+      present.find((known) => known.key === taint && known.effect === 'NoExecute') ?? {
+        key: taint,
+        effect: 'NoExecute',
+        timeAdded: timestamp(now)
+      }
+  )
   const wanted = [...noSchedule, ...noExecute]
-  const taints = [...present.filter((taint) => !OURS.has(taint.key) || wanted.includes(taint)), ...wanted.filter((taint) => !present.includes(taint))]
+  const taints = [
+    ...present.filter((taint) => !OURS.has(taint.key) || wanted.includes(taint)),
+    ...wanted.filter((taint) => !present.includes(taint))
+  ]
   if (same(present, taints)) return []
-  const asks = [merge(Node, node, { metadata: { uid: node.metadata.uid, resourceVersion: node.metadata.resourceVersion }, spec: { taints: taints.length === 0 ? null : taints } })]
+  const asks = [
+    merge(Node, node, {
+      metadata: { uid: node.metadata.uid, resourceVersion: node.metadata.resourceVersion },
+      spec: { taints: taints.length === 0 ? null : taints }
+    })
+  ]
   const was = present.some((taint) => taint.key === NOT_READY || taint.key === UNREACHABLE)
-  if (ready !== 'True' && !was) asks.push(record(view, node, 'node-controller', 'Normal', 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`, now))
+  if (ready !== 'True' && !was)
+    asks.push(
+      record(view, node, 'node-controller', 'Normal', 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`, now)
+    )
   return asks
 }
 
@@ -134,7 +166,17 @@ const evictionsOf = (view: ObjectsView, node: KubeObject, now: number): [Ask[], 
     if (due > now) next = next === undefined ? due : Math.min(next, due)
     else if (asks.length < BATCH) {
       asks.push(remove(Pod, pod))
-      asks.push(record(view, pod, 'taint-eviction-controller', 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${pod.metadata.namespace}/${pod.metadata.name}`, now))
+      asks.push(
+        record(
+          view,
+          pod,
+          'taint-eviction-controller',
+          'Normal',
+          'TaintManagerEviction',
+          `Marking for deletion Pod ${pod.metadata.namespace}/${pod.metadata.name}`,
+          now
+        )
+      )
     } else next = now + 1_000
   }
   return [asks, next]
@@ -144,9 +186,13 @@ const evictionsOf = (view: ObjectsView, node: KubeObject, now: number): [Ask[], 
 const dueAt = (taints: readonly Taint[], tolerations: readonly Toleration[]): number | undefined => {
   let due: number | undefined
   for (const taint of taints) {
-    const matching = tolerations.filter(({ key, effect, operator }) => ((effect ?? '') === '' || effect === 'NoExecute') && ((key ?? '') === '' ? operator === 'Exists' : key === taint.key))
+    const matching = tolerations.filter(
+      ({ key, effect, operator }) =>
+        ((effect ?? '') === '' || effect === 'NoExecute') && ((key ?? '') === '' ? operator === 'Exists' : key === taint.key)
+    )
     const added = Date.parse(taint.timeAdded ?? '') || 0
-    const seconds = matching.length === 0 ? 0 : Math.min(...matching.map(({ tolerationSeconds }) => tolerationSeconds ?? Number.POSITIVE_INFINITY))
+    const seconds =
+      matching.length === 0 ? 0 : Math.min(...matching.map(({ tolerationSeconds }) => tolerationSeconds ?? Number.POSITIVE_INFINITY))
     if (!Number.isFinite(seconds)) continue
     due = Math.min(due ?? Number.POSITIVE_INFINITY, added + seconds * 1000)
   }

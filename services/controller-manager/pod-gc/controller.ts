@@ -1,6 +1,6 @@
 /** The pod garbage collector: looks when a node goes or comes, or a pod without one is deleted, or finishes. */
 import { NODES, PODS } from '#events/collections.ts'
-import type { ControllerDefinition } from '../../platform/decision.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { decide, FINISHED_MAX, NAME } from './decide.ts'
 
 const ALL = 'all'
@@ -16,9 +16,14 @@ export const podGc = (): ControllerDefinition => ({
         const { object } = entry
         const node = (object['spec']?.nodeName as string | undefined) ?? ''
         // As long as there are few pods, few have finished.
-        const done = view.collection(PODS).size > FINISHED_MAX && (object['status']?.phase === 'Succeeded' || object['status']?.phase === 'Failed')
+        const done =
+          view.collection(PODS).size > FINISHED_MAX && (object['status']?.phase === 'Succeeded' || object['status']?.phase === 'Failed')
         const lost = node !== '' && view.get({ ...NODES, namespace: '', name: node }) === undefined
-        return lost || (node === '' && object.metadata.deletionTimestamp !== undefined) || (done && previous?.object['status']?.phase !== object['status']?.phase) ? [ALL] : []
+        return lost ||
+          (node === '' && object.metadata.deletionTimestamp !== undefined) ||
+          (done && previous?.object['status']?.phase !== object['status']?.phase)
+          ? [ALL]
+          : []
       }
     }
   ],

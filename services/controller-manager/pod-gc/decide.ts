@@ -10,9 +10,9 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf, type Condition } from '#events/meta/Conditions.ts'
 import { timestamp } from '#events/meta/time.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { remove, updateStatus } from '../asks.ts'
-import { isTerminating } from '../pods.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { remove, updateStatus } from '#services/controller-manager/asks.ts'
+import { isTerminating } from '#services/controller-manager/pods.ts'
 
 export const NAME = 'pod-garbage-collector'
 /** As upstream's --terminated-pod-gc-threshold. */
@@ -26,7 +26,13 @@ const MOST = 500
 
 const marked = (pod: KubeObject, status: 'True' | 'False', message: string, now: number): Ask => {
   const old = (pod['status']?.conditions ?? []) as readonly Condition[]
-  const condition = { type: NODE_GONE, status, reason: status === 'True' ? 'NodeNotFound' : 'NodeFound', message, lastTransitionTime: timestamp(now) }
+  const condition = {
+    type: NODE_GONE,
+    status,
+    reason: status === 'True' ? 'NodeNotFound' : 'NodeFound',
+    message,
+    lastTransitionTime: timestamp(now)
+  }
   return updateStatus(Pod, pod, { ...pod['status'], conditions: [...old.filter(({ type }) => type !== NODE_GONE), condition] })
 }
 
@@ -49,7 +55,11 @@ export const decide = (view: ObjectsView, _key: string, { now }: DecideContext):
     else if (phase === 'Succeeded' || phase === 'Failed') finished.push(pod)
   }
   const surplus = finished.length - FINISHED_MAX
-  if (surplus > 0) for (const pod of finished.sort((a, b) => Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? '')).slice(0, surplus)) asks.push(remove(Pod, pod, { gracePeriodSeconds: 0 }))
+  if (surplus > 0)
+    for (const pod of finished
+      .sort((a, b) => Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? ''))
+      .slice(0, surplus))
+      asks.push(remove(Pod, pod, { gracePeriodSeconds: 0 }))
   if (asks.length === 0 && !waiting) return NOTHING
   return { asks: asks.slice(0, MOST), requeueAfterMs: AGAIN_MS }
 }

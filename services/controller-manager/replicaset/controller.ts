@@ -3,7 +3,7 @@ import { REPLICASETS } from '#events/collections.ts'
 import { objectId } from '#events/Key.ts'
 import { controllerOf } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
-import type { ControllerDefinition } from '../../platform/decision.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { decide, NAME, refused } from './decide.ts'
 
 export const replicaset: ControllerDefinition = {
@@ -14,7 +14,9 @@ export const replicaset: ControllerDefinition = {
       ref: { group: '', resource: 'pods' },
       keys: ({ entry, previous }, view) => {
         const namespace = entry.key.namespace
-        const owners = [entry.object, previous?.object].map((pod) => (pod === undefined ? undefined : controllerOf(pod))).filter((owner) => owner?.kind === 'ReplicaSet')
+        const owners = [entry.object, previous?.object]
+          .map((pod) => (pod === undefined ? undefined : controllerOf(pod)))
+          .filter((owner) => owner?.kind === 'ReplicaSet')
         if (owners.length > 0) return [...new Set(owners.map((owner) => objectId(namespace, owner?.name ?? '')))]
         // Nobody's pod: a set that selects it may adopt it.
         return view

@@ -10,11 +10,11 @@ import { matchesSelector } from '#events/meta/LabelSelector.ts'
 import { conditionOf, removeCondition, setCondition, type Condition } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Ask, type DecideContext, type Decision, type Refused } from '../../platform/decision.ts'
-import { create, merge, remove, updateStatus } from '../asks.ts'
-import { suffixOf } from '../names.ts'
-import { availableIn, isActive, isReady, isTerminating } from '../pods.ts'
-import { record } from '../recorder.ts'
+import { NOTHING, type Ask, type DecideContext, type Decision, type Refused } from '#services/platform/decision.ts'
+import { create, merge, remove, updateStatus } from '#services/controller-manager/asks.ts'
+import { suffixOf } from '#services/controller-manager/names.ts'
+import { availableIn, isActive, isReady, isTerminating } from '#services/controller-manager/pods.ts'
+import { record } from '#services/controller-manager/recorder.ts'
 
 export const NAME = 'replicaset-controller'
 /** Pods made or deleted in one decision; the next follows when these are folded. */
@@ -31,14 +31,17 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   const set = entry.object
   const spec = set.spec
   const pods = view.collection(PODS)
-  const owned = [...pods.indexed('owner', set.metadata.uid as string)].map(({ object }) => object).filter((pod) => controllerOf(pod)?.uid === set.metadata.uid)
+  const owned = [...pods.indexed('owner', set.metadata.uid as string)]
+    .map(({ object }) => object)
+    .filter((pod) => controllerOf(pod)?.uid === set.metadata.uid)
   if (isTerminating(set)) return { asks: statusAsk(set, spec, owned.filter(isActive), now) }
   const claims: Ask[] = []
   // Pods that match and belong to nobody are adopted; pods of ours that match no longer are let go.
   const mine: KubeObject[] = []
   for (const pod of owned) {
     if (matchesSelector(spec.selector, pod.metadata.labels)) mine.push(pod)
-    else if (!isTerminating(pod)) claims.push(claim(pod, pod.metadata.ownerReferences?.filter(({ uid }) => uid !== set.metadata.uid) ?? null))
+    else if (!isTerminating(pod))
+      claims.push(claim(pod, pod.metadata.ownerReferences?.filter(({ uid }) => uid !== set.metadata.uid) ?? null))
   }
   for (const pod of orphans(view, set, spec)) {
     claims.push(claim(pod, [...(pod.metadata.ownerReferences ?? []), ownerOf(set)]))
@@ -46,10 +49,16 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   }
   const active = mine.filter(isActive)
   const missing = (spec.replicas ?? 1) - active.length
-  const waits = active.map((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now)).filter((ms): ms is number => ms !== undefined && ms > 0)
+  const waits = active
+    .map((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now))
+    .filter((ms): ms is number => ms !== undefined && ms > 0)
   return {
     // The status first: whoever waits to see the spec observed does not wait for pods that can't be made.
-    asks: [...statusAsk(set, spec, active, now), ...claims, ...(missing > 0 ? createAsks(view, set, spec, mine, missing, now) : missing < 0 ? deleteAsks(view, set, active, -missing, now) : [])],
+    asks: [
+      ...statusAsk(set, spec, active, now),
+      ...claims,
+      ...(missing > 0 ? createAsks(view, set, spec, mine, missing, now) : missing < 0 ? deleteAsks(view, set, active, -missing, now) : [])
+    ],
     ...(waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) + 10 })
   }
 }
@@ -65,37 +74,64 @@ export const refused = (view: ObjectsView, key: string, { ask, message }: Refuse
   // each new message would make a version, whose pod makes the next message, and the set would be tried again at once, for ever.
   if (conditionOf(set, FAILURE)?.status === 'True') return [notice]
   const failure: Condition = { type: FAILURE, status: 'True', reason: 'FailedCreate', message }
-  return [notice, updateStatus(ReplicaSet, set, { ...set.status, conditions: setCondition(set.status?.conditions as readonly Condition[] | undefined, failure, timestamp(now)) })]
+  return [
+    notice,
+    updateStatus(ReplicaSet, set, {
+      ...set.status,
+      conditions: setCondition(set.status?.conditions as readonly Condition[] | undefined, failure, timestamp(now))
+    })
+  ]
 }
 
-const claim = (pod: KubeObject, ownerReferences: unknown): Ask => merge(Pod, pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })
+const claim = (pod: KubeObject, ownerReferences: unknown): Ask =>
+  merge(Pod, pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })
 
 /**
  * Pods are named after the state they are made for: an ask that is delivered twice makes one pod, and a pod that follows
  * another has another name.
  */
-const createAsks = (view: ObjectsView, set: ReplicaSet, spec: ReplicaSetSpec, mine: readonly KubeObject[], missing: number, now: number): Ask[] => {
+const createAsks = (
+  view: ObjectsView,
+  set: ReplicaSet,
+  spec: ReplicaSetSpec,
+  mine: readonly KubeObject[],
+  missing: number,
+  now: number
+): Ask[] => {
   const state = `${set.metadata.uid}/${set.metadata.resourceVersion}/${mine
     .map(({ metadata }) => metadata.uid)
     .toSorted()
     .join(',')}`
   const pods = Array.from({ length: Math.min(missing, BURST) }, (_, n) => podOf(set, spec, suffixOf(`${state}/${n}`)))
-  return [...pods.map((pod) => create(Pod, pod)), ...pods.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`, now))]
+  return [
+    ...pods.map((pod) => create(Pod, pod)),
+    ...pods.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`, now))
+  ]
 }
 
 const deleteAsks = (view: ObjectsView, set: ReplicaSet, active: readonly KubeObject[], surplus: number, now: number): Ask[] => {
   const crowd = crowds(view, set)
   const goers = active.toSorted((a, b) => rank(a, b, crowd)).slice(0, Math.min(surplus, BURST))
-  return [...goers.map((pod) => remove(Pod, pod)), ...goers.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`, now))]
+  return [
+    ...goers.map((pod) => remove(Pod, pod)),
+    ...goers.slice(0, NOTICES).map((pod) => record(view, set, NAME, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`, now))
+  ]
 }
 
 const orphans = (view: ObjectsView, set: ReplicaSet, spec: ReplicaSetSpec): KubeObject[] => {
   const first = Object.entries(spec.selector?.matchLabels ?? {})[0]
   const pods = view.collection(PODS)
-  const candidates: Iterable<Entry> = first === undefined ? pods.list(set.metadata.namespace) : pods.indexed('label', `${first[0]}=${first[1]}`)
+  const candidates: Iterable<Entry> =
+    first === undefined ? pods.list(set.metadata.namespace) : pods.indexed('label', `${first[0]}=${first[1]}`)
   return [...candidates]
     .map(({ object }) => object)
-    .filter((pod) => pod.metadata.namespace === set.metadata.namespace && controllerOf(pod) === undefined && isActive(pod) && matchesSelector(spec.selector, pod.metadata.labels))
+    .filter(
+      (pod) =>
+        pod.metadata.namespace === set.metadata.namespace &&
+        controllerOf(pod) === undefined &&
+        isActive(pod) &&
+        matchesSelector(spec.selector, pod.metadata.labels)
+    )
 }
 
 const ownerOf = (set: ReplicaSet): NonNullable<KubeObject['metadata']['ownerReferences']>[number] => ({
@@ -124,7 +160,11 @@ const podOf = (set: ReplicaSet, { template }: ReplicaSetSpec, suffix: string): K
   spec: structuredClone(template.spec)
 })
 
-const restarts = (pod: KubeObject): number => ((pod['status']?.containerStatuses ?? []) as { restartCount?: number }[]).reduce((most, { restartCount = 0 }) => Math.max(most, restartCount), 0)
+const restarts = (pod: KubeObject): number =>
+  ((pod['status']?.containerStatuses ?? []) as { restartCount?: number }[]).reduce(
+    (most, { restartCount = 0 }) => Math.max(most, restartCount),
+    0
+  )
 const PHASES: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 }
 
 /** How many active pods of the set, and of sets with the same controller, each node has. */
@@ -162,7 +202,13 @@ const rank = (a: KubeObject, b: KubeObject, crowd: ReadonlyMap<string, number>):
 
 const statusAsk = (set: ReplicaSet, spec: ReplicaSetSpec, active: readonly KubeObject[], now: number): Ask[] => {
   const labels = Object.entries(spec.template.metadata?.labels ?? {})
-  const { fullyLabeledReplicas: _, readyReplicas: __, availableReplicas: ___, conditions: present, ...rest } = (set.status ?? {}) as Record<string, unknown> & { conditions?: readonly Condition[] }
+  const {
+    fullyLabeledReplicas: _,
+    readyReplicas: __,
+    availableReplicas: ___,
+    conditions: present,
+    ...rest
+  } = (set.status ?? {}) as Record<string, unknown> & { conditions?: readonly Condition[] }
   // What could not be made is there, or wanted no more.
   const conditions = active.length < (spec.replicas ?? 1) ? (present ?? []) : removeCondition(present, FAILURE)
   const counts = {
@@ -171,6 +217,12 @@ const statusAsk = (set: ReplicaSet, spec: ReplicaSetSpec, active: readonly KubeO
     availableReplicas: active.filter((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now) === 0).length
   }
   // Counts that are zero are left out, as upstream does.
-  const status = { ...rest, replicas: active.length, ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)), ...(conditions.length === 0 ? {} : { conditions }), observedGeneration: set.metadata.generation }
+  const status = {
+    ...rest,
+    replicas: active.length,
+    ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)),
+    ...(conditions.length === 0 ? {} : { conditions }),
+    observedGeneration: set.metadata.generation
+  }
   return same(set.status ?? {}, status) ? [] : [updateStatus(ReplicaSet, set, status)]
 }

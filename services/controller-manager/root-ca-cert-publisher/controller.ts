@@ -1,6 +1,6 @@
 /** The CA publisher: looks at a namespace when it or its CA ConfigMap changes. */
 import { CONFIGMAPS } from '#events/collections.ts'
-import type { ControllerDefinition } from '../../platform/decision.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { CONFIGMAP, decide, NAME } from './decide.ts'
 
 export const rootCaCertPublisher = (ca: string): ControllerDefinition => ({

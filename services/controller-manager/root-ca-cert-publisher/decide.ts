@@ -2,8 +2,8 @@
 import { CONFIGMAPS, NAMESPACES } from '#events/collections.ts'
 import { ConfigMap } from '#events/core/ConfigMap.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type Decision } from '../../platform/decision.ts'
-import { create, merge } from '../asks.ts'
+import { NOTHING, type Decision } from '#services/platform/decision.ts'
+import { create, merge } from '#services/controller-manager/asks.ts'
 
 export const NAME = 'root-ca-cert-publisher'
 export const CONFIGMAP = 'kube-root-ca.crt'
@@ -19,7 +19,11 @@ export const decide = (view: ObjectsView, key: string, ca: string): Decision => 
         create(ConfigMap, {
           apiVersion: 'v1',
           kind: 'ConfigMap',
-          metadata: { name: CONFIGMAP, namespace: key, annotations: { 'kubernetes.io/description': 'The certificate authority that signed the API server\'s certificate.' } },
+          metadata: {
+            name: CONFIGMAP,
+            namespace: key,
+            annotations: { 'kubernetes.io/description': "The certificate authority that signed the API server's certificate." }
+          },
           data: { 'ca.crt': ca }
         })
       ]

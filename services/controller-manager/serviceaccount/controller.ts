@@ -1,6 +1,6 @@
 /** The service account controller: looks at a namespace when it or an account in it changes. */
 import { SERVICE_ACCOUNTS } from '#events/collections.ts'
-import type { ControllerDefinition } from '../../platform/decision.ts'
+import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { decide, NAME } from './decide.ts'
 
 export const serviceaccount: ControllerDefinition = {

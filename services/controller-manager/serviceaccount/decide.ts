@@ -2,8 +2,8 @@
 import { NAMESPACES, SERVICE_ACCOUNTS } from '#events/collections.ts'
 import { ServiceAccount } from '#events/core/ServiceAccount.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { create } from '../asks.ts'
+import { NOTHING, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { create } from '#services/controller-manager/asks.ts'
 
 export const NAME = 'serviceaccount-controller'
 

@@ -1,4 +1,6 @@
-/** The ServiceCIDR controller's decision (KEP-1880): a network is ready to give addresses, and one that goes waits for those it has given. */
+/**
+ * The ServiceCIDR controller's decision (KEP-1880): a network is ready to give addresses, and one that goes waits for those it has given.
+ */
 import { IP_ADDRESSES, SERVICE_CIDRS } from '#events/collections.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { isWithin, parseIP, parseNetwork, type Network } from '#events/meta/ip.ts'
@@ -6,8 +8,8 @@ import type { ServiceCIDR as CIDRObject } from '#events/schema/generated/network
 import { cidrsOf, READY, SERVICE_CIDR_FINALIZER, ServiceCIDR } from '#events/networking/ServiceCIDR.ts'
 import { timestamp } from '#events/meta/time.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import { NOTHING, type DecideContext, type Decision } from '../../platform/decision.ts'
-import { merge } from '../asks.ts'
+import { NOTHING, type DecideContext, type Decision } from '#services/platform/decision.ts'
+import { merge } from '#services/controller-manager/asks.ts'
 
 export const NAME = 'service-cidrs-controller'
 /** An API server that has not heard yet that the network goes may still give an address from it. */
@@ -29,7 +31,11 @@ const isCovered = (network: Network, others: readonly Network[]): boolean =>
 
 /** True while somebody has an address that no other network would hold. */
 const isNeeded = (view: ObjectsView, going: CIDRObject): boolean => {
-  const staying = view.collection(SERVICE_CIDRS).list().filter(({ object }) => object.metadata.deletionTimestamp === undefined).flatMap(({ object }) => networksOf(object))
+  const staying = view
+    .collection(SERVICE_CIDRS)
+    .list()
+    .filter(({ object }) => object.metadata.deletionTimestamp === undefined)
+    .flatMap(({ object }) => networksOf(object))
   const alone = networksOf(going).filter((network) => !isCovered(network, staying))
   if (alone.length === 0) return false
   for (const { key } of view.collection(IP_ADDRESSES).values()) {
@@ -39,7 +45,11 @@ const isNeeded = (view: ObjectsView, going: CIDRObject): boolean => {
   return false
 }
 
-const withReady = (object: KubeObject, ready: Omit<Condition, 'type' | 'lastTransitionTime'>, now: number): readonly Condition[] | undefined => {
+const withReady = (
+  object: KubeObject,
+  ready: Omit<Condition, 'type' | 'lastTransitionTime'>,
+  now: number
+): readonly Condition[] | undefined => {
   const conditions = (object['status']?.conditions ?? []) as readonly Condition[]
   const before = conditions.find(({ type }) => type === READY)
   if (before?.status === ready.status && (before.reason ?? '') === (ready.reason ?? '')) return undefined
@@ -56,7 +66,9 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
     const conditions = withReady(object, { status: 'True', message: 'Kubernetes Service CIDR is ready' }, now)
     return {
       asks: [
-        ...(finalizers.includes(SERVICE_CIDR_FINALIZER) ? [] : [merge(ServiceCIDR, object, { metadata: { finalizers: [...finalizers, SERVICE_CIDR_FINALIZER] } })]),
+        ...(finalizers.includes(SERVICE_CIDR_FINALIZER)
+          ? []
+          : [merge(ServiceCIDR, object, { metadata: { finalizers: [...finalizers, SERVICE_CIDR_FINALIZER] } })]),
         ...(conditions === undefined ? [] : [merge(ServiceCIDR, object, { status: { conditions } }, 'status')])
       ]
     }

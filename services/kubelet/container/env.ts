@@ -1,4 +1,7 @@
-/** A container's environment, as upstream's kubelet puts it together. Values are secret until shown otherwise: nothing here goes into a message. */
+/**
+ * A container's environment, as upstream's kubelet puts it together. Values are secret until shown otherwise: nothing here goes into a
+ * message.
+ */
 import type { Container, Pod } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
 import { resourceField } from './resources.ts'
@@ -83,7 +86,10 @@ export const environment = (binding: Binding, container: Container, facts: PodFa
       if (resolved === undefined) throw new ConfigError(`unsupported fieldPath: ${valueFrom.fieldRef.fieldPath}`)
     } else if (valueFrom.resourceFieldRef !== undefined) {
       const { containerName, resource, divisor } = valueFrom.resourceFieldRef
-      const of = containerName === undefined || containerName === '' ? container : [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])].find((one) => one.name === containerName)
+      const of =
+        containerName === undefined || containerName === ''
+          ? container
+          : [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])].find((one) => one.name === containerName)
       if (of === undefined) throw new ConfigError(`container ${containerName} not found`)
       resolved = resourceField(of, resource, divisor, facts)
     } else {
@@ -96,7 +102,9 @@ export const environment = (binding: Binding, container: Container, facts: PodFa
       if (found === undefined) {
         if (ref?.optional === true) continue
         throw new ConfigError(
-          object === undefined ? `${isSecret ? 'secret' : 'configmap'} "${objectName}" not found` : `couldn't find key ${key} in ${isSecret ? 'Secret' : 'ConfigMap'} ${namespace}/${objectName}`
+          object === undefined
+            ? `${isSecret ? 'secret' : 'configmap'} "${objectName}" not found`
+            : `couldn't find key ${key} in ${isSecret ? 'Secret' : 'ConfigMap'} ${namespace}/${objectName}`
         )
       }
       resolved = isSecret ? decode(found) : found

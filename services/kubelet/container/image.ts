@@ -2,15 +2,18 @@
 import { pullPolicyOf } from '#events/core/pod/default.ts'
 import type { Container } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
-import type { RegistryAuth } from '../../platform/Runtime.ts'
+import type { RegistryAuth } from '#services/platform/Runtime.ts'
 
 const DOMAIN = '(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?/)?'
 const PATH = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*)*'
-const REFERENCE = new RegExp(`^${DOMAIN}${PATH}(?::[\\w][\\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$`)
+const REFERENCE = new RegExp(
+  `^${DOMAIN}${PATH}(?::[\\w][\\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$`
+)
 
 export const isImageName = (name: string): boolean => REFERENCE.test(name)
 
-export const pullPolicy = ({ image = '', imagePullPolicy = '' }: Container): string => (imagePullPolicy === '' ? pullPolicyOf(image) : imagePullPolicy)
+export const pullPolicy = ({ image = '', imagePullPolicy = '' }: Container): string =>
+  imagePullPolicy === '' ? pullPolicyOf(image) : imagePullPolicy
 
 /** `registry.example:5000` of `registry.example:5000/web:1`; `docker.io` when none is named. */
 export const registryOf = (image: string): string => {

@@ -26,15 +26,19 @@ const parse = (text: string): { servers: string[]; searches: string[]; options: 
 export const resolvConf = (pod: Pod, { clusterDNS, clusterDomain, node }: DnsSettings): string => {
   const { dnsPolicy = 'ClusterFirst', dnsConfig, hostNetwork } = pod.spec ?? {}
   const namespace = pod.metadata?.namespace ?? 'default'
-  const cluster = clusterDNS.length > 0 && (dnsPolicy === 'ClusterFirstWithHostNet' || (dnsPolicy === 'ClusterFirst' && hostNetwork !== true))
+  const cluster =
+    clusterDNS.length > 0 && (dnsPolicy === 'ClusterFirstWithHostNet' || (dnsPolicy === 'ClusterFirst' && hostNetwork !== true))
   const own = parse(node)
-  let { servers, searches, options } = dnsPolicy === 'None' ? { servers: [] as string[], searches: [] as string[], options: [] as string[] } : own
+  let { servers, searches, options } =
+    dnsPolicy === 'None' ? { servers: [] as string[], searches: [] as string[], options: [] as string[] } : own
   if (cluster) {
     servers = [...clusterDNS]
     searches = [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain, ...own.searches]
     options = ['ndots:5']
   }
-  const named = (dnsConfig?.options ?? []).map(({ name, value }) => (value === undefined || value === '' ? (name ?? '') : `${name}:${value}`))
+  const named = (dnsConfig?.options ?? []).map(({ name, value }) =>
+    value === undefined || value === '' ? (name ?? '') : `${name}:${value}`
+  )
   const overridden = new Set(named.map((option) => option.split(':')[0]))
   const all = {
     servers: [...new Set([...servers, ...(dnsConfig?.nameservers ?? [])])].slice(0, NAMESERVERS_MAX),
@@ -65,7 +69,13 @@ export const hostsFile = (pod: Pod, ip: string, clusterDomain: string): string =
     'fe00::1\tip6-allnodes',
     'fe00::2\tip6-allrouters',
     `${ip}\t${full}${host}`,
-    ...((pod.spec?.hostAliases ?? []).length === 0 ? [] : ['', '# Entries added by HostAliases.', ...(pod.spec?.hostAliases ?? []).map((alias) => `${alias.ip}\t${(alias.hostnames ?? []).join('\t')}`)]),
+    ...((pod.spec?.hostAliases ?? []).length === 0
+      ? []
+      : [
+          '',
+          '# Entries added by HostAliases.',
+          ...(pod.spec?.hostAliases ?? []).map((alias) => `${alias.ip}\t${(alias.hostnames ?? []).join('\t')}`)
+        ]),
     ''
   ].join('\n')
 }

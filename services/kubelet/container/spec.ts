@@ -1,6 +1,6 @@
 /** A container of a pod as the runtime is to make it. Plain: everything looked up comes in. */
 import type { Container, Pod } from '#events/schema/generated/core.v1.ts'
-import { type ContainerSpec, type Identity, type Image, type Mount, type Observed, type SandboxSpec } from '../../platform/Runtime.ts'
+import { type ContainerSpec, type Identity, type Image, type Mount, type Observed, type SandboxSpec } from '#services/platform/Runtime.ts'
 import { ConfigError, expand } from './env.ts'
 import { hostnameOf } from './resolv.ts'
 import { kernelResources } from './resources.ts'
@@ -25,7 +25,16 @@ export const sandboxSpec = (pod: Pod, identity: Identity, image: string): Sandbo
 })
 
 /** Throws a ConfigError for what must not run. */
-export const containerSpec = (pod: Pod, container: Container, identity: Identity, sandbox: Observed, image: Image, env: ReadonlyMap<string, string>, mounts: readonly Mount[], machine: Machine): ContainerSpec => {
+export const containerSpec = (
+  pod: Pod,
+  container: Container,
+  identity: Identity,
+  sandbox: Observed,
+  image: Image,
+  env: ReadonlyMap<string, string>,
+  mounts: readonly Mount[],
+  machine: Machine
+): ContainerSpec => {
   const { securityContext: own } = container
   const shared = pod.spec?.securityContext
   const runAsUser = own?.runAsUser ?? shared?.runAsUser
@@ -34,15 +43,25 @@ export const containerSpec = (pod: Pod, container: Container, identity: Identity
     const where = `(pod: "${pod.metadata?.name}_${pod.metadata?.namespace}(${pod.metadata?.uid})", container: ${container.name})`
     if (runAsUser === 0) throw new ConfigError(`container's runAsUser breaks non-root policy ${where}`)
     const user = image.user.split(':')[0] ?? ''
-    if (runAsUser === undefined && (user === '' || user === '0' || user === 'root')) throw new ConfigError(`container has runAsNonRoot and image will run as root ${where}`)
-    if (runAsUser === undefined && !/^\d+$/.test(user)) throw new ConfigError(`container has runAsNonRoot and image has non-numeric user (${user}), cannot verify user is non-root ${where}`)
+    if (runAsUser === undefined && (user === '' || user === '0' || user === 'root'))
+      throw new ConfigError(`container has runAsNonRoot and image will run as root ${where}`)
+    if (runAsUser === undefined && !/^\d+$/.test(user))
+      throw new ConfigError(`container has runAsNonRoot and image has non-numeric user (${user}), cannot verify user is non-root ${where}`)
   }
   // A group alone keeps the image's user, whose name the runtime looks up.
-  const user = runAsUser === undefined ? (runAsGroup === undefined ? undefined : `${image.user.split(':')[0] || '0'}:${runAsGroup}`) : runAsGroup === undefined ? String(runAsUser) : `${runAsUser}:${runAsGroup}`
+  const user =
+    runAsUser === undefined
+      ? runAsGroup === undefined
+        ? undefined
+        : `${image.user.split(':')[0] || '0'}:${runAsGroup}`
+      : runAsGroup === undefined
+        ? String(runAsUser)
+        : `${runAsUser}:${runAsGroup}`
   const seccomp = own?.seccompProfile ?? shared?.seccompProfile
   if (seccomp?.type === 'Localhost') throw new ConfigError('seccomp profiles of type Localhost are not supported on this node')
   // Unconfined needs no refusal: the runtime's own profile, which stays, is stricter.
-  if ((own?.appArmorProfile ?? shared?.appArmorProfile)?.type === 'Localhost') throw new ConfigError('AppArmor profiles of type Localhost are not supported on this node')
+  if ((own?.appArmorProfile ?? shared?.appArmorProfile)?.type === 'Localhost')
+    throw new ConfigError('AppArmor profiles of type Localhost are not supported on this node')
   const fsGroup = shared?.fsGroup
   return {
     identity,
@@ -52,7 +71,9 @@ export const containerSpec = (pod: Pod, container: Container, identity: Identity
     hostPID: pod.spec?.hostPID === true,
     hostIPC: pod.spec?.hostIPC === true,
     shareProcessNamespace: pod.spec?.shareProcessNamespace === true,
-    ...(container.command === undefined || container.command.length === 0 ? {} : { command: container.command.map((part) => expand(part, env)) }),
+    ...(container.command === undefined || container.command.length === 0
+      ? {}
+      : { command: container.command.map((part) => expand(part, env)) }),
     ...(container.args === undefined || container.args.length === 0 ? {} : { args: container.args.map((part) => expand(part, env)) }),
     env: [...env].map(([name, value]) => `${name}=${value}`),
     ...(container.workingDir === undefined || container.workingDir === '' ? {} : { workingDir: container.workingDir }),

@@ -1,8 +1,8 @@
 /** The probes of one pod's running containers: asks in their rhythm, counts, and says when a result turns. */
 import type { Container, Probe } from '#events/schema/generated/core.v1.ts'
-import type { Clock, Timer } from '../../platform/Clock.ts'
-import type { ProbeState } from '../PodView.ts'
-import type { Observed } from '../../platform/Runtime.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { ProbeState } from '#services/kubelet/PodView.ts'
+import type { Observed } from '#services/platform/Runtime.ts'
 import type { Prober, ProbeAction, ProbeTarget } from './Prober.ts'
 
 type Kind = 'startup' | 'readiness' | 'liveness'
@@ -36,7 +36,11 @@ export class Probes {
     this.#onUnhealthy = onUnhealthy
   }
   /** Watches exactly these. */
-  sync(running: readonly { readonly observed: Observed; readonly container: Container }[], ip: string, adopted: (observed: Observed) => boolean): void {
+  sync(
+    running: readonly { readonly observed: Observed; readonly container: Container }[],
+    ip: string,
+    adopted: (observed: Observed) => boolean
+  ): void {
     const present = new Set(running.map(({ observed }) => observed.id))
     for (const [id, watched] of this.#watched) if (!present.has(id)) this.#forget(id, watched)
     for (const { observed, container } of running) {
@@ -60,7 +64,12 @@ export class Probes {
     }
   }
   states(): ReadonlyMap<string, ProbeState> {
-    return new Map([...this.#watched].map(([id, { started, ready, failed }]) => [id, { started, ready: started && ready, ...(failed === undefined ? {} : { failed }) }]))
+    return new Map(
+      [...this.#watched].map(([id, { started, ready, failed }]) => [
+        id,
+        { started, ready: started && ready, ...(failed === undefined ? {} : { failed }) }
+      ])
+    )
   }
   /** False while an adopted container's readiness is not known: what was reported before then still stands. */
   get settled(): boolean {

@@ -1,6 +1,7 @@
 /** Probes of every kind, answered by the scripts of the simulated runtime's containers. */
-import type { SimulatedRuntime } from '../../platform/SimulatedRuntime.ts'
-import type { ProbeAction, ProbeOutcome, Prober, ProbeTarget } from './Prober.ts'
+import type { SimulatedRuntime } from '#services/platform/SimulatedRuntime.ts'
+import type { ProbeAction, Prober, ProbeTarget } from './Prober.ts'
+import type { ProbeOutcome } from './outcome.ts'
 
 export class SimulatedProber implements Prober {
   readonly #runtime: SimulatedRuntime

@@ -5,7 +5,7 @@
  * a request is `string service = 1`, a response `ServingStatus status = 1` (health.proto).
  */
 import { connect } from 'node:http2'
-import type { ProbeOutcome } from './Prober.ts'
+import type { ProbeOutcome } from './outcome.ts'
 
 const CHECK = '/grpc.health.v1.Health/Check'
 const STATUSES = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
@@ -34,9 +34,19 @@ export const grpc = (host: string, port: number, service: string, timeoutMs: num
     )
     session.on('connect', () => (connected = true))
     const broken = (error: Error): void =>
-      fail(connected ? `error: health rpc probe failed: ${error.message}` : `error: failed to connect service at "${address}": ${error.message}`)
+      fail(
+        connected
+          ? `error: health rpc probe failed: ${error.message}`
+          : `error: failed to connect service at "${address}": ${error.message}`
+      )
     session.on('error', broken)
-    const headers = { ':method': 'POST', ':path': CHECK, 'content-type': 'application/grpc', 'user-agent': 'kube-probe/1.36', te: 'trailers' }
+    const headers = {
+      ':method': 'POST',
+      ':path': CHECK,
+      'content-type': 'application/grpc',
+      'user-agent': 'kube-probe/1.36',
+      te: 'trailers'
+    }
     const call = session.request(headers)
     call.on('error', broken)
     // After an answer this says nothing new: the first outcome counts.
@@ -57,7 +67,8 @@ export const grpc = (host: string, port: number, service: string, timeoutMs: num
       if (answer.length > ANSWER_MAX) fail('error: health rpc probe failed: the answer is too long for one')
     })
     call.on('end', () => {
-      if (code === UNIMPLEMENTED) return fail(`error: this server does not implement the grpc health protocol (grpc.health.v1.Health): ${said}`)
+      if (code === UNIMPLEMENTED)
+        return fail(`error: this server does not implement the grpc health protocol (grpc.health.v1.Health): ${said}`)
       if (code === undefined) return fail('error: health rpc probe failed: the server ended the call without a status')
       if (code !== OK) return fail(`error: health rpc probe failed: rpc error: code = ${code} desc = ${said}`)
       const status = statusOf(answer)

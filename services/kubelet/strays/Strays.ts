@@ -1,8 +1,8 @@
 /** Pods that run here without a binding: kept while the log is asked what became of them, as often as it takes. */
 import { STRAYS_ASKED } from '#events/node/messages.ts'
-import type { Clock, Timer } from '../../platform/Clock.ts'
-import type { NodeLink } from '../../platform/NodeLink.ts'
-import type { Identity } from '../../platform/Runtime.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { NodeLink } from '#services/platform/NodeLink.ts'
+import type { Identity } from '#services/platform/Runtime.ts'
 import type { Allegiance } from './Allegiance.ts'
 import { decideStrays } from './decide.ts'
 
@@ -48,7 +48,8 @@ export class Strays {
   }
   /** The word that the pod of that name is gone. */
   unbound(namespace: string, name: string, gracefully: boolean): void {
-    for (const identity of [...this.#pods.values()]) if (identity.namespace === namespace && identity.pod === name) this.#end(identity.podUid, gracefully)
+    for (const identity of [...this.#pods.values()])
+      if (identity.namespace === namespace && identity.pod === name) this.#end(identity.podUid, gracefully)
     this.#settle(this.#unknown)
   }
   /** Asks now, and again until there are none. */
@@ -81,9 +82,15 @@ export class Strays {
     const all = [...this.#pods.values()]
     for (let at = 0; at < all.length; at += STRAYS_ASKED) {
       const asked = all.slice(at, at + STRAYS_ASKED)
-      const answer = await link.fates(asked.map(({ podUid, namespace, pod, podStart }) => ({ namespace, name: pod, uid: podUid, since: podStart })))
+      const answer = await link.fates(
+        asked.map(({ podUid, namespace, pod, podStart }) => ({ namespace, name: pod, uid: podUid, since: podStart }))
+      )
       if (this.#stopped) return
-      const decision = decideStrays(asked.map(({ podUid }) => podUid), answer, allegiance.origin)
+      const decision = decideStrays(
+        asked.map(({ podUid }) => podUid),
+        answer,
+        allegiance.origin
+      )
       // Known or refused by whom it came from, like every other word.
       if (!allegiance.accepts(answer.origin)) return
       for (const uid of decision.end) this.#end(uid, false)
@@ -103,6 +110,7 @@ export class Strays {
     const left = unknown.filter(({ podUid }) => this.#pods.has(podUid))
     const before = this.#unknown
     this.#unknown = left
-    if (left.length !== before.length || left.some(({ podUid }) => !before.some((one) => one.podUid === podUid))) this.#options.onChanged(left)
+    if (left.length !== before.length || left.some(({ podUid }) => !before.some((one) => one.podUid === podUid)))
+      this.#options.onChanged(left)
   }
 }

@@ -48,7 +48,8 @@ const SHOWN = 5
 /** The node's condition. `unknown`: `ns/name` of pods that run here and that the log knows nothing of. */
 export const conditionOf = (unknown: readonly string[], foreign: string): Condition => {
   if (foreign !== '') return { type: 'UnknownPods', status: 'True', reason: 'OtherCluster', message: foreign }
-  if (unknown.length === 0) return { type: 'UnknownPods', status: 'False', reason: 'AllPodsKnown', message: 'the cluster knows every pod that runs here' }
+  if (unknown.length === 0)
+    return { type: 'UnknownPods', status: 'False', reason: 'AllPodsKnown', message: 'the cluster knows every pod that runs here' }
   const names = [...unknown].sort().slice(0, SHOWN)
   const more = unknown.length > names.length ? ` and ${unknown.length - names.length} more` : ''
   const [run, are] = unknown.length === 1 ? ['a pod runs', 'is'] : [`${unknown.length} pods run`, 'are']

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import type { Container, Volume } from '#events/schema/generated/core.v1.ts'
 import { wholeValue } from '#events/meta/Quantity.ts'
 import type { Binding } from '#events/node/messages.ts'
-import type { Clock } from '../../platform/Clock.ts'
-import { expand, type PodFacts } from '../container/env.ts'
-import { hostsFile, resolvConf, type DnsSettings } from '../container/resolv.ts'
-import type { Mount } from '../../platform/Runtime.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import { expand, type PodFacts } from '#services/kubelet/container/env.ts'
+import { hostsFile, resolvConf, type DnsSettings } from '#services/kubelet/container/resolv.ts'
+import type { Mount } from '#services/platform/Runtime.ts'
 import { writeAtomically } from './atomic.ts'
 import { isSecretVolume, MountError, volumeFiles } from './content.ts'
 import { mountTmpfs, namesIn, removeEmpty, unmountBelow } from './mounts.ts'
@@ -17,7 +17,13 @@ export interface PodFiles {
   /** Sets the pod's volumes up, or brings their files up to date. Rejects with a MountError that names the volume. */
   prepare(binding: Binding, facts: PodFacts): Promise<void>
   /** A container's mounts. `env` resolves subPathExpr. Rejects with a MountError. */
-  mounts(binding: Binding, container: Container, attempt: number, facts: PodFacts, env: ReadonlyMap<string, string>): Promise<readonly Mount[]>
+  mounts(
+    binding: Binding,
+    container: Container,
+    attempt: number,
+    facts: PodFacts,
+    env: ReadonlyMap<string, string>
+  ): Promise<readonly Mount[]>
   /** '' when the container left none. */
   terminationMessage(podUid: string, container: string, attempt: number): Promise<string>
   /** Takes away what only running containers need: the mounts of subPaths. Files stay, and `mounts` brings them again. */
@@ -72,7 +78,9 @@ export class DiskPodFiles implements PodFiles {
       try {
         await this.#setUp(binding, volume, facts)
       } catch (error) {
-        throw new MountError(`MountVolume.SetUp failed for volume "${volume.name}" : ${error instanceof Error ? error.message : String(error)}`)
+        throw new MountError(
+          `MountVolume.SetUp failed for volume "${volume.name}" : ${error instanceof Error ? error.message : String(error)}`
+        )
       }
     }
   }
@@ -107,7 +115,13 @@ export class DiskPodFiles implements PodFiles {
     const uid = binding.pod.metadata?.uid as string
     return isSecretVolume(volume) ? join(this.#memory, uid, volume.name) : join(this.#pods, uid, 'volumes', volume.name)
   }
-  async mounts(binding: Binding, container: Container, attempt: number, facts: PodFacts, env: ReadonlyMap<string, string>): Promise<readonly Mount[]> {
+  async mounts(
+    binding: Binding,
+    container: Container,
+    attempt: number,
+    facts: PodFacts,
+    env: ReadonlyMap<string, string>
+  ): Promise<readonly Mount[]> {
     const { pod } = binding
     const folder = join(this.#pods, pod.metadata?.uid as string)
     const mounts: Mount[] = []
@@ -119,7 +133,8 @@ export class DiskPodFiles implements PodFiles {
       const part = { volume: whole, path, podFolder: folder, volumeName: volume.name, container: container.name, index }
       const source = path === '' ? whole : await mountSubPath(part).catch((error: unknown) => this.#refuse(error))
       // The files of these volumes are the kubelet's; a container that could write them would only lose its changes.
-      const ours = volume.configMap !== undefined || volume.secret !== undefined || volume.projected !== undefined || volume.downwardAPI !== undefined
+      const ours =
+        volume.configMap !== undefined || volume.secret !== undefined || volume.projected !== undefined || volume.downwardAPI !== undefined
       mounts.push({ source, target: mount.mountPath, readOnly: mount.readOnly === true || ours })
     }
     const taken = new Set(mounts.map(({ target }) => target))
@@ -141,7 +156,8 @@ export class DiskPodFiles implements PodFiles {
     return mounts
   }
   #refuse(error: unknown): never {
-    if (error instanceof MountError && error.cause !== undefined) this.#warn(new Error(`${error.message}: ${error.cause instanceof Error ? error.cause.message : String(error.cause)}`))
+    if (error instanceof MountError && error.cause !== undefined)
+      this.#warn(new Error(`${error.message}: ${error.cause instanceof Error ? error.cause.message : String(error.cause)}`))
     throw error
   }
   async terminationMessage(podUid: string, container: string, attempt: number): Promise<string> {
@@ -188,9 +204,14 @@ const hostPath = async (path: string, type: string): Promise<void> => {
   const found = await stat(path).catch(() => undefined)
   if (type === 'DirectoryOrCreate' && found === undefined) await mkdir(path, { recursive: true, mode: 0o755 })
   else if (type === 'FileOrCreate' && found === undefined) await writeFile(path, '', { mode: 0o644, flag: 'wx' })
-  else if ((type === 'Directory' || type === 'DirectoryOrCreate') && found?.isDirectory() === false) throw new MountError(`hostPath type check failed: ${path} is not a directory`)
-  else if ((type === 'File' || type === 'FileOrCreate') && found?.isFile() === false) throw new MountError(`hostPath type check failed: ${path} is not a file`)
+  else if ((type === 'Directory' || type === 'DirectoryOrCreate') && found?.isDirectory() === false)
+    throw new MountError(`hostPath type check failed: ${path} is not a directory`)
+  else if ((type === 'File' || type === 'FileOrCreate') && found?.isFile() === false)
+    throw new MountError(`hostPath type check failed: ${path} is not a file`)
   else if (type === 'Socket' && found?.isSocket() !== true) throw new MountError(`hostPath type check failed: ${path} is not a socket file`)
   else if (found === undefined && type === '') await mkdir(path, { recursive: true, mode: 0o755 })
-  else if (found === undefined) throw new MountError(`hostPath type check failed: ${path} is not a ${type === 'Directory' ? 'directory' : type === 'File' ? 'file' : type}`)
+  else if (found === undefined)
+    throw new MountError(
+      `hostPath type check failed: ${path} is not a ${type === 'Directory' ? 'directory' : type === 'File' ? 'file' : type}`
+    )
 }

@@ -10,11 +10,17 @@ import { MountError } from './content.ts'
 const DATA = '..data'
 
 const check = ({ path }: VolumeFile): void => {
-  if (path === '' || path.startsWith('/') || path.split('/').some((part) => part === '..' || part === '') || path.startsWith('..')) throw new MountError(`invalid path "${path}" in a volume`)
+  if (path === '' || path.startsWith('/') || path.split('/').some((part) => part === '..' || part === '') || path.startsWith('..'))
+    throw new MountError(`invalid path "${path}" in a volume`)
 }
 
 /** False when the folder has exactly these files already. `stamp` names the new folder and must be new. */
-export const writeAtomically = async (folder: string, files: readonly VolumeFile[], stamp: string, group: number | undefined): Promise<boolean> => {
+export const writeAtomically = async (
+  folder: string,
+  files: readonly VolumeFile[],
+  stamp: string,
+  group: number | undefined
+): Promise<boolean> => {
   for (const file of files) check(file)
   await mkdir(folder, { recursive: true, mode: 0o755 })
   const current = await readlink(join(folder, DATA)).catch(() => undefined)
@@ -33,8 +39,12 @@ export const writeAtomically = async (folder: string, files: readonly VolumeFile
   await symlink(next, join(folder, '..data_tmp'))
   await rename(join(folder, '..data_tmp'), join(folder, DATA))
   const top = new Set(files.map(({ path }) => path.split('/')[0] as string))
-  for (const name of await readdir(folder)) if (!name.startsWith('..') && !top.has(name)) await rm(join(folder, name), { force: true, recursive: true })
-  for (const name of top) await symlink(join(DATA, name), join(folder, name)).catch((error: NodeJS.ErrnoException) => (error.code === 'EEXIST' ? undefined : Promise.reject(error)))
+  for (const name of await readdir(folder))
+    if (!name.startsWith('..') && !top.has(name)) await rm(join(folder, name), { force: true, recursive: true })
+  for (const name of top)
+    await symlink(join(DATA, name), join(folder, name)).catch((error: NodeJS.ErrnoException) =>
+      error.code === 'EEXIST' ? undefined : Promise.reject(error)
+    )
   if (current !== undefined) await rm(join(folder, current), { force: true, recursive: true })
   return true
 }

@@ -1,8 +1,8 @@
 /** The files of ConfigMap, Secret, downwardAPI and projected volumes, as data. */
 import type { KeyToPath, Volume } from '#events/schema/generated/core.v1.ts'
 import type { Binding } from '#events/node/messages.ts'
-import { podField, type PodFacts } from '../container/env.ts'
-import { resourceField } from '../container/resources.ts'
+import { podField, type PodFacts } from '#services/kubelet/container/env.ts'
+import { resourceField } from '#services/kubelet/container/resources.ts'
 
 export interface VolumeFile {
   /** Relative; may have folders in it. */
@@ -20,7 +20,13 @@ const DEFAULT_MODE = 0o644
 const encoder = new TextEncoder()
 const bytes = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))
 
-const select = (data: ReadonlyMap<string, Uint8Array>, items: readonly KeyToPath[] | undefined, mode: number, optional: boolean, what: string): VolumeFile[] => {
+const select = (
+  data: ReadonlyMap<string, Uint8Array>,
+  items: readonly KeyToPath[] | undefined,
+  mode: number,
+  optional: boolean,
+  what: string
+): VolumeFile[] => {
   if (items === undefined || items.length === 0) return [...data].map(([path, content]) => ({ path, content, mode }))
   return items.flatMap((item): VolumeFile[] => {
     const content = data.get(item.key)
@@ -32,7 +38,13 @@ const select = (data: ReadonlyMap<string, Uint8Array>, items: readonly KeyToPath
   })
 }
 
-const configMapFiles = (binding: Binding, name: string, items: readonly KeyToPath[] | undefined, mode: number, optional: boolean): VolumeFile[] => {
+const configMapFiles = (
+  binding: Binding,
+  name: string,
+  items: readonly KeyToPath[] | undefined,
+  mode: number,
+  optional: boolean
+): VolumeFile[] => {
   const found = binding.configMaps[name]
   if (found === undefined) {
     if (optional) return []
@@ -45,7 +57,13 @@ const configMapFiles = (binding: Binding, name: string, items: readonly KeyToPat
   return select(data, items, mode, optional, 'configmap')
 }
 
-const secretFiles = (binding: Binding, name: string, items: readonly KeyToPath[] | undefined, mode: number, optional: boolean): VolumeFile[] => {
+const secretFiles = (
+  binding: Binding,
+  name: string,
+  items: readonly KeyToPath[] | undefined,
+  mode: number,
+  optional: boolean
+): VolumeFile[] => {
   const found = binding.secrets[name]
   if (found === undefined) {
     if (optional) return []
@@ -54,13 +72,26 @@ const secretFiles = (binding: Binding, name: string, items: readonly KeyToPath[]
   return select(new Map(Object.entries(found.data).map(([key, value]) => [key, bytes(value)])), items, mode, optional, 'secret')
 }
 
-type DownwardItem = { readonly path: string; readonly mode?: number; readonly fieldRef?: { readonly fieldPath: string }; readonly resourceFieldRef?: { readonly containerName?: string; readonly resource: string; readonly divisor?: string } }
+type DownwardItem = {
+  readonly path: string
+  readonly mode?: number
+  readonly fieldRef?: { readonly fieldPath: string }
+  readonly resourceFieldRef?: { readonly containerName?: string; readonly resource: string; readonly divisor?: string }
+}
 
 const downwardFiles = (binding: Binding, items: readonly DownwardItem[] | undefined, mode: number, facts: PodFacts): VolumeFile[] =>
   (items ?? []).map((item) => {
     const ref = item.resourceFieldRef
-    const container = ref === undefined ? undefined : [...(binding.pod.spec?.initContainers ?? []), ...(binding.pod.spec?.containers ?? [])].find(({ name }) => name === ref.containerName)
-    const text = ref !== undefined && container !== undefined ? resourceField(container, ref.resource, ref.divisor, facts) : podField(binding.pod, item.fieldRef?.fieldPath ?? '', facts)
+    const container =
+      ref === undefined
+        ? undefined
+        : [...(binding.pod.spec?.initContainers ?? []), ...(binding.pod.spec?.containers ?? [])].find(
+            ({ name }) => name === ref.containerName
+          )
+    const text =
+      ref !== undefined && container !== undefined
+        ? resourceField(container, ref.resource, ref.divisor, facts)
+        : podField(binding.pod, item.fieldRef?.fieldPath ?? '', facts)
     if (text === undefined) throw new MountError(`unsupported fieldPath: ${item.fieldRef?.fieldPath ?? ''}`)
     return { path: item.path, content: encoder.encode(text), mode: item.mode ?? mode }
   })
@@ -68,9 +99,18 @@ const downwardFiles = (binding: Binding, items: readonly DownwardItem[] | undefi
 /** Undefined for a volume that is no set of files. */
 export const volumeFiles = (binding: Binding, volume: Volume, facts: PodFacts): readonly VolumeFile[] | undefined => {
   const { configMap, secret, downwardAPI, projected } = volume
-  if (configMap !== undefined) return configMapFiles(binding, configMap.name ?? '', configMap.items, configMap.defaultMode ?? DEFAULT_MODE, configMap.optional === true)
-  if (secret !== undefined) return secretFiles(binding, secret.secretName ?? '', secret.items, secret.defaultMode ?? DEFAULT_MODE, secret.optional === true)
-  if (downwardAPI !== undefined) return downwardFiles(binding, downwardAPI.items as readonly DownwardItem[] | undefined, downwardAPI.defaultMode ?? DEFAULT_MODE, facts)
+  if (configMap !== undefined)
+    return configMapFiles(
+      binding,
+      configMap.name ?? '',
+      configMap.items,
+      configMap.defaultMode ?? DEFAULT_MODE,
+      configMap.optional === true
+    )
+  if (secret !== undefined)
+    return secretFiles(binding, secret.secretName ?? '', secret.items, secret.defaultMode ?? DEFAULT_MODE, secret.optional === true)
+  if (downwardAPI !== undefined)
+    return downwardFiles(binding, downwardAPI.items as readonly DownwardItem[] | undefined, downwardAPI.defaultMode ?? DEFAULT_MODE, facts)
   if (projected === undefined) return undefined
   const mode = projected.defaultMode ?? DEFAULT_MODE
   return (projected.sources ?? []).flatMap((source): VolumeFile[] => {
@@ -81,11 +121,14 @@ export const volumeFiles = (binding: Binding, volume: Volume, facts: PodFacts): 
         return select(new Map([['ca.crt', encoder.encode(binding.clusterCA)]]), items, mode, optional === true, 'configmap')
       return configMapFiles(binding, name, items, mode, optional === true)
     }
-    if (source.secret !== undefined) return secretFiles(binding, source.secret.name ?? '', source.secret.items, mode, source.secret.optional === true)
-    if (source.downwardAPI !== undefined) return downwardFiles(binding, source.downwardAPI.items as readonly DownwardItem[] | undefined, mode, facts)
+    if (source.secret !== undefined)
+      return secretFiles(binding, source.secret.name ?? '', source.secret.items, mode, source.secret.optional === true)
+    if (source.downwardAPI !== undefined)
+      return downwardFiles(binding, source.downwardAPI.items as readonly DownwardItem[] | undefined, mode, facts)
     if (source.serviceAccountToken !== undefined) {
       const token = binding.serviceAccountToken
-      if (token === undefined) throw new MountError(`failed to fetch token: serviceaccounts "${binding.pod.spec?.serviceAccountName ?? 'default'}" not found`)
+      if (token === undefined)
+        throw new MountError(`failed to fetch token: serviceaccounts "${binding.pod.spec?.serviceAccountName ?? 'default'}" not found`)
       return [{ path: source.serviceAccountToken.path, content: encoder.encode(token.token), mode }]
     }
     return []
@@ -94,4 +137,5 @@ export const volumeFiles = (binding: Binding, volume: Volume, facts: PodFacts): 
 
 /** Whether its files must never reach a disk. */
 export const isSecretVolume = ({ secret, projected }: Volume): boolean =>
-  secret !== undefined || (projected?.sources ?? []).some((source) => source.secret !== undefined || source.serviceAccountToken !== undefined)
+  secret !== undefined ||
+  (projected?.sources ?? []).some((source) => source.secret !== undefined || source.serviceAccountToken !== undefined)

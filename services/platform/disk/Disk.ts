@@ -77,7 +77,9 @@ export class FileReserve implements Reserve {
 }
 
 const allocated = (path: string, bytes: number): Promise<boolean> =>
-  new Promise((resolve) => void execFile('fallocate', ['--length', String(bytes), path], { timeout: 30_000 }, (error) => resolve(error === null)))
+  new Promise(
+    (resolve) => void execFile('fallocate', ['--length', String(bytes), path], { timeout: 30_000 }, (error) => resolve(error === null))
+  )
 
 /** Of bytes that no file system takes for nothing. */
 const written = async (path: string, bytes: number): Promise<void> => {

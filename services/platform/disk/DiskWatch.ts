@@ -2,10 +2,21 @@
  * Watches the log's disk: says how much room there is, gives the reserve up and takes it back, and has the log's server
  * started again when it was stopped by a full disk and there is room once more, which it does not notice by itself.
  */
-import type { Clock, Timer } from '../Clock.ts'
-import type { Appends } from '../jetstream/Appends.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
+import type { Appends } from '#services/platform/jetstream/Appends.ts'
 import type { Disk, Reserve } from './Disk.ts'
-import { amount, atLeast, reserveAction, roomOf, thresholdsOf, wordsOf, type DiskSettings, type DiskUsage, type Room, type Thresholds } from './decide.ts'
+import {
+  amount,
+  atLeast,
+  reserveAction,
+  roomOf,
+  thresholdsOf,
+  wordsOf,
+  type DiskSettings,
+  type DiskUsage,
+  type Room,
+  type Thresholds
+} from './decide.ts'
 
 /** How often the disk is looked at: more often when it is short. */
 const LOOK_MS = 1_000
@@ -73,12 +84,17 @@ export class DiskWatch {
   }
   #next(): void {
     if (this.#stopped) return
-    this.#timer = this.#options.clock.after(this.#state === undefined || this.#state.room === 'plenty' ? LOOK_MS : SHORT_LOOK_MS, () => void this.look().finally(() => this.#next()))
+    this.#timer = this.#options.clock.after(
+      this.#state === undefined || this.#state.room === 'plenty' ? LOOK_MS : SHORT_LOOK_MS,
+      () => void this.look().finally(() => this.#next())
+    )
   }
   /** Looks at the disk and does what is to be done; never rejects. One look at a time. */
   look(): Promise<void> {
     this.#looking ??= this.#look()
-      .catch((error: unknown) => this.#options.report(`the log's disk can't be looked at: ${error instanceof Error ? error.message : String(error)}`))
+      .catch((error: unknown) =>
+        this.#options.report(`the log's disk can't be looked at: ${error instanceof Error ? error.message : String(error)}`)
+      )
       .finally(() => (this.#looking = undefined))
     return this.#looking
   }
@@ -96,7 +112,9 @@ export class DiskWatch {
     const before = this.#state
     this.#state = { room, usage, thresholds, held: reserve.held(), ...(fault === undefined ? {} : { fault }) }
     if (before?.room === room || (before === undefined && room === 'plenty')) return
-    this.#options.report(`${wordsOf(room, thresholds)} (${amount(usage.free)} of ${amount(usage.total)} free${fault === undefined ? '' : `: ${fault}`})`)
+    this.#options.report(
+      `${wordsOf(room, thresholds)} (${amount(usage.free)} of ${amount(usage.total)} free${fault === undefined ? '' : `: ${fault}`})`
+    )
     for (const listener of this.#listeners) listener(this.#state)
   }
   async #isStuck(): Promise<boolean> {
@@ -125,7 +143,8 @@ export class DiskWatch {
         try {
           await reserve.take(thresholds.reserve)
           // A new cluster's is nothing to tell.
-          if (this.#state !== undefined && atLeast(this.#state.room, 'low')) report(`${amount(thresholds.reserve)} of the log's disk are held back again`)
+          if (this.#state !== undefined && atLeast(this.#state.room, 'low'))
+            report(`${amount(thresholds.reserve)} of the log's disk are held back again`)
         } catch {
           // Somebody was faster; what is free is looked at again soon.
         }

@@ -50,7 +50,8 @@ const bytesOf = (name: string, text: string, total: number): number => {
   const percent = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1]
   if (percent !== undefined && Number(percent) < 100) return Math.floor((total * Number(percent)) / 100)
   const quantity = parseQuantity(text)
-  if (quantity === undefined || quantity.nano < 0n) throw new Error(`disk.${name}: "${text}" is neither an amount of bytes (1Gi) nor a part of the disk (5%)`)
+  if (quantity === undefined || quantity.nano < 0n)
+    throw new Error(`disk.${name}: "${text}" is neither an amount of bytes (1Gi) nor a part of the disk (5%)`)
   return Number(quantity.nano / 1_000_000_000n)
 }
 

@@ -1,5 +1,5 @@
 /** A container's identity as Docker labels, and back. */
-import type { Identity } from '../Runtime.ts'
+import type { Identity } from '#services/platform/Runtime.ts'
 
 export interface Owner {
   /** The cluster's instance id. */

@@ -1,6 +1,6 @@
 /** Kubelet specs as Docker Engine's create options. */
 import type { ContainerCreateOptions } from 'dockerode'
-import type { ContainerSpec, SandboxSpec } from '../Runtime.ts'
+import type { ContainerSpec, SandboxSpec } from '#services/platform/Runtime.ts'
 import { containerName, labelsOf, type Owner } from './labels.ts'
 
 const CPU_PERIOD_US = 100_000
@@ -44,13 +44,21 @@ export const containerOptions = (owner: Owner, spec: ContainerSpec): ContainerCr
     IpcMode: spec.hostIPC ? 'host' : `container:${spec.sandboxId}`,
     ...(spec.hostPID ? { PidMode: 'host' } : spec.shareProcessNamespace ? { PidMode: `container:${spec.sandboxId}` } : {}),
     RestartPolicy: { Name: 'no' },
-    Mounts: spec.mounts.map(({ source, target, readOnly }) => ({ Type: 'bind' as const, Source: source, Target: target, ReadOnly: readOnly })),
+    Mounts: spec.mounts.map(({ source, target, readOnly }) => ({
+      Type: 'bind' as const,
+      Source: source,
+      Target: target,
+      ReadOnly: readOnly
+    })),
     GroupAdd: [...spec.groups],
     CapAdd: [...spec.capAdd],
     CapDrop: [...spec.capDrop],
     Privileged: spec.privileged,
     ReadonlyRootfs: spec.readOnlyRootFilesystem,
-    SecurityOpt: [...(spec.noNewPrivileges ? ['no-new-privileges'] : []), ...(spec.seccomp === undefined ? [] : [`seccomp=${spec.seccomp}`])],
+    SecurityOpt: [
+      ...(spec.noNewPrivileges ? ['no-new-privileges'] : []),
+      ...(spec.seccomp === undefined ? [] : [`seccomp=${spec.seccomp}`])
+    ],
     CpuShares: spec.cpuShares,
     ...(spec.cpuQuota === 0 ? {} : { CpuPeriod: CPU_PERIOD_US, CpuQuota: spec.cpuQuota }),
     ...(spec.memory === 0 ? {} : { Memory: spec.memory, MemorySwap: spec.memory }),

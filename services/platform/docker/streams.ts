@@ -1,6 +1,6 @@
 /** Docker's multiplexed output: frames of an eight-byte header (stream, length) and a payload. */
 import type { Duplex, Readable } from 'node:stream'
-import type { ExecSession } from '../NodeLink.ts'
+import type { ExecSession } from '#services/platform/NodeLink.ts'
 
 export type Piece = { readonly channel: 'stdout' | 'stderr'; readonly data: Uint8Array }
 
@@ -27,7 +27,12 @@ export async function* pieces(stream: Readable, tty: boolean): AsyncGenerator<Pi
 }
 
 /** A hijacked connection as a session. `finish` tells how it ended, once the output is over. */
-export const sessionOf = (stream: Duplex, tty: boolean, resize: (width: number, height: number) => Promise<void>, finish: () => Promise<number>): ExecSession => {
+export const sessionOf = (
+  stream: Duplex,
+  tty: boolean,
+  resize: (width: number, height: number) => Promise<void>,
+  finish: () => Promise<number>
+): ExecSession => {
   let closed = false
   // A connection that breaks shows in the reading loop; without a listener it would end the process.
   stream.on('error', () => {})
@@ -50,7 +55,9 @@ export const sessionOf = (stream: Duplex, tty: boolean, resize: (width: number, 
         for await (const { channel, data } of pieces(stream, tty)) await onOutput(channel, data)
         onExit({ code: await finish() })
       }
-      read().catch((error: unknown) => onExit({ error: closed ? 'the session was closed' : error instanceof Error ? error.message : String(error) }))
+      read().catch((error: unknown) =>
+        onExit({ error: closed ? 'the session was closed' : error instanceof Error ? error.message : String(error) })
+      )
     }
   }
 }

@@ -1,6 +1,6 @@
 /** The packet filter in memory: understands the texts reckon writes, refuses what the real tools would refuse. */
 import type { Subscription } from '#events/Log.ts'
-import { IptablesFailed, type Iptables, type Table } from '../Iptables.ts'
+import { IptablesFailed, type Iptables, type Table } from '#services/platform/Iptables.ts'
 import { targetOf } from './text.ts'
 
 const BUILT_IN: Readonly<Record<Table, readonly string[]>> = {
@@ -48,7 +48,8 @@ export class MemoryIptables implements Iptables {
         for (const [name, rules] of chains)
           for (const rule of rules) {
             const target = targetOf(rule)
-            if (target !== undefined && !VERDICTS.has(target) && !chains.has(target)) refuse(`${name} jumps to ${target}, which is not there`)
+            if (target !== undefined && !VERDICTS.has(target) && !chains.has(target))
+              refuse(`${name} jumps to ${target}, which is not there`)
           }
         this.#tables[table as Table] = chains
         table = undefined
@@ -110,7 +111,12 @@ export class MemoryIptables implements Iptables {
       }
     else if (what === 'X')
       for (const [chain, rules] of [...chains]) {
-        if (BUILT_IN[table].includes(chain) || rules.length > 0 || [...chains.values()].some((others) => others.some((other) => targetOf(other) === chain))) continue
+        if (
+          BUILT_IN[table].includes(chain) ||
+          rules.length > 0 ||
+          [...chains.values()].some((others) => others.some((other) => targetOf(other) === chain))
+        )
+          continue
         chains.delete(chain)
         touched.add(chain)
       }

@@ -3,8 +3,8 @@
  * anyway, and has them written again when they are not. `iptables -F` comes easily to people and to other programs.
  */
 import type { Subscription } from '#events/Log.ts'
-import { sleep, type Clock, type Timer } from '../Clock.ts'
-import type { Iptables, Table } from '../Iptables.ts'
+import { sleep, type Clock, type Timer } from '#services/platform/Clock.ts'
+import type { Iptables, Table } from '#services/platform/Iptables.ts'
 import { jumpIsThere, parseSave } from './text.ts'
 
 export interface Jump {
@@ -128,7 +128,12 @@ export class RuleKeeper {
   }
 }
 
-const holds = (saved: ReadonlyMap<Table, ReadonlyMap<string, readonly string[]>>, { chains, jumps }: Wanted, prefix: string, exact: boolean): boolean => {
+const holds = (
+  saved: ReadonlyMap<Table, ReadonlyMap<string, readonly string[]>>,
+  { chains, jumps }: Wanted,
+  prefix: string,
+  exact: boolean
+): boolean => {
   for (const { table, chain, rule } of jumps) if (!jumpIsThere(saved.get(table)?.get(chain) ?? [], rule)) return false
   let own = 0
   for (const table of saved.values()) for (const name of table.keys()) if (name.startsWith(prefix)) own += 1
@@ -137,7 +142,8 @@ const holds = (saved: ReadonlyMap<Table, ReadonlyMap<string, readonly string[]>>
     const at = id.indexOf(' ')
     const present = saved.get(id.slice(0, at) as Table)?.get(id.slice(at + 1))
     if (present === undefined || present.length !== ('size' in rules ? rules.size : rules.length)) return false
-    if (exact && !('size' in rules ? present.every((rule) => rules.has(rule)) : present.every((rule, index) => rule === rules[index]))) return false
+    if (exact && !('size' in rules ? present.every((rule) => rules.has(rule)) : present.every((rule, index) => rule === rules[index])))
+      return false
   }
   return true
 }

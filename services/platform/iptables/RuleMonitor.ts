@@ -91,7 +91,14 @@ export class RuleMonitor {
         if (next.stdout !== null) createInterface({ input: next.stdout }).on('line', (line) => this.#line(line))
       }
       // Line by line: into a pipe it would wait for its buffer to be full.
-      const [file = '', ...args] = [...this.#options.enter, 'stdbuf', '-oL', 'xtables-monitor', this.#options.family === 'IPv6' ? '-6' : '-4', '--event']
+      const [file = '', ...args] = [
+        ...this.#options.enter,
+        'stdbuf',
+        '-oL',
+        'xtables-monitor',
+        this.#options.family === 'IPv6' ? '-6' : '-4',
+        '--event'
+      ]
       heard(spawn(file, args, { stdio: ['ignore', 'pipe', 'ignore'] }))
     }
     void this.#isLegacy().then((legacy) => {

@@ -1,5 +1,5 @@
 /** Texts of iptables-save(8), read; texts for iptables-restore(8) that take all of an owner's chains away. */
-import type { Table } from '../Iptables.ts'
+import type { Table } from '#services/platform/Iptables.ts'
 
 /** Chains and their rules, of a saved table. Rules are without `-A chain`. */
 export const parseSave = (text: string): Map<string, string[]> => {

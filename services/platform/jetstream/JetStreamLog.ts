@@ -7,10 +7,22 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as newHeaders, nuid, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import { EXPECTED_HEADER, EXPECTED_ON_HEADER } from '#events/Event.ts'
-import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult, type Follow, type Log, type LogEntry, type LogState, type ReadRange, type Subscription } from '#events/Log.ts'
+import {
+  AppendUncertain,
+  LogAway,
+  LogRefused,
+  type Append,
+  type AppendResult,
+  type Follow,
+  type Log,
+  type LogEntry,
+  type LogState,
+  type ReadRange,
+  type Subscription
+} from '#events/Log.ts'
 import { baseSubjectOf, BASE } from '#events/Subject.ts'
-import { systemClock } from '../Clock.ts'
-import { followSource } from '../Follower.ts'
+import { systemClock } from '#services/platform/Clock.ts'
+import { followSource } from '#services/platform/Follower.ts'
 import type { Appends } from './Appends.ts'
 import { ownConsumers, type Consumers } from './consumers.ts'
 import { entryOfBase, entryOfStored } from './entry.ts'
@@ -72,8 +84,13 @@ export class JetStreamLog implements Log {
   async append(appends: readonly Append[], waitMs = ACK_TIMEOUT_MS): Promise<AppendResult> {
     const batch = appends.length > 1 ? nuid.next() : undefined
     // What can't be said on the wire is wrong for good: it is found before anything is sent.
-    const messages = appends.map((append, at) => ({ subject: append.subject, data: encoder.encode(append.text), headers: this.#headers(append, batch, at, at === appends.length - 1) }))
-    if (!(await whenConnected(this.#connection, waitMs))) throw new LogAway(`${this.stream}: there is no connection to the log; nothing was stored`)
+    const messages = appends.map((append, at) => ({
+      subject: append.subject,
+      data: encoder.encode(append.text),
+      headers: this.#headers(append, batch, at, at === appends.length - 1)
+    }))
+    if (!(await whenConnected(this.#connection, waitMs)))
+      throw new LogAway(`${this.stream}: there is no connection to the log; nothing was stored`)
     let answer: Msg | undefined
     for (const [at, { subject, data, headers }] of messages.entries()) {
       // The client library's batch helper drops expectations and swallows refusals, so the protocol (ADR-50) is spoken here.
@@ -94,7 +111,10 @@ export class JetStreamLog implements Log {
     try {
       for (const [name, value] of Object.entries(append.headers)) if (name !== EXPECTED_HEADER) headers.set(name, value)
     } catch (error) {
-      throw new LogRefused(`${this.stream}: an event can't be written: ${error instanceof Error ? error.message : String(error)}`, 'malformed')
+      throw new LogRefused(
+        `${this.stream}: an event can't be written: ${error instanceof Error ? error.message : String(error)}`,
+        'malformed'
+      )
     }
     if (append.expected !== undefined) headers.set(EXPECTED_HEADER, String(append.expected))
     if (append.expected !== undefined && append.on !== undefined) headers.set(EXPECTED_ON_HEADER, append.on)
@@ -111,7 +131,9 @@ export class JetStreamLog implements Log {
       return await untilLost(this.#connection, () => this.#connection.request(subject, data, { headers, timeout: ACK_TIMEOUT_MS }))
     } catch (error) {
       if (!(error instanceof ConnectionLost)) this.#appends?.note('unanswered')
-      throw new AppendUncertain(`${this.stream}: no acknowledgement (${error instanceof Error ? error.message : String(error)})`, { cause: error })
+      throw new AppendUncertain(`${this.stream}: no acknowledgement (${error instanceof Error ? error.message : String(error)})`, {
+        cause: error
+      })
     }
   }
   #refused(answer: Msg): AppendResult | undefined {
@@ -119,7 +141,8 @@ export class JetStreamLog implements Log {
     const { error } = answer.json<PubAck>()
     if (error === undefined) return undefined
     if (!WRONG_LAST_SEQUENCE.has(error.err_code)) {
-      const why = FULL.has(error.err_code) || NO_ROOM.test(error.description) ? 'full' : error.err_code === TOO_LARGE ? 'too-large' : 'other'
+      const why =
+        FULL.has(error.err_code) || NO_ROOM.test(error.description) ? 'full' : error.err_code === TOO_LARGE ? 'too-large' : 'other'
       if (why === 'full') this.#appends?.note('full')
       throw new LogRefused(`${this.stream} refused the write: ${error.description} (${error.err_code})`, why)
     }
@@ -127,7 +150,11 @@ export class JetStreamLog implements Log {
     return { ok: false, conflict: true, ...(lastSequence === undefined ? {} : { lastSequence: Number(lastSequence) }) }
   }
   follow(follow: Follow): Subscription {
-    return followSource(jetStreamSource(this.#connection, this.stream, this.#consumers), { clock: systemClock, gapless: this.#gapless }, follow)
+    return followSource(
+      jetStreamSource(this.#connection, this.stream, this.#consumers),
+      { clock: systemClock, gapless: this.#gapless },
+      follow
+    )
   }
   async get(sequence: number, subject?: string): Promise<LogEntry | undefined> {
     const jsm = await this.#jsm()
@@ -151,7 +178,8 @@ export class JetStreamLog implements Log {
     }
     let low = 1
     let high = 1
-    for (let found = await at(high); found !== undefined && found.entry.sequence < sequence; found = await at(high)) [low, high] = [found.place, found.place * 2]
+    for (let found = await at(high); found !== undefined && found.entry.sequence < sequence; found = await at(high))
+      [low, high] = [found.place, found.place * 2]
     while (low <= high) {
       const middle = Math.floor((low + high) / 2)
       const found = await at(middle)
@@ -172,7 +200,9 @@ export class JetStreamLog implements Log {
     const { from, to, filter } = range
     const { first, floor } = this.stream === 'EVENTS' ? await this.state() : { first: 1, floor: 0 }
     if (from <= floor && from < first) {
-      const kept = readRange({ from: 1, to: Number.MAX_SAFE_INTEGER }, (place) => this.#again(() => fetchBatch(jsm, BASE, place, filter === undefined ? undefined : baseSubjectOf(filter))))
+      const kept = readRange({ from: 1, to: Number.MAX_SAFE_INTEGER }, (place) =>
+        this.#again(() => fetchBatch(jsm, BASE, place, filter === undefined ? undefined : baseSubjectOf(filter)))
+      )
       for await (const entries of kept) {
         const wanted = entries.map(entryOfBase).filter(({ sequence }) => sequence >= from && sequence <= to && sequence < first)
         if (wanted.length > 0) yield wanted
@@ -184,7 +214,8 @@ export class JetStreamLog implements Log {
     const jsm = await this.#jsm()
     const found = await this.#orNothing(async () => {
       if (upTo === undefined) return jsm.direct.getMessage(this.stream, { last_by_subj: subject })
-      for await (const message of await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo })) return message
+      for await (const message of await jsm.direct.getLastMessagesFor(this.stream, { multi_last: [subject], up_to_seq: upTo }))
+        return message
       return null
     })
     if (found !== null) return entryOfStored(found)
@@ -205,8 +236,9 @@ export class JetStreamLog implements Log {
   /** A question whose answer died with the connection is asked anew when there is one again: within READ_MS in all. */
   async #again<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     const until = Date.now() + READ_MS
-    for (let tries = 1; ; ) {
-      if (!(await whenConnected(this.#connection, until - Date.now()))) throw new LogAway(`${this.stream}: there is no connection to the log`)
+    for (let tries = 1; ;) {
+      if (!(await whenConnected(this.#connection, until - Date.now())))
+        throw new LogAway(`${this.stream}: there is no connection to the log`)
       try {
         return await untilLost(this.#connection, ask)
       } catch (error) {

@@ -2,10 +2,21 @@
  * A stream worked off through a durable consumer, which remembers what is done with, for every process that shares it.
  * Bodies stay in the stream until somebody reads them: what waits here costs its headers only.
  */
-import { AckPolicy, DeliverPolicy, jetstream, JetStreamApiError, jetstreamManager, type Consumer, type ConsumerConfig, type ConsumerMessages, type JetStreamManager, type JsMsg } from '@nats-io/jetstream'
+import {
+  AckPolicy,
+  DeliverPolicy,
+  jetstream,
+  JetStreamApiError,
+  jetstreamManager,
+  type Consumer,
+  type ConsumerConfig,
+  type ConsumerMessages,
+  type JetStreamManager,
+  type JsMsg
+} from '@nats-io/jetstream'
 import { nanos, type NatsConnection } from '@nats-io/transport-node'
 import type { LogEntry, Subscription } from '#events/Log.ts'
-import { ACK_WAIT_MS, OUTSTANDING, type Delivery, type WorkQueue } from '../WorkQueue.ts'
+import { ACK_WAIT_MS, OUTSTANDING, type Delivery, type WorkQueue } from '#services/platform/WorkQueue.ts'
 import { onDisconnect } from './link.ts'
 import { entryOfStored } from './entry.ts'
 
@@ -15,7 +26,13 @@ const RETRY_MS = 500
 /** "consumer already exists": with other settings. */
 const CONSUMER_EXISTS = 10148
 /** Of a consumer's notices, those after which nothing comes any more. */
-const ENDINGS: ReadonlySet<string> = new Set(['heartbeats_missed', 'consumer_deleted', 'consumer_not_found', 'stream_not_found', 'no_responders'])
+const ENDINGS: ReadonlySet<string> = new Set([
+  'heartbeats_missed',
+  'consumer_deleted',
+  'consumer_not_found',
+  'stream_not_found',
+  'no_responders'
+])
 
 export interface JetStreamWorkQueueOptions {
   readonly stream: string
@@ -46,7 +63,10 @@ export class JetStreamWorkQueue implements WorkQueue {
       let lost = (): void => {}
       const broken = new Promise<void>((resolve) => (lost = onDisconnect(this.#connection, resolve)))
       try {
-        messages = await consumer.consume({ max_bytes: OUTSTANDING_BYTES, callback: (message) => void (closed ? message.nak() : onDelivery(deliveryOf(message, state.last_seq))) })
+        messages = await consumer.consume({
+          max_bytes: OUTSTANDING_BYTES,
+          callback: (message) => void (closed ? message.nak() : onDelivery(deliveryOf(message, state.last_seq)))
+        })
         await Promise.race([broken, ended(messages)])
       } finally {
         lost()
@@ -74,7 +94,12 @@ export class JetStreamWorkQueue implements WorkQueue {
     const jsm = await this.#jsm()
     const settings = { headers_only: true, max_ack_pending: OUTSTANDING, ack_wait: nanos(ackWaitMs) } satisfies Partial<ConsumerConfig>
     try {
-      await jsm.consumers.add(stream, { durable_name: durable, ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.All, ...settings })
+      await jsm.consumers.add(stream, {
+        durable_name: durable,
+        ack_policy: AckPolicy.Explicit,
+        deliver_policy: DeliverPolicy.All,
+        ...settings
+      })
     } catch (error) {
       if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error
       await jsm.consumers.update(stream, durable, settings)

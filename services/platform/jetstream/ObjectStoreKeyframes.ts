@@ -7,7 +7,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { headers } from '@nats-io/transport-node'
 import { jetstream } from '@nats-io/jetstream'
 import { Objm, type ObjectStore } from '@nats-io/obj'
-import type { Kept, Keyframes } from '../past/Keyframes.ts'
+import type { Kept, Keyframes } from '#services/platform/past/Keyframes.ts'
 
 /** The bucket; its stream is `OBJ_keyframes`. */
 export const BUCKET = 'keyframes'

@@ -2,7 +2,14 @@
  * Where a follower's consumer comes from: made by itself, for users of the log's own account; asked for at the API
  * server, for everybody else. Who may make consumers may also have the server push stored bytes to any subject.
  */
-import { AckPolicy, DeliverPolicy, jetstreamManager, type ConsumerConfig, type ConsumerInfo, type JetStreamManager } from '@nats-io/jetstream'
+import {
+  AckPolicy,
+  DeliverPolicy,
+  jetstreamManager,
+  type ConsumerConfig,
+  type ConsumerInfo,
+  type JetStreamManager
+} from '@nats-io/jetstream'
 import { nanos, nuid, type NatsConnection } from '@nats-io/transport-node'
 import type { FollowAnswer, FollowRequest } from '#events/Follow.ts'
 import type { LogState } from '#events/Log.ts'
@@ -42,7 +49,9 @@ export interface ConsumerSpec {
 }
 
 const startOf = (from: number, newest: boolean): Partial<ConsumerConfig> =>
-  newest ? { deliver_policy: DeliverPolicy.LastPerSubject } : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, from) }
+  newest
+    ? { deliver_policy: DeliverPolicy.LastPerSubject }
+    : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, from) }
 
 /**
  * Makes the consumer a follower needs: pulled, not acknowledged, kept in memory. For who begins before the floor of
@@ -88,24 +97,37 @@ export const ownConsumers = (connection: NatsConnection, spec: ConsumerSpec): Co
 
 /** Asks the API server on `follow.<user>`; rejects with its Refusal. */
 export const askToFollow = async (connection: NatsConnection, user: string, request: FollowRequest): Promise<FollowAnswer> => {
-  const answer = (await connection.request(`follow.${user}`, JSON.stringify(request), { timeout: ASK_MS })).json<FollowAnswer | { readonly status: Status }>()
+  const answer = (await connection.request(`follow.${user}`, JSON.stringify(request), { timeout: ASK_MS })).json<
+    FollowAnswer | { readonly status: Status }
+  >()
   if ('status' in answer) throw Refusal.of(answer.status)
   return answer
 }
 
-/** `user`: the asking NATS user; `part`: one of what it may follow. `filter`: for who may follow whole streams. `replica`: which of the user's processes it is. */
+/**
+ * `user`: the asking NATS user; `part`: one of what it may follow. `filter`: for who may follow whole streams. `replica`: which of the
+ * user's processes it is.
+ */
 export const askedConsumers = (connection: NatsConnection, user: string, part: string, filter?: string, replica = 0): Consumers => {
   const which = replica === 0 ? {} : { replica }
   const ask = (request: FollowRequest): Promise<FollowAnswer> => askToFollow(connection, user, request)
   return {
     state: async () => (await ask({ what: 'state', part })).state,
     open: async (from, newest) => {
-      const { state, consumer } = await ask({ what: 'open', part, from, ...(newest ? { newest } : {}), ...(filter === undefined ? {} : { filter }), ...which })
+      const { state, consumer } = await ask({
+        what: 'open',
+        part,
+        from,
+        ...(newest ? { newest } : {}),
+        ...(filter === undefined ? {} : { filter }),
+        ...which
+      })
       return { state, info: consumer as unknown as ConsumerInfo }
     },
     end: async ({ name, stream_name }) => {
       // Nobody waits for it: what is not told ends by itself.
-      if (!connection.isClosed() && stream_name !== BASE) connection.publish(`follow.${user}`, JSON.stringify({ what: 'end', part, consumer: name, ...which } satisfies FollowRequest))
+      if (!connection.isClosed() && stream_name !== BASE)
+        connection.publish(`follow.${user}`, JSON.stringify({ what: 'end', part, consumer: name, ...which } satisfies FollowRequest))
     }
   }
 }

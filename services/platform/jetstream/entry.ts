@@ -7,7 +7,11 @@ import { subjectOfBase } from '#events/Subject.ts'
 export const SEQUENCE_HEADER = 'reckon-sequence'
 
 /** An entry of the stream BASE as the one it was in EVENTS. */
-export const entryOfBase = (entry: LogEntry): LogEntry => ({ ...entry, subject: subjectOfBase(entry.subject), sequence: Number(entry.headers[SEQUENCE_HEADER] ?? 0) })
+export const entryOfBase = (entry: LogEntry): LogEntry => ({
+  ...entry,
+  subject: subjectOfBase(entry.subject),
+  sequence: Number(entry.headers[SEQUENCE_HEADER] ?? 0)
+})
 
 export const plainHeaders = (from: MsgHdrs | undefined): Record<string, string> => {
   const plain: Record<string, string> = {}

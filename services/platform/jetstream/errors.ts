@@ -1,6 +1,13 @@
 /** What became of a question to the log, by the client library's own errors and codes rather than by their words. Plain functions. */
 import { JetStreamApiCodes, JetStreamApiError, JetStreamError } from '@nats-io/jetstream'
-import { ClosedConnectionError, ConnectionError, DrainingConnectionError, NoRespondersError, PermissionViolationError, TimeoutError } from '@nats-io/transport-node'
+import {
+  ClosedConnectionError,
+  ConnectionError,
+  DrainingConnectionError,
+  NoRespondersError,
+  PermissionViolationError,
+  TimeoutError
+} from '@nats-io/transport-node'
 
 const NOT_FOUND = 404
 
@@ -17,13 +24,22 @@ const causesOf = (error: unknown): readonly Error[] => {
 
 /** Nobody answered; the same question may be answered later. */
 export const isUnanswered = (error: unknown): boolean =>
-  causesOf(error).some((cause) => [TimeoutError, NoRespondersError, ClosedConnectionError, DrainingConnectionError, ConnectionError, BatchStalled].some((kind) => cause instanceof kind))
+  causesOf(error).some((cause) =>
+    [TimeoutError, NoRespondersError, ClosedConnectionError, DrainingConnectionError, ConnectionError, BatchStalled].some(
+      (kind) => cause instanceof kind
+    )
+  )
 
 /** Whoever asked may not ask it, today or tomorrow. */
 export const isForbidden = (error: unknown): boolean => causesOf(error).some((cause) => cause instanceof PermissionViolationError)
 
 /** There is no such entry. */
 export const isNotFound = (error: unknown): boolean =>
-  causesOf(error).some((cause) => (cause instanceof JetStreamApiError && cause.code === JetStreamApiCodes.NoMessageFound) || (cause instanceof JetStreamError && 'code' in cause && cause.code === NOT_FOUND))
+  causesOf(error).some(
+    (cause) =>
+      (cause instanceof JetStreamApiError && cause.code === JetStreamApiCodes.NoMessageFound) ||
+      (cause instanceof JetStreamError && 'code' in cause && cause.code === NOT_FOUND)
+  )
 
-export const isStreamMissing = (error: unknown): boolean => causesOf(error).some((cause) => cause instanceof JetStreamApiError && cause.code === JetStreamApiCodes.StreamNotFound)
+export const isStreamMissing = (error: unknown): boolean =>
+  causesOf(error).some((cause) => cause instanceof JetStreamApiError && cause.code === JetStreamApiCodes.StreamNotFound)

@@ -7,7 +7,7 @@
 import { jetstream, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { LogEntry } from '#events/Log.ts'
-import type { Consumer, Source } from '../Follower.ts'
+import type { Consumer, Source } from '#services/platform/Follower.ts'
 import { readsBase, readsNewest, type Consumers } from './consumers.ts'
 import { entryOfBase, plainHeaders } from './entry.ts'
 import { isForbidden, isStreamMissing } from './errors.ts'
@@ -37,7 +37,13 @@ const entryOf = (message: JsMsg): LogEntry => ({
 })
 
 /** Of a consumer's notices, those after which nothing comes any more. */
-const ENDINGS: ReadonlySet<string> = new Set(['heartbeats_missed', 'consumer_deleted', 'consumer_not_found', 'stream_not_found', 'no_responders'])
+const ENDINGS: ReadonlySet<string> = new Set([
+  'heartbeats_missed',
+  'consumer_deleted',
+  'consumer_not_found',
+  'stream_not_found',
+  'no_responders'
+])
 
 export const jetStreamSource = (connection: NatsConnection, stream: string, consumers: Consumers): Source => {
   let lost = false
@@ -78,7 +84,12 @@ export const jetStreamSource = (connection: NatsConnection, stream: string, cons
             if (isNewest) newestAtOnce = Math.max(NEWEST_AT_ONCE.least, newestAtOnce / NEWEST_AT_ONCE.less)
             onEnd()
           })
-          const callback = (message: JsMsg): void => onDelivery({ entry: kept ? entryOfBase(entryOf(message)) : entryOf(message), count: message.info.deliverySequence, pending: message.info.pending })
+          const callback = (message: JsMsg): void =>
+            onDelivery({
+              entry: kept ? entryOfBase(entryOf(message)) : entryOf(message),
+              count: message.info.deliverySequence,
+              pending: message.info.pending
+            })
           jetstream(connection)
             .consumers.getConsumerFromInfo(info)
             .consume({ ...(isNewest ? { max_messages: newestAtOnce } : { max_bytes: OUTSTANDING_BYTES }), callback })

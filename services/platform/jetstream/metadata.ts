@@ -14,7 +14,8 @@ export const BASE_MARK = 'reckon.base'
 export const RESTORED = 'reckon.restored-from'
 
 /** `1-20,31`: the form of a list of ranges. */
-export const textOfRanges = (ranges: readonly Range[]): string => ranges.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(',')
+export const textOfRanges = (ranges: readonly Range[]): string =>
+  ranges.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(',')
 
 export const rangesOf = (text: string | undefined): Range[] =>
   (text ?? '')
@@ -50,7 +51,7 @@ export const countIn = (ranges: readonly Range[], first: number, last: number): 
 
 /** The first sequence ≥ `from` that is in no range. */
 export const beyond = (ranges: readonly Range[], from: number): number => {
-  for (let next = from; ; ) {
+  for (let next = from; ;) {
     const inside = ranges.find(({ first, last }) => first <= next && next <= last)
     if (inside === undefined) return next
     next = inside.last + 1

@@ -23,7 +23,7 @@ export interface Batch {
 }
 
 export async function* readRange({ from, to }: ReadRange, fetch: (from: number) => Promise<Batch>): AsyncGenerator<readonly LogEntry[]> {
-  for (let next = Math.max(1, from); next <= to; ) {
+  for (let next = Math.max(1, from); next <= to;) {
     const { entries, last } = await fetch(next)
     const end = entries.at(-1)?.sequence ?? to
     const wanted = end <= to ? entries : entries.filter(({ sequence }) => sequence <= to)
@@ -55,9 +55,18 @@ export const fetchBatch = (jsm: JetStreamManager, stream: string, from: number, 
     }
     // With a callback the library ends its subscription with the batch; as an iterator it keeps it.
     jsm.direct
-      .getBatch(stream, { seq: from, batch: BATCH_COUNT, max_bytes: BATCH_BYTES, ...(filter === undefined ? {} : { next_by_subj: filter }), callback: onMessage })
-      .then((batch) => (stop = () => batch.stop()), (error: unknown) => {
-        clearTimeout(timer)
-        reject(error)
+      .getBatch(stream, {
+        seq: from,
+        batch: BATCH_COUNT,
+        max_bytes: BATCH_BYTES,
+        ...(filter === undefined ? {} : { next_by_subj: filter }),
+        callback: onMessage
       })
+      .then(
+        (batch) => (stop = () => batch.stop()),
+        (error: unknown) => {
+          clearTimeout(timer)
+          reject(error)
+        }
+      )
   })

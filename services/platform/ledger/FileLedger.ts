@@ -6,7 +6,19 @@
  * leaves the other. Not synced each time: what a killed process wrote is kept by the kernel, and when the machine itself
  * dies the log, which is synced, is only longer than remembered.
  */
-import { closeSync, existsSync, fdatasync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fdatasync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Damage } from '#events/Log.ts'
@@ -61,7 +73,8 @@ export const readFloors = (folder: string, stream: string): readonly Floor[] => 
 }
 
 /** On disk when this returns. */
-export const writeFloors = (folder: string, stream: string, floors: readonly Floor[]): void => writeWhole(floorsFile(folder, stream), floors)
+export const writeFloors = (folder: string, stream: string, floors: readonly Floor[]): void =>
+  writeWhole(floorsFile(folder, stream), floors)
 
 const writeWhole = (path: string, content: unknown): void => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
@@ -77,7 +90,14 @@ const writeWhole = (path: string, content: unknown): void => {
 
 export class FileLedger implements Ledger {
   /** Writes a ledger anew: for a stream that was restored, or whose losses were accepted. */
-  static begin(folder: string, stream: string, record: LedgerRecord, marks: readonly Place[], head: Place, floors: readonly Floor[] = []): void {
+  static begin(
+    folder: string,
+    stream: string,
+    record: LedgerRecord,
+    marks: readonly Place[],
+    head: Place,
+    floors: readonly Floor[] = []
+  ): void {
     for (const kind of ['head', 'marks']) rmSync(join(folder, `${stream}.${kind}`), { force: true })
     if (floors.length > 0) writeFloors(folder, stream, floors)
     else rmSync(floorsFile(folder, stream), { force: true })

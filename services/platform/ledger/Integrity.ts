@@ -3,10 +3,19 @@
  * held against what the ledger remembers. What was acknowledged once can't be missing, other, or twice in the log without
  * being noticed here.
  */
-import { LogDamaged, type Append, type Base as BaseMark, type Damage, type DamageKind, type LogEntry, type LogState, type Range } from '#events/Log.ts'
+import {
+  LogDamaged,
+  type Append,
+  type Base as BaseMark,
+  type Damage,
+  type DamageKind,
+  type LogEntry,
+  type LogState,
+  type Range
+} from '#events/Log.ts'
 import { Base } from '#projections/Base.ts'
 import { anchorOf, Chain, textOfAnchor } from '#projections/Chain.ts'
-import { countIn, textOfRanges } from '../jetstream/metadata.ts'
+import { countIn, textOfRanges } from '#services/platform/jetstream/metadata.ts'
 import type { Ledger, Place } from './Ledger.ts'
 import { CHAIN_HEADER, MAC_HEADER, sha256, type Seal } from './Seal.ts'
 
@@ -75,17 +84,31 @@ export class Integrity {
     if (known !== undefined) throw new LogDamaged(known)
     const { sequence } = ledger.head()
     if (state.identity !== ledger.identity)
-      this.#fail('replaced', [{ first: 1, last: sequence }], `the stream is not the one this cluster has written (its identity is ${state.identity ?? 'missing'}, not ${ledger.identity})`)
-    if (state.last < sequence) this.#fail('shorter', [{ first: state.last + 1, last: sequence }], `it ends at ${state.last}, but ${sequence} events were acknowledged`)
+      this.#fail(
+        'replaced',
+        [{ first: 1, last: sequence }],
+        `the stream is not the one this cluster has written (its identity is ${state.identity ?? 'missing'}, not ${ledger.identity})`
+      )
+    if (state.last < sequence)
+      this.#fail(
+        'shorter',
+        [{ first: state.last + 1, last: sequence }],
+        `it ends at ${state.last}, but ${sequence} events were acknowledged`
+      )
     const first = expires ? state.first : Math.min(state.first, state.floor + 1)
     const there = Math.max(0, state.last - first + 1) - countIn(state.losses, first, state.last)
     if (whole && state.messages < there)
-      this.#fail('hole', state.first > first ? [{ first, last: state.first - 1 }] : [], `${there - state.messages} of its ${there} events are missing`)
+      this.#fail(
+        'hole',
+        state.first > first ? [{ first, last: state.first - 1 }] : [],
+        `${there - state.messages} of its ${there} events are missing`
+      )
     this.#state = state
     this.#quarantined = new Set(state.quarantined)
     this.#behind = sequence
     if (!whole) return state.first
-    for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()]) if (hash !== undefined && at > state.floor) this.#known.set(at, hash)
+    for (const { sequence: at, hash } of [...ledger.marks(), ledger.head()])
+      if (hash !== undefined && at > state.floor) this.#known.set(at, hash)
     if (from?.hash !== undefined && from.sequence >= Math.max(state.floor, expires ? state.first - 1 : 0)) {
       const known = this.#known.get(from.sequence)
       this.#chain = new Chain(sha256, from.sequence, from.hash)
@@ -124,13 +147,23 @@ export class Integrity {
     // While history is being compacted, or after that was cut short, only the whole says whether all that is kept is there.
     if (floor > 0 && first <= floor) return undefined
     const lowest = expires ? first - 1 : floor
-    return ledger.marks().findLast(({ sequence, hash }) => hash !== undefined && sequence <= ledger.head().sequence - markEvery && sequence > 0 && sequence >= lowest)
+    return ledger
+      .marks()
+      .findLast(
+        ({ sequence, hash }) => hash !== undefined && sequence <= ledger.head().sequence - markEvery && sequence > 0 && sequence >= lowest
+      )
   }
   /** What must be left up to the floor, as it was noted when it was raised. */
   #baseMark({ floor, base }: LogState): BaseMark {
     const noted = this.#options.ledger.floors().find((one) => one.floor === floor) ?? base
-    if (noted === undefined) return this.#fail('altered', [{ first: 1, last: floor }], `history was compacted up to ${floor}, and what is kept of it was noted nowhere`)
-    if (base?.digest !== noted.digest || base.hash !== noted.hash) this.#fail('altered', [{ first: 1, last: floor }], `what it says of its own beginning, at ${floor}, is not what was noted`)
+    if (noted === undefined)
+      return this.#fail(
+        'altered',
+        [{ first: 1, last: floor }],
+        `history was compacted up to ${floor}, and what is kept of it was noted nowhere`
+      )
+    if (base?.digest !== noted.digest || base.hash !== noted.hash)
+      this.#fail('altered', [{ first: 1, last: floor }], `what it says of its own beginning, at ${floor}, is not what was noted`)
     return noted
   }
   /** What an entry is. Throws LogDamaged when the chain up to it is not what it was. */
@@ -145,11 +178,13 @@ export class Integrity {
       if (!resumed) this.#link(sequence, digest)
     } else {
       this.#last = sequence
-      if (sealed && headers['reckon-lost'] !== 'true' && !this.#quarantined.has(sequence)) this.#base.found.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
+      if (sealed && headers['reckon-lost'] !== 'true' && !this.#quarantined.has(sequence))
+        this.#base.found.take(subject, sequence, digest, headers['reckon-deleted'] === 'true')
     }
     if (!sealed && this.#base === undefined && !resumed) this.#suspects.push(sequence)
     const anchor = sealed && !resumed ? anchorOf(headers[CHAIN_HEADER]) : undefined
-    if (anchor !== undefined && this.#chain?.agrees(anchor) === false && this.#isComparable(anchor.epoch, anchor.sequence)) this.#altered(anchor.sequence)
+    if (anchor !== undefined && this.#chain?.agrees(anchor) === false && this.#isComparable(anchor.epoch, anchor.sequence))
+      this.#altered(anchor.sequence)
     if (this.#quarantined.has(sequence)) return 'nothing'
     if (sealed) return headers['reckon-lost'] === 'true' ? 'nothing' : 'event'
     onForeign?.(entry)
@@ -176,7 +211,11 @@ export class Integrity {
   /** An append as it goes into the stream: tied to what is folded, and sealed. */
   seal(append: Append): Append {
     const { seal, ledger } = this.#options
-    return seal.seal(ledger.stream, append, this.#chain === undefined ? undefined : textOfAnchor(this.#chain.anchor(this.#state?.epoch ?? 0)))
+    return seal.seal(
+      ledger.stream,
+      append,
+      this.#chain === undefined ? undefined : textOfAnchor(this.#chain.anchor(this.#state?.epoch ?? 0))
+    )
   }
   #last = 0
   #link(sequence: number, digest: Uint8Array): void {
@@ -193,7 +232,8 @@ export class Integrity {
       this.#agreed = sequence
       this.#suspects = []
     }
-    if (sequence % (this.#options.markEvery ?? MARK_EVERY) === 0 && !this.#known.has(sequence)) this.#options.ledger.mark({ sequence, hash: this.#chain.head })
+    if (sequence % (this.#options.markEvery ?? MARK_EVERY) === 0 && !this.#known.has(sequence))
+      this.#options.ledger.mark({ sequence, hash: this.#chain.head })
   }
   /** Everything up to the floor is read: what was kept must be there, and what follows links on to what was there. */
   #beginAtFloor(): void {
@@ -206,7 +246,11 @@ export class Integrity {
       this.#agreed = floor
     }
     if (Buffer.from(found.digest(sha256)).toString('base64url') === mark.digest) return
-    this.#fail(found.entries < mark.entries ? 'hole' : 'altered', [{ first: 1, last: floor }], `${found.entries} of the ${mark.entries} versions that were kept when history was compacted up to ${floor} are there${found.entries === mark.entries ? ', and they are not what they were' : ''}`)
+    this.#fail(
+      found.entries < mark.entries ? 'hole' : 'altered',
+      [{ first: 1, last: floor }],
+      `${found.entries} of the ${mark.entries} versions that were kept when history was compacted up to ${floor} are there${found.entries === mark.entries ? ', and they are not what they were' : ''}`
+    )
   }
   /** Hashes behind an accepted loss are others than those that were seen before it. */
   #isComparable(epoch: number, sequence: number): boolean {
@@ -216,11 +260,21 @@ export class Integrity {
   #altered(sequence: number): never {
     const suspects = this.#suspects.filter((at) => at <= sequence)
     const ranges = suspects.length > 0 ? suspects.map((at) => ({ first: at, last: at })) : [{ first: this.#agreed + 1, last: sequence }]
-    return this.#fail('altered', ranges, `${suspects.length === 1 ? `event ${suspects[0]} is` : `some of the events ${textOfRanges(ranges)} are`} not what was written`)
+    return this.#fail(
+      'altered',
+      ranges,
+      `${suspects.length === 1 ? `event ${suspects[0]} is` : `some of the events ${textOfRanges(ranges)} are`} not what was written`
+    )
   }
   #fail(kind: DamageKind, ranges: readonly Range[], detail: string): never {
     const { ledger } = this.#options
-    const damage: Damage = { stream: ledger.stream, kind, ranges, verified: Math.max(0, (ranges[0]?.first ?? 1) - 1), detail: `${ledger.stream}: ${detail}` }
+    const damage: Damage = {
+      stream: ledger.stream,
+      kind,
+      ranges,
+      verified: Math.max(0, (ranges[0]?.first ?? 1) - 1),
+      detail: `${ledger.stream}: ${detail}`
+    }
     throw new LogDamaged(damage)
   }
 }

@@ -60,7 +60,8 @@ export class Seal {
 
   /** Keys by id; new entries are sealed with the last one. */
   constructor(keys: ReadonlyMap<string, Uint8Array>) {
-    for (const [id, key] of keys) if (!KEY_ID.test(id) || key.length < 32) throw new Error(`the log key ${id} is not usable: 32 bytes are needed`)
+    for (const [id, key] of keys)
+      if (!KEY_ID.test(id) || key.length < 32) throw new Error(`the log key ${id} is not usable: 32 bytes are needed`)
     this.#keys = new Map([...keys].map(([id, key]) => [id, padsOf(key)]))
     const current = [...keys.keys()].at(-1)
     if (current === undefined) throw new Error('there is no log key')
@@ -79,8 +80,16 @@ export class Seal {
    * Whether an entry is an event of ours: sealed, or from before seals; not the filler of a loss, and not put aside by a person.
    * `digest`: the entry's.
    */
-  counts({ sequence, headers }: Pick<LogEntry, 'sequence' | 'headers'>, digest: Uint8Array, { sealedFrom, quarantined }: Pick<LogState, 'sealedFrom' | 'quarantined'>): boolean {
-    return (sequence < sealedFrom || this.verifies(digest, headers[MAC_HEADER])) && headers['reckon-lost'] !== 'true' && !quarantined.includes(sequence)
+  counts(
+    { sequence, headers }: Pick<LogEntry, 'sequence' | 'headers'>,
+    digest: Uint8Array,
+    { sealedFrom, quarantined }: Pick<LogState, 'sealedFrom' | 'quarantined'>
+  ): boolean {
+    return (
+      (sequence < sealedFrom || this.verifies(digest, headers[MAC_HEADER])) &&
+      headers['reckon-lost'] !== 'true' &&
+      !quarantined.includes(sequence)
+    )
   }
   /** The append with its seal. */
   seal(stream: string, append: Append, anchor: string | undefined): Append {

@@ -2,7 +2,7 @@
 import { nuid, type NatsConnection } from '@nats-io/transport-node'
 import { Refusal } from '#events/Refusal.ts'
 import { encodeToken } from '#events/Subject.ts'
-import type { ContainerRef, ExecOptions, ExecSession, LogOptions, NodeCalls } from '../NodeLink.ts'
+import type { ContainerRef, ExecOptions, ExecSession, LogOptions, NodeCalls } from '#services/platform/NodeLink.ts'
 import { Channel, jsonOf, KIND, sessionSubjects } from './Channel.ts'
 import type { Accepted, Call, Exit } from './messages.ts'
 
@@ -109,7 +109,11 @@ export class NatsNodeCalls implements NodeCalls {
       const answer = await this.#connection.request(`node.${encodeToken(node)}.call`, JSON.stringify(call), { timeout: OPEN_MS })
       accepted = answer.json<Accepted>()
     } catch (error) {
-      throw new Refusal(503, 'ServiceUnavailable', `the agent of node "${node}" does not answer: ${error instanceof Error ? error.message : String(error)}`)
+      throw new Refusal(
+        503,
+        'ServiceUnavailable',
+        `the agent of node "${node}" does not answer: ${error instanceof Error ? error.message : String(error)}`
+      )
     }
     if (!accepted.ok) throw Refusal.of(accepted.status)
   }

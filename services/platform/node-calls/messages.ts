@@ -1,6 +1,6 @@
 /** What opens a session with an agent: `node.<node>.call`, answered with acceptance or a Status. */
 import type { Status } from '#events/Refusal.ts'
-import type { ContainerRef, ExecOptions, LogOptions } from '../NodeLink.ts'
+import type { ContainerRef, ExecOptions, LogOptions } from '#services/platform/NodeLink.ts'
 
 export type Call = { readonly session: string; readonly container: ContainerRef } & (
   | { readonly what: 'logs'; readonly options: LogOptions }

@@ -2,14 +2,19 @@
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import { Refusal } from '#events/Refusal.ts'
 import { encodeToken } from '#events/Subject.ts'
-import type { ExecSession, NodeCalls } from '../NodeLink.ts'
+import type { ExecSession, NodeCalls } from '#services/platform/NodeLink.ts'
 import { Channel, jsonOf, KIND, sessionSubjects } from './Channel.ts'
 import type { Accepted, Call, Exit } from './messages.ts'
 
 /** Sessions at once; one more is refused. */
 const LIMIT = 256
 
-export const serveNodeCalls = (connection: NatsConnection, node: string, calls: NodeCalls, onError: (error: unknown) => void): { close(): void } => {
+export const serveNodeCalls = (
+  connection: NatsConnection,
+  node: string,
+  calls: NodeCalls,
+  onError: (error: unknown) => void
+): { close(): void } => {
   const token = encodeToken(node)
   const open = new Set<() => void>()
   const subscription = connection.subscribe(`node.${token}.call`)
@@ -21,7 +26,10 @@ export const serveNodeCalls = (connection: NatsConnection, node: string, calls: 
       if (call.what === 'logs') await serveLogs(connection, token, node, call, calls, open, answer)
       else await serveSession(connection, token, node, call, calls, open, answer)
     } catch (error) {
-      const status = error instanceof Refusal ? error.status : new Refusal(500, 'InternalError', error instanceof Error ? error.message : String(error)).status
+      const status =
+        error instanceof Refusal
+          ? error.status
+          : new Refusal(500, 'InternalError', error instanceof Error ? error.message : String(error)).status
       answer({ ok: false, status })
       if (!(error instanceof Refusal)) onError(error)
     }
@@ -85,7 +93,8 @@ const serveSession = async (
   answer: (accepted: Accepted) => void
 ): Promise<void> => {
   const { up, down } = sessionSubjects(token, call.session)
-  const session: ExecSession = call.what === 'exec' ? await calls.exec(node, call.container, call.options) : await calls.attach(node, call.container, call.options)
+  const session: ExecSession =
+    call.what === 'exec' ? await calls.exec(node, call.container, call.options) : await calls.attach(node, call.container, call.options)
   const end = (): void => {
     session.close()
     channel.close()

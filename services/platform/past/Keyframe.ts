@@ -8,7 +8,7 @@
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 import type { LogState } from '#events/Log.ts'
-import { MAC_HEADER, type Seal } from '../ledger/Seal.ts'
+import { MAC_HEADER, type Seal } from '#services/platform/ledger/Seal.ts'
 
 export interface Standing {
   /** `apps/deployments`, `/pods` */
@@ -58,7 +58,11 @@ export const encodeKeyframe = async ({ standing, hash, ...place }: Keyframe, sea
   if (standing.length > MOST) throw new Error(`a keyframe of ${standing.length} objects is too large: ${MOST} at most`)
   const line = ({ collection, id, version }: Standing): string => `${JSON.stringify([collection, id, version])}\n`
   let text = ''
-  for (let at = 0; at < standing.length; at += PIECE) text += standing.slice(at, at + PIECE).map(line).join('')
+  for (let at = 0; at < standing.length; at += PIECE)
+    text += standing
+      .slice(at, at + PIECE)
+      .map(line)
+      .join('')
   const head = JSON.stringify({ form: FORM, ...place, hash: Buffer.from(hash).toString('base64url'), objects: standing.length })
   const mac = seal.seal(SEALED_AS, { subject: head, headers: {}, text }, undefined).headers[MAC_HEADER]
   const params = { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 }

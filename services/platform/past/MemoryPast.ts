@@ -2,8 +2,8 @@
 import { refOf, type ResourceRef } from '#events/Key.ts'
 import { subjectOf, type StreamName } from '#events/Subject.ts'
 import { History, type Version } from '#projections/History.ts'
-import type { Clock } from '../Clock.ts'
-import { Waiters } from '../Waiters.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import { Waiters } from '#services/platform/Waiters.ts'
 import type { Keyframe, Standing } from './Keyframe.ts'
 import type { PastStore, Reached, Taken } from './PastIndex.ts'
 
@@ -97,6 +97,11 @@ export class MemoryPast implements PastStore {
   }
   reaches(sequence: number, timeoutMs: number): Promise<boolean> {
     if (this.lastSequence >= sequence || timeoutMs <= 0) return Promise.resolve(this.lastSequence >= sequence)
-    return this.#waiters.until(sequence, timeoutMs, () => new Error('late')).then(() => true, () => false)
+    return this.#waiters
+      .until(sequence, timeoutMs, () => new Error('late'))
+      .then(
+        () => true,
+        () => false
+      )
   }
 }

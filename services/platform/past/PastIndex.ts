@@ -6,7 +6,7 @@ import type { ResourceRef } from '#events/Key.ts'
 import type { LogEntry } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { Version } from '#projections/History.ts'
-import type { Place } from '../ledger/Ledger.ts'
+import type { Place } from '#services/platform/ledger/Ledger.ts'
 import type { Keyframe, Standing } from './Keyframe.ts'
 
 /** What readers of the past ask. */

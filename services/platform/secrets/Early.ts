@@ -3,7 +3,7 @@
  * its key waits for it, and everything behind it.
  */
 import type { LogEntry, Subscription } from '#events/Log.ts'
-import type { Clock, Timer } from '../Clock.ts'
+import type { Clock, Timer } from '#services/platform/Clock.ts'
 import type { Vault } from './Vault.ts'
 
 /** A key that has not come after so long was destroyed before anybody here heard of it. */

@@ -21,7 +21,8 @@ export interface BindingSeal {
 const KEY_BYTES = 32
 
 /** Derived, not stored (RFC 5869): whoever has the master key has every node's, and a node can't find another's from its own. */
-export const nodeKey = (master: Uint8Array, node: string): Uint8Array => new Uint8Array(hkdfSync('sha256', master, '', `binding ${node}`, KEY_BYTES))
+export const nodeKey = (master: Uint8Array, node: string): Uint8Array =>
+  new Uint8Array(hkdfSync('sha256', master, '', `binding ${node}`, KEY_BYTES))
 
 class Keys implements BindingSeal {
   readonly #names: readonly string[]
@@ -57,4 +58,5 @@ export const allNodes = (masters: ReadonlyMap<string, Uint8Array>): BindingSeal 
   })
 
 /** An agent's: its own, by the master keys they come from. */
-export const oneNode = (own: string, keys: ReadonlyMap<string, Uint8Array>): BindingSeal => new Keys([...keys.keys()], (name, node) => (node === own ? keys.get(name) : undefined))
+export const oneNode = (own: string, keys: ReadonlyMap<string, Uint8Array>): BindingSeal =>
+  new Keys([...keys.keys()], (name, node) => (node === own ? keys.get(name) : undefined))

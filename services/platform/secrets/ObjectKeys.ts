@@ -7,8 +7,8 @@
 import { randomBytes } from 'node:crypto'
 import type { Log, LogEntry, Subscription } from '#events/Log.ts'
 import { decodeToken, encodeToken } from '#events/Subject.ts'
-import type { Clock } from '../Clock.ts'
-import type { Integrity } from '../ledger/Integrity.ts'
+import type { Clock } from '#services/platform/Clock.ts'
+import type { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { openBytes, sealText } from './Cipher.ts'
 
 export const KEYS = 'KEYS'
@@ -162,7 +162,9 @@ export class ObjectKeys {
   }
   /** Uids with a key, and since when their object is deleted (milliseconds), if it is. */
   *deleted(): Iterable<{ readonly uid: string; readonly since: number | undefined; readonly of: string }> {
-    for (const [token, { key, record }] of this.#known) if (key !== undefined) yield { uid: decodeToken(token), since: record.deleted === undefined ? undefined : Date.parse(record.deleted), of: record.of }
+    for (const [token, { key, record }] of this.#known)
+      if (key !== undefined)
+        yield { uid: decodeToken(token), since: record.deleted === undefined ? undefined : Date.parse(record.deleted), of: record.of }
   }
   #masterKey(): Uint8Array {
     return this.#options.masters.get(this.#master) as Uint8Array
@@ -176,4 +178,3 @@ export class ObjectKeys {
     else throw new Error(`the key of ${record.of} was written by somebody else at the same time`)
   }
 }
-

@@ -17,10 +17,20 @@ export class Vault {
   /** What has to be awaited before the events may be stored: new objects need keys. Throws a Refusal for contents nobody could read. */
   prepare(events: readonly NewEvent[]): Promise<unknown> | undefined {
     // Such an object is there when a log is brought back up to a moment before its deletion; a second key would not open its past.
-    const lost = events.find(({ key, object, deleted }) => !deleted && isConfidential(key) && this.keys.state(object.metadata.uid as string) === 'destroyed' && hasContents(object))
-    if (lost !== undefined) throw conflict(lost.key, lost.key.name, 'its key was destroyed, and nothing of it can be stored any more; delete it, and create it anew')
+    const lost = events.find(
+      ({ key, object, deleted }) =>
+        !deleted && isConfidential(key) && this.keys.state(object.metadata.uid as string) === 'destroyed' && hasContents(object)
+    )
+    if (lost !== undefined)
+      throw conflict(
+        lost.key,
+        lost.key.name,
+        'its key was destroyed, and nothing of it can be stored any more; delete it, and create it anew'
+      )
     const missing = events.filter(({ key, object }) => isConfidential(key) && this.keys.state(object.metadata.uid as string) === 'unknown')
-    return missing.length === 0 ? undefined : Promise.all(missing.map(({ key, object }) => this.keys.ensure(object.metadata.uid as string, `${key.namespace}/${key.name}`)))
+    return missing.length === 0
+      ? undefined
+      : Promise.all(missing.map(({ key, object }) => this.keys.ensure(object.metadata.uid as string, `${key.namespace}/${key.name}`)))
   }
   /** The event as it is stored. An object whose key was destroyed leaves no contents behind when it goes. */
   protect({ key, object }: NewEvent, record: EventRecord): EventRecord {

@@ -1,6 +1,6 @@
 /** Required affinity and anti-affinity between pods: the pod's own wishes, and those of pods already placed. */
 import { termMatches, type AffinityTerm } from '#projections/PodAffinity.ts'
-import type { Filter, Refusal } from '../plugin.ts'
+import type { Filter, Refusal } from '#services/scheduler/plugin.ts'
 
 /** Values of a topology key where the term finds a pod. */
 interface Found {

@@ -1,6 +1,6 @@
 /** nodeSelector and required node affinity. */
-import { requiredAffinityOf, matchesRequired, type RequiredAffinity } from '../affinity.ts'
-import type { Filter, Refusal } from '../plugin.ts'
+import { requiredAffinityOf, matchesRequired, type RequiredAffinity } from '#services/scheduler/affinity.ts'
+import type { Filter, Refusal } from '#services/scheduler/plugin.ts'
 
 const MISMATCH: Refusal = { reasons: ["node(s) didn't match Pod's node affinity/selector"], unresolvable: true }
 

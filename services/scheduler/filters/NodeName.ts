@@ -1,5 +1,5 @@
 /** A pod that names its node fits there and nowhere else. */
-import type { Filter, Refusal } from '../plugin.ts'
+import type { Filter, Refusal } from '#services/scheduler/plugin.ts'
 
 const OTHER: Refusal = { reasons: ["node(s) didn't match the requested node name"], unresolvable: true }
 

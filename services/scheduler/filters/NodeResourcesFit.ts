@@ -1,5 +1,5 @@
 /** Keeps the sum of requests within what a node can allocate: CPU, memory, ephemeral storage, extended resources, pods. */
-import type { Filter, Refusal } from '../plugin.ts'
+import type { Filter, Refusal } from '#services/scheduler/plugin.ts'
 
 interface Wanted {
   readonly names: readonly string[]
@@ -39,6 +39,10 @@ export const NodeResourcesFit: Filter<Wanted> = {
     const missing = names.filter((name, at) => (amounts[at] as number) > (allocatable[name] ?? 0) - (requested[name] ?? 0))
     const reasons = [...(full ? [TOO_MANY] : []), ...missing.map((name) => `Insufficient ${name}`)]
     // More than the whole node has: nobody's leaving would help.
-    return refusalFor(known, reasons, names.some((name, at) => (amounts[at] as number) > (allocatable[name] ?? 0)))
+    return refusalFor(
+      known,
+      reasons,
+      names.some((name, at) => (amounts[at] as number) > (allocatable[name] ?? 0))
+    )
   }
 }

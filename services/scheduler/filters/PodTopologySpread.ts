@@ -1,8 +1,8 @@
 /** Keeps pods spread over a topology within the allowed skew (whenUnsatisfiable: DoNotSchedule). */
 import { matches } from '#events/meta/LabelSelector.ts'
-import { requiredAffinityOf } from '../affinity.ts'
-import type { Filter, Refusal } from '../plugin.ts'
-import { constraintsOf, countMatching, counts, type Constraint } from '../spread.ts'
+import { requiredAffinityOf } from '#services/scheduler/affinity.ts'
+import type { Filter, Refusal } from '#services/scheduler/plugin.ts'
+import { constraintsOf, countMatching, counts, type Constraint } from '#services/scheduler/spread.ts'
 
 interface Counted {
   readonly constraint: Constraint
@@ -14,7 +14,10 @@ interface Counted {
 }
 
 const SKEWED: Refusal = { reasons: ["node(s) didn't match pod topology spread constraints"], unresolvable: false }
-const UNLABELLED: Refusal = { reasons: ["node(s) didn't match pod topology spread constraints (missing required label)"], unresolvable: true }
+const UNLABELLED: Refusal = {
+  reasons: ["node(s) didn't match pod topology spread constraints (missing required label)"],
+  unresolvable: true
+}
 
 export const PodTopologySpread: Filter<readonly Counted[]> = {
   name: 'PodTopologySpread',
@@ -27,7 +30,12 @@ export const PodTopologySpread: Filter<readonly Counted[]> = {
       for (const node of cluster.list) {
         const value = node.labels[constraint.topologyKey]
         // A node that lacks one of the labels takes part in none of the constraints.
-        if (value !== undefined && counts(constraint, node, pod, required) && constraints.every(({ topologyKey }) => node.labels[topologyKey] !== undefined)) totals.set(value, 0)
+        if (
+          value !== undefined &&
+          counts(constraint, node, pod, required) &&
+          constraints.every(({ topologyKey }) => node.labels[topologyKey] !== undefined)
+        )
+          totals.set(value, 0)
       }
       countMatching(cluster, pod.info.namespace, constraint, totals, (node) => counts(constraint, node, pod, required))
       const fewest = totals.size < constraint.minDomains || totals.size === 0 ? 0 : Math.min(...totals.values())

@@ -1,6 +1,6 @@
 /** Keeps pods off nodes with a taint they do not tolerate. */
 import type { Taint } from '#projections/Cluster.ts'
-import { tolerates, type Filter, type Refusal } from '../plugin.ts'
+import { tolerates, type Filter, type Refusal } from '#services/scheduler/plugin.ts'
 
 /** One per taint: nodes of a sort share their taints. */
 type Refusals = Map<string, Refusal>

@@ -1,6 +1,6 @@
 /** Prefers nodes that have the pod's images already: large ones, and those that are spread, count more. */
 import { imageName, type Cluster } from '#projections/Cluster.ts'
-import { MAX_SCORE, type Score } from '../plugin.ts'
+import { MAX_SCORE, type Score } from '#services/scheduler/plugin.ts'
 
 interface Images {
   readonly names: readonly string[]

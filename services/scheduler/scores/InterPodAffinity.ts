@@ -1,7 +1,7 @@
 /** Preferred affinity and anti-affinity between pods, in both directions: what this pod likes, and who likes it. */
 import type { PodInfo } from '#projections/Cluster.ts'
 import { termMatches, type AffinityTerm } from '#projections/PodAffinity.ts'
-import { MAX_SCORE, type Score } from '../plugin.ts'
+import { MAX_SCORE, type Score } from '#services/scheduler/plugin.ts'
 
 /** Topology key → value → points. */
 type Points = Map<string, Map<string, number>>
@@ -53,6 +53,7 @@ export const InterPodAffinity: Score<Points> = {
       if (score < least) least = score
       if (score > most) most = score
     }
-    for (let at = 0; at < scores.length; at++) scores[at] = most === least ? 0 : Math.floor((MAX_SCORE * ((scores[at] as number) - least)) / (most - least))
+    for (let at = 0; at < scores.length; at++)
+      scores[at] = most === least ? 0 : Math.floor((MAX_SCORE * ((scores[at] as number) - least)) / (most - least))
   }
 }

@@ -1,6 +1,6 @@
 /** Preferred node affinity: the more weight of terms a node matches, the better. */
-import { matchesTerm, type NodeSelectorTerm } from '../affinity.ts'
-import { normalizeToHighest, type Score } from '../plugin.ts'
+import { matchesTerm, type NodeSelectorTerm } from '#services/scheduler/affinity.ts'
+import { normalizeToHighest, type Score } from '#services/scheduler/plugin.ts'
 
 interface Preferred {
   readonly weight: number
@@ -11,7 +11,8 @@ export const NodeAffinity: Score<readonly Preferred[]> = {
   name: 'NodeAffinity',
   weight: 2,
   prepare: ({ object }) => {
-    const preferred = object['spec'].affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution as readonly Preferred[] | undefined
+    const preferred = object['spec'].affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution as
+      readonly Preferred[] | undefined
     return preferred === undefined || preferred.length === 0 ? undefined : preferred
   },
   score: (preferred, _, { name, labels }) => {

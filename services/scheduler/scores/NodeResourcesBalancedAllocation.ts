@@ -1,5 +1,5 @@
 /** Prefers nodes on which CPU and memory would be used to a like degree. */
-import { MAX_SCORE, type Score } from '../plugin.ts'
+import { MAX_SCORE, type Score } from '#services/scheduler/plugin.ts'
 
 interface Wanted {
   readonly cpu: number

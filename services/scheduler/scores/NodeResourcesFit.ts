@@ -1,5 +1,5 @@
 /** LeastAllocated: prefers nodes with much left. */
-import { MAX_SCORE, type Score } from '../plugin.ts'
+import { MAX_SCORE, type Score } from '#services/scheduler/plugin.ts'
 
 const left = (capacity: number, used: number): number => (used > capacity ? 0 : Math.floor(((capacity - used) * MAX_SCORE) / capacity))
 

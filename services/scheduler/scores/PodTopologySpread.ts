@@ -3,9 +3,9 @@
  * hostname and zone for the pods of one controller when a pod has no constraints at all.
  */
 import type { NodeInfo } from '#projections/Cluster.ts'
-import { requiredAffinityOf } from '../affinity.ts'
-import { MAX_SCORE, type Score } from '../plugin.ts'
-import { constraintsOf, countMatching, counts } from '../spread.ts'
+import { requiredAffinityOf } from '#services/scheduler/affinity.ts'
+import { MAX_SCORE, type Score } from '#services/scheduler/plugin.ts'
+import { constraintsOf, countMatching, counts } from '#services/scheduler/spread.ts'
 
 const HOSTNAME = 'kubernetes.io/hostname'
 const ZONE = 'topology.kubernetes.io/zone'
@@ -76,7 +76,8 @@ export const PodTopologySpread: Score<State> = {
     let sum = 0
     for (const { topologyKey, maxSkew, weight, totals } of parts) {
       const value = node.labels[topologyKey]
-      const count = totals === undefined ? (node.owners.get(owner as string) ?? 0) : value === undefined ? undefined : (totals.get(value) ?? 0)
+      const count =
+        totals === undefined ? (node.owners.get(owner as string) ?? 0) : value === undefined ? undefined : (totals.get(value) ?? 0)
       if (count !== undefined) sum += count * weight + (maxSkew - 1)
     }
     return Math.round(sum)
@@ -91,6 +92,11 @@ export const PodTopologySpread: Score<State> = {
       if (score > most) most = score
     }
     for (let at = 0; at < scores.length; at++)
-      scores[at] = ignored.size > 0 && ignored.has(nodes[at] as NodeInfo) ? 0 : most === 0 ? MAX_SCORE : Math.floor((MAX_SCORE * (most + least - (scores[at] as number))) / most)
+      scores[at] =
+        ignored.size > 0 && ignored.has(nodes[at] as NodeInfo)
+          ? 0
+          : most === 0
+            ? MAX_SCORE
+            : Math.floor((MAX_SCORE * (most + least - (scores[at] as number))) / most)
   }
 }

@@ -1,5 +1,5 @@
 /** Prefers nodes with few PreferNoSchedule taints the pod does not tolerate. */
-import { normalizeToHighest, tolerates, type Score } from '../plugin.ts'
+import { normalizeToHighest, tolerates, type Score } from '#services/scheduler/plugin.ts'
 
 export const TaintToleration: Score<true> = {
   name: 'TaintToleration',

@@ -102,7 +102,9 @@ const fillArchive = async (archive: Pack, id: string, config: string, tag: strin
   for (const [at, { path }] of layers.entries())
     await new Promise<void>((done, fail) => {
       const entry = archive.entry({ name: names[at] as string, size: statSync(path).size }, (error) => (error ? fail(error) : done()))
-      createReadStream(path).on('error', fail).pipe(entry as unknown as NodeJS.WritableStream)
+      createReadStream(path)
+        .on('error', fail)
+        .pipe(entry as unknown as NodeJS.WritableStream)
     })
   archive.finalize()
 }

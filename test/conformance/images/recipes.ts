@@ -2,16 +2,7 @@
 
 /** What fills each is in images.ts. */
 export type LayerName =
-  | 'busybox'
-  | 'tools'
-  | 'agnhost'
-  | 'nautilus'
-  | 'nonewprivs'
-  | 'pause'
-  | 'nginx'
-  | 'httpd'
-  | 'etcd'
-  | 'sample-apiserver'
+  'busybox' | 'tools' | 'agnhost' | 'nautilus' | 'nonewprivs' | 'pause' | 'nginx' | 'httpd' | 'etcd' | 'sample-apiserver'
 
 export interface Recipe {
   /** The end of the references it is made for, without the tag; every version the suite names gets it. */

@@ -26,10 +26,21 @@ for (const [name, objects] of Object.entries(SHAPES)) {
 
 rules('IPv6: the same rules in its own words, of its own addresses alone', () => {
   const config = { ...CONFIG, family: 'IPv6' as const, clusterCIDR: 'fd00:10:244::/56' }
-  const of = service('web', '10.96.0.20', [{ name: 'http', port: 80, nodePort: 30080 }], { clusterIPs: ['10.96.0.20', 'fd00:10:96::20'], externalIPs: ['203.0.113.7', '2001:db8::7'], sessionAffinity: 'ClientIP' })
-  const slices = [slice('web', [{ ip: '10.244.0.2' }], [{ name: 'http', port: 8080 }]), { ...slice('web', [{ ip: 'fd00:10:244::2' }, { ip: 'fd00:10:244::3' }], [{ name: 'http', port: 8080 }], 'six'), addressType: 'IPv6' }]
+  const of = service('web', '10.96.0.20', [{ name: 'http', port: 80, nodePort: 30080 }], {
+    clusterIPs: ['10.96.0.20', 'fd00:10:96::20'],
+    externalIPs: ['203.0.113.7', '2001:db8::7'],
+    sessionAffinity: 'ClientIP'
+  })
+  const slices = [
+    slice('web', [{ ip: '10.244.0.2' }], [{ name: 'http', port: 8080 }]),
+    { ...slice('web', [{ ip: 'fd00:10:244::2' }, { ip: 'fd00:10:244::3' }], [{ name: 'http', port: 8080 }], 'six'), addressType: 'IPv6' }
+  ]
   const none = service('idle', 'fd00:10:96::21', [{ port: 80 }])
-  const set = union([decideBase(config), decideService(proxyPorts(of, slices, config.nodeName, 'IPv6'), config), decideService(proxyPorts(none, [], config.nodeName, 'IPv6'), config)])
+  const set = union([
+    decideBase(config),
+    decideService(proxyPorts(of, slices, config.nodeName, 'IPv6'), config),
+    decideService(proxyPorts(none, [], config.nodeName, 'IPv6'), config)
+  ])
   const text = renderAll(set, [], jumps(config))
   const path = join(import.meta.dirname, 'ipv6.rules')
   if (process.env['RECKON_UPDATE_GOLDEN'] === '1') writeFileSync(path, text)

@@ -2,10 +2,24 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { addQuantities, canonicalQuantity, compareQuantities, formatQuantity, milliValue, parseQuantity, subtractQuantities, wholeValue, type Quantity } from '#events/meta/Quantity.ts'
+import {
+  addQuantities,
+  canonicalQuantity,
+  compareQuantities,
+  formatQuantity,
+  milliValue,
+  parseQuantity,
+  subtractQuantities,
+  wholeValue,
+  type Quantity
+} from '#events/meta/Quantity.ts'
 
 const amount = fc
-  .tuple(fc.integer({ min: -999_999, max: 999_999 }), fc.constantFrom('', '.5', '.125'), fc.constantFrom('', 'n', 'u', 'm', 'k', 'M', 'G', 'T', 'Ki', 'Mi', 'Gi', 'Ti', 'e3', 'E-2', 'e0'))
+  .tuple(
+    fc.integer({ min: -999_999, max: 999_999 }),
+    fc.constantFrom('', '.5', '.125'),
+    fc.constantFrom('', 'n', 'u', 'm', 'k', 'M', 'G', 'T', 'Ki', 'Mi', 'Gi', 'Ti', 'e3', 'E-2', 'e0')
+  )
   .map(([whole, fraction, suffix]) => `${whole}${fraction}${suffix}`)
 
 const nano = (text: string): bigint => (parseQuantity(text) as Quantity).nano

@@ -11,7 +11,11 @@ const value = fc.constantFrom('', 'web', 'v1.2', '10', 'notin')
 const labels = fc.dictionary(key, value)
 const requirement: fc.Arbitrary<Requirement> = fc.oneof(
   fc.record({ key, operator: fc.constantFrom('=' as const, '!=' as const), values: fc.tuple(value) }),
-  fc.record({ key, operator: fc.constantFrom('in' as const, 'notin' as const), values: fc.uniqueArray(value, { minLength: 1, maxLength: 3 }) }),
+  fc.record({
+    key,
+    operator: fc.constantFrom('in' as const, 'notin' as const),
+    values: fc.uniqueArray(value, { minLength: 1, maxLength: 3 })
+  }),
   fc.record({ key, operator: fc.constantFrom('exists' as const, '!' as const), values: fc.constant([]) }),
   fc.record({ key, operator: fc.constantFrom('gt' as const, 'lt' as const), values: fc.tuple(fc.nat(20).map(String)) })
 )
@@ -39,7 +43,12 @@ selectors('of labels select a set that has them', () => {
   fc.assert(fc.property(labels, (matchLabels) => assert.ok(matches(selectorOf({ matchLabels }), { ...matchLabels, more: 'x' }))))
 })
 selectors('of any text parse or are refused with 400', () => {
-  const text = fc.oneof(fc.string(), fc.array(fc.constantFrom('a', '=', '==', '!=', '!', ',', '(', ')', 'in', 'notin', '>', '<', ' ', '\\'), { maxLength: 12 }).map((parts) => parts.join('')))
+  const text = fc.oneof(
+    fc.string(),
+    fc
+      .array(fc.constantFrom('a', '=', '==', '!=', '!', ',', '(', ')', 'in', 'notin', '>', '<', ' ', '\\'), { maxLength: 12 })
+      .map((parts) => parts.join(''))
+  )
   fc.assert(
     fc.property(text, (selector) => {
       for (const parse of [parseSelector, parseFieldSelector])

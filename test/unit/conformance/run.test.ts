@@ -53,12 +53,18 @@ runs('one that hangs is killed with all it started, and has timed out', async ()
   const ended = await run('trap "" TERM INT; echo waiting; sleep 4711 & wait; wait', 0.3)
   assert.is(resultOf(SPEC, ended).outcome, 'timed out')
   assert.match(resultOf(SPEC, ended).words, /waiting/)
-  assert.equal(processesWhere((words) => words[0] === 'sleep' && words[1] === '4711'), [])
+  assert.equal(
+    processesWhere((words) => words[0] === 'sleep' && words[1] === '4711'),
+    []
+  )
 })
 
 runs('what a spec left running when it ended is ended too', async () => {
   await run('sleep 4712 & exit 1')
-  assert.equal(processesWhere((words) => words[0] === 'sleep' && words[1] === '4712'), [])
+  assert.equal(
+    processesWhere((words) => words[0] === 'sleep' && words[1] === '4712'),
+    []
+  )
 })
 
 runs('an interrupted one may take down what it set up, and has no result', async () => {

@@ -27,7 +27,11 @@ upcast('are not touched where nothing has changed', () => {
 })
 
 upcast('of a newer shape, or of none there is, are refused with a way on', () => {
-  for (const shape of ['4', '0', '-1', '1e3', 'x', '']) assert.throws(() => upcastHeaders({ [SHAPE_HEADER]: shape }, STEPS), (error: Error) => error instanceof NewerShape)
+  for (const shape of ['4', '0', '-1', '1e3', 'x', ''])
+    assert.throws(
+      () => upcastHeaders({ [SHAPE_HEADER]: shape }, STEPS),
+      (error: Error) => error instanceof NewerShape
+    )
   const event: NewEvent = {
     stream: 'EVENTS',
     key: { group: '', resource: 'configmaps', namespace: 'a', name: 'b' },
@@ -47,7 +51,10 @@ upcast('of a newer shape, or of none there is, are refused with a way on', () =>
   assert.is(decodeFacts('EVENTS', stored).user, 'ada')
   assert.is(objectOf(stored).metadata.resourceVersion, '7')
   const newer = { ...stored, headers: { ...headers, [SHAPE_HEADER]: String(SHAPE + 1) } }
-  assert.throws(() => decodeFacts('EVENTS', newer), (error: Error) => error instanceof UnreadableEvent && /EVENTS 7 .*run the newer one/.test(error.message))
+  assert.throws(
+    () => decodeFacts('EVENTS', newer),
+    (error: Error) => error instanceof UnreadableEvent && /EVENTS 7 .*run the newer one/.test(error.message)
+  )
   assert.throws(() => objectOf(newer), /run the newer one/)
 })
 

@@ -28,7 +28,10 @@ const held = ({ key, jwt }: SignedAccount): HeldAccount => {
 
 accounts('are signed once, and anew when what they may reach is not what it should be', async () => {
   const first = await ensureAccounts(home, ['n1'])
-  assert.ok(['CALLS', 'LOG', 'SYS', 'node-n1'].every((name) => named(first.changed).includes(name)), named(first.changed).join())
+  assert.ok(
+    ['CALLS', 'LOG', 'SYS', 'node-n1'].every((name) => named(first.changed).includes(name)),
+    named(first.changed).join()
+  )
   writeAccounts(home, first.changed)
   const second = await ensureAccounts(home, ['n1'])
   assert.equal(second.changed, [])
@@ -49,9 +52,12 @@ accounts('of another operator are believed by nobody, and go', async () => {
   const good = createAccount().getPublicKey()
   writeAccounts(home, [await sign(good, { ...foreign, name: 'node-good' }, ensureOperatorKeys(home))])
   const [calls] = (await ensureAccounts(home, [])).changed.map(held)
-  assert.equal(calls?.claims.imports?.map(({ account: of }) => of), [good])
+  assert.equal(
+    calls?.claims.imports?.map(({ account: of }) => of),
+    [good]
+  )
 })
-accounts('serve something only when they are a node\'s agent\'s', () => {
+accounts("serve something only when they are a node's agent's", () => {
   const exports = [{ name: 'x', subject: 'node.n1.>', type: 'service' as const }]
   assert.equal(servedIn({ key: 'A', name: 'node-n1', claims: { exports } }), [{ key: 'A', subject: 'node.n1.>' }])
   for (const name of ['CALLS', 'LOG', 'dns-n1', 'kube-proxy-n1']) assert.equal(servedIn({ key: 'A', name, claims: { exports } }), [])
@@ -83,26 +89,53 @@ const lab = async () => {
   const memory = new Memory()
   await memory.put(await sign(keys.calls.getPublicKey(), callsClaims([]), keys))
   const called = (): string[] => (memory.all.get(keys.calls.getPublicKey())?.claims.imports ?? []).map(({ subject }) => subject)
-  const users = (): string[] => [...memory.all.values()].map(({ name }) => name).filter((name) => name !== 'CALLS').sort()
+  const users = (): string[] =>
+    [...memory.all.values()]
+      .map(({ name }) => name)
+      .filter((name) => name !== 'CALLS')
+      .sort()
   return { memory, called, users, server: () => new NodeAccess(memory as unknown as Held, keys) }
 }
 access('is made once, listed, and ends with all that belongs to it', async () => {
   const { server, called, users } = await lab()
   const one = server()
   const files = await one.create('n1')
-  assert.equal(Object.keys(files).sort(), nodeUsers('n1').map(({ name }) => name).sort())
+  assert.equal(
+    Object.keys(files).sort(),
+    nodeUsers('n1')
+      .map(({ name }) => name)
+      .sort()
+  )
   await one.create('n2')
-  assert.equal([(await one.list()).map(({ node }) => node), called()], [['n1', 'n2'], ['node.n1.>', 'node.n2.>']])
+  assert.equal(
+    [(await one.list()).map(({ node }) => node), called()],
+    [
+      ['n1', 'n2'],
+      ['node.n1.>', 'node.n2.>']
+    ]
+  )
   assert.instance(await one.create('n1').catch((error: unknown) => error), AlreadyAdmitted)
   assert.is(users().length, 2 * nodeUsers('n1').length)
   assert.is(await one.revoke('n1'), true)
-  assert.equal([users(), called()], [nodeUsers('n2').map(({ name }) => name).sort(), ['node.n2.>']])
+  assert.equal(
+    [users(), called()],
+    [
+      nodeUsers('n2')
+        .map(({ name }) => name)
+        .sort(),
+      ['node.n2.>']
+    ]
+  )
   assert.is(await one.revoke('n1'), false)
 })
 access('that two API servers make at a time is given by one of them at most; other nodes beside it are all called', async () => {
   const { memory, server, called, users } = await lab()
   memory.before = () => new Promise((resolve) => setImmediate(resolve))
-  const made = await Promise.allSettled([server().create('same'), server().create('same'), ...['n0', 'n1'].map((node) => server().create(node))])
+  const made = await Promise.allSettled([
+    server().create('same'),
+    server().create('same'),
+    ...['n0', 'n1'].map((node) => server().create(node))
+  ])
   assert.ok(made.slice(0, 2).filter(({ status }) => status === 'fulfilled').length <= 1)
   for (const result of made.slice(0, 2)) if (result.status === 'rejected') assert.instance(result.reason, AlreadyAdmitted)
   const there = [...(made.slice(0, 2).some(({ status }) => status === 'fulfilled') ? ['same'] : []), 'n0', 'n1']

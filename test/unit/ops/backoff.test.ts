@@ -14,7 +14,10 @@ backoff('further apart with each short life, up to the last pause, which stays',
   const mine = new Backoff()
   const pauses = Array.from({ length: 12 }, () => mine.after({ lived: 1_000, killed: false }))
   assert.equal(pauses.slice(0, PAUSES_MS.length - 1), PAUSES_MS.slice(1))
-  assert.equal(pauses.slice(PAUSES_MS.length - 1), Array.from({ length: 13 - PAUSES_MS.length }, () => PAUSES_MS.at(-1)))
+  assert.equal(
+    pauses.slice(PAUSES_MS.length - 1),
+    Array.from({ length: 13 - PAUSES_MS.length }, () => PAUSES_MS.at(-1))
+  )
 })
 
 backoff('a life must last for a while to count as good', () => {

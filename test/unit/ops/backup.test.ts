@@ -28,15 +28,25 @@ const cleanUp = (): void => folders.forEach((folder) => rmSync(folder, { recursi
 const lines = suite('a line')
 lines('comes back as the entry it was', () => {
   fc.assert(
-    fc.property(fc.record({ subject: fc.string(), headers: fc.dictionary(fc.string(), fc.string()), text: fc.string({ unit: 'binary' }), sequence: fc.nat(), time: fc.nat({ max: 4_000_000_000_000 }) }), (entry) => {
-      const line = lineOf(entry)
-      assert.is(line.indexOf('\n'), line.length - 1)
-      assert.equal(entryOfLine(line), { ...entry, headers: { ...entry.headers } })
-    })
+    fc.property(
+      fc.record({
+        subject: fc.string(),
+        headers: fc.dictionary(fc.string(), fc.string()),
+        text: fc.string({ unit: 'binary' }),
+        sequence: fc.nat(),
+        time: fc.nat({ max: 4_000_000_000_000 })
+      }),
+      (entry) => {
+        const line = lineOf(entry)
+        assert.is(line.indexOf('\n'), line.length - 1)
+        assert.equal(entryOfLine(line), { ...entry, headers: { ...entry.headers } })
+      }
+    )
   )
 })
 lines('that is no entry is refused', () => {
-  for (const text of ['', '{}', '[]', 'null', '{"sequence":"1","subject":"a","headers":{},"body":""}']) assert.throws(() => entryOfLine(text))
+  for (const text of ['', '{}', '[]', 'null', '{"sequence":"1","subject":"a","headers":{},"body":""}'])
+    assert.throws(() => entryOfLine(text))
 })
 lines.run()
 
@@ -46,14 +56,27 @@ const manifest = (segments: readonly Segment[] = [], more: Partial<Manifest['eve
   cluster: { name: 'reckon', instance: 'abcde' },
   taken: '2026-01-02T00:00:00.000Z',
   encrypted: false,
-  events: { identity: 'it', last: segments.at(-1)?.last ?? 0, hash: '', time: segments.at(-1)?.time ?? 0, floor: 0, metadata: {}, segments, ...more },
+  events: {
+    identity: 'it',
+    last: segments.at(-1)?.last ?? 0,
+    hash: '',
+    time: segments.at(-1)?.time ?? 0,
+    floor: 0,
+    metadata: {},
+    segments,
+    ...more
+  },
   streams: {},
   cursors: [],
   home: { name: 'home/home.json.zst', bytes: 0, sha256: '' }
 })
 
 const planted = suite('a folder somebody else could write to')
-const refusal = (folder: string): Promise<string> => BackupFolder.open(folder, undefined, true).then(() => 'opened', ({ message }: Error) => message)
+const refusal = (folder: string): Promise<string> =>
+  BackupFolder.open(folder, undefined, true).then(
+    () => 'opened',
+    ({ message }: Error) => message
+  )
 planted('is not written to through the links that were planted in it', async () => {
   const [elsewhere, folder, other] = [newFolder(), newFolder(), newFolder()]
   writeFileSync(join(elsewhere, 'passwd'), 'precious')
@@ -62,7 +85,10 @@ planted('is not written to through the links that were planted in it', async () 
   mkdirSync(join(other, 'events'))
   symlinkSync(join(elsewhere, 'passwd'), join(other, 'events', 'next.part'))
   assert.match(await refusal(other), /next\.part is a symbolic link/)
-  assert.equal(readdirSync(elsewhere).map((name) => readFileSync(join(elsewhere, name), 'utf8')), ['precious'])
+  assert.equal(
+    readdirSync(elsewhere).map((name) => readFileSync(join(elsewhere, name), 'utf8')),
+    ['precious']
+  )
 })
 planted.run()
 
@@ -70,14 +96,25 @@ const manifests = suite('a manifest')
 manifests('comes back as it was, and not when anything in it was changed', () => {
   const text = textOfManifest(manifest())
   assert.equal(manifestOf(text), manifest())
-  for (const [from, to] of [['abcde', 'abcdf'], ['"floor": 0', '"floor": 1'], ['0.0.0', '0.0.1']] as const) assert.throws(() => manifestOf(text.replace(from, to)), /not what was written/)
+  for (const [from, to] of [
+    ['abcde', 'abcdf'],
+    ['"floor": 0', '"floor": 1'],
+    ['0.0.0', '0.0.1']
+  ] as const)
+    assert.throws(() => manifestOf(text.replace(from, to)), /not what was written/)
   assert.throws(() => manifestOf(text.slice(0, -20)), /can't be read/)
   assert.throws(() => manifestOf(text.replace(FORMAT, 'reckon-backup/2')), /this reckon reads reckon-backup\/1/)
 })
 manifests.run()
 
 /** A second apart, from 2026-01-01; some of them decided before the one they follow. */
-const entry = (sequence: number, size = 10): LogEntry => ({ sequence, subject: 'ev.core.configmaps.default.a', headers: { 'ce-time': new Date(Date.UTC(2026, 0, 1) + (sequence % 10 === 0 ? sequence - 5 : sequence) * 1_000).toISOString() }, text: 'x'.repeat(size), time: 1_000 })
+const entry = (sequence: number, size = 10): LogEntry => ({
+  sequence,
+  subject: 'ev.core.configmaps.default.a',
+  headers: { 'ce-time': new Date(Date.UTC(2026, 0, 1) + (sequence % 10 === 0 ? sequence - 5 : sequence) * 1_000).toISOString() },
+  text: 'x'.repeat(size),
+  time: 1_000
+})
 const timeUpTo = (sequence: number): number => Date.UTC(2026, 0, 1) + (sequence % 10 === 0 ? sequence - 1 : sequence) * 1_000
 
 const files = suite('the files')
@@ -92,15 +129,25 @@ for (const passphrase of [undefined, 'correct horse battery'])
     }
     const segments = await writeSegments({ folder, stream: 'EVENTS', batches: written() })
     assert.is(segments.length, 2)
-    assert.equal(segments.map(({ first, last, entries }) => last - first + 1 - entries), [0, 0])
+    assert.equal(
+      segments.map(({ first, last, entries }) => last - first + 1 - entries),
+      [0, 0]
+    )
     const seen: number[] = []
-    for (const segment of segments) for await (const batch of entriesOf(folder, segment)) seen.push(...batch.map(({ sequence }) => sequence))
-    assert.equal(seen, Array.from({ length: count }, (_, at) => at + 1))
+    for (const segment of segments)
+      for await (const batch of entriesOf(folder, segment)) seen.push(...batch.map(({ sequence }) => sequence))
+    assert.equal(
+      seen,
+      Array.from({ length: count }, (_, at) => at + 1)
+    )
     for (const { name } of segments) {
       assert.is(name.endsWith('.jsonl.zst'), passphrase === undefined)
       assert.is(statSync(join(folder.path, name)).mode & 0o777, 0o600)
     }
-    assert.equal(readdirSync(join(folder.path, 'events')).filter((name) => name.endsWith('.part')), [])
+    assert.equal(
+      readdirSync(join(folder.path, 'events')).filter((name) => name.endsWith('.part')),
+      []
+    )
     // Half of one is enough for who looks no further.
     for await (const batch of entriesOf(folder, segments[0] as Segment)) {
       assert.is(batch[0]?.sequence, 1)
@@ -129,7 +176,10 @@ files('a passphrase opens what it closed, and nothing else does', async () => {
   const folder = await BackupFolder.open(path, 'correct horse battery', true)
   await folder.replaceManifest(manifest())
   assert.equal(await (await BackupFolder.open(path, 'correct horse battery')).manifest(), manifest())
-  for (const [passphrase, what] of [['wrong horse battery', /is not the one of the backup/], [undefined, /is encrypted/]] as const)
+  for (const [passphrase, what] of [
+    ['wrong horse battery', /is not the one of the backup/],
+    [undefined, /is encrypted/]
+  ] as const)
     await BackupFolder.open(path, passphrase).then(
       () => assert.unreachable(),
       (error: Error) => assert.match(error.message, what)
@@ -153,12 +203,17 @@ moments('is a time, a time ago or a resourceVersion', () => {
   assert.equal(limitOf('2026-01-01T10:00:00+02:00', '--to', now), { time: Date.UTC(2026, 0, 1, 8) })
   assert.equal(limitOf('2026-01-01', '--to', now), { time: Date.UTC(2026, 0, 1) })
   assert.equal(limitOf('2026-01-01T10:00', '--to', now), { time: Date.UTC(2026, 0, 1, 10) })
-  for (const text of ['', 'now', '15m', '-15', '-m', '2026-13-01', '1.5', '-5x']) assert.throws(() => limitOf(text, '--to', now), /--to .*: use an RFC 3339 time/, text)
+  for (const text of ['', 'now', '15m', '-15', '-m', '2026-13-01', '1.5', '-5x'])
+    assert.throws(() => limitOf(text, '--to', now), /--to .*: use an RFC 3339 time/, text)
 })
 moments('in a backup is the last event decided by then, whatever segment it is in', async () => {
   const folder = await BackupFolder.open(newFolder(), undefined, true)
   const segments: Segment[] = []
-  for (const [first, last] of [[1, 20], [21, 40], [43, 60]] as const) {
+  for (const [first, last] of [
+    [1, 20],
+    [21, 40],
+    [43, 60]
+  ] as const) {
     const batches = async function* (): AsyncGenerator<readonly LogEntry[]> {
       yield Array.from({ length: last - first + 1 }, (_, at) => entry(first + at))
     }
@@ -169,13 +224,24 @@ moments('in a backup is the last event decided by then, whatever segment it is i
   assert.is(await at(undefined), 60)
   for (const sequence of [1, 19, 20, 21, 40, 43, 60]) assert.is(await at({ sequence }), sequence)
   assert.is(await at({ sequence: 41 }), 40)
-  for (const sequence of [1, 9, 19, 21, 39, 43, 59]) assert.is(await at({ time: timeUpTo(sequence) }), sequence % 10 === 9 ? sequence + 1 : sequence, `time of ${sequence}`)
+  for (const sequence of [1, 9, 19, 21, 39, 43, 59])
+    assert.is(await at({ time: timeUpTo(sequence) }), sequence % 10 === 9 ? sequence + 1 : sequence, `time of ${sequence}`)
   assert.is(await at({ time: timeUpTo(45) + 500 }), 45)
   assert.is(await at({ time: Date.parse(backup.taken) }), 60)
-  for (const limit of [{ sequence: 0 }, { sequence: 61 }, { time: 1_000 }]) await at(limit).then(() => assert.unreachable(), (error: Error) => assert.match(error.message, /nothing to restore at that moment: the backup holds history from its beginning to 60/))
-  await at({ time: Date.parse(backup.taken) + 1 }).then(() => assert.unreachable(), (error: Error) => assert.match(error.message, /later than the backup/))
+  for (const limit of [{ sequence: 0 }, { sequence: 61 }, { time: 1_000 }])
+    await at(limit).then(
+      () => assert.unreachable(),
+      (error: Error) => assert.match(error.message, /nothing to restore at that moment: the backup holds history from its beginning to 60/)
+    )
+  await at({ time: Date.parse(backup.taken) + 1 }).then(
+    () => assert.unreachable(),
+    (error: Error) => assert.match(error.message, /later than the backup/)
+  )
   const floored = manifest(segments, { floor: 20, base: { hash: '', digest: '', entries: 0, time: timeUpTo(20) } })
-  await upToOf(folder, floored, { sequence: 19 }).then(() => assert.unreachable(), (error: Error) => assert.match(error.message, /from resourceVersion 20/))
+  await upToOf(folder, floored, { sequence: 19 }).then(
+    () => assert.unreachable(),
+    (error: Error) => assert.match(error.message, /from resourceVersion 20/)
+  )
 })
 moments.run()
 
@@ -184,9 +250,30 @@ const FROM = { serviceCIDR: '10.96.0.0/16', podCIDR: '10.244.0.0/16', nodePodCID
 const TO = { serviceCIDR: '10.97.0.0/16', podCIDR: '10.243.0.0/16', nodePodCIDR: '10.243.0.0/24', nodePortRange: '27232-29999' }
 const service = (spec: Record<string, unknown>): KubeObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'a' }, spec })
 copies('has each address at its place in the new range, and leaves alone what is not of the old one', () => {
-  const moved = withAddresses(service({ clusterIP: '10.96.3.4', clusterIPs: ['10.96.3.4'], ports: [{ port: 80, nodePort: 30080 }, { port: 81 }], healthCheckNodePort: 32767, externalIPs: ['10.96.3.4'] }), FROM, TO)
-  assert.equal(moved?.['spec'], { clusterIP: '10.97.3.4', clusterIPs: ['10.97.3.4'], ports: [{ port: 80, nodePort: 27312 }, { port: 81 }], healthCheckNodePort: 29999, externalIPs: ['10.96.3.4'] })
-  for (const spec of [{ clusterIP: 'None', clusterIPs: ['None'] }, { type: 'ExternalName', externalName: 'x' }, { clusterIP: '10.196.3.4' }]) assert.is(withAddresses(service(spec), FROM, TO), undefined)
+  const moved = withAddresses(
+    service({
+      clusterIP: '10.96.3.4',
+      clusterIPs: ['10.96.3.4'],
+      ports: [{ port: 80, nodePort: 30080 }, { port: 81 }],
+      healthCheckNodePort: 32767,
+      externalIPs: ['10.96.3.4']
+    }),
+    FROM,
+    TO
+  )
+  assert.equal(moved?.['spec'], {
+    clusterIP: '10.97.3.4',
+    clusterIPs: ['10.97.3.4'],
+    ports: [{ port: 80, nodePort: 27312 }, { port: 81 }],
+    healthCheckNodePort: 29999,
+    externalIPs: ['10.96.3.4']
+  })
+  for (const spec of [
+    { clusterIP: 'None', clusterIPs: ['None'] },
+    { type: 'ExternalName', externalName: 'x' },
+    { clusterIP: '10.196.3.4' }
+  ])
+    assert.is(withAddresses(service(spec), FROM, TO), undefined)
   const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: { podCIDR: '10.244.7.0/24', podCIDRs: ['10.244.7.0/24'] } }
   assert.equal(withAddresses(node, FROM, TO)?.['spec'], { podCIDR: '10.243.7.0/24', podCIDRs: ['10.243.7.0/24'] })
   assert.is(withAddresses({ ...service({ clusterIP: '10.96.3.4' }), kind: 'ConfigMap' }, FROM, TO), undefined)
@@ -197,7 +284,9 @@ const chores = suite('chores')
 chores('are what the settings ask for', () => {
   assert.equal(choresOf({}), [])
   assert.equal(choresOf({ settings: { keepHistory: 'forever' } }), [])
-  const [backup, compaction] = choresOf({ settings: { backup: { folder: '/mnt/backup', every: '15m', passphraseFile: '/etc/reckon.pass' }, keepHistory: '90d' } })
+  const [backup, compaction] = choresOf({
+    settings: { backup: { folder: '/mnt/backup', every: '15m', passphraseFile: '/etc/reckon.pass' }, keepHistory: '90d' }
+  })
   assert.equal(backup?.words, ['backup', '/mnt/backup', '--encrypt', '--passphrase-file', '/etc/reckon.pass'])
   assert.is(backup?.everyMs, 900_000)
   assert.equal([compaction?.words, compaction?.everyMs], [['log', 'compact'], 86_400_000])
@@ -219,7 +308,12 @@ chores('tell what went wrong, and once that it works again', async () => {
   const home = newFolder()
   let done = (): void => {}
   const failed = new Promise<void>((resolve) => (done = resolve))
-  const running = new Chores({ home, chores: [{ name: 'Backup', words: ['backup', join(home, 'x')], everyMs: 3_600_000, firstMs: 0 }], onFailed: ({ name }, why) => (told.push(`${name}: ${why}`), done()), onMended: ({ name }) => void told.push(name) })
+  const running = new Chores({
+    home,
+    chores: [{ name: 'Backup', words: ['backup', join(home, 'x')], everyMs: 3_600_000, firstMs: 0 }],
+    onFailed: ({ name }, why) => (told.push(`${name}: ${why}`), done()),
+    onMended: ({ name }) => void told.push(name)
+  })
   running.start()
   await failed
   await running.stop()

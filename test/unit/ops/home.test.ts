@@ -26,7 +26,7 @@ eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
 rk0\t0000F40A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 `
 
-home('routes are read from the kernel\'s table', () => {
+home("routes are read from the kernel's table", () => {
   assert.equal(parseRoutes(TABLE), [
     [0, 0],
     [0x0af40000, 0xffffff00]
@@ -58,14 +58,28 @@ home('a machine inside 10.0.0.0/8 has no room', () => {
 })
 
 home('every setting is in its page', () => {
-  const [types, disk, page] = ['ops/home.ts', 'services/platform/disk/decide.ts', 'ops/docs/settings.md'].map((path) => readFileSync(join(import.meta.dirname, '../../..', path), 'utf8')) as [string, string, string]
-  const fields = (text: string, name: string): string[] => [...(text.split(`export interface ${name} {`)[1] as string).split('\n}')[0]!.matchAll(/^ {2}readonly (\w+)/gm)].map(([, field]) => field as string)
+  const [types, disk, page] = ['ops/home.ts', 'services/platform/disk/decide.ts', 'ops/docs/settings.md'].map((path) =>
+    readFileSync(join(import.meta.dirname, '../../..', path), 'utf8')
+  ) as [string, string, string]
+  const fields = (text: string, name: string): string[] =>
+    [...(text.split(`export interface ${name} {`)[1] as string).split('\n}')[0]!.matchAll(/^ {2}readonly (\w+)/gm)].map(
+      ([, field]) => field as string
+    )
   const settings = fields(types, 'Settings')
   assert.ok(settings.includes('components') && settings.length >= 7)
-  const inner = { nats: fields(types, 'NatsSettings'), nodeCIDRMaskSize: fields(types, 'NodeCIDRMaskSize'), backup: fields(types, 'BackupSettings'), keyframes: ['every'], disk: fields(disk, 'DiskSettings'), scrub: [...(/scrub\?: \{(.*)\}/.exec(types)?.[1] ?? '').matchAll(/readonly (\w+)/g)].map(([, field]) => field as string) } as Readonly<Record<string, readonly string[]>>
+  const inner = {
+    nats: fields(types, 'NatsSettings'),
+    nodeCIDRMaskSize: fields(types, 'NodeCIDRMaskSize'),
+    backup: fields(types, 'BackupSettings'),
+    keyframes: ['every'],
+    disk: fields(disk, 'DiskSettings'),
+    scrub: [...(/scrub\?: \{(.*)\}/.exec(types)?.[1] ?? '').matchAll(/readonly (\w+)/g)].map(([, field]) => field as string)
+  } as Readonly<Record<string, readonly string[]>>
   assert.is(inner['scrub']?.length, 2)
-  for (const name of settings.flatMap((setting) => inner[setting]?.map((field) => `${setting}.${field}`) ?? [setting])) assert.match(page, `| \`settings.${name}\` |`)
-  for (const [, file] of page.matchAll(/\]\((\w[\w-]*\.md)\)/g)) assert.ok(existsSync(join(import.meta.dirname, '../../../ops/docs', file as string)), file)
+  for (const name of settings.flatMap((setting) => inner[setting]?.map((field) => `${setting}.${field}`) ?? [setting]))
+    assert.match(page, `| \`settings.${name}\` |`)
+  for (const [, file] of page.matchAll(/\]\((\w[\w-]*\.md)\)/g))
+    assert.ok(existsSync(join(import.meta.dirname, '../../../ops/docs', file as string)), file)
 })
 
 home.run()

@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { imageArchive } from '#ops/images/image.ts'
 import { pauseImage } from '#ops/images/images.ts'
-import { ARCHITECTURES, assemble, sourceDigest } from '#ops/images/pause/build-pause.ts'
+import { ARCHITECTURES, assemble, sourceDigest } from '#ops/images/pause/buildPause.ts'
 import { staticExecutable } from '#ops/images/pause/elf.ts'
 import { PAUSE_CODE, PAUSE_SOURCE } from '#ops/images/pause/pause.gen.ts'
 
@@ -11,7 +11,7 @@ const images = suite('images')
 
 for (const architecture of ARCHITECTURES)
   images(`pause.gen.ts was made from the ${architecture} source that is here`, () => {
-    assert.is(PAUSE_SOURCE[architecture], sourceDigest(architecture), 'run ops/images/pause/build-pause.ts')
+    assert.is(PAUSE_SOURCE[architecture], sourceDigest(architecture), 'run ops/images/pause/buildPause.ts')
     const code = assemble(architecture)
     if (code !== undefined) assert.is(code.toString('base64'), PAUSE_CODE[architecture])
   })

@@ -30,7 +30,14 @@ layers('what begins first ends last, though nobody asks for it', async () => {
   const process = inOrder(['a', 'b', 'c'].map((name) => Layer.effectDiscard(part(told, name)))).pipe(
     Layer.provide(Layer.effect(Base, part(told, 'base')))
   )
-  await Effect.runPromise(Effect.scoped(Effect.andThen(Layer.build(process), Effect.sync(() => void told.push('runs')))))
+  await Effect.runPromise(
+    Effect.scoped(
+      Effect.andThen(
+        Layer.build(process),
+        Effect.sync(() => void told.push('runs'))
+      )
+    )
+  )
   assert.equal(told, ['+base', '+a', '+b', '+c', 'runs', '-c', '-b', '-a', '-base'])
 })
 layers('what had begun before one failed ends, and nothing begins after it', async () => {
@@ -51,15 +58,27 @@ layers('a damaged log is known by its tag: what began with it ends, and what it 
     }),
     Layer.provide(Layer.effect(Base, part(told, 'keeper')))
   )
-  await Effect.runPromise(Effect.scoped(Effect.andThen(Layer.build(process), Effect.sync(() => void told.push('runs')))))
+  await Effect.runPromise(
+    Effect.scoped(
+      Effect.andThen(
+        Layer.build(process),
+        Effect.sync(() => void told.push('runs'))
+      )
+    )
+  )
   assert.equal(told, ['+keeper', '+notes', '-notes', '+damaged', 'runs', '-damaged', '-keeper'])
 })
 layers('other failures keep their words', async () => {
   const fails = (): Promise<never> => Promise.reject(new Error('no such port'))
   const messages = await Promise.all(
-    [attempt('the kubelet', fails), reading(fails), usable(() => JSON.parse('{') as never, () => 'config.json: no JSON')].map((one) =>
-      Effect.runPromise(Effect.flip(one as Effect.Effect<never, Error>)).then(({ message }) => message)
-    )
+    [
+      attempt('the kubelet', fails),
+      reading(fails),
+      usable(
+        () => JSON.parse('{') as never,
+        () => 'config.json: no JSON'
+      )
+    ].map((one) => Effect.runPromise(Effect.flip(one as Effect.Effect<never, Error>)).then(({ message }) => message))
   )
   assert.equal(messages, ['the kubelet: no such port', 'no such port', 'config.json: no JSON'])
 })

@@ -17,7 +17,7 @@ nats('only who is in the account of the log may write events, notices, bindings 
   }
 })
 
-nats('nobody may publish another\'s intents', () => {
+nats("nobody may publish another's intents", () => {
   for (const user of users) {
     for (const subject of user.publish.filter((one) => one.startsWith('intent'))) assert.is(subject, `intent.${user.name}`)
   }
@@ -25,7 +25,10 @@ nats('nobody may publish another\'s intents', () => {
 
 nats('everyone has an inbox of its own, and no other', () => {
   for (const user of users) {
-    assert.equal(user.subscribe.filter((subject) => subject.startsWith('_INBOX')), [`_INBOX_${user.name}.>`])
+    assert.equal(
+      user.subscribe.filter((subject) => subject.startsWith('_INBOX')),
+      [`_INBOX_${user.name}.>`]
+    )
   }
 })
 
@@ -40,10 +43,14 @@ nats('no user may delete a stream, and only the keeper change or purge one', () 
 })
 
 nats("nobody but the API server and the keeper is in the log's account, and nobody shares an account", () => {
-  assert.equal(users.filter(({ account }) => account === LOG_ACCOUNT).map(({ name }) => name), ['apiserver', 'keeper'])
+  assert.equal(
+    users.filter(({ account }) => account === LOG_ACCOUNT).map(({ name }) => name),
+    ['apiserver', 'keeper']
+  )
   for (const { name, account } of users) if (account !== LOG_ACCOUNT) assert.is(account, name)
   // Who is outside makes no consumer: it would deliver wherever it is told, inside.
-  for (const { account, publish } of users) if (account !== LOG_ACCOUNT) for (const subject of publish) assert.not.match(subject, /CONSUMER\.(CREATE|DURABLE)|STREAM\./)
+  for (const { account, publish } of users)
+    if (account !== LOG_ACCOUNT) for (const subject of publish) assert.not.match(subject, /CONSUMER\.(CREATE|DURABLE)|STREAM\./)
 })
 
 nats('a node name with dots stays one token', () => {
@@ -51,7 +58,19 @@ nats('a node name with dots stays one token', () => {
 })
 
 nats('the file quotes what it is given, names nobody and no secret', () => {
-  const text = renderNatsConf({ serverName: 's"x', host: '::1', port: 4222, storeDir: '/s', pidFile: '/p', logFile: '/l', certificateFile: '/c', keyFile: '/k', operator: 'e.y.J', systemAccount: 'ASYS', accountsDir: '/a' })
+  const text = renderNatsConf({
+    serverName: 's"x',
+    host: '::1',
+    port: 4222,
+    storeDir: '/s',
+    pidFile: '/p',
+    logFile: '/l',
+    certificateFile: '/c',
+    keyFile: '/k',
+    operator: 'e.y.J',
+    systemAccount: 'ASYS',
+    accountsDir: '/a'
+  })
   assert.match(text, 'server_name: "s\\"x"')
   assert.match(text, 'host: "::1"\nport: 4222\n')
   assert.match(text, 'sync_interval: always')
@@ -71,7 +90,10 @@ const covers = (wide: string, narrow: string): boolean => {
 
 nats("each user reaches the log's account by single subjects that it offers, and reaches no other account", () => {
   const { exports = [], imports = [] } = logClaims('ACALLS').claims
-  assert.equal(imports.map(({ subject, account }) => [subject, account]), [['node.>', 'ACALLS']])
+  assert.equal(
+    imports.map(({ subject, account }) => [subject, account]),
+    [['node.>', 'ACALLS']]
+  )
   for (const user of others) {
     const { claims } = userClaims(user, 'ALOG')
     for (const { subject, account, type } of claims.imports ?? []) {
@@ -83,17 +105,39 @@ nats("each user reaches the log's account by single subjects that it offers, and
 })
 
 nats('what nodes serve is between them and the log: each its own, and the log alone calls', () => {
-  const { claims } = callsClaims([{ key: 'AN2', subject: 'node.n2.>' }, { key: 'AN1', subject: 'node.n1.>' }])
-  assert.equal(claims.imports?.map(({ subject, account }) => [subject, account]), [['node.n1.>', 'AN1'], ['node.n2.>', 'AN2']])
-  for (const user of others) for (const { subject } of userClaims(user, 'ALOG').claims.exports ?? []) assert.is(subject, `node.${user.name.slice('node-'.length)}.>`)
+  const { claims } = callsClaims([
+    { key: 'AN2', subject: 'node.n2.>' },
+    { key: 'AN1', subject: 'node.n1.>' }
+  ])
+  assert.equal(
+    claims.imports?.map(({ subject, account }) => [subject, account]),
+    [
+      ['node.n1.>', 'AN1'],
+      ['node.n2.>', 'AN2']
+    ]
+  )
+  for (const user of others)
+    for (const { subject } of userClaims(user, 'ALOG').claims.exports ?? []) assert.is(subject, `node.${user.name.slice('node-'.length)}.>`)
 })
 
 nats('where it listens, and how it is reached', () => {
-  const listening = (listen?: string) => ({ natsPort: 4222, ...(listen === undefined ? {} : { settings: { nats: { listen, names: ['log.example'] } } }) })
+  const listening = (listen?: string) => ({
+    natsPort: 4222,
+    ...(listen === undefined ? {} : { settings: { nats: { listen, names: ['log.example'] } } })
+  })
   assert.is(listenHost(listening()), '127.0.0.1')
-  assert.equal(['0.0.0.0', '::', '10.0.0.7', 'fd00::7'].map((listen) => serversOf(listening(listen))), [['127.0.0.1:4222'], ['[::1]:4222'], ['10.0.0.7:4222'], ['[fd00::7]:4222']])
-  assert.equal(serversOf({ ...listening(), natsURLs: ['tls://a.example:4222', 'nats://[fd00::1]:4223'] }), ['a.example:4222', '[fd00::1]:4223'])
-  assert.equal([natsNames(listening()), natsNames(listening('0.0.0.0')), natsNames(listening('10.0.0.7'))], [['127.0.0.1'], ['log.example'], ['log.example', '10.0.0.7']])
+  assert.equal(
+    ['0.0.0.0', '::', '10.0.0.7', 'fd00::7'].map((listen) => serversOf(listening(listen))),
+    [['127.0.0.1:4222'], ['[::1]:4222'], ['10.0.0.7:4222'], ['[fd00::7]:4222']]
+  )
+  assert.equal(serversOf({ ...listening(), natsURLs: ['tls://a.example:4222', 'nats://[fd00::1]:4223'] }), [
+    'a.example:4222',
+    '[fd00::1]:4223'
+  ])
+  assert.equal(
+    [natsNames(listening()), natsNames(listening('0.0.0.0')), natsNames(listening('10.0.0.7'))],
+    [['127.0.0.1'], ['log.example'], ['log.example', '10.0.0.7']]
+  )
 })
 
 nats.run()

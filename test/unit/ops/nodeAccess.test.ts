@@ -2,8 +2,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { cutOffLeavers } from '#ops/components/nodeAccess.ts'
-import { VirtualClock } from '../../simulation/VirtualClock.ts'
-import { accepted, startTestApi } from '../../support/api.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, startTestApi } from '#test/support/api.ts'
 
 const NODES = { group: '', resource: 'nodes' }
 
@@ -20,13 +20,21 @@ const lab = async () => {
     },
     revoke: async (node: string) => admitted.delete(node)
   }
-  const cut = () => cutOffLeavers({ access, views: api.views, ownNode: 'own', clock, warn: (warning) => it.warnings.push(warning instanceof Error ? warning.message : String(warning)) })
+  const cut = () =>
+    cutOffLeavers({
+      access,
+      views: api.views,
+      ownNode: 'own',
+      clock,
+      warn: (warning) => it.warnings.push(warning instanceof Error ? warning.message : String(warning))
+    })
   const join = async (name: string): Promise<void> => {
     admitted.set(name, clock.now())
     await clock.run(10)
     accepted((await Promise.all([api.create({ apiVersion: 'v1', kind: 'Node', metadata: { name } }), clock.run(100)]))[0])
   }
-  const leave = async (name: string): Promise<void> => void (await Promise.all([api.submit({ verb: 'delete', ref: NODES, name }), clock.run(100)]))
+  const leave = async (name: string): Promise<void> =>
+    void (await Promise.all([api.submit({ verb: 'delete', ref: NODES, name }), clock.run(100)]))
   return { clock, admitted, it, cut, join, leave, left: () => [...admitted.keys()] }
 }
 

@@ -18,18 +18,29 @@ settings.after(() => rmSync(home, { recursive: true, force: true }))
 
 const config = (given: Settings) => ({ settings: given }) as Place['Service']['config']
 const refused = (given: Settings, work: Effect.Effect<unknown, Error, Place | Scope.Scope>): Promise<string> =>
-  Effect.runPromise(work.pipe(Effect.scoped, Effect.provideService(Place, { home, config: config(given), warn: () => {}, fatal: () => {} }))).then(
+  Effect.runPromise(
+    work.pipe(Effect.scoped, Effect.provideService(Place, { home, config: config(given), warn: () => {}, fatal: () => {} }))
+  ).then(
     () => 'accepted',
     ({ message }: Error) => message
   )
 
-for (const [noCreates, why] of [['1 GB', /settings\.disk\.noCreates: "1 GB" is neither/], ['150%', /settings\.disk\.noCreates: "150%"/]] as const)
+for (const [noCreates, why] of [
+  ['1 GB', /settings\.disk\.noCreates: "1 GB" is neither/],
+  ['150%', /settings\.disk\.noCreates: "150%"/]
+] as const)
   settings(`disk.noCreates ${noCreates}`, async () => {
     const message = await refused({ disk: { noCreates } }, Layer.build(LogDisk.kept))
     assert.match(message, why)
     assert.match(message, 'See ops/docs/faults.md')
   })
 
-for (const [given, why] of [[{ megabytesPerSecond: 0 }, /settings\.scrub\.megabytesPerSecond: 0 is no number above 0/], [{ megabytesPerSecond: '2' as never }, /"2" is no number/], [{ every: 'daily' }, /settings\.scrub\.every: "daily" is no duration/]] as const)
-  settings(`scrub ${JSON.stringify(given)}`, async () => assert.match(await refused({ scrub: given }, scrub([]).pipe(Effect.provide(Damages.none))), why))
+for (const [given, why] of [
+  [{ megabytesPerSecond: 0 }, /settings\.scrub\.megabytesPerSecond: 0 is no number above 0/],
+  [{ megabytesPerSecond: '2' as never }, /"2" is no number/],
+  [{ every: 'daily' }, /settings\.scrub\.every: "daily" is no duration/]
+] as const)
+  settings(`scrub ${JSON.stringify(given)}`, async () =>
+    assert.match(await refused({ scrub: given }, scrub([]).pipe(Effect.provide(Damages.none))), why)
+  )
 settings.run()

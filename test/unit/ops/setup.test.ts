@@ -3,8 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { atLeast } from '#ops/nats/binary.ts'
 import { mirrorAmong, parseRepositories } from '#ops/setup/apt.ts'
-import { undoRules } from '#ops/setup/docker-network.ts'
-import { countUvu } from '#test/run-file.ts'
+import { undoRules } from '#ops/setup/dockerNetwork.ts'
+import { countUvu } from '#test/runFile.ts'
 
 const setup = suite('setup')
 
@@ -15,7 +15,7 @@ setup('versions are compared by number', () => {
   assert.not.ok(atLeast('2.9.10', '2.12.0'))
 })
 
-setup('the mirror of the machine\'s own release is taken, never the security archive', () => {
+setup("the mirror of the machine's own release is taken, never the security archive", () => {
   const targets =
     'http://security.example/debian-security/ bookworm main\n' +
     'http://mirror.example/debian/ bookworm-updates main\n' +
@@ -78,7 +78,7 @@ setup('nothing new, nothing undone', () => {
 
 const summary = (total: number, passed: number): string => `\n  Total:     ${total}\n  Passed:    ${passed}\n  Skipped:   1\n`
 
-setup('tests are counted from uvu\'s summary', () => {
+setup("tests are counted from uvu's summary", () => {
   assert.equal(countUvu(summary(5, 5), false), { passed: 5, failed: 0, skipped: 1 })
   assert.equal(countUvu(summary(5, 3), true), { passed: 3, failed: 2, skipped: 1 })
 })

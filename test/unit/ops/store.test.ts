@@ -44,19 +44,28 @@ for (const thinned of [false, true]) {
     assert.equal(await inspect(path), ['EVENTS/msgs/1.blk'])
     assert.not(existsSync(asideFolder(path)))
   })
-  store(`a finished file that was written anew ${thinned ? 'is left to the chain where entries were taken out' : 'is none of ours where nothing was'}`, async () => {
-    const { path, file } = await home(thinned)
-    writeFileSync(file(1), 'written anew')
-    assert.equal(await inspect(path), thinned ? [] : ['EVENTS/msgs/1.blk'])
-    if (!thinned) return
-    assert.equal([1, 2, 3].map((n) => readFileSync(copy(path, n), 'utf8')), ['written anew', 'block 2', 'block 3'])
-    // A file that nobody writes to again costs no copy.
-    assert.equal([1, 2, 3].map((n) => statSync(copy(path, n)).ino === statSync(file(n)).ino), [false, true, false])
-    utimesSync(file(1), 2_000_000, 2_000_000)
-    await noteBlocks(path, Date.now() + LATER)
-    rot(file(1))
-    assert.equal(await inspect(path), ['EVENTS/msgs/1.blk'], 'it counts as it is, once it was noted')
-  })
+  store(
+    `a finished file that was written anew ${thinned ? 'is left to the chain where entries were taken out' : 'is none of ours where nothing was'}`,
+    async () => {
+      const { path, file } = await home(thinned)
+      writeFileSync(file(1), 'written anew')
+      assert.equal(await inspect(path), thinned ? [] : ['EVENTS/msgs/1.blk'])
+      if (!thinned) return
+      assert.equal(
+        [1, 2, 3].map((n) => readFileSync(copy(path, n), 'utf8')),
+        ['written anew', 'block 2', 'block 3']
+      )
+      // A file that nobody writes to again costs no copy.
+      assert.equal(
+        [1, 2, 3].map((n) => statSync(copy(path, n)).ino === statSync(file(n)).ino),
+        [false, true, false]
+      )
+      utimesSync(file(1), 2_000_000, 2_000_000)
+      await noteBlocks(path, Date.now() + LATER)
+      rot(file(1))
+      assert.equal(await inspect(path), ['EVENTS/msgs/1.blk'], 'it counts as it is, once it was noted')
+    }
+  )
 }
 store('what nats-server left when it was closed counts at the next end that is none of ours as well', async () => {
   const { path, file } = await home(false)

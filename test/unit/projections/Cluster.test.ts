@@ -114,10 +114,23 @@ cluster('a pod that comes is company', () => {
 cluster('requests: sidecars with the containers, or the largest init container', () => {
   const of = (spec: Record<string, unknown>) => requestsOf(pod('a', spec, { cpu: '100m', memory: '1Mi' }))
   assert.equal(of({}), { cpu: 100, memory: 1_048_576 })
-  assert.equal(of({ initContainers: [{ resources: { requests: { cpu: '2' } } }], overhead: { cpu: '50m' } }), { cpu: 2050, memory: 1_048_576 })
-  assert.equal(of({ initContainers: [{ restartPolicy: 'Always', resources: { requests: { cpu: '300m' } } }, { resources: { requests: { cpu: '200m' } } }] }), { cpu: 500, memory: 1_048_576 })
+  assert.equal(of({ initContainers: [{ resources: { requests: { cpu: '2' } } }], overhead: { cpu: '50m' } }), {
+    cpu: 2050,
+    memory: 1_048_576
+  })
+  assert.equal(
+    of({
+      initContainers: [{ restartPolicy: 'Always', resources: { requests: { cpu: '300m' } } }, { resources: { requests: { cpu: '200m' } } }]
+    }),
+    { cpu: 500, memory: 1_048_576 }
+  )
 })
 cluster('images have a tag', () => {
-  assert.equal(['web', 'web:1', 'host:5000/web', 'web@sha256:0'].map(imageName), ['web:latest', 'web:1', 'host:5000/web:latest', 'web@sha256:0'])
+  assert.equal(['web', 'web:1', 'host:5000/web', 'web@sha256:0'].map(imageName), [
+    'web:latest',
+    'web:1',
+    'host:5000/web:latest',
+    'web@sha256:0'
+  ])
 })
 cluster.run()

@@ -6,13 +6,28 @@ import { Heads } from '#projections/Heads.ts'
 import { leanFacts } from '#projections/lean.ts'
 import { Objects } from '#projections/Objects.ts'
 import { Parsed, type Holder } from '#projections/Parsed.ts'
-import { builtIns } from '../../support/builtIns.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const PODS = { group: '', resource: 'pods' }
 const event = (name: string, sequence: number, deleted = false) => {
   const key = { ...PODS, namespace: 'default', name }
   const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', labels: { app: 'web' } } }
-  const record = encodeEvent({ stream: 'EVENTS', key, id: `id-${sequence}`, type: 'reckon.pod.updated.v1', source: 'test', time: '2026-01-01T00:00:00.000Z', user: 'test', correlationId: 'root', verb: 'update', command: 'kubectl edit', reasons: { because: 'of this' }, deleted, expected: 0, object })
+  const record = encodeEvent({
+    stream: 'EVENTS',
+    key,
+    id: `id-${sequence}`,
+    type: 'reckon.pod.updated.v1',
+    source: 'test',
+    time: '2026-01-01T00:00:00.000Z',
+    user: 'test',
+    correlationId: 'root',
+    verb: 'update',
+    command: 'kubectl edit',
+    reasons: { because: 'of this' },
+    deleted,
+    expected: 0,
+    object
+  })
   return { facts: decodeFacts('EVENTS', { subject: `ev.core.pods.default.${name}`, sequence, headers: record.headers }), body: record.text }
 }
 

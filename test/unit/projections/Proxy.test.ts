@@ -18,7 +18,15 @@ proxy('takes ready endpoints of the port with the same name, from all slices', (
     web,
     [
       slice('web', [{ ip: '10.244.0.3' }, { ip: '10.244.0.2' }], [{ name: 'http', port: 8080 }]),
-      slice('web', [{ ip: '10.244.1.9' }], [{ name: 'http', port: 8081 }, { name: 'other', port: 1 }], 'b')
+      slice(
+        'web',
+        [{ ip: '10.244.1.9' }],
+        [
+          { name: 'http', port: 8081 },
+          { name: 'other', port: 1 }
+        ],
+        'b'
+      )
     ],
     'n1'
   )
@@ -33,10 +41,30 @@ proxy('takes ready endpoints of the port with the same name, from all slices', (
 
 proxy('of what a node holds of them, Services and slices give the same ports, and little else is held', () => {
   const noise = { annotations: { note: 'x'.repeat(500) }, uid: 'u', generateName: 'web-', finalizers: ['a/b'] }
-  const full = (object: KubeObject): KubeObject => ({ ...object, metadata: { ...object.metadata, ...noise, labels: { ...object.metadata.labels, app: 'web' } } })
-  const [there] = [slice('web', [{ ip: '10.0.0.1', node: 'n1', conditions: LEAVING }, { ip: '10.0.0.2', node: 'n2', conditions: READY }], [{ name: 'http', port: 8080 }])] as const
+  const full = (object: KubeObject): KubeObject => ({
+    ...object,
+    metadata: { ...object.metadata, ...noise, labels: { ...object.metadata.labels, app: 'web' } }
+  })
+  const [there] = [
+    slice(
+      'web',
+      [
+        { ip: '10.0.0.1', node: 'n1', conditions: LEAVING },
+        { ip: '10.0.0.2', node: 'n2', conditions: READY }
+      ],
+      [{ name: 'http', port: 8080 }]
+    )
+  ] as const
   const balanced = { ...full(web), status: { loadBalancer: { ingress: [{ ip: '192.0.2.7' }] }, conditions: [{ type: 'x' }] } }
-  const targeted = { ...full(there), endpoints: (there['endpoints'] as object[]).map((endpoint) => ({ ...endpoint, hostname: 'db-0', targetRef: { kind: 'Pod', name: 'p', uid: 'u' }, zone: 'z' })) }
+  const targeted = {
+    ...full(there),
+    endpoints: (there['endpoints'] as object[]).map((endpoint) => ({
+      ...endpoint,
+      hostname: 'db-0',
+      targetRef: { kind: 'Pod', name: 'p', uid: 'u' },
+      zone: 'z'
+    }))
+  }
   const [service, held] = [narrowedToEndpoints(balanced), narrowedToEndpoints(targeted)]
   for (const node of ['n1', 'n2', 'n3']) assert.equal(proxyPorts(service, [held], node), proxyPorts(balanced, [targeted], node))
   assert.equal(service.metadata, { name: 'web', namespace: 'default' })
@@ -47,24 +75,48 @@ proxy('of what a node holds of them, Services and slices give the same ports, an
 
 proxy('uses endpoints that serve while terminating only when none is ready', () => {
   const ports = [{ name: 'http', port: 80 }]
-  const some = slice('web', [{ ip: '10.0.0.1', conditions: LEAVING }, { ip: '10.0.0.2', conditions: READY }, { ip: '10.0.0.3', conditions: BROKEN }], ports)
+  const some = slice(
+    'web',
+    [
+      { ip: '10.0.0.1', conditions: LEAVING },
+      { ip: '10.0.0.2', conditions: READY },
+      { ip: '10.0.0.3', conditions: BROKEN }
+    ],
+    ports
+  )
   assert.equal(ips(proxyPorts(web, [some], 'n1')[0]?.cluster), ['10.0.0.2'])
-  const none = slice('web', [{ ip: '10.0.0.1', conditions: LEAVING }, { ip: '10.0.0.3', conditions: BROKEN }], ports)
+  const none = slice(
+    'web',
+    [
+      { ip: '10.0.0.1', conditions: LEAVING },
+      { ip: '10.0.0.3', conditions: BROKEN }
+    ],
+    ports
+  )
   assert.equal(ips(proxyPorts(web, [none], 'n1')[0]?.cluster), ['10.0.0.1'])
 })
 
 proxy('chooses among local endpoints on their own', () => {
-  const there = slice('web', [{ ip: '10.0.0.1', node: 'n1', conditions: LEAVING }, { ip: '10.0.0.2', node: 'n2' }], [{ name: 'http', port: 80 }])
+  const there = slice(
+    'web',
+    [
+      { ip: '10.0.0.1', node: 'n1', conditions: LEAVING },
+      { ip: '10.0.0.2', node: 'n2' }
+    ],
+    [{ name: 'http', port: 80 }]
+  )
   const [port] = proxyPorts(web, [there], 'n1')
   assert.equal(ips(port?.cluster), ['10.0.0.2'])
   assert.equal(ips(port?.local), ['10.0.0.1'])
 })
 
 proxy('takes an endpoint without conditions as ready', () => {
-  assert.equal(ips(proxyPorts(web, [slice('web', [{ ip: '10.0.0.1', conditions: {} }], [{ name: 'http', port: 80 }])], 'n1')[0]?.cluster), ['10.0.0.1'])
+  assert.equal(ips(proxyPorts(web, [slice('web', [{ ip: '10.0.0.1', conditions: {} }], [{ name: 'http', port: 80 }])], 'n1')[0]?.cluster), [
+    '10.0.0.1'
+  ])
 })
 
-proxy('leaves headless, ExternalName and other proxies\' Services alone', () => {
+proxy("leaves headless, ExternalName and other proxies' Services alone", () => {
   assert.equal(proxyPorts(service('a', 'None', [{ port: 80 }]), [], 'n1'), [])
   assert.equal(proxyPorts(service('a', '', [], { type: 'ExternalName', externalName: 'example.org' }), [], 'n1'), [])
   const other = service('a', '10.96.0.1', [{ port: 80 }])

@@ -15,14 +15,19 @@ import { authorize, checkEscalation, rulesFor } from '#projections/Rbac.ts'
 
 const RBAC = 'rbac.authorization.k8s.io/v1'
 
-const kindOfObject = (object: KubeObject) => kindNamed(object.apiVersion.includes('/') ? (object.apiVersion.split('/')[0] as string) : '', undefined, object.kind)!
+const kindOfObject = (object: KubeObject) =>
+  kindNamed(object.apiVersion.includes('/') ? (object.apiVersion.split('/')[0] as string) : '', undefined, object.kind)!
 
 const given = (...objects: KubeObject[]): Objects => {
   const view = new Objects(builtIns)
   let sequence = 0
   for (const object of [...bootstrapRbac(), ...objects]) {
     const kind = kindOfObject(object)
-    const facts = { key: { group: kind.group, resource: kind.resource, namespace: object.metadata.namespace ?? '', name: object.metadata.name }, sequence: ++sequence, deleted: false } as Omit<Event, 'object'>
+    const facts = {
+      key: { group: kind.group, resource: kind.resource, namespace: object.metadata.namespace ?? '', name: object.metadata.name },
+      sequence: ++sequence,
+      deleted: false
+    } as Omit<Event, 'object'>
     view.apply(facts, bodyOf(object))
   }
   return view
@@ -53,7 +58,12 @@ roles('are valid', () => {
   }
 })
 roles('grant what people expect of view, edit and admin', () => {
-  const view = given(bind('view', 'viewer', 'default'), bind('edit', 'editor', 'default'), bind('admin', 'owner', 'default'), bind('cluster-admin', 'root'))
+  const view = given(
+    bind('view', 'viewer', 'default'),
+    bind('edit', 'editor', 'default'),
+    bind('admin', 'owner', 'default'),
+    bind('cluster-admin', 'root')
+  )
   const may = (name: string, attributes: Attributes): boolean => authorize(view, user(name), attributes).allowed
   assert.ok(may('viewer', ask('list', 'pods')))
   assert.ok(may('viewer', ask('get', 'pods/log')))
@@ -92,7 +102,13 @@ roles('are listed for can-i --list', () => {
 })
 roles('are looked up by whom they are for: the bindings of others cost nothing, and each kind of subject is found once', () => {
   const subject = (kind: string, name: string, namespace?: string) => ({ kind, name, ...(namespace === undefined ? {} : { namespace }) })
-  const view = given({ ...bind('view', 'mixed', 'default'), subjects: [subject('User', 'ann'), subject('Group', 'team'), subject('ServiceAccount', 'robot', 'default'), subject('User', 'ann')] }, bind('view', 'other', 'elsewhere'))
+  const view = given(
+    {
+      ...bind('view', 'mixed', 'default'),
+      subjects: [subject('User', 'ann'), subject('Group', 'team'), subject('ServiceAccount', 'robot', 'default'), subject('User', 'ann')]
+    },
+    bind('view', 'other', 'elsewhere')
+  )
   for (const resource of ['rolebindings', 'clusterrolebindings']) {
     const collection = view.collection({ group: 'rbac.authorization.k8s.io', resource })
     collection.list = collection.values = (): never => {
@@ -101,15 +117,24 @@ roles('are looked up by whom they are for: the bindings of others cost nothing, 
   }
   const may = (who: UserInfo, namespace = 'default'): boolean => authorize(view, who, ask('list', 'pods', { namespace })).allowed
   for (const who of [user('ann'), user('x', 'team'), user('system:serviceaccount:default:robot')]) assert.ok(may(who), who.username)
-  for (const who of [user('bob'), user('team'), user('robot'), user('x', 'ann'), user('system:serviceaccount:other:robot')]) assert.not.ok(may(who), who.username)
+  for (const who of [user('bob'), user('team'), user('robot'), user('x', 'ann'), user('system:serviceaccount:other:robot')])
+    assert.not.ok(may(who), who.username)
   assert.not.ok(may(user('ann'), 'elsewhere'))
   assert.ok(may(user('other'), 'elsewhere'))
-  assert.is(rulesFor(view, user('ann', 'team'), 'default').resourceRules.length, rulesFor(view, user('ann'), 'default').resourceRules.length)
+  assert.is(
+    rulesFor(view, user('ann', 'team'), 'default').resourceRules.length,
+    rulesFor(view, user('ann'), 'default').resourceRules.length
+  )
 })
 roles.run()
 
 const nodes = suite('a node')
-const pod = (name: string, nodeName: string): KubeObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { nodeName } })
+const pod = (name: string, nodeName: string): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, namespace: 'default' },
+  spec: { nodeName }
+})
 nodes('touches its own node, lease and pods only', () => {
   const view = given(pod('mine', 'n1'), pod('theirs', 'n2'))
   const may = (attributes: Attributes): boolean => authorize(view, user('system:node:n1', 'system:nodes'), attributes).allowed
@@ -122,9 +147,18 @@ nodes('touches its own node, lease and pods only', () => {
   assert.is(why(ask('get', 'nodes', { namespace: '', name: 'n2' })), "node 'n1' cannot read 'n2', only its own Node object")
   assert.is(why(ask('list', 'nodes', { namespace: '' })), "node 'n1' cannot read all nodes, only its own Node object")
   assert.ok(may(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-node-lease', name: 'n1' })))
-  assert.is(why(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-node-lease', name: 'n2' })), 'can only access node lease with the same name as the requesting node')
-  assert.is(why(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-system', name: 'n1' })), 'can only access leases in the "kube-node-lease" system namespace')
-  assert.is(why(ask('list', 'leases.coordination.k8s.io', { namespace: 'kube-node-lease' })), 'can only get, create, update, patch, or delete a node lease')
+  assert.is(
+    why(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-node-lease', name: 'n2' })),
+    'can only access node lease with the same name as the requesting node'
+  )
+  assert.is(
+    why(ask('update', 'leases.coordination.k8s.io', { namespace: 'kube-system', name: 'n1' })),
+    'can only access leases in the "kube-node-lease" system namespace'
+  )
+  assert.is(
+    why(ask('list', 'leases.coordination.k8s.io', { namespace: 'kube-node-lease' })),
+    'can only get, create, update, patch, or delete a node lease'
+  )
   assert.is(why(ask('create', 'serviceaccounts/token', { name: 'default' })), "no relationship found between node 'n1' and this object")
   assert.not.ok(may(ask('get', 'secrets', { name: 's' })))
   assert.not.ok(may(ask('create', 'pods/exec', { name: 'mine' })))
@@ -164,7 +198,10 @@ escalation('hides a grant behind an empty list of paths, or breaks the check wit
 })
 escalation('binds a role they do not cover, or one that is not there yet', () => {
   const view = given(bind('admin', 'bob', 'default'))
-  assert.match(granting(view, bob, bind('cluster-admin', 'eve', 'default')), /^403 rolebindings.rbac.authorization.k8s.io "cluster-admin-eve" is forbidden/)
+  assert.match(
+    granting(view, bob, bind('cluster-admin', 'eve', 'default')),
+    /^403 rolebindings.rbac.authorization.k8s.io "cluster-admin-eve" is forbidden/
+  )
   assert.is(granting(view, bob, bind('view', 'eve', 'default')), 'allowed')
   assert.is(granting(view, bob, bind('later', 'eve', 'default')), '404 clusterroles.rbac.authorization.k8s.io "later" not found')
   assert.is(granting(view, user('root', 'system:masters'), bind('later', 'eve', 'default')), 'allowed')

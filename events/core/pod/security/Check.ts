@@ -1,6 +1,6 @@
 /** What a check of the Pod Security Standards is: a plain function of a pod's metadata and spec, in the version it began with. */
-import type { Container, PodSpec } from '../../../schema/generated/core.v1.ts'
-import type { ObjectMeta } from '../../../KubeObject.ts'
+import type { Container, PodSpec } from '#events/schema/generated/core.v1.ts'
+import type { ObjectMeta } from '#events/KubeObject.ts'
 
 /** What a check looks at: a pod, or the pod template of a workload. */
 export interface Subject {

@@ -1,7 +1,7 @@
 /** Pod Security's configuration, as upstream's PodSecurityConfiguration: what holds without labels, and for whom nothing does. */
-import { badValue, duplicate, unsupported } from '../../../meta/faults.ts'
-import { labelName, subdomainName } from '../../../meta/names.ts'
-import type { FieldError } from '../../../Refusal.ts'
+import { badValue, duplicate, unsupported } from '#events/meta/faults.ts'
+import { labelName, subdomainName } from '#events/meta/names.ts'
+import type { FieldError } from '#events/Refusal.ts'
 import { BAD_LEVEL, BAD_VERSION, LATEST, MODES, parseLevel, parseVersion, PRIVILEGED, type LevelVersion, type Policy } from './policy.ts'
 
 export interface Exemptions {

@@ -1,6 +1,6 @@
 /** What a stricter policy would mean for the pods a namespace has: one line for each way of violating it. */
-import { PODS } from '../../../collections.ts'
-import { controllerOf, type KubeObject } from '../../../KubeObject.ts'
+import { PODS } from '#events/collections.ts'
+import { controllerOf, type KubeObject } from '#events/KubeObject.ts'
 import { reasonsOf, violationsOf } from './evaluate.ts'
 import { policyName, type LevelVersion } from './policy.ts'
 import { subjectOf } from './templates.ts'
@@ -8,7 +8,6 @@ import { byCodePoint } from './words.ts'
 
 /** Pods looked at; upstream's bound. It also ends after a second, which this need not: 3,000 pods take a fraction of one. */
 export const PODS_MAX = 3_000
-
 
 /** One pod of each controller first: should the bound cut the rest off, theirs are the same again. */
 const prioritized = (pods: readonly KubeObject[], exempt: readonly string[]): KubeObject[] => {

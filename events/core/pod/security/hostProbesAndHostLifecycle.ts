@@ -1,5 +1,5 @@
 /** Probes and hooks must address their own pod: with a host of the author's choice the kubelet asks whom it never should. */
-import type { Container } from '../../../schema/generated/core.v1.ts'
+import type { Container } from '#events/schema/generated/core.v1.ts'
 import { containersOf, type Check } from './Check.ts'
 import { containersNamed, plural, quoted, sortedOnce } from './words.ts'
 

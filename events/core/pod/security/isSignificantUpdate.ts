@@ -1,5 +1,5 @@
 /** Which changes of a pod are judged anew: those that bring something to run. The rest of a spec can't change. */
-import type { Container, PodSpec } from '../../../schema/generated/core.v1.ts'
+import type { Container, PodSpec } from '#events/schema/generated/core.v1.ts'
 
 const changed = (now: readonly Container[] = [], before: readonly Container[] = []): boolean =>
   now.length !== before.length || now.some(({ image }, index) => (image ?? '') !== (before[index]?.image ?? ''))

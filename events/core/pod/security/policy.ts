@@ -1,6 +1,6 @@
 /** The policy of a namespace: which level each mode holds its pods to, as its labels say. */
-import { badValue } from '../../../meta/faults.ts'
-import type { FieldError } from '../../../Refusal.ts'
+import { badValue } from '#events/meta/faults.ts'
+import type { FieldError } from '#events/Refusal.ts'
 
 /** Strictest last. */
 export const LEVELS = ['privileged', 'baseline', 'restricted'] as const

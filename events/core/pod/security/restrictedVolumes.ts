@@ -1,5 +1,5 @@
 /** A volume must be of a kind that reaches nothing the cluster did not hand out. */
-import type { Volume } from '../../../schema/generated/core.v1.ts'
+import type { Volume } from '#events/schema/generated/core.v1.ts'
 import { isGiven, type Check } from './Check.ts'
 import { hostPathVolumes } from './hostPathVolumes.ts'
 import { plural, quoted, sortedOnce } from './words.ts'

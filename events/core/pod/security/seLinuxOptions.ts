@@ -1,5 +1,5 @@
 /** A pod may choose among the SELinux types made for containers, and no SELinux user or role. */
-import type { SELinuxOptions } from '../../../schema/generated/core.v1.ts'
+import type { SELinuxOptions } from '#events/schema/generated/core.v1.ts'
 import { containersOf, offenders, type Check, type CheckPod } from './Check.ts'
 import { plural, quoted, settersOf, sortedOnce } from './words.ts'
 

@@ -1,7 +1,7 @@
 /** Where the kinds that make pods keep what their pods will be. */
-import type { PodSpec } from '../../../schema/generated/core.v1.ts'
-import { resourceId, type ResourceRef } from '../../../Key.ts'
-import type { KubeObject } from '../../../KubeObject.ts'
+import type { PodSpec } from '#events/schema/generated/core.v1.ts'
+import { resourceId, type ResourceRef } from '#events/Key.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 import type { Subject } from './Check.ts'
 
 const TEMPLATE = ['spec', 'template']

@@ -5,8 +5,22 @@
  * stand still after 64 KiB. TCP's own has to do: the connection is read no further while a stream's reader is behind.
  */
 import type { Duplex } from 'node:stream'
-import { drained } from '../../http/drained.ts'
-import { FLAG_FIN, HEAD_BYTES, ProtocolError, STATUS, SYN_STREAM_BYTES, TYPE, dataFrames, goAway, ping, readHead, rstStream, synReply, type Head } from './frames.ts'
+import { drained } from '#services/apiserver/http/drained.ts'
+import {
+  FLAG_FIN,
+  HEAD_BYTES,
+  ProtocolError,
+  STATUS,
+  SYN_STREAM_BYTES,
+  TYPE,
+  dataFrames,
+  goAway,
+  ping,
+  readHead,
+  rstStream,
+  synReply,
+  type Head
+} from './frames.ts'
 import { HeaderBlocks } from './HeaderBlocks.ts'
 import { Inbox } from './Inbox.ts'
 
@@ -28,7 +42,12 @@ export class SpdyStream {
   #ended = false
   #inputEnded = false
 
-  constructor(id: number, headers: Readonly<Record<string, string>>, send: (frames: readonly Buffer[]) => Promise<void>, closed: () => void) {
+  constructor(
+    id: number,
+    headers: Readonly<Record<string, string>>,
+    send: (frames: readonly Buffer[]) => Promise<void>,
+    closed: () => void
+  ) {
     this.id = id
     this.headers = headers
     this.#send = send
@@ -192,7 +211,12 @@ export class SpdyConnection {
     }
     this.#last = id
     if (this.#streams.size >= STREAMS_MAX) return this.#send([rstStream(id, STATUS.refusedStream)])
-    const stream = new SpdyStream(id, headers, (frames) => this.#send(frames), () => this.#streams.delete(id))
+    const stream = new SpdyStream(
+      id,
+      headers,
+      (frames) => this.#send(frames),
+      () => this.#streams.delete(id)
+    )
     this.#streams.set(id, stream)
     if (fin) stream.endInput()
     await this.#send([synReply(id, await this.#blocks.write({}))])

@@ -32,7 +32,8 @@ const head = (first: number, flags: number, length: number): Buffer => {
   return bytes
 }
 
-const control = (type: number, flags: number, body: Buffer): Buffer => Buffer.concat([head(0x8000_0000 + VERSION * 0x1_0000 + type, flags, body.length), body])
+const control = (type: number, flags: number, body: Buffer): Buffer =>
+  Buffer.concat([head(0x8000_0000 + VERSION * 0x1_0000 + type, flags, body.length), body])
 
 const words = (...values: readonly number[]): Buffer => {
   const bytes = Buffer.alloc(4 * values.length)
@@ -45,12 +46,16 @@ export const dataFrames = (stream: number, data: Uint8Array, fin: boolean): Buff
   const frames: Buffer[] = []
   for (let at = 0; at < data.length || (fin && frames.length === 0); at += LENGTH_MAX) {
     const part = data.subarray(at, at + LENGTH_MAX)
-    frames.push(head(stream, fin && at + LENGTH_MAX >= data.length ? FLAG_FIN : 0, part.length), Buffer.from(part.buffer, part.byteOffset, part.length))
+    frames.push(
+      head(stream, fin && at + LENGTH_MAX >= data.length ? FLAG_FIN : 0, part.length),
+      Buffer.from(part.buffer, part.byteOffset, part.length)
+    )
   }
   return frames
 }
 
-export const synStream = (stream: number, block: Buffer, fin = false): Buffer => control(TYPE.synStream, fin ? FLAG_FIN : 0, Buffer.concat([words(stream, 0), Buffer.alloc(2), block]))
+export const synStream = (stream: number, block: Buffer, fin = false): Buffer =>
+  control(TYPE.synStream, fin ? FLAG_FIN : 0, Buffer.concat([words(stream, 0), Buffer.alloc(2), block]))
 export const synReply = (stream: number, block: Buffer): Buffer => control(TYPE.synReply, 0, Buffer.concat([words(stream), block]))
 export const rstStream = (stream: number, status: number): Buffer => control(TYPE.rstStream, 0, words(stream, status))
 export const ping = (id: number): Buffer => control(TYPE.ping, 0, words(id))

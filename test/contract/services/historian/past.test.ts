@@ -15,7 +15,10 @@ import { systemClock } from '#services/platform/Clock.ts'
 import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
 import type { PastIndex, PastStore, Taken } from '#services/platform/past/PastIndex.ts'
 
-const REFS: readonly ResourceRef[] = [{ group: '', resource: 'pods' }, { group: 'apps', resource: 'deployments' }]
+const REFS: readonly ResourceRef[] = [
+  { group: '', resource: 'pods' },
+  { group: 'apps', resource: 'deployments' }
+]
 const NAMES = ['a', 'b', 'a-b']
 const NAMESPACES = ['default', 'other']
 
@@ -46,7 +49,13 @@ const takenOf = (steps: readonly Step[]): readonly Taken[] => {
   return steps.map(({ ref, namespace, name, deleted, gap, later, event }) => {
     sequence += gap
     time += later
-    const entry: LogEntry = { subject: subjectOf('EVENTS', { ...ref, namespace, name }), sequence, time: 5, headers: { 'ce-time': new Date(time).toISOString(), ...(deleted ? { 'reckon-deleted': 'true' } : {}) }, text: '' }
+    const entry: LogEntry = {
+      subject: subjectOf('EVENTS', { ...ref, namespace, name }),
+      sequence,
+      time: 5,
+      headers: { 'ce-time': new Date(time).toISOString(), ...(deleted ? { 'reckon-deleted': 'true' } : {}) },
+      text: ''
+    }
     return { entry, event }
   })
 }
@@ -63,7 +72,8 @@ class Replay {
       if (!event || entry.sequence > sequence) continue
       for (const ns of NAMESPACES)
         for (const name of NAMES) {
-          if (entry.subject !== subjectOf('EVENTS', { ...ref, namespace: ns, name }) || (namespace !== undefined && ns !== namespace)) continue
+          if (entry.subject !== subjectOf('EVENTS', { ...ref, namespace: ns, name }) || (namespace !== undefined && ns !== namespace))
+            continue
           if (entry.headers['reckon-deleted'] === 'true') found.delete(`${ns}/${name}`)
           else found.set(`${ns}/${name}`, entry.sequence)
         }
@@ -72,7 +82,9 @@ class Replay {
   }
   /** When it was by then: clocks do not go back. */
   timeOf(sequence: number): number | undefined {
-    const times = this.taken.filter(({ entry }) => entry.sequence <= sequence).map(({ entry }) => Date.parse(entry.headers['ce-time'] as string))
+    const times = this.taken
+      .filter(({ entry }) => entry.sequence <= sequence)
+      .map(({ entry }) => Date.parse(entry.headers['ce-time'] as string))
     return times.length === 0 ? undefined : Math.max(...times)
   }
   sequenceAt(time: number): number {
@@ -83,7 +95,10 @@ class Replay {
 const feed = (store: PastStore, taken: readonly Taken[], batch: number): void => {
   for (let at = 0; at < taken.length; at += batch) {
     const some = taken.slice(at, at + batch)
-    store.take(some, { sequence: some.at(-1)?.entry.sequence ?? 0, chain: { sequence: some.at(-1)?.entry.sequence ?? 0, hash: new Uint8Array(32).fill(at % 256) } })
+    store.take(some, {
+      sequence: some.at(-1)?.entry.sequence ?? 0,
+      chain: { sequence: some.at(-1)?.entry.sequence ?? 0, hash: new Uint8Array(32).fill(at % 256) }
+    })
   }
 }
 const trimmed = (store: PastStore): void => {
@@ -96,7 +111,8 @@ const agrees = async (index: PastIndex, replay: Replay, from: number, to: number
       const expected = replay.live(ref, sequence)
       assert.equal(await index.liveAt(ref, sequence), expected, `${ref.resource} at ${sequence}`)
       assert.equal(await index.liveAt(ref, sequence, 'other'), replay.live(ref, sequence, 'other'))
-      for (const id of ['default/a', 'other/a-b']) assert.is(index.versionAt(ref, id, sequence), expected.find((one) => one.id === id)?.sequence, `${id} at ${sequence}`)
+      for (const id of ['default/a', 'other/a-b'])
+        assert.is(index.versionAt(ref, id, sequence), expected.find((one) => one.id === id)?.sequence, `${id} at ${sequence}`)
     }
     assert.is(index.timeOf(sequence), replay.timeOf(sequence), `time of ${sequence}`)
   }
@@ -139,7 +155,10 @@ const within = async (open: () => Twin, work: (twin: Twin) => Promise<void>): Pr
   }
 }
 
-for (const [name, open] of [['in memory', memory], ['on disk', disk]] as const) {
+for (const [name, open] of [
+  ['in memory', memory],
+  ['on disk', disk]
+] as const) {
   const past = suite(`the index of the past ${name}`)
 
   past('shows at each moment what a replay up to it shows, however it was fed, and again after its process', () =>
@@ -179,17 +198,24 @@ for (const [name, open] of [['in memory', memory], ['on disk', disk]] as const) 
           whole.close()
           assert.equal(
             standing.map(({ collection, id, version }) => `${collection} ${id} ${version}`).sort(),
-            REFS.flatMap((ref) => replay.live(ref, sequence).map(({ id, sequence: version }) => `${resourceId(ref)} ${id} ${version}`)).sort()
+            REFS.flatMap((ref) =>
+              replay.live(ref, sequence).map(({ id, sequence: version }) => `${resourceId(ref)} ${id} ${version}`)
+            ).sort()
           )
           store.begin('id')
           const hash = new Uint8Array(32).fill(7)
           store.seed({ sequence, hash, time, standing })
           assert.equal(store.begin('id'), { sequence, chain: { sequence, hash } })
-          feed(store, taken.filter(({ entry }) => entry.sequence > sequence), batch)
+          feed(
+            store,
+            taken.filter(({ entry }) => entry.sequence > sequence),
+            batch
+          )
           for (const index of [store, again()]) {
             assert.equal([index.begin('id').sequence, index.begins, index.firstTime], [last, sequence, time])
             await agrees(index, replay, sequence, last)
-            for (let moment = time; moment < time + 200; moment += 3) assert.is(index.sequenceAt(moment), replay.sequenceAt(moment), `at ${moment}`)
+            for (let moment = time; moment < time + 200; moment += 3)
+              assert.is(index.sequenceAt(moment), replay.sequenceAt(moment), `at ${moment}`)
           }
           const { making } = store
           store.clear()
@@ -220,7 +246,8 @@ for (const [name, open] of [['in memory', memory], ['on disk', disk]] as const) 
           trimmed(reopened)
           assert.is(reopened.floor, floor)
           await agrees(reopened, replay, floor, last)
-          for (let moment = time; moment < 1_000_200; moment += 3) assert.is(Math.max(reopened.sequenceAt(moment), floor), Math.max(replay.sequenceAt(moment), floor), `at ${moment}`)
+          for (let moment = time; moment < 1_000_200; moment += 3)
+            assert.is(Math.max(reopened.sequenceAt(moment), floor), Math.max(replay.sequenceAt(moment), floor), `at ${moment}`)
           const more = takenOf([...steps, ...steps]).slice(steps.length)
           feed(reopened, more, 3)
           await agrees(reopened, new Replay([...taken, ...more]), floor, more.at(-1)?.entry.sequence as number)
@@ -231,13 +258,25 @@ for (const [name, open] of [['in memory', memory], ['on disk', disk]] as const) 
   )
   past('of a stream whose entries expire shows what is left', () =>
     within(open, async ({ store }) => {
-      const steps = ['a', 'b', 'a', 'a-b', 'b'].map((of, at): Step => ({ ref: REFS[0] as ResourceRef, namespace: 'default', name: of, deleted: at === 4, gap: 1, later: 1, event: true }))
+      const steps = ['a', 'b', 'a', 'a-b', 'b'].map((of, at): Step => ({
+        ref: REFS[0] as ResourceRef,
+        namespace: 'default',
+        name: of,
+        deleted: at === 4,
+        gap: 1,
+        later: 1,
+        event: true
+      }))
       store.begin('id')
       feed(store, takenOf(steps), 2)
       store.expire(3)
       trimmed(store)
-      const at = async (sequence: number): Promise<string[]> => (await store.liveAt(REFS[0] as ResourceRef, sequence)).map(({ id, sequence: version }) => `${id}@${version}`)
-      assert.equal([await at(2), await at(3), await at(4), await at(5)], [[], ['default/a@3'], ['default/a@3', 'default/a-b@4'], ['default/a@3', 'default/a-b@4']])
+      const at = async (sequence: number): Promise<string[]> =>
+        (await store.liveAt(REFS[0] as ResourceRef, sequence)).map(({ id, sequence: version }) => `${id}@${version}`)
+      assert.equal(
+        [await at(2), await at(3), await at(4), await at(5)],
+        [[], ['default/a@3'], ['default/a@3', 'default/a-b@4'], ['default/a@3', 'default/a-b@4']]
+      )
       assert.is(store.firstTime, 1_000_003)
       store.expire(5)
       trimmed(store)
@@ -246,16 +285,37 @@ for (const [name, open] of [['in memory', memory], ['on disk', disk]] as const) 
   )
   past('knows a deletion since, and none before', () =>
     within(open, async ({ store }) => {
-      const of = (deleted: boolean): Step => ({ ref: REFS[0] as ResourceRef, namespace: 'default', name: 'a', deleted, gap: 1, later: 1, event: true })
+      const of = (deleted: boolean): Step => ({
+        ref: REFS[0] as ResourceRef,
+        namespace: 'default',
+        name: 'a',
+        deleted,
+        gap: 1,
+        later: 1,
+        event: true
+      })
       store.begin('id')
       feed(store, takenOf([of(false), of(true), of(false), of(false)]), 1)
-      assert.equal([0, 1, 2, 3, 4].map((sequence) => store.deletedSince(REFS[0] as ResourceRef, 'default/a', sequence)), [true, true, false, false, false])
+      assert.equal(
+        [0, 1, 2, 3, 4].map((sequence) => store.deletedSince(REFS[0] as ResourceRef, 'default/a', sequence)),
+        [true, true, false, false, false]
+      )
       assert.is(store.deletedSince(REFS[0] as ResourceRef, 'default/b', 0), false)
     })
   )
   past('of another stream is dropped, and who waits for it is told when it is there', () =>
     within(open, async ({ store, again }) => {
-      const taken = takenOf(Array.from({ length: 5 }, (): Step => ({ ref: REFS[0] as ResourceRef, namespace: 'default', name: 'a', deleted: false, gap: 1, later: 1, event: true })))
+      const taken = takenOf(
+        Array.from({ length: 5 }, (): Step => ({
+          ref: REFS[0] as ResourceRef,
+          namespace: 'default',
+          name: 'a',
+          deleted: false,
+          gap: 1,
+          later: 1,
+          event: true
+        }))
+      )
       store.begin('one')
       assert.is(await store.reaches(1, 1), false)
       const waiting = store.reaches(5, 5_000)
@@ -263,17 +323,30 @@ for (const [name, open] of [['in memory', memory], ['on disk', disk]] as const) 
       assert.is(await waiting, true)
       const other = again()
       assert.is(other.begin('two').sequence, 0)
-      assert.equal([other.lastSequence, other.versionAt(REFS[0] as ResourceRef, 'default/a', 5), other.firstTime], [0, undefined, undefined])
+      assert.equal(
+        [other.lastSequence, other.versionAt(REFS[0] as ResourceRef, 'default/a', 5), other.firstTime],
+        [0, undefined, undefined]
+      )
     })
   )
   past.run()
 }
 
 const files = suite('the index on disk')
-const some = takenOf(Array.from({ length: 50 }, (_, at): Step => ({ ref: REFS[0] as ResourceRef, namespace: 'default', name: NAMES[at % 3] as string, deleted: at % 7 === 6, gap: 1, later: 1, event: true })))
+const some = takenOf(
+  Array.from({ length: 50 }, (_, at): Step => ({
+    ref: REFS[0] as ResourceRef,
+    namespace: 'default',
+    name: NAMES[at % 3] as string,
+    deleted: at % 7 === 6,
+    gap: 1,
+    later: 1,
+    event: true
+  }))
+)
 const folderOf = (): string => mkdtempSync(join(tmpdir(), 'reckon-past-'))
 
-files('is its owner\'s alone, and holds no body', () => {
+files("is its owner's alone, and holds no body", () => {
   const folder = join(folderOf(), 'history')
   const store = new SqlitePast(folder, 'EVENTS', systemClock)
   store.begin('id')
@@ -319,7 +392,17 @@ files('that is damaged is made anew, for its writer and for who reads it meanwhi
 })
 files('that is begun anew while a long list is read gives the list of the new one, or none', async () => {
   const folder = folderOf()
-  const many = takenOf(Array.from({ length: 4_500 }, (_, at): Step => ({ ref: REFS[0] as ResourceRef, namespace: 'default', name: `n${at}`, deleted: false, gap: 1, later: 1, event: true })))
+  const many = takenOf(
+    Array.from({ length: 4_500 }, (_, at): Step => ({
+      ref: REFS[0] as ResourceRef,
+      namespace: 'default',
+      name: `n${at}`,
+      deleted: false,
+      gap: 1,
+      later: 1,
+      event: true
+    }))
+  )
   const filled = (): SqlitePast => {
     const store = new SqlitePast(folderOf(), 'EVENTS', systemClock)
     store.begin('id')
@@ -357,15 +440,20 @@ files('that breaks off within a batch stands where the batch before ended', () =
 })
 files('files an interval under one number, which every moment of it looks at, and no other does more than it must', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 2 ** 48 }), fc.integer({ min: 0, max: 2 ** 20 }), fc.integer({ min: 0, max: 2 ** 20 }), (born, length, offset) => {
-      const last = born + length
-      const fork = forkOf(born, last)
-      assert.ok(fork >= born && fork <= last)
-      const moment = Math.min(last, born + offset)
-      const forks = forksOf(moment, last + 5)
-      assert.ok(forks.includes(fork), `${born}…${last} under ${fork}, ${moment} looks at ${forks.join()}`)
-      assert.ok(forks.length <= 50)
-    })
+    fc.property(
+      fc.integer({ min: 1, max: 2 ** 48 }),
+      fc.integer({ min: 0, max: 2 ** 20 }),
+      fc.integer({ min: 0, max: 2 ** 20 }),
+      (born, length, offset) => {
+        const last = born + length
+        const fork = forkOf(born, last)
+        assert.ok(fork >= born && fork <= last)
+        const moment = Math.min(last, born + offset)
+        const forks = forksOf(moment, last + 5)
+        assert.ok(forks.includes(fork), `${born}…${last} under ${fork}, ${moment} looks at ${forks.join()}`)
+        assert.ok(forks.length <= 50)
+      }
+    )
   )
 })
 files.run()

@@ -15,7 +15,8 @@ const defined = (definition: KubeObject): KubeObject => {
   CustomResourceDefinition.default?.(object)
   return object
 }
-const faults = (definition: KubeObject): string[] => (CustomResourceDefinition.validate?.(defined(definition)) ?? []).map((error) => `${error.field}: ${fieldErrorBody(error)}`)
+const faults = (definition: KubeObject): string[] =>
+  (CustomResourceDefinition.validate?.(defined(definition)) ?? []).map((error) => `${error.field}: ${fieldErrorBody(error)}`)
 const established = (definition: KubeObject, sequence = 5): KubeObject => {
   const object = defined(definition)
   object.metadata.resourceVersion = String(sequence)
@@ -27,7 +28,12 @@ const definitions = suite('definitions')
 
 definitions('a good one has no faults, and its names are filled in', () => {
   assert.equal(faults(definitionOf('Widget', [versionOf('v1', {})])), [])
-  assert.equal(defined(definitionOf('Widget', [versionOf('v1', {})]))['spec'].names, { plural: 'widgets', kind: 'Widget', singular: 'widget', listKind: 'WidgetList' })
+  assert.equal(defined(definitionOf('Widget', [versionOf('v1', {})]))['spec'].names, {
+    plural: 'widgets',
+    kind: 'Widget',
+    singular: 'widget',
+    listKind: 'WidgetList'
+  })
 })
 definitions('tells what is wrong with names, versions and paths', () => {
   const broken = definitionOf('Widget', [versionOf('v1', {}), versionOf('v1', {})])
@@ -37,10 +43,23 @@ definitions('tells what is wrong with names, versions and paths', () => {
     'spec.versions: Invalid value: ["v1","v1"]: must contain unique version names',
     'spec.versions: Invalid value: ["v1","v1"]: must have exactly one version marked as storage version'
   ])
-  const scaled = versionOf('v1', {}, { subresources: { scale: { specReplicasPath: '.size', statusReplicasPath: '.status[0]' } }, additionalPrinterColumns: [{ name: 'A', type: 'string', jsonPath: 'spec' }], selectableFields: [{ jsonPath: '.spec.none' }] })
+  const scaled = versionOf(
+    'v1',
+    {},
+    {
+      subresources: { scale: { specReplicasPath: '.size', statusReplicasPath: '.status[0]' } },
+      additionalPrinterColumns: [{ name: 'A', type: 'string', jsonPath: 'spec' }],
+      selectableFields: [{ jsonPath: '.spec.none' }]
+    }
+  )
   assert.equal(
     faults(definitionOf('Widget', [scaled])).map((line) => line.slice(0, line.indexOf(':'))),
-    ['spec.subresources.scale.specReplicasPath', 'spec.subresources.scale.statusReplicasPath', 'spec.additionalPrinterColumns[0].JSONPath', 'spec.selectableFields[0].jsonPath']
+    [
+      'spec.subresources.scale.specReplicasPath',
+      'spec.subresources.scale.statusReplicasPath',
+      'spec.additionalPrinterColumns[0].JSONPath',
+      'spec.selectableFields[0].jsonPath'
+    ]
   )
 })
 definitions('promises nothing that is not kept: conversion by webhook is refused, rules in CEL are told of', () => {
@@ -54,7 +73,8 @@ definitions('promises nothing that is not kept: conversion by webhook is refused
     'spec.conversion.strategy: Forbidden: versions are not converted by webhooks yet; use None, or one version'
   ])
   assert.equal(faults(converted([versionOf('v1', {})])), [])
-  const warningsOf = (fields: Record<string, unknown>): number => CustomResourceDefinition.warnings?.(definitionOf('Widget', [versionOf('v1', fields)]) as never).length ?? 0
+  const warningsOf = (fields: Record<string, unknown>): number =>
+    CustomResourceDefinition.warnings?.(definitionOf('Widget', [versionOf('v1', fields)]) as never).length ?? 0
   assert.is(warningsOf({ 'x-kubernetes-validations': [{ rule: 'self.a > 1' }] }), 1)
   assert.is(warningsOf({}), 0)
 })
@@ -67,36 +87,67 @@ definitions('of groups that the cluster keeps for itself there is none', () => {
   }
 })
 definitions('asks for a structural schema, and for defaults that fit it', () => {
-  const properties = { a: {}, b: { type: 'array' }, c: { type: 'string', default: 3 }, d: { type: 'object', additionalProperties: false }, e: { type: 'array', items: { type: 'object' }, 'x-kubernetes-list-type': 'map' } }
+  const properties = {
+    a: {},
+    b: { type: 'array' },
+    c: { type: 'string', default: 3 },
+    d: { type: 'object', additionalProperties: false },
+    e: { type: 'array', items: { type: 'object' }, 'x-kubernetes-list-type': 'map' }
+  }
   const PATH = 'spec.validation.openAPIV3Schema.properties[spec].properties'
-  assert.equal(faults(definitionOf('Widget', [versionOf('v1', { properties: { a: {}, b: properties.b, d: properties.d, e: properties.e } })])), [
-    `${PATH}[a].type: Required value: must not be empty for specified object fields`,
-    `${PATH}[b].items: Required value: must be specified`,
-    `${PATH}[d].additionalProperties: Forbidden: additionalProperties cannot be set to false`,
-    `${PATH}[e].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map`
-  ])
-  assert.match(faults(definitionOf('Widget', [versionOf('v1', { properties: { c: properties.c } })])).join(), /properties\[c\]\.default: Invalid value: 3/)
-  assert.match(faults(definitionOf('Widget', [versionOf('v1', { anyOf: [{ properties: { z: { type: 'string' } } }] })])).join(), /anyOf\[0\]\.properties\[z\]\.type: Forbidden: must be empty to be structural/)
+  assert.equal(
+    faults(definitionOf('Widget', [versionOf('v1', { properties: { a: {}, b: properties.b, d: properties.d, e: properties.e } })])),
+    [
+      `${PATH}[a].type: Required value: must not be empty for specified object fields`,
+      `${PATH}[b].items: Required value: must be specified`,
+      `${PATH}[d].additionalProperties: Forbidden: additionalProperties cannot be set to false`,
+      `${PATH}[e].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map`
+    ]
+  )
+  assert.match(
+    faults(definitionOf('Widget', [versionOf('v1', { properties: { c: properties.c } })])).join(),
+    /properties\[c\]\.default: Invalid value: 3/
+  )
+  assert.match(
+    faults(definitionOf('Widget', [versionOf('v1', { anyOf: [{ properties: { z: { type: 'string' } } }] })])).join(),
+    /anyOf\[0\]\.properties\[z\]\.type: Forbidden: must be empty to be structural/
+  )
 })
 definitions('a name belongs to who had it first, or asked first', () => {
   const first = definitionOf('Widget', [versionOf('v1', {})], { names: { shortNames: ['w'] } })
   first.metadata.creationTimestamp = '2029-01-01T00:00:00Z'
   const second = defined(definitionOf('Wonder', [versionOf('v1', {})], { names: { shortNames: ['w'] } }))
-  const conditions = (status: ReturnType<typeof statusWith>): string[] => (status.conditions ?? []).map(({ type, status: is, reason }) => `${type}=${is} ${reason}`)
-  assert.equal(conditions(statusWith(second, takenBy([], [], []), NOW)), ['NamesAccepted=True NoConflicts', 'Established=True InitialNamesAccepted'])
-  assert.equal(conditions(statusWith(second, takenBy([established(first)], [], []), NOW)), ['NamesAccepted=False ShortNamesConflict', 'Established=False NotAccepted'])
+  const conditions = (status: ReturnType<typeof statusWith>): string[] =>
+    (status.conditions ?? []).map(({ type, status: is, reason }) => `${type}=${is} ${reason}`)
+  assert.equal(conditions(statusWith(second, takenBy([], [], []), NOW)), [
+    'NamesAccepted=True NoConflicts',
+    'Established=True InitialNamesAccepted'
+  ])
+  assert.equal(conditions(statusWith(second, takenBy([established(first)], [], []), NOW)), [
+    'NamesAccepted=False ShortNamesConflict',
+    'Established=False NotAccepted'
+  ])
   // Nobody has judged the first yet: it comes first all the same.
-  assert.equal(conditions(statusWith(second, takenBy([defined(first)], [defined(first)], []), NOW)), ['NamesAccepted=False ShortNamesConflict', 'Established=False NotAccepted'])
+  assert.equal(conditions(statusWith(second, takenBy([defined(first)], [defined(first)], []), NOW)), [
+    'NamesAccepted=False ShortNamesConflict',
+    'Established=False NotAccepted'
+  ])
   const again = established(first)
   assert.is(statusWith(again, takenBy([], [], []), NOW), again['status'])
 })
 definitions('each name is judged by itself, and what is built in has its own', () => {
   const wanted = defined(definitionOf('Widget', [versionOf('v1', {})]))
-  const other = (names: Record<string, unknown>): KubeObject => ({ ...wanted, metadata: { name: 'other' }, status: { acceptedNames: { plural: 'others', singular: 'other', kind: 'Other', listKind: 'OtherList', ...names } } })
+  const other = (names: Record<string, unknown>): KubeObject => ({
+    ...wanted,
+    metadata: { name: 'other' },
+    status: { acceptedNames: { plural: 'others', singular: 'other', kind: 'Other', listKind: 'OtherList', ...names } }
+  })
   const judged = (taken: ReturnType<typeof takenBy>): string => {
     const { conditions, acceptedNames } = statusWith(wanted, taken, NOW)
     const { status, reason, message } = (conditions ?? []).find(({ type }) => type === 'NamesAccepted') ?? {}
-    return `${status} ${reason}: ${message}; ${Object.keys(acceptedNames ?? {}).sort().join(' ')}`
+    return `${status} ${reason}: ${message}; ${Object.keys(acceptedNames ?? {})
+      .sort()
+      .join(' ')}`
   }
   const besides = (missing: string): string => ['kind', 'listKind', 'plural', 'singular'].filter((name) => name !== missing).join(' ')
   for (const [names, reason, name, word] of [
@@ -116,7 +167,10 @@ definitions('one that is established stays so when it asks for another name that
   const renamed = { ...before, spec: { ...before['spec'], names: { ...before['spec'].names, singular: 'gadget' } } } as KubeObject
   const gadget = established(definitionOf('Gadget', [versionOf('v1', {})]))
   const { conditions, acceptedNames } = statusWith(renamed, takenBy([gadget], [], []), NOW)
-  assert.equal((conditions ?? []).map(({ type, status }) => `${type}=${status}`), ['NamesAccepted=False', 'Established=True'])
+  assert.equal(
+    (conditions ?? []).map(({ type, status }) => `${type}=${status}`),
+    ['NamesAccepted=False', 'Established=True']
+  )
   assert.is(acceptedNames?.singular, 'widget')
 })
 definitions('versions that objects were stored in are remembered, and stay until somebody takes them off the list', () => {
@@ -126,11 +180,15 @@ definitions('versions that objects were stored in are remembered, and stay until
   const status = statusWith(second, takenBy([], [], []), NOW)
   assert.equal(status.storedVersions, ['v1', 'v2'])
   second['status'] = status
-  const changes = (object: KubeObject, old: KubeObject, subresource = ''): string[] => (CustomResourceDefinition.validateUpdate?.(object, old, subresource) ?? []).map((error) => `${error.field}: ${fieldErrorBody(error)}`)
+  const changes = (object: KubeObject, old: KubeObject, subresource = ''): string[] =>
+    (CustomResourceDefinition.validateUpdate?.(object, old, subresource) ?? []).map((error) => `${error.field}: ${fieldErrorBody(error)}`)
   assert.equal(changes(second, first), [])
   const third = structuredClone(second)
   third['spec'].versions = [versionOf('v2', {})]
-  assert.match(changes(third, second).join(), /^status\.storedVersions\[0\]: Invalid value: "v1": missing from spec\.versions; v1 was previously a storage version, and must remain/)
+  assert.match(
+    changes(third, second).join(),
+    /^status\.storedVersions\[0\]: Invalid value: "v1": missing from spec\.versions; v1 was previously a storage version, and must remain/
+  )
   const migrated = structuredClone(second)
   migrated['status'].storedVersions = ['v2']
   assert.equal(changes(migrated, second, 'status'), [])
@@ -149,12 +207,21 @@ definitions('one that is not established serves nothing, and none takes what is 
   assert.is(builtIns.with([established(pods)], 5).kindOf({ group: '', resource: 'pods' }), builtIns.kindOf({ group: '', resource: 'pods' }))
 })
 definitions('is served in its versions, of which one is stored and some may not be asked for', () => {
-  const versions = [versionOf('v1', { properties: { a: { type: 'integer', default: 1 } } }, { served: false }), versionOf('v2', { 'x-kubernetes-preserve-unknown-fields': true }, { storage: false })]
+  const versions = [
+    versionOf('v1', { properties: { a: { type: 'integer', default: 1 } } }, { served: false }),
+    versionOf('v2', { 'x-kubernetes-preserve-unknown-fields': true }, { storage: false })
+  ]
   const api = builtIns.with([established(definitionOf('Widget', versions))], 5)
   const ref = { group: 'example.com', resource: 'widgets' }
   const stored = api.kindOf(ref)
-  assert.equal([stored?.version, api.kindOf(ref, 'v1'), api.kindOf(ref, 'v2')?.version, api.kindOf(ref, 'v3')], ['v1', undefined, 'v2', undefined])
-  assert.equal(api.served.filter(({ group }) => group === 'example.com').map(({ version }) => version), ['v2'])
+  assert.equal(
+    [stored?.version, api.kindOf(ref, 'v1'), api.kindOf(ref, 'v2')?.version, api.kindOf(ref, 'v3')],
+    ['v1', undefined, 'v2', undefined]
+  )
+  assert.equal(
+    api.served.filter(({ group }) => group === 'example.com').map(({ version }) => version),
+    ['v2']
+  )
   assert.is(stored === undefined ? undefined : api.preferred(stored).version, 'v2')
   const object = { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'a', resourceVersion: '9' }, spec: { a: 1 } }
   const v2 = api.kindOf(ref, 'v2')
@@ -166,8 +233,14 @@ definitions('is served in its versions, of which one is stored and some may not 
   assert.equal(stored?.fromStorage?.({ ...object, metadata: { name: 'a', resourceVersion: '3' }, spec: { old: 1 } })['spec'], { a: 1 })
 })
 definitions('a version that is no longer served is not there for who asks for it', () => {
-  const api = builtIns.with([established(definitionOf('Widget', [versionOf('v1', {}), versionOf('v2', {}, { storage: false, served: false })]))], 5)
+  const api = builtIns.with(
+    [established(definitionOf('Widget', [versionOf('v1', {}), versionOf('v2', {}, { storage: false, served: false })]))],
+    5
+  )
   const ref = { group: 'example.com', resource: 'widgets' }
-  assert.equal([api.kindOf(ref, 'v1')?.version, api.kindOf(ref, 'v2'), api.kindNamed('example.com', 'v2', 'Widget')], ['v1', undefined, undefined])
+  assert.equal(
+    [api.kindOf(ref, 'v1')?.version, api.kindOf(ref, 'v2'), api.kindNamed('example.com', 'v2', 'Widget')],
+    ['v1', undefined, undefined]
+  )
 })
 definitions.run()

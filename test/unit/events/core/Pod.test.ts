@@ -37,31 +37,59 @@ admission('mounts the token, unless the pod or its account says no; twice is onc
   const object = pod()
   addTokenVolume(object, 'abcde')
   addTokenVolume(object, 'fghij')
-  assert.equal(object['spec'].volumes.map(({ name }: { name: string }) => name), ['kube-api-access-abcde'])
+  assert.equal(
+    object['spec'].volumes.map(({ name }: { name: string }) => name),
+    ['kube-api-access-abcde']
+  )
   assert.is(object['spec'].containers[0].volumeMounts.length, 1)
   Pod.default?.(object as never)
   assert.equal(Pod.validate?.(object as never), [])
   const without = pod({ automountServiceAccountToken: false })
   addTokenVolume(without, 'abcde')
   assert.is(without['spec'].volumes, undefined)
-  const account: KubeObject = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' }, automountServiceAccountToken: false }
+  const account: KubeObject = {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'default' },
+    automountServiceAccountToken: false
+  }
   addTokenVolume(without, 'abcde', account)
   assert.is(without['spec'].volumes, undefined)
 })
 admission.run()
 
 const facts = suite('facts')
-const container = (restartCount: number, state: Record<string, unknown> = { running: {} }): Record<string, unknown> => ({ name: 'web', restartCount, state })
+const container = (restartCount: number, state: Record<string, unknown> = { running: {} }): Record<string, unknown> => ({
+  name: 'web',
+  restartCount,
+  state
+})
 const ready = (status: string): Record<string, unknown> => ({ conditions: [{ type: 'Ready', status }] })
-const change = (before: KubeObject, after: KubeObject, subresource = 'status'): string => eventTypeOf(Pod, { before, after, deleted: false, subresource })
+const change = (before: KubeObject, after: KubeObject, subresource = 'status'): string =>
+  eventTypeOf(Pod, { before, after, deleted: false, subresource })
 
 facts('name what happened', () => {
   assert.is(eventTypeOf(Pod, { before: undefined, after: pod(), deleted: false, subresource: '' }), 'reckon.pod.created.v1')
   assert.is(change(pod(), pod({ nodeName: 'n1' }), 'binding'), 'reckon.pod.scheduled.v1')
-  assert.is(change(pod({}, { phase: 'Pending' }), pod({}, { phase: 'Running', containerStatuses: [container(0)] })), 'reckon.pod.started.v1')
-  assert.is(change(pod({}, { phase: 'Running', ...ready('False') }), pod({}, { phase: 'Running', ...ready('True') })), 'reckon.pod.ready.v1')
-  assert.is(change(pod({}, { phase: 'Running', ...ready('True') }), pod({}, { phase: 'Running', ...ready('False') })), 'reckon.pod.not-ready.v1')
-  assert.is(change(pod({}, { phase: 'Running', containerStatuses: [container(0)] }), pod({}, { phase: 'Running', containerStatuses: [container(1)] })), 'reckon.pod.container-restarted.v1')
+  assert.is(
+    change(pod({}, { phase: 'Pending' }), pod({}, { phase: 'Running', containerStatuses: [container(0)] })),
+    'reckon.pod.started.v1'
+  )
+  assert.is(
+    change(pod({}, { phase: 'Running', ...ready('False') }), pod({}, { phase: 'Running', ...ready('True') })),
+    'reckon.pod.ready.v1'
+  )
+  assert.is(
+    change(pod({}, { phase: 'Running', ...ready('True') }), pod({}, { phase: 'Running', ...ready('False') })),
+    'reckon.pod.not-ready.v1'
+  )
+  assert.is(
+    change(
+      pod({}, { phase: 'Running', containerStatuses: [container(0)] }),
+      pod({}, { phase: 'Running', containerStatuses: [container(1)] })
+    ),
+    'reckon.pod.container-restarted.v1'
+  )
   assert.is(change(pod({}, { phase: 'Running' }), pod({}, { phase: 'Failed' })), 'reckon.pod.failed.v1')
   assert.is(change(pod(), pod({}, { message: 'x' })), 'reckon.pod.status-updated.v1')
   assert.is(change(pod(), pod({ activeDeadlineSeconds: 1 }), ''), 'reckon.pod.updated.v1')

@@ -17,13 +17,17 @@ hash('names a template as before: another hash would roll every deployment out a
 
 hash('draws each letter within its bounds', () => {
   const drawn: number[] = []
-  assert.is(lettersFrom(3, (below) => drawn.push(below) - 1), 'bcd')
+  assert.is(
+    lettersFrom(3, (below) => drawn.push(below) - 1),
+    'bcd'
+  )
   assert.equal(drawn, [27, 27, 27])
   assert.is(lettersOf(27n * 2n + 1n, 3), 'cdb')
 })
 
 hash('writes times as Date does, and none after the year 9999', () => {
-  for (const ms of [0, 951_782_400_000, 1_700_000_000_999, 4_102_444_799_001]) assert.is(timestamp(ms), new Date(ms).toISOString().replace(/\.\d+/, ''))
+  for (const ms of [0, 951_782_400_000, 1_700_000_000_999, 4_102_444_799_001])
+    assert.is(timestamp(ms), new Date(ms).toISOString().replace(/\.\d+/, ''))
   assert.is(timestamp(1e15), '9999-12-31T23:59:59Z')
   assert.is(timestampWith(6, 1_700_000_000_042), '2023-11-14T22:13:20.042000Z')
 })

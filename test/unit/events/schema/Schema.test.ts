@@ -27,7 +27,8 @@ schema('finds kinds by group, version and name', () => {
 })
 
 schema('tells types of one name in two groups apart', () => {
-  const refOf = (type: string, field: string): string | undefined => fieldOf(typeNamed(type), field)?.items?.ref ?? fieldOf(typeNamed(type), field)?.ref
+  const refOf = (type: string, field: string): string | undefined =>
+    fieldOf(typeNamed(type), field)?.items?.ref ?? fieldOf(typeNamed(type), field)?.ref
   assert.is(refOf('io.k8s.api.discovery.v1.EndpointSlice', 'ports'), 'io.k8s.api.discovery.v1.EndpointPort')
   assert.is(refOf('io.k8s.api.core.v1.EndpointSubset', 'ports'), 'io.k8s.api.core.v1.EndpointPort')
   assert.is(refOf('io.k8s.api.events.v1.Event', 'series'), 'io.k8s.api.events.v1.EventSeries')
@@ -57,7 +58,9 @@ schema('knows the special types', () => {
   const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1.'
   assert.is(fieldOf(typeNamed(`${meta}ManagedFieldsEntry`), 'fieldsV1')?.type, 'any')
   assert.ok(fieldOf(typeNamed(`${meta}ListMeta`), 'continue'))
-  const props = typeOfKind('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition') && typeNamed('io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps')
+  const props =
+    typeOfKind('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition') &&
+    typeNamed('io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps')
   for (const name of ['$ref', 'default', 'enum', 'x-kubernetes-preserve-unknown-fields']) assert.ok(props && fieldOf(props, name), name)
 })
 

@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openapiV3 } from '#services/apiserver/openapi/documents.ts'
 import { KINDS } from '#test/support/builtIns.ts'
-import { compareSchemas, explained, minorOf, versionOf, type OpenApiDocument } from '../../../oracle/compareSchemas.ts'
+import { compareSchemas, explained, minorOf, versionOf, type OpenApiDocument } from '#test/oracle/compareSchemas.ts'
 
 const compare = suite('schemas compared')
 const own = (): OpenApiDocument => openapiV3(KINDS, 'apps', 'v1', 'v1.34.0') as OpenApiDocument
@@ -15,12 +15,18 @@ compare('our own documents say what our types say', () => {
 })
 compare('each difference is told', () => {
   const document = structuredClone(own())
-  const spec = document.components?.schemas?.['io.k8s.api.apps.v1.DeploymentSpec'] as { properties: Record<string, Record<string, unknown>>; required: string[] }
+  const spec = document.components?.schemas?.['io.k8s.api.apps.v1.DeploymentSpec'] as {
+    properties: Record<string, Record<string, unknown>>
+    required: string[]
+  }
   spec.properties['more'] = { type: 'string' }
   delete spec.properties['paused']
   spec.properties['replicas'] = { type: 'string' }
   spec.required = ['template', 'replicas']
-  const containers = (document.components?.schemas?.['io.k8s.api.core.v1.PodSpec'] as typeof spec).properties['containers'] as Record<string, unknown>
+  const containers = (document.components?.schemas?.['io.k8s.api.core.v1.PodSpec'] as typeof spec).properties['containers'] as Record<
+    string,
+    unknown
+  >
   containers['x-kubernetes-list-type'] = 'set'
   assert.equal(compareSchemas([document]).differences, [
     'io.k8s.api.apps.v1.DeploymentSpec.more: missing here (string)',

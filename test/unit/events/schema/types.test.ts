@@ -1,7 +1,7 @@
 /** The generated types say what the schema says. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { declarations } from '#ops/schema-types.ts'
+import { declarations } from '#ops/schemaTypes.ts'
 import type { TypeSchema } from '#events/schema/Schema.ts'
 
 const types = suite('generated types')
@@ -33,8 +33,8 @@ types('are one file per group and version, which refer to each other', () => {
   assert.equal([...files.keys()], ['core.v1.ts', 'apps.v1.ts'])
   assert.is(
     files.get('core.v1.ts'),
-    `/** The types of core.v1, made by ops/generate-schema.ts. */
-import type { KubeObject } from '../../KubeObject.ts'
+    `/** The types of core.v1, made by ops/generateSchema.ts. */
+import type { KubeObject } from '#test/unit/KubeObject.ts'
 import type * as apps_v1 from './apps.v1.ts'
 
 export interface Pod extends KubeObject {
@@ -50,6 +50,9 @@ export interface PodSpec {
 }
 `
   )
-  assert.match(files.get('apps.v1.ts') ?? '', /^import type \{ ObjectMeta \} .*\n\nexport interface Thing \{\n  metadata\?: ObjectMeta\n  count\?: number\n\}\n$/m)
+  assert.match(
+    files.get('apps.v1.ts') ?? '',
+    /^import type \{ ObjectMeta \} .*\n\nexport interface Thing \{\n  metadata\?: ObjectMeta\n  count\?: number\n\}\n$/m
+  )
 })
 types.run()

@@ -29,9 +29,13 @@ decode('answers an equal object that shares nothing with what was given', () => 
   const given = web({ name: 'd', ports: [{ containerPort: 80 }], resources: { limits: { cpu: '1', memory: '1Gi' } } })
   const result = decodeStrict(deployment, given, 'Strict')
   assert.equal(result.value, given)
-  const parts = (value: unknown): unknown[] => (typeof value === 'object' && value !== null ? [value, ...Object.values(value).flatMap(parts)] : [])
+  const parts = (value: unknown): unknown[] =>
+    typeof value === 'object' && value !== null ? [value, ...Object.values(value).flatMap(parts)] : []
   const theirs = new Set(parts(given))
-  assert.equal(parts(result.value).filter((part) => theirs.has(part)), [])
+  assert.equal(
+    parts(result.value).filter((part) => theirs.has(part)),
+    []
+  )
   assert.equal(result.unknownFields, [])
   assert.equal(result.errors, [])
 })
@@ -61,10 +65,22 @@ decode('says a wrong type in the words of the Go decoder', () => {
     first(deployment, web({ ports: [{ containerPort: '80' }] })),
     'json: cannot unmarshal string into Go struct field ContainerPort.spec.template.spec.containers.ports.containerPort of type int32'
   )
-  assert.is(first(deployment, { spec: { replicas: '3' } }), 'json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32')
-  assert.is(first(deployment, { spec: { replicas: 1.5 } }), 'json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32')
-  assert.is(first(pod, { metadata: { labels: { a: 1 } } }), 'json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string')
-  assert.is(first(pod, { spec: { containers: {} } }), 'json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container')
+  assert.is(
+    first(deployment, { spec: { replicas: '3' } }),
+    'json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32'
+  )
+  assert.is(
+    first(deployment, { spec: { replicas: 1.5 } }),
+    'json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32'
+  )
+  assert.is(
+    first(pod, { metadata: { labels: { a: 1 } } }),
+    'json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string'
+  )
+  assert.is(
+    first(pod, { spec: { containers: {} } }),
+    'json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container'
+  )
   assert.is(first(pod, { spec: [] }), 'json: cannot unmarshal array into Go struct field Pod.spec of type v1.PodSpec')
   assert.is(first(pod, []), 'json: cannot unmarshal array into Go value of type v1.Pod')
   assert.is(first(configMap, { data: { a: true } }), 'json: cannot unmarshal bool into Go struct field ConfigMap.data of type string')
@@ -75,7 +91,11 @@ decode('says a wrong type in the words of the Go decoder', () => {
 })
 
 decode('drops nulls where a field may be absent, and zeroes them in lists and maps', () => {
-  const result = decodeStrict(pod, { metadata: { name: 'a', creationTimestamp: null, labels: { a: null } }, spec: { containers: [null], nodeSelector: null } }, 'Strict')
+  const result = decodeStrict(
+    pod,
+    { metadata: { name: 'a', creationTimestamp: null, labels: { a: null } }, spec: { containers: [null], nodeSelector: null } },
+    'Strict'
+  )
   assert.equal(result.value, { metadata: { name: 'a', labels: { a: '' } }, spec: { containers: [{}] } })
   assert.equal(result.errors, [])
 })
@@ -87,10 +107,22 @@ decode('reads quantities, ports, times and bytes in every form Go does', () => {
     return result.value
   }
   const limits = (given: unknown): unknown => ({ spec: { containers: [{ resources: { limits: given } }] } })
-  assert.equal(value(pod, limits({ cpu: 1, memory: 0.5, x: '1000m', y: '0.5Gi' })), limits({ cpu: '1', memory: '500m', x: '1', y: '512Mi' }))
-  const ports = { spec: { ports: [{ port: 80, targetPort: 'http' }, { port: 81, targetPort: 8080 }] } }
+  assert.equal(
+    value(pod, limits({ cpu: 1, memory: 0.5, x: '1000m', y: '0.5Gi' })),
+    limits({ cpu: '1', memory: '500m', x: '1', y: '512Mi' })
+  )
+  const ports = {
+    spec: {
+      ports: [
+        { port: 80, targetPort: 'http' },
+        { port: 81, targetPort: 8080 }
+      ]
+    }
+  }
   assert.equal(value(service, ports), ports)
-  assert.equal(value(pod, { metadata: { creationTimestamp: '2026-01-02T03:04:05.5+02:00' } }), { metadata: { creationTimestamp: '2026-01-02T01:04:05Z' } })
+  assert.equal(value(pod, { metadata: { creationTimestamp: '2026-01-02T03:04:05.5+02:00' } }), {
+    metadata: { creationTimestamp: '2026-01-02T01:04:05Z' }
+  })
   assert.equal(value(lease, { spec: { renewTime: '2026-01-02T03:04:05.123Z' } }), { spec: { renewTime: '2026-01-02T03:04:05.123000Z' } })
   assert.equal(value(secret, { data: { a: 'aGVs\nbG8=' } }), { data: { a: 'aGVsbG8=' } })
 })
@@ -99,7 +131,10 @@ decode('refuses malformed quantities, times and bytes', () => {
   const first = (type: TypeSchema, given: unknown): string | undefined => decodeStrict(type, given, 'Strict').errors[0]
   assert.match(first(pod, { spec: { overhead: { cpu: 'many' } } }) ?? '', 'quantities must match the regular expression')
   assert.is(first(pod, { spec: { overhead: { cpu: '1Kii' } } }), "unable to parse quantity's suffix")
-  assert.match(first(pod, { metadata: { creationTimestamp: 'today' } }) ?? '', 'parsing time "today" as "2006-01-02T15:04:05Z07:00": cannot parse "today"')
+  assert.match(
+    first(pod, { metadata: { creationTimestamp: 'today' } }) ?? '',
+    'parsing time "today" as "2006-01-02T15:04:05Z07:00": cannot parse "today"'
+  )
   assert.is(first(secret, { data: { a: 'not base64!' } }), 'illegal base64 data at input byte 3')
   assert.is(
     first(service, { spec: { ports: [{ targetPort: true }] } }),
@@ -123,7 +158,9 @@ decode('bounds unknown fields and depth', () => {
   assert.equal(result.errors, ['exceeded max depth'])
   const revision = kind('apps', 'v1', 'ControllerRevision')
   assert.equal(decodeStrict(revision, { data: schema }, 'Strict').errors, ['exceeded max depth'])
-  assert.equal(decodeStrict(revision, { data: { spec: { a: [null, { b: null }] } } }, 'Strict').value, { data: { spec: { a: [null, { b: null }] } } })
+  assert.equal(decodeStrict(revision, { data: { spec: { a: [null, { b: null }] } } }, 'Strict').value, {
+    data: { spec: { a: [null, { b: null }] } }
+  })
 })
 
 decode.run()

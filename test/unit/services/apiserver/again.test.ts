@@ -10,9 +10,19 @@ import { builtIns } from '#test/support/builtIns.ts'
 
 const api = await startTestApi()
 const REF = { group: '', resource: 'configmaps' }
-const patch = (id: string, value: string): Intent => ({ id, verb: 'patch', ref: REF, version: 'v1', namespace: 'default', name: 'a', patch: { type: 'application/merge-patch+json', body: { data: { [value]: value } } }, source: 'test' })
+const patch = (id: string, value: string): Intent => ({
+  id,
+  verb: 'patch',
+  ref: REF,
+  version: 'v1',
+  namespace: 'default',
+  name: 'a',
+  patch: { type: 'application/merge-patch+json', body: { data: { [value]: value } } },
+  source: 'test'
+})
 /** Another API server on the same log. */
-const other = (): ApiDecider => new ApiDecider({ views: api.views, clock: systemClock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
+const other = (): ApiDecider =>
+  new ApiDecider({ views: api.views, clock: systemClock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
 
 const again = suite('asked again')
 again.before(async () => {
@@ -59,7 +69,8 @@ again('an answer is not kept for ever: the log has it', async () => {
   }
   assert.equal(accepted(await api.decider.submit(first, ADMIN)), answer)
   assert.is(looks, 0, 'where it is in the log is remembered')
-  for (let round = 0; round < 40; round++) assert.not((await api.decider.submit({ ...patch(`${round}`.padEnd(60_000, 'x'), 's'), name: 'nowhere' }, ADMIN)).ok)
+  for (let round = 0; round < 40; round++)
+    assert.not((await api.decider.submit({ ...patch(`${round}`.padEnd(60_000, 'x'), 's'), name: 'nowhere' }, ADMIN)).ok)
   assert.equal(accepted(await api.decider.submit(first, ADMIN)), answer)
   assert.ok(looks > 0, 'five megabytes of other answers later it is looked for')
 })
@@ -70,7 +81,16 @@ again('nobody gets the answer to what somebody else asked, here or elsewhere', a
   const result = await other().submit({ ...patch('two', 'y'), again: true }, { username: 'mallory', groups: ['system:authenticated'] })
   assert.not(result.ok)
 })
-const made = (id: string): Intent => ({ id, verb: 'create', ref: REF, version: 'v1', namespace: 'default', name: '', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'made-' } }, source: 'test' })
+const made = (id: string): Intent => ({
+  id,
+  verb: 'create',
+  ref: REF,
+  version: 'v1',
+  namespace: 'default',
+  name: '',
+  object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'made-' } },
+  source: 'test'
+})
 again('what has a made-up name is made once: by a server that knows nothing of it, after others wrote it, and by two at once', async () => {
   const first = accepted(await api.decider.submit(made('made'), ADMIN))
   accepted(await api.submit({ ...patch('since', 'x'), name: first.metadata.name as string }))
@@ -83,14 +103,17 @@ again('what has a made-up name is made once: by a server that knows nothing of i
   assert.is(accepted(both[0]).metadata.name, accepted(both[1]).metadata.name)
   assert.is(await api.logs.EVENTS.lastSequence(), before + 1)
 })
-again('a made-up name that another has gives way to the next; asked again, it is the second that is found, though the first is free', async () => {
-  const [taken, next] = (madeUpNames(builtIns, made('taken'), ADMIN) ?? []).map(({ name }) => name)
-  accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: taken as string } }))
-  const first = accepted(await api.decider.submit(made('taken'), ADMIN))
-  assert.is(first.metadata.name, next)
-  accepted(await api.submit({ verb: 'delete', ref: REF, namespace: 'default', name: taken as string }))
-  assert.is(accepted(await other().submit({ ...made('taken'), again: true }, ADMIN)).metadata.uid, first.metadata.uid)
-})
+again(
+  'a made-up name that another has gives way to the next; asked again, it is the second that is found, though the first is free',
+  async () => {
+    const [taken, next] = (madeUpNames(builtIns, made('taken'), ADMIN) ?? []).map(({ name }) => name)
+    accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: taken as string } }))
+    const first = accepted(await api.decider.submit(made('taken'), ADMIN))
+    assert.is(first.metadata.name, next)
+    accepted(await api.submit({ verb: 'delete', ref: REF, namespace: 'default', name: taken as string }))
+    assert.is(accepted(await other().submit({ ...made('taken'), again: true }, ADMIN)).metadata.uid, first.metadata.uid)
+  }
+)
 again('other intents have other names', async () => {
   const name = async (id: string): Promise<string> => accepted(await api.decider.submit(made(id), ADMIN)).metadata.name as string
   assert.is.not(await name('p'), await name('q'))

@@ -8,8 +8,18 @@ import { Answers } from '#services/apiserver/Answers.ts'
 import { accepted, ADMIN, startTestApi } from '#test/support/api.ts'
 
 const CONFIGMAPS = { group: '', resource: 'configmaps' }
-const about = (id: string, more: Partial<Intent> = {}): Intent => ({ id, verb: 'create', ref: CONFIGMAPS, version: 'v1', namespace: 'default', name: id, source: 'test', ...more })
-const configMap = (name: string, size = 10): Intent => about(name, { object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { key: 'x'.repeat(size) } } })
+const about = (id: string, more: Partial<Intent> = {}): Intent => ({
+  id,
+  verb: 'create',
+  ref: CONFIGMAPS,
+  version: 'v1',
+  namespace: 'default',
+  name: id,
+  source: 'test',
+  ...more
+})
+const configMap = (name: string, size = 10): Intent =>
+  about(name, { object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { key: 'x'.repeat(size) } } })
 const EDITOR: UserInfo = { username: 'editor', groups: ['system:masters', 'system:authenticated'] }
 
 const answers = suite('answers')
@@ -48,7 +58,10 @@ answers('what is remembered of an object does not depend on its size', async () 
   const api = await startTestApi()
   const kept = new Answers(api.views)
   const costs: number[] = []
-  for (const [name, size] of [['small', 10], ['large', 900_000]] as const) {
+  for (const [name, size] of [
+    ['small', 10],
+    ['large', 900_000]
+  ] as const) {
     const intent = configMap(name, size)
     const before = kept.cost
     kept.remember(intent, ADMIN, await api.decider.submit(intent, ADMIN))
@@ -84,13 +97,22 @@ answers('a refusal is an answer, unless it may pass', async () => {
   kept.remember(configMap('busy'), ADMIN, { ok: false, status: tooManyRequests('later', 1).status })
   assert.is(kept.find(configMap('busy'), ADMIN), undefined)
 })
-answers('a delete\'s Status and a Lease, which the log does not keep, are remembered whole', async () => {
+answers("a delete's Status and a Lease, which the log does not keep, are remembered whole", async () => {
   const api = await startTestApi()
   accepted(await api.decider.submit(configMap('gone'), ADMIN))
   const remove = about('remove', { verb: 'delete', name: 'gone' })
   const status = await api.decider.submit(remove, ADMIN)
   assert.equal(await api.decider.submit(remove, ADMIN), status)
-  const lease = (id: string, holder: string): Intent => ({ ...about(id, { verb: id === 'make' ? 'create' : 'update', name: 'l' }), ref: { group: 'coordination.k8s.io', resource: 'leases' }, object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'l', namespace: 'default' }, spec: { holderIdentity: holder } } })
+  const lease = (id: string, holder: string): Intent => ({
+    ...about(id, { verb: id === 'make' ? 'create' : 'update', name: 'l' }),
+    ref: { group: 'coordination.k8s.io', resource: 'leases' },
+    object: {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: 'l', namespace: 'default' },
+      spec: { holderIdentity: holder }
+    }
+  })
   const made = await api.decider.submit(lease('make', 'me'), ADMIN)
   accepted(await api.decider.submit(lease('take', 'you'), ADMIN))
   assert.equal(await api.decider.submit(lease('make', 'me'), ADMIN), made)

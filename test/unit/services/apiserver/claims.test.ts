@@ -18,9 +18,16 @@ import { SETTINGS, settled, startServers, type Server } from '#test/support/serv
 
 const SERVICES = { group: '', resource: 'services' }
 const CIDRS = { group: 'networking.k8s.io', resource: 'servicecidrs' }
-const service = (name: string, spec: Record<string, unknown> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { selector: { app: 'web' }, ports: [{ port: 80 }], ...spec } })
-const nodePort = (name: string, ...ports: Record<string, unknown>[]): KubeObject => service(name, { type: 'NodePort', ports: ports.length > 0 ? ports : [{ port: 80 }] })
-const patch = (api: TestApi, name: string, body: unknown) => api.submit({ verb: 'patch', ref: SERVICES, namespace: 'default', name, patch: { type: 'application/merge-patch+json', body } })
+const service = (name: string, spec: Record<string, unknown> = {}): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name },
+  spec: { selector: { app: 'web' }, ports: [{ port: 80 }], ...spec }
+})
+const nodePort = (name: string, ...ports: Record<string, unknown>[]): KubeObject =>
+  service(name, { type: 'NodePort', ports: ports.length > 0 ? ports : [{ port: 80 }] })
+const patch = (api: TestApi, name: string, body: unknown) =>
+  api.submit({ verb: 'patch', ref: SERVICES, namespace: 'default', name, patch: { type: 'application/merge-patch+json', body } })
 const remove = (api: TestApi, name: string) => api.submit({ verb: 'delete', ref: SERVICES, namespace: 'default', name })
 const claimOf = (api: TestApi, ref: ResourceRef, name: string) => api.views.get({ ...ref, namespace: '', name })?.object
 
@@ -31,10 +38,16 @@ claims('come with a Service in one batch, under its name, before it', async () =
   const [ip, port] = [made['spec'].clusterIP as string, made['spec'].ports[0].nodePort as number]
   const address = claimOf(api, IP_ADDRESSES, ip) as KubeObject
   assert.equal(address['spec'], { parentRef: { resource: 'services', namespace: 'default', name: 'web' } })
-  assert.equal(address.metadata.labels, { 'ipaddress.kubernetes.io/ip-family': 'IPv4', 'ipaddress.kubernetes.io/managed-by': 'ipallocator.k8s.io' })
+  assert.equal(address.metadata.labels, {
+    'ipaddress.kubernetes.io/ip-family': 'IPv4',
+    'ipaddress.kubernetes.io/managed-by': 'ipallocator.k8s.io'
+  })
   assert.match(address.metadata.uid ?? '', /^[0-9a-f-]{36}$/)
   const sequence = Number(made.metadata.resourceVersion)
-  assert.equal([address, claimOf(api, NODE_PORTS, String(port))].map((one) => Number(one?.metadata.resourceVersion)), [sequence - 2, sequence - 1])
+  assert.equal(
+    [address, claimOf(api, NODE_PORTS, String(port))].map((one) => Number(one?.metadata.resourceVersion)),
+    [sequence - 2, sequence - 1]
+  )
   assert.equal(claimFaults(api.views), [])
 })
 claims('change and go with it', async () => {
@@ -58,19 +71,28 @@ claims('an address that is given stays: another is refused, in either field, and
   const api = await startTestApi()
   const { clusterIP } = accepted(await api.create(service('web')))['spec'] as { clusterIP: string }
   const fixed = 'spec.clusterIPs[0]: Invalid value: ["10.96.0.77"]: may not change once set'
-  for (const spec of [{ clusterIP: '10.96.0.77' }, { clusterIP: '10.96.0.77', clusterIPs: ['10.96.0.77'] }]) assert.ok(refused(await patch(api, 'web', { spec })).endsWith(fixed))
+  for (const spec of [{ clusterIP: '10.96.0.77' }, { clusterIP: '10.96.0.77', clusterIPs: ['10.96.0.77'] }])
+    assert.ok(refused(await patch(api, 'web', { spec })).endsWith(fixed))
   assert.match(refused(await patch(api, 'web', { spec: { clusterIPs: ['10.96.0.77'] } })), /first value must match `clusterIP`/)
   assert.match(refused(await patch(api, 'web', { spec: { clusterIP: '192.0.2.1' } })), /may not change once set/)
   assert.is(accepted(await patch(api, 'web', { spec: { clusterIP: null } }))['spec'].clusterIP, clusterIP)
-  assert.match(refused(await api.create(service('pair', { clusterIP: '10.96.0.78', clusterIPs: ['10.96.0.79'] }))), /first value must match `clusterIP`/)
-  assert.match(refused(await api.create(service('half', { clusterIPs: ['10.96.0.79'] }))), /must be empty when `clusterIP` is not specified/)
+  assert.match(
+    refused(await api.create(service('pair', { clusterIP: '10.96.0.78', clusterIPs: ['10.96.0.79'] }))),
+    /first value must match `clusterIP`/
+  )
+  assert.match(
+    refused(await api.create(service('half', { clusterIPs: ['10.96.0.79'] }))),
+    /must be empty when `clusterIP` is not specified/
+  )
   accepted(await api.create(service('none', { clusterIP: 'None' })))
   assert.match(refused(await patch(api, 'none', { spec: { clusterIP: '10.96.0.77' } })), /may not change once set/)
   assert.equal(claimFaults(api.views), [])
 })
 claims('stay while a finalizer keeps the Service', async () => {
   const api = await startTestApi()
-  const { clusterIP } = accepted(await api.create({ ...service('held'), metadata: { name: 'held', finalizers: ['example.com/balancer'] } }))['spec']
+  const { clusterIP } = accepted(
+    await api.create({ ...service('held'), metadata: { name: 'held', finalizers: ['example.com/balancer'] } })
+  )['spec']
   accepted(await remove(api, 'held'))
   assert.ok(claimOf(api, IP_ADDRESSES, clusterIP))
   accepted(await patch(api, 'held', { metadata: { finalizers: null } }))
@@ -78,16 +100,31 @@ claims('stay while a finalizer keeps the Service', async () => {
 })
 claims('of one number are one for TCP and UDP of a Service, and nobody else has it', async () => {
   const api = await startTestApi()
-  const made = accepted(await api.create(nodePort('dns', { name: 't', port: 53, protocol: 'TCP' }, { name: 'u', port: 53, protocol: 'UDP' })))
+  const made = accepted(
+    await api.create(nodePort('dns', { name: 't', port: 53, protocol: 'TCP' }, { name: 'u', port: 53, protocol: 'UDP' }))
+  )
   const [tcp, udp] = made['spec'].ports as { nodePort: number }[]
   assert.is(tcp?.nodePort, udp?.nodePort)
-  assert.match(refused(await api.create(nodePort('other', { port: 53, protocol: 'UDP', nodePort: udp?.nodePort }))), /provided port is already allocated/)
+  assert.match(
+    refused(await api.create(nodePort('other', { port: 53, protocol: 'UDP', nodePort: udp?.nodePort }))),
+    /provided port is already allocated/
+  )
   assert.equal(claimFaults(api.views), [])
 })
 claims('of a person hold an address as well', async () => {
   const api = await startTestApi()
-  accepted(await api.create({ apiVersion: 'networking.k8s.io/v1', kind: 'IPAddress', metadata: { name: '10.96.5.5' }, spec: { parentRef: { resource: 'services', namespace: 'default', name: 'later' } } } as unknown as KubeObject))
-  assert.match(refused(await api.create(service('now', { clusterIP: '10.96.5.5' }))), /failed to allocate IP 10.96.5.5: provided IP is already allocated/)
+  accepted(
+    await api.create({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'IPAddress',
+      metadata: { name: '10.96.5.5' },
+      spec: { parentRef: { resource: 'services', namespace: 'default', name: 'later' } }
+    } as unknown as KubeObject)
+  )
+  assert.match(
+    refused(await api.create(service('now', { clusterIP: '10.96.5.5' }))),
+    /failed to allocate IP 10.96.5.5: provided IP is already allocated/
+  )
   accepted(await api.create(service('later', { clusterIP: '10.96.5.5' })))
 })
 claims('that nobody asked for keep out of the part of a range that people ask for, while there is room', async () => {
@@ -109,9 +146,24 @@ claims.run()
 
 const networks = suite('networks')
 const addCIDR = async (api: TestApi, name: string, cidr: string): Promise<void> => {
-  accepted(await api.create({ apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR', metadata: { name }, spec: { cidrs: [cidr] } } as unknown as KubeObject))
+  accepted(
+    await api.create({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'ServiceCIDR',
+      metadata: { name },
+      spec: { cidrs: [cidr] }
+    } as unknown as KubeObject)
+  )
   const conditions = [{ type: 'Ready', status: 'True', reason: '', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' }]
-  accepted(await api.submit({ verb: 'patch', ref: CIDRS, name, subresource: 'status', patch: { type: 'application/merge-patch+json', body: { status: { conditions } } } }))
+  accepted(
+    await api.submit({
+      verb: 'patch',
+      ref: CIDRS,
+      name,
+      subresource: 'status',
+      patch: { type: 'application/merge-patch+json', body: { status: { conditions } } }
+    })
+  )
 }
 networks('begin with the one the cluster was set up with, ready', async () => {
   const api = await startTestApi()
@@ -128,25 +180,55 @@ networks('are added when one is full, of either family', async () => {
   const both = accepted(await api.create(service('both', { ipFamilyPolicy: 'RequireDualStack' })))
   assert.equal(both['spec'].ipFamilies, ['IPv4', 'IPv6'])
   assert.is(both['spec'].clusterIPs.length, 2)
-  assert.match(refused(await api.create(service('far', { clusterIP: '192.168.1.1' }))), /The range of valid IPs is 10.96.0.0\/16, fd00:1::\/112/)
+  assert.match(
+    refused(await api.create(service('far', { clusterIP: '192.168.1.1' }))),
+    /The range of valid IPs is 10.96.0.0\/16, fd00:1::\/112/
+  )
   await addCIDR(api, 'more', '192.168.0.0/16')
   accepted(await api.create(service('far', { clusterIP: '192.168.1.1' })))
   assert.equal(claimFaults(api.views), [])
 })
 networks('give out nothing before they are ready, and both families only where both are', async () => {
   const api = await startTestApi()
-  accepted(await api.create({ apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR', metadata: { name: 'early' }, spec: { cidrs: ['192.168.0.0/16'] } } as unknown as KubeObject))
+  accepted(
+    await api.create({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'ServiceCIDR',
+      metadata: { name: 'early' },
+      spec: { cidrs: ['192.168.0.0/16'] }
+    } as unknown as KubeObject)
+  )
   assert.match(refused(await api.create(service('early', { clusterIP: '192.168.1.1' }))), /is not in the valid range/)
-  assert.match(refused(await api.create(service('two', { ipFamilyPolicy: 'RequireDualStack' }))), /spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services/)
-  assert.match(refused(await api.create(service('six', { ipFamilies: ['IPv6'] }))), /spec.ipFamilies\[0\]: Invalid value: "IPv6": not configured on this cluster/)
+  assert.match(
+    refused(await api.create(service('two', { ipFamilyPolicy: 'RequireDualStack' }))),
+    /spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services/
+  )
+  assert.match(
+    refused(await api.create(service('six', { ipFamilies: ['IPv6'] }))),
+    /spec.ipFamilies\[0\]: Invalid value: "IPv6": not configured on this cluster/
+  )
 })
 networks.run()
 
 const repair = suite('repair')
-const repairOf = (api: { views: TestApi['views']; decider: ApiDecider }, told: unknown[] = []) => new ClaimRepair({ ...api, clock: systemClock, onError: (error) => told.push(error) })
+const repairOf = (api: { views: TestApi['views']; decider: ApiDecider }, told: unknown[] = []) =>
+  new ClaimRepair({ ...api, clock: systemClock, onError: (error) => told.push(error) })
 /** Stores an event as an older version did: with no claims. */
 const storeRaw = async (api: TestApi, object: KubeObject, key: NewEvent['key'], deleted = false): Promise<void> => {
-  const event = { stream: 'EVENTS', key, id: systemClock.uuid(), type: 't', source: 's', time: '2026-01-01T00:00:00.000Z', user: 'u', correlationId: 'c', verb: 'create', deleted, object, expected: api.views.of(key).objects.head(key) } as const
+  const event = {
+    stream: 'EVENTS',
+    key,
+    id: systemClock.uuid(),
+    type: 't',
+    source: 's',
+    time: '2026-01-01T00:00:00.000Z',
+    user: 'u',
+    correlationId: 'c',
+    verb: 'create',
+    deleted,
+    object,
+    expected: api.views.of(key).objects.head(key)
+  } as const
   const { headers, text } = encodeEvent(event)
   const stored = await api.logs.EVENTS.append([{ subject: subjectOf('EVENTS', key), headers, text, expected: event.expected }])
   assert.ok(stored.ok)
@@ -154,8 +236,19 @@ const storeRaw = async (api: TestApi, object: KubeObject, key: NewEvent['key'], 
 }
 repair('claims what Services of before there were claims have, and nobody gets it meanwhile', async () => {
   const api = await startTestApi()
-  const old = { ...service('old', { type: 'NodePort', clusterIP: '10.96.9.9', clusterIPs: ['10.96.9.9'], ports: [{ port: 80, protocol: 'TCP', nodePort: 31000 }] }) }
-  await storeRaw(api, { ...old, metadata: { ...old.metadata, namespace: 'default', uid: 'u1' } }, { ...SERVICES, namespace: 'default', name: 'old' })
+  const old = {
+    ...service('old', {
+      type: 'NodePort',
+      clusterIP: '10.96.9.9',
+      clusterIPs: ['10.96.9.9'],
+      ports: [{ port: 80, protocol: 'TCP', nodePort: 31000 }]
+    })
+  }
+  await storeRaw(
+    api,
+    { ...old, metadata: { ...old.metadata, namespace: 'default', uid: 'u1' } },
+    { ...SERVICES, namespace: 'default', name: 'old' }
+  )
   assert.match(refused(await api.create(service('new', { clusterIP: '10.96.9.9' }))), /already allocated/)
   assert.match(refused(await api.create(nodePort('new', { port: 80, nodePort: 31000 }))), /already allocated/)
   assert.is(claimFaults(api.views).length, 2)
@@ -169,7 +262,12 @@ repair('gives back what nobody uses, puts back what somebody took away, and leav
   const api = await startTestApi()
   const made = accepted(await api.create(nodePort('web')))
   const key = { ...SERVICES, namespace: 'default', name: 'web' }
-  const address = { apiVersion: 'networking.k8s.io/v1', kind: 'IPAddress', metadata: { name: '10.96.7.7' }, spec: { parentRef: { resource: 'services', namespace: 'default', name: 'mine' } } } as unknown as KubeObject
+  const address = {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'IPAddress',
+    metadata: { name: '10.96.7.7' },
+    spec: { parentRef: { resource: 'services', namespace: 'default', name: 'mine' } }
+  } as unknown as KubeObject
   accepted(await api.create(address))
   // Gone without its claims, as no version of ours does it.
   await storeRaw(api, JSON.parse(bodyOf(made)) as KubeObject, key, true)
@@ -193,12 +291,19 @@ repair('tells of an address two Services have, once, and takes it from none', as
   const api = await startTestApi()
   const { clusterIP } = accepted(await api.create(service('first')))['spec']
   const twin = service('twin', { clusterIP, clusterIPs: [clusterIP] })
-  await storeRaw(api, { ...twin, metadata: { name: 'twin', namespace: 'default', uid: 'u2' } }, { ...SERVICES, namespace: 'default', name: 'twin' })
+  await storeRaw(
+    api,
+    { ...twin, metadata: { name: 'twin', namespace: 'default', uid: 'u2' } },
+    { ...SERVICES, namespace: 'default', name: 'twin' }
+  )
   const told: Error[] = []
   const mine = repairOf(api, told)
   assert.is(await mine.run(), 0)
   assert.is(await mine.run(), 0)
-  assert.equal(told.map(({ message }) => message), [`the Service default/twin uses ipaddresses ${clusterIP}, which is claimed by somebody else: recreate one of them`])
+  assert.equal(
+    told.map(({ message }) => message),
+    [`the Service default/twin uses ipaddresses ${clusterIP}, which is claimed by somebody else: recreate one of them`]
+  )
   assert.is(claimOf(api, IP_ADDRESSES, clusterIP)?.['spec'].parentRef.name, 'first')
   accepted(await remove(api, 'twin'))
   assert.ok(claimOf(api, IP_ADDRESSES, clusterIP))
@@ -206,9 +311,17 @@ repair('tells of an address two Services have, once, and takes it from none', as
 repair.run()
 
 const race = suite('two API servers')
-const twoServers = async (settings: Partial<typeof SETTINGS> | Record<string, unknown> = {}, count = 2): Promise<{ servers: readonly Server[]; log: MemoryLog }> => {
-  const logs = Object.fromEntries((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new MemoryLog(stream, systemClock)])) as Record<StreamName, MemoryLog>
-  return { servers: await startServers(count, (stream) => logs[stream], systemClock, { settings: { ...SETTINGS, ...settings } }), log: logs.EVENTS }
+const twoServers = async (
+  settings: Partial<typeof SETTINGS> | Record<string, unknown> = {},
+  count = 2
+): Promise<{ servers: readonly Server[]; log: MemoryLog }> => {
+  const logs = Object.fromEntries(
+    (['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new MemoryLog(stream, systemClock)])
+  ) as Record<StreamName, MemoryLog>
+  return {
+    servers: await startServers(count, (stream) => logs[stream], systemClock, { settings: { ...SETTINGS, ...settings } }),
+    log: logs.EVENTS
+  }
 }
 race('give no address and no port twice, and lose none', async () => {
   const { servers } = await twoServers({ serviceCIDR: '10.96.0.0/26', nodePorts: [30000, 30039] }, 3)
@@ -216,7 +329,8 @@ race('give no address and no port twice, and lose none', async () => {
   const good = made.filter(({ ok }) => ok)
   // As many as there are ports: whoever got none was told that the range is full.
   assert.is(good.length, 40)
-  for (const result of made) if (!result.ok) assert.match(result.status.message ?? '', /range 30000-30039 is full|range 10.96.0.0\/26 is full/)
+  for (const result of made)
+    if (!result.ok) assert.match(result.status.message ?? '', /range 30000-30039 is full|range 10.96.0.0\/26 is full/)
   await settled(servers)
   for (const { views } of servers) assert.equal(claimFaults(views), [])
   await Promise.all(good.map((result, n) => (servers[(n + 1) % 3] as Server).remove('services', accepted(result).metadata.name as string)))
@@ -229,7 +343,19 @@ race('give no address and no port twice, and lose none', async () => {
 race('who ask for the same address and port: one has both, the others are told', async () => {
   const { servers } = await twoServers({}, 3)
   for (let round = 0; round < 10; round++) {
-    const asked = await Promise.all(servers.flatMap((server, n) => ['a', 'b'].map((half) => server.create(service(`r${round}-${n}${half}`, { type: 'NodePort', clusterIP: `10.96.3.${round + 20}`, ports: [{ port: 80, nodePort: 31000 + round }] })))))
+    const asked = await Promise.all(
+      servers.flatMap((server, n) =>
+        ['a', 'b'].map((half) =>
+          server.create(
+            service(`r${round}-${n}${half}`, {
+              type: 'NodePort',
+              clusterIP: `10.96.3.${round + 20}`,
+              ports: [{ port: 80, nodePort: 31000 + round }]
+            })
+          )
+        )
+      )
+    )
     assert.is(asked.filter(({ ok }) => ok).length, 1)
     for (const result of asked) if (!result.ok) assert.match(result.status.message ?? '', /already allocated/)
   }
@@ -238,9 +364,16 @@ race('who ask for the same address and port: one has both, the others are told',
 })
 race('who swap ports between their Services do not wait for each other for ever', async () => {
   const { servers } = await twoServers()
-  for (const [n, port] of [31001, 31002].entries()) accepted(await (servers[0] as Server).create(nodePort(`s${n}`, { port: 80, nodePort: port })))
+  for (const [n, port] of [31001, 31002].entries())
+    accepted(await (servers[0] as Server).create(nodePort(`s${n}`, { port: 80, nodePort: port })))
   await settled(servers)
-  const swap = (server: Server, name: string, port: number) => server.submit({ verb: 'patch', ref: SERVICES, name, patch: { type: 'application/merge-patch+json', body: { spec: { ports: [{ port: 80, nodePort: port }] } } } })
+  const swap = (server: Server, name: string, port: number) =>
+    server.submit({
+      verb: 'patch',
+      ref: SERVICES,
+      name,
+      patch: { type: 'application/merge-patch+json', body: { spec: { ports: [{ port: 80, nodePort: port }] } } }
+    })
   await Promise.all(Array.from({ length: 40 }, (_, n) => swap(servers[n % 2] as Server, `s${n % 2}`, 31001 + (n % 3))))
   await settled(servers)
   for (const { views } of servers) assert.equal(claimFaults(views), [])
@@ -248,7 +381,13 @@ race('who swap ports between their Services do not wait for each other for ever'
 race('make one object of a name that is made up, however often it is asked for', async () => {
   const { servers, log } = await twoServers({}, 3)
   const before = await log.lastSequence()
-  const asked = await Promise.all(servers.flatMap((server) => [1, 2].map(() => server.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'made-' } }, { id: 'the same', again: true }))))
+  const asked = await Promise.all(
+    servers.flatMap((server) =>
+      [1, 2].map(() =>
+        server.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'made-' } }, { id: 'the same', again: true })
+      )
+    )
+  )
   assert.is(new Set(asked.map((result) => accepted(result).metadata.name)).size, 1)
   assert.is(await log.lastSequence(), before + 1)
 })

@@ -10,7 +10,20 @@ import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const event = (name: string): NewEvent =>
-  ({ id: `id-${name}`, type: 'reckon.configmap.created.v1', source: 'test', user: 'me', time: '2026-01-01T00:00:00Z', correlationId: 'c', verb: 'create', stream: 'EVENTS', key: { group: '', resource: 'configmaps', namespace: 'default', name }, object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } }, deleted: false, expected: 0 }) as unknown as NewEvent
+  ({
+    id: `id-${name}`,
+    type: 'reckon.configmap.created.v1',
+    source: 'test',
+    user: 'me',
+    time: '2026-01-01T00:00:00Z',
+    correlationId: 'c',
+    verb: 'create',
+    stream: 'EVENTS',
+    key: { group: '', resource: 'configmaps', namespace: 'default', name },
+    object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } },
+    deleted: false,
+    expected: 0
+  }) as unknown as NewEvent
 
 /** A log that is away, or stores and says nothing, as told. */
 class MoodyLog extends MemoryLog {
@@ -24,7 +37,8 @@ class MoodyLog extends MemoryLog {
   }
   override async append(appends: readonly Append[], waitMs = 5_000): Promise<AppendResult> {
     this.appends += 1
-    for (const until = this.#moodyClock.now() + waitMs; this.mood === 'away'; await sleep(this.#moodyClock, 10)) if (this.#moodyClock.now() >= until) throw new LogAway('away')
+    for (const until = this.#moodyClock.now() + waitMs; this.mood === 'away'; await sleep(this.#moodyClock, 10))
+      if (this.#moodyClock.now() >= until) throw new LogAway('away')
     if (this.mood === 'full') throw new LogRefused('no room', 'full')
     if (this.mood === 'well') return super.append(appends)
     if (this.mood === 'silent') await super.append(appends)
@@ -49,7 +63,11 @@ const scene = (): { readonly clock: VirtualClock; readonly log: MoodyLog; readon
 /** How each ended, and when, in milliseconds from the start. */
 const outcomes = (clock: VirtualClock, all: readonly Promise<Outcome>[]): { readonly how: string; readonly at: number }[] => {
   const ended: { how: string; at: number }[] = []
-  for (const one of all) one.then(({ ok }) => ended.push({ how: ok ? 'stored' : 'conflict', at: clock.elapsed }), (error: Error) => ended.push({ how: error.name, at: clock.elapsed }))
+  for (const one of all)
+    one.then(
+      ({ ok }) => ended.push({ how: ok ? 'stored' : 'conflict', at: clock.elapsed }),
+      (error: Error) => ended.push({ how: error.name, at: clock.elapsed })
+    )
   return ended
 }
 
@@ -58,10 +76,16 @@ const committer = suite('committer')
 committer('many writes while the log is away: each is told within its patience, none is stored', async () => {
   const { clock, log, committer: mine } = scene()
   log.mood = 'away'
-  const ended = outcomes(clock, Array.from({ length: 300 }, (_, n) => mine.commit([event(`a${n}`)])))
+  const ended = outcomes(
+    clock,
+    Array.from({ length: 300 }, (_, n) => mine.commit([event(`a${n}`)]))
+  )
   await clock.run(120_000, () => ended.length === 300)
   assert.is(ended.length, 300)
-  assert.ok(ended.every(({ how, at }) => how === 'LogAway' && at >= 29_000 && at <= 31_000), JSON.stringify(ended.slice(0, 5)))
+  assert.ok(
+    ended.every(({ how, at }) => how === 'LogAway' && at >= 29_000 && at <= 31_000),
+    JSON.stringify(ended.slice(0, 5))
+  )
   assert.is(await log.lastSequence(), 0)
 })
 
@@ -77,7 +101,10 @@ committer('one that waited for its turn has only the rest of its patience', asyn
 committer('what waits is stored when the log is back, once', async () => {
   const { clock, log, committer: mine } = scene()
   log.mood = 'away'
-  const ended = outcomes(clock, Array.from({ length: 50 }, (_, n) => mine.commit([event(`a${n}`)])))
+  const ended = outcomes(
+    clock,
+    Array.from({ length: 50 }, (_, n) => mine.commit([event(`a${n}`)]))
+  )
   await clock.run(8_000)
   assert.is(ended.length, 0)
   log.mood = 'well'
@@ -91,7 +118,10 @@ committer('an acknowledgement that was lost is looked up, at once, and nothing i
   log.mood = 'silent'
   const ended = outcomes(clock, [mine.commit([event('x')])])
   await clock.run(6_000, () => ended.length === 1)
-  assert.equal(ended.map(({ how }) => how), ['stored'])
+  assert.equal(
+    ended.map(({ how }) => how),
+    ['stored']
+  )
   assert.is(log.appends, 1)
   assert.is(log.lookUps, 1)
 })
@@ -129,7 +159,10 @@ committer('of an intent that another server has decided, too, the event that is 
 /** Writes on what another server has changed: `stale` of them, by place. */
 const half = async (count: number, stale: readonly number[]): Promise<{ readonly log: MoodyLog; readonly ended: readonly Outcome[] }> => {
   const { log, committer: mine } = scene()
-  for (const n of stale) await log.append([{ subject: subjectOf('EVENTS', event(`a${n}`).key), ...encodeEvent({ ...event(`a${n}`), id: 'theirs' }), expected: 0 }])
+  for (const n of stale)
+    await log.append([
+      { subject: subjectOf('EVENTS', event(`a${n}`).key), ...encodeEvent({ ...event(`a${n}`), id: 'theirs' }), expected: 0 }
+    ])
   log.appends = 0
   return { log, ended: await Promise.all(Array.from({ length: count }, (_, n) => mine.commit([event(`a${n}`)]))) }
 }
@@ -137,7 +170,10 @@ const half = async (count: number, stale: readonly number[]): Promise<{ readonly
 committer('of a batch with one stale write that one alone is refused, in few batches', async () => {
   for (const at of [0, 31, 32, 63]) {
     const { log, ended } = await half(64, [at])
-    assert.equal(ended.flatMap(({ ok }, n) => (ok ? [] : [n])), [at])
+    assert.equal(
+      ended.flatMap(({ ok }, n) => (ok ? [] : [n])),
+      [at]
+    )
     assert.is(await log.lastSequence(), 64, 'each of the others is stored once')
     assert.ok(log.appends < 20, `${log.appends} appends`)
   }
@@ -156,23 +192,38 @@ committer('a decision that is a large batch of its own goes alone, and others do
   const large = Array.from({ length: 700 }, (_, n) => event(`large${n}`))
   const ended = outcomes(clock, [mine.commit(large), ...Array.from({ length: 20 }, (_, n) => mine.commit([event(`b${n}`)]))])
   await clock.run(1_000, () => ended.length === 21 || log.appends > 50)
-  assert.equal([ended.length, ended.filter(({ how }) => how === 'stored').length, await log.lastSequence()], [21, 21, 720], `after ${log.appends} appends`)
+  assert.equal(
+    [ended.length, ended.filter(({ how }) => how === 'stored').length, await log.lastSequence()],
+    [21, 21, 720],
+    `after ${log.appends} appends`
+  )
 })
 
 committer('of two terms of one Lease that wait together, only what is asked under the newer one is stored', async () => {
   const { log, committer: mine } = scene()
   const marker = subjectOf('EVENTS', event('marker').key)
   for (const expected of [0, 1]) await log.append([{ subject: marker, ...encodeEvent({ ...event('marker'), expected }), expected }])
-  const fence = (term: number): Append => ({ subject: subjectOf('EVENTS', event('guard').key), ...encodeEvent({ ...event('guard'), deleted: true }), expected: term, on: marker })
+  const fence = (term: number): Append => ({
+    subject: subjectOf('EVENTS', event('guard').key),
+    ...encodeEvent({ ...event('guard'), deleted: true }),
+    expected: term,
+    on: marker
+  })
   const terms = Array.from({ length: 24 }, (_, n) => (n % 3 === 0 ? 1 : 2))
   const ended = await Promise.all(terms.map((term, n) => mine.commit([event(`a${n}`)], undefined, [], fence(term))))
-  assert.equal(ended.map(({ ok }) => ok), terms.map((term) => term === 2))
+  assert.equal(
+    ended.map(({ ok }) => ok),
+    terms.map((term) => term === 2)
+  )
   for (const [n, term] of terms.entries()) assert.is((await log.lastOn(subjectOf('EVENTS', event(`a${n}`).key))) !== undefined, term === 2)
 })
 
 committer('a decision of more entries than the log takes at once is refused, and none is sent', async () => {
   const { log, committer: mine } = scene()
-  const error = await mine.commit(Array.from({ length: 1_001 }, (_, n) => event(`x${n}`))).then(() => undefined, (thrown: unknown) => thrown)
+  const error = await mine.commit(Array.from({ length: 1_001 }, (_, n) => event(`x${n}`))).then(
+    () => undefined,
+    (thrown: unknown) => thrown
+  )
   assert.instance(error, LogRefused)
   assert.is((error as LogRefused).why, 'too-large')
   assert.is(log.appends, 0)

@@ -1,4 +1,7 @@
-/** What counts other objects (a quota, a disruption budget): given a counter, when pods come and are evicted at several servers at once, then no unit is given twice. */
+/**
+ * What counts other objects (a quota, a disruption budget): given a counter, when pods come and are evicted at several servers at once,
+ * then no unit is given twice.
+ */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -40,7 +43,10 @@ const Budget: AdmissionPlugin = {
     if (budget === undefined) return NOTHING
     if (numberIn(budget) === 0) throw tooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.")
     const next = with_(budget, numberIn(budget) - 1)
-    return { ...NOTHING, accompanying: [{ key: BUDGET, type: 'reckon.budget.used.v1', object: { ...next, data: { ...next['data'], [name]: 'disrupted' } } }] }
+    return {
+      ...NOTHING,
+      accompanying: [{ key: BUDGET, type: 'reckon.budget.used.v1', object: { ...next, data: { ...next['data'], [name]: 'disrupted' } } }]
+    }
   }
 }
 /** Stands on an object it does not write. */
@@ -56,14 +62,42 @@ const Standing: AdmissionPlugin = {
 
 /** `lag`: milliseconds until servers hear of what others wrote. */
 const given = async (plugins: readonly AdmissionPlugin[], count = 3, lag = 0): Promise<{ servers: readonly Server[]; log: MemoryLog }> => {
-  const logs = Object.fromEntries((['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [stream, new MemoryLog(stream, systemClock, { faults: { deliver: () => lag } })])) as Record<StreamName, MemoryLog>
+  const logs = Object.fromEntries(
+    (['EVENTS', 'NOTICES', 'PULSE'] as const).map((stream) => [
+      stream,
+      new MemoryLog(stream, systemClock, { faults: { deliver: () => lag } })
+    ])
+  ) as Record<StreamName, MemoryLog>
   const servers = await startServers(count, (stream) => logs[stream], systemClock, { plugins: [...ADMISSION, ...plugins] })
-  accepted(await (servers[0] as Server).create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } } as unknown as KubeObject))
+  accepted(
+    await (servers[0] as Server).create({
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'default' }
+    } as unknown as KubeObject)
+  )
   return { servers, log: logs.EVENTS }
 }
-const configMap = (name: string, data: Record<string, string>): KubeObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data })
-const pod = (name: string): KubeObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { containers: [{ name: 'web', image: 'web:1' }] } })
-const evict = (server: Server, name: string) => server.submit({ verb: 'create', ref: PODS, name, subresource: 'eviction', object: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'default' } } as unknown as KubeObject })
+const configMap = (name: string, data: Record<string, string>): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name },
+  data
+})
+const pod = (name: string): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name },
+  spec: { containers: [{ name: 'web', image: 'web:1' }] }
+})
+const evict = (server: Server, name: string) =>
+  server.submit({
+    verb: 'create',
+    ref: PODS,
+    name,
+    subresource: 'eviction',
+    object: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'default' } } as unknown as KubeObject
+  })
 const at = (servers: readonly Server[], n: number): Server => servers[n % servers.length] as Server
 
 const counted = suite('counted')
@@ -111,7 +145,12 @@ counted('what stands on an object is not stored when that has changed', async ()
   const { servers } = await given([Standing], 3, 5)
   accepted(await at(servers, 0).create(configMap('switch', { state: 'on' })))
   await settled(servers)
-  const off = at(servers, 0).submit({ verb: 'patch', ref: CONFIGMAPS, name: 'switch', patch: { type: 'application/merge-patch+json', body: { data: { state: 'off' } } } })
+  const off = at(servers, 0).submit({
+    verb: 'patch',
+    ref: CONFIGMAPS,
+    name: 'switch',
+    patch: { type: 'application/merge-patch+json', body: { data: { state: 'off' } } }
+  })
   const asked = Array.from({ length: 30 }, (_, n) => at(servers, n + 1).create(pod(`p${n}`)))
   const switched = Number(accepted(await off).metadata.resourceVersion)
   const made = await Promise.all(asked)

@@ -9,7 +9,7 @@ import { subjectOf } from '#events/Subject.ts'
 import { madeUpNames } from '#services/apiserver/MadeUpNames.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import { accepted, ADMIN, refused, startTestApi, type TestApi } from '../../../support/api.ts'
+import { accepted, ADMIN, refused, startTestApi, type TestApi } from '#test/support/api.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
 const CONFIGMAPS = { group: '', resource: 'configmaps' }
@@ -18,13 +18,27 @@ const DEPLOYMENTS = { group: 'apps', resource: 'deployments' }
 const SERVICES = { group: '', resource: 'services' }
 const NAMESPACES = { group: '', resource: 'namespaces' }
 
-const configMap = (name: string, data: Record<string, string> = { key: 'value' }): KubeObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data })
-const pod = (name: string, spec: Record<string, unknown> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: { app: 'web' } }, spec: { containers: [{ name: 'web', image: 'web:1' }], ...spec } })
+const configMap = (name: string, data: Record<string, string> = { key: 'value' }): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name },
+  data
+})
+const pod = (name: string, spec: Record<string, unknown> = {}): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, labels: { app: 'web' } },
+  spec: { containers: [{ name: 'web', image: 'web:1' }], ...spec }
+})
 const deployment = (name: string, replicas = 3): KubeObject => ({
   apiVersion: 'apps/v1',
   kind: 'Deployment',
   metadata: { name },
-  spec: { replicas, selector: { matchLabels: { app: name } }, template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'web', image: 'web:1' }] } } }
+  spec: {
+    replicas,
+    selector: { matchLabels: { app: name } },
+    template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'web', image: 'web:1' }] } }
+  }
 })
 
 const create = suite('create')
@@ -55,7 +69,10 @@ create('refuses a second object of the name', async () => {
   assert.is(refused(await api.create(configMap('a'))), '409 AlreadyExists: configmaps "a" already exists')
 })
 create('refuses a bad name, a missing namespace, a wrong kind and an unknown field when strict', async () => {
-  assert.match(refused(await api.create(configMap('Bad_Name'))), /^422 Invalid: ConfigMap "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of/)
+  assert.match(
+    refused(await api.create(configMap('Bad_Name'))),
+    /^422 Invalid: ConfigMap "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of/
+  )
   assert.is(refused(await api.create(configMap('x'), { namespace: 'nowhere' })), '404 NotFound: namespaces "nowhere" not found')
   assert.match(refused(await api.create({ ...pod('x'), kind: 'Pod' }, { ref: CONFIGMAPS })), /^400 BadRequest/)
   assert.is(
@@ -70,8 +87,12 @@ create('warns of unknown fields when asked to', async () => {
 })
 create('makes nothing of a request for a stream or a token', async () => {
   const before = await api.logs.EVENTS.lastSequence()
-  for (const subresource of ['exec', 'attach']) assert.is(refused(await api.create(pod('sneaky'), { subresource })), '400 BadRequest: Upgrade request required')
-  assert.match(refused(await api.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'sneaky' } }, { subresource: 'token' })), /^405 MethodNotAllowed/)
+  for (const subresource of ['exec', 'attach'])
+    assert.is(refused(await api.create(pod('sneaky'), { subresource })), '400 BadRequest: Upgrade request required')
+  assert.match(
+    refused(await api.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'sneaky' } }, { subresource: 'token' })),
+    /^405 MethodNotAllowed/
+  )
   assert.is(await api.logs.EVENTS.lastSequence(), before)
 })
 create('stores nothing in a dry run', async () => {
@@ -86,7 +107,17 @@ create('generates names', async () => {
   assert.match(object.metadata.name ?? '', /^web-[bcdfghjklmnpqrstvwxz2456789]{5}$/)
 })
 create('generates another name while the one it made is taken, eight times at most', async () => {
-  const intent = (id: string) => ({ id, verb: 'create', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: '', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'taken-' } }, source: 'test' }) as Intent
+  const intent = (id: string) =>
+    ({
+      id,
+      verb: 'create',
+      ref: { group: '', resource: 'configmaps' },
+      version: 'v1',
+      namespace: 'default',
+      name: '',
+      object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'taken-' } },
+      source: 'test'
+    }) as Intent
   const names = (madeUpNames(builtIns, intent('seven'), ADMIN) ?? []).map(({ name }) => name)
   assert.is(new Set(names).size, 8)
   for (const name of names.slice(0, 7)) accepted(await api.create(configMap(name)))
@@ -95,23 +126,37 @@ create('generates another name while the one it made is taken, eight times at mo
   assert.match(refused(await api.submit(intent('all'))), /^409 AlreadyExists: configmaps "taken-/)
 })
 create('decides an intent that is delivered twice once', async () => {
-  const [first, second] = await Promise.all([api.create(configMap('twice'), { id: 'same' }), api.create(configMap('twice'), { id: 'same' })])
+  const [first, second] = await Promise.all([
+    api.create(configMap('twice'), { id: 'same' }),
+    api.create(configMap('twice'), { id: 'same' })
+  ])
   assert.equal(first, second)
   assert.ok(first.ok)
 })
 create('gives a service an address and a node port, each once', async () => {
-  const service = (name: string, spec: Record<string, unknown> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { type: 'NodePort', selector: { app: 'web' }, ports: [{ port: 80 }], ...spec } })
+  const service = (name: string, spec: Record<string, unknown> = {}): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name },
+    spec: { type: 'NodePort', selector: { app: 'web' }, ports: [{ port: 80 }], ...spec }
+  })
   const made = await Promise.all(Array.from({ length: 40 }, (_, n) => api.create(service(`s${n}`))))
   const specs = made.map((result) => accepted(result)['spec'] as { clusterIP: string; ports: { nodePort: number }[] })
   assert.is(new Set(specs.map(({ clusterIP }) => clusterIP)).size, 40)
   assert.is(new Set(specs.map(({ ports }) => ports[0]?.nodePort)).size, 40)
   assert.match(refused(await api.create(service('taken', { clusterIP: specs[0]?.clusterIP }))), /provided IP is already allocated/)
-  assert.match(refused(await api.create(service('port', { ports: [{ port: 80, nodePort: 80 }] }))), /provided port is not in the valid range. The range of valid ports is 30000-32767/)
+  assert.match(
+    refused(await api.create(service('port', { ports: [{ port: 80, nodePort: 80 }] }))),
+    /provided port is not in the valid range. The range of valid ports is 30000-32767/
+  )
 })
 create('mounts the service account token, and refuses an account that is not there', async () => {
   const object = accepted(await api.create(pod('tokened')))
   assert.ok((object['spec'].volumes as { name: string }[]).some(({ name }) => name.startsWith('kube-api-access-')))
-  assert.match(refused(await api.create(pod('nobody', { serviceAccountName: 'ghost' }))), /error looking up service account default\/ghost: serviceaccount "ghost" not found/)
+  assert.match(
+    refused(await api.create(pod('nobody', { serviceAccountName: 'ghost' }))),
+    /error looking up service account default\/ghost: serviceaccount "ghost" not found/
+  )
 })
 create('refuses what no rule allows', async () => {
   assert.is(
@@ -132,13 +177,29 @@ create('makes anew what was deleted so long ago that its name is forgotten, and 
   const gone = (n: number): Append => {
     const name = `gone-${n}`
     const podKey = { ...PODS, namespace: 'default', name }
-    const facts = { id: name, type: 'reckon.pod.deleted.v1', source: 'test', time: '2026-01-01T00:00:00.000Z', user: 'test', correlationId: name, verb: 'delete' }
-    return { subject: subjectOf('EVENTS', podKey), ...encodeEvent({ ...facts, stream: 'EVENTS', key: podKey, deleted: true, expected: 0, object: pod(name) }), expected: 0 }
+    const facts = {
+      id: name,
+      type: 'reckon.pod.deleted.v1',
+      source: 'test',
+      time: '2026-01-01T00:00:00.000Z',
+      user: 'test',
+      correlationId: name,
+      verb: 'delete'
+    }
+    return {
+      subject: subjectOf('EVENTS', podKey),
+      ...encodeEvent({ ...facts, stream: 'EVENTS', key: podKey, deleted: true, expected: 0, object: pod(name) }),
+      expected: 0
+    }
   }
   for (let n = 0; n < 17_000; n += 500) assert.ok((await own.logs.EVENTS.append(Array.from({ length: 500 }, (_, at) => gone(n + at)))).ok)
   await own.views.of(PODS).waitFor(await own.logs.EVENTS.lastSequence())
   assert.is(objects.head(key), 0)
-  assert.is(accepted(await own.create(configMap('old'), { ...first, again: true })).metadata.uid, made.metadata.uid, 'the intent was decided a second time')
+  assert.is(
+    accepted(await own.create(configMap('old'), { ...first, again: true })).metadata.uid,
+    made.metadata.uid,
+    'the intent was decided a second time'
+  )
   assert.is(own.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'old' }), undefined)
   const anew = accepted(await own.create(configMap('old')))
   assert.is.not(anew.metadata.uid, made.metadata.uid)
@@ -170,39 +231,80 @@ change('makes no event of a write that changes nothing', async () => {
 })
 change('refuses a stale resourceVersion', async () => {
   assert.is(
-    refused(await api.submit({ verb: 'update', ref: CONFIGMAPS, namespace: 'default', name: 'a', object: { ...configMap('a', { key: 'new' }), metadata: { name: 'a', resourceVersion: '1' } } })),
+    refused(
+      await api.submit({
+        verb: 'update',
+        ref: CONFIGMAPS,
+        namespace: 'default',
+        name: 'a',
+        object: { ...configMap('a', { key: 'new' }), metadata: { name: 'a', resourceVersion: '1' } }
+      })
+    ),
     '409 Conflict: Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes to the latest version and try again'
   )
 })
 change('patches strategically: containers by name', async () => {
-  const object = accepted(await patch(DEPLOYMENTS, 'web', 'application/strategic-merge-patch+json', { spec: { template: { spec: { containers: [{ name: 'web', image: 'web:2' }, { name: 'side', image: 'side:1' }] } } } }))
+  const object = accepted(
+    await patch(DEPLOYMENTS, 'web', 'application/strategic-merge-patch+json', {
+      spec: {
+        template: {
+          spec: {
+            containers: [
+              { name: 'web', image: 'web:2' },
+              { name: 'side', image: 'side:1' }
+            ]
+          }
+        }
+      }
+    })
+  )
   const containers = object['spec'].template.spec.containers as { name: string; image: string; imagePullPolicy: string }[]
-  assert.equal(containers.map(({ name, image }) => `${name}=${image}`), ['web=web:2', 'side=side:1'])
+  assert.equal(
+    containers.map(({ name, image }) => `${name}=${image}`),
+    ['web=web:2', 'side=side:1']
+  )
   assert.is(containers[1]?.imagePullPolicy, 'IfNotPresent')
 })
 change('patches by JSON patch, and refuses a failed test', async () => {
-  const object = accepted(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', [{ op: 'replace', path: '/spec/replicas', value: 1 }]))
+  const object = accepted(
+    await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', [{ op: 'replace', path: '/spec/replicas', value: 1 }])
+  )
   assert.is(object['spec'].replicas, 1)
-  assert.match(refused(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', [{ op: 'test', path: '/spec/replicas', value: 9 }])), /^422 Invalid/)
+  assert.match(
+    refused(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', [{ op: 'test', path: '/spec/replicas', value: 9 }])),
+    /^422 Invalid/
+  )
   assert.match(refused(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', { not: 'an array' })), /^400 BadRequest/)
 })
 change('refuses a JSON patch whose copies double', async () => {
   const doubling = Array.from({ length: 40 }, (_, n) => ({ op: 'copy', from: '/data', path: `/data/x${n}` }))
-  assert.match(refused(await patch(CONFIGMAPS, 'a', 'application/json-patch+json', doubling)), /^422 Invalid: the JSON patch copies more than \d+ bytes/)
+  assert.match(
+    refused(await patch(CONFIGMAPS, 'a', 'application/json-patch+json', doubling)),
+    /^422 Invalid: the JSON patch copies more than \d+ bytes/
+  )
 })
 change('refuses changes of what may not change', async () => {
-  assert.match(refused(await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { spec: { selector: { matchLabels: { app: 'other' } } } })), /^422 Invalid: Deployment.apps "web" is invalid: .*field is immutable/)
+  assert.match(
+    refused(await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { spec: { selector: { matchLabels: { app: 'other' } } } })),
+    /^422 Invalid: Deployment.apps "web" is invalid: .*field is immutable/
+  )
 })
 change('decides concurrent patches of one object one after another: none is lost', async () => {
-  const results = await Promise.all(Array.from({ length: 50 }, (_, n) => patch(CONFIGMAPS, 'a', 'application/merge-patch+json', { data: { [`k${n}`]: 'x' } })))
+  const results = await Promise.all(
+    Array.from({ length: 50 }, (_, n) => patch(CONFIGMAPS, 'a', 'application/merge-patch+json', { data: { [`k${n}`]: 'x' } }))
+  )
   for (const result of results) accepted(result)
   assert.is(Object.keys(api.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'a' })?.['data']).length, 51)
 })
 change('applies server side: owns fields, refuses others, drops what is left out', async () => {
-  const apply = (manager: string, body: unknown, force = false) => patch(CONFIGMAPS, 'applied', 'application/apply-patch+yaml', body, { options: { fieldManager: manager, force } })
+  const apply = (manager: string, body: unknown, force = false) =>
+    patch(CONFIGMAPS, 'applied', 'application/apply-patch+yaml', body, { options: { fieldManager: manager, force } })
   const created = await apply('one', { ...configMap('applied', { a: '1', b: '1' }) })
   assert.is(created.ok && created.code, 201)
-  assert.match(refused(await apply('two', configMap('applied', { a: '2' }))), /^409 Conflict: Apply failed with 1 conflict: conflict with "one": .data.a$/)
+  assert.match(
+    refused(await apply('two', configMap('applied', { a: '2' }))),
+    /^409 Conflict: Apply failed with 1 conflict: conflict with "one": .data.a$/
+  )
   accepted(await apply('two', configMap('applied', { a: '2', c: '2' }), true))
   const after = accepted(await apply('one', configMap('applied', {})))
   assert.equal(after['data'], { a: '2', c: '2' })
@@ -216,7 +318,10 @@ change('deletes at once what nothing holds, and keeps the last state in the log'
   const entry = await api.logs.EVENTS.lastOn('ev.core.configmaps.default.gone')
   assert.is(entry?.headers['reckon-deleted'], 'true')
   assert.match(entry?.text ?? '', /last/)
-  assert.is(refused(await api.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'gone' })), '404 NotFound: configmaps "gone" not found')
+  assert.is(
+    refused(await api.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'gone' })),
+    '404 NotFound: configmaps "gone" not found'
+  )
   accepted(await api.create(configMap('gone')))
 })
 change('waits for finalizers', async () => {
@@ -228,9 +333,32 @@ change('waits for finalizers', async () => {
 })
 change('gives a running pod its grace period, and a pod without a node none', async () => {
   accepted(await api.create(pod('p')))
-  accepted(await api.submit({ verb: 'create', ref: PODS, namespace: 'default', name: 'p', subresource: 'binding', object: { apiVersion: 'v1', kind: 'Binding', metadata: { name: 'p' }, target: { kind: 'Node', name: 'n1' } } as unknown as KubeObject }))
+  accepted(
+    await api.submit({
+      verb: 'create',
+      ref: PODS,
+      namespace: 'default',
+      name: 'p',
+      subresource: 'binding',
+      object: { apiVersion: 'v1', kind: 'Binding', metadata: { name: 'p' }, target: { kind: 'Node', name: 'n1' } } as unknown as KubeObject
+    })
+  )
   assert.match(
-    refused(await api.submit({ verb: 'create', ref: PODS, namespace: 'default', name: 'p', subresource: 'binding', object: { apiVersion: 'v1', kind: 'Binding', metadata: { name: 'p' }, target: { kind: 'Node', name: 'n2' } } as unknown as KubeObject })),
+    refused(
+      await api.submit({
+        verb: 'create',
+        ref: PODS,
+        namespace: 'default',
+        name: 'p',
+        subresource: 'binding',
+        object: {
+          apiVersion: 'v1',
+          kind: 'Binding',
+          metadata: { name: 'p' },
+          target: { kind: 'Node', name: 'n2' }
+        } as unknown as KubeObject
+      })
+    ),
     /^409 Conflict: .*already assigned to node "n1"/
   )
   const deleting = accepted(await api.submit({ verb: 'delete', ref: PODS, namespace: 'default', name: 'p' }))
@@ -242,22 +370,50 @@ change('gives a running pod its grace period, and a pod without a node none', as
   assert.is(api.get({ apiVersion: 'v1', kind: 'Pod', name: 'q' }), undefined)
 })
 change('scales through the scale subresource', async () => {
-  const scale = accepted(await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { spec: { replicas: 7 } }, { subresource: 'scale' }))
+  const scale = accepted(
+    await patch(DEPLOYMENTS, 'web', 'application/merge-patch+json', { spec: { replicas: 7 } }, { subresource: 'scale' })
+  )
   assert.is(scale.kind, 'Scale')
   assert.is(api.get({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' })?.['spec'].replicas, 7)
 })
 change('keeps namespaces until they are finalized, and refuses new content meanwhile', async () => {
   accepted(await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } }))
-  assert.match(refused(await api.submit({ verb: 'delete', ref: NAMESPACES, name: 'default' })), /^403 Forbidden: namespaces "default" is forbidden: this namespace may not be deleted/)
+  assert.match(
+    refused(await api.submit({ verb: 'delete', ref: NAMESPACES, name: 'default' })),
+    /^403 Forbidden: namespaces "default" is forbidden: this namespace may not be deleted/
+  )
   const terminating = accepted(await api.submit({ verb: 'delete', ref: NAMESPACES, name: 'team' }))
   assert.is(terminating['status'].phase, 'Terminating')
   assert.match(refused(await api.create({ ...configMap('late'), metadata: { name: 'late', namespace: 'team' } })), /being terminated/)
-  accepted(await api.submit({ verb: 'update', ref: NAMESPACES, name: 'team', subresource: 'finalize', object: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' }, spec: { finalizers: [] } } as unknown as KubeObject }))
+  accepted(
+    await api.submit({
+      verb: 'update',
+      ref: NAMESPACES,
+      name: 'team',
+      subresource: 'finalize',
+      object: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' }, spec: { finalizers: [] } } as unknown as KubeObject
+    })
+  )
   assert.is(api.get({ apiVersion: 'v1', kind: 'Namespace', name: 'team' }), undefined)
 })
 change('keeps services addresses over updates', async () => {
-  const made = accepted(await api.create({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'svc' }, spec: { selector: { app: 'web' }, ports: [{ port: 80 }] } }))
-  const updated = accepted(await api.submit({ verb: 'update', ref: SERVICES, namespace: 'default', name: 'svc', object: { apiVersion: 'v1', kind: 'Service', metadata: { name: 'svc' }, spec: { selector: { app: 'web' }, ports: [{ port: 81 }] } } }))
+  const made = accepted(
+    await api.create({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'svc' },
+      spec: { selector: { app: 'web' }, ports: [{ port: 80 }] }
+    })
+  )
+  const updated = accepted(
+    await api.submit({
+      verb: 'update',
+      ref: SERVICES,
+      namespace: 'default',
+      name: 'svc',
+      object: { apiVersion: 'v1', kind: 'Service', metadata: { name: 'svc' }, spec: { selector: { app: 'web' }, ports: [{ port: 81 }] } }
+    })
+  )
   assert.is(updated['spec'].clusterIP, made['spec'].clusterIP)
   assert.is(updated['spec'].ports[0].port, 81)
 })
@@ -279,7 +435,13 @@ const compactedApi = async (): Promise<{ api: TestApi; floor: number }> => {
   return { api, floor }
 }
 const patched = (api: TestApi, name: string, value: string, more: Record<string, unknown> = {}) =>
-  api.submit({ verb: 'patch', ref: CONFIGMAPS, namespace: 'default', name, patch: { type: 'application/merge-patch+json', body: { data: { key: value }, ...more } } })
+  api.submit({
+    verb: 'patch',
+    ref: CONFIGMAPS,
+    namespace: 'default',
+    name,
+    patch: { type: 'application/merge-patch+json', body: { data: { key: value }, ...more } }
+  })
 
 compacted('an object that did not change since is changed, and the event names what it follows on', async () => {
   const { api, floor } = await compactedApi()
@@ -316,13 +478,24 @@ compacted('while the floor is raised and nothing is gone yet, everything goes on
 })
 compacted('an intent that was decided before the floor is recognised when it is asked again', async () => {
   const api = await startTestApi()
-  const ask = { verb: 'patch', ref: CONFIGMAPS, namespace: 'default', name: 'x', id: 'asked-twice', patch: { type: 'application/merge-patch+json', body: { data: { key: 'once' } } } } as const
+  const ask = {
+    verb: 'patch',
+    ref: CONFIGMAPS,
+    namespace: 'default',
+    name: 'x',
+    id: 'asked-twice',
+    patch: { type: 'application/merge-patch+json', body: { data: { key: 'once' } } }
+  } as const
   accepted(await api.create(configMap('x')))
   const first = await api.submit(ask)
   api.logs.EVENTS.raiseFloor(await api.logs.EVENTS.lastSequence())
   api.logs.EVENTS.compact()
   await api.views.of(CONFIGMAPS).look()
-  const other = new ApiDecider({ views: api.views, clock: systemClock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })
+  const other = new ApiDecider({
+    views: api.views,
+    clock: systemClock,
+    settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] }
+  })
   const again = await other.submit({ version: 'v1', source: 'test', ...ask, again: true }, ADMIN)
   assert.is(accepted(again).metadata.resourceVersion, accepted(first).metadata.resourceVersion)
   assert.is(await api.logs.EVENTS.lastSequence(), Number(accepted(first).metadata.resourceVersion))

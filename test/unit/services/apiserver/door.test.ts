@@ -7,7 +7,7 @@ import type { Intent, IntentResult } from '#events/Intent.ts'
 import { Refusal } from '#events/Refusal.ts'
 import { intentOf } from '#services/apiserver/door/check.ts'
 import { answerIntents, userOf } from '#services/apiserver/door/door.ts'
-import { startTestApi, type TestApi } from '../../../support/api.ts'
+import { startTestApi, type TestApi } from '#test/support/api.ts'
 
 type Json = Record<string, unknown>
 
@@ -36,7 +36,9 @@ door.before.each(async () => {
 })
 
 const send = async (text: string | Uint8Array, token = 'admin'): Promise<readonly IntentResult[]> =>
-  JSON.parse(await answerIntents(token, undefined, typeof text === 'string' ? Buffer.from(text) : text, api.decider, (error) => errors.push(error))) as IntentResult[]
+  JSON.parse(
+    await answerIntents(token, undefined, typeof text === 'string' ? Buffer.from(text) : text, api.decider, (error) => errors.push(error))
+  ) as IntentResult[]
 
 const ask = async (intent: unknown, token?: string): Promise<string> => {
   const [result] = await send(JSON.stringify(intent), token)
@@ -86,21 +88,41 @@ const BAD: readonly (readonly [what: string, intent: unknown, message: RegExp])[
   ['no patch', { ...NO_OBJECT, verb: 'patch' }, /patch is missing/],
   ['a patch of another type', { ...NO_OBJECT, verb: 'patch', patch: { type: 'text/plain', body: {} } }, /patch\.type must be one of/],
   ['a patch without a body', { ...NO_OBJECT, verb: 'patch', patch: { type: 'application/merge-patch+json' } }, /patch\.body is missing/],
-  ['more in the patch', { ...NO_OBJECT, verb: 'patch', patch: { type: 'application/merge-patch+json', body: {}, x: 1 } }, /unknown field "patch\.x"/],
+  [
+    'more in the patch',
+    { ...NO_OBJECT, verb: 'patch', patch: { type: 'application/merge-patch+json', body: {}, x: 1 } },
+    /unknown field "patch\.x"/
+  ],
   ['delete options to create with', { ...GOOD, deleteOptions: {} }, /deleteOptions go with the verb delete/],
   ['unknown delete options', { ...NO_OBJECT, verb: 'delete', deleteOptions: { grace: 1 } }, /unknown field "grace"/],
-  ['delete options of kind 5', { ...NO_OBJECT, verb: 'delete', deleteOptions: { kind: 5 } }, /json: cannot unmarshal number into Go struct field \.kind of type string/],
+  [
+    'delete options of kind 5',
+    { ...NO_OBJECT, verb: 'delete', deleteOptions: { kind: 5 } },
+    /json: cannot unmarshal number into Go struct field \.kind of type string/
+  ],
   ['a grace period that is text', { ...NO_OBJECT, verb: 'delete', deleteOptions: { gracePeriodSeconds: '1' } }, /cannot unmarshal string/],
   ['options that are a list', { ...GOOD, options: [] }, /options must be a JSON object/],
   ['unknown options', { ...GOOD, options: { forced: true } }, /unknown field "options\.forced"/],
-  ['a manager that is an object', { ...GOOD, options: { fieldManager: {} } }, /options\.fieldManager and options\.fieldValidation must be strings/],
+  [
+    'a manager that is an object',
+    { ...GOOD, options: { fieldManager: {} } },
+    /options\.fieldManager and options\.fieldValidation must be strings/
+  ],
   ['a dry run that is text', { ...GOOD, options: { dryRun: 'All' } }, /options\.dryRun must be true or false/],
   ['a force that is a number', { ...GOOD, options: { force: 1 } }, /options\.force must be true or false/],
   ['a cause that is text', { ...GOOD, cause: 'x' }, /cause must be a JSON object/],
-  ['a cause with a line break', { ...GOOD, cause: { ...GOOD.cause, eventId: 'a\r\nreckon-deleted: true' } }, /cause\.eventId must be visible ASCII/],
+  [
+    'a cause with a line break',
+    { ...GOOD, cause: { ...GOOD.cause, eventId: 'a\r\nreckon-deleted: true' } },
+    /cause\.eventId must be visible ASCII/
+  ],
   ['a cause that is an object', { ...GOOD, cause: { ...GOOD.cause, eventId: {} } }, /cause\.eventId must be a string/],
   ['a cause of no place', { ...GOOD, cause: { ...GOOD.cause, ref: 'somewhere' } }, /cause\.ref must be a place/],
-  ['a long correlation', { ...GOOD, cause: { ...GOOD.cause, correlationId: 'x'.repeat(129) } }, /cause\.correlationId may not be more than/],
+  [
+    'a long correlation',
+    { ...GOOD, cause: { ...GOOD.cause, correlationId: 'x'.repeat(129) } },
+    /cause\.correlationId may not be more than/
+  ],
   ['more in the cause', { ...GOOD, cause: { ...GOOD.cause, x: 1 } }, /unknown field "cause\.x"/],
   ['reasons that are text', { ...GOOD, reasons: 'x' }, /reasons must be a JSON object/],
   ['reasons without end', { ...GOOD, reasons: { x: 'y'.repeat(300_000) } }, /reasons may not be more than/],
@@ -127,9 +149,15 @@ for (const [what, intent, message] of BAD)
     assert.equal(errors, [])
   })
 
-door('refuses options in upstream\'s words', async () => {
-  assert.match(await ask({ ...GOOD, options: { fieldManager: 'x'.repeat(129) } }), /^422 CreateOptions\.meta\.k8s\.io "" is invalid: fieldManager: Too long: may not be more than 128 bytes$/)
-  assert.match(await ask({ ...GOOD, options: { fieldManager: 'a\nb' } }), /^422 .*fieldManager: Invalid value: "a\\nb": invalid character U\+000A \(at position 1\)$/)
+door("refuses options in upstream's words", async () => {
+  assert.match(
+    await ask({ ...GOOD, options: { fieldManager: 'x'.repeat(129) } }),
+    /^422 CreateOptions\.meta\.k8s\.io "" is invalid: fieldManager: Too long: may not be more than 128 bytes$/
+  )
+  assert.match(
+    await ask({ ...GOOD, options: { fieldManager: 'a\nb' } }),
+    /^422 .*fieldManager: Invalid value: "a\\nb": invalid character U\+000A \(at position 1\)$/
+  )
   assert.match(await ask({ ...GOOD, options: { fieldValidation: 'strict' } }), /^422 .*fieldValidation: Unsupported value: "strict"/)
   assert.match(await ask({ ...GOOD, options: { dryRun: ['x'] } }), /^422 .*dryRun: Unsupported value: \["x"\]/)
 })
@@ -176,11 +204,48 @@ door('is silent about what it can not know, so that the client asks again', asyn
 
 /** Anything JSON can say where something is expected; what breaks programs most often first. */
 const nasty: fc.Arbitrary<unknown> = fc.oneof(
-  fc.constantFrom<unknown>(null, true, -1, 0, 1e308, -0.5, '', 'x', 'a\r\nb', '\u0000', '\ud800', '\u2028', '__proto__', '../..', 'x'.repeat(2_000), [], {}, [null], { __proto__: null }, JSON.parse('{"__proto__":{"x":1},"constructor":{"prototype":1}}')),
+  fc.constantFrom<unknown>(
+    null,
+    true,
+    -1,
+    0,
+    1e308,
+    -0.5,
+    '',
+    'x',
+    'a\r\nb',
+    '\u0000',
+    '\ud800',
+    '\u2028',
+    '__proto__',
+    '../..',
+    'x'.repeat(2_000),
+    [],
+    {},
+    [null],
+    { __proto__: null },
+    JSON.parse('{"__proto__":{"x":1},"constructor":{"prototype":1}}')
+  ),
   fc.jsonValue({ maxDepth: 3 })
 )
 const field = fc.constantFrom(...Object.keys(GOOD), 'again', 'subresource', 'patch', 'deleteOptions', 'more', '__proto__')
-const inner = fc.constantFrom('group', 'resource', 'type', 'body', 'fieldManager', 'fieldValidation', 'force', 'dryRun', 'eventId', 'ref', 'correlationId', 'metadata', 'name', 'kind', 'apiVersion')
+const inner = fc.constantFrom(
+  'group',
+  'resource',
+  'type',
+  'body',
+  'fieldManager',
+  'fieldValidation',
+  'force',
+  'dryRun',
+  'eventId',
+  'ref',
+  'correlationId',
+  'metadata',
+  'name',
+  'kind',
+  'apiVersion'
+)
 const mutation = fc.record({ field, inner: fc.option(inner), value: nasty })
 const verbs = fc.constantFrom(
   {},
@@ -188,7 +253,12 @@ const verbs = fc.constantFrom(
   { verb: 'delete', object: undefined, deleteOptions: { preconditions: { uid: 'x' } } },
   { verb: 'patch', object: undefined, patch: { type: 'application/merge-patch+json', body: { data: { a: 'b' } } } },
   { verb: 'patch', object: undefined, patch: { type: 'application/json-patch+json', body: [{ op: 'test', path: '/x', value: 1 }] } },
-  { verb: 'patch', object: undefined, patch: { type: 'application/apply-patch+yaml', body: GOOD.object }, options: { fieldManager: 'x', force: true } },
+  {
+    verb: 'patch',
+    object: undefined,
+    patch: { type: 'application/apply-patch+yaml', body: GOOD.object },
+    options: { fieldManager: 'x', force: true }
+  },
   { ref: { group: '', resource: 'pods' }, subresource: 'eviction', object: { metadata: { name: 'made' } } },
   { ref: { group: '', resource: 'pods' }, subresource: 'binding', object: { metadata: { name: 'made' }, target: { name: 'n' } } }
 )
@@ -201,26 +271,30 @@ door('answers anything within its time: never a fault of its own, never a change
       for (const { field: name, inner: part, value: shared } of mutations) {
         const value: unknown = structuredClone(shared)
         const target = Object.hasOwn(intent, name) ? intent[name] : undefined
-        if (part !== null && typeof target === 'object' && target !== null) Object.defineProperty(target, part, { value, enumerable: true, configurable: true, writable: true })
+        if (part !== null && typeof target === 'object' && target !== null)
+          Object.defineProperty(target, part, { value, enumerable: true, configurable: true, writable: true })
         else Object.defineProperty(intent, name, { value, enumerable: true, configurable: true, writable: true })
       }
       const began = performance.now()
       const results = await send(JSON.stringify(intent))
       assert.ok(performance.now() - began < 1_000, 'the answer took long')
-      for (const result of results) assert.ok(result.ok || ((result.status.code ?? 0) >= 400 && (result.status.code ?? 0) < 500), JSON.stringify(result))
+      for (const result of results)
+        assert.ok(result.ok || ((result.status.code ?? 0) >= 400 && (result.status.code ?? 0) < 500), JSON.stringify(result))
       assert.equal(errors, [])
     }),
     { numRuns: 1_500 }
   )
   for (let sequence = 1; sequence <= (await api.logs.EVENTS.lastSequence()); sequence++)
-    for (const [name, value] of Object.entries((await api.logs.EVENTS.get(sequence))?.headers ?? {})) assert.match(value, /^[\x20-\x7e]*$/, `${name} of event ${sequence}`)
+    for (const [name, value] of Object.entries((await api.logs.EVENTS.get(sequence))?.headers ?? {}))
+      assert.match(value, /^[\x20-\x7e]*$/, `${name} of event ${sequence}`)
   assert.is(({} as Json)['x'], undefined)
 })
 door('makes every intent anew: what it lets through is what it looked at', () => {
   fc.assert(
     fc.property(fc.array(mutation, { maxLength: 2 }), (mutations) => {
       const intent: Json = structuredClone(GOOD)
-      for (const { field: name, value } of mutations) Object.defineProperty(intent, name, { value, enumerable: true, configurable: true, writable: true })
+      for (const { field: name, value } of mutations)
+        Object.defineProperty(intent, name, { value, enumerable: true, configurable: true, writable: true })
       let checked
       try {
         checked = intentOf(JSON.parse(JSON.stringify(intent)))
@@ -237,12 +311,27 @@ door('makes every intent anew: what it lets through is what it looked at', () =>
 
 const events = suite('events')
 const event = (more: Partial<NewEvent> = {}): NewEvent => ({
-  stream: 'EVENTS', key: { group: '', resource: 'configmaps', namespace: 'default', name: 'a' }, id: 'i', type: 't', source: 's', time: '2030-01-01T00:00:00.000Z', user: 'u', correlationId: 'c', verb: 'create', deleted: false,
-  object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } }, expected: 0, ...more
+  stream: 'EVENTS',
+  key: { group: '', resource: 'configmaps', namespace: 'default', name: 'a' },
+  id: 'i',
+  type: 't',
+  source: 's',
+  time: '2030-01-01T00:00:00.000Z',
+  user: 'u',
+  correlationId: 'c',
+  verb: 'create',
+  deleted: false,
+  object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } },
+  expected: 0,
+  ...more
 })
 
 events('with a header no log takes are found before they are sent', () => {
-  for (const more of [{ id: 'a\r\nb' }, { correlationId: 'ü' }, { causationId: '\u0000' }, { causationRef: 'a\nb' }]) assert.throws(() => encodeEvent(event(more)), (error: unknown) => error instanceof UnencodableEvent)
+  for (const more of [{ id: 'a\r\nb' }, { correlationId: 'ü' }, { causationId: '\u0000' }, { causationRef: 'a\nb' }])
+    assert.throws(
+      () => encodeEvent(event(more)),
+      (error: unknown) => error instanceof UnencodableEvent
+    )
   assert.is(encodeEvent(event({ source: 'ü\n\ud800' })).headers['ce-source'], '%C3%BC%0A%EF%BF%BD')
 })
 events('leave out reasons that are too long, and keep the write', () => {
@@ -250,11 +339,19 @@ events('leave out reasons that are too long, and keep the write', () => {
   assert.match(encodeEvent(event({ reasons: { text: 'x'.repeat(3_000) } })).headers['reckon-reasons'] as string, /xxx/)
 })
 events('larger than the log takes are refused with 413', async () => {
-  const large = (bytes: number): NewEvent => event({ object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', annotations: { a: 'ü'.repeat(bytes / 2) } } } })
+  const large = (bytes: number): NewEvent =>
+    event({ object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', annotations: { a: 'ü'.repeat(bytes / 2) } } } })
   assert.is(encodeEvent(large(2 * 1024 * 1024 - 200)).text.length > 0, true)
-  assert.throws(() => encodeEvent(large(2 * 1024 * 1024)), (error: unknown) => error instanceof Refusal && error.status.code === 413)
+  assert.throws(
+    () => encodeEvent(large(2 * 1024 * 1024)),
+    (error: unknown) => error instanceof Refusal && error.status.code === 413
+  )
   const made = await startTestApi()
-  const containers = Array.from({ length: 24 }, (_, at) => ({ name: `c${at}`, image: 'a', env: [{ name: 'A', value: 'x'.repeat(100_000) }] }))
+  const containers = Array.from({ length: 24 }, (_, at) => ({
+    name: `c${at}`,
+    image: 'a',
+    env: [{ name: 'A', value: 'x'.repeat(100_000) }]
+  }))
   const result = await made.create({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'large' }, spec: { containers } })
   assert.is(result.ok ? 0 : result.status.code, 413)
 })
@@ -262,7 +359,8 @@ events('larger than the log takes are refused with 413', async () => {
 door('nobody but who leads by a Lease names a term of it', async () => {
   const term = { lease: 'kube-scheduler', sequence: 2 ** 50 }
   // A node that names a term which has yet to come would hold the turn at any object, for everybody.
-  for (const token of ['admin', 'node-n1', 'controller-manager']) assert.match(await ask({ ...GOOD, id: `by-${token}`, term }, token), /^403 .*does not lead by the Lease kube-scheduler/)
+  for (const token of ['admin', 'node-n1', 'controller-manager'])
+    assert.match(await ask({ ...GOOD, id: `by-${token}`, term }, token), /^403 .*does not lead by the Lease kube-scheduler/)
   const sequence = await api.logs.EVENTS.lastSequence()
   assert.match(await ask({ ...GOOD, term: { lease: 'kube-scheduler', sequence } }, 'scheduler'), /^409 .*the term of kube-scheduler/)
 })

@@ -1,4 +1,6 @@
-/** What the doors on NATS take in at a time: so many requests and bytes of each user and of all, and who sends more is told to come again. */
+/**
+ * What the doors on NATS take in at a time: so many requests and bytes of each user and of all, and who sends more is told to come again.
+ */
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -33,7 +35,12 @@ const server = () => {
   const send = (subject: string, body: unknown): void => {
     const at = answers.push(undefined) - 1
     const data = typeof body === 'string' ? Buffer.from(body) : Buffer.from(JSON.stringify(body))
-    heard(null, { subject, data, json: () => JSON.parse(data.toString()), respond: (text: string) => Boolean((answers[at] = text)) } as unknown as Msg)
+    heard(null, {
+      subject,
+      data,
+      json: () => JSON.parse(data.toString()),
+      respond: (text: string) => Boolean((answers[at] = text))
+    } as unknown as Msg)
   }
   const refused = (at: number): Status | undefined => {
     const answer = answers[at] === undefined ? undefined : (JSON.parse(answers[at]) as { status?: Status } | { status?: Status }[])
@@ -79,7 +86,10 @@ desk('takes so many requests of a user and so many of all, and more when some ar
   assert.equal(it.codes(), [undefined, undefined, 429, undefined, 429])
   assert.equal(
     [2, 4].map((at) => it.refused(at)?.message),
-    ['too many requests, please try again later: user "node-a" has 2 requests in flight', 'too many requests, please try again later: the server has 3 requests in flight']
+    [
+      'too many requests, please try again later: user "node-a" has 2 requests in flight',
+      'too many requests, please try again later: the server has 3 requests in flight'
+    ]
   )
   assert.is(it.refused(2)?.reason, 'TooManyRequests')
   assert.equal(it.refused(2)?.details, { retryAfterSeconds: 1 })
@@ -98,7 +108,10 @@ desk('takes so many bytes', async () => {
   for (const user of ['a', 'a', 'b', 'c']) it.send(`ask.node-${user}`, 'x'.repeat(90))
   await settled()
   assert.equal(it.codes(), [undefined, 429, undefined, 429])
-  assert.equal([it.refused(1)?.message, it.refused(3)?.message].map((text) => text?.split(': ')[1]), ['user "node-a" has 150 bytes of requests in flight', 'the server has 180 bytes of requests in flight'])
+  assert.equal(
+    [it.refused(1)?.message, it.refused(3)?.message].map((text) => text?.split(': ')[1]),
+    ['user "node-a" has 150 bytes of requests in flight', 'the server has 180 bytes of requests in flight']
+  )
   // What was refused holds nothing.
   it.send('ask.node-d', 'x'.repeat(60))
   await it.answerAll()
@@ -123,7 +136,16 @@ desk('a message that is too large is refused for good; several in one message ar
 })
 desk.run()
 
-const intent = (size: number) => ({ id: 'a', verb: 'create', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: 'x', source: 'test', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x' }, data: { a: 'x'.repeat(size) } } })
+const intent = (size: number) => ({
+  id: 'a',
+  verb: 'create',
+  ref: { group: '', resource: 'configmaps' },
+  version: 'v1',
+  namespace: 'default',
+  name: 'x',
+  source: 'test',
+  object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x' }, data: { a: 'x'.repeat(size) } }
+})
 
 const doors = suite('the doors')
 doors('intents: what a decider does not answer takes at most 16 MiB of one credential, and the scheduler is heard', async () => {
@@ -134,7 +156,10 @@ doors('intents: what a decider does not answer takes at most 16 MiB of one crede
   for (let n = 0; n < 40; n++) it.send('intent.node-n1', intent(879 * 1024))
   await settled()
   assert.is(asked, 18)
-  assert.equal(it.codes(), Array.from({ length: 40 }, (_, at) => (at < 18 ? undefined : 429)))
+  assert.equal(
+    it.codes(),
+    Array.from({ length: 40 }, (_, at) => (at < 18 ? undefined : 429))
+  )
   it.send('intent.scheduler', intent(10))
   await settled()
   assert.is(asked, 19)
@@ -153,7 +178,12 @@ doors('intents: so many small ones, also many in a message', async () => {
 doors('gone: two of a node, eight of all', async () => {
   const it = server()
   // Reads of the log that never end.
-  serveGone({ views: { of: () => ({ log: { state: () => new Promise(() => {}) } }), get: () => ({ object: { metadata: { uid: 'c' } } }) } as never, connection: it.connection, onUnbound: () => {}, onError: () => {} })
+  serveGone({
+    views: { of: () => ({ log: { state: () => new Promise(() => {}) } }), get: () => ({ object: { metadata: { uid: 'c' } } }) } as never,
+    connection: it.connection,
+    onUnbound: () => {},
+    onError: () => {}
+  })
   const pod = { namespace: 'default', name: 'x', uid: 'u', since: 0 }
   for (let n = 0; n < 3; n++) it.send('gone.node-n1', { pods: [pod] })
   for (let n = 2; n < 9; n++) it.send(`gone.node-n${n}`, { pods: [pod] })
@@ -171,7 +201,14 @@ doors('erase: one after the other, and sixteen wait', async () => {
   const it = server()
   let begun = 0
   const keys = { deleted: () => ((begun += 1), [{ uid: 'u', of: 'default/x', since: 0 }]), destroy: () => new Promise(() => {}) }
-  serveErase({ views: { get: () => undefined } as never, keys: keys as never, connection: it.connection, recorder: { record: () => {} }, clock: systemClock, onError: fail })
+  serveErase({
+    views: { get: () => undefined } as never,
+    keys: keys as never,
+    connection: it.connection,
+    recorder: { record: () => {} },
+    clock: systemClock,
+    onError: fail
+  })
   for (let n = 0; n < 17; n++) it.send('erase.admin', { namespace: 'default', name: 'x' })
   await settled()
   assert.is(begun, 1)
@@ -181,8 +218,20 @@ doors('pulses: a node speaks for itself, and not at length', () => {
   const it = server()
   const taken: string[] = []
   const errors: unknown[] = []
-  servePulses(it.connection, { take: ({ node }: { node: string }) => taken.push(node), stop: () => {} } as unknown as Pulses, (error) => errors.push((error as Error).message))
-  const pulse = { node: 'n1', time: '2026-01-01T00:00:00.000000Z', podCIDR: '10.244.0.0/24', labels: {}, addresses: [], capacity: {}, allocatable: {}, nodeInfo: {}, conditions: [] }
+  servePulses(it.connection, { take: ({ node }: { node: string }) => taken.push(node), stop: () => {} } as unknown as Pulses, (error) =>
+    errors.push((error as Error).message)
+  )
+  const pulse = {
+    node: 'n1',
+    time: '2026-01-01T00:00:00.000000Z',
+    podCIDR: '10.244.0.0/24',
+    labels: {},
+    addresses: [],
+    capacity: {},
+    allocatable: {},
+    nodeInfo: {},
+    conditions: []
+  }
   it.send('pulse.node.n1', pulse)
   it.send('pulse.node.n2', pulse)
   it.send('pulse.node.n1', { ...pulse, labels: { x: 'x'.repeat(300_000) } })

@@ -8,9 +8,9 @@ import { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 import type { Decider } from '#services/apiserver/Decider.ts'
 import { controllers, userOf } from '#services/controller-manager/controllers.ts'
 import { Controller, Outrun } from '#services/platform/Controller.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
-import { accepted, ADMIN, refused } from '../../../support/api.ts'
-import { expiringLogs, HOUR, serverOn, WEEK } from '../../../support/expiring.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, ADMIN, refused } from '#test/support/api.ts'
+import { expiringLogs, HOUR, serverOn, WEEK } from '#test/support/expiring.ts'
 
 const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
 const NODES = { group: '', resource: 'nodes' }
@@ -24,12 +24,24 @@ const lab = async () => {
   for (const view of server.views.byStream.values()) view.subscribe((change) => changes.push(change))
   const submit = async (intent: Partial<Intent> & Pick<Intent, 'verb' | 'ref'>): Promise<IntentResult> => {
     let result: IntentResult | undefined
-    void server.decider.submit({ id: clock.uuid(), version: 'v1', namespace: 'default', name: '', source: 'test', ...intent }, ADMIN).then((answer) => (result = answer))
+    void server.decider
+      .submit({ id: clock.uuid(), version: 'v1', namespace: 'default', name: '', source: 'test', ...intent }, ADMIN)
+      .then((answer) => (result = answer))
     assert.ok(await clock.run(20_000, () => result !== undefined), 'no answer')
     return result as IntentResult
   }
   const lease = (name: string, verb: 'create' | 'update', holder = 'me'): Promise<IntentResult> =>
-    submit({ verb, ref: LEASES, name, object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name, namespace: 'default' }, spec: { holderIdentity: holder } } })
+    submit({
+      verb,
+      ref: LEASES,
+      name,
+      object: {
+        apiVersion: 'coordination.k8s.io/v1',
+        kind: 'Lease',
+        metadata: { name, namespace: 'default' },
+        spec: { holderIdentity: holder }
+      }
+    })
   const held = (name: string, namespace = 'default') => server.views.get({ ...LEASES, namespace, name })
   return { clock, logs, ...server, changes, submit, lease, held }
 }
@@ -94,10 +106,20 @@ expiry('only what is old enough goes', async () => {
 })
 expiry('a notice a week old is made anew', async () => {
   const it = await lab()
-  const notice = { apiVersion: 'v1', kind: 'Event', metadata: { name: 'x' }, involvedObject: { kind: 'Pod', namespace: 'default', name: 'a' }, reason: 'BackOff', message: 'm', type: 'Warning', count: 1 }
+  const notice = {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: 'x' },
+    involvedObject: { kind: 'Pod', namespace: 'default', name: 'a' },
+    reason: 'BackOff',
+    message: 'm',
+    type: 'Warning',
+    count: 1
+  }
   accepted(await it.submit({ verb: 'create', ref: EVENTS, name: 'x', object: notice }))
   it.clock.skip(WEEK + 1_000)
-  const patch = (count: number): Promise<IntentResult> => it.submit({ verb: 'patch', ref: EVENTS, name: 'x', patch: { type: 'application/merge-patch+json', body: { count } } })
+  const patch = (count: number): Promise<IntentResult> =>
+    it.submit({ verb: 'patch', ref: EVENTS, name: 'x', patch: { type: 'application/merge-patch+json', body: { count } } })
   assert.match(refused(await patch(2)), /^404 NotFound/)
   accepted(await it.submit({ verb: 'create', ref: EVENTS, name: 'x', object: notice }))
   accepted(await patch(2))
@@ -135,10 +157,19 @@ expiry('the node lifecycle controller gives up a node whose Lease expired, and t
   const definition = controllers({ clusterCA: '' }).find(({ name }) => name === 'node-lifecycle-controller')
   assert.ok(definition)
   const decider: Decider = it.decider
-  const controller = new Controller(definition as NonNullable<typeof definition>, it.views, { submit: (intent) => decider.submit(intent, userOf('node-lifecycle-controller')) }, it.clock, ({ error }) => error instanceof Outrun || faults.push(String(error)))
+  const controller = new Controller(
+    definition as NonNullable<typeof definition>,
+    it.views,
+    { submit: (intent) => decider.submit(intent, userOf('node-lifecycle-controller')) },
+    it.clock,
+    ({ error }) => error instanceof Outrun || faults.push(String(error))
+  )
   controller.start()
   const pulses = new Pulses({ ...it, onError: (error) => faults.push(String(error)) })
-  const ready = (): string | undefined => (it.views.get({ ...NODES, namespace: '', name: 'n1' })?.object['status'].conditions as { type: string; status: string }[] | undefined)?.find(({ type }) => type === 'Ready')?.status
+  const ready = (): string | undefined =>
+    (
+      it.views.get({ ...NODES, namespace: '', name: 'n1' })?.object['status'].conditions as { type: string; status: string }[] | undefined
+    )?.find(({ type }) => type === 'Ready')?.status
   pulses.take(pulse('2026-01-01T00:00:00.000000Z'))
   assert.ok(await it.clock.run(10_000, () => ready() === 'True'))
   assert.ok(await it.clock.run(120_000, () => ready() === 'Unknown'))
@@ -150,7 +181,10 @@ expiry('the node lifecycle controller gives up a node whose Lease expired, and t
   assert.is(await it.logs.EVENTS.lastSequence(), events, 'a node that stays away is written again and again')
   pulses.take(pulse('2026-01-01T03:00:00.000000Z'))
   assert.ok(await it.clock.run(10_000, () => ready() === 'True'))
-  assert.ok(await it.clock.run(10_000, () => (it.views.get({ ...NODES, namespace: '', name: 'n1' })?.object['spec'].taints ?? []).length === 0), 'its taints are taken off')
+  assert.ok(
+    await it.clock.run(10_000, () => (it.views.get({ ...NODES, namespace: '', name: 'n1' })?.object['spec'].taints ?? []).length === 0),
+    'its taints are taken off'
+  )
   assert.equal(faults, [])
   controller.stop()
   pulses.stop()

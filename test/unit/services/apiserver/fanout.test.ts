@@ -14,9 +14,9 @@ import { Fanout } from '#services/apiserver/verbs/Fanout.ts'
 import { selectionOf } from '#services/apiserver/verbs/read.ts'
 import { View } from '#services/platform/View.ts'
 import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
-import {  } from '#test/support/http.ts'
+import {} from '#test/support/http.ts'
 import { until } from '#test/support/until.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const KIND = kindNamed('', 'v1', 'ConfigMap')!
 const NOTICE = kindNamed('', 'v1', 'Event')!
@@ -45,14 +45,28 @@ class Answer extends Writable {
     for (const each of this.#held.splice(0)) each()
   }
   get told(): { type: string; object: any }[] {
-    return this.text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line))
+    return this.text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line))
   }
   get names(): string[] {
     return this.told.map(({ object }) => object.metadata.name)
   }
 }
 
-const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays: 4 }, kind = KIND): Promise<{ api: TestApi; view: View; fanout: Fanout; turns: (() => void)[]; turn(): void; watch(from?: number, form?: Representation['form']): Promise<Answer>; create(name: string, size?: number): Promise<number> }> => {
+const start = async (
+  limits = { behind: 1_000_000, together: 10_000_000, replays: 4 },
+  kind = KIND
+): Promise<{
+  api: TestApi
+  view: View
+  fanout: Fanout
+  turns: (() => void)[]
+  turn(): void
+  watch(from?: number, form?: Representation['form']): Promise<Answer>
+  create(name: string, size?: number): Promise<number>
+}> => {
   const clock = new VirtualClock(1)
   const api = await startTestApi(clock)
   const turns: (() => void)[] = []
@@ -76,13 +90,27 @@ const start = async (limits = { behind: 1_000_000, together: 10_000_000, replays
     turn: () => turns.shift()?.(),
     watch: async (from = view.objects.sequence, form = 'object') => {
       const answer = new Answer()
-      await fanout.serve({ kind, namespace: 'default', selection: selectionOf(kind, new URLSearchParams(), ''), representation: { form, include: 'None' }, from, initialEvents: false, bookmarks: false, timeoutSeconds: 1_000 }, answer as unknown as ServerResponse)
+      await fanout.serve(
+        {
+          kind,
+          namespace: 'default',
+          selection: selectionOf(kind, new URLSearchParams(), ''),
+          representation: { form, include: 'None' },
+          from,
+          initialEvents: false,
+          bookmarks: false,
+          timeoutSeconds: 1_000
+        },
+        answer as unknown as ServerResponse
+      )
       return answer
     },
     create: async (name, size = 10) => {
       const annotations = { key: 'x'.repeat(size) }
       const more = kind === KIND ? {} : { involvedObject: { kind: 'Pod', namespace: 'default', name: 'p' }, reason: 'Told', type: 'Normal' }
-      const sequence = Number(accepted(await api.create({ apiVersion: 'v1', kind: kind.kind, metadata: { name, annotations }, ...more })).metadata.resourceVersion)
+      const sequence = Number(
+        accepted(await api.create({ apiVersion: 'v1', kind: kind.kind, metadata: { name, annotations }, ...more })).metadata.resourceVersion
+      )
       await view.waitFor(sequence)
       return sequence
     }
@@ -99,7 +127,13 @@ turns('who joins while changes wait for their turn has had them already', async 
   turn()
   await create('b')
   turn()
-  assert.equal([early.names, late.names], [['a', 'b'], ['a', 'b']])
+  assert.equal(
+    [early.names, late.names],
+    [
+      ['a', 'b'],
+      ['a', 'b']
+    ]
+  )
   fanout.close()
 })
 turns('what comes while a round goes on reaches those at its beginning, too', async () => {
@@ -129,7 +163,7 @@ turns('several changes of a turn travel together', async () => {
   assert.equal(answer.names, ['a', 'b', 'c'])
   fanout.close()
 })
-turns('a table\'s watcher who falls behind has its columns', async () => {
+turns("a table's watcher who falls behind has its columns", async () => {
   const { fanout, watch, create, turn } = await start({ behind: 1_000, together: 10_000_000, replays: 4 })
   const answer = await watch(undefined, 'table')
   answer.taking = false
@@ -139,8 +173,14 @@ turns('a table\'s watcher who falls behind has its columns', async () => {
   }
   answer.take()
   while (answer.told.length < 20) await new Promise((resolve) => setImmediate(resolve))
-  assert.equal(answer.told.map(({ object }) => object.rows[0].cells[0]), Array.from({ length: 20 }, (_, n) => `c-${String(n).padStart(2, '0')}`))
-  assert.equal(answer.told.map(({ object }) => object.columnDefinitions.length), [3, ...Array.from({ length: 19 }, () => 0)])
+  assert.equal(
+    answer.told.map(({ object }) => object.rows[0].cells[0]),
+    Array.from({ length: 20 }, (_, n) => `c-${String(n).padStart(2, '0')}`)
+  )
+  assert.equal(
+    answer.told.map(({ object }) => object.columnDefinitions.length),
+    [3, ...Array.from({ length: 19 }, () => 0)]
+  )
   fanout.close()
 })
 
@@ -153,7 +193,7 @@ const expire = async (view: View, last: number): Promise<void> => {
   await view.expire()
 }
 const summary = ({ told }: Answer): string[] => told.map(({ type, object }) => `${type} ${object.metadata?.name ?? object.code}`)
-leaving('is told as it last was, and nobody\'s place goes back for it', async () => {
+leaving("is told as it last was, and nobody's place goes back for it", async () => {
   const { view, fanout, watch, create, turn } = await start({ behind: 3_000, together: 10_000_000, replays: 4 }, NOTICE)
   const a = await create('a', 1_500)
   const answer = await watch()
@@ -193,7 +233,14 @@ leaving('meanwhile is told to who catches up, once', async () => {
   await create('f')
   turn()
   await until('10 lines', () => answer.told.length >= 10)
-  assert.equal(summary(answer), ['ADDED b', 'ADDED c', 'ADDED d', 'ADDED e', ...['a', 'b', 'c', 'd', 'e'].map((name) => `DELETED ${name}`), 'ADDED f'])
+  assert.equal(summary(answer), [
+    'ADDED b',
+    'ADDED c',
+    'ADDED d',
+    'ADDED e',
+    ...['a', 'b', 'c', 'd', 'e'].map((name) => `DELETED ${name}`),
+    'ADDED f'
+  ])
   fanout.close()
 })
 leaving('in such numbers that they are not kept makes the client list again', async () => {

@@ -14,19 +14,31 @@ import { MAC_HEADER, Seal } from '#services/platform/ledger/Seal.ts'
 import { allNodes, nodeKey, oneNode } from '#services/platform/secrets/NodeKeys.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import type { BindingUpdate } from '#services/platform/NodeLink.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
-import { accepted, startTestApi, type TestApi } from '../../../support/api.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
 
 const PODS = { group: '', resource: 'pods' }
 const stray = (name: string, uid: string, since = 0): Stray => ({ namespace: 'default', name, uid, since })
 
 const decide = suite('fates: the decision')
-const pod = (uid: string, nodeName = ''): KubeObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { uid }, spec: nodeName === '' ? {} : { nodeName } })
-const history = (more: Partial<NameHistory>): NameHistory => ({ present: undefined, deleted: new Set(), made: 0, whole: true, lossAccepted: false, ...more })
+const pod = (uid: string, nodeName = ''): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { uid },
+  spec: nodeName === '' ? {} : { nodeName }
+})
+const history = (more: Partial<NameHistory>): NameHistory => ({
+  present: undefined,
+  deleted: new Set(),
+  made: 0,
+  whole: true,
+  lossAccepted: false,
+  ...more
+})
 for (const [what, more, fate] of [
-  ['it is there and this node\'s', { present: pod('u', 'n1') }, 'alive'],
+  ["it is there and this node's", { present: pod('u', 'n1') }, 'alive'],
   ['it is there and not bound yet', { present: pod('u') }, 'alive'],
-  ['it is there and another node\'s', { present: pod('u', 'n2') }, 'gone'],
+  ["it is there and another node's", { present: pod('u', 'n2') }, 'gone'],
   ['it was deleted', { deleted: new Set(['u']) }, 'gone'],
   ['it was deleted, and another has its name', { present: pod('v', 'n1'), deleted: new Set(['t', 'u']) }, 'gone'],
   ['the log never heard of its name', {}, 'unknown'],
@@ -41,8 +53,16 @@ for (const [what, more, fate] of [
 decide.run()
 
 const create = async (api: TestApi, name: string, spec: object = {}): Promise<string> =>
-  accepted(await api.create({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { nodeName: 'n1', containers: [{ name: 'web', image: 'web:1' }], ...spec } })).metadata.uid as string
-const remove = async (api: TestApi, name: string): Promise<void> => void accepted(await api.submit({ verb: 'delete', ref: PODS, namespace: 'default', name, deleteOptions: { gracePeriodSeconds: 0 } }))
+  accepted(
+    await api.create({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec: { nodeName: 'n1', containers: [{ name: 'web', image: 'web:1' }], ...spec }
+    })
+  ).metadata.uid as string
+const remove = async (api: TestApi, name: string): Promise<void> =>
+  void accepted(await api.submit({ verb: 'delete', ref: PODS, namespace: 'default', name, deleteOptions: { gracePeriodSeconds: 0 } }))
 /** The log says that a person has accepted a loss. */
 const loseSomething = (api: TestApi): void => {
   const { state } = api.logs.EVENTS
@@ -58,8 +78,16 @@ fates('found through all pods that ever had the name', async () => {
     if (n < 3) await remove(api, 'a')
   }
   const other = await create(api, 'b', { nodeName: 'n2' })
-  const unbound = accepted(await api.create({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'c' }, spec: { containers: [{ name: 'web', image: 'web:1' }] } })).metadata.uid as string
-  const asked = [...uids.map((uid) => stray('a', uid)), stray('b', other), stray('c', unbound), stray('a', 'never'), stray('nobody', 'never')]
+  const unbound = accepted(
+    await api.create({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'c' }, spec: { containers: [{ name: 'web', image: 'web:1' }] } })
+  ).metadata.uid as string
+  const asked = [
+    ...uids.map((uid) => stray('a', uid)),
+    stray('b', other),
+    stray('c', unbound),
+    stray('a', 'never'),
+    stray('nobody', 'never')
+  ]
   assert.equal(await fatesIn(api.views, 'n1', asked), ['gone', 'gone', 'gone', 'alive', 'gone', 'alive', 'unknown', 'unknown'])
   loseSomething(api)
   assert.equal(await fatesIn(api.views, 'n1', asked), ['gone', 'gone', 'gone', 'alive', 'gone', 'alive', 'lost', 'lost'])
@@ -81,17 +109,30 @@ fates('behind an entry that is none of ours nothing is found, and nothing is sai
   await remove(api, 'a')
   const { get } = api.logs.EVENTS
   const last = await api.logs.EVENTS.lastSequence()
-  api.logs.EVENTS.get = async (sequence) => (sequence === last ? { subject: 'ev.core.pods.default.a', sequence, headers: {}, text: 'not ours', time: 0 } : get.call(api.logs.EVENTS, sequence))
+  api.logs.EVENTS.get = async (sequence) =>
+    sequence === last
+      ? { subject: 'ev.core.pods.default.a', sequence, headers: {}, text: 'not ours', time: 0 }
+      : get.call(api.logs.EVENTS, sequence)
   assert.equal(await fatesIn(api.views, 'n1', [stray('a', first)]), ['unknown'])
 })
-fates("a forged event ends no pod: what is not sealed says nothing", async () => {
+fates('a forged event ends no pod: what is not sealed says nothing', async () => {
   const sealing = new Seal(new Map([['k1', Buffer.alloc(32, 3)]]))
-  const api = await startTestApi(new VirtualClock(1), {}, new Integrity({ seal: sealing, ledger: new MemoryLedger('EVENTS', 'it'), whole: true, expires: false }))
+  const api = await startTestApi(
+    new VirtualClock(1),
+    {},
+    new Integrity({ seal: sealing, ledger: new MemoryLedger('EVENTS', 'it'), whole: true, expires: false })
+  )
   const uid = await create(api, 'a')
   const { subject, headers, text } = (await api.logs.EVENTS.get(await api.logs.EVENTS.lastSequence())) as LogEntry
   const { [MAC_HEADER]: _, ...unsealed } = headers
   const forge = async (name: string, body: string): Promise<void> => {
-    await api.logs.EVENTS.append([{ subject: subject.replace(/a$/, name), headers: { ...unsealed, 'ce-subject': `default/${name}`, 'reckon-deleted': 'true' }, text: body }])
+    await api.logs.EVENTS.append([
+      {
+        subject: subject.replace(/a$/, name),
+        headers: { ...unsealed, 'ce-subject': `default/${name}`, 'reckon-deleted': 'true' },
+        text: body
+      }
+    ])
     await api.views.of({ group: '', resource: 'pods' }).waitFor(await api.logs.EVENTS.lastSequence())
   }
   await forge('a', text)
@@ -132,7 +173,15 @@ const lab = async (api?: TestApi, log?: MemoryLog, clock = new VirtualClock(2)) 
   const stored = log ?? new MemoryLog('BINDINGS', clock, { keepLastOnly: true })
   const errors: string[] = []
   let issued = 0
-  const publisher = new BindingPublisher({ views: it.views, bindings: stored, tokens: { issue: async () => ({ token: `token-${++issued}`, expiresAt: '2026-01-01T01:00:00Z' }) }, clusterCA: 'ca', seal, clock, onError: (error) => errors.push((error as Error).message) })
+  const publisher = new BindingPublisher({
+    views: it.views,
+    bindings: stored,
+    tokens: { issue: async () => ({ token: `token-${++issued}`, expiresAt: '2026-01-01T01:00:00Z' }) },
+    clusterCA: 'ca',
+    seal,
+    clock,
+    onError: (error) => errors.push((error as Error).message)
+  })
   /** Everything that was ever written, and the last word on each pod. */
   const written = async (): Promise<LogEntry[]> => {
     const all: LogEntry[] = []
@@ -142,7 +191,8 @@ const lab = async (api?: TestApi, log?: MemoryLog, clock = new VirtualClock(2)) 
     }
     return all
   }
-  const last = async (): Promise<Record<string, BindingUpdate>> => Object.fromEntries((await written()).map((entry) => [entry.subject, updateOf(entry, seal)]))
+  const last = async (): Promise<Record<string, BindingUpdate>> =>
+    Object.fromEntries((await written()).map((entry) => [entry.subject, updateOf(entry, seal)]))
   const settle = (): Promise<boolean> => clock.run(5_000)
   return { clock, api: it, log: stored, publisher, errors, written, last, settle }
 }
@@ -165,7 +215,11 @@ bindings('say whose they are, and are taken back when the pod is deleted', async
 bindings('whose acknowledgement was lost are taken back all the same when the pod is deleted meanwhile', async () => {
   const clock = new VirtualClock(3)
   let lost = true
-  const it = await lab(await startTestApi(clock), new MemoryLog('BINDINGS', clock, { keepLastOnly: true, faults: { lose: () => lost } }), clock)
+  const it = await lab(
+    await startTestApi(clock),
+    new MemoryLog('BINDINGS', clock, { keepLastOnly: true, faults: { lose: () => lost } }),
+    clock
+  )
   await it.publisher.start()
   await create(it.api, 'a')
   await clock.run(1_000)
@@ -220,7 +274,12 @@ bindings('of pods the log knows nothing of stay, and it is told once; of pods de
   await second.publisher.start()
   await second.settle()
   const after = await second.last()
-  assert.equal(Object.entries(after).map(([subject, { binding }]) => `${subject} ${binding === null ? 'gone' : 'bound'}`).sort(), ['bind.n1.default.a bound', 'bind.n1.default.b gone', 'bind.n1.default.c bound'])
+  assert.equal(
+    Object.entries(after)
+      .map(([subject, { binding }]) => `${subject} ${binding === null ? 'gone' : 'bound'}`)
+      .sort(),
+    ['bind.n1.default.a bound', 'bind.n1.default.b gone', 'bind.n1.default.c bound']
+  )
   assert.is(second.errors.length, 1)
   assert.match(second.errors[0] as string, /node n1 is told to run pod default\/c \(.*\), which the log knows nothing of; it is let run/)
   second.publisher.stop()
@@ -247,7 +306,7 @@ bindings('of a pod whose node asks for it are written again', async () => {
   assert.is(await it.log.lastSequence(), before + 1)
   it.publisher.stop()
 })
-bindings('move with a name that became another node\'s while no API server was there', async () => {
+bindings("move with a name that became another node's while no API server was there", async () => {
   const it = await lab()
   await it.publisher.start()
   await create(it.api, 'a')
@@ -265,7 +324,12 @@ bindings('move with a name that became another node\'s while no API server was t
 })
 bindings('follow a changed ConfigMap or Secret of the pods that name it, and look at no other pod', async () => {
   const it = await lab()
-  const configMap = (name: string, value: string): KubeObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { value } })
+  const configMap = (name: string, value: string): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name },
+    data: { value }
+  })
   await create(it.api, 'a', { volumes: [{ name: 'v', configMap: { name: 'mine' } }] })
   await create(it.api, 'b', { containers: [{ name: 'web', image: 'web:1', envFrom: [{ secretRef: { name: 'key' } }] }] })
   for (let n = 0; n < 50; n++) await create(it.api, `other-${n}`)
@@ -313,7 +377,15 @@ bindings('are not looked at for what their own agent reports', async () => {
     if (key.resource === 'pods') looks += 1
     return get.call(this, key) as never
   }
-  const patch = (phase: string) => ({ verb: 'patch', ref: PODS, namespace: 'default', name: 'a', subresource: 'status', patch: { type: 'application/merge-patch+json', body: { status: { phase } } } }) as const
+  const patch = (phase: string) =>
+    ({
+      verb: 'patch',
+      ref: PODS,
+      namespace: 'default',
+      name: 'a',
+      subresource: 'status',
+      patch: { type: 'application/merge-patch+json', body: { status: { phase } } }
+    }) as const
   const costs = async (phase: string): Promise<number> => {
     looks = 0
     assert.is(accepted(await it.api.submit(patch(phase)))['status'].phase, phase)
@@ -326,7 +398,13 @@ bindings('are not looked at for what their own agent reports', async () => {
   const before = await it.log.lastSequence()
   assert.is(await costs('Succeeded'), alone)
   // The rest of the pod is another matter.
-  accepted(await it.api.submit({ ...patch(''), subresource: '', patch: { type: 'application/merge-patch+json', body: { metadata: { labels: { a: 'b' } } } } }))
+  accepted(
+    await it.api.submit({
+      ...patch(''),
+      subresource: '',
+      patch: { type: 'application/merge-patch+json', body: { metadata: { labels: { a: 'b' } } } }
+    })
+  )
   await it.settle()
   assert.is(await it.log.lastSequence(), before + 1)
   it.publisher.stop()
@@ -345,9 +423,23 @@ bindings('of pods with a token get another before its hour is over', async () =>
 })
 bindings('are closed to everybody but the API server and their own node', async () => {
   const it = await lab()
-  accepted(await it.api.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'default' }, stringData: { word: 'hush-hush' } } as unknown as KubeObject))
+  accepted(
+    await it.api.create({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'key', namespace: 'default' },
+      stringData: { word: 'hush-hush' }
+    } as unknown as KubeObject)
+  )
   await it.publisher.start()
-  accepted(await it.api.create({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' }, spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'i', envFrom: [{ secretRef: { name: 'key' } }] }] } } as unknown as KubeObject))
+  accepted(
+    await it.api.create({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'a' },
+      spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'i', envFrom: [{ secretRef: { name: 'key' } }] }] }
+    } as unknown as KubeObject)
+  )
   await it.settle()
   const [entry] = (await it.written()) as [LogEntry]
   for (const form of ['hush-hush', btoa('hush-hush'), 'token-1']) assert.not.match(JSON.stringify(entry), form)
@@ -358,7 +450,11 @@ bindings('are closed to everybody but the API server and their own node', async 
     assert.throws(read, (error: Error) => error instanceof UnreadableBinding && why.test(error.message), what)
   refused("another node's key", () => updateOf(entry, oneNode('n2', keysOf('n2'))), /is sealed with the key k1, which is not here/)
   refused("another node's key under this one's name", () => updateOf(entry, oneNode('n1', keysOf('n2'))), /is not what was sealed/)
-  refused('under another pod\'s name', () => updateOf({ ...entry, subject: entry.subject.replace(/a$/, 'b') }, oneNode('n1', keysOf('n1'))), /is not what was sealed/)
+  refused(
+    "under another pod's name",
+    () => updateOf({ ...entry, subject: entry.subject.replace(/a$/, 'b') }, oneNode('n1', keysOf('n1'))),
+    /is not what was sealed/
+  )
   refused('not sealed', () => updateOf({ ...entry, text: '{}', headers: {} }, oneNode('n1', keysOf('n1'))), /is not sealed/)
   it.publisher.stop()
 })

@@ -4,8 +4,8 @@ import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { Freshness } from '#services/apiserver/Freshness.ts'
 import type { View } from '#services/platform/View.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
-import { accepted, startTestApi } from '../../../support/api.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, startTestApi } from '#test/support/api.ts'
 
 const fresh = suite('reads beside other API servers')
 const lab = async () => {
@@ -17,7 +17,15 @@ const lab = async () => {
   let asked: Promise<void> = Promise.resolve()
   const log = { lastSequence: () => ((questions += 1), asked.then(() => view.log.lastSequence())) }
   const seen = Object.assign(Object.create(view) as View, { log, waitFor: view.waitFor.bind(view) })
-  return { clock, api, view, seen, questions: () => questions, hold: () => (asked = new Promise<void>((resolve) => (answer = resolve))), answer: () => answer() }
+  return {
+    clock,
+    api,
+    view,
+    seen,
+    questions: () => questions,
+    hold: () => (asked = new Promise<void>((resolve) => (answer = resolve))),
+    answer: () => answer()
+  }
 }
 fresh('alone, nobody is asked', async () => {
   const { seen, clock, questions } = await lab()
@@ -40,7 +48,9 @@ fresh('those who wait share a question, but none that was asked before they came
 fresh('what another has written is here before it is answered', async () => {
   const { api, view, clock } = await lab()
   const other = await startTestApi(clock, {}, undefined, api)
-  const made = accepted(await other.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x', namespace: 'default' } } as unknown as KubeObject))
+  const made = accepted(
+    await other.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x', namespace: 'default' } } as unknown as KubeObject)
+  )
   await new Freshness(() => true, clock).of(view)
   assert.ok(view.objects.sequence >= Number(made.metadata.resourceVersion))
 })

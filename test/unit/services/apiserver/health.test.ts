@@ -11,9 +11,12 @@ const checks: Health = {
   readyz: [
     PING,
     { name: 'log', check: async () => void (await (broken === '' ? undefined : Promise.reject(new Error(broken)))) },
-    { name: 'disk', check: () => {
-      if (broken !== '') throw new Error('no room')
-    } },
+    {
+      name: 'disk',
+      check: () => {
+        if (broken !== '') throw new Error('no room')
+      }
+    },
     { name: 'informer-sync', check: () => {} }
   ]
 }
@@ -37,7 +40,10 @@ health('each check on a line when asked', async () => {
 })
 health('a failure is always told line by line, and its reason only to who asks for it', async () => {
   broken = 'there is no connection to the log'
-  assert.is(await ask('/readyz'), '500 [+]ping ok\n[-]log failed: reason withheld\n[-]disk failed: reason withheld\n[+]informer-sync ok\nreadyz check failed\n')
+  assert.is(
+    await ask('/readyz'),
+    '500 [+]ping ok\n[-]log failed: reason withheld\n[-]disk failed: reason withheld\n[+]informer-sync ok\nreadyz check failed\n'
+  )
   assert.is(await ask('/readyz/log'), '500 internal server error: there is no connection to the log\n')
   assert.is(await ask('/readyz/disk'), '500 internal server error: no room\n')
   assert.is(await ask('/readyz/ping'), '200 ok')
@@ -47,12 +53,19 @@ health('a failure is always told line by line, and its reason only to who asks f
 health('checks can be left out, and what is not there can not', async () => {
   broken = 'x'
   assert.is(await ask('/readyz?exclude=log&exclude=disk'), '200 ok')
-  assert.is(await ask('/readyz?exclude=log'), '500 [+]ping ok\n[+]log excluded: ok\n[-]disk failed: reason withheld\n[+]informer-sync ok\nreadyz check failed\n')
+  assert.is(
+    await ask('/readyz?exclude=log'),
+    '500 [+]ping ok\n[+]log excluded: ok\n[-]disk failed: reason withheld\n[+]informer-sync ok\nreadyz check failed\n'
+  )
   broken = ''
-  assert.is(await ask('/readyz?verbose&exclude=etcd&exclude=a&exclude=log'), '200 [+]ping ok\n[+]log excluded: ok\n[+]disk ok\n[+]informer-sync ok\nwarn: some health checks cannot be excluded: no matches for "a","etcd"\nreadyz check passed\n')
+  assert.is(
+    await ask('/readyz?verbose&exclude=etcd&exclude=a&exclude=log'),
+    '200 [+]ping ok\n[+]log excluded: ok\n[+]disk ok\n[+]informer-sync ok\nwarn: some health checks cannot be excluded: no matches for "a","etcd"\nreadyz check passed\n'
+  )
 })
 health('an unknown check is a page that is not there', async () => {
-  for (const path of ['/readyz/etcd', '/readyz/', '/livez/log', '/readyzz', '/readyz/log/x', '/foo', '/readyz/__proto__', '/__proto__']) assert.is(await ask(path), undefined, path)
+  for (const path of ['/readyz/etcd', '/readyz/', '/livez/log', '/readyzz', '/readyz/log/x', '/foo', '/readyz/__proto__', '/__proto__'])
+    assert.is(await ask(path), undefined, path)
 })
 health('not ready once the end has begun', async () => {
   const shutdown = new ShutdownCheck()

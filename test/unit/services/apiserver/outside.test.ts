@@ -19,20 +19,40 @@ import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const SETTINGS = { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } as const
 const CONFIGMAPS = { group: '', resource: 'configmaps' }
-const configMap = (name: string, data: Record<string, string> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data })
+const configMap = (name: string, data: Record<string, string> = {}): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name },
+  data
+})
 const label = (name: string, value = 'yes') => ({ op: 'add', path: '/metadata/labels', value: { [name]: value } })
-const labelled = (object: KubeObject, name: string) => ({ allowed: true, patch: [{ op: 'add', path: '/metadata/labels', value: { ...object.metadata.labels, [name]: 'yes' } }] })
+const labelled = (object: KubeObject, name: string) => ({
+  allowed: true,
+  patch: [{ op: 'add', path: '/metadata/labels', value: { ...object.metadata.labels, [name]: 'yes' } }]
+})
 
 const given = async (plugins: readonly AdmissionPlugin[], answers: Outside, clock: Clock = systemClock) => {
   const api = await startTestApi(clock)
-  const decider = new ApiDecider({ views: api.views, clock, settings: SETTINGS, plugins: [...ADMISSION, ...plugins], outside: outside({ webhook: answers }) })
+  const decider = new ApiDecider({
+    views: api.views,
+    clock,
+    settings: SETTINGS,
+    plugins: [...ADMISSION, ...plugins],
+    outside: outside({ webhook: answers })
+  })
   let n = 0
-  const submit = (intent: Partial<Intent> & Pick<Intent, 'verb'>) => decider.submit({ id: `i${++n}`, ref: CONFIGMAPS, version: 'v1', namespace: 'default', name: '', source: 'test', ...intent } as Intent, ADMIN)
-  const create = (object: KubeObject, more: Partial<Intent> = {}) => submit({ verb: 'create', name: object.metadata.name ?? '', object, ...more })
+  const submit = (intent: Partial<Intent> & Pick<Intent, 'verb'>) =>
+    decider.submit(
+      { id: `i${++n}`, ref: CONFIGMAPS, version: 'v1', namespace: 'default', name: '', source: 'test', ...intent } as Intent,
+      ADMIN
+    )
+  const create = (object: KubeObject, more: Partial<Intent> = {}) =>
+    submit({ verb: 'create', name: object.metadata.name ?? '', object, ...more })
   const patch = (name: string, body: unknown) => submit({ verb: 'patch', name, patch: { type: 'application/merge-patch+json', body } })
   return { api, submit, create, patch }
 }
-const entryOf = async (api: TestApi, name: string): Promise<LogEntry> => (await api.logs.EVENTS.lastOn(`ev.core.configmaps.default.${name}`)) as LogEntry
+const entryOf = async (api: TestApi, name: string): Promise<LogEntry> =>
+  (await api.logs.EVENTS.lastOn(`ev.core.configmaps.default.${name}`)) as LogEntry
 
 const mutate = suite('what somebody outside changes')
 mutate('is stored, warned of, and recorded with the event', async () => {
@@ -42,7 +62,10 @@ mutate('is stored, warned of, and recorded with the event', async () => {
   assert.equal(accepted(result).metadata.labels, { made: 'yes' })
   assert.equal(result.ok && result.warnings, ['labels are ours'])
   const { reasons } = decodeFacts('EVENTS', await entryOf(api, 'a'))
-  assert.equal((reasons?.['answers'] as { name: string }[]).map(({ name }) => name), ['labels'])
+  assert.equal(
+    (reasons?.['answers'] as { name: string }[]).map(({ name }) => name),
+    ['labels']
+  )
   assert.equal(answers.asked, ['labels'])
 })
 mutate('is looked at once more by everybody, and asked for again only by who wants it and sees a change', async () => {
@@ -53,13 +76,34 @@ mutate('is looked at once more by everybody, and asked for again only by who wan
     last: () => ({ allowed: true })
   }
   const answers = serving(servers)
-  const { create } = await given([mutating('first', { reinvocationPolicy: 'IfNeeded' }), mutating('second'), mutating('last', { reinvocationPolicy: 'IfNeeded' })], answers)
+  const { create } = await given(
+    [mutating('first', { reinvocationPolicy: 'IfNeeded' }), mutating('second'), mutating('last', { reinvocationPolicy: 'IfNeeded' })],
+    answers
+  )
   assert.equal(accepted(await create(configMap('a'))).metadata.labels, { first: 'yes', second: 'yes' })
   assert.equal(answers.asked, ['first', 'second', 'last', 'first', 'last'])
 })
-mutate('gets its defaults, and can not take what is the server\'s', async () => {
-  const { create, api } = await given([mutating('pods', { resource: 'pods' })], serving({ pods: ({ object }) => ({ allowed: true, patch: [{ op: 'add', path: '/spec/containers/-', value: { name: 'side', image: 'side:1' } }, { op: 'replace', path: '/metadata/uid', value: 'mine' }, { op: 'add', path: '/status', value: { phase: 'Running' } }], object }) }))
-  const pod = accepted(await create({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers: [{ name: 'web', image: 'web:1' }] } }, { ref: { group: '', resource: 'pods' } }))
+mutate("gets its defaults, and can not take what is the server's", async () => {
+  const { create, api } = await given(
+    [mutating('pods', { resource: 'pods' })],
+    serving({
+      pods: ({ object }) => ({
+        allowed: true,
+        patch: [
+          { op: 'add', path: '/spec/containers/-', value: { name: 'side', image: 'side:1' } },
+          { op: 'replace', path: '/metadata/uid', value: 'mine' },
+          { op: 'add', path: '/status', value: { phase: 'Running' } }
+        ],
+        object
+      })
+    })
+  )
+  const pod = accepted(
+    await create(
+      { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers: [{ name: 'web', image: 'web:1' }] } },
+      { ref: { group: '', resource: 'pods' } }
+    )
+  )
   const side = pod['spec'].containers[1]
   assert.is(side.imagePullPolicy, 'IfNotPresent')
   // The sidecar has the token as well: the service account's plugin saw it the second time.
@@ -78,7 +122,10 @@ mutate.run()
 const judge = suite('what somebody outside refuses')
 judge('is not stored, in the words of who refused', async () => {
   const { api, create } = await given([mutating('never')], serving({ never: () => ({ allowed: false, message: 'not on my watch' }) }))
-  assert.is(refused(await create(configMap('a'))), '403 Forbidden: configmaps "a" is forbidden: admission webhook "never" denied the request: not on my watch')
+  assert.is(
+    refused(await create(configMap('a'))),
+    '403 Forbidden: configmaps "a" is forbidden: admission webhook "never" denied the request: not on my watch'
+  )
   assert.is(api.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'a' }), undefined)
 })
 judge('those who only judge are asked at once, on the object as it is to be stored', async () => {
@@ -90,7 +137,10 @@ judge('those who only judge are asked at once, on the object as it is to be stor
     inside -= 1
     return { allowed: object.metadata.labels?.['made'] === 'yes', warnings: [`seen ${object.metadata.name}`] }
   }
-  const { create } = await given([mutating('labels'), validating('one'), validating('two')], serving({ labels: () => ({ allowed: true, patch: [label('made')] }), one: look, two: look }))
+  const { create } = await given(
+    [mutating('labels'), validating('one'), validating('two')],
+    serving({ labels: () => ({ allowed: true, patch: [label('made')] }), one: look, two: look })
+  )
   const result = await create(configMap('a'))
   assert.is(accepted(result).metadata.name, 'a')
   assert.equal(result.ok && result.warnings, ['seen a', 'seen a'])
@@ -101,7 +151,10 @@ judge.run()
 const fail = suite('no answer')
 fail('refuses the write or lets it pass, as its policy says', async () => {
   const strict = await given([mutating('gone')], serving({}))
-  assert.is(refused(await strict.create(configMap('a'))), '500 InternalError: Internal error occurred: failed calling webhook "gone": connection refused')
+  assert.is(
+    refused(await strict.create(configMap('a'))),
+    '500 InternalError: Internal error occurred: failed calling webhook "gone": connection refused'
+  )
   const lax = await given([mutating('gone', { failurePolicy: 'Ignore' }), validating('gone too', { failurePolicy: 'Ignore' })], serving({}))
   accepted(await lax.create(configMap('a')))
 })
@@ -118,13 +171,25 @@ fail('within its time is one', async () => {
   assert.ok(aborted)
 })
 fail('is what there is where nobody answers such questions', async () => {
-  const other: AdmissionPlugin = { name: 'other', handles: () => true, admit: (_, { ask }) => void assert.equal(ask({ kind: 'oracle', name: 'delphi', request: 1 }), { ok: false, error: 'nobody here answers what is asked of a oracle' }) }
+  const other: AdmissionPlugin = {
+    name: 'other',
+    handles: () => true,
+    admit: (_, { ask }) =>
+      void assert.equal(ask({ kind: 'oracle', name: 'delphi', request: 1 }), {
+        ok: false,
+        error: 'nobody here answers what is asked of a oracle'
+      })
+  }
   const { create } = await given([other], serving({}))
   accepted(await create(configMap('a')))
 })
 fail('that ends the questions: they are bounded', async () => {
   let n = 0
-  const curious: AdmissionPlugin = { name: 'curious', handles: () => true, admit: (_, { ask }) => void ask({ kind: 'webhook', name: 'why', request: n++ }) }
+  const curious: AdmissionPlugin = {
+    name: 'curious',
+    handles: () => true,
+    admit: (_, { ask }) => void ask({ kind: 'webhook', name: 'why', request: n++ })
+  }
   const answers = serving({ why: () => ({ allowed: true }) })
   const { create } = await given([curious], answers)
   assert.match(refused(await create(configMap('a'))), /^504 Timeout: what this request needs from outside changes with every answer/)
@@ -159,16 +224,38 @@ meanwhile.run()
 
 const replay = suite('a replay')
 replay('decides from the log alone what was decided with the answers', async () => {
-  const answers = serving({ labels: ({ object }) => labelled(object, 'made'), look: () => ({ allowed: true }), gone: () => Promise.reject(new Error('down')) })
-  const plugins = [...ADMISSION, mutating('labels', { reinvocationPolicy: 'IfNeeded' }), mutating('gone', { failurePolicy: 'Ignore' }), validating('look')]
+  const answers = serving({
+    labels: ({ object }) => labelled(object, 'made'),
+    look: () => ({ allowed: true }),
+    gone: () => Promise.reject(new Error('down'))
+  })
+  const plugins = [
+    ...ADMISSION,
+    mutating('labels', { reinvocationPolicy: 'IfNeeded' }),
+    mutating('gone', { failurePolicy: 'Ignore' }),
+    validating('look')
+  ]
   const { api, submit } = await given(plugins.slice(ADMISSION.length), answers)
-  const intent: Intent = { id: 'once', verb: 'create', ref: CONFIGMAPS, version: 'v1', namespace: 'default', name: 'a', source: 'test', object: configMap('a') }
+  const intent: Intent = {
+    id: 'once',
+    verb: 'create',
+    ref: CONFIGMAPS,
+    version: 'v1',
+    namespace: 'default',
+    name: 'a',
+    source: 'test',
+    object: configMap('a')
+  }
   accepted(await submit(structuredClone(intent)))
   const entry = await entryOf(api, 'a')
   const facts = decodeFacts('EVENTS', entry)
   const stored = JSON.parse(entry.text) as KubeObject
   const count = answers.asked.length
-  const before = { get: (key: { name: string; resource: string }) => (key.resource === 'configmaps' && key.name === 'a' ? undefined : api.views.get(key as never)), collection: api.views.collection.bind(api.views) }
+  const before = {
+    get: (key: { name: string; resource: string }) =>
+      key.resource === 'configmaps' && key.name === 'a' ? undefined : api.views.get(key as never),
+    collection: api.views.collection.bind(api.views)
+  }
   const context = {
     api: api.views.api,
     view: before as never,
@@ -191,8 +278,16 @@ replay('decides from the log alone what was decided with the answers', async () 
   assert.ok('needs' in decide(structuredClone(intent), context))
 })
 replay('does not find in the reasons what was said about something confidential', async () => {
-  const { api, create } = await given([mutating('labels', { resource: 'secrets' })], serving({ labels: ({ object }) => ({ ...labelled(object, 'made'), message: 'the password is hunter2' }) }))
-  accepted(await create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, stringData: { p: 'hunter2' } }, { ref: { group: '', resource: 'secrets' } }))
+  const { api, create } = await given(
+    [mutating('labels', { resource: 'secrets' })],
+    serving({ labels: ({ object }) => ({ ...labelled(object, 'made'), message: 'the password is hunter2' }) })
+  )
+  accepted(
+    await create(
+      { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, stringData: { p: 'hunter2' } },
+      { ref: { group: '', resource: 'secrets' } }
+    )
+  )
   const entry = (await api.logs.EVENTS.lastOn('ev.core.secrets.default.s')) as LogEntry
   assert.not.ok(JSON.stringify(entry.headers).includes('hunter2'))
   const { reasons } = decodeFacts('EVENTS', entry)

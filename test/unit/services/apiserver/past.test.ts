@@ -10,24 +10,48 @@ import { momentOf, pastReader } from '#services/apiserver/time-travel/Reader.ts'
 import { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
-import { ADMIN, startTestApi, type TestApi } from '../../../support/api.ts'
+import { ADMIN, startTestApi, type TestApi } from '#test/support/api.ts'
 
 const past = suite('the right to the past')
 const RBAC = 'rbac.authorization.k8s.io'
 const SECRETS = { group: '', resource: 'secrets' }
 const user = (name: string): UserInfo => ({ username: name, groups: ['system:authenticated'] })
-const asked = (resource: string, name = 'key', namespace = 'team') => ({ verb: 'get', group: '', resource, subresource: '', namespace, name })
+const asked = (resource: string, name = 'key', namespace = 'team') => ({
+  verb: 'get',
+  group: '',
+  resource,
+  subresource: '',
+  namespace,
+  name
+})
 
 let api: TestApi
 const bind = (kind: 'RoleBinding' | 'ClusterRoleBinding', role: string, who: string): Promise<unknown> =>
-  api.create({ apiVersion: `${RBAC}/v1`, kind, metadata: { name: `${who}-${role}`, ...(kind === 'RoleBinding' ? { namespace: 'team' } : {}) }, roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: role }, subjects: [{ apiGroup: RBAC, kind: 'User', name: who }] })
+  api.create({
+    apiVersion: `${RBAC}/v1`,
+    kind,
+    metadata: { name: `${who}-${role}`, ...(kind === 'RoleBinding' ? { namespace: 'team' } : {}) },
+    roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: role },
+    subjects: [{ apiGroup: RBAC, kind: 'User', name: who }]
+  })
 const namespaceOf = () => api.views.get({ group: '', resource: 'namespaces', namespace: '', name: 'team' })!
 
 past.before(async () => {
   api = await startTestApi()
   await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } })
-  await api.create({ apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', metadata: { name: 'only-now' }, rules: [{ apiGroups: [''], resources: ['secrets', 'configmaps'], verbs: ['get', 'list'] }] } as never)
-  for (const [who, role] of [['viewer', 'view'], ['editor', 'edit'], ['owner', 'admin'], ['present', 'only-now']] as const) await bind('RoleBinding', role, who)
+  await api.create({
+    apiVersion: `${RBAC}/v1`,
+    kind: 'ClusterRole',
+    metadata: { name: 'only-now' },
+    rules: [{ apiGroups: [''], resources: ['secrets', 'configmaps'], verbs: ['get', 'list'] }]
+  } as never)
+  for (const [who, role] of [
+    ['viewer', 'view'],
+    ['editor', 'edit'],
+    ['owner', 'admin'],
+    ['present', 'only-now']
+  ] as const)
+    await bind('RoleBinding', role, who)
   await bind('ClusterRoleBinding', 'view', 'auditor')
   await api.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'team' }, data: {} })
 })
@@ -44,7 +68,14 @@ const may = (who: UserInfo, resource: string): boolean => {
 }
 
 past('is had by who has it in a role: viewers for what they see, of Secrets only administrators of the namespace', () => {
-  for (const [who, configmaps, secrets] of [['viewer', true, false], ['editor', true, false], ['owner', true, true], ['present', false, false], ['nobody', false, false], ['auditor', true, false]] as const)
+  for (const [who, configmaps, secrets] of [
+    ['viewer', true, false],
+    ['editor', true, false],
+    ['owner', true, true],
+    ['present', false, false],
+    ['nobody', false, false],
+    ['auditor', true, false]
+  ] as const)
     assert.equal([who, may(user(who), 'configmaps'), may(user(who), 'secrets')], [who, configmaps, secrets])
   assert.ok(may(ADMIN, 'secrets'))
 })
@@ -62,15 +93,35 @@ past('ends where a namespace was another one, but for who sees the whole cluster
 past('of a Secret that was deleted, or is another one now, is shown to nobody in the namespace', () => {
   const entry = api.views.get({ ...SECRETS, namespace: 'team', name: 'key' })!
   const old = { key: entry.key, object: { ...entry.object, metadata: { ...entry.object.metadata, uid: 'old' } } } as typeof entry
-  assert.equal([stillThere(api.views, { wholeCluster: false }, entry), stillThere(api.views, { wholeCluster: false }, old), stillThere(api.views, { wholeCluster: true }, old)], [true, false, true])
+  assert.equal(
+    [
+      stillThere(api.views, { wholeCluster: false }, entry),
+      stillThere(api.views, { wholeCluster: false }, old),
+      stillThere(api.views, { wholeCluster: true }, old)
+    ],
+    [true, false, true]
+  )
 })
 past('what a newer version grants is added to the stored roles at a start, what somebody added stays, and a no is heard', async () => {
   const ref = { group: RBAC, resource: 'clusterroles' }
-  const patch = (name: string, body: unknown) => api.submit({ verb: 'patch', ref, name, patch: { type: 'application/merge-patch+json', body } })
+  const patch = (name: string, body: unknown) =>
+    api.submit({ verb: 'patch', ref, name, patch: { type: 'application/merge-patch+json', body } })
   await patch('view', { rules: [{ apiGroups: ['example.com'], resources: ['things'], verbs: ['get'] }] })
   await patch('edit', { metadata: { annotations: { [AUTOUPDATE]: 'false' } }, rules: [] })
-  await bootstrap({ views: api.views, decider: api.decider, clock: systemClock, apiAddress: '10.244.0.1', apiPort: 6443, serviceCIDR: '10.96.0.0/16', kubernetesIP: '10.96.0.1', dnsIP: '10.96.0.10', dnsAddress: '10.244.0.1', dnsPort: 10053 })
-  const rules = (name: string) => (api.get({ apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', name })?.['rules'] ?? []) as { resources: string[]; verbs: string[] }[]
+  await bootstrap({
+    views: api.views,
+    decider: api.decider,
+    clock: systemClock,
+    apiAddress: '10.244.0.1',
+    apiPort: 6443,
+    serviceCIDR: '10.96.0.0/16',
+    kubernetesIP: '10.96.0.1',
+    dnsIP: '10.96.0.10',
+    dnsAddress: '10.244.0.1',
+    dnsPort: 10053
+  })
+  const rules = (name: string) =>
+    (api.get({ apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', name })?.['rules'] ?? []) as { resources: string[]; verbs: string[] }[]
   assert.ok(rules('view').some(({ resources }) => resources.includes('things')))
   assert.ok(rules('view').some(({ resources, verbs }) => resources.includes('pods') && verbs.includes('history')))
   assert.equal(rules('edit'), [])
@@ -89,7 +140,8 @@ past('is not what is to come, and not what was compacted before or while it is r
   index.take([], { sequence: last })
   const state = { views: api.views, histories: new Map([['EVENTS' as const, index]]), versions: new Versions() }
   const now = Date.parse('2030-01-01T00:00:00Z')
-  for (const text of ['2030-01-01T00:00:01Z', String(last + 1)]) assert.is(await status(() => momentOf(text, state, now)), '400 BadRequest', text)
+  for (const text of ['2030-01-01T00:00:01Z', String(last + 1)])
+    assert.is(await status(() => momentOf(text, state, now)), '400 BadRequest', text)
   const reader = pastReader(state, new Map([['EVENTS', last - 1]]), 0)
   assert.is(await status(() => reader.get(SECRETS, 'team', 'none')), 'answered')
   index.liveAt = () => {
@@ -114,10 +166,17 @@ past('that an index no longer tells while it is asked is not taken for what was 
   const read = () => {
     const index = new Lost('EVENTS', systemClock)
     index.take([], { sequence: last })
-    return pastReader({ views: api.views, histories: new Map([['EVENTS', index]]), versions: new Versions() }, new Map([['EVENTS', last]]), 0)
+    return pastReader(
+      { views: api.views, histories: new Map([['EVENTS', index]]), versions: new Versions() },
+      new Map([['EVENTS', last]]),
+      0
+    )
   }
   for (const answer of [read().get(SECRETS, 'team', 'key'), read().list(SECRETS, 'team')]) {
-    const error = await Promise.resolve(answer).then(() => undefined, (thrown: unknown) => thrown)
+    const error = await Promise.resolve(answer).then(
+      () => undefined,
+      (thrown: unknown) => thrown
+    )
     assert.is((error as Refusal | undefined)?.status.code, 503)
   }
 })

@@ -11,8 +11,8 @@ import { identityOf, Peers } from '#services/apiserver/nodes/Peers.ts'
 import { updateOf } from '#services/platform/bindings.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { allNodes } from '#services/platform/secrets/NodeKeys.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
-import { accepted, startTestApi, type TestApi } from '../../../support/api.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
 
 const seal = allNodes(new Map([['k1', Buffer.alloc(32, 7)]]))
 
@@ -28,7 +28,12 @@ class Gate {
       if (this.closed((appends[0] as Append).subject)) await new Promise<void>((resolve) => this.#held.push(resolve))
       return log.append(appends)
     }
-    this.log = Object.assign(Object.create(log) as Log, { append, stream: log.stream, follow: log.follow.bind(log), lastOn: log.lastOn.bind(log) })
+    this.log = Object.assign(Object.create(log) as Log, {
+      append,
+      stream: log.stream,
+      follow: log.follow.bind(log),
+      lastOn: log.lastOn.bind(log)
+    })
   }
   open(): void {
     this.closed = () => false
@@ -62,7 +67,16 @@ const lab = async () => {
   const errors: string[] = []
   let issued = 0
   const publisher = (api: TestApi, log: Log, share?: Share): BindingPublisher =>
-    new BindingPublisher({ views: api.views, bindings: log, tokens: { issue: async () => ({ token: `token-${++issued}`, expiresAt: '2026-01-01T01:00:00Z' }) }, clusterCA: 'ca', seal, clock, ...(share === undefined ? {} : { share }), onError: (error) => errors.push((error as Error).message) })
+    new BindingPublisher({
+      views: api.views,
+      bindings: log,
+      tokens: { issue: async () => ({ token: `token-${++issued}`, expiresAt: '2026-01-01T01:00:00Z' }) },
+      clusterCA: 'ca',
+      seal,
+      clock,
+      ...(share === undefined ? {} : { share }),
+      onError: (error) => errors.push((error as Error).message)
+    })
   const last = async (name: string, node = 'n1') => {
     const entry = await stored.lastOn(`bind.${node}.default.${name}`)
     return entry === undefined ? undefined : updateOf(entry, seal).binding
@@ -71,8 +85,16 @@ const lab = async () => {
   return { clock, stored, first, second, errors, publisher, last, settle, gates: [new Gate(stored), new Gate(stored)] as const }
 }
 const create = async (api: TestApi, name: string, node = 'n1', more: object = {}): Promise<string> =>
-  accepted(await api.create({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { nodeName: node, containers: [{ name: 'c', image: 'i', ...more }] } } as unknown as KubeObject)).metadata.uid as string
-const remove = (api: TestApi, name: string) => api.submit({ verb: 'delete', ref: { group: '', resource: 'pods' }, namespace: 'default', name, deleteOptions: { gracePeriodSeconds: 0 } })
+  accepted(
+    await api.create({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec: { nodeName: node, containers: [{ name: 'c', image: 'i', ...more }] }
+    } as unknown as KubeObject)
+  ).metadata.uid as string
+const remove = (api: TestApi, name: string) =>
+  api.submit({ verb: 'delete', ref: { group: '', resource: 'pods' }, namespace: 'default', name, deleteOptions: { gracePeriodSeconds: 0 } })
 
 const publishers = suite('several publishers of bindings')
 publishers('who all believe that a node is theirs write each binding once', async () => {
@@ -123,7 +145,15 @@ publishers('a late binding does not replace a newer one', async () => {
   gate.closed = () => true
   await create(it.first, 'a', 'n1', { envFrom: [{ configMapRef: { name: 'word' } }] })
   await it.settle(200)
-  accepted(await it.first.submit({ verb: 'patch', ref: { group: '', resource: 'configmaps' }, namespace: 'default', name: 'word', patch: { type: 'application/merge-patch+json', body: { data: { word: 'new' } } } }))
+  accepted(
+    await it.first.submit({
+      verb: 'patch',
+      ref: { group: '', resource: 'configmaps' },
+      namespace: 'default',
+      name: 'word',
+      patch: { type: 'application/merge-patch+json', body: { data: { word: 'new' } } }
+    })
+  )
   await it.settle(200)
   assert.is((await it.last('a'))?.configMaps['word']?.data?.['word'], 'new')
   const written = await it.stored.lastSequence()
@@ -142,17 +172,25 @@ publishers('who knows less than who wrote before waits until it knows as much', 
   await it.settle()
   writer.stop()
   const [entry] = [await it.stored.lastOn('bind.n1.default.a')]
-  assert.ok(Number(entry?.headers['Reckon-As-Of']) >= (it.first.views.get({ group: '', resource: 'pods', namespace: 'default', name: 'a' })?.sequence ?? Infinity))
+  assert.ok(
+    Number(entry?.headers['Reckon-As-Of']) >=
+      (it.first.views.get({ group: '', resource: 'pods', namespace: 'default', name: 'a' })?.sequence ?? Infinity)
+  )
   // As if it was written by one that had folded two more events than there are here.
   const ahead = it.first.views.of({ group: '', resource: 'pods' }).objects.sequence + 2
-  await it.stored.append([{ subject: 'bind.n1.default.a', headers: { ...entry?.headers, 'Reckon-As-Of': String(ahead) }, text: entry?.text as string }])
+  await it.stored.append([
+    { subject: 'bind.n1.default.a', headers: { ...entry?.headers, 'Reckon-As-Of': String(ahead) }, text: entry?.text as string }
+  ])
   const share = new TestShare()
   const late = it.publisher(it.second, it.stored, share)
   await late.start()
   late.renew({ namespace: 'default', name: 'a' })
   await it.settle(1_000)
   assert.is(await it.stored.lastSequence(), 2, 'nothing is written on less')
-  for (const name of ['x', 'y']) accepted(await it.first.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } } as unknown as KubeObject))
+  for (const name of ['x', 'y'])
+    accepted(
+      await it.first.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } } as unknown as KubeObject)
+    )
   await it.settle(1_000)
   assert.is(await it.stored.lastSequence(), 3)
   assert.is((await it.last('a'))?.pod.metadata?.uid, uid)
@@ -167,7 +205,9 @@ publishers('who takes a node over on less than who wrote before waits, too', asy
   writer.stop()
   const entry = await it.stored.lastOn('bind.n1.default.a')
   const ahead = it.first.views.of({ group: '', resource: 'pods' }).objects.sequence + 2
-  await it.stored.append([{ subject: 'bind.n1.default.a', headers: { ...entry?.headers, 'Reckon-As-Of': String(ahead) }, text: entry?.text as string }])
+  await it.stored.append([
+    { subject: 'bind.n1.default.a', headers: { ...entry?.headers, 'Reckon-As-Of': String(ahead) }, text: entry?.text as string }
+  ])
   const share = new TestShare()
   const late = it.publisher(it.second, it.stored, share)
   await late.start()
@@ -177,7 +217,9 @@ publishers('who takes a node over on less than who wrote before waits, too', asy
   accepted(await it.first.submit({ verb: 'delete', ref: { group: '', resource: 'pods' }, namespace: 'default', name: 'a' }))
   await it.settle(1_000)
   assert.is(await it.stored.lastSequence(), 2, 'nothing is written on less')
-  accepted(await it.first.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x', namespace: 'default' } } as unknown as KubeObject))
+  accepted(
+    await it.first.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x', namespace: 'default' } } as unknown as KubeObject)
+  )
   await it.settle(1_000)
   assert.is(await it.stored.lastSequence(), 3)
   assert.ok((await it.last('a'))?.pod.metadata?.deletionTimestamp !== undefined)
@@ -193,7 +235,10 @@ publishers('each does its share, and takes over what the other leaves', async ()
   await create(it.first, 'b', 'n2')
   await create(it.first, 'c', 'n2')
   await it.settle()
-  assert.equal([one.appends.map(({ subject }) => subject), two.appends.map(({ subject }) => subject)], [['bind.n1.default.a'], ['bind.n2.default.b', 'bind.n2.default.c']])
+  assert.equal(
+    [one.appends.map(({ subject }) => subject), two.appends.map(({ subject }) => subject)],
+    [['bind.n1.default.a'], ['bind.n2.default.b', 'bind.n2.default.c']]
+  )
   both[1].stop()
   await remove(it.first, 'b')
   const late = await create(it.first, 'd', 'n2')
@@ -265,9 +310,29 @@ const startPeers = async () => {
   const second = await startTestApi(clock, {}, undefined, first)
   const errors: unknown[] = []
   let silent = false
-  const decider = (api: TestApi): Decider => ({ submit: (intent, user) => (silent && api === second ? Promise.reject(new Error('away')) : api.decider.submit(intent, user)) })
-  const peer = (api: TestApi, port: number): Peers => new Peers({ views: api.views, decider: decider(api), clock, identity: identityOf('host', `10.0.0.1:${port}`), host: 'host', address: `10.0.0.1:${port}`, onError: (error) => errors.push(error) })
-  return { clock, first, second, errors, one: peer(first, 1), two: peer(second, 2), silence: () => void (silent = true), speak: () => void (silent = false) }
+  const decider = (api: TestApi): Decider => ({
+    submit: (intent, user) => (silent && api === second ? Promise.reject(new Error('away')) : api.decider.submit(intent, user))
+  })
+  const peer = (api: TestApi, port: number): Peers =>
+    new Peers({
+      views: api.views,
+      decider: decider(api),
+      clock,
+      identity: identityOf('host', `10.0.0.1:${port}`),
+      host: 'host',
+      address: `10.0.0.1:${port}`,
+      onError: (error) => errors.push(error)
+    })
+  return {
+    clock,
+    first,
+    second,
+    errors,
+    one: peer(first, 1),
+    two: peer(second, 2),
+    silence: () => void (silent = true),
+    speak: () => void (silent = false)
+  }
 }
 const split = (some: readonly Peers[]): number[] => some.map((one) => NODES.filter(one.current()).length)
 peers('share the nodes among them, and each is known by its Lease', async () => {
@@ -317,7 +382,14 @@ peers('one that could not renew its Lease for a while says that it hears agents 
   const { clock, second, one, two, silence, speak } = await startPeers()
   await one.start()
   await two.start()
-  const lease = () => second.views.collection({ group: 'coordination.k8s.io', resource: 'leases' }).list('kube-system').find(({ object }) => object.metadata.annotations?.['reckon.io/address'] === '10.0.0.1:2')?.object['spec'] as { acquireTime: string; renewTime: string }
+  const lease = () =>
+    second.views
+      .collection({ group: 'coordination.k8s.io', resource: 'leases' })
+      .list('kube-system')
+      .find(({ object }) => object.metadata.annotations?.['reckon.io/address'] === '10.0.0.1:2')?.object['spec'] as {
+      acquireTime: string
+      renewTime: string
+    }
   await clock.run(10_000)
   const began = lease().acquireTime
   assert.ok(Date.parse(began) < clock.now() - 9_000)
@@ -335,17 +407,38 @@ peers('one that could not renew its Lease for a while says that it hears agents 
 })
 peers('all that live are behind the Service kubernetes, in a slice for each port', async () => {
   const { clock, first, second, one, two, errors } = await startPeers()
-  const make = (api: TestApi, peers: Peers): KubernetesEndpoints => new KubernetesEndpoints({ views: api.views, decider: api.decider, peers, clock, onError: (error) => errors.push(error) })
+  const make = (api: TestApi, peers: Peers): KubernetesEndpoints =>
+    new KubernetesEndpoints({ views: api.views, decider: api.decider, peers, clock, onError: (error) => errors.push(error) })
   const both = [make(first, one), make(second, two)]
   await one.start()
   both[0]?.start()
   await two.start()
   both[1]?.start()
   await clock.run(3_000)
-  const endpoints = () => (first.views.get({ group: '', resource: 'endpoints', namespace: 'default', name: 'kubernetes' })?.object['subsets'] as { addresses: { ip: string }[]; ports: { port: number }[] }[]).map(({ addresses, ports }) => [addresses.map(({ ip }) => ip), ports.map(({ port }) => port)])
-  const slices = () => first.views.collection({ group: 'discovery.k8s.io', resource: 'endpointslices' }).list('default').map(({ object }) => [object.metadata.name, (object['endpoints'] as { addresses: string[] }[]).flatMap(({ addresses }) => addresses), (object['ports'] as { port: number }[])[0]?.port])
-  assert.equal(endpoints(), [[['10.0.0.1'], [1]], [['10.0.0.1'], [2]]])
-  assert.equal(slices(), [['kubernetes', ['10.0.0.1'], 1], ['kubernetes-2', ['10.0.0.1'], 2]])
+  const endpoints = () =>
+    (
+      first.views.get({ group: '', resource: 'endpoints', namespace: 'default', name: 'kubernetes' })?.object['subsets'] as {
+        addresses: { ip: string }[]
+        ports: { port: number }[]
+      }[]
+    ).map(({ addresses, ports }) => [addresses.map(({ ip }) => ip), ports.map(({ port }) => port)])
+  const slices = () =>
+    first.views
+      .collection({ group: 'discovery.k8s.io', resource: 'endpointslices' })
+      .list('default')
+      .map(({ object }) => [
+        object.metadata.name,
+        (object['endpoints'] as { addresses: string[] }[]).flatMap(({ addresses }) => addresses),
+        (object['ports'] as { port: number }[])[0]?.port
+      ])
+  assert.equal(endpoints(), [
+    [['10.0.0.1'], [1]],
+    [['10.0.0.1'], [2]]
+  ])
+  assert.equal(slices(), [
+    ['kubernetes', ['10.0.0.1'], 1],
+    ['kubernetes-2', ['10.0.0.1'], 2]
+  ])
   await Promise.all([one.stop(), clock.run(1_000)])
   both[0]?.stop()
   await clock.run(2_000)
@@ -356,7 +449,15 @@ peers('all that live are behind the Service kubernetes, in a slice for each port
 })
 peers('addresses of one port share a slice, those of the other family have their own', () => {
   const { endpoints, slices } = wantedOf(['10.0.0.2:6443', '10.0.0.1:6443', '[fd00::1]:6443', '10.0.0.1:6443'])
-  assert.equal(endpoints['subsets'], [{ addresses: [{ ip: '10.0.0.1' }, { ip: '10.0.0.2' }, { ip: 'fd00::1' }], ports: [{ name: 'https', port: 6443, protocol: 'TCP' }] }])
-  assert.equal(slices.map(({ metadata, addressType, endpoints: all }) => [metadata.name, addressType, all.length]), [['kubernetes', 'IPv4', 2], ['kubernetes-ipv6', 'IPv6', 1]])
+  assert.equal(endpoints['subsets'], [
+    { addresses: [{ ip: '10.0.0.1' }, { ip: '10.0.0.2' }, { ip: 'fd00::1' }], ports: [{ name: 'https', port: 6443, protocol: 'TCP' }] }
+  ])
+  assert.equal(
+    slices.map(({ metadata, addressType, endpoints: all }) => [metadata.name, addressType, all.length]),
+    [
+      ['kubernetes', 'IPv4', 2],
+      ['kubernetes-ipv6', 'IPv6', 1]
+    ]
+  )
 })
 peers.run()

@@ -5,10 +5,13 @@ import type { Intent } from '#events/Intent.ts'
 import type { Pulse } from '#events/node/messages.ts'
 import { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 import { BadReport, pulseOf } from '#services/apiserver/nodes/check.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
-import { accepted, startTestApi } from '../../../support/api.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, startTestApi } from '#test/support/api.ts'
 
-const pulse = (second: number, conditions: Pulse['conditions'] = [{ type: 'Ready', status: 'True', reason: 'KubeletReady', message: '' }]): Pulse => ({
+const pulse = (
+  second: number,
+  conditions: Pulse['conditions'] = [{ type: 'Ready', status: 'True', reason: 'KubeletReady', message: '' }]
+): Pulse => ({
   node: 'n1',
   time: `2026-01-01T00:00:${String(second).padStart(2, '0')}.000000Z`,
   podCIDR: '10.244.0.0/24',
@@ -43,7 +46,9 @@ const lab = async () => {
         },
         onError: (error) => errors.push((error as Error).message)
       }),
-    renewed: (): string | undefined => api.get({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name: 'n1', namespace: 'kube-node-lease' })?.['spec'].renewTime as string | undefined,
+    renewed: (): string | undefined =>
+      api.get({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name: 'n1', namespace: 'kube-node-lease' })?.['spec'].renewTime as
+        string | undefined,
     node: () => api.get({ apiVersion: 'v1', kind: 'Node', name: 'n1' })
   }
   return it
@@ -54,11 +59,19 @@ const pulses = suite('pulses')
 pulses('a node brings along the part of the pod network that is its own, unless another has some of it', async () => {
   const it = await lab()
   const heart = it.make()
-  for (const [node, podCIDR] of [['n1', '10.244.0.0/24'], ['n2', '10.244.0.128/25'], ['n3', '10.244.1.0/24'], ['n4', '']] as const) {
+  for (const [node, podCIDR] of [
+    ['n1', '10.244.0.0/24'],
+    ['n2', '10.244.0.128/25'],
+    ['n3', '10.244.1.0/24'],
+    ['n4', '']
+  ] as const) {
     heart.take({ ...pulse(1), node, podCIDR })
     assert.ok(await it.clock.run(1_000, () => it.api.get({ apiVersion: 'v1', kind: 'Node', name: node }) !== undefined), node)
   }
-  const parts = it.api.views.collection({ group: '', resource: 'nodes' }).list().map(({ object }) => object['spec']?.podCIDRs as unknown)
+  const parts = it.api.views
+    .collection({ group: '', resource: 'nodes' })
+    .list()
+    .map(({ object }) => object['spec']?.podCIDRs as unknown)
   assert.equal(parts, [['10.244.0.0/24'], undefined, ['10.244.1.0/24'], undefined])
   await it.clock.run(1_000)
 })
@@ -99,7 +112,10 @@ pulses('one that was in work when the next came is followed by that one', async 
   heart.take(pulse(2))
   heart.take(pulse(3))
   assert.ok(await it.clock.run(1_000, () => it.renewed() === pulse(3).time))
-  assert.equal(it.asked.filter(({ ref }) => ref.resource === 'leases').map(({ object }) => object?.['spec'].renewTime), [pulse(1).time, pulse(3).time])
+  assert.equal(
+    it.asked.filter(({ ref }) => ref.resource === 'leases').map(({ object }) => object?.['spec'].renewTime),
+    [pulse(1).time, pulse(3).time]
+  )
 })
 pulses('one that waits is given up when another API server has decided a later one', async () => {
   const it = await lab()
@@ -136,6 +152,20 @@ pulses('what is refused is told, and the rest of the pulse counts', async () => 
 })
 pulses('what is no pulse is not taken for one', () => {
   assert.is(pulseOf(JSON.parse(JSON.stringify(pulse(1)))).node, 'n1')
-  for (const body of [null, 7, 'x', [], {}, { ...pulse(1), time: 7 }, { ...pulse(1), conditions: undefined }, { ...pulse(1), conditions: [null] }, { ...pulse(1), conditions: [{ type: 'Ready' }] }]) assert.throws(() => pulseOf(body), (error: unknown) => error instanceof BadReport)
+  for (const body of [
+    null,
+    7,
+    'x',
+    [],
+    {},
+    { ...pulse(1), time: 7 },
+    { ...pulse(1), conditions: undefined },
+    { ...pulse(1), conditions: [null] },
+    { ...pulse(1), conditions: [{ type: 'Ready' }] }
+  ])
+    assert.throws(
+      () => pulseOf(body),
+      (error: unknown) => error instanceof BadReport
+    )
 })
 pulses.run()

@@ -9,8 +9,8 @@ import { ApiDecider, type Decider } from '#services/apiserver/Decider.ts'
 import { ReportIngest } from '#services/apiserver/nodes/ReportIngest.ts'
 import { Unresolved } from '#services/apiserver/Committer.ts'
 import { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
-import { accepted, startTestApi, type TestApi } from '../../../support/api.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
 
 const PODS = { group: '', resource: 'pods' }
 const EVENTS = { group: '', resource: 'events' }
@@ -57,23 +57,52 @@ const lab = async (): Promise<Lab> => {
     submitted,
     fault: () => undefined,
     ingest: () => {
-      const ingest = new ReportIngest({ views: api.views, decider, reports: queue, clock, onError: (error) => errors.push((error as Error).message) })
+      const ingest = new ReportIngest({
+        views: api.views,
+        decider,
+        reports: queue,
+        clock,
+        onError: (error) => errors.push((error as Error).message)
+      })
       ingest.start()
       return ingest
     },
-    forget: () => void (real = new ApiDecider({ views: api.views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })),
+    forget: () =>
+      void (real = new ApiDecider({ views: api.views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] } })),
     pod: async (name, node = 'n1') => {
-      const made = accepted(await api.create({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { nodeName: node, containers: [{ name: 'web', image: 'web:1' }] } }))
+      const made = accepted(
+        await api.create({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name },
+          spec: { nodeName: node, containers: [{ name: 'web', image: 'web:1' }] }
+        })
+      )
       return made.metadata.uid as string
     },
-    report: (name, uid, phase, more = {}) => queue.append(podReportSubject('n1', 'default', name), JSON.stringify({ uid, status: { phase }, cause: { eventId: 'e', ref: 'EVENTS:1', correlationId: 'c' }, ...more })),
+    report: (name, uid, phase, more = {}) =>
+      queue.append(
+        podReportSubject('n1', 'default', name),
+        JSON.stringify({ uid, status: { phase }, cause: { eventId: 'e', ref: 'EVENTS:1', correlationId: 'c' }, ...more })
+      ),
     notice: (name, uid, message, more = {}) =>
       queue.append(
         noticeReportSubject('n1', 'default', name),
-        JSON.stringify({ involvedObject: { kind: 'Pod', apiVersion: 'v1', namespace: 'default', name, uid }, type: 'Normal', reason: 'Started', message, time: '2026-01-01T00:00:00.000Z', ...more })
+        JSON.stringify({
+          involvedObject: { kind: 'Pod', apiVersion: 'v1', namespace: 'default', name, uid },
+          type: 'Normal',
+          reason: 'Started',
+          message,
+          time: '2026-01-01T00:00:00.000Z',
+          ...more
+        })
       ),
     phase: (name) => api.get({ apiVersion: 'v1', kind: 'Pod', name })?.['status']?.phase as string | undefined,
-    counts: () => api.views.collection(EVENTS).list().map(({ object }) => object['count'] as number)
+    counts: () =>
+      api.views
+        .collection(EVENTS)
+        .list()
+        .map(({ object }) => object['count'] as number)
   }
   return it
 }
@@ -132,7 +161,11 @@ reports('what is refused for good is done with, and told', async () => {
   it.notice('c', uid, 'x', { involvedObject: { kind: 'Pod', apiVersion: 'v1', namespace: 'other', name: 'a', uid } })
   await it.clock.run(5_000, () => it.queue.left.length === 0)
   assert.equal(it.queue.left, [])
-  for (const why of [/is not JSON/, /has no status/, /reason and message must be text/, /id: must match/]) assert.ok(it.errors.some((error) => why.test(error)), `${why} in ${it.errors.join('; ')}`)
+  for (const why of [/is not JSON/, /has no status/, /reason and message must be text/, /id: must match/])
+    assert.ok(
+      it.errors.some((error) => why.test(error)),
+      `${why} in ${it.errors.join('; ')}`
+    )
   await ingest.stop()
 })
 reports('what concerns no pod of this node changes nothing, and is done with', async () => {
@@ -163,7 +196,8 @@ reports('a mistake of ours does not stop the reports of others, nor those that c
   const it = await lab()
   const [a, b] = [await it.pod('a'), await it.pod('b')]
   const ingest = it.ingest()
-  it.fault = (intent) => (intent.name === 'a' && intent.object?.['status'].phase === 'Unknown' ? Promise.reject(new TypeError('x is not a function')) : undefined)
+  it.fault = (intent) =>
+    intent.name === 'a' && intent.object?.['status'].phase === 'Unknown' ? Promise.reject(new TypeError('x is not a function')) : undefined
   it.report('a', a, 'Unknown')
   it.report('b', b, 'Running')
   await it.clock.run(30_000, () => it.queue.left.length === 0)
@@ -178,7 +212,10 @@ reports('a mistake of ours does not stop the reports of others, nor those that c
 reports('of many reports of a pod the newest is decided, and the others are acknowledged only then', async () => {
   const it = await lab()
   const uid = await it.pod('a')
-  for (let n = 0; n < 3_000; n++) it.report('a', uid, n === 2_999 ? 'Succeeded' : 'Running', { status: { phase: n === 2_999 ? 'Succeeded' : 'Running', message: String(n) } })
+  for (let n = 0; n < 3_000; n++)
+    it.report('a', uid, n === 2_999 ? 'Succeeded' : 'Running', {
+      status: { phase: n === 2_999 ? 'Succeeded' : 'Running', message: String(n) }
+    })
   let refuse = true
   it.fault = () => (refuse ? Promise.reject(new Error('away')) : undefined)
   const ingest = it.ingest()
@@ -213,7 +250,8 @@ reports('a broken notice takes no other along, nor does one that comes again whi
   vanishing.close()
   let go = (): void => {}
   const gate = new Promise<undefined>((resolve) => (go = () => resolve(undefined)))
-  it.fault = (intent) => gate.then(() => it.api.decider.submit(intent, { username: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] }))
+  it.fault = (intent) =>
+    gate.then(() => it.api.decider.submit(intent, { username: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] }))
   it.notice('a', uid, 'Back-off')
   const ingest = it.ingest()
   await it.clock.run(20_000)
@@ -270,7 +308,10 @@ reports('an old report that comes late, at another API server, does not overwrit
   // The first API server has taken the first report and is slow to write it.
   let go = (): void => {}
   const gate = new Promise<void>((resolve) => (go = resolve))
-  it.fault = (intent) => (intent.object?.['status'].phase === 'Running' ? gate.then(() => it.api.decider.submit(intent, { username: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] })) : undefined)
+  it.fault = (intent) =>
+    intent.object?.['status'].phase === 'Running'
+      ? gate.then(() => it.api.decider.submit(intent, { username: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] }))
+      : undefined
   const slow = it.ingest()
   it.report('a', uid, 'Running')
   await it.clock.run(100)
@@ -295,7 +336,7 @@ reports('a pod the view has not heard of yet is waited for', async () => {
   const { get } = view.objects
   let behind = true
   view.objects.get = function (key) {
-    return behind && key.resource === 'pods' ? undefined : get.call(this, key) as never
+    return behind && key.resource === 'pods' ? undefined : (get.call(this, key) as never)
   }
   const waitFor = view.waitFor.bind(view)
   view.waitFor = async (sequence) => {
@@ -320,7 +361,7 @@ reports('a queue that does not answer keeps its reports', async () => {
   assert.is(it.phase('a'), 'Running')
   await ingest.stop()
 })
-reports('what is waiting is nobody else\'s meanwhile, and given back at the end', async () => {
+reports("what is waiting is nobody else's meanwhile, and given back at the end", async () => {
   const it = await lab()
   const uid = await it.pod('a')
   it.fault = () => Promise.reject(new Error('away'))

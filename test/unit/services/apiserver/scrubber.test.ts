@@ -9,7 +9,7 @@ import type { Clock } from '#services/platform/Clock.ts'
 import { Integrity, MARK_EVERY } from '#services/platform/ledger/Integrity.ts'
 import { MemoryLedger } from '#services/platform/ledger/Ledger.ts'
 import { Seal, sha256 } from '#services/platform/ledger/Seal.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const scrubber = suite('the scrubber')
 const seal = new Seal(new Map([['k1', Buffer.alloc(32, 3)]]))
@@ -18,11 +18,27 @@ const seal = new Seal(new Map([['k1', Buffer.alloc(32, 3)]]))
 const written = (count: number) => {
   const ledger = new MemoryLedger('EVENTS', 'it')
   const integrity = new Integrity({ seal, ledger, whole: true, expires: false })
-  const state: LogState = { identity: 'it', first: 1, last: 0, messages: 0, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0 }
+  const state: LogState = {
+    identity: 'it',
+    first: 1,
+    last: 0,
+    messages: 0,
+    bytes: 0,
+    sealedFrom: 1,
+    epoch: 0,
+    losses: [],
+    quarantined: [],
+    floor: 0
+  }
   integrity.begin(state)
   const entries: LogEntry[] = []
   for (let sequence = 1; sequence <= count; sequence++) {
-    const { subject, headers, text } = integrity.seal({ subject: `ev.core.configmaps.default.c${sequence}`, headers: { 'ce-id': String(sequence) }, text: 'x'.repeat(100), expected: 0 })
+    const { subject, headers, text } = integrity.seal({
+      subject: `ev.core.configmaps.default.c${sequence}`,
+      headers: { 'ce-id': String(sequence) },
+      text: 'x'.repeat(100),
+      expected: 0
+    })
     const entry = { subject, headers, text, sequence, time: 0 }
     entries.push(entry)
     integrity.take(entry)
@@ -45,7 +61,16 @@ const scrub = async ({ ledger, log }: ReturnType<typeof written>, ms = 60_000): 
   const clock = new VirtualClock(1)
   let damage: Damage | undefined
   let passes = 0
-  const made = new Scrubber({ log, ledger, seal, clock, bytesPerSecond: 10_000_000, pauseMs: 10_000, onDamage: (found) => (damage = found), onPass: () => (passes += 1) })
+  const made = new Scrubber({
+    log,
+    ledger,
+    seal,
+    clock,
+    bytesPerSecond: 10_000_000,
+    pauseMs: 10_000,
+    onDamage: (found) => (damage = found),
+    onPass: () => (passes += 1)
+  })
   made.start()
   await clock.run(ms)
   made.stop()
@@ -63,7 +88,8 @@ scrubber('looks at what was kept of compacted history, and does not mistake its 
   const kept = (floor: number, first: number) => {
     const it = written(COUNT)
     const base = new Base()
-    for (const { subject, sequence, headers, text } of it.disk.entries.slice(0, floor)) base.take(subject, sequence, seal.digest('EVENTS', { subject, headers, text }), false)
+    for (const { subject, sequence, headers, text } of it.disk.entries.slice(0, floor))
+      base.take(subject, sequence, seal.digest('EVENTS', { subject, headers, text }), false)
     const chain = new Chain(sha256)
     for (const entry of it.disk.entries.slice(0, floor)) chain.extend(entry.sequence, seal.digest('EVENTS', entry))
     const [hash, digest] = [chain.head, base.digest(sha256)].map((bytes) => Buffer.from(bytes).toString('base64url')) as [string, string]
@@ -75,7 +101,10 @@ scrubber('looks at what was kept of compacted history, and does not mistake its 
   assert.ok(whole.passes > 2)
   const gone = kept(100, 101)
   gone.disk.entries.splice(50, 1)
-  assert.match((await scrub(gone)).damage?.detail ?? '', 'of the 100 versions that were kept when history was compacted up to 100, 99 are there')
+  assert.match(
+    (await scrub(gone)).damage?.detail ?? '',
+    'of the 100 versions that were kept when history was compacted up to 100, 99 are there'
+  )
   // Read first where it is kept, then in the stream, while it goes from here to there.
   const moves = kept(100, 1)
   const there = [...moves.disk.entries]
@@ -121,7 +150,16 @@ scrubber('keeps to its rate', async () => {
   const it = written(COUNT)
   const clock = new VirtualClock(1)
   let passed = 0
-  const slow = new Scrubber({ log: it.log, ledger: it.ledger, seal, clock, bytesPerSecond: COUNT, pauseMs: 10, onDamage: () => {}, onPass: () => (passed = clock.elapsed) })
+  const slow = new Scrubber({
+    log: it.log,
+    ledger: it.ledger,
+    seal,
+    clock,
+    bytesPerSecond: COUNT,
+    pauseMs: 10,
+    onDamage: () => {},
+    onPass: () => (passed = clock.elapsed)
+  })
   slow.start()
   await clock.run(200_000)
   slow.stop()
@@ -144,9 +182,22 @@ scrubber('waits for nothing any more when it is told to stop', async () => {
   }
   const { log, ledger, disk } = written(COUNT)
   // Once in the pause between two passes, once in the middle of one, once before another try.
-  for (const [bytesPerSecond, pauseMs, fail] of [[10_000_000, 86_400_000, false], [1, 10_000, false], [10_000_000, 10_000, true]] as const) {
+  for (const [bytesPerSecond, pauseMs, fail] of [
+    [10_000_000, 86_400_000, false],
+    [1, 10_000, false],
+    [10_000_000, 10_000, true]
+  ] as const) {
     disk.fail = fail
-    const made = new Scrubber({ log, ledger, seal, clock, bytesPerSecond, pauseMs, onDamage: () => assert.unreachable('damage'), onPass: () => {} })
+    const made = new Scrubber({
+      log,
+      ledger,
+      seal,
+      clock,
+      bytesPerSecond,
+      pauseMs,
+      onDamage: () => assert.unreachable('damage'),
+      onPass: () => {}
+    })
     made.start()
     await time.run(10_000)
     assert.is(armed.size, 1)

@@ -6,7 +6,18 @@ import * as assert from 'uvu/assert'
 import type { ExecSession } from '#services/platform/NodeLink.ts'
 import { joinSpdy } from '#services/apiserver/subresources/spdy.ts'
 import { DICTIONARY } from '#services/apiserver/subresources/spdy/dictionary.ts'
-import { FLAG_FIN, HEAD_BYTES, TYPE, dataFrames, ping, readHead, rstStream, synStream, writePairs, type Head } from '#services/apiserver/subresources/spdy/frames.ts'
+import {
+  FLAG_FIN,
+  HEAD_BYTES,
+  TYPE,
+  dataFrames,
+  ping,
+  readHead,
+  rstStream,
+  synStream,
+  writePairs,
+  type Head
+} from '#services/apiserver/subresources/spdy/frames.ts'
 import { SpdyConnection, type SpdyStream } from '#services/apiserver/subresources/spdy/SpdyConnection.ts'
 
 /** The client's end: packs headers with one zlib stream, and reads frames. */
@@ -70,7 +81,9 @@ class Client {
   }
 }
 
-const connected = (onStream: (stream: SpdyStream) => void): { client: Client; ended: Promise<Error | undefined>; connection: SpdyConnection } => {
+const connected = (
+  onStream: (stream: SpdyStream) => void
+): { client: Client; ended: Promise<Error | undefined>; connection: SpdyConnection } => {
   const [near, far] = duplexPair()
   let end: (error?: Error) => void = () => {}
   const ended = new Promise<Error | undefined>((resolve) => (end = resolve))
@@ -108,7 +121,10 @@ spdy('opens streams, answers them, and carries data both ways until both ends ar
   assert.equal(opened, [{ streamtype: 'stdin' }, { streamtype: 'stdout', port: '80' }])
   assert.is(client.said(1), 'hello world!')
   assert.is(client.said(3), 'other!')
-  assert.equal(client.controls(TYPE.synReply).map((body) => body.readUInt32BE(0)), [1, 3])
+  assert.equal(
+    client.controls(TYPE.synReply).map((body) => body.readUInt32BE(0)),
+    [1, 3]
+  )
 })
 
 spdy('takes frames however they are cut', async () => {
@@ -129,16 +145,25 @@ spdy('takes a stream that ends as it begins', async () => {
 spdy('cuts what is longer than a frame', () => {
   const frames = dataFrames(5, Buffer.alloc(0x100_0001), true)
   const heads = frames.filter((_, at) => at % 2 === 0).map(readHead)
-  assert.equal(heads.map(({ length, flags }) => [length, flags]), [[0xff_ffff, 0], [2, FLAG_FIN]])
+  assert.equal(
+    heads.map(({ length, flags }) => [length, flags]),
+    [
+      [0xff_ffff, 0],
+      [2, FLAG_FIN]
+    ]
+  )
 })
 
-spdy('answers the client\'s pings, and refuses data for a stream that never was', async () => {
+spdy("answers the client's pings, and refuses data for a stream that never was", async () => {
   const { client } = connected(echo)
   client.socket.write(ping(7))
   client.socket.write(ping(8))
   client.send(9, 'lost')
   await client.until(() => client.controls(TYPE.rstStream).length === 1)
-  assert.equal(client.controls(TYPE.ping).map((body) => body.readUInt32BE(0)), [7])
+  assert.equal(
+    client.controls(TYPE.ping).map((body) => body.readUInt32BE(0)),
+    [7]
+  )
   assert.equal([...(client.controls(TYPE.rstStream)[0] as Buffer)], [0, 0, 0, 9, 0, 0, 0, 2])
 })
 
@@ -196,7 +221,8 @@ spdy('keeps no answers for a client that sends and never reads', async () => {
   for (let id = 0; id < 100_000; id++) frames.push(...dataFrames(1_000_001, Buffer.alloc(0), true))
   const bytes = Buffer.concat(frames)
   for (let at = 0; at < bytes.length; at += 65_536) ours.write(bytes.subarray(at, at + 65_536))
-  for (let turn = 0; turn < 20_000 && theirs.writableLength < 256 * 1024; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+  for (let turn = 0; turn < 20_000 && theirs.writableLength < 256 * 1024; turn++)
+    await new Promise<void>((resolve) => setImmediate(resolve))
   assert.ok(theirs.writableLength < 256 * 1024, `${theirs.writableLength} bytes wait for who does not read`)
   ours.destroy()
 })
@@ -208,7 +234,10 @@ spdy('counts what a piece takes, not only its bytes', async () => {
   const bytes = Buffer.concat(Array.from({ length: 100_000 }, () => Buffer.concat(dataFrames(1, Buffer.from('x'), false))))
   for (let at = 0; at < bytes.length; at += 65_536) client.socket.write(bytes.subarray(at, at + 65_536))
   for (let turn = 0; turn < 200; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
-  assert.ok(client.socket.writableLength > 500_000, `all but ${client.socket.writableLength} bytes of a hundred thousand pieces were taken though nobody reads`)
+  assert.ok(
+    client.socket.writableLength > 500_000,
+    `all but ${client.socket.writableLength} bytes of a hundred thousand pieces were taken though nobody reads`
+  )
   client.socket.destroy()
 })
 
@@ -241,10 +270,11 @@ spdy('takes no more streams than it has room for', async () => {
 
 spdy('tells every stream when the connection ends', async () => {
   const errors: string[] = []
-  const { client, ended } = connected((stream) =>
-    void (async () => {
-      for await (const chunk of stream.input) void chunk
-    })().catch((error: Error) => errors.push(error.message))
+  const { client, ended } = connected(
+    (stream) =>
+      void (async () => {
+        for await (const chunk of stream.input) void chunk
+      })().catch((error: Error) => errors.push(error.message))
   )
   await client.open(1, {})
   await client.until(() => client.controls(TYPE.synReply).length === 1)
@@ -274,7 +304,9 @@ const session = (): ExecSession & { readonly sizes: [number, number][]; readonly
   return made as unknown as ReturnType<typeof session>
 }
 
-const joined = (options: Parameters<typeof joinSpdy>[3]): { client: Client; session: ReturnType<typeof session>; greeting: Promise<string> } => {
+const joined = (
+  options: Parameters<typeof joinSpdy>[3]
+): { client: Client; session: ReturnType<typeof session>; greeting: Promise<string> } => {
   const [near, far] = duplexPair()
   const made = session()
   const client = new Client(far)
@@ -309,7 +341,10 @@ spdy('joins a terminal: its sizes come one after another, in any pieces', async 
   client.send(7, 'th":100,"Height":40}')
   client.send(3, 'x', true)
   await client.until(() => client.ended(1))
-  assert.equal(made.sizes, [[80, 24], [100, 40]])
+  assert.equal(made.sizes, [
+    [80, 24],
+    [100, 40]
+  ])
 })
 
 spdy('refuses a channel the command does not have, and hangs up on a size that is none', async () => {

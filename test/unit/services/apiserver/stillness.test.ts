@@ -4,8 +4,8 @@ import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import { Stillness } from '#services/apiserver/Stillness.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
-import { accepted, ADMIN, startTestApi } from '../../../support/api.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, ADMIN, startTestApi } from '#test/support/api.ts'
 
 const CONFIGMAPS = { group: '', resource: 'configmaps' }
 const stillness = suite('an API server that stood still')
@@ -30,9 +30,23 @@ stillness('does not decide again what another one has decided meanwhile', async 
   const other = await startTestApi(clock)
   const still = await startTestApi(clock, {}, undefined, other)
   let late = true
-  const decider = new ApiDecider({ views: still.views, clock, settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] }, late: () => late })
+  const decider = new ApiDecider({
+    views: still.views,
+    clock,
+    settings: { serviceCIDR: '10.96.0.0/16', nodePorts: [30000, 32767] },
+    late: () => late
+  })
   const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', namespace: 'default' } }
-  const create: Intent = { id: clock.uuid(), verb: 'create', ref: CONFIGMAPS, version: 'v1', namespace: 'default', name: 'a', object: configMap, source: 'test' }
+  const create: Intent = {
+    id: clock.uuid(),
+    verb: 'create',
+    ref: CONFIGMAPS,
+    version: 'v1',
+    namespace: 'default',
+    name: 'a',
+    object: configMap,
+    source: 'test'
+  }
   const made = accepted(await other.decider.submit({ ...create, again: true }, ADMIN))
   accepted(await other.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'a' }))
   const answer = accepted(await decider.submit(create, ADMIN))

@@ -7,26 +7,43 @@ import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/Signing
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { Authenticator } from '#services/apiserver/request/authenticate.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import { startTestApi, type TestApi } from '../../../support/api.ts'
+import { startTestApi, type TestApi } from '#test/support/api.ts'
 
 const tokens = suite('service account tokens')
 
 const pair = (): { readonly private: string; readonly public: string } => {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  return { private: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, public: publicKey.export({ type: 'spki', format: 'pem' }) as string }
+  return {
+    private: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    public: publicKey.export({ type: 'spki', format: 'pem' }) as string
+  }
 }
-const material = (signing: ReturnType<typeof pair>, ...older: readonly ReturnType<typeof pair>[]): KeyMaterial => ({ privateKey: signing.private, publicKeys: [signing, ...older].map((one) => one.public) })
+const material = (signing: ReturnType<typeof pair>, ...older: readonly ReturnType<typeof pair>[]): KeyMaterial => ({
+  privateKey: signing.private,
+  publicKeys: [signing, ...older].map((one) => one.public)
+})
 
 const [first, second] = [pair(), pair()]
 let api: TestApi
 let account: { namespace: string; name: string; uid: string }
 tokens.before(async () => {
   api = await startTestApi()
-  account = { namespace: 'default', name: 'default', uid: api.get({ apiVersion: 'v1', kind: 'ServiceAccount', name: 'default' })?.metadata.uid as string }
+  account = {
+    namespace: 'default',
+    name: 'default',
+    uid: api.get({ apiVersion: 'v1', kind: 'ServiceAccount', name: 'default' })?.metadata.uid as string
+  }
 })
 
 const who = async (authenticator: Authenticator, token: string): Promise<string | undefined> =>
-  Promise.resolve(authenticator.authenticate({ headers: { authorization: `Bearer ${token}` }, rawHeaders: [] } as unknown as IncomingMessage, { asks: () => {} })).then(({ username }) => username, () => undefined)
+  Promise.resolve(
+    authenticator.authenticate({ headers: { authorization: `Bearer ${token}` }, rawHeaders: [] } as unknown as IncomingMessage, {
+      asks: () => {}
+    })
+  ).then(
+    ({ username }) => username,
+    () => undefined
+  )
 
 tokens('go on being good when the key is replaced, until it is retired', async () => {
   const keys = new SigningKeys(material(first))
@@ -46,7 +63,14 @@ tokens('of another key, another account or none are not', async () => {
   const authenticator = new Authenticator(keys, api.views)
   const foreign = new Tokens(new SigningKeys(material(second)), systemClock)
   const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ sub: 'x' })).toString('base64url')}.`
-  for (const token of [(await foreign.issue(account)).token, (await new Tokens(keys, systemClock).issue({ ...account, uid: 'another' })).token, unsigned, 'nonsense', 'a.b.c']) assert.is(await who(authenticator, token), undefined)
+  for (const token of [
+    (await foreign.issue(account)).token,
+    (await new Tokens(keys, systemClock).issue({ ...account, uid: 'another' })).token,
+    unsigned,
+    'nonsense',
+    'a.b.c'
+  ])
+    assert.is(await who(authenticator, token), undefined)
 })
 
 tokens.run()

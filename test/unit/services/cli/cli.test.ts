@@ -11,7 +11,8 @@ import { builtIns } from '#test/support/builtIns.ts'
 const cli = suite('the command line')
 
 cli('knows kinds by plural, singular, short name and group', () => {
-  for (const word of ['deployments', 'deployment', 'deploy', 'Deployment', 'deployments.apps']) assert.is(kindOfWord(builtIns, word).kind, 'Deployment')
+  for (const word of ['deployments', 'deployment', 'deploy', 'Deployment', 'deployments.apps'])
+    assert.is(kindOfWord(builtIns, word).kind, 'Deployment')
   assert.throws(() => kindOfWord(builtIns, 'foo'), /the server doesn't have a resource type "foo"/)
 })
 cli('takes KIND/NAME and KIND NAME', () => {
@@ -26,18 +27,40 @@ cli('builds paths', () => {
   assert.is(pathOf(kindOfWord(builtIns, 'pods'), undefined), '/api/v1/pods')
 })
 cli('reads several documents and lists', () => {
-  const text = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: b}}]\n'
-  assert.equal(objectsOf(text, 'x').map(({ metadata }) => metadata.name), ['a', 'b'])
+  const text =
+    'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: b}}]\n'
+  assert.equal(
+    objectsOf(text, 'x').map(({ metadata }) => metadata.name),
+    ['a', 'b']
+  )
   assert.throws(() => objectsOf('a: [', 'x'), /error parsing x/)
   assert.throws(() => objectsOf('a: 1', 'x'), /apiVersion and kind/)
 })
 cli("prints refusals in kubectl's words", () => {
   const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' } as const
-  assert.is(refusalText({ ...status, reason: 'NotFound', message: 'namespaces "x" not found' }, 'f.yaml'), 'Error from server (NotFound): error when applying "f.yaml": namespaces "x" not found')
-  assert.match(refusalText({ ...status, reason: 'Invalid', details: { kind: 'Pod', name: 'p', causes: [{ field: 'spec', message: 'Required value' }] } }, 'f'), /The Pod "p" is invalid: \n\* spec: Required value/)
+  assert.is(
+    refusalText({ ...status, reason: 'NotFound', message: 'namespaces "x" not found' }, 'f.yaml'),
+    'Error from server (NotFound): error when applying "f.yaml": namespaces "x" not found'
+  )
+  assert.match(
+    refusalText(
+      { ...status, reason: 'Invalid', details: { kind: 'Pod', name: 'p', causes: [{ field: 'spec', message: 'Required value' }] } },
+      'f'
+    ),
+    /The Pod "p" is invalid: \n\* spec: Required value/
+  )
 })
 cli('pads columns as kubectl does', () => {
-  assert.is(table(['NAME', 'AGE'], [['web', '5s'], ['longer-name', '1d']]), 'NAME          AGE\nweb           5s\nlonger-name   1d')
+  assert.is(
+    table(
+      ['NAME', 'AGE'],
+      [
+        ['web', '5s'],
+        ['longer-name', '1d']
+      ]
+    ),
+    'NAME          AGE\nweb           5s\nlonger-name   1d'
+  )
 })
 cli('says how long things took, and cuts long values', () => {
   assert.equal([took(450), took(3_200), took(125_000)], ['450 ms', '3.2 s', '2 m 5 s'])

@@ -15,7 +15,10 @@ asks('a delete does not reach another object of that name, whatever else it asks
   accepted(await api.submit(remove(ConfigMap, seen)))
   const next = accepted(await api.create(CONFIGMAP))
   for (const options of [{}, { propagationPolicy: 'Background' }, { gracePeriodSeconds: 0 }] as const)
-    assert.match(refused(await api.submit(remove(ConfigMap, seen, options))), /^409 Conflict: .*The object might have been deleted and then recreated/)
+    assert.match(
+      refused(await api.submit(remove(ConfigMap, seen, options))),
+      /^409 Conflict: .*The object might have been deleted and then recreated/
+    )
   assert.is(api.get({ kind: 'ConfigMap', apiVersion: 'v1', name: 'a' })?.metadata.uid, next.metadata.uid)
   accepted(await api.submit(remove(ConfigMap, next)))
 })

@@ -13,15 +13,31 @@ import { watchesOf } from '#services/platform/decision.ts'
 import { Model, node, notices, pod, running, shown } from '#test/support/model.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
-const lease = (model: Model): KubeObject => ({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'n1', namespace: 'kube-node-lease' }, spec: { renewTime: new Date(model.now).toISOString() } })
-const taintsOf = (model: Model): string[] => ((model.get(node('n1'))['spec'].taints ?? []) as { key: string; effect: string }[]).map(({ key, effect }) => `${key.replace('node.kubernetes.io/', '')}:${effect}`)
+const lease = (model: Model): KubeObject => ({
+  apiVersion: 'coordination.k8s.io/v1',
+  kind: 'Lease',
+  metadata: { name: 'n1', namespace: 'kube-node-lease' },
+  spec: { renewTime: new Date(model.now).toISOString() }
+})
+const taintsOf = (model: Model): string[] =>
+  ((model.get(node('n1'))['spec'].taints ?? []) as { key: string; effect: string }[]).map(
+    ({ key, effect }) => `${key.replace('node.kubernetes.io/', '')}:${effect}`
+  )
 
 const nodes = suite('node-lifecycle')
 const lost = (tolerationSeconds?: number) => {
   const model = new Model()
   model.put(node('n1'))
   model.put(lease(model))
-  model.put({ ...pod('a', { nodeName: 'n1', ...(tolerationSeconds === undefined ? {} : { tolerations: [{ key: 'node.kubernetes.io/unreachable', operator: 'Exists', effect: 'NoExecute', tolerationSeconds }] }) }), status: running('10.0.0.1') })
+  model.put({
+    ...pod('a', {
+      nodeName: 'n1',
+      ...(tolerationSeconds === undefined
+        ? {}
+        : { tolerations: [{ key: 'node.kubernetes.io/unreachable', operator: 'Exists', effect: 'NoExecute', tolerationSeconds }] })
+    }),
+    status: running('10.0.0.1')
+  })
   return { model, controller: nodeLifecycle() }
 }
 nodes('a node that renews its Lease is left alone, and looked at again when it could be late', () => {
@@ -36,7 +52,13 @@ nodes('a silent one becomes Unknown and tainted', () => {
   model.now += 40_100
   model.settle(controller, '/n1')
   const { conditions } = model.get(node('n1'))['status']
-  assert.equal(conditions[0], { type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.', lastTransitionTime: '2030-01-01T00:00:40Z' })
+  assert.equal(conditions[0], {
+    type: 'Ready',
+    status: 'Unknown',
+    reason: 'NodeStatusUnknown',
+    message: 'Kubelet stopped posting node status.',
+    lastTransitionTime: '2030-01-01T00:00:40Z'
+  })
   assert.equal(taintsOf(model), ['unreachable:NoSchedule', 'unreachable:NoExecute'])
   assert.is(model.list('Pod')[0]?.metadata.deletionTimestamp, undefined)
   assert.is(model.decide(controller, '/n1').requeueAfterMs, 299_900)
@@ -51,7 +73,10 @@ nodes('its pods that tolerate nothing go at once, those that tolerate forever st
   model.decide(controller, '/n1')
   model.now += 41_000
   model.settle(controller, '/n1')
-  assert.equal(model.list('Pod').map(({ metadata }) => metadata.deletionTimestamp !== undefined), [true, false])
+  assert.equal(
+    model.list('Pod').map(({ metadata }) => metadata.deletionTimestamp !== undefined),
+    [true, false]
+  )
 })
 nodes('back again, it is clean', () => {
   const { model, controller } = lost(300)
@@ -59,7 +84,9 @@ nodes('back again, it is clean', () => {
   model.now += 41_000
   model.settle(controller, '/n1')
   model.put(lease(model))
-  assert.equal(watchesOf(controller, builtIns)[1]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view, builtIns), ['/n1'])
+  assert.equal(watchesOf(controller, builtIns)[1]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view, builtIns), [
+    '/n1'
+  ])
   model.change(model.get(node('n1')), { status: node('n1')['status'] })
   model.settle(controller, '/n1')
   assert.equal(taintsOf(model), [])
@@ -69,7 +96,9 @@ nodes('its status comes before its Lease: that is a sign of life too', () => {
   model.decide(controller, '/n1')
   model.now += 100_000
   model.settle(controller, '/n1')
-  model.change(model.get(node('n1')), { status: { conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: model.time, lastTransitionTime: model.time }] } })
+  model.change(model.get(node('n1')), {
+    status: { conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: model.time, lastTransitionTime: model.time }] }
+  })
   model.settle(controller, '/n1')
   assert.is(model.get(node('n1'))['status'].conditions[0].status, 'True')
   assert.equal(taintsOf(model), [])
@@ -108,24 +137,52 @@ nodes('an API server that is gone does not count', () => {
 nodes('conditions and the cordon are taints; those of others stay', () => {
   const { model, controller } = lost()
   const present = model.get(node('n1'))
-  model.put({ ...present, spec: { unschedulable: true, taints: [{ key: 'dedicated', effect: 'NoSchedule' }] }, status: { conditions: [{ type: 'Ready', status: 'False' }, { type: 'DiskPressure', status: 'True' }] } })
+  model.put({
+    ...present,
+    spec: { unschedulable: true, taints: [{ key: 'dedicated', effect: 'NoSchedule' }] },
+    status: {
+      conditions: [
+        { type: 'Ready', status: 'False' },
+        { type: 'DiskPressure', status: 'True' }
+      ]
+    }
+  })
   model.settle(controller, '/n1')
-  assert.equal(taintsOf(model).toSorted(), ['dedicated:NoSchedule', 'disk-pressure:NoSchedule', 'not-ready:NoExecute', 'not-ready:NoSchedule', 'unschedulable:NoSchedule'])
+  assert.equal(taintsOf(model).toSorted(), [
+    'dedicated:NoSchedule',
+    'disk-pressure:NoSchedule',
+    'not-ready:NoExecute',
+    'not-ready:NoSchedule',
+    'unschedulable:NoSchedule'
+  ])
   model.put({ ...model.get(node('n1')), spec: { taints: model.get(node('n1'))['spec'].taints }, status: node('n1')['status'] })
   model.settle(controller, '/n1')
   assert.equal(taintsOf(model), ['dedicated:NoSchedule'])
 })
 
 const garbage = suite('garbage-collector')
-const map = (name: string, meta: Record<string, unknown> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...meta } })
-const ownedBy = (...owners: KubeObject[]) => ({ ownerReferences: owners.map(({ metadata }) => ({ apiVersion: 'v1', kind: 'ConfigMap', name: metadata.name as string, uid: metadata.uid as string, blockOwnerDeletion: true })) })
+const map = (name: string, meta: Record<string, unknown> = {}): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, ...meta }
+})
+const ownedBy = (...owners: KubeObject[]) => ({
+  ownerReferences: owners.map(({ metadata }) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    name: metadata.name as string,
+    uid: metadata.uid as string,
+    blockOwnerDeletion: true
+  }))
+})
 const keyOf = (name: string): string => `/configmaps/default/${name}`
 /** Follows the controller's own watches until nothing is left to do. */
 const collect = (model: Model): void => {
   for (let seen = 0; seen < model.changes.length; seen++) {
     const change = model.changes[seen] as (typeof model.changes)[number]
     for (const watch of watchesOf(garbageCollector, builtIns).filter(({ ref }) => ref.resource === change.entry.key.resource))
-      for (const key of watch.keys(change, model.view, builtIns)) for (const ask of model.decide(garbageCollector, key).asks) model.perform(ask)
+      for (const key of watch.keys(change, model.view, builtIns))
+        for (const ask of model.decide(garbageCollector, key).asks) model.perform(ask)
     if (seen > 500) throw new Error('does not come to rest')
   }
 }
@@ -147,7 +204,10 @@ garbage('one of several owners keeps it', () => {
   model.put(map('c', ownedBy(a, b)))
   model.gone(a)
   collect(model)
-  assert.equal(model.get(map('c')).metadata.ownerReferences?.map(({ name }) => name), ['b'])
+  assert.equal(
+    model.get(map('c')).metadata.ownerReferences?.map(({ name }) => name),
+    ['b']
+  )
 })
 garbage('an owner of the name but another uid is another', () => {
   const model = new Model()
@@ -162,7 +222,14 @@ garbage('in the foreground the owner goes last', () => {
   const model = new Model()
   const a = model.put(map('a'))
   const held = model.put(map('b', { ...ownedBy(a), finalizers: ['example.com/hold'] }))
-  model.perform({ verb: 'delete', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: 'a', deleteOptions: { propagationPolicy: 'Foreground' } })
+  model.perform({
+    verb: 'delete',
+    ref: { group: '', resource: 'configmaps' },
+    version: 'v1',
+    namespace: 'default',
+    name: 'a',
+    deleteOptions: { propagationPolicy: 'Foreground' }
+  })
   collect(model)
   assert.equal(names(model), ['a', 'b'])
   assert.ok(model.get(held).metadata.deletionTimestamp)
@@ -174,9 +241,21 @@ garbage('in the foreground a circle goes whole, in whatever order it is looked a
   for (const first of ['a', 'b', 'c']) {
     const model = new Model()
     const [a, b, c] = ['a', 'b', 'c'].map((name) => model.put(map(name))) as [KubeObject, KubeObject, KubeObject]
-    for (const [each, owner] of [[a, c], [b, a], [c, b]] as const) model.change(each, { metadata: { ...each.metadata, ...ownedBy(owner) } })
+    for (const [each, owner] of [
+      [a, c],
+      [b, a],
+      [c, b]
+    ] as const)
+      model.change(each, { metadata: { ...each.metadata, ...ownedBy(owner) } })
     model.put(map('leaf', ownedBy(b)))
-    model.perform({ verb: 'delete', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: first, deleteOptions: { propagationPolicy: 'Foreground' } })
+    model.perform({
+      verb: 'delete',
+      ref: { group: '', resource: 'configmaps' },
+      version: 'v1',
+      namespace: 'default',
+      name: first,
+      deleteOptions: { propagationPolicy: 'Foreground' }
+    })
     collect(model)
     assert.equal(names(model), [], first)
   }
@@ -184,9 +263,20 @@ garbage('in the foreground a circle goes whole, in whatever order it is looked a
 garbage('a circle waits for what is not of it', () => {
   const model = new Model()
   const [a, b] = ['a', 'b'].map((name) => model.put(map(name))) as [KubeObject, KubeObject]
-  for (const [each, owner] of [[a, b], [b, a]] as const) model.change(each, { metadata: { ...each.metadata, ...ownedBy(owner) } })
+  for (const [each, owner] of [
+    [a, b],
+    [b, a]
+  ] as const)
+    model.change(each, { metadata: { ...each.metadata, ...ownedBy(owner) } })
   const held = model.put(map('held', { ...ownedBy(a), finalizers: ['example.com/hold'] }))
-  model.perform({ verb: 'delete', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: 'a', deleteOptions: { propagationPolicy: 'Foreground' } })
+  model.perform({
+    verb: 'delete',
+    ref: { group: '', resource: 'configmaps' },
+    version: 'v1',
+    namespace: 'default',
+    name: 'a',
+    deleteOptions: { propagationPolicy: 'Foreground' }
+  })
   collect(model)
   assert.ok(names(model).includes('a'), 'what it owns is not gone')
   model.gone(model.get(held))
@@ -199,10 +289,20 @@ garbage('in the foreground goes only what nobody else owns; the rest is let go o
   const stays = model.put(map('stays'))
   model.put(map('mine', ownedBy(a)))
   model.put(map('shared', ownedBy(a, stays)))
-  model.perform({ verb: 'delete', ref: { group: '', resource: 'configmaps' }, version: 'v1', namespace: 'default', name: 'a', deleteOptions: { propagationPolicy: 'Foreground' } })
+  model.perform({
+    verb: 'delete',
+    ref: { group: '', resource: 'configmaps' },
+    version: 'v1',
+    namespace: 'default',
+    name: 'a',
+    deleteOptions: { propagationPolicy: 'Foreground' }
+  })
   collect(model)
   assert.equal(names(model), ['shared', 'stays'])
-  assert.equal(model.get(map('shared')).metadata.ownerReferences?.map(({ name }) => name), ['stays'])
+  assert.equal(
+    model.get(map('shared')).metadata.ownerReferences?.map(({ name }) => name),
+    ['stays']
+  )
 })
 garbage('orphans are let go', () => {
   const model = new Model()
@@ -234,7 +334,9 @@ pods('pods of a node that stays away go; a node that comes back in time keeps th
   model.put(pod('a', { nodeName: 'n1' }))
   model.gone(n1)
   assert.equal(look(), [])
-  assert.equal(model.list('Pod')[0]?.['status'].conditions, [{ type: 'reckon.io/NodeGone', status: 'True', reason: 'NodeNotFound', message: 'node n1 is not there', lastTransitionTime: model.time }])
+  assert.equal(model.list('Pod')[0]?.['status'].conditions, [
+    { type: 'reckon.io/NodeGone', status: 'True', reason: 'NodeNotFound', message: 'node n1 is not there', lastTransitionTime: model.time }
+  ])
   model.now += 30_000
   model.put(node('n1'))
   assert.equal(look(), [])
@@ -254,7 +356,12 @@ pods('a pod that goes and never had a node goes now', () => {
 })
 
 const spaces = suite('namespaces')
-const space = (meta: Record<string, unknown> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team', ...meta }, spec: { finalizers: ['kubernetes'] } })
+const space = (meta: Record<string, unknown> = {}): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name: 'team', ...meta },
+  spec: { finalizers: ['kubernetes'] }
+})
 spaces('one that goes takes everything along, then is finalized', () => {
   const model = new Model()
   model.put(space({ deletionTimestamp: model.time }))
@@ -279,21 +386,27 @@ spaces('pods go before what they use', () => {
 })
 spaces('one that is kept says by what, once', () => {
   const model = new Model()
-  model.put({ ...space({ deletionTimestamp: model.time, finalizers: ['example.com/hold'] }), status: { phase: 'Terminating', conditions: [{ type: 'Theirs', status: 'True' }] } })
+  model.put({
+    ...space({ deletionTimestamp: model.time, finalizers: ['example.com/hold'] }),
+    status: { phase: 'Terminating', conditions: [{ type: 'Theirs', status: 'True' }] }
+  })
   const meta = { namespace: 'team', deletionTimestamp: model.time }
   model.put({ ...pod('a'), metadata: { name: 'a', ...meta, finalizers: ['example.com/hold'] } })
   const held = model.put({ ...pod('b'), metadata: { name: 'b', ...meta, finalizers: ['example.com/hold'] } })
   const { asks, requeueAfterMs } = model.decide(namespace, '/team')
   assert.equal([shown({ asks }), requeueAfterMs], [['update/status namespaces team'], 1_000])
   const conditions = asks[0]?.object?.['status'].conditions as { type: string; status: string; reason?: string; message?: string }[]
-  assert.equal(conditions.map(({ type, status, reason }) => [type, status, reason]), [
-    ['Theirs', 'True', undefined],
-    ['NamespaceDeletionDiscoveryFailure', 'False', 'ResourcesDiscovered'],
-    ['NamespaceDeletionGroupVersionParsingFailure', 'False', 'ParsedGroupVersions'],
-    ['NamespaceDeletionContentFailure', 'False', 'ContentDeleted'],
-    ['NamespaceContentRemaining', 'True', 'SomeResourcesRemain'],
-    ['NamespaceFinalizersRemaining', 'True', 'SomeFinalizersRemain']
-  ])
+  assert.equal(
+    conditions.map(({ type, status, reason }) => [type, status, reason]),
+    [
+      ['Theirs', 'True', undefined],
+      ['NamespaceDeletionDiscoveryFailure', 'False', 'ResourcesDiscovered'],
+      ['NamespaceDeletionGroupVersionParsingFailure', 'False', 'ParsedGroupVersions'],
+      ['NamespaceDeletionContentFailure', 'False', 'ContentDeleted'],
+      ['NamespaceContentRemaining', 'True', 'SomeResourcesRemain'],
+      ['NamespaceFinalizersRemaining', 'True', 'SomeFinalizersRemain']
+    ]
+  )
   assert.is(conditions[4]?.message, 'Some resources are remaining: pods. has 2 resource instances')
   assert.is(conditions[5]?.message, 'Some content in the namespace has finalizers remaining: example.com/hold in 2 resource instances')
   for (const ask of asks) model.perform(ask)
@@ -310,7 +423,10 @@ spaces('one that stays has a default account and the CA, always', () => {
   const ca = rootCaCertPublisher('PEM')
   model.settle(serviceaccount, 'team')
   model.settle(ca, 'team')
-  assert.equal(model.list('ServiceAccount').map(({ metadata }) => `${metadata.namespace}/${metadata.name}`), ['team/default'])
+  assert.equal(
+    model.list('ServiceAccount').map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+    ['team/default']
+  )
   const published = model.list('ConfigMap')[0] as KubeObject
   assert.equal([published.metadata.name, published['data']], ['kube-root-ca.crt', { 'ca.crt': 'PEM' }])
   model.change(published, { data: { 'ca.crt': 'other' } })

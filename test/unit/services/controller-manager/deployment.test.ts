@@ -13,7 +13,12 @@ import { builtIns } from '#test/support/builtIns.ts'
 const KEY = 'default/web'
 /** As the API server stores it. */
 const template = (image: string) => {
-  const stored = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: {}, spec: { template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image }] } } } }
+  const stored = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: {},
+    spec: { template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image }] } } }
+  }
   Deployment.default?.(stored as never)
   return stored.spec.template
 }
@@ -21,7 +26,15 @@ const web = (more: Record<string, unknown> = {}, meta: Record<string, unknown> =
   apiVersion: 'apps/v1',
   kind: 'Deployment',
   metadata: { name: 'web', uid: 'web', ...meta },
-  spec: { replicas: 3, selector: { matchLabels: { app: 'web' } }, strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }, progressDeadlineSeconds: 600, revisionHistoryLimit: 10, template: template('web:1'), ...more }
+  spec: {
+    replicas: 3,
+    selector: { matchLabels: { app: 'web' } },
+    strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+    progressDeadlineSeconds: 600,
+    revisionHistoryLimit: 10,
+    template: template('web:1'),
+    ...more
+  }
 })
 const given = (...objects: KubeObject[]): Model => {
   const model = new Model()
@@ -37,11 +50,18 @@ const change = (model: Model, spec: Record<string, unknown>): void => {
 const sizes = (model: Model): string[] =>
   model
     .list('ReplicaSet')
-    .toSorted((a, b) => Number(a.metadata.annotations?.['deployment.kubernetes.io/revision']) - Number(b.metadata.annotations?.['deployment.kubernetes.io/revision']))
+    .toSorted(
+      (a, b) =>
+        Number(a.metadata.annotations?.['deployment.kubernetes.io/revision']) -
+        Number(b.metadata.annotations?.['deployment.kubernetes.io/revision'])
+    )
     .map(({ spec }) => `${spec.template.spec.containers[0].image}=${spec.replicas}`)
-const setOf = (model: Model, image: string): KubeObject => model.list('ReplicaSet').find(({ spec }) => spec.template.spec.containers[0].image === image) as KubeObject
+const setOf = (model: Model, image: string): KubeObject =>
+  model.list('ReplicaSet').find(({ spec }) => spec.template.spec.containers[0].image === image) as KubeObject
 const condition = (model: Model, type: string): string => {
-  const found = (the(model)['status'].conditions as { type: string; status: string; reason: string; message: string }[]).find((one) => one.type === type)
+  const found = (the(model)['status'].conditions as { type: string; status: string; reason: string; message: string }[]).find(
+    (one) => one.type === type
+  )
   return `${found?.status} ${found?.reason}: ${found?.message}`
 }
 /** Both controllers until nothing is left to ask; pods of good images become ready on the way. */
@@ -52,7 +72,8 @@ const roll = (model: Model, ready: (image: string) => boolean = () => true): voi
     for (const set of model.list('ReplicaSet')) model.settle(replicaset, `default/${set.metadata.name}`)
     for (const pod of model.list('Pod')) {
       if (pod.metadata.deletionTimestamp !== undefined) model.gone(pod)
-      else if (pod['status'].phase === 'Pending' && ready(pod['spec'].containers[0].image)) model.change(pod, { spec: { ...pod['spec'], nodeName: 'n1' }, status: running('10.0.0.1') })
+      else if (pod['status'].phase === 'Pending' && ready(pod['spec'].containers[0].image))
+        model.change(pod, { spec: { ...pod['spec'], nodeName: 'n1' }, status: running('10.0.0.1') })
     }
     if (model.changes.length === before) return
   }
@@ -67,12 +88,20 @@ create('makes its ReplicaSet, named and labelled by the template', () => {
   const hash = templateHash(template('web:1'))
   assert.is(set.metadata.name, `web-${hash}`)
   assert.equal(set.metadata.labels, { app: 'web', 'pod-template-hash': hash })
-  assert.equal(set.metadata.annotations, { note: 'x', 'deployment.kubernetes.io/desired-replicas': '3', 'deployment.kubernetes.io/max-replicas': '4', 'deployment.kubernetes.io/revision': '1' })
+  assert.equal(set.metadata.annotations, {
+    note: 'x',
+    'deployment.kubernetes.io/desired-replicas': '3',
+    'deployment.kubernetes.io/max-replicas': '4',
+    'deployment.kubernetes.io/revision': '1'
+  })
   assert.equal(set['spec'].selector, { matchLabels: { app: 'web', 'pod-template-hash': hash } })
   assert.equal(set['spec'].template.metadata.labels, { app: 'web', 'pod-template-hash': hash })
   assert.is(set['spec'].replicas, 3)
   assert.equal(notices(decision), [`Normal ScalingReplicaSet Scaled up replica set web-${hash} from 0 to 3`])
-  assert.match(JSON.stringify(withoutNotices(decision).find(({ subresource }) => subresource === 'status')?.object?.['status']), 'Created new replica set')
+  assert.match(
+    JSON.stringify(withoutNotices(decision).find(({ subresource }) => subresource === 'status')?.object?.['status']),
+    'Created new replica set'
+  )
 })
 create('is available and complete in the end', () => {
   const model = given(web())
@@ -86,7 +115,12 @@ create('is available and complete in the end', () => {
 })
 create('takes another name when the first is taken', () => {
   const hash = templateHash(template('web:1'))
-  const model = given(web(), { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: { name: `web-${hash}` }, spec: { replicas: 0, selector: { matchLabels: { app: 'other' } }, template: { metadata: { labels: { app: 'other' } } } } })
+  const model = given(web(), {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { name: `web-${hash}` },
+    spec: { replicas: 0, selector: { matchLabels: { app: 'other' } }, template: { metadata: { labels: { app: 'other' } } } }
+  })
   model.settle(deployment, KEY)
   assert.is(the(model)['status'].collisionCount, 1)
   assert.ok(model.list('ReplicaSet').some(({ metadata }) => metadata.name === `web-${templateHash(template('web:1'), 1)}`))
@@ -104,7 +138,10 @@ create('knows its set by name, though what is filled into templates has changed'
   const model = given(web())
   roll(model)
   const set = model.list('ReplicaSet')[0] as KubeObject
-  model.put({ ...set, spec: { ...set['spec'], template: { ...set['spec'].template, spec: { ...set['spec'].template.spec, schedulerName: 'older' } } } })
+  model.put({
+    ...set,
+    spec: { ...set['spec'], template: { ...set['spec'].template, spec: { ...set['spec'].template.spec, schedulerName: 'older' } } }
+  })
   roll(model)
   assert.is(model.list('ReplicaSet').length, 1)
 })
@@ -146,7 +183,10 @@ rolling('with a bad image stops at its limits, and says so after the deadline', 
   assert.ok(requeueAfterMs !== undefined && requeueAfterMs <= 600_100)
   model.now += 601_000
   roll(model, (image) => image !== 'bad')
-  assert.is(condition(model, 'Progressing'), `False ProgressDeadlineExceeded: ReplicaSet "${setOf(model, 'bad').metadata.name}" has timed out progressing.`)
+  assert.is(
+    condition(model, 'Progressing'),
+    `False ProgressDeadlineExceeded: ReplicaSet "${setOf(model, 'bad').metadata.name}" has timed out progressing.`
+  )
   assert.match(condition(model, 'Available'), /^True/)
 })
 rolling('undo reuses the old set, as a new revision', () => {
@@ -179,7 +219,8 @@ rolling('a status from before a set was made smaller frees nobody twice', () => 
   change(model, { template: template('web:2') })
   model.settle(deployment, KEY)
   for (const set of model.list('ReplicaSet')) model.settle(replicaset, `default/${set.metadata.name}`)
-  for (const pod of model.list('Pod')) if (pod['status'].phase === 'Pending') model.change(pod, { spec: { ...pod['spec'], nodeName: 'n1' }, status: running('10.0.0.1') })
+  for (const pod of model.list('Pod'))
+    if (pod['status'].phase === 'Pending') model.change(pod, { spec: { ...pod['spec'], nodeName: 'n1' }, status: running('10.0.0.1') })
   model.settle(replicaset, `default/${setOf(model, 'web:2').metadata.name}`)
   model.settle(deployment, KEY)
   assert.equal(sizes(model), ['web:1=7', 'web:2=6'])
@@ -188,7 +229,13 @@ rolling('a status from before a set was made smaller frees nobody twice', () => 
   assert.equal(sizes(model), ['web:1=7', 'web:2=6'], 'web:1 still says 10 available')
 })
 rolling('percentages: surge up, unavailable down; history is kept to its limit', () => {
-  const model = given(web({ replicas: 5, revisionHistoryLimit: 1, strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } } }))
+  const model = given(
+    web({
+      replicas: 5,
+      revisionHistoryLimit: 1,
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } }
+    })
+  )
   roll(model)
   change(model, { template: template('web:2') })
   model.settle(deployment, KEY)
@@ -207,7 +254,8 @@ rolling('keeps its sets locked to the version seen', () => {
   const before = model.list('ReplicaSet')
   change(model, { replicas: 6 })
   for (const ask of withoutNotices(model.decide(deployment, KEY)))
-    if (ask.ref.resource === 'replicasets') assert.ok(before.some(({ metadata }) => metadata.resourceVersion === ask.object?.metadata.resourceVersion))
+    if (ask.ref.resource === 'replicasets')
+      assert.ok(before.some(({ metadata }) => metadata.resourceVersion === ask.object?.metadata.resourceVersion))
 })
 
 const others = suite('deployment: scaling, pausing, Recreate')
@@ -259,21 +307,30 @@ others('Recreate waits until the last old pod is gone', () => {
   assert.equal(sizes(model), ['web:1=0'], 'they are told to go, but are not gone')
   const pods = model.list('Pod')
   for (const pod of pods) model.gone(pod)
-  assert.equal(watchesOf(deployment, builtIns)[2]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view, builtIns), [KEY])
+  assert.equal(watchesOf(deployment, builtIns)[2]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view, builtIns), [
+    KEY
+  ])
   roll(model)
   assert.equal(sizes(model), ['web:1=0', 'web:2=3'])
 })
 others('new annotations and minReadySeconds reach the present set', () => {
   const model = given(web())
   roll(model)
-  model.put({ ...the(model), metadata: { ...the(model).metadata, annotations: { ...the(model).metadata.annotations, cause: 'test' } }, spec: { ...the(model)['spec'], minReadySeconds: 7 } })
+  model.put({
+    ...the(model),
+    metadata: { ...the(model).metadata, annotations: { ...the(model).metadata.annotations, cause: 'test' } },
+    spec: { ...the(model)['spec'], minReadySeconds: 7 }
+  })
   roll(model)
   assert.is(setOf(model, 'web:1').metadata.annotations?.['cause'], 'test')
   assert.is(setOf(model, 'web:1')['spec'].minReadySeconds, 7)
 })
 others('one that goes makes nothing more', () => {
   const model = given(web({}, { deletionTimestamp: '2029-12-31T23:59:59Z' }))
-  assert.equal(shown(model.decide(deployment, KEY)).filter((ask) => ask.includes('replicasets')), [])
+  assert.equal(
+    shown(model.decide(deployment, KEY)).filter((ask) => ask.includes('replicasets')),
+    []
+  )
 })
 
 create.run()

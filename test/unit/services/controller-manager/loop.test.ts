@@ -1,4 +1,6 @@
-/** Deployment to endpoints through the real decider: every controller and the scheduler on one log in memory, a kubelet played by the test. */
+/**
+ * Deployment to endpoints through the real decider: every controller and the scheduler on one log in memory, a kubelet played by the test.
+ */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
@@ -14,17 +16,39 @@ const api: TestApi = await startTestApi()
 const errors: unknown[] = []
 const onError = (error: unknown): void => void (error instanceof Outrun || errors.push(error))
 const loops = controllers({ clusterCA: 'PEM' }).map(
-  (definition) => new Controller(definition, api.views, { submit: (intent: Intent) => api.decider.submit(intent, userOf(definition.name)) }, systemClock, ({ error }) => onError(error))
+  (definition) =>
+    new Controller(
+      definition,
+      api.views,
+      { submit: (intent: Intent) => api.decider.submit(intent, userOf(definition.name)) },
+      systemClock,
+      ({ error }) => onError(error)
+    )
 )
-const scheduler = new Scheduler(api.views, { submit: (intent: Intent) => api.decider.submit(intent, { username: 'system:kube-scheduler', groups: ['system:authenticated'] }) }, systemClock, onError)
+const scheduler = new Scheduler(
+  api.views,
+  { submit: (intent: Intent) => api.decider.submit(intent, { username: 'system:kube-scheduler', groups: ['system:authenticated'] }) },
+  systemClock,
+  onError
+)
 
 const PODS = { group: '', resource: 'pods' }
-const pods = (): KubeObject[] => api.views.collection(PODS).list('default').map(({ object }) => object)
+const pods = (): KubeObject[] =>
+  api.views
+    .collection(PODS)
+    .list('default')
+    .map(({ object }) => object)
 /** Resolves when the condition holds; it is asked after every change. */
 const until = (what: string, holds: () => boolean): Promise<void> =>
   new Promise((resolve, reject) => {
     if (holds()) return resolve()
-    const limit = systemClock.after(10_000, () => reject(new Error(`not within 10 s: ${what}; ${JSON.stringify(pods().map(({ metadata, status }) => [metadata.name, status]))}; ${errors.join()}`)))
+    const limit = systemClock.after(10_000, () =>
+      reject(
+        new Error(
+          `not within 10 s: ${what}; ${JSON.stringify(pods().map(({ metadata, status }) => [metadata.name, status]))}; ${errors.join()}`
+        )
+      )
+    )
     const subscription = api.views.of(PODS).subscribe(() => {
       if (!holds()) return
       limit.cancel()
@@ -43,16 +67,33 @@ const kubelet = api.views.of(PODS).subscribe(({ type, entry }) => {
     return
   }
   if (object['status'].phase === 'Pending' && !object['spec'].containers[0].image.startsWith('bad'))
-    void api.submit({ ...about, verb: 'update', subresource: 'status', object: { ...object, metadata: { name: entry.key.name, namespace: entry.key.namespace }, status: running(`10.244.0.${++addresses}`) } })
+    void api.submit({
+      ...about,
+      verb: 'update',
+      subresource: 'status',
+      object: { ...object, metadata: { name: entry.key.name, namespace: entry.key.namespace }, status: running(`10.244.0.${++addresses}`) }
+    })
 })
 const web = (image: string, replicas = 3): KubeObject => ({
   apiVersion: 'apps/v1',
   kind: 'Deployment',
   metadata: { name: 'web' },
-  spec: { replicas, selector: { matchLabels: { app: 'web' } }, template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image }] } } }
+  spec: {
+    replicas,
+    selector: { matchLabels: { app: 'web' } },
+    template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image }] } }
+  }
 })
-const patch = (body: unknown) => api.submit({ verb: 'patch', ref: { group: 'apps', resource: 'deployments' }, namespace: 'default', name: 'web', patch: { type: 'application/strategic-merge-patch+json', body } })
-const status = (): Record<string, unknown> & { conditions?: { type: string; reason: string }[] } => api.get({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' })?.['status'] ?? {}
+const patch = (body: unknown) =>
+  api.submit({
+    verb: 'patch',
+    ref: { group: 'apps', resource: 'deployments' },
+    namespace: 'default',
+    name: 'web',
+    patch: { type: 'application/strategic-merge-patch+json', body }
+  })
+const status = (): Record<string, unknown> & { conditions?: { type: string; reason: string }[] } =>
+  api.get({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' })?.['status'] ?? {}
 const complete = (replicas: number): boolean => {
   const { availableReplicas, updatedReplicas, replicas: all, observedGeneration, conditions } = status()
   return (
@@ -63,16 +104,40 @@ const complete = (replicas: number): boolean => {
 }
 const endpointIPs = (): string[] =>
   [...api.views.collection({ group: 'discovery.k8s.io', resource: 'endpointslices' }).indexed('label', 'kubernetes.io/service-name=web')]
-    .flatMap(({ object }) => (object['endpoints'] as { addresses: string[]; conditions: { ready: boolean } }[]).filter(({ conditions }) => conditions.ready).flatMap(({ addresses: found }) => found))
+    .flatMap(({ object }) =>
+      (object['endpoints'] as { addresses: string[]; conditions: { ready: boolean } }[])
+        .filter(({ conditions }) => conditions.ready)
+        .flatMap(({ addresses: found }) => found)
+    )
     .toSorted()
-const podIPs = (): string[] => pods().filter(({ metadata }) => metadata.deletionTimestamp === undefined).map((pod) => pod['status'].podIP as string).toSorted()
+const podIPs = (): string[] =>
+  pods()
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map((pod) => pod['status'].podIP as string)
+    .toSorted()
 const settled = (): boolean => JSON.stringify(endpointIPs()) === JSON.stringify(podIPs())
 
 const loop = suite('all controllers together')
 loop.before(async () => {
   const { status: ready, ...rest } = node('n1', { cpu: '16', memory: '64Gi', pods: '110' })
   accepted(await api.create(rest))
-  accepted(await api.submit({ verb: 'update', subresource: 'status', ref: { group: '', resource: 'nodes' }, name: 'n1', object: { ...rest, status: { ...ready, conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: '2199-01-01T00:00:00Z', lastTransitionTime: '2199-01-01T00:00:00Z' }] } } }))
+  accepted(
+    await api.submit({
+      verb: 'update',
+      subresource: 'status',
+      ref: { group: '', resource: 'nodes' },
+      name: 'n1',
+      object: {
+        ...rest,
+        status: {
+          ...ready,
+          conditions: [
+            { type: 'Ready', status: 'True', lastHeartbeatTime: '2199-01-01T00:00:00Z', lastTransitionTime: '2199-01-01T00:00:00Z' }
+          ]
+        }
+      }
+    })
+  )
   for (const one of loops) one.start()
   scheduler.start()
 })
@@ -82,21 +147,34 @@ loop.after(() => {
   kubelet.close()
 })
 loop('a deployment becomes pods behind a service', async () => {
-  accepted(await api.create({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' }, spec: { selector: { app: 'web' }, ports: [{ port: 80 }] } }))
+  accepted(
+    await api.create({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'web' },
+      spec: { selector: { app: 'web' }, ports: [{ port: 80 }] }
+    })
+  )
   accepted(await api.create(web('web:1')))
   await until('complete', () => complete(3) && endpointIPs().length === 3 && settled())
 })
 loop('a pod that is deleted is replaced', async () => {
   const [first] = pods()
   accepted(await api.submit({ verb: 'delete', ref: PODS, namespace: 'default', name: first?.metadata.name as string }))
-  await until('replaced', () => complete(3) && pods().length === 3 && !pods().some(({ metadata }) => metadata.uid === first?.metadata.uid) && settled())
+  await until(
+    'replaced',
+    () => complete(3) && pods().length === 3 && !pods().some(({ metadata }) => metadata.uid === first?.metadata.uid) && settled()
+  )
 })
 loop('a bad image stops at its limits, and undo restores it', async () => {
   accepted(await patch({ spec: { template: { spec: { containers: [{ name: 'main', image: 'bad:1' }] } } } }))
   await until('stopped', () => pods().length === 4 && status()['updatedReplicas'] === 1 && status()['availableReplicas'] === 3)
   accepted(await patch({ spec: { template: { spec: { containers: [{ name: 'main', image: 'web:1' }] } } } }))
   await until('restored', () => complete(3) && pods().length === 3 && settled())
-  assert.is(api.get({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' })?.metadata.annotations?.['deployment.kubernetes.io/revision'], '3')
+  assert.is(
+    api.get({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' })?.metadata.annotations?.['deployment.kubernetes.io/revision'],
+    '3'
+  )
 })
 loop('a new image rolls out, and it scales', async () => {
   accepted(await patch({ spec: { replicas: 6, template: { spec: { containers: [{ name: 'main', image: 'web:2' }] } } } }))
@@ -105,26 +183,58 @@ loop('a new image rolls out, and it scales', async () => {
 })
 loop('pods that may not be made: the set and the deployment say why, and recover', async () => {
   const account = { ref: { group: '', resource: 'serviceaccounts' }, namespace: 'default', name: 'special' }
-  const sets = (): KubeObject[] => api.views.collection({ group: 'apps', resource: 'replicasets' }).list('default').map(({ object }) => object)
-  const failure = (object: Record<string, unknown> | undefined): { reason: string; message: string } | undefined => (object?.['conditions'] as { type: string; reason: string; message: string }[] | undefined)?.find(({ type }) => type === 'ReplicaFailure')
+  const sets = (): KubeObject[] =>
+    api.views
+      .collection({ group: 'apps', resource: 'replicasets' })
+      .list('default')
+      .map(({ object }) => object)
+  const failure = (object: Record<string, unknown> | undefined): { reason: string; message: string } | undefined =>
+    (object?.['conditions'] as { type: string; reason: string; message: string }[] | undefined)?.find(
+      ({ type }) => type === 'ReplicaFailure'
+    )
   accepted(await patch({ spec: { template: { spec: { serviceAccountName: 'special' } } } }))
   await until('said', () => failure(status()) !== undefined)
   assert.is(failure(status())?.reason, 'FailedCreate')
   assert.match(failure(status())?.message ?? '', 'serviceaccount "special" not found')
-  const event = api.views.collection({ group: '', resource: 'events' }).list('default').find(({ object }) => object['reason'] === 'FailedCreate')?.object
+  const event = api.views
+    .collection({ group: '', resource: 'events' })
+    .list('default')
+    .find(({ object }) => object['reason'] === 'FailedCreate')?.object
   assert.match(event?.['message'], /^Error creating: pods "web-.*" is forbidden: error looking up service account default\/special/)
   accepted(await api.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: account.name } }))
-  await until('recovered', () => complete(6) && settled() && failure(status()) === undefined && sets().every(({ status: of }) => failure(of) === undefined))
+  await until(
+    'recovered',
+    () => complete(6) && settled() && failure(status()) === undefined && sets().every(({ status: of }) => failure(of) === undefined)
+  )
   assert.ok(errors.length > 0)
   errors.length = 0
 })
 loop('deleted, it takes everything along', async () => {
-  accepted(await api.submit({ verb: 'delete', ref: { group: 'apps', resource: 'deployments' }, namespace: 'default', name: 'web', deleteOptions: { propagationPolicy: 'Background' } }))
-  await until('gone', () => pods().length === 0 && api.views.collection({ group: 'apps', resource: 'replicasets' }).list('default').length === 0 && endpointIPs().length === 0)
+  accepted(
+    await api.submit({
+      verb: 'delete',
+      ref: { group: 'apps', resource: 'deployments' },
+      namespace: 'default',
+      name: 'web',
+      deleteOptions: { propagationPolicy: 'Background' }
+    })
+  )
+  await until(
+    'gone',
+    () =>
+      pods().length === 0 &&
+      api.views.collection({ group: 'apps', resource: 'replicasets' }).list('default').length === 0 &&
+      endpointIPs().length === 0
+  )
 })
 loop('a namespace that goes takes its objects along', async () => {
   accepted(await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } }))
-  await until('furnished', () => api.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'kube-root-ca.crt', namespace: 'team' }) !== undefined && api.get({ apiVersion: 'v1', kind: 'ServiceAccount', name: 'default', namespace: 'team' }) !== undefined)
+  await until(
+    'furnished',
+    () =>
+      api.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'kube-root-ca.crt', namespace: 'team' }) !== undefined &&
+      api.get({ apiVersion: 'v1', kind: 'ServiceAccount', name: 'default', namespace: 'team' }) !== undefined
+  )
   accepted(await api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', namespace: 'team' } }))
   accepted(await api.submit({ verb: 'delete', ref: { group: '', resource: 'namespaces' }, name: 'team' }))
   await until('gone', () => api.get({ apiVersion: 'v1', kind: 'Namespace', name: 'team' }) === undefined)

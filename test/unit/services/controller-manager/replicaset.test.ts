@@ -14,10 +14,23 @@ const set = (replicas: number, more: Record<string, unknown> = {}): KubeObject =
   apiVersion: 'apps/v1',
   kind: 'ReplicaSet',
   metadata: { name: 'web', uid: 'set' },
-  spec: { replicas, selector: { matchLabels: { app: 'web' } }, template: { metadata: { labels: { app: 'web' }, annotations: { note: 'x' } }, spec: { containers: [{ name: 'main', image: 'web:1' }] } }, ...more }
+  spec: {
+    replicas,
+    selector: { matchLabels: { app: 'web' } },
+    template: {
+      metadata: { labels: { app: 'web' }, annotations: { note: 'x' } },
+      spec: { containers: [{ name: 'main', image: 'web:1' }] }
+    },
+    ...more
+  }
 })
 const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'set', controller: true, blockOwnerDeletion: true }
-const podOf = (name: string, status: Record<string, unknown> = running('10.0.0.1'), meta: Record<string, unknown> = {}, spec: Record<string, unknown> = { nodeName: 'n1' }): KubeObject => ({
+const podOf = (
+  name: string,
+  status: Record<string, unknown> = running('10.0.0.1'),
+  meta: Record<string, unknown> = {},
+  spec: Record<string, unknown> = { nodeName: 'n1' }
+): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: { name, labels: { app: 'web' }, ownerReferences: [owner], ...meta },
@@ -41,7 +54,10 @@ rs('makes the pods that are missing, after its template', () => {
   assert.is(metadata.generateName, 'web-')
   assert.equal([metadata.labels, metadata.annotations, metadata.ownerReferences], [{ app: 'web' }, { note: 'x' }, [owner]])
   assert.equal(spec.containers, [{ name: 'main', image: 'web:1' }])
-  assert.equal(notices(decision), creates.map(({ object }) => `Normal SuccessfulCreate Created pod: ${object?.metadata.name}`))
+  assert.equal(
+    notices(decision),
+    creates.map(({ object }) => `Normal SuccessfulCreate Created pod: ${object?.metadata.name}`)
+  )
 })
 rs('decided twice on one state, names the same pods', () => {
   const model = given(set(2))
@@ -60,7 +76,10 @@ rs('a pod that is refused again and again is asked for by one name, and changes 
   }
   const [first, ...later] = [attempt(), attempt(), attempt(), attempt()]
   assert.is(first?.message, `pods "${first?.name}" is forbidden: violates PodSecurity`)
-  assert.equal(later.map(({ message }) => message), [undefined, undefined, undefined])
+  assert.equal(
+    later.map(({ message }) => message),
+    [undefined, undefined, undefined]
+  )
   assert.is(new Set(later.map(({ name }) => name)).size, 1)
   assert.is(new Set(later.flatMap((one) => one.notices)).size, 1)
 })
@@ -76,9 +95,16 @@ rs('settles, with a status', () => {
   const model = given(set(3))
   model.settle(replicaset, KEY)
   assert.is(model.list('Pod').length, 3)
-  for (const pod of model.list('Pod').slice(0, 2)) model.change(pod, { spec: { ...pod['spec'], nodeName: 'n1' }, status: running('10.0.0.1') })
+  for (const pod of model.list('Pod').slice(0, 2))
+    model.change(pod, { spec: { ...pod['spec'], nodeName: 'n1' }, status: running('10.0.0.1') })
   model.settle(replicaset, KEY)
-  assert.equal(model.get(set(3))['status'], { replicas: 3, fullyLabeledReplicas: 3, readyReplicas: 2, availableReplicas: 2, observedGeneration: 1 })
+  assert.equal(model.get(set(3))['status'], {
+    replicas: 3,
+    fullyLabeledReplicas: 3,
+    readyReplicas: 2,
+    availableReplicas: 2,
+    observedGeneration: 1
+  })
 })
 rs('at most 500 in one decision', () => {
   const decision = given(set(700)).decide(replicaset, KEY)
@@ -86,7 +112,12 @@ rs('at most 500 in one decision', () => {
   assert.is(notices(decision).length, 25)
 })
 rs('pods that are done or going do not count', () => {
-  const model = given(set(2), podOf('a'), podOf('b', { phase: 'Failed' }), podOf('c', running('10.0.0.2'), { deletionTimestamp: '2029-12-31T23:59:59Z' }))
+  const model = given(
+    set(2),
+    podOf('a'),
+    podOf('b', { phase: 'Failed' }),
+    podOf('c', running('10.0.0.2'), { deletionTimestamp: '2029-12-31T23:59:59Z' })
+  )
   assert.is(shown(model.decide(replicaset, KEY)).filter((ask) => ask.startsWith('create')).length, 1)
 })
 rs('deletes the surplus: unbound, pending, not ready, cheap, crowded, young', () => {
@@ -96,7 +127,12 @@ rs('deletes the surplus: unbound, pending, not ready, cheap, crowded, young', ()
     podOf('g-old', running('1', true, older), { creationTimestamp: older }, { nodeName: 'n2' }),
     podOf('f-young', running('1', true, older), { creationTimestamp: '2029-12-31T23:30:00Z' }, { nodeName: 'n2' }),
     podOf('e-ready-later', running('1'), {}, { nodeName: 'n2' }),
-    podOf('d-cheap', running('1', true, older), { annotations: { 'controller.kubernetes.io/pod-deletion-cost': '-1' } }, { nodeName: 'n3' }),
+    podOf(
+      'd-cheap',
+      running('1', true, older),
+      { annotations: { 'controller.kubernetes.io/pod-deletion-cost': '-1' } },
+      { nodeName: 'n3' }
+    ),
     podOf('c-not-ready', running('1', false)),
     podOf('b-pending', { phase: 'Pending' }),
     podOf('a-unbound', { phase: 'Pending' }, {}, {})
@@ -112,13 +148,22 @@ rs('deletes the surplus: unbound, pending, not ready, cheap, crowded, young', ()
   assert.equal(order, ['a-unbound', 'b-pending', 'c-not-ready', 'd-cheap', 'e-ready-later', 'f-young', 'g-old'])
 })
 rs('of pods alike, one from the fullest node goes', () => {
-  const model = given(set(2), podOf('a'), podOf('b', running('2'), {}, { nodeName: 'n2' }), podOf('c', running('3'), {}, { nodeName: 'n2' }))
+  const model = given(
+    set(2),
+    podOf('a'),
+    podOf('b', running('2'), {}, { nodeName: 'n2' }),
+    podOf('c', running('3'), {}, { nodeName: 'n2' })
+  )
   const decision = model.decide(replicaset, KEY)
   assert.ok(shown(decision).includes('delete pods b'))
   assert.equal(notices(decision), ['Normal SuccessfulDelete Deleted pod: b'])
 })
 rs('adopts pods that match and belong to nobody, and lets those go that match no longer', () => {
-  const model = given(set(1), podOf('stray', running('1'), { labels: { app: 'other' } }), podOf('orphan', running('2'), { ownerReferences: [] }))
+  const model = given(
+    set(1),
+    podOf('stray', running('1'), { labels: { app: 'other' } }),
+    podOf('orphan', running('2'), { ownerReferences: [] })
+  )
   model.settle(replicaset, KEY)
   const named = (name: string): KubeObject => model.get({ apiVersion: 'v1', kind: 'Pod', metadata: { name } })
   assert.equal(named('stray').metadata.ownerReferences, [])
@@ -126,7 +171,12 @@ rs('adopts pods that match and belong to nobody, and lets those go that match no
   assert.is(model.list('Pod').length, 2)
 })
 rs('leaves pods of others, of other namespaces and of nobody that are done', () => {
-  const model = given(set(0), podOf('theirs', running('1'), { ownerReferences: [{ ...owner, uid: 'other' }] }), podOf('far', running('1'), { ownerReferences: [], namespace: 'far' }), podOf('done', { phase: 'Succeeded' }, { ownerReferences: [] }))
+  const model = given(
+    set(0),
+    podOf('theirs', running('1'), { ownerReferences: [{ ...owner, uid: 'other' }] }),
+    podOf('far', running('1'), { ownerReferences: [], namespace: 'far' }),
+    podOf('done', { phase: 'Succeeded' }, { ownerReferences: [] })
+  )
   assert.equal(shown(model.decide(replicaset, KEY)), ['update/status replicasets web'])
 })
 rs('counts a pod as available once it is ready for minReadySeconds, and looks again then', () => {
@@ -140,11 +190,28 @@ rs('counts a pod as available once it is ready for minReadySeconds, and looks ag
   assert.is(model.get(set(1))['status'].availableReplicas, 1)
 })
 rs('makes nothing while it goes', () => {
-  assert.equal(shown(given({ ...set(3), metadata: { name: 'web', uid: 'set', deletionTimestamp: '2029-12-31T23:59:59Z' }, status: { replicas: 0, observedGeneration: 1 } }).decide(replicaset, KEY)), [])
+  assert.equal(
+    shown(
+      given({
+        ...set(3),
+        metadata: { name: 'web', uid: 'set', deletionTimestamp: '2029-12-31T23:59:59Z' },
+        status: { replicas: 0, observedGeneration: 1 }
+      }).decide(replicaset, KEY)
+    ),
+    []
+  )
 })
 rs('is looked at when a pod of its, or one it would adopt, changes', () => {
-  const model = given(set(1), podOf('a'), podOf('orphan', running('1'), { ownerReferences: [] }), podOf('no', running('1'), { ownerReferences: [], labels: { app: 'no' } }))
+  const model = given(
+    set(1),
+    podOf('a'),
+    podOf('orphan', running('1'), { ownerReferences: [] }),
+    podOf('no', running('1'), { ownerReferences: [], labels: { app: 'no' } })
+  )
   const keys = watchesOf(replicaset, builtIns)[1]?.keys
-  assert.equal(model.changes.slice(1).map((change) => keys?.(change, model.view, builtIns)), [[KEY], [KEY], []])
+  assert.equal(
+    model.changes.slice(1).map((change) => keys?.(change, model.view, builtIns)),
+    [[KEY], [KEY], []]
+  )
 })
 rs.run()

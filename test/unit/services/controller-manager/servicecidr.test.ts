@@ -1,4 +1,6 @@
-/** The ServiceCIDR controller: given networks and addresses from them, when a network comes or goes, then it is ready, waits, or is let go. */
+/**
+ * The ServiceCIDR controller: given networks and addresses from them, when a network comes or goes, then it is ready, waits, or is let go.
+ */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -7,8 +9,18 @@ import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
 const CIDRS = { group: 'networking.k8s.io', resource: 'servicecidrs' }
-const cidr = (name: string, ...cidrs: string[]): KubeObject => ({ apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR', metadata: { name }, spec: { cidrs } })
-const service = (name: string, clusterIP: string): KubeObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { clusterIP, ports: [{ port: 80 }] } })
+const cidr = (name: string, ...cidrs: string[]): KubeObject => ({
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'ServiceCIDR',
+  metadata: { name },
+  spec: { cidrs }
+})
+const service = (name: string, clusterIP: string): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name },
+  spec: { clusterIP, ports: [{ port: 80 }] }
+})
 
 /** Decides and does what was decided, until nothing is left to do; returns how long it wants to wait. */
 const work = async (api: TestApi, name: string, later = 0): Promise<number | undefined> => {
@@ -42,7 +54,7 @@ servicecidr('one that goes waits for its addresses, says so, and gives none', as
   assert.is(readyOf(api, 'more').reason, 'Terminating')
   assert.not.ok((await api.create(service('late', '192.168.0.10'))).ok)
   accepted(await remove(api, { group: '', resource: 'services' }, 'default', 'far'))
-  assert.ok((await work(api, 'more')) as number > 5_000)
+  assert.ok(((await work(api, 'more')) as number) > 5_000)
   assert.ok(of(api, 'more'))
   await work(api, 'more', 60_000)
   assert.is(of(api, 'more'), undefined)

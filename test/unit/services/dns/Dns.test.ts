@@ -28,10 +28,27 @@ dns.before(async () => {
   upstream.on('message', (bytes, from) => {
     const query = decode(bytes)
     const name = query.questions![0]!.name
-    upstream.send(encode({ type: 'response', id: query.id!, flags: 0x0180, questions: query.questions!, answers: [{ type: 'A', name, ttl: 60, data: '192.0.2.7' }] }), from.port, from.address)
+    upstream.send(
+      encode({
+        type: 'response',
+        id: query.id!,
+        flags: 0x0180,
+        questions: query.questions!,
+        answers: [{ type: 'A', name, ttl: 60, data: '192.0.2.7' }]
+      }),
+      from.port,
+      from.address
+    )
   })
   await new Promise<void>((resolve) => upstream.bind(0, '127.0.0.1', resolve))
-  server = new Dns({ source, clock: systemClock, address: '127.0.0.1', port: 0, config, upstreams: [{ address: '127.0.0.1', port: upstream.address().port }] })
+  server = new Dns({
+    source,
+    clock: systemClock,
+    address: '127.0.0.1',
+    port: 0,
+    config,
+    upstreams: [{ address: '127.0.0.1', port: upstream.address().port }]
+  })
   port = (await server.start()).port
 })
 dns.after(async () => {
@@ -45,7 +62,10 @@ const query = (name: string, type: RecordType = 'A', udpPayloadSize?: number): B
     id: 4711,
     flags: 0x0100,
     questions: [{ name, type, class: 'IN' }],
-    additionals: udpPayloadSize === undefined ? [] : [{ type: 'OPT', name: '.', udpPayloadSize, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] }]
+    additionals:
+      udpPayloadSize === undefined
+        ? []
+        : [{ type: 'OPT', name: '.', udpPayloadSize, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] }]
   })
 
 const send = (bytes: Buffer, to = port): Promise<Buffer> =>
@@ -101,7 +121,7 @@ dns('several questions on one connection', async () => {
   const replies = await tcp(query('web.default.svc.cluster.local'), query('nobody.default.svc.cluster.local'), query('example.org'))
   assert.is(replies.length, 3)
 })
-dns('other names come from the machine\'s name servers', async () => {
+dns("other names come from the machine's name servers", async () => {
   const reply = await udp(query('example.org'))
   assert.is(reply.id, 4711)
   assert.equal(datas(reply), ['192.0.2.7'])
@@ -131,7 +151,10 @@ dns('broken and strange messages do no harm', async () => {
   assert.equal(datas(await udp(query('web.default.svc.cluster.local'))), ['10.96.0.20'])
 })
 dns('name servers that would lead back here are left out', () => {
-  assert.equal(nameServers('# x\nnameserver 10.96.0.10\nnameserver 192.0.2.53\nsearch a\n nameserver 10.244.0.1\n', ['10.96.0.10', '10.244.0.1']), [{ address: '192.0.2.53', port: 53 }])
+  assert.equal(
+    nameServers('# x\nnameserver 10.96.0.10\nnameserver 192.0.2.53\nsearch a\n nameserver 10.244.0.1\n', ['10.96.0.10', '10.244.0.1']),
+    [{ address: '192.0.2.53', port: 53 }]
+  )
 })
 
 dns.run()

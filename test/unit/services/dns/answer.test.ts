@@ -11,10 +11,17 @@ const dns = suite('dns answer')
 const CONFIG: DnsConfig = { domain: 'cluster.local', clusterDNS: '10.96.0.10', reverse: ['10.96.0.0/16', '10.244.0.0/16'], serial: 7 }
 const source = new ServiceSource()
 source.put(
-  service('web', '10.96.0.20', [{ name: 'http', port: 80 }, { name: 'dns', port: 53, protocol: 'UDP' }]),
+  service('web', '10.96.0.20', [
+    { name: 'http', port: 80 },
+    { name: 'dns', port: 53, protocol: 'UDP' }
+  ]),
   slice('web', [{ ip: '10.244.0.2', hostname: 'a' }, { ip: '10.244.0.3' }], [{ name: 'http', port: 8080 }]),
   service('db', 'None', [{ name: 'sql', port: 5432 }]),
-  slice('db', [{ ip: '10.244.0.5', hostname: 'db-0' }, { ip: '10.244.0.6' }, { ip: '10.244.0.7', conditions: { ready: false } }], [{ name: 'sql', port: 5432 }]),
+  slice(
+    'db',
+    [{ ip: '10.244.0.5', hostname: 'db-0' }, { ip: '10.244.0.6' }, { ip: '10.244.0.7', conditions: { ready: false } }],
+    [{ name: 'sql', port: 5432 }]
+  ),
   service('empty', 'None', [{ port: 1 }]),
   service('out', '', [], { type: 'ExternalName', externalName: 'example.org', clusterIPs: [] }),
   service('alias', '', [], { type: 'ExternalName', externalName: 'web.default.svc.cluster.local', clusterIPs: [] }),
@@ -25,7 +32,11 @@ const view = dnsView(source)
 const ask = (name: string, type: RecordType = 'A') => answer(view, { name, type, class: 'IN' } satisfies Question, CONFIG)
 const data = (name: string, type: RecordType = 'A') => {
   const reply = ask(name, type)
-  return reply.kind === 'forward' ? 'forward' : reply.code === 'NXDOMAIN' ? 'NXDOMAIN' : reply.answers.map((record) => ('data' in record ? record.data : undefined))
+  return reply.kind === 'forward'
+    ? 'forward'
+    : reply.code === 'NXDOMAIN'
+      ? 'NXDOMAIN'
+      : reply.answers.map((record) => ('data' in record ? record.data : undefined))
 }
 
 dns('a Service has its cluster IP', () => assert.equal(data('web.default.svc.cluster.local'), ['10.96.0.20']))
@@ -33,7 +44,9 @@ dns('names compare without case and are answered as asked', () => {
   const reply = ask('WEB.Default.svc.CLUSTER.local')
   assert.is(reply.kind === 'answer' && reply.answers[0]?.name, 'WEB.Default.svc.CLUSTER.local')
 })
-dns('a headless Service has the addresses of its ready endpoints', () => assert.equal(data('db.default.svc.cluster.local'), ['10.244.0.5', '10.244.0.6']))
+dns('a headless Service has the addresses of its ready endpoints', () =>
+  assert.equal(data('db.default.svc.cluster.local'), ['10.244.0.5', '10.244.0.6'])
+)
 dns('a headless Service without ready endpoints has no name', () => assert.is(data('empty.default.svc.cluster.local'), 'NXDOMAIN'))
 dns('an endpoint has a name: its host name, or its address with dashes', () => {
   assert.equal(data('db-0.db.default.svc.cluster.local'), ['10.244.0.5'])
@@ -45,7 +58,12 @@ dns('SRV of a named port leads to the Service, with its address', () => {
   const reply = ask('_http._tcp.web.default.svc.cluster.local', 'SRV')
   if (reply.kind !== 'answer') throw new Error('not answered')
   assert.equal(reply.answers, [
-    { type: 'SRV', name: '_http._tcp.web.default.svc.cluster.local', ttl: 5, data: { priority: 0, weight: 100, port: 80, target: 'web.default.svc.cluster.local' } }
+    {
+      type: 'SRV',
+      name: '_http._tcp.web.default.svc.cluster.local',
+      ttl: 5,
+      data: { priority: 0, weight: 100, port: 80, target: 'web.default.svc.cluster.local' }
+    }
   ])
   assert.equal(reply.additionals, [{ type: 'A', name: 'web.default.svc.cluster.local', ttl: 5, data: '10.96.0.20' }])
   assert.is(data('_http._udp.web.default.svc.cluster.local', 'SRV'), 'NXDOMAIN')
@@ -75,7 +93,13 @@ dns('pods by address', () => {
   assert.is(data('web.default.pod.cluster.local'), 'NXDOMAIN')
 })
 dns('a name without records of the type is no missing name', () => {
-  for (const name of ['web.default.svc.cluster.local', 'default.svc.cluster.local', 'svc.cluster.local', 'cluster.local', '_tcp.web.default.svc.cluster.local']) {
+  for (const name of [
+    'web.default.svc.cluster.local',
+    'default.svc.cluster.local',
+    'svc.cluster.local',
+    'cluster.local',
+    '_tcp.web.default.svc.cluster.local'
+  ]) {
     const reply = ask(name, 'AAAA')
     if (reply.kind !== 'answer') throw new Error('not answered')
     assert.is(reply.code, 'NOERROR', name)
@@ -92,10 +116,24 @@ dns('unknown names are denied with the SOA, for a short time', () => {
       type: 'SOA',
       name: 'cluster.local',
       ttl: 5,
-      data: { mname: 'ns.dns.cluster.local', rname: 'hostmaster.cluster.local', serial: 7, refresh: 7200, retry: 1800, expire: 86400, minimum: 5 }
+      data: {
+        mname: 'ns.dns.cluster.local',
+        rname: 'hostmaster.cluster.local',
+        serial: 7,
+        refresh: 7200,
+        retry: 1800,
+        expire: 86400,
+        minimum: 5
+      }
     }
   ])
-  for (const name of ['web.nowhere.svc.cluster.local', 'nowhere.svc.cluster.local', 'example.org.default.svc.cluster.local', 'x.cluster.local']) assert.is(data(name), 'NXDOMAIN', name)
+  for (const name of [
+    'web.nowhere.svc.cluster.local',
+    'nowhere.svc.cluster.local',
+    'example.org.default.svc.cluster.local',
+    'x.cluster.local'
+  ])
+    assert.is(data(name), 'NXDOMAIN', name)
 })
 dns('other names are not ours', () => {
   assert.is(data('example.org'), 'forward')
@@ -107,26 +145,51 @@ dns('the zone knows its server', () => {
   assert.equal(data('ns.dns.cluster.local'), ['10.96.0.10'])
 })
 
-const SIX: DnsConfig = { domain: 'cluster.local', clusterDNS: 'fd00:10:96::a', reverse: ['fd00:10:96::/112', 'fd00:10:244::/56', '10.96.0.0/16'], serial: 7 }
+const SIX: DnsConfig = {
+  domain: 'cluster.local',
+  clusterDNS: 'fd00:10:96::a',
+  reverse: ['fd00:10:96::/112', 'fd00:10:244::/56', '10.96.0.0/16'],
+  serial: 7
+}
 const six = new ServiceSource()
 six.put(
   service('web', 'fd00:10:96::20', [{ name: 'http', port: 80 }], { clusterIPs: ['fd00:10:96::20', '10.96.0.20'] }),
   service('db', 'None', [{ name: 'sql', port: 5432 }]),
-  { ...slice('db', [{ ip: 'fd00:10:244::5', hostname: 'db-0' }, { ip: 'fd00:10:244::6' }], [{ name: 'sql', port: 5432 }]), addressType: 'IPv6' }
+  {
+    ...slice('db', [{ ip: 'fd00:10:244::5', hostname: 'db-0' }, { ip: 'fd00:10:244::6' }], [{ name: 'sql', port: 5432 }]),
+    addressType: 'IPv6'
+  }
 )
 const sixView = dnsView(six)
 const data6 = (name: string, type: RecordType) => {
   const reply = answer(sixView, { name, type, class: 'IN' } satisfies Question, SIX)
-  return reply.kind === 'forward' ? 'forward' : reply.code === 'NXDOMAIN' ? 'NXDOMAIN' : [...reply.answers, ...reply.additionals].map((one) => ('data' in one ? (typeof one.data === 'object' && 'target' in one.data ? one.data.target : one.data) : undefined))
+  return reply.kind === 'forward'
+    ? 'forward'
+    : reply.code === 'NXDOMAIN'
+      ? 'NXDOMAIN'
+      : [...reply.answers, ...reply.additionals].map((one) =>
+          'data' in one ? (typeof one.data === 'object' && 'target' in one.data ? one.data.target : one.data) : undefined
+        )
 }
 dns('IPv6 addresses are AAAA records, each family under its own type', () => {
-  assert.equal([data6('web.default.svc.cluster.local', 'AAAA'), data6('web.default.svc.cluster.local', 'A')], [['fd00:10:96::20'], ['10.96.0.20']])
-  assert.equal([data6('db.default.svc.cluster.local', 'AAAA'), data6('db.default.svc.cluster.local', 'A')], [['fd00:10:244::5', 'fd00:10:244::6'], []])
+  assert.equal(
+    [data6('web.default.svc.cluster.local', 'AAAA'), data6('web.default.svc.cluster.local', 'A')],
+    [['fd00:10:96::20'], ['10.96.0.20']]
+  )
+  assert.equal(
+    [data6('db.default.svc.cluster.local', 'AAAA'), data6('db.default.svc.cluster.local', 'A')],
+    [['fd00:10:244::5', 'fd00:10:244::6'], []]
+  )
   assert.equal(data6('fd00-10-244--6.db.default.svc.cluster.local', 'AAAA'), ['fd00:10:244::6'])
   assert.equal(data6('ns.dns.cluster.local', 'AAAA'), ['fd00:10:96::a'])
   assert.equal(data6('fd00-10-244--9.default.pod.cluster.local', 'AAAA'), ['fd00:10:244::9'])
   assert.is(data6('fd00-10-zz--9.default.pod.cluster.local', 'AAAA'), 'NXDOMAIN')
-  assert.equal(data6('_sql._tcp.db.default.svc.cluster.local', 'SRV'), ['db-0.db.default.svc.cluster.local', 'fd00-10-244--6.db.default.svc.cluster.local', 'fd00:10:244::5', 'fd00:10:244::6'])
+  assert.equal(data6('_sql._tcp.db.default.svc.cluster.local', 'SRV'), [
+    'db-0.db.default.svc.cluster.local',
+    'fd00-10-244--6.db.default.svc.cluster.local',
+    'fd00:10:244::5',
+    'fd00:10:244::6'
+  ])
 })
 /** As a resolver asks. */
 const reversed = (digits: string): string => `${[...digits].reverse().join('.')}.ip6.arpa`

@@ -1,4 +1,7 @@
-/** The historian's loop: it goes on where its index stands, begins anew where that does not fit, and tells of a log that does not fit itself. */
+/**
+ * The historian's loop: it goes on where its index stands, begins anew where that does not fit, and tells of a log that does not fit
+ * itself.
+ */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encodeEvent } from '#events/Event.ts'
@@ -12,7 +15,7 @@ import { watching } from '#services/platform/ledger/watching.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
 import type { Reached, Taken } from '#services/platform/past/PastIndex.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const IDENTITY = 'this-log'
 const REF = { group: '', resource: 'configmaps' }
@@ -62,7 +65,20 @@ const cluster = () => {
   let folded = 0
   /** As the API server does: sealed on the chain, and folded. */
   const write = async (name: string, deleted = false): Promise<number> => {
-    const made = { stream: 'EVENTS' as const, key: { ...REF, namespace: 'default', name }, id: `${name}-${clock.uuid()}`, type: 'reckon.configmap.updated.v1', source: 'test', time: new Date(clock.now()).toISOString(), user: 'u', correlationId: 'c', verb: 'update', deleted, expected: heads.get(name) ?? 0, object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } } }
+    const made = {
+      stream: 'EVENTS' as const,
+      key: { ...REF, namespace: 'default', name },
+      id: `${name}-${clock.uuid()}`,
+      type: 'reckon.configmap.updated.v1',
+      source: 'test',
+      time: new Date(clock.now()).toISOString(),
+      user: 'u',
+      correlationId: 'c',
+      verb: 'update',
+      deleted,
+      expected: heads.get(name) ?? 0,
+      object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } }
+    }
     const result = await log.append([view.seal({ subject: subjectOf('EVENTS', made.key), ...encodeEvent(made), expected: made.expected })])
     assert.ok(result.ok)
     heads.set(name, result.last)
@@ -74,16 +90,53 @@ const cluster = () => {
   let running: Historian | undefined
   const start = (): void => {
     running?.stop()
-    const integrity = (from: Place | undefined): Integrity => new Integrity({ seal, ledger: watching(ledger), whole: true, expires: false, ...(from === undefined ? {} : { from }) })
-    running = new Historian({ log, store, clock, integrity, expires: false, onDamaged: (damage) => damages.push(damage), onError: (error) => errors.push(error) })
+    const integrity = (from: Place | undefined): Integrity =>
+      new Integrity({ seal, ledger: watching(ledger), whole: true, expires: false, ...(from === undefined ? {} : { from }) })
+    running = new Historian({
+      log,
+      store,
+      clock,
+      integrity,
+      expires: false,
+      onDamaged: (damage) => damages.push(damage),
+      onError: (error) => errors.push(error)
+    })
     running.start()
   }
-  return { clock, log, ledger, view, store, damages, errors, write, start, stop: () => running?.stop(), begin: async () => void view.begin(await log.state()), last: () => folded }
+  return {
+    clock,
+    log,
+    ledger,
+    view,
+    store,
+    damages,
+    errors,
+    write,
+    start,
+    stop: () => running?.stop(),
+    begin: async () => void view.begin(await log.state()),
+    last: () => folded
+  }
 }
 const COMPACTION = { group: 'reckon.io', resource: 'compactions', namespace: '', name: 'events' }
 const wordOfCompaction = (now: number): Append => {
-  const facts = { stream: 'EVENTS' as const, key: COMPACTION, id: 'x', type: 'reckon.history.compacted.v1', source: 't', time: new Date(now).toISOString(), user: 'u', correlationId: 'x', verb: 'compact', deleted: false, expected: 0 }
-  return { subject: subjectOf('EVENTS', COMPACTION), ...encodeEvent({ ...facts, object: { apiVersion: 'v1', kind: 'C', metadata: { name: 'events' } } }) }
+  const facts = {
+    stream: 'EVENTS' as const,
+    key: COMPACTION,
+    id: 'x',
+    type: 'reckon.history.compacted.v1',
+    source: 't',
+    time: new Date(now).toISOString(),
+    user: 'u',
+    correlationId: 'x',
+    verb: 'compact',
+    deleted: false,
+    expected: 0
+  }
+  return {
+    subject: subjectOf('EVENTS', COMPACTION),
+    ...encodeEvent({ ...facts, object: { apiVersion: 'v1', kind: 'C', metadata: { name: 'events' } } })
+  }
 }
 const settle = (clock: VirtualClock, ms = 50): Promise<unknown> => clock.run(ms)
 
@@ -105,7 +158,10 @@ historian('follows, and goes on where it stopped: what was indexed is not read a
   start()
   await settle(clock)
   assert.equal([store.given, errors, damages], [[1, 2, 3, 4], [], []])
-  assert.equal([store.versionAt(REF, 'default/a', first), store.versionAt(REF, 'default/a', 4), store.versionAt(REF, 'default/b', 4)], [1, 3, undefined])
+  assert.equal(
+    [store.versionAt(REF, 'default/a', first), store.versionAt(REF, 'default/a', 4), store.versionAt(REF, 'default/b', 4)],
+    [1, 3, undefined]
+  )
   stop()
 })
 historian('drops an index whose hash does not fit the chain, and one of more than there is', async () => {
@@ -151,7 +207,15 @@ historian('tries again what a disk did not take', async () => {
 })
 historian('hears of a compaction, and begins anew when it was away for one', async () => {
   const { clock, store, log, write, begin, errors, damages } = cluster()
-  const unchecked = (): Historian => new Historian({ log, store, clock, expires: false, onDamaged: (damage) => damages.push(damage), onError: (error) => errors.push(error) })
+  const unchecked = (): Historian =>
+    new Historian({
+      log,
+      store,
+      clock,
+      expires: false,
+      onDamaged: (damage) => damages.push(damage),
+      onError: (error) => errors.push(error)
+    })
   await begin()
   for (const name of ['a', 'b', 'a', 'c']) await write(name)
   await write('b', true)
@@ -171,7 +235,10 @@ historian('hears of a compaction, and begins anew when it was away for one', asy
   running.start()
   await clock.run(3_000)
   assert.equal([store.floor, store.lastSequence, errors, damages], [8, 8, [], []])
-  assert.equal((await store.liveAt(REF, 8)).map(({ id, sequence }) => `${id}@${sequence}`), ['default/a@7', 'default/c@4', 'default/d@8'])
+  assert.equal(
+    (await store.liveAt(REF, 8)).map(({ id, sequence }) => `${id}@${sequence}`),
+    ['default/a@7', 'default/c@4', 'default/d@8']
+  )
   running.stop()
 })
 historian('tells of a disk that does not take a compaction, and follows on', async () => {

@@ -14,9 +14,9 @@ import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { decodeKeyframe, encodeKeyframe, type Keyframe } from '#services/platform/past/Keyframe.ts'
 import { MemoryKeyframes, type Keyframes } from '#services/platform/past/Keyframes.ts'
 import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
-import { SlowLog } from '../../../support/slowLog.ts'
-import { until } from '../../../support/until.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { SlowLog } from '#test/support/slowLog.ts'
+import { until } from '#test/support/until.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const IDENTITY = 'this-log'
 const REF = { group: '', resource: 'configmaps' }
@@ -32,7 +32,20 @@ const cluster = async () => {
   const keyframes = new MemoryKeyframes(() => clock.now())
   const heads = new Map<string, number>()
   const write = async (name: string, deleted = false): Promise<number> => {
-    const made = { stream: 'EVENTS' as const, key: { ...REF, namespace: 'default', name }, id: `${name}-${clock.uuid()}`, type: 'reckon.configmap.updated.v1', source: 'test', time: new Date(clock.now()).toISOString(), user: 'u', correlationId: 'c', verb: 'update', deleted, expected: heads.get(name) ?? 0, object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } } }
+    const made = {
+      stream: 'EVENTS' as const,
+      key: { ...REF, namespace: 'default', name },
+      id: `${name}-${clock.uuid()}`,
+      type: 'reckon.configmap.updated.v1',
+      source: 'test',
+      time: new Date(clock.now()).toISOString(),
+      user: 'u',
+      correlationId: 'c',
+      verb: 'update',
+      deleted,
+      expected: heads.get(name) ?? 0,
+      object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } }
+    }
     const result = await log.append([view.seal({ subject: subjectOf('EVENTS', made.key), ...encodeEvent(made), expected: made.expected })])
     assert.ok(result.ok)
     heads.set(name, result.last)
@@ -60,8 +73,15 @@ const cluster = async () => {
     const whole = new MemoryPast('EVENTS', clock)
     const opened: MemoryPast[] = []
     let served: MemoryPast = whole
-    const store = new KeyframeStore({ stream: 'EVENTS', keyframes, seal, clock, onRefused: (sequence, why) => refused.push(`${sequence}: ${why}`) })
-    const integrity = (from: Place | undefined): Integrity => new Integrity({ seal, ledger: watching(ledger), whole: true, expires: false, ...(from === undefined ? {} : { from }) })
+    const store = new KeyframeStore({
+      stream: 'EVENTS',
+      keyframes,
+      seal,
+      clock,
+      onRefused: (sequence, why) => refused.push(`${sequence}: ${why}`)
+    })
+    const integrity = (from: Place | undefined): Integrity =>
+      new Integrity({ seal, ledger: watching(ledger), whole: true, expires: false, ...(from === undefined ? {} : { from }) })
     const onReached = (serving: MemoryPast, sequence: number, filled?: number): void => {
       served = serving
       if (serving !== whole) began.add(serving.begins)
@@ -71,12 +91,26 @@ const cluster = async () => {
       opened.push(new MemoryPast('EVENTS', clock))
       return opened.at(-1) as MemoryPast
     }
-    const indexing = new Indexing({ log: reading, whole, brief: { open, remove: () => {} }, keyframes: store, every, near: Math.min(NEAR, every), clock, integrity, expires: false, onReached, onDamaged: (damage) => damages.push(damage), onError: (error) => errors.push(error) })
+    const indexing = new Indexing({
+      log: reading,
+      whole,
+      brief: { open, remove: () => {} },
+      keyframes: store,
+      every,
+      near: Math.min(NEAR, every),
+      clock,
+      integrity,
+      expires: false,
+      onReached,
+      onDamaged: (damage) => damages.push(damage),
+      onError: (error) => errors.push(error)
+    })
     indexing.start()
     return { indexing, reading, told, began, whole, opened, served: () => served }
   }
   const list = async (): Promise<number[]> => (await keyframes.list('EVENTS')).map(({ sequence }) => sequence)
-  const read = async (sequence: number): Promise<Keyframe> => (await decodeKeyframe((await keyframes.get('EVENTS', sequence)) as Uint8Array, seal)) as Keyframe
+  const read = async (sequence: number): Promise<Keyframe> =>
+    (await decodeKeyframe((await keyframes.get('EVENTS', sequence)) as Uint8Array, seal)) as Keyframe
   const put = async (keyframe: Keyframe): Promise<void> => keyframes.put('EVENTS', keyframe.sequence, await encodeKeyframe(keyframe, seal))
   return { clock, log, ledger, keyframes, live, write, start, errors, damages, refused, list, read, put }
 }
@@ -154,7 +188,7 @@ indexing('begins at the newest keyframe and reads what came since; then the whol
   reading.release()
   assert.ok(told.every((one) => one.startsWith('whole')))
 })
-indexing('does not believe a keyframe whose hash is not the chain\'s: it is told, taken away, and the one before is used', async () => {
+indexing("does not believe a keyframe whose hash is not the chain's: it is told, taken away, and the one before is used", async () => {
   const { clock, start, list, read, put, refused, damages, errors, log } = await lived()
   const kept = await list()
   const [before, newest] = kept.slice(-2) as [number, number]
@@ -169,31 +203,42 @@ indexing('does not believe a keyframe whose hash is not the chain\'s: it is told
   assert.equal([damages, errors], [[], []])
   running.stop()
 })
-indexing('does not believe one that another cluster sealed, that is of another log, or of before a loss; without any it reads all', async () => {
-  const { clock, log, start, keyframes, list, read, put, refused, damages, errors } = await lived()
-  const kept = await list()
-  const [first, second, third] = kept.slice(-3) as [number, number, number]
-  await keyframes.put('EVENTS', third, await encodeKeyframe(await read(third), new Seal(new Map([['k1', Buffer.alloc(32, 8)]]))))
-  await put({ ...(await read(second)), identity: 'the log before it was restored' })
-  await put({ ...(await read(first)), epoch: 3 })
-  for (const one of kept.slice(0, -3)) await keyframes.remove('EVENTS', one)
-  const { indexing: running, served, whole, reading } = start(true)
-  await becomes(clock, 'all are looked at', async () => (await list()).length === 0)
-  assert.is(served(), whole)
-  assert.equal(refused.map((line) => line.replace(/^\d+: /, '')), ["it does not have this cluster's seal, or is damaged", 'it is of another log', 'some of the log was lost since'])
-  assert.equal(await list(), [])
-  reading.release()
-  await becomes(clock, 'there is a new one', async () => (await list()).length === 1)
-  assert.equal([whole.lastSequence, damages, errors], [(await log.state()).last, [], []])
-  running.stop()
-})
+indexing(
+  'does not believe one that another cluster sealed, that is of another log, or of before a loss; without any it reads all',
+  async () => {
+    const { clock, log, start, keyframes, list, read, put, refused, damages, errors } = await lived()
+    const kept = await list()
+    const [first, second, third] = kept.slice(-3) as [number, number, number]
+    await keyframes.put('EVENTS', third, await encodeKeyframe(await read(third), new Seal(new Map([['k1', Buffer.alloc(32, 8)]]))))
+    await put({ ...(await read(second)), identity: 'the log before it was restored' })
+    await put({ ...(await read(first)), epoch: 3 })
+    for (const one of kept.slice(0, -3)) await keyframes.remove('EVENTS', one)
+    const { indexing: running, served, whole, reading } = start(true)
+    await becomes(clock, 'all are looked at', async () => (await list()).length === 0)
+    assert.is(served(), whole)
+    assert.equal(
+      refused.map((line) => line.replace(/^\d+: /, '')),
+      ["it does not have this cluster's seal, or is damaged", 'it is of another log', 'some of the log was lost since']
+    )
+    assert.equal(await list(), [])
+    reading.release()
+    await becomes(clock, 'there is a new one', async () => (await list()).length === 1)
+    assert.equal([whole.lastSequence, damages, errors], [(await log.state()).last, [], []])
+    running.stop()
+  }
+)
 indexing('makes no keyframe of an index that was begun anew meanwhile, nor of what was compacted', async () => {
   const { clock, log } = await lived()
   const store = new MemoryPast('EVENTS', clock)
   store.begin(IDENTITY)
   const taken = [{ entry: (await log.get(1)) as LogEntry, event: true }]
   const puts: number[] = []
-  const keyframes: Keyframes = { list: async () => [], get: async () => undefined, put: async (_, sequence) => void puts.push(sequence), remove: async () => {} }
+  const keyframes: Keyframes = {
+    list: async () => [],
+    get: async () => undefined,
+    put: async (_, sequence) => void puts.push(sequence),
+    remove: async () => {}
+  }
   const of = (): KeyframeStore => new KeyframeStore({ stream: 'EVENTS', keyframes, seal, clock, onRefused: () => {} })
   const reached = { sequence: 1, chain: { sequence: 1, hash: new Uint8Array(32) } }
   store.take(taken, reached)

@@ -37,11 +37,21 @@ const setUp = () => {
 }
 
 const web = service('web', '10.96.0.20', [{ port: 80 }])
-const slices = (...ips: string[]) => slice('web', ips.map((ip) => ({ ip })), [{ port: 8080 }])
+const slices = (...ips: string[]) =>
+  slice(
+    'web',
+    ips.map((ip) => ({ ip })),
+    [{ port: 8080 }]
+  )
 
 loop('a changed endpoint touches only the chains of its Service', async () => {
   const { iptables, source, proxy } = setUp()
-  source.put(web, slices('10.244.0.2'), service('other', '10.96.0.21', [{ port: 80 }]), slice('other', [{ ip: '10.244.0.9' }], [{ port: 80 }]))
+  source.put(
+    web,
+    slices('10.244.0.2'),
+    service('other', '10.96.0.21', [{ port: 80 }]),
+    slice('other', [{ ip: '10.244.0.9' }], [{ port: 80 }])
+  )
   await proxy.start()
   source.put(slices('10.244.0.2', '10.244.0.3'))
   await proxy.settled()
@@ -125,7 +135,10 @@ loop('what was flushed and nobody told of comes back as well, after a while', as
 
 loop('after a flush flows of UDP that began meanwhile are forgotten', async () => {
   const { iptables, source, proxy, forgotten } = setUp()
-  source.put(service('dns', '10.96.0.10', [{ port: 53, protocol: 'UDP' }]), slice('dns', [{ ip: '10.244.0.2' }], [{ port: 53, protocol: 'UDP' }]))
+  source.put(
+    service('dns', '10.96.0.10', [{ port: 53, protocol: 'UDP' }]),
+    slice('dns', [{ ip: '10.244.0.2' }], [{ port: 53, protocol: 'UDP' }])
+  )
   await proxy.start()
   forgotten.length = 0
   iptables.meddle('nat', '-F')
@@ -141,7 +154,13 @@ loop('a restart removes what a predecessor left and nobody wants', async () => {
   await first.proxy.start()
   await first.proxy.stop()
   const second = setUp()
-  const proxy = new KubeProxy({ source: second.source, clock: systemClock, iptables: first.iptables, conntrack: { forgetUdp: async () => {} }, config: CONFIG })
+  const proxy = new KubeProxy({
+    source: second.source,
+    clock: systemClock,
+    iptables: first.iptables,
+    conntrack: { forgetUdp: async () => {} },
+    config: CONFIG
+  })
   await proxy.start()
   const now = await first.iptables.save('nat')
   assert.not.match(now, '-SVC-')
@@ -155,7 +174,12 @@ loop('a restart removes what a predecessor left and nobody wants', async () => {
 loop('flows to vanished UDP endpoints are forgotten, and untranslated ones when the first endpoint comes', async () => {
   const { source, proxy, forgotten } = setUp()
   const dns = service('web', '10.96.0.20', [{ port: 53, protocol: 'UDP', nodePort: 30053 }])
-  const at = (...ips: string[]) => slice('web', ips.map((ip) => ({ ip })), [{ port: 53, protocol: 'UDP' }])
+  const at = (...ips: string[]) =>
+    slice(
+      'web',
+      ips.map((ip) => ({ ip })),
+      [{ port: 53, protocol: 'UDP' }]
+    )
   source.put(dns)
   await proxy.start()
   source.put(at('10.244.0.2', '10.244.0.3'))

@@ -40,7 +40,10 @@ class ManualClock implements Clock {
 }
 
 const bindingOf = (name: string, container: Partial<Container> = {}, spec: Partial<PodSpec> = {}, meta: object = {}): Binding => ({
-  pod: { metadata: { name, namespace: 'default', uid: `uid-${name}`, ...meta }, spec: { containers: [{ name: 'main', image: 'web:1', ...container }], ...spec } } as Pod,
+  pod: {
+    metadata: { name, namespace: 'default', uid: `uid-${name}`, ...meta },
+    spec: { containers: [{ name: 'main', image: 'web:1', ...container }], ...spec }
+  } as Pod,
   configMaps: {},
   secrets: {},
   serviceEnv: {},
@@ -105,13 +108,18 @@ agent('starts a pod, and ends it', async () => {
 })
 
 agent("takes mounts away when a pod's containers have ended, and at its start those of pods that run no more", async () => {
-  const { clock, runtime, link, asked, make } = lab({ script: ({ pod, container }) => (pod === 'done' && container !== '' ? { exitAfterMs: 1_000, exitCode: 0 } : {}) })
+  const { clock, runtime, link, asked, make } = lab({
+    script: ({ pod, container }) => (pod === 'done' && container !== '' ? { exitAfterMs: 1_000, exitCode: 0 } : {})
+  })
   const first = make()
   await first.start()
   link.bind(bindingOf('stays'))
   link.bind(bindingOf('done', {}, { restartPolicy: 'Never' }))
   await clock.pass(10_000)
-  assert.equal([asked[0], [...asked.slice(1)].sort()], ['release others than ', ['mounts uid-done', 'mounts uid-stays', 'release uid-done']])
+  assert.equal(
+    [asked[0], [...asked.slice(1)].sort()],
+    ['release others than ', ['mounts uid-done', 'mounts uid-stays', 'release uid-done']]
+  )
   first.stop()
   asked.length = 0
   const second = make()
@@ -132,7 +140,10 @@ agent('a crashing container restarts after 0, 10, 20, 40 seconds', async () => {
     await clock.pass(1_000)
     if (container('a')?.restartCount === restarts.length + 1) restarts.push(second)
   }
-  assert.equal(restarts.map((at, index) => at - (restarts[index - 1] ?? 0)), [0, 11, 21, 41].map((gap, index) => (index === 0 ? restarts[0] : gap)))
+  assert.equal(
+    restarts.map((at, index) => at - (restarts[index - 1] ?? 0)),
+    [0, 11, 21, 41].map((gap, index) => (index === 0 ? restarts[0] : gap))
+  )
   kubelet.stop()
 })
 
@@ -145,7 +156,9 @@ agent('an image that cannot be pulled backs off, and is pulled when it is there'
   await clock.pass(500)
   assert.equal(container('a')?.state, { waiting: { reason: 'ErrImagePull', message: 'manifest unknown' } })
   await clock.pass(2_000)
-  assert.equal(container('a')?.state, { waiting: { reason: 'ImagePullBackOff', message: 'Back-off pulling image "web:1": ErrImagePull: manifest unknown' } })
+  assert.equal(container('a')?.state, {
+    waiting: { reason: 'ImagePullBackOff', message: 'Back-off pulling image "web:1": ErrImagePull: manifest unknown' }
+  })
   there = true
   await clock.pass(10_000)
   assert.is(link.last('a')?.status.phase, 'Running')
@@ -216,7 +229,10 @@ agent('of a pod that goes and was gone before the agent came, its end alone is t
   const kubelet = make()
   await kubelet.start()
   await clock.pass(5_000)
-  assert.equal(link.reports.map(({ report }) => [report.status.phase, report.terminated]), [['Failed', true]])
+  assert.equal(
+    link.reports.map(({ report }) => [report.status.phase, report.terminated]),
+    [['Failed', true]]
+  )
   kubelet.stop()
 })
 agent('never more than four starts at once', async () => {
@@ -245,7 +261,12 @@ agent('does not run what it can not give what it was admitted for', async () => 
   const sandboxed = { runtimeClassName: 'gvisor' }
   for (const [name, spec, reason, message] of [
     ['windows', windows, 'PodOSNotSupported', "Failed to admit pod as the OS field doesn't match node OS"],
-    ['users', userNamespace, 'FailedCreatePodSandBox', "Failed to create pod sandbox: can't set `spec.hostUsers: false`, runtime does not support user namespaces"],
+    [
+      'users',
+      userNamespace,
+      'FailedCreatePodSandBox',
+      "Failed to create pod sandbox: can't set `spec.hostUsers: false`, runtime does not support user namespaces"
+    ],
     ['class', sandboxed, 'FailedCreatePodSandBox', 'Failed to create pod sandbox: no runtime for "gvisor" is configured']
   ] as const) {
     link.bind(bindingOf(name, {}, spec as Partial<PodSpec>))

@@ -4,7 +4,7 @@ import { createServer as createTcpServer, type AddressInfo, type Server, type So
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { grpc } from '#services/kubelet/probes/grpc.ts'
-import type { ProbeOutcome } from '#services/kubelet/probes/Prober.ts'
+import type { ProbeOutcome } from '#services/kubelet/probes/outcome.ts'
 
 const probes = suite('gRPC probes')
 const servers: (Http2Server | Server)[] = []
@@ -30,11 +30,13 @@ const asked = async (answer: Answer, service = '', timeoutMs = 5_000): Promise<P
 }
 
 /** As a gRPC server answers: a message of these bytes, then the status. */
-const says = (message: readonly number[], status = '0'): Answer => (stream) => {
-  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': status }))
-  stream.end(Buffer.from([0, 0, 0, 0, message.length, ...message]))
-}
+const says =
+  (message: readonly number[], status = '0'): Answer =>
+  (stream) => {
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': status }))
+    stream.end(Buffer.from([0, 0, 0, 0, message.length, ...message]))
+  }
 
 probes('a server that serves is healthy', async () => {
   assert.equal(await asked(says([8, 1])), { ok: true, message: 'service healthy' })
@@ -61,9 +63,11 @@ probes('one that does not serve, or does not say, is not', async () => {
 })
 
 probes('a status stands for an answer', async () => {
-  const refuses = (status: string): Answer => (stream) => {
-    stream.respond({ ':status': 200, 'grpc-status': status, 'grpc-message': 'unknown%20service' }, { endStream: true })
-  }
+  const refuses =
+    (status: string): Answer =>
+    (stream) => {
+      stream.respond({ ':status': 200, 'grpc-status': status, 'grpc-message': 'unknown%20service' }, { endStream: true })
+    }
   assert.match((await asked(refuses('12'))).message, /does not implement the grpc health protocol .*: unknown service$/)
   assert.match((await asked(refuses('5'))).message, /code = 5 desc = unknown service/)
   assert.is((await asked(says([8, 1], '13'))).ok, false)
@@ -79,7 +83,10 @@ probes('time is up whether it connects or not', async () => {
   assert.equal(await asked(() => {}, '', 100), { ok: false, message: 'timeout: health rpc did not complete within 0.1s' })
   const unused = await listening(createTcpServer())
   servers.pop()?.close()
-  assert.match((await grpc('127.0.0.1', unused, '', 5_000)).message, /^error: failed to connect service at "127\.0\.0\.1:\d+": .*ECONNREFUSED/)
+  assert.match(
+    (await grpc('127.0.0.1', unused, '', 5_000)).message,
+    /^error: failed to connect service at "127\.0\.0\.1:\d+": .*ECONNREFUSED/
+  )
 })
 
 probes.run()

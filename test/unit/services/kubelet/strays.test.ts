@@ -14,7 +14,7 @@ import { conditionOf, decideStrays, standingOf } from '#services/kubelet/strays/
 import { noFiles } from '#services/kubelet/volumes/PodFiles.ts'
 import { SimulatedProber } from '#services/kubelet/probes/SimulatedProber.ts'
 import { SimulatedRuntime } from '#services/platform/SimulatedRuntime.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const OURS: Origin = { cluster: 'ours', epoch: 0 }
 const AFTER_LOSS: Origin = { cluster: 'ours', epoch: 1 }
@@ -39,23 +39,41 @@ decide('whose word counts', () => {
 })
 decide('each fate has its end, and what was not answered has none', () => {
   const asked = ['a', 'b', 'c', 'd', 'e']
-  assert.equal(decideStrays(asked, { origin: OURS, fates: ['gone', 'alive', 'unknown', 'lost'] }, OURS), { end: ['a'], stop: ['d'], unknown: ['c'], foreign: false })
+  assert.equal(decideStrays(asked, { origin: OURS, fates: ['gone', 'alive', 'unknown', 'lost'] }, OURS), {
+    end: ['a'],
+    stop: ['d'],
+    unknown: ['c'],
+    foreign: false
+  })
   assert.equal(decideStrays(asked, { origin: OURS, fates: [] }, undefined), { end: [], stop: [], unknown: [], foreign: false })
 })
 decide('another cluster ends nothing, whatever it says', () => {
-  for (const fate of ['gone', 'alive', 'unknown', 'lost'] as const) assert.equal(decideStrays(['a'], { origin: THEIRS, fates: [fate] }, OURS), { end: [], stop: [], unknown: [], foreign: true })
+  for (const fate of ['gone', 'alive', 'unknown', 'lost'] as const)
+    assert.equal(decideStrays(['a'], { origin: THEIRS, fates: [fate] }, OURS), { end: [], stop: [], unknown: [], foreign: true })
 })
 decide('the condition names some of them, and says when all is well', () => {
-  assert.equal(conditionOf([], ''), { type: 'UnknownPods', status: 'False', reason: 'AllPodsKnown', message: 'the cluster knows every pod that runs here' })
+  assert.equal(conditionOf([], ''), {
+    type: 'UnknownPods',
+    status: 'False',
+    reason: 'AllPodsKnown',
+    message: 'the cluster knows every pod that runs here'
+  })
   assert.is(conditionOf(['default/a'], '').message, "a pod runs here that the cluster's log knows nothing of, and is let run: default/a")
   const many = conditionOf(['x/g', 'x/f', 'x/e', 'x/d', 'x/c', 'x/b', 'x/a'], '')
-  assert.equal([many.status, many.reason, many.message], ['True', 'PodsUnknownToCluster', "7 pods run here that the cluster's log knows nothing of, and are let run: x/a, x/b, x/c, x/d, x/e and 2 more"])
+  assert.equal(
+    [many.status, many.reason, many.message],
+    [
+      'True',
+      'PodsUnknownToCluster',
+      "7 pods run here that the cluster's log knows nothing of, and are let run: x/a, x/b, x/c, x/d, x/e and 2 more"
+    ]
+  )
   assert.equal(conditionOf(['x/a'], 'who is that?').reason, 'OtherCluster')
 })
 decide.run()
 
 const allegiance = suite('strays: whom a node belongs to')
-allegiance('is remembered on disk, and moves on only with a person\'s word', () => {
+allegiance("is remembered on disk, and moves on only with a person's word", () => {
   const folder = mkdtempSync(join(tmpdir(), 'reckon-origin-'))
   try {
     const told: string[] = []
@@ -121,7 +139,14 @@ const lab = (stopMs = 0) => {
       onError: (error) => void errors.push((error as Error).message)
     })
   /** Names of the pods that have containers running. */
-  const run = async (): Promise<string[]> => [...new Set((await runtime.list()).filter(({ state, identity }) => state === 'running' && identity.container !== '').map(({ identity }) => identity.pod))].sort()
+  const run = async (): Promise<string[]> =>
+    [
+      ...new Set(
+        (await runtime.list())
+          .filter(({ state, identity }) => state === 'running' && identity.container !== '')
+          .map(({ identity }) => identity.pod)
+      )
+    ].sort()
   const begin = async (): Promise<Agent> => {
     const agent = make()
     const started = agent.start()
@@ -171,7 +196,9 @@ strays('what the log never heard of is kept, told once, shown, and asked about a
   assert.equal(await it.run(), ['a', 'b'])
   const message = "a pod runs here that the cluster's log knows nothing of, and is let run: default/a"
   assert.equal(it.errors, [message])
-  assert.equal(it.link.notices.map(({ involvedObject: { kind, name, uid }, type, reason }) => [kind, name, uid, type, reason]).slice(-1), [['Node', 'n1', 'n1', 'Warning', 'PodsUnknownToCluster']])
+  assert.equal(it.link.notices.map(({ involvedObject: { kind, name, uid }, type, reason }) => [kind, name, uid, type, reason]).slice(-1), [
+    ['Node', 'n1', 'n1', 'Warning', 'PodsUnknownToCluster']
+  ])
   assert.is(it.link.notices.filter(({ reason }) => reason === 'PodsUnknownToCluster').length, 1)
   assert.equal(it.condition(), { type: 'UnknownPods', status: 'True', reason: 'PodsUnknownToCluster', message })
   assert.ok(it.link.asked.length >= 9)
@@ -295,7 +322,12 @@ strays('very many are asked for in parts', async () => {
   const ended: string[] = []
   const uids = Array.from({ length: 1_201 }, (_, n) => `uid-${n}`)
   const many = new Strays({
-    link: { fates: async (pods) => (asked.push(pods.length), { origin: OURS, fates: pods.map(({ uid }): Fate => (uid === 'uid-1200' ? 'gone' : 'alive')) }) },
+    link: {
+      fates: async (pods) => (
+        asked.push(pods.length),
+        { origin: OURS, fates: pods.map(({ uid }): Fate => (uid === 'uid-1200' ? 'gone' : 'alive')) }
+      )
+    },
     clock: it.clock,
     allegiance: new Allegiance(memoryOrigin(), () => {}),
     present: async () => new Set(uids.slice(1)),
@@ -303,7 +335,8 @@ strays('very many are asked for in parts', async () => {
     onChanged: () => {},
     onError: (error) => assert.unreachable(String(error))
   })
-  for (const podUid of uids) many.add({ podUid, namespace: 'default', pod: podUid, container: '', sandbox: 0, attempt: 0, backOff: 0, specHash: '', podStart: 0 })
+  for (const podUid of uids)
+    many.add({ podUid, namespace: 'default', pod: podUid, container: '', sandbox: 0, attempt: 0, backOff: 0, specHash: '', podStart: 0 })
   many.start()
   await it.clock.run(1_000)
   assert.equal(asked, [500, 500, 200], 'one of them has no container any more')

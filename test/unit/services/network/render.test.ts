@@ -43,7 +43,7 @@ network('rules can be written again, and taken away without a trace', async () =
   assert.is(await iptables.save('filter'), before)
 })
 
-network('of IPv6 too: the last address is a pod\'s, and nobody is asked whether an address is free', () => {
+network("of IPv6 too: the last address is a pod's, and nobody is asked whether an address is free", () => {
   const range = parseRange('fd00:10:244:3::/64')
   assert.equal([range.family, range.gateway, range.prefixLength], ['IPv6', 'fd00:10:244:3::1', 64])
   assert.is(nextAddress(range, new Set(['fd00:10:244:3::2']), undefined), 'fd00:10:244:3::3')
@@ -57,16 +57,27 @@ network('of IPv6 too: the last address is a pod\'s, and nobody is asked whether 
   assert.is(macOf('fd00:10:244:3::2'), '0a:58:00:00:00:02')
   const text = renderNodeSide({ veth: 'rkabcde01234567', ip: 'fd00::a', podUid: 'u-1', pausePid: 9 }, 'rkabcde0', 1500)
   assert.equal(parseAlias(/alias (\S+)/.exec(text)![1]!), { podUid: 'u-1', ip: 'fd00::a' })
-  assert.match(renderPodSide('fd00:10:244:3::2', range), 'address replace fd00:10:244:3::2/64 dev eth0 nodad\nlink set dev eth0 up\nroute replace default via fd00:10:244:3::1 dev eth0')
+  assert.match(
+    renderPodSide('fd00:10:244:3::2', range),
+    'address replace fd00:10:244:3::2/64 dev eth0 nodad\nlink set dev eth0 up\nroute replace default via fd00:10:244:3::1 dev eth0'
+  )
 })
 network('the rules of IPv6 name no IPv4', () => {
-  const inputs = { names: networkNames('abcde'), nodePodCIDR: 'fd00:10:244::/64', podCIDR: 'fd00:10:244::/56', serviceCIDR: 'fd00:10:96::/112' }
+  const inputs = {
+    names: networkNames('abcde'),
+    nodePodCIDR: 'fd00:10:244::/64',
+    podCIDR: 'fd00:10:244::/56',
+    serviceCIDR: 'fd00:10:96::/112'
+  }
   const text = renderRules(inputs, networkJumps(inputs))
   assert.not.match(text, /\d+\.\d+\.\d+\.\d+/)
   assert.match(text, '-A RKN-abcde-POSTROUTING -d ff00::/8 -j RETURN')
   assert.match(text, '-I POSTROUTING -s fd00:10:244::/64 -j RKN-abcde-POSTROUTING')
   assert.not.match(text, 'INPUT')
-  assert.equal(sysctls('rkabcde0', 'IPv6').map(({ path }) => path), ['net/ipv6/conf/all/forwarding', 'net/bridge/bridge-nf-call-ip6tables'])
+  assert.equal(
+    sysctls('rkabcde0', 'IPv6').map(({ path }) => path),
+    ['net/ipv6/conf/all/forwarding', 'net/bridge/bridge-nf-call-ip6tables']
+  )
 })
 
 network.run()

@@ -6,8 +6,8 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { electionOf } from '#ops/components/leading.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import { LeaderElection } from '#services/platform/LeaderElection.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
-import { accepted, ADMIN, refused, startTestApi, type TestApi } from '../../../support/api.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
+import { accepted, ADMIN, refused, startTestApi, type TestApi } from '#test/support/api.ts'
 
 const NAME = 'kube-controller-manager'
 const USER: UserInfo = { username: 'system:kube-controller-manager', groups: ['system:authenticated'] }
@@ -32,7 +32,8 @@ const lab = async () => {
   const second = await startTestApi(clock, {}, undefined, first)
   const candidate = (identity: string, api: TestApi = first, time: Clock = clock): Candidate => {
     const errors: string[] = []
-    const submit = (intent: Intent): Promise<IntentResult> => (self.cut ? Promise.reject(new Error('no answer')) : api.decider.submit(intent, USER))
+    const submit = (intent: Intent): Promise<IntentResult> =>
+      self.cut ? Promise.reject(new Error('no answer')) : api.decider.submit(intent, USER)
     const election = new LeaderElection({
       name: NAME,
       component: NAME,
@@ -51,7 +52,8 @@ const lab = async () => {
     const self: Candidate = { election, api, intents: undefined, leads: 0, ends: 0, cut: false, errors }
     return self
   }
-  const spec = (): Record<string, unknown> => first.views.get({ ...LEASES, namespace: 'kube-system', name: NAME })?.object['spec'] as Record<string, unknown>
+  const spec = (): Record<string, unknown> =>
+    first.views.get({ ...LEASES, namespace: 'kube-system', name: NAME })?.object['spec'] as Record<string, unknown>
   const settle = (ms = 1_000): Promise<boolean> => clock.run(ms)
   const end = async (...some: Candidate[]): Promise<void> => {
     await Promise.all([...some.map(({ election }) => election.stop()), clock.run(5_000)])
@@ -82,7 +84,10 @@ election('one of several leads, with a Lease as client-go writes it', async () =
   assert.equal(rest, { holderIdentity: 'a', leaseDurationSeconds: 15, leaseTransitions: 0 })
   assert.match(acquireTime as string, /^2026-01-01T00:00:00\.\d{6}Z$/)
   assert.ok(Date.parse(renewTime as string) > it.clock.now() - 3_000)
-  const [event] = it.first.views.collection({ group: '', resource: 'events' }).list('kube-system').map(({ object }) => object)
+  const [event] = it.first.views
+    .collection({ group: '', resource: 'events' })
+    .list('kube-system')
+    .map(({ object }) => object)
   assert.equal([event?.['reason'], event?.['message'], event?.['involvedObject']?.kind], ['LeaderElection', 'a became leader', 'Lease'])
   assert.equal([a.errors, b.errors], [[], []])
   await it.end(a, b)
@@ -120,7 +125,20 @@ election('one that falls silent is followed after the Lease, by the clock of who
 })
 election('a Lease whose times are in the future is waited for no longer', async () => {
   const it = await lab()
-  accepted(await it.first.submit({ verb: 'create', ref: LEASES, namespace: 'kube-system', name: NAME, object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: NAME, namespace: 'kube-system' }, spec: { holderIdentity: 'x', leaseDurationSeconds: 15, renewTime: '2030-01-01T00:00:00.000000Z', leaseTransitions: 4 } } as unknown as KubeObject }))
+  accepted(
+    await it.first.submit({
+      verb: 'create',
+      ref: LEASES,
+      namespace: 'kube-system',
+      name: NAME,
+      object: {
+        apiVersion: 'coordination.k8s.io/v1',
+        kind: 'Lease',
+        metadata: { name: NAME, namespace: 'kube-system' },
+        spec: { holderIdentity: 'x', leaseDurationSeconds: 15, renewTime: '2030-01-01T00:00:00.000000Z', leaseTransitions: 4 }
+      } as unknown as KubeObject
+    })
+  )
   const a = it.candidate('a')
   a.election.start()
   await it.clock.run(60_000, () => a.leads === 1)
@@ -141,10 +159,13 @@ election('one that is started again under its own name does not wait, and begins
   assert.is(again.leads, 1)
   assert.ok((it.first.views.get({ ...CONFIGMAPS, namespace: 'kube-system', name: NAME })?.sequence as number) > before)
   assert.is(a.ends, 1, 'the one before hears of it')
-  assert.match(refused(await (a.intents as Intents).submit(pod('late'))), /^409 Conflict: .*the term of kube-controller-manager .* has ended/)
+  assert.match(
+    refused(await (a.intents as Intents).submit(pod('late'))),
+    /^409 Conflict: .*the term of kube-controller-manager .* has ended/
+  )
   await it.end(a, again)
 })
-election('settings are upstream\'s', () => {
+election("settings are upstream's", () => {
   assert.equal(electionOf(), { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000 })
   assert.is(electionOf({ leaderElect: false }), undefined)
   assert.throws(() => electionOf({ leaseDuration: '10s' }), /leaseDuration: must be greater than renewDeadline/)
@@ -154,7 +175,12 @@ election('a clock that is put back costs who waits no more than the Lease once m
   const it = await lab()
   let back = 0
   const { clock } = it
-  const time: Clock = { now: () => clock.now() - back, after: (ms, task) => clock.after(ms, task), random: () => clock.random(), uuid: () => clock.uuid() }
+  const time: Clock = {
+    now: () => clock.now() - back,
+    after: (ms, task) => clock.after(ms, task),
+    random: () => clock.random(),
+    uuid: () => clock.uuid()
+  }
   const [a, b] = [it.candidate('a'), it.candidate('b', it.second, time)]
   a.election.start()
   await it.settle()
@@ -182,7 +208,8 @@ const twoTerms = async () => {
 }
 fencing('what a leader of yesterday asks for is refused, and what the leader of today asks for is done', async () => {
   const { old, next, end, a, b, settle } = await twoTerms()
-  for (const what of [pod('x'), { ...pod('x'), verb: 'delete', id: 'gone' } as Intent]) assert.match(refused(await old.submit(what)), /has ended; another one leads/)
+  for (const what of [pod('x'), { ...pod('x'), verb: 'delete', id: 'gone' } as Intent])
+    assert.match(refused(await old.submit(what)), /has ended; another one leads/)
   const [made] = await Promise.all([next.submit(pod('x')), settle(100)])
   accepted(made)
   await end(a, b)
@@ -230,11 +257,22 @@ fencing('a term goes on when its marker has left the stream with what was compac
 })
 fencing('an API server that has not heard of a term that has begun waits for the word of it', async () => {
   const it = await lab()
-  accepted((await Promise.all([it.first.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: NAME, namespace: 'kube-system' } }), it.settle(100)]))[0])
+  accepted(
+    (
+      await Promise.all([
+        it.first.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: NAME, namespace: 'kube-system' } }),
+        it.settle(100)
+      ])
+    )[0]
+  )
   const sequence = (await it.first.logs.EVENTS.lastSequence()) + 1
   const asked = it.second.decider.submit({ ...pod('x'), term: { lease: NAME, sequence } }, ADMIN)
   const patch = { type: 'application/merge-patch+json', body: { data: { holderIdentity: 'a' } } } as const
-  const [made, marked] = await Promise.all([asked, it.first.submit({ verb: 'patch', ref: CONFIGMAPS, namespace: 'kube-system', name: NAME, patch }), it.settle(1_000)])
+  const [made, marked] = await Promise.all([
+    asked,
+    it.first.submit({ verb: 'patch', ref: CONFIGMAPS, namespace: 'kube-system', name: NAME, patch }),
+    it.settle(1_000)
+  ])
   assert.is(accepted(marked).metadata.resourceVersion, String(sequence))
   accepted(made)
 })
@@ -249,7 +287,10 @@ fencing('a pod that was made under a term is made once, however often it is aske
   a.cut = true
   b.election.start()
   await it.clock.run(60_000, () => b.leads === 1)
-  const [again] = await Promise.all([it.second.decider.submit({ ...pod('x'), again: true, term: { lease: NAME, sequence: 1 } }, ADMIN), it.settle(100)])
+  const [again] = await Promise.all([
+    it.second.decider.submit({ ...pod('x'), again: true, term: { lease: NAME, sequence: 1 } }, ADMIN),
+    it.settle(100)
+  ])
   assert.is((again as Extract<IntentResult, { ok: true }>).sequence, sequence)
   await it.end(a, b)
 })

@@ -5,9 +5,21 @@ import { MemoryIptables } from '#services/platform/iptables/MemoryIptables.ts'
 import { RuleKeeper, type Wanted } from '#services/platform/iptables/RuleKeeper.ts'
 import type { Table } from '#services/platform/Iptables.ts'
 import { parseTables } from '#services/platform/iptables/text.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
-const TEXT = ['*nat', ':OWN-A - [0:0]', ':OWN-B - [0:0]', '-A OWN-A -j OWN-B', '-A OWN-B -j RETURN', 'COMMIT', '*filter', ':OWN-C - [0:0]', '-A OWN-C -j ACCEPT', 'COMMIT', ''].join('\n')
+const TEXT = [
+  '*nat',
+  ':OWN-A - [0:0]',
+  ':OWN-B - [0:0]',
+  '-A OWN-A -j OWN-B',
+  '-A OWN-B -j RETURN',
+  'COMMIT',
+  '*filter',
+  ':OWN-C - [0:0]',
+  '-A OWN-C -j ACCEPT',
+  'COMMIT',
+  ''
+].join('\n')
 const JUMPS = [{ table: 'nat', chain: 'PREROUTING', rule: '-j OWN-A' }] as const
 
 const lab = async (print: (text: string) => string = (text) => text) => {

@@ -68,7 +68,10 @@ monitor('begins anew when it ends, and tells everybody to look', () =>
     assert.is(heard, before)
   })
 )
-for (const [what, backend, stdbuf] of [['the legacy tables tell nobody', 'legacy', says('EVENT: never')], ['there is nothing to listen with', 'nf_tables', 'exit 127']] as const)
+for (const [what, backend, stdbuf] of [
+  ['the legacy tables tell nobody', 'legacy', says('EVENT: never')],
+  ['there is nothing to listen with', 'nf_tables', 'exit 127']
+] as const)
   monitor(`where ${what}, everybody looks every few seconds`, () =>
     withTools(backend, stdbuf, async (it) => {
       const heard: number[] = []

@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { sleep, systemClock } from '#services/platform/Clock.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const DAY = 86_400_000
 
@@ -23,7 +23,10 @@ const withTimers = (work: (advance: (ms: number) => void, armed: () => number) =
     }
     now = end
   }
-  globalThis.setTimeout = ((task: () => void, ms: number) => (timers.set(++ids, { at: now + (ms > 2 ** 31 - 1 ? 1 : ms), task }), ids)) as unknown as typeof set
+  globalThis.setTimeout = ((task: () => void, ms: number) => (
+    timers.set(++ids, { at: now + (ms > 2 ** 31 - 1 ? 1 : ms), task }),
+    ids
+  )) as unknown as typeof set
   globalThis.clearTimeout = ((id: number) => void timers.delete(id)) as unknown as typeof clear
   try {
     work(advance, () => timers.size)

@@ -13,21 +13,29 @@ const disk = suite("the log's disk")
 
 disk('thresholds are parts of a small disk, and no more than is of use of a large one', () => {
   const small = thresholdsOf(10 * GIB)
-  assert.equal([small.low, small.noCreates, small.deletesOnly, small.reserve].map((bytes) => Math.round(bytes / MIB)), [1024, 512, 205, 128])
+  assert.equal(
+    [small.low, small.noCreates, small.deletesOnly, small.reserve].map((bytes) => Math.round(bytes / MIB)),
+    [1024, 512, 205, 128]
+  )
   const large = thresholdsOf(4096 * GIB)
   assert.equal([large.low, large.noCreates, large.deletesOnly, large.reserve], [4 * GIB, GIB, 256 * MIB, 128 * MIB])
 })
 disk('settings are amounts or parts, and never let a step begin after the next one', () => {
   const given = thresholdsOf(100 * GIB, { low: '1Gi', noCreates: '2%', deletesOnly: '3Gi', reserve: '64Mi' })
   assert.equal(given, { low: 3 * GIB, noCreates: 3 * GIB, deletesOnly: 3 * GIB, reserve: 64 * MIB })
-  for (const wrong of ['lots', '100%', '-1Gi', '5 %', '']) assert.throws(() => thresholdsOf(GIB, { low: wrong }), /disk\.low: ".*" is neither/)
+  for (const wrong of ['lots', '100%', '-1Gi', '5 %', ''])
+    assert.throws(() => thresholdsOf(GIB, { low: wrong }), /disk\.low: ".*" is neither/)
 })
 
 const thresholds = thresholdsOf(1000 * MIB)
-const room = (free: number, before: Room = 'plenty', held = thresholds.reserve): Room => roomOf(before, { total: 1000 * MIB, free: free * MIB }, thresholds, held)
+const room = (free: number, before: Room = 'plenty', held = thresholds.reserve): Room =>
+  roomOf(before, { total: 1000 * MIB, free: free * MIB }, thresholds, held)
 
 disk('less and less room', () => {
-  assert.equal([500, 100, 99, 50, 49, 20, 19, 0].map((free) => room(free)), ['plenty', 'plenty', 'low', 'low', 'no-creates', 'no-creates', 'deletes-only', 'deletes-only'])
+  assert.equal(
+    [500, 100, 99, 50, 49, 20, 19, 0].map((free) => room(free)),
+    ['plenty', 'plenty', 'low', 'low', 'no-creates', 'no-creates', 'deletes-only', 'deletes-only']
+  )
 })
 disk('a step is left only with a tenth more than what began it', () => {
   assert.is(room(52, 'no-creates'), 'no-creates')
@@ -42,11 +50,13 @@ disk('a reserve that was given up counts as used', () => {
   assert.is(room(30, 'plenty', 0), 'deletes-only')
 })
 disk('files run out as well', () => {
-  const files = (freeFiles: number): Room => roomOf('plenty', { total: 1000 * MIB, free: 900 * MIB, freeFiles }, thresholds, thresholds.reserve)
+  const files = (freeFiles: number): Room =>
+    roomOf('plenty', { total: 1000 * MIB, free: 900 * MIB, freeFiles }, thresholds, thresholds.reserve)
   assert.equal([5_000, 1_000, 200, 10].map(files), ['plenty', 'low', 'no-creates', 'deletes-only'])
 })
 disk('the reserve is given up when hardly anything is left, and taken back when that leaves room to work', () => {
-  const act = (free: number, held: number, stuck = false): string => reserveAction({ total: 0, free: free * MIB }, thresholds, held * MIB, stuck)
+  const act = (free: number, held: number, stuck = false): string =>
+    reserveAction({ total: 0, free: free * MIB }, thresholds, held * MIB, stuck)
   assert.is(act(6, 20), 'keep')
   assert.is(act(4, 20), 'give')
   assert.is(act(100, 20, true), 'give')

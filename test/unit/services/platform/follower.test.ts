@@ -4,21 +4,35 @@ import * as assert from 'uvu/assert'
 import { LogDamaged, type Damage } from '#events/Log.ts'
 import { followSource, type Consumer, type Delivery, type Source } from '#services/platform/Follower.ts'
 import { MemoryLog, type Faults } from '#services/platform/MemoryLog.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const follower = suite('a follower')
 
 /** Follows a log that is written to all the while; the faults draw from the clock's chance. */
-const followed = async (seed: number, faultsOf: (clock: VirtualClock) => Faults, { entries = 300, during = (_: MemoryLog, __: number): void => {} } = {}) => {
+const followed = async (
+  seed: number,
+  faultsOf: (clock: VirtualClock) => Faults,
+  { entries = 300, during = (_: MemoryLog, __: number): void => {} } = {}
+) => {
   const clock = new VirtualClock(seed)
   let quiet = false
   const drawn = faultsOf(clock)
-  const faults = Object.fromEntries(Object.entries(drawn).map(([name, fault]) => [name, () => (quiet && name !== 'append' && name !== 'deliver' ? false : (fault as () => unknown)())])) as Faults
+  const faults = Object.fromEntries(
+    Object.entries(drawn).map(([name, fault]) => [
+      name,
+      () => (quiet && name !== 'append' && name !== 'deliver' ? false : (fault as () => unknown)())
+    ])
+  ) as Faults
   const log = new MemoryLog('EVENTS', clock, { faults, identity: 'it' })
   const seen: number[] = []
   let damage: Damage | undefined
   let caughtUp = 0
-  log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onCaughtUp: () => (caughtUp += 1), onFailed: (error) => (damage = (error as LogDamaged).damage) })
+  log.follow({
+    from: 1,
+    onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)),
+    onCaughtUp: () => (caughtUp += 1),
+    onFailed: (error) => (damage = (error as LogDamaged).damage)
+  })
   for (let n = 0; n < entries; n++) {
     void log.append([{ subject: `s${n}`, headers: {}, text: '' }]).catch(() => {})
     during(log, n)
@@ -33,14 +47,22 @@ const upTo = (last: number): number[] => Array.from({ length: last }, (_, at) =>
 follower('gets everything once and in order, whatever is lost, doubled or forgotten on the way', async () => {
   for (let seed = 1; seed <= 20; seed++) {
     const chance = (clock: VirtualClock, part: number) => () => clock.random() < part
-    const { seen, damage, caughtUp, last } = await followed(seed, (clock) => ({ deliver: () => clock.random() * 50, skip: chance(clock, 0.02), double: chance(clock, 0.02), forget: chance(clock, 0.02), swallow: chance(clock, 0.02) }))
+    const { seen, damage, caughtUp, last } = await followed(seed, (clock) => ({
+      deliver: () => clock.random() * 50,
+      skip: chance(clock, 0.02),
+      double: chance(clock, 0.02),
+      forget: chance(clock, 0.02),
+      swallow: chance(clock, 0.02)
+    }))
     assert.equal(seen, upTo(last), `seed ${seed}`)
     assert.is(damage, undefined)
     assert.is(caughtUp, 1)
   }
 })
 follower('goes on after the log was away', async () => {
-  const { seen, damage, last } = await followed(1, (clock) => ({ away: () => clock.elapsed > 1_000 && clock.elapsed < 60_000 }), { entries: 4_000 })
+  const { seen, damage, last } = await followed(1, (clock) => ({ away: () => clock.elapsed > 1_000 && clock.elapsed < 60_000 }), {
+    entries: 4_000
+  })
   assert.equal(seen, upTo(last))
   assert.is(damage, undefined)
 })
@@ -50,9 +72,21 @@ follower('that is cut off hears nothing while another goes on, and everything af
   let cut = false
   const mine = log.reachedBy(() => cut)
   const [seen, others]: number[][] = [[], []]
-  mine.follow({ from: 1, onEntries: (entries) => void seen?.push(...entries.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(String(error)) })
-  log.follow({ from: 1, onEntries: (entries) => void others?.push(...entries.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(String(error)) })
-  const write = (by: typeof mine): Promise<string> => by.append([{ subject: `s${clock.uuid()}`, headers: {}, text: '' }]).then(({ ok }) => String(ok), ({ name }: Error) => name)
+  mine.follow({
+    from: 1,
+    onEntries: (entries) => void seen?.push(...entries.map(({ sequence }) => sequence)),
+    onFailed: (error) => assert.unreachable(String(error))
+  })
+  log.follow({
+    from: 1,
+    onEntries: (entries) => void others?.push(...entries.map(({ sequence }) => sequence)),
+    onFailed: (error) => assert.unreachable(String(error))
+  })
+  const write = (by: typeof mine): Promise<string> =>
+    by.append([{ subject: `s${clock.uuid()}`, headers: {}, text: '' }]).then(
+      ({ ok }) => String(ok),
+      ({ name }: Error) => name
+    )
   const words: string[] = []
   void write(mine).then((word) => words.push(word))
   await clock.run(100)
@@ -73,9 +107,21 @@ follower('of a part, where sequences may be missing, notices a lost message by t
   for (let seed = 1; seed <= 10; seed++) {
     const clock = new VirtualClock(seed)
     let quiet = false
-    const log = new MemoryLog('EVENTS', clock, { faults: { deliver: () => clock.random() * 20, skip: () => !quiet && clock.random() < 0.1, double: () => !quiet && clock.random() < 0.1 } })
+    const log = new MemoryLog('EVENTS', clock, {
+      faults: {
+        deliver: () => clock.random() * 20,
+        skip: () => !quiet && clock.random() < 0.1,
+        double: () => !quiet && clock.random() < 0.1
+      }
+    })
     const seen: number[] = []
-    log.reachedBy(() => false, false).follow({ from: 1, onEntries: (entries) => void seen.push(...entries.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(String(error)) })
+    log
+      .reachedBy(() => false, false)
+      .follow({
+        from: 1,
+        onEntries: (entries) => void seen.push(...entries.map(({ sequence }) => sequence)),
+        onFailed: (error) => assert.unreachable(String(error))
+      })
     for (let n = 0; n < 200; n++) {
       void log.append([{ subject: `s${n}`, headers: {}, text: '' }])
       await clock.run(20)
@@ -90,13 +136,17 @@ follower('notices at once that the stream is another when its connection breaks 
   assert.is(damage?.kind, 'shorter')
 })
 follower('ends when the stream is cut short under it', async () => {
-  const { damage, seen } = await followed(2, (clock) => ({ forget: () => clock.random() < 0.05 }), { during: (log, n) => n === 200 && log.damage({ cut: 150 }) })
+  const { damage, seen } = await followed(2, (clock) => ({ forget: () => clock.random() < 0.05 }), {
+    during: (log, n) => n === 200 && log.damage({ cut: 150 })
+  })
   assert.is(damage?.kind, 'shorter')
   assert.ok((damage?.ranges[0]?.first ?? 0) > 150)
   assert.ok(seen.length <= 201)
 })
 follower('ends when another stream stands in its place', async () => {
-  const { damage } = await followed(3, (clock) => ({ forget: () => clock.random() < 0.05 }), { during: (log, n) => n === 200 && log.damage({ identity: 'another' }) })
+  const { damage } = await followed(3, (clock) => ({ forget: () => clock.random() < 0.05 }), {
+    during: (log, n) => n === 200 && log.damage({ identity: 'another' })
+  })
   assert.is(damage?.kind, 'replaced')
 })
 follower('ends at a hole, with everything before it', async () => {
@@ -106,13 +156,20 @@ follower('ends at a hole, with everything before it', async () => {
   log.damage({ remove: { first: 5, last: 6 } })
   const seen: number[] = []
   let damage: Damage | undefined
-  log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => (damage = (error as LogDamaged).damage) })
+  log.follow({
+    from: 1,
+    onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)),
+    onFailed: (error) => (damage = (error as LogDamaged).damage)
+  })
   await clock.run(60_000)
   assert.equal([seen, damage?.kind, damage?.ranges], [[1, 2, 3, 4], 'hole', [{ first: 5, last: 6 }]])
 })
 
 /** A source that does just what it is told. */
-const scripted = (clock: VirtualClock, open: () => Partial<Consumer> & { readonly deliver?: (send: (delivery: Delivery) => void, end: () => void) => void }): { source: Source; opened: () => number } => {
+const scripted = (
+  clock: VirtualClock,
+  open: () => Partial<Consumer> & { readonly deliver?: (send: (delivery: Delivery) => void, end: () => void) => void }
+): { source: Source; opened: () => number } => {
   let opened = 0
   const state = { identity: 'it', first: 1, last: 3, messages: 3, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0 }
   return {
@@ -129,11 +186,19 @@ const scripted = (clock: VirtualClock, open: () => Partial<Consumer> & { readonl
     }
   }
 }
-const entry = (sequence: number, count = sequence, pending = 3 - sequence): Delivery => ({ entry: { subject: 's', sequence, headers: {}, text: '', time: 0 }, count, pending })
+const entry = (sequence: number, count = sequence, pending = 3 - sequence): Delivery => ({
+  entry: { subject: 's', sequence, headers: {}, text: '', time: 0 },
+  count,
+  pending
+})
 const run = async (source: Source, clock: VirtualClock, { gapless = true } = {}) => {
   const seen: number[] = []
   let failed: Error | undefined
-  const subscription = followSource(source, { clock, gapless }, { from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => (failed = error) })
+  const subscription = followSource(
+    source,
+    { clock, gapless },
+    { from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => (failed = error) }
+  )
   await clock.run(120_000)
   subscription.close()
   return { seen, failed, damage: (failed as LogDamaged | undefined)?.damage }
@@ -143,7 +208,9 @@ follower('believes a consumer only while its own count follows on', async () => 
   const clock = new VirtualClock(5)
   let times = 0
   // Where sequences have gaps by design, the count is all there is to tell a lost message by.
-  const { source } = scripted(clock, () => ({ deliver: (send) => (++times === 1 ? [entry(1), entry(3, 3)] : [entry(2, 1), entry(3, 2)]).forEach(send) }))
+  const { source } = scripted(clock, () => ({
+    deliver: (send) => (++times === 1 ? [entry(1), entry(3, 3)] : [entry(2, 1), entry(3, 2)]).forEach(send)
+  }))
   assert.equal((await run(source, clock, { gapless: false })).seen, [1, 2, 3])
 })
 follower('says so when a server has entries and never delivers them', async () => {
@@ -154,13 +221,19 @@ follower('says so when a server has entries and never delivers them', async () =
 })
 follower('waits for a server that has nothing to deliver', async () => {
   const clock = new VirtualClock(7)
-  const { source, opened } = scripted(clock, () => ({ pending: 0, deliver: (send) => [1, 2, 3].forEach((sequence) => send(entry(sequence))) }))
+  const { source, opened } = scripted(clock, () => ({
+    pending: 0,
+    deliver: (send) => [1, 2, 3].forEach((sequence) => send(entry(sequence)))
+  }))
   const { failed } = await run(source, clock, { gapless: false })
   assert.is(failed, undefined)
   assert.is(opened(), 1)
 })
 follower('says so when the stream is gone, after asking again, and gives up where it may not ask', async () => {
-  for (const [word, kind] of [['missing', 'gone'], ['never', undefined]] as const) {
+  for (const [word, kind] of [
+    ['missing', 'gone'],
+    ['never', undefined]
+  ] as const) {
     const clock = new VirtualClock(8)
     const { source } = scripted(clock, () => {
       throw new Error(word)
@@ -176,7 +249,15 @@ follower('is silent once it is closed, and leaves no consumer behind', async () 
   let send: (delivery: Delivery) => void = () => {}
   const { source } = scripted(clock, () => ({ deliver: (deliver) => (send = deliver), close: async () => void (closed += 1) }))
   const seen: number[] = []
-  const subscription = followSource(source, { clock, gapless: true }, { from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(String(error)) })
+  const subscription = followSource(
+    source,
+    { clock, gapless: true },
+    {
+      from: 1,
+      onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)),
+      onFailed: (error) => assert.unreachable(String(error))
+    }
+  )
   await clock.run(1_000)
   send(entry(1))
   await clock.run(1_000)
@@ -190,19 +271,29 @@ follower('of a compacted log gets what is kept, then the rest, whatever happens 
     const clock = new VirtualClock(seed)
     let quiet = false
     const chance = (part: number) => () => !quiet && clock.random() < part
-    const log = new MemoryLog('EVENTS', clock, { faults: { deliver: () => clock.random() * 50, skip: chance(0.1), double: chance(0.1), forget: chance(0.1) } })
+    const log = new MemoryLog('EVENTS', clock, {
+      faults: { deliver: () => clock.random() * 50, skip: chance(0.1), double: chance(0.1), forget: chance(0.1) }
+    })
     for (let n = 0; n < 40; n++) void log.append([{ subject: `s${n % 7}`, headers: {}, text: '' }])
     log.raiseFloor(30)
     log.compact()
     const seen: number[] = []
     let failed: Error | undefined
-    log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => (failed = error) })
+    log.follow({
+      from: 1,
+      onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)),
+      onFailed: (error) => (failed = error)
+    })
     await clock.run(60_000)
     quiet = true
     void log.append([{ subject: 's', headers: {}, text: '' }])
     await clock.run(60_000)
     assert.is(failed, undefined, `seed ${seed}`)
-    assert.equal(seen, Array.from({ length: 18 }, (_, at) => at + 24), `seed ${seed}`)
+    assert.equal(
+      seen,
+      Array.from({ length: 18 }, (_, at) => at + 24),
+      `seed ${seed}`
+    )
   }
 })
 follower('that stood before what was compacted meanwhile starts again: of deletions among it, it never heard', async () => {
@@ -215,7 +306,11 @@ follower('that stood before what was compacted meanwhile starts again: of deleti
   write(5)
   const seen: number[] = []
   let failed: Error | undefined
-  log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => (failed = error) })
+  log.follow({
+    from: 1,
+    onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)),
+    onFailed: (error) => (failed = error)
+  })
   await clock.run(1_000)
   assert.equal(seen, upTo(5))
   away = true
@@ -234,7 +329,11 @@ follower('that stood behind it does not notice', async () => {
   const log = new MemoryLog('EVENTS', clock, { faults: { away: () => away } })
   for (let n = 0; n < 5; n++) void log.append([{ subject: `s${n}`, headers: {}, text: '' }])
   const seen: number[] = []
-  log.follow({ from: 1, onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(error.message) })
+  log.follow({
+    from: 1,
+    onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)),
+    onFailed: (error) => assert.unreachable(error.message)
+  })
   await clock.run(1_000)
   away = true
   await clock.run(10_000)

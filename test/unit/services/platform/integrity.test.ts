@@ -51,7 +51,19 @@ class Stream {
   }
   state(more: Partial<LogState> = {}): LogState {
     const [first, last] = [this.entries[0]?.sequence ?? 1, this.entries.at(-1)?.sequence ?? 0]
-    return { identity: IDENTITY, first, last, messages: this.entries.length, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0, ...more }
+    return {
+      identity: IDENTITY,
+      first,
+      last,
+      messages: this.entries.length,
+      bytes: 0,
+      sealedFrom: 1,
+      epoch: 0,
+      losses: [],
+      quarantined: [],
+      floor: 0,
+      ...more
+    }
   }
   write(...names: string[]): void {
     for (const name of names) this.put(this.integrity.seal(appendOf(event(name))))
@@ -64,11 +76,19 @@ class Stream {
   }
 }
 
-const reader = (ledger: Ledger, onForeign: (entry: LogEntry) => void = () => {}, more: { whole?: boolean; expires?: boolean } = {}): Integrity =>
-  new Integrity({ seal, ledger, whole: true, expires: false, onForeign, ...more })
+const reader = (
+  ledger: Ledger,
+  onForeign: (entry: LogEntry) => void = () => {},
+  more: { whole?: boolean; expires?: boolean } = {}
+): Integrity => new Integrity({ seal, ledger, whole: true, expires: false, onForeign, ...more })
 
 /** What a reader that starts on these entries makes of each. */
-const readAll = (ledger: Ledger, entries: readonly LogEntry[], state: LogState, more: { whole?: boolean; expires?: boolean } = {}): string[] => {
+const readAll = (
+  ledger: Ledger,
+  entries: readonly LogEntry[],
+  state: LogState,
+  more: { whole?: boolean; expires?: boolean } = {}
+): string[] => {
   const integrity = reader(ledger, () => {}, more)
   integrity.begin(state)
   return entries.map((entry) => {
@@ -95,10 +115,12 @@ seals('cover everything that is read back from an event', () => {
 })
 seals('hold for what was written, and for nothing else', () => {
   const written = seal.seal('EVENTS', appendOf(event('a', 3)), '0.2:AAAAAAAAAAAAAAAAAAAAAA')
-  const verifies = (entry: Pick<LogEntry, 'subject' | 'headers' | 'text'>, stream = 'EVENTS', by = seal): boolean => by.verifies(by.digest(stream, entry), entry.headers['reckon-mac'])
+  const verifies = (entry: Pick<LogEntry, 'subject' | 'headers' | 'text'>, stream = 'EVENTS', by = seal): boolean =>
+    by.verifies(by.digest(stream, entry), entry.headers['reckon-mac'])
   assert.ok(verifies(written))
   for (const name of SEALED_HEADERS) {
-    if (written.headers[name] !== undefined) assert.not(verifies({ ...written, headers: { ...written.headers, [name]: `${written.headers[name]}x` } }), `${name} can be changed`)
+    if (written.headers[name] !== undefined)
+      assert.not(verifies({ ...written, headers: { ...written.headers, [name]: `${written.headers[name]}x` } }), `${name} can be changed`)
     const { [name]: _, ...without } = written.headers
     if (written.headers[name] !== undefined) assert.not(verifies({ ...written, headers: without }), `${name} can be taken away`)
     else assert.not(verifies({ ...written, headers: { ...written.headers, [name]: 'x' } }), `${name} can be added`)
@@ -107,11 +129,20 @@ seals('hold for what was written, and for nothing else', () => {
   assert.not(verifies({ ...written, subject: `${written.subject}x` }))
   assert.not(verifies(written, 'NOTICES'))
   assert.not(verifies(written, 'EVENTS', new Seal(new Map([['k1', Buffer.alloc(32, 8)]]))))
-  for (const mac of [undefined, '', 'k1', 'k1:', 'k1:AAAA', 'k2:AAAAAAAAAAAAAAAAAAAAAA', '__proto__:x']) assert.not(verifies({ ...written, headers: { ...written.headers, ...(mac === undefined ? { 'reckon-mac': '' } : { 'reckon-mac': mac }) } }), mac)
+  for (const mac of [undefined, '', 'k1', 'k1:', 'k1:AAAA', 'k2:AAAAAAAAAAAAAAAAAAAAAA', '__proto__:x'])
+    assert.not(
+      verifies({ ...written, headers: { ...written.headers, ...(mac === undefined ? { 'reckon-mac': '' } : { 'reckon-mac': mac }) } }),
+      mac
+    )
 })
 seals('of an older key still hold when there is a newer one, which seals what is new', () => {
   const old = seal.seal('EVENTS', appendOf(event('a')), undefined)
-  const both = new Seal(new Map([['k1', Buffer.alloc(32, 7)], ['k2', Buffer.alloc(32, 9)]]))
+  const both = new Seal(
+    new Map([
+      ['k1', Buffer.alloc(32, 7)],
+      ['k2', Buffer.alloc(32, 9)]
+    ])
+  )
   assert.ok(both.verifies(both.digest('EVENTS', old), old.headers['reckon-mac']))
   assert.match(both.seal('EVENTS', appendOf(event('a')), undefined).headers['reckon-mac'] as string, /^k2:/)
 })
@@ -131,7 +162,14 @@ chains('depends on every entry, its place and its order', () => {
   }
   const whole = head([1, 'a'], [2, 'b'], [3, 'c'])
   assert.is(head([1, 'a'], [2, 'b'], [3, 'c']), whole)
-  for (const other of [head([1, 'a'], [2, 'b']), head([1, 'b'], [2, 'a'], [3, 'c']), head([1, 'a'], [3, 'c']), head([2, 'a'], [3, 'b'], [4, 'c']), head([1, 'a'], [2, 'x'], [3, 'c'])]) assert.is.not(other, whole)
+  for (const other of [
+    head([1, 'a'], [2, 'b']),
+    head([1, 'b'], [2, 'a'], [3, 'c']),
+    head([1, 'a'], [3, 'c']),
+    head([2, 'a'], [3, 'b'], [4, 'c']),
+    head([1, 'a'], [2, 'x'], [3, 'c'])
+  ])
+    assert.is.not(other, whole)
 })
 chains('agrees with anchors that were true, and with no others', () => {
   const chain = new Chain(sha256)
@@ -167,7 +205,10 @@ files('remembers the furthest place, its hash, and the marks', () => {
   ledger.close()
   const again = opened()
   assert.equal(again.head(), { sequence: 5, hash: Uint8Array.from(digest('5')) })
-  assert.equal(again.marks().map(({ sequence }) => sequence), [4])
+  assert.equal(
+    again.marks().map(({ sequence }) => sequence),
+    [4]
+  )
   assert.is(again.identity, IDENTITY)
   again.close()
 })
@@ -184,7 +225,10 @@ files('a write that was cut short costs only itself', () => {
   closeSync(marks)
   const again = opened()
   assert.is(again.head().sequence, 6)
-  assert.equal(again.marks().map(({ sequence }) => sequence), [4])
+  assert.equal(
+    again.marks().map(({ sequence }) => sequence),
+    [4]
+  )
   again.close()
 })
 files('damage stays until somebody deals with it', () => {
@@ -230,7 +274,10 @@ honest('refuses another log, and one that has no name', () => {
   stream.write('a')
   for (const identity of ['another', undefined]) {
     const { identity: _, ...rest } = stream.state()
-    assert.is(damageIn(() => readAll(stream.ledger, stream.entries, identity === undefined ? rest : { ...rest, identity })).kind, 'replaced')
+    assert.is(
+      damageIn(() => readAll(stream.ledger, stream.entries, identity === undefined ? rest : { ...rest, identity })).kind,
+      'replaced'
+    )
   }
 })
 honest('refuses a log with a hole, before it reads it', () => {
@@ -255,7 +302,13 @@ honest('finds the event that is not what was written', () => {
   ]) {
     const stream = new Stream()
     stream.write('a', 'b', 'c', 'd')
-    const damage = damageIn(() => readAll(stream.ledger, stream.entries.map((entry) => (entry.sequence === 2 ? change(entry) : entry)), stream.state()))
+    const damage = damageIn(() =>
+      readAll(
+        stream.ledger,
+        stream.entries.map((entry) => (entry.sequence === 2 ? change(entry) : entry)),
+        stream.state()
+      )
+    )
     assert.equal([damage.kind, damage.ranges, damage.verified], ['altered', [{ first: 2, last: 2 }], 1])
     assert.match(damage.detail, 'event 2 is not what was written')
   }
@@ -284,7 +337,10 @@ honest('passes over what is not ours, tells of it once, and goes on', () => {
   stream.write('b')
   const integrity = reader(stream.ledger, ({ sequence }) => told.push(sequence))
   integrity.begin(stream.state())
-  assert.equal(stream.entries.map((entry) => integrity.take(entry)), ['event', 'foreign', 'foreign', 'event'])
+  assert.equal(
+    stream.entries.map((entry) => integrity.take(entry)),
+    ['event', 'foreign', 'foreign', 'event']
+  )
   assert.equal(told, [2, 3])
 })
 honest('says nothing more of what was put aside', () => {
@@ -332,9 +388,18 @@ honest('marks tell where a long log went wrong', () => {
   const sealed = stream.integrity.seal(appendOf(event('a')))
   // The same entry over and over: its anchor is the beginning, so only the marks can tell.
   for (let n = 0; n < count; n++) stream.put(sealed)
-  assert.equal(stream.ledger.marks().map(({ sequence }) => sequence), [MARK_EVERY, MARK_EVERY * 2])
+  assert.equal(
+    stream.ledger.marks().map(({ sequence }) => sequence),
+    [MARK_EVERY, MARK_EVERY * 2]
+  )
   const other = seal.seal('EVENTS', appendOf(event('b')), undefined)
-  const damage = damageIn(() => readAll(stream.ledger, stream.entries.map((entry) => (entry.sequence === MARK_EVERY + 5 ? { ...entry, ...other } : entry)), stream.state()))
+  const damage = damageIn(() =>
+    readAll(
+      stream.ledger,
+      stream.entries.map((entry) => (entry.sequence === MARK_EVERY + 5 ? { ...entry, ...other } : entry)),
+      stream.state()
+    )
+  )
   assert.equal(damage.ranges, [{ first: MARK_EVERY + 1, last: MARK_EVERY * 2 }])
 })
 honest('of a stream that expires, what is left is whole when it follows on what is remembered', () => {
@@ -348,7 +413,10 @@ honest('of a stream that expires, what is left is whole when it follows on what 
   const integrity = reader(stream.ledger, () => {}, { expires: true })
   integrity.begin(stream.state({ first: 5, messages: 0 }))
   assert.is(anchorOf(integrity.seal(appendOf(event('e'))).headers['reckon-chain'])?.sequence, 4)
-  assert.is(damageIn(() => readAll(stream.ledger, stream.entries.slice(0, 3), stream.state({ last: 3, messages: 3 }), { expires: true })).kind, 'shorter')
+  assert.is(
+    damageIn(() => readAll(stream.ledger, stream.entries.slice(0, 3), stream.state({ last: 3, messages: 3 }), { expires: true })).kind,
+    'shorter'
+  )
   assert.is(damageIn(() => readAll(stream.ledger, stream.entries, stream.state({ messages: 3 }), { expires: true })).kind, 'hole')
 })
 honest('of a part of a stream only the end is held against what is remembered', () => {
@@ -359,10 +427,17 @@ honest('of a part of a stream only the end is held against what is remembered', 
   assert.is(damageIn(() => readAll(stream.ledger, [], stream.state({ last: 2 }), { whole: false })).kind, 'shorter')
 })
 /** A stream of a..f, compacted behind `c`: what is kept of before, as its readers get it, and what is noted of it. */
-const compactedStream = (): { readonly stream: Stream; readonly entries: LogEntry[]; readonly state: LogState; readonly ledger: MemoryLedger; readonly floor: Floor } => {
+const compactedStream = (): {
+  readonly stream: Stream
+  readonly entries: LogEntry[]
+  readonly state: LogState
+  readonly ledger: MemoryLedger
+  readonly floor: Floor
+} => {
   const ledger = new MemoryLedger('EVENTS', IDENTITY)
   const stream = new Stream(ledger)
-  const put = (name: string, more: Partial<NewEvent> = {}): void => stream.put(stream.integrity.seal(appendOf(event(name, 0, { deleted: false, ...more }))))
+  const put = (name: string, more: Partial<NewEvent> = {}): void =>
+    stream.put(stream.integrity.seal(appendOf(event(name, 0, { deleted: false, ...more }))))
   put('a')
   put('b')
   put('a')
@@ -371,36 +446,80 @@ const compactedStream = (): { readonly stream: Stream; readonly entries: LogEntr
   const { hash } = stream.ledger.head()
   for (const name of ['d', 'a', 'e']) put(name)
   const base = new Base()
-  for (const { subject, sequence, headers, text } of stream.entries.slice(0, 5)) base.take(subject, sequence, seal.digest('EVENTS', { subject, headers, text }), headers['reckon-deleted'] === 'true')
+  for (const { subject, sequence, headers, text } of stream.entries.slice(0, 5))
+    base.take(subject, sequence, seal.digest('EVENTS', { subject, headers, text }), headers['reckon-deleted'] === 'true')
   const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('base64url')
   const mark = { hash: text(hash), digest: text(base.digest(sha256)), entries: base.entries, time: 0 }
   ledger.raise([{ ...mark, floor: 5 }])
   const entries = stream.entries.filter(({ sequence }) => sequence === 3 || sequence >= 5)
-  return { stream, entries, ledger, floor: { ...mark, floor: 5 }, state: stream.state({ first: 6, last: 8, messages: 3, floor: 5, base: mark }) }
+  return {
+    stream,
+    entries,
+    ledger,
+    floor: { ...mark, floor: 5 },
+    state: stream.state({ first: 6, last: 8, messages: 3, floor: 5, base: mark })
+  }
 }
 honest('takes compacted history for whole: what is kept, and the chain that goes on behind it', () => {
   const { stream, entries, ledger, state } = compactedStream()
   assert.equal(readAll(ledger, entries, state), ['event', 'event', 'event', 'event', 'event'])
   // In the middle of it: the older ones are still there, in part or all.
-  for (const list of [stream.entries, stream.entries.filter(({ sequence }) => sequence !== 1), stream.entries.filter(({ sequence }) => sequence > 2)])
+  for (const list of [
+    stream.entries,
+    stream.entries.filter(({ sequence }) => sequence !== 1),
+    stream.entries.filter(({ sequence }) => sequence > 2)
+  ])
     assert.equal(readAll(ledger, list, { ...state, first: 4, messages: 5 }).length, list.length)
   // What is written from here on is tied to all of it.
   const again = reader(ledger)
   again.begin(state)
   for (const entry of entries) again.take(entry)
-  assert.is(anchorOf(again.seal(appendOf(event('f'))).headers['reckon-chain'])?.hash, anchorOf(stream.integrity.seal(appendOf(event('f'))).headers['reckon-chain'])?.hash)
+  assert.is(
+    anchorOf(again.seal(appendOf(event('f'))).headers['reckon-chain'])?.hash,
+    anchorOf(stream.integrity.seal(appendOf(event('f'))).headers['reckon-chain'])?.hash
+  )
 })
 honest('finds a kept version that is missing, changed, or one too many; and an event behind the floor', () => {
   const { entries, ledger, state } = compactedStream()
   const without = (sequence: number): LogEntry[] => entries.filter((entry) => entry.sequence !== sequence)
   assert.is(damageIn(() => readAll(ledger, without(3), state)).kind, 'hole')
-  assert.match(damageIn(() => readAll(ledger, without(3), state)).detail, '1 of the 2 versions that were kept when history was compacted up to 5 are there')
+  assert.match(
+    damageIn(() => readAll(ledger, without(3), state)).detail,
+    '1 of the 2 versions that were kept when history was compacted up to 5 are there'
+  )
   const forged = seal.seal('EVENTS', appendOf(event('a', 0, { deleted: false, user: 'somebody-else' })), undefined)
-  assert.is(damageIn(() => readAll(ledger, entries.map((entry) => (entry.sequence === 3 ? { ...entry, ...forged } : entry)), state)).kind, 'altered')
+  assert.is(
+    damageIn(() =>
+      readAll(
+        ledger,
+        entries.map((entry) => (entry.sequence === 3 ? { ...entry, ...forged } : entry)),
+        state
+      )
+    ).kind,
+    'altered'
+  )
   const more = { ...seal.seal('EVENTS', appendOf(event('z', 0, { deleted: false })), undefined), sequence: 4, time: 0 }
   assert.is(damageIn(() => readAll(ledger, [entries[0] as LogEntry, more, ...entries.slice(1)], state)).kind, 'altered')
-  assert.equal(damageIn(() => readAll(ledger, entries.filter(({ sequence }) => sequence !== 6), { ...state, first: 7, messages: 2 })).ranges, [{ first: 6, last: 6 }])
-  assert.is(damageIn(() => readAll(ledger, entries.map((entry) => (entry.sequence === 7 ? { ...entry, ...forged } : entry)), state)).kind, 'altered')
+  assert.equal(
+    damageIn(() =>
+      readAll(
+        ledger,
+        entries.filter(({ sequence }) => sequence !== 6),
+        { ...state, first: 7, messages: 2 }
+      )
+    ).ranges,
+    [{ first: 6, last: 6 }]
+  )
+  assert.is(
+    damageIn(() =>
+      readAll(
+        ledger,
+        entries.map((entry) => (entry.sequence === 7 ? { ...entry, ...forged } : entry)),
+        state
+      )
+    ).kind,
+    'altered'
+  )
 })
 honest('finds a beginning that is not the one that was noted', () => {
   const { entries, ledger, state, floor } = compactedStream()
@@ -419,7 +538,10 @@ again('says what it said and is sealed as it was, though nobody checks its lock 
   const sealed = seal.seal('EVENTS', appendOf(event('a', 7)), '0.2:AAAAAAAAAAAAAAAAAAAAAA')
   const stored = { ...sealed, headers: { ...sealed.headers, 'Nats-Batch-Id': 'x', 'Nats-Batch-Sequence': '2', 'Nats-Rollup': 'all' } }
   const headers = headersAgain(stored.headers)
-  assert.equal(Object.keys(headers).filter((name) => /^nats-/i.test(name)), [])
+  assert.equal(
+    Object.keys(headers).filter((name) => /^nats-/i.test(name)),
+    []
+  )
   assert.equal(seal.digest('EVENTS', { ...stored, headers }), seal.digest('EVENTS', stored))
   assert.ok(seal.verifies(seal.digest('EVENTS', { ...stored, headers }), headers['reckon-mac']))
   assert.equal(headersAgain(headers), headers)
@@ -427,7 +549,11 @@ again('says what it said and is sealed as it was, though nobody checks its lock 
   assert.not(seal.verifies(seal.digest('EVENTS', { ...stored, headers: { ...headers, 'reckon-expected': '8' } }), headers['reckon-mac']))
 })
 again('a change of what did not change since the floor names what it follows on', () => {
-  const sealed = seal.seal('EVENTS', { ...appendOf(event('a', 7)), headers: { ...appendOf(event('a', 7)).headers, 'reckon-previous': '7' }, expected: 0 }, undefined)
+  const sealed = seal.seal(
+    'EVENTS',
+    { ...appendOf(event('a', 7)), headers: { ...appendOf(event('a', 7)).headers, 'reckon-previous': '7' }, expected: 0 },
+    undefined
+  )
   assert.is(sealed.headers['Nats-Expected-Last-Subject-Sequence'], '0')
   assert.is(decodeFacts('EVENTS', { ...sealed, sequence: 9 }).expected, 7)
   const { 'reckon-previous': _, ...without } = sealed.headers
@@ -445,7 +571,18 @@ const remembered = (): MemoryLedger => {
   return ledger
 }
 const stateOf = (more: Partial<LogState> = {}): LogState => {
-  const state = { identity: IDENTITY, first: 1, last: 14, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0, ...more }
+  const state = {
+    identity: IDENTITY,
+    first: 1,
+    last: 14,
+    bytes: 0,
+    sealedFrom: 1,
+    epoch: 0,
+    losses: [],
+    quarantined: [],
+    floor: 0,
+    ...more
+  }
   return { messages: state.last - state.first + 1, ...state }
 }
 const beginning = (ledger: Ledger, state: LogState, from?: { sequence: number; hash: Uint8Array }): Integrity => {
@@ -471,6 +608,9 @@ takingUp('is no mark while history is being compacted, or one before its floor',
 })
 takingUp('is where a reader stood, if that is what is remembered there', () => {
   assert.equal(beginning(remembered(), stateOf(), { sequence: 12, hash: hashAt(12) }).place, { sequence: 12, hash: hashAt(12) })
-  assert.throws(() => beginning(remembered(), stateOf(), { sequence: 12, hash: hashAt(1) }), (error: unknown) => error instanceof LogDamaged && error.damage.kind === 'altered')
+  assert.throws(
+    () => beginning(remembered(), stateOf(), { sequence: 12, hash: hashAt(1) }),
+    (error: unknown) => error instanceof LogDamaged && error.damage.kind === 'altered'
+  )
 })
 takingUp.run()

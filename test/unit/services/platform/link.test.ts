@@ -51,7 +51,15 @@ link('that ends for good is not waited for any longer', async () => {
 link.run()
 
 const intents = suite('intents over NATS')
-const INTENT = { id: 'an-intent', verb: 'delete', ref: { group: '', resource: 'pods' }, version: 'v1', namespace: 'default', name: 'a', source: 'test' } satisfies Intent
+const INTENT = {
+  id: 'an-intent',
+  verb: 'delete',
+  ref: { group: '', resource: 'pods' },
+  version: 'v1',
+  namespace: 'default',
+  name: 'a',
+  source: 'test'
+} satisfies Intent
 const asking = (...answers: IntentResult[]) => {
   const asked: Intent[] = []
   const { connection } = connectionOf()

@@ -4,13 +4,16 @@ import * as assert from 'uvu/assert'
 import { AppendUncertain, LogAway } from '#events/Log.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { MemoryWorkQueue } from '#services/platform/MemoryWorkQueue.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const twins = suite('the memory twins, when their server goes and comes back')
 const entry = (subject: string) => ({ subject, headers: {}, text: '{}' })
 const outcome = (promise: Promise<unknown>): { readonly of: () => unknown } => {
   let known: unknown
-  promise.then((value) => (known = value), (error: unknown) => (known = error))
+  promise.then(
+    (value) => (known = value),
+    (error: unknown) => (known = error)
+  )
   return { of: () => known }
 }
 
@@ -43,7 +46,11 @@ twins('who follows goes on where it was', async () => {
   const clock = new VirtualClock(3)
   const log = new MemoryLog('EVENTS', clock)
   const seen: number[] = []
-  const following = log.follow({ from: 1, onEntries: (entries) => void seen.push(...entries.map(({ sequence }) => sequence)), onFailed: (error) => assert.unreachable(error.message) })
+  const following = log.follow({
+    from: 1,
+    onEntries: (entries) => void seen.push(...entries.map(({ sequence }) => sequence)),
+    onFailed: (error) => assert.unreachable(error.message)
+  })
   await log.append([entry('a')])
   await clock.run(10)
   log.restart()
@@ -63,10 +70,19 @@ twins('what a work queue had heard last comes again, and what nobody was done wi
     if (sequence === 1) done()
   })
   await clock.run(10)
-  assert.equal(seen.map(([sequence]) => sequence), [1, 2])
+  assert.equal(
+    seen.map(([sequence]) => sequence),
+    [1, 2]
+  )
   queue.restart()
   await clock.run(10)
-  assert.equal(seen.slice(2).sort(([a], [b]) => a - b), [[1, true], [2, true]])
+  assert.equal(
+    seen.slice(2).sort(([a], [b]) => a - b),
+    [
+      [1, true],
+      [2, true]
+    ]
+  )
   consuming.close()
 })
 

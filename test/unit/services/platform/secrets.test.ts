@@ -13,30 +13,61 @@ import { ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
 import { Vault } from '#services/platform/secrets/Vault.ts'
 import { View, Views } from '#services/platform/View.ts'
 import { Retention } from '#services/apiserver/secrets/Retention.ts'
-import { VirtualClock } from '../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
 const MASTER = new Map([['k1', Buffer.alloc(32, 1)]])
 const secret = (uid: string, value: string): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Secret',
-  metadata: { name: 'key', namespace: 'default', uid, labels: { app: 'web' }, annotations: { 'kubectl.kubernetes.io/last-applied-configuration': `{"data":{"p":"${value}"}}` }, ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'p', uid: 'o' }] },
+  metadata: {
+    name: 'key',
+    namespace: 'default',
+    uid,
+    labels: { app: 'web' },
+    annotations: { 'kubectl.kubernetes.io/last-applied-configuration': `{"data":{"p":"${value}"}}` },
+    ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'p', uid: 'o' }]
+  },
   type: 'Opaque',
   data: { p: value }
 })
 const KEY = { group: '', resource: 'secrets', namespace: 'default', name: 'key' }
-const event = (object: KubeObject, expected = 0, deleted = false): NewEvent => ({ stream: 'EVENTS', key: KEY, id: `i-${expected}-${Math.random()}`, type: 't', source: 's', time: '2026-01-01T00:00:00.000Z', user: 'u', correlationId: 'c', verb: 'create', deleted, object, expected })
+const event = (object: KubeObject, expected = 0, deleted = false): NewEvent => ({
+  stream: 'EVENTS',
+  key: KEY,
+  id: `i-${expected}-${Math.random()}`,
+  type: 't',
+  source: 's',
+  time: '2026-01-01T00:00:00.000Z',
+  user: 'u',
+  correlationId: 'c',
+  verb: 'create',
+  deleted,
+  object,
+  expected
+})
 
 /** A log whose follower is the test's to end. */
 const held = () => {
   let follow: Follow | undefined
-  const log = { stream: 'KEYS', state: async () => ({}), follow: (made: Follow) => ((follow = made), { close: () => {} }) } as unknown as Log
+  const log = {
+    stream: 'KEYS',
+    state: async () => ({}),
+    follow: (made: Follow) => ((follow = made), { close: () => {} })
+  } as unknown as Log
   return { log, handlers: () => follow as Follow }
 }
 
-const world = async (logs = { events: new MemoryLog('EVENTS', systemClock), keys: new MemoryLog('KEYS', systemClock, { keepLastOnly: true }) }) => {
+const world = async (
+  logs = { events: new MemoryLog('EVENTS', systemClock), keys: new MemoryLog('KEYS', systemClock, { keepLastOnly: true }) }
+) => {
   const shredded: number[] = []
-  const keys = new ObjectKeys({ log: logs.keys, masters: MASTER, clock: systemClock, shred: async (sequence) => void shredded.push(sequence) })
+  const keys = new ObjectKeys({
+    log: logs.keys,
+    masters: MASTER,
+    clock: systemClock,
+    shred: async (sequence) => void shredded.push(sequence)
+  })
   const settled = await logs.events.lastSequence()
   await keys.start()
   const vault = new Vault(keys, settled)
@@ -63,7 +94,10 @@ confidential('come back whole from their halves, and the open half says nothing'
   assert.is(sealedIn(body), 'SEALED')
   assert.equal(JSON.parse(joinedBody(body, rest)), object)
   const left = JSON.parse(openBody(body, 'erased')) as KubeObject
-  assert.equal([left['data'], left.metadata.annotations, left.metadata.ownerReferences?.length], [undefined, { 'reckon.io/erased': 'true' }, 1])
+  assert.equal(
+    [left['data'], left.metadata.annotations, left.metadata.ownerReferences?.length],
+    [undefined, { 'reckon.io/erased': 'true' }, 1]
+  )
 })
 
 confidential('a sealed text opens with its key, in its place, unchanged', () => {
@@ -135,7 +169,10 @@ confidential('a key that is on its way is waited for, and everything behind the 
 confidential('a deletion is noted with the key, which stays until it is destroyed', async () => {
   const { keys, store } = await world()
   await store(secret('u1', 'x'))
-  assert.equal([...keys.deleted()].map(({ since }) => since), [undefined])
+  assert.equal(
+    [...keys.deleted()].map(({ since }) => since),
+    [undefined]
+  )
   await keys.markDeleted('u1')
   const [gone] = [...keys.deleted()]
   assert.ok(gone?.since !== undefined && Math.abs(gone.since - Date.now()) < 10_000)
@@ -156,7 +193,11 @@ confidential('what can not be sealed any more is refused, not stored without its
       () => assert.unreachable('it was stored'),
       (error: Error) => assert.match(error.message, /secrets "key": its key was destroyed.*delete it, and create it anew/)
     )
-  const { data: _, metadata: { annotations: __, ...metadata }, ...rest } = secret('u1', 'x')
+  const {
+    data: _,
+    metadata: { annotations: __, ...metadata },
+    ...rest
+  } = secret('u1', 'x')
   await refused(secret('u1', 'y'))
   await refused({ ...rest, metadata, data: { p: 'y' } })
   await refused({ ...rest, metadata: { ...metadata, annotations: { note: 'y' } } })
@@ -174,7 +215,13 @@ confidential('nothing is looked at any more when it is told to stop, also in the
     deleted: () => ((looks += 1), ['u1', 'u2'].map((uid) => ({ uid }))),
     markDeleted: (uid: string) => (marked.push(uid), new Promise<void>((resolve) => (go = resolve)))
   }
-  const retention = new Retention({ views: { of: () => ({ subscribe: () => ({ close: () => {} }) }), collection: () => new Map() } as never, keys: keys as never, clock, keep: 1_000, onError: (error) => assert.unreachable(String(error)) })
+  const retention = new Retention({
+    views: { of: () => ({ subscribe: () => ({ close: () => {} }) }), collection: () => new Map() } as never,
+    keys: keys as never,
+    clock,
+    keep: 1_000,
+    onError: (error) => assert.unreachable(String(error))
+  })
   retention.start()
   await clock.run(10)
   retention.stop()
@@ -200,10 +247,22 @@ confidential('the key goes some time after the object, also when nobody saw the 
   await store(secret('u1', 'one'), 0, false)
   await store(secret('u1', 'one'), 1, true)
   await store(secret('u2', 'two'), 2, false)
-  const retention = new Retention({ views: new Views([view], builtIns, () => 'EVENTS'), keys, clock, keep: 3_600_000, onError: (error) => assert.unreachable(String(error)) })
+  const retention = new Retention({
+    views: new Views([view], builtIns, () => 'EVENTS'),
+    keys,
+    clock,
+    keep: 3_600_000,
+    onError: (error) => assert.unreachable(String(error))
+  })
   retention.start()
   await run(1_000)
-  assert.equal([...keys.deleted()].map(({ uid, since }) => [uid, since !== undefined]), [['u1', true], ['u2', false]])
+  assert.equal(
+    [...keys.deleted()].map(({ uid, since }) => [uid, since !== undefined]),
+    [
+      ['u1', true],
+      ['u2', false]
+    ]
+  )
   await run(3_500_000)
   assert.is(keys.state('u1'), 'here')
   await run(200_000)
@@ -226,19 +285,34 @@ confidential('the key of an object that is there after all, as after a restore u
   await clock.run(10)
   void keys.markDeleted('u1')
   await clock.run(10)
-  const retention = new Retention({ views: new Views([view], builtIns, () => 'EVENTS'), keys, clock, keep: 3_600_000, onError: (error) => assert.unreachable(String(error)) })
+  const retention = new Retention({
+    views: new Views([view], builtIns, () => 'EVENTS'),
+    keys,
+    clock,
+    keep: 3_600_000,
+    onError: (error) => assert.unreachable(String(error))
+  })
   retention.start()
   await clock.run(4_000_000)
   assert.is(keys.state('u1'), 'here')
   // Its deletion counts from when it is deleted, not from when it once was.
-  assert.equal([...keys.deleted()].map(({ since }) => since), [undefined])
+  assert.equal(
+    [...keys.deleted()].map(({ since }) => since),
+    [undefined]
+  )
   retention.stop()
 })
 
 confidential('keys that are damaged at work are told of, once their stream was read', async () => {
   const { log, handlers } = held()
   const told: string[] = []
-  const keys = new ObjectKeys({ log, masters: MASTER, clock: systemClock, shred: async () => {}, onFailed: ({ message }) => told.push(message) })
+  const keys = new ObjectKeys({
+    log,
+    masters: MASTER,
+    clock: systemClock,
+    shred: async () => {},
+    onFailed: ({ message }) => told.push(message)
+  })
   const starting = keys.start()
   await Promise.resolve()
   handlers().onCaughtUp?.(0)

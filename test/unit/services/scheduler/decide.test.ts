@@ -13,14 +13,21 @@ const clusterOf = (...objects: KubeObject[]): Cluster => {
   for (const change of model.changes) cluster.apply(change)
   return cluster
 }
-const place = (cluster: Cluster, object: KubeObject, random = 0) => schedule(cluster, `default/${object.metadata.name}`, object, { start: 0, random })
+const place = (cluster: Cluster, object: KubeObject, random = 0) =>
+  schedule(cluster, `default/${object.metadata.name}`, object, { start: 0, random })
 const nodeFor = (cluster: Cluster, object: KubeObject): string | undefined => place(cluster, object).node
 const messageFor = (cluster: Cluster, object: KubeObject): string => {
   const placement = place(cluster, object)
   if (placement.node !== undefined) throw new Error(`fits on ${placement.node}`)
   return placement.message
 }
-const bound = (name: string, to: string, more: Record<string, unknown> = {}, requests?: Record<string, string>, labels?: Record<string, string>): KubeObject => pod(name, { nodeName: to, ...more }, requests, labels)
+const bound = (
+  name: string,
+  to: string,
+  more: Record<string, unknown> = {},
+  requests?: Record<string, string>,
+  labels?: Record<string, string>
+): KubeObject => pod(name, { nodeName: to, ...more }, requests, labels)
 const zone = (name: string, value: string) => node(name, undefined, { labels: { zone: value } })
 
 const filters = suite('filters')
@@ -37,15 +44,24 @@ filters('resources that are short are all named', () => {
 filters('what other pods hold is not there', () => {
   const cluster = clusterOf(node('n1', { cpu: '2', memory: '8Gi', pods: '110' }), bound('b', 'n1', {}, { cpu: '1500m' }))
   assert.is(nodeFor(cluster, pod('a', {}, { cpu: '500m' })), 'n1')
-  assert.is(messageFor(cluster, pod('a', {}, { cpu: '501m' })), '0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.')
+  assert.is(
+    messageFor(cluster, pod('a', {}, { cpu: '501m' })),
+    '0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.'
+  )
 })
 filters('extended resources and ephemeral storage', () => {
   const cluster = clusterOf(node('n1', { cpu: '2', memory: '8Gi', pods: '110', 'ephemeral-storage': '1Gi', 'example.com/gpu': '1' }))
   assert.is(nodeFor(cluster, pod('a', {}, { 'example.com/gpu': '1' })), 'n1')
-  assert.match(messageFor(cluster, pod('a', {}, { 'example.com/gpu': '2', 'ephemeral-storage': '2Gi' })), '1 Insufficient ephemeral-storage, 1 Insufficient example.com/gpu.')
+  assert.match(
+    messageFor(cluster, pod('a', {}, { 'example.com/gpu': '2', 'ephemeral-storage': '2Gi' })),
+    '1 Insufficient ephemeral-storage, 1 Insufficient example.com/gpu.'
+  )
 })
 filters('pods of a node are counted', () => {
-  assert.match(messageFor(clusterOf(node('n1', { cpu: '2', memory: '8Gi', pods: '1' }), bound('b', 'n1')), pod('a')), '0/1 nodes are available: 1 Too many pods. preemption')
+  assert.match(
+    messageFor(clusterOf(node('n1', { cpu: '2', memory: '8Gi', pods: '1' }), bound('b', 'n1')), pod('a')),
+    '0/1 nodes are available: 1 Too many pods. preemption'
+  )
 })
 filters('finished pods hold nothing', () => {
   const done = { ...bound('b', 'n1', {}, { cpu: '2' }), status: { phase: 'Succeeded' } }
@@ -72,35 +88,63 @@ filters('a tolerated taint is none', () => {
 })
 filters('required node affinity', () => {
   const cluster = clusterOf(zone('n1', 'a'), zone('n2', 'b'))
-  const wants = (operator: string, values?: string[]) => pod('a', { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'zone', operator, values }] }] } } } })
+  const wants = (operator: string, values?: string[]) =>
+    pod('a', {
+      affinity: {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'zone', operator, values }] }] }
+        }
+      }
+    })
   assert.is(nodeFor(cluster, wants('In', ['b'])), 'n2')
   assert.is(nodeFor(cluster, wants('NotIn', ['b'])), 'n1')
   assert.is(nodeFor(cluster, wants('DoesNotExist')), undefined)
 })
 filters('host ports', () => {
-  const ports = (hostIP?: string) => ({ containers: [{ name: 'main', image: 'web:1', ports: [{ containerPort: 80, hostPort: 80, ...(hostIP === undefined ? {} : { hostIP }) }] }] })
+  const ports = (hostIP?: string) => ({
+    containers: [
+      { name: 'main', image: 'web:1', ports: [{ containerPort: 80, hostPort: 80, ...(hostIP === undefined ? {} : { hostIP }) }] }
+    ]
+  })
   const cluster = clusterOf(node('n1'), bound('b', 'n1', ports('10.0.0.1')))
-  assert.is(messageFor(cluster, pod('a', ports())), "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.")
+  assert.is(
+    messageFor(cluster, pod('a', ports())),
+    "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+  )
   assert.is(nodeFor(cluster, pod('a', ports('10.0.0.2'))), 'n1')
 })
 filters('an init container, and a sidecar beside it', () => {
-  const spec = { initContainers: [{ name: 'side', restartPolicy: 'Always', resources: { requests: { cpu: '500m' } } }, { name: 'init', resources: { requests: { cpu: '1' } } }] }
+  const spec = {
+    initContainers: [
+      { name: 'side', restartPolicy: 'Always', resources: { requests: { cpu: '500m' } } },
+      { name: 'init', resources: { requests: { cpu: '1' } } }
+    ]
+  }
   const roomy = clusterOf(node('n1', { cpu: '1500m', memory: '1Gi', pods: '9' }))
   const tight = clusterOf(node('n1', { cpu: '1400m', memory: '1Gi', pods: '9' }))
   assert.is(nodeFor(roomy, pod('a', spec, { cpu: '100m' })), 'n1')
   assert.is(nodeFor(tight, pod('a', spec, { cpu: '100m' })), undefined)
 })
 filters('never preempting is said', () => {
-  assert.match(messageFor(clusterOf(node('n1')), pod('a', { preemptionPolicy: 'Never' }, { cpu: '9' })), /preemption: not eligible due to preemptionPolicy=Never\.$/)
+  assert.match(
+    messageFor(clusterOf(node('n1')), pod('a', { preemptionPolicy: 'Never' }, { cpu: '9' })),
+    /preemption: not eligible due to preemptionPolicy=Never\.$/
+  )
 })
 
 const others = suite('filters on other pods')
-const podAffinity = (kind: 'podAffinity' | 'podAntiAffinity', term: Record<string, unknown>) => ({ affinity: { [kind]: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: 'zone', ...term }] } } })
-const likes = (app: string, kind: 'podAffinity' | 'podAntiAffinity' = 'podAffinity') => podAffinity(kind, { labelSelector: { matchLabels: { app } } })
+const podAffinity = (kind: 'podAffinity' | 'podAntiAffinity', term: Record<string, unknown>) => ({
+  affinity: { [kind]: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: 'zone', ...term }] } }
+})
+const likes = (app: string, kind: 'podAffinity' | 'podAntiAffinity' = 'podAffinity') =>
+  podAffinity(kind, { labelSelector: { matchLabels: { app } } })
 others('affinity goes where the other is', () => {
   const cluster = clusterOf(zone('n1', 'a'), zone('n2', 'b'), zone('n3', 'b'), bound('db', 'n3', {}, undefined, { app: 'db' }))
   assert.ok(['n2', 'n3'].includes(nodeFor(cluster, pod('a', likes('db'))) as string))
-  assert.is(messageFor(cluster, pod('a', likes('cache'))), "0/3 nodes are available: 3 node(s) didn't match pod affinity rules. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.")
+  assert.is(
+    messageFor(cluster, pod('a', likes('cache'))),
+    "0/3 nodes are available: 3 node(s) didn't match pod affinity rules. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+  )
 })
 others('the first of those that like each other goes anywhere', () => {
   assert.is(nodeFor(clusterOf(zone('n1', 'a')), pod('a', likes('web'))), 'n1')
@@ -109,7 +153,10 @@ others('anti-affinity goes where the other is not', () => {
   const cluster = clusterOf(zone('n1', 'a'), zone('n2', 'b'), bound('w', 'n1'))
   assert.is(nodeFor(cluster, pod('a', likes('web', 'podAntiAffinity'))), 'n2')
   const full = clusterOf(zone('n1', 'a'), bound('w', 'n1'))
-  assert.match(messageFor(full, pod('a', likes('web', 'podAntiAffinity'))), "1 node(s) didn't match pod anti-affinity rules. preemption: 0/1 nodes are available: 1 No preemption victims found")
+  assert.match(
+    messageFor(full, pod('a', likes('web', 'podAntiAffinity'))),
+    "1 node(s) didn't match pod anti-affinity rules. preemption: 0/1 nodes are available: 1 No preemption victims found"
+  )
 })
 others('those that want nobody near are left alone', () => {
   const cluster = clusterOf(zone('n1', 'a'), bound('loner', 'n1', likes('web', 'podAntiAffinity'), undefined, { app: 'loner' }))
@@ -123,14 +170,26 @@ others('terms reach other namespaces when they say so', () => {
   assert.is(nodeFor(cluster, pod('a', podAffinity('podAffinity', term))), undefined)
   assert.is(nodeFor(cluster, pod('a', podAffinity('podAffinity', { ...term, namespaces: ['data'] }))), 'n1')
   assert.is(nodeFor(cluster, pod('a', podAffinity('podAffinity', { ...term, namespaceSelector: { matchLabels: { team: 'x' } } }))), 'n1')
-  assert.is(nodeFor(cluster, pod('a', podAffinity('podAffinity', { ...term, namespaceSelector: { matchLabels: { team: 'y' } } }))), undefined)
+  assert.is(
+    nodeFor(cluster, pod('a', podAffinity('podAffinity', { ...term, namespaceSelector: { matchLabels: { team: 'y' } } }))),
+    undefined
+  )
   assert.is(nodeFor(cluster, pod('a', podAffinity('podAffinity', { ...term, namespaceSelector: {} }))), 'n1')
 })
-const spread = (more: Record<string, unknown> = {}) => ({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { app: 'web' } }, ...more }] })
+const spread = (more: Record<string, unknown> = {}) => ({
+  topologySpreadConstraints: [
+    { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { app: 'web' } }, ...more }
+  ]
+})
 others('spreading keeps within the skew', () => {
   const cluster = clusterOf(zone('n1', 'a'), zone('n2', 'b'), bound('w', 'n1'))
   assert.is(nodeFor(cluster, pod('a', spread())), 'n2')
-  const full = clusterOf(zone('n1', 'a'), node('n2', { cpu: '0', memory: '1', pods: '0' }, { labels: { zone: 'b' } }), node('n3'), bound('w', 'n1'))
+  const full = clusterOf(
+    zone('n1', 'a'),
+    node('n2', { cpu: '0', memory: '1', pods: '0' }, { labels: { zone: 'b' } }),
+    node('n3'),
+    bound('w', 'n1')
+  )
   assert.is(
     messageFor(full, pod('a', spread())),
     "0/3 nodes are available: 1 Too many pods, 1 node(s) didn't match pod topology spread constraints, 1 node(s) didn't match pod topology spread constraints (missing required label). preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod."
@@ -142,13 +201,24 @@ others('spreading over fewer domains than wanted counts from zero', () => {
   assert.is(nodeFor(cluster, pod('a', spread({ minDomains: 2 }))), undefined)
 })
 others('matchLabelKeys spreads each revision alone', () => {
-  const cluster = clusterOf(zone('n1', 'a'), zone('n2', 'b'), bound('old', 'n2', {}, undefined, { app: 'web', hash: '1' }), bound('new', 'n1', {}, undefined, { app: 'web', hash: '2' }))
+  const cluster = clusterOf(
+    zone('n1', 'a'),
+    zone('n2', 'b'),
+    bound('old', 'n2', {}, undefined, { app: 'web', hash: '1' }),
+    bound('new', 'n1', {}, undefined, { app: 'web', hash: '2' })
+  )
   assert.is(nodeFor(cluster, pod('a', spread({ matchLabelKeys: ['hash'] }), undefined, { app: 'web', hash: '2' })), 'n2')
 })
 
 const scores = suite('scores')
 scores('the emptier node', () => {
-  assert.is(nodeFor(clusterOf(node('n1'), node('n2'), bound('b', 'n1', {}, { cpu: '2', memory: '4Gi' })), pod('a', {}, { cpu: '100m', memory: '100Mi' })), 'n2')
+  assert.is(
+    nodeFor(
+      clusterOf(node('n1'), node('n2'), bound('b', 'n1', {}, { cpu: '2', memory: '4Gi' })),
+      pod('a', {}, { cpu: '100m', memory: '100Mi' })
+    ),
+    'n2'
+  )
 })
 scores('pods that ask for nothing do not pile up', () => {
   assert.is(nodeFor(clusterOf(node('n1'), node('n2'), bound('b', 'n1')), pod('a')), 'n2')
@@ -159,17 +229,45 @@ scores('PreferNoSchedule is avoided, not refused', () => {
   assert.is(nodeFor(clusterOf(avoided), pod('a')), 'n1')
 })
 scores('preferred node affinity', () => {
-  const wants = pod('a', { affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1, preference: { matchExpressions: [{ key: 'zone', operator: 'In', values: ['b'] }] } }] } } })
+  const wants = pod('a', {
+    affinity: {
+      nodeAffinity: {
+        preferredDuringSchedulingIgnoredDuringExecution: [
+          { weight: 1, preference: { matchExpressions: [{ key: 'zone', operator: 'In', values: ['b'] }] } }
+        ]
+      }
+    }
+  })
   assert.is(nodeFor(clusterOf(zone('n1', 'a'), zone('n2', 'b')), wants), 'n2')
 })
 scores('preferred pods, in both directions', () => {
-  const near = { affinity: { podAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: { topologyKey: 'zone', labelSelector: { matchLabels: { app: 'web' } } } }] } } }
+  const near = {
+    affinity: {
+      podAffinity: {
+        preferredDuringSchedulingIgnoredDuringExecution: [
+          { weight: 100, podAffinityTerm: { topologyKey: 'zone', labelSelector: { matchLabels: { app: 'web' } } } }
+        ]
+      }
+    }
+  }
   assert.is(nodeFor(clusterOf(zone('n1', 'a'), zone('n2', 'b'), bound('w', 'n2')), pod('a', near)), 'n2')
   assert.is(nodeFor(clusterOf(zone('n1', 'a'), zone('n2', 'b'), bound('fan', 'n2', near, undefined, { app: 'fan' })), pod('a')), 'n2')
 })
 scores('pods of one controller are spread', () => {
-  const owned = (object: KubeObject): KubeObject => ({ ...object, metadata: { ...object.metadata, ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'rs', controller: true }] } })
-  assert.is(nodeFor(clusterOf(node('n1', { cpu: '64', memory: '256Gi', pods: '110' }), node('n2'), owned(bound('b', 'n1', {}, { cpu: '1m' }))), owned(pod('a', {}, { cpu: '1m' }))), 'n2')
+  const owned = (object: KubeObject): KubeObject => ({
+    ...object,
+    metadata: {
+      ...object.metadata,
+      ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'rs', controller: true }]
+    }
+  })
+  assert.is(
+    nodeFor(
+      clusterOf(node('n1', { cpu: '64', memory: '256Gi', pods: '110' }), node('n2'), owned(bound('b', 'n1', {}, { cpu: '1m' }))),
+      owned(pod('a', {}, { cpu: '1m' }))
+    ),
+    'n2'
+  )
 })
 scores('soft spreading', () => {
   const soft = spread({ whenUnsatisfiable: 'ScheduleAnyway' })
@@ -182,7 +280,10 @@ scores('where the image is', () => {
 })
 scores('ties are broken by the random argument', () => {
   const cluster = clusterOf(node('n1'), node('n2'), node('n3'))
-  assert.equal([0, 0.34, 0.67].map((random) => place(cluster, pod('a'), random).node), ['n1', 'n2', 'n3'])
+  assert.equal(
+    [0, 0.34, 0.67].map((random) => place(cluster, pod('a'), random).node),
+    ['n1', 'n2', 'n3']
+  )
 })
 scores('large clusters are sampled', () => {
   assert.equal([50, 100, 1_000, 5_000, 10_000].map(enough), [50, 100, 420, 500, 500])

@@ -12,7 +12,15 @@ explain('the condition PodScheduled, with its reason', () => {
   assert.is(said?.metadata.resourceVersion, waiting.metadata.resourceVersion)
   assert.equal(said?.['status'], {
     phase: 'Pending',
-    conditions: [{ lastTransitionTime: '2030-01-01T00:00:00Z', type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/1 nodes are available: 1 Too many pods.' }]
+    conditions: [
+      {
+        lastTransitionTime: '2030-01-01T00:00:00Z',
+        type: 'PodScheduled',
+        status: 'False',
+        reason: 'Unschedulable',
+        message: '0/1 nodes are available: 1 Too many pods.'
+      }
+    ]
   })
 })
 explain('is not said twice', () => {
@@ -25,9 +33,14 @@ explain('is not said twice', () => {
 explain('a notice that repeats is counted', () => {
   const model = new Model()
   model.put(pod('a'))
-  const entry = model.view.get({ group: '', resource: 'pods', namespace: 'default', name: 'a' }) as NonNullable<ReturnType<typeof model.view.get>>
+  const entry = model.view.get({ group: '', resource: 'pods', namespace: 'default', name: 'a' }) as NonNullable<
+    ReturnType<typeof model.view.get>
+  >
   const first = schedulingNotice(model.view, entry, 'Warning', 'FailedScheduling', 'why', BEGINNING)
-  assert.equal([first.verb, first.object?.['reason'], first.object?.['source'], first.object?.['count']], ['create', 'FailedScheduling', { component: 'default-scheduler' }, 1])
+  assert.equal(
+    [first.verb, first.object?.['reason'], first.object?.['source'], first.object?.['count']],
+    ['create', 'FailedScheduling', { component: 'default-scheduler' }, 1]
+  )
   model.perform(first)
   const second = schedulingNotice(model.view, entry, 'Warning', 'FailedScheduling', 'why', BEGINNING + 60_000)
   assert.equal([second.verb, second.name, second.patch?.body], ['patch', first.name, { count: 2, lastTimestamp: '2030-01-01T00:01:00Z' }])

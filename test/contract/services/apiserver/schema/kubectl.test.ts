@@ -14,7 +14,10 @@ const versions = await kubectls()
 const openapi = new OpenApi(builtInKinds, 'v1.33.0')
 const folder = mkdtempSync(join(tmpdir(), 'reckon-kubectl-'))
 const manifest = join(folder, 'web.yaml')
-writeFileSync(manifest, 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: c, image: i}]}\n')
+writeFileSync(
+  manifest,
+  'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: c, image: i}]}\n'
+)
 const changed = join(folder, 'changed.yaml')
 writeFileSync(changed, readFileSync(manifest, 'utf8').replace('image: i', 'image: j'))
 const unknown = join(folder, 'unknown.yaml')
@@ -45,7 +48,7 @@ const start = async (): Promise<void> => {
   })
 }
 
-function kubectlWith(binary: string): (...args: string[]) => Promise<Outcome> {
+const kubectlWith = (binary: string): ((...args: string[]) => Promise<Outcome>) => {
   const cache = join(folder, `cache-${caches++}`)
   return (...args) =>
     new Promise((resolve) => {

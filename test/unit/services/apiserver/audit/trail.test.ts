@@ -9,10 +9,17 @@ import { MemoryLedger } from '#services/platform/ledger/Ledger.ts'
 import { Seal } from '#services/platform/ledger/Seal.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import type { AuditRecord } from '#test/support/http.ts'
-import { VirtualClock } from '../../../../simulation/VirtualClock.ts'
+import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 
 const seal = new Seal(new Map([['k1', Buffer.alloc(32, 3)]]))
-const asked = (n: number, username = 'eve'): Asked => ({ id: `a${n}`, verb: 'get', requestURI: '/', user: { username, groups: [] }, object: { group: '', resource: 'secrets', name: `s${n}` }, received: 0 })
+const asked = (n: number, username = 'eve'): Asked => ({
+  id: `a${n}`,
+  verb: 'get',
+  requestURI: '/',
+  user: { username, groups: [] },
+  object: { group: '', resource: 'secrets', name: `s${n}` },
+  received: 0
+})
 const answered = (code = 200) => ({ stage: 'ResponseComplete', status: { code }, at: 0 }) as const
 
 /** Appends it gets, in the order they are answered; what `answer` throws is thrown. */
@@ -28,7 +35,8 @@ class Log extends MemoryLog {
   }
   async records(): Promise<AuditRecord[]> {
     const found: AuditRecord[] = []
-    for await (const entries of this.read({ from: 1, to: await this.lastSequence() })) for (const { text } of entries) found.push(JSON.parse(text) as AuditRecord)
+    for await (const entries of this.read({ from: 1, to: await this.lastSequence() }))
+      for (const { text } of entries) found.push(JSON.parse(text) as AuditRecord)
     return found
   }
 }
@@ -47,7 +55,10 @@ trails('stores what it is told, in order, on subjects that say what was asked', 
   const { clock, log, trail } = made()
   for (let n = 0; n < 250; n++) trail.record(asked(n), answered())
   await clock.run(1_000)
-  assert.equal((await log.records()).map(({ auditID }) => auditID), Array.from({ length: 250 }, (_, n) => `a${n}`))
+  assert.equal(
+    (await log.records()).map(({ auditID }) => auditID),
+    Array.from({ length: 250 }, (_, n) => `a${n}`)
+  )
   assert.is((await log.get(1))?.subject, 'audit.get.core.secrets')
 })
 
@@ -100,17 +111,24 @@ trails('gives up a record that can never be stored, and no other', async () => {
   trail.record(asked(2), answered())
   await clock.run(1_000)
   assert.is(errors.length, 1)
-  assert.equal((await log.records()).map(({ auditID }) => auditID).filter((id) => id !== undefined), ['a2'])
+  assert.equal(
+    (await log.records()).map(({ auditID }) => auditID).filter((id) => id !== undefined),
+    ['a2']
+  )
 })
 
 trails('gives up the one record that is refused, and counts it; the others of its batch are stored', async () => {
   const { clock, log, trail, errors } = made()
   const append = log.append.bind(log)
-  log.append = (appends) => (appends.some(({ text }) => text.includes('"a7"')) ? Promise.reject(new LogRefused('too large', 'too-large')) : append(appends))
+  log.append = (appends) =>
+    appends.some(({ text }) => text.includes('"a7"')) ? Promise.reject(new LogRefused('too large', 'too-large')) : append(appends)
   for (let n = 0; n < 20; n++) trail.record(asked(n), answered())
   await clock.run(60_000)
   const records = await log.records()
-  assert.equal(records.filter(({ auditID }) => auditID !== undefined).map(({ auditID }) => auditID), Array.from({ length: 20 }, (_, n) => `a${n}`).filter((id) => id !== 'a7'))
+  assert.equal(
+    records.filter(({ auditID }) => auditID !== undefined).map(({ auditID }) => auditID),
+    Array.from({ length: 20 }, (_, n) => `a${n}`).filter((id) => id !== 'a7')
+  )
   assert.is(records.find(({ verb }) => verb === 'lost')?.annotations?.['reckon.io/records-lost'], '1')
   assert.is(errors.length, 1)
 })
@@ -118,10 +136,14 @@ trails('gives up the one record that is refused, and counts it; the others of it
 trails('gives up a record that is never acknowledged, when the log answers otherwise', async () => {
   const { clock, log, trail } = made()
   const append = log.append.bind(log)
-  log.append = (appends) => (appends.some(({ text }) => text.includes('"a3"')) ? Promise.reject(new AppendUncertain('no answer')) : append(appends))
+  log.append = (appends) =>
+    appends.some(({ text }) => text.includes('"a3"')) ? Promise.reject(new AppendUncertain('no answer')) : append(appends)
   for (let n = 0; n < 6; n++) trail.record(asked(n), answered())
   await clock.run(20 * 60_000)
-  assert.equal((await log.records()).map(({ auditID }) => auditID).filter((id) => id !== undefined), ['a0', 'a1', 'a2', 'a4', 'a5'])
+  assert.equal(
+    (await log.records()).map(({ auditID }) => auditID).filter((id) => id !== undefined),
+    ['a0', 'a1', 'a2', 'a4', 'a5']
+  )
 })
 
 trails('a flood of reads is counted as well, past a larger allowance', async () => {
@@ -138,9 +160,15 @@ trails('a flood of refusals is counted, not stored; others are not pushed aside 
   for (let n = 0; n < 300; n++) trail.record(asked(n, 'reader'), answered())
   await clock.run(60_000)
   const by = (records: readonly AuditRecord[], name: string): AuditRecord[] => records.filter(({ user }) => user.username === name)
-  assert.equal(['eve', 'bob', 'reader'].map((name) => by([], name).length), [0, 0, 0])
+  assert.equal(
+    ['eve', 'bob', 'reader'].map((name) => by([], name).length),
+    [0, 0, 0]
+  )
   const records = await log.records()
-  assert.equal(['eve', 'bob', 'reader'].map((name) => by(records, name).length), [200, 1, 300])
+  assert.equal(
+    ['eve', 'bob', 'reader'].map((name) => by(records, name).length),
+    [200, 1, 300]
+  )
   trail.record(asked(1), answered(403))
   await clock.run(1_000)
   assert.is(by(await log.records(), 'eve').at(-1)?.annotations?.['reckon.io/records-left-out'], '4800')
@@ -153,7 +181,10 @@ trails('sheds while there is no room, and says how many', async () => {
   short = false
   trail.record(asked(4), answered())
   await clock.run(1_000)
-  assert.equal((await log.records()).map(({ auditID, annotations }) => auditID ?? annotations?.['reckon.io/records-lost']), ['a4', '3'])
+  assert.equal(
+    (await log.records()).map(({ auditID, annotations }) => auditID ?? annotations?.['reckon.io/records-lost']),
+    ['a4', '3']
+  )
 })
 
 trails('is sealed and chained, and a later process takes the chain up', async () => {

@@ -1,7 +1,16 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Discovery } from '#services/apiserver/discovery/Discovery.ts'
-import { aggregated, apiGroup, apiGroupList, apiResourceList, compareVersions, groupsOf, versionsOf, type DiscoveryKind } from '#services/apiserver/discovery/documents.ts'
+import {
+  aggregated,
+  apiGroup,
+  apiGroupList,
+  apiResourceList,
+  compareVersions,
+  groupsOf,
+  versionsOf,
+  type DiscoveryKind
+} from '#services/apiserver/discovery/documents.ts'
 import { aggregatedVersion, discoveryContentType } from '#services/apiserver/discovery/negotiate.ts'
 
 const all = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
@@ -30,7 +39,9 @@ const kinds: readonly DiscoveryKind[] = [
   kind('', 'v1', 'Namespace', { namespaced: false, shortNames: ['ns'] }),
   kind('autoscaling', 'v1', 'HorizontalPodAutoscaler'),
   kind('autoscaling', 'v2', 'HorizontalPodAutoscaler'),
-  kind('apps', 'v1', 'Deployment', { subresources: [{ name: 'scale', group: 'autoscaling', version: 'v1', kind: 'Scale', verbs: ['update', 'get', 'patch'] }] })
+  kind('apps', 'v1', 'Deployment', {
+    subresources: [{ name: 'scale', group: 'autoscaling', version: 'v1', kind: 'Scale', verbs: ['update', 'get', 'patch'] }]
+  })
 ]
 
 const discovery = suite('discovery')
@@ -60,7 +71,10 @@ discovery('aggregates the core group without a name', () => {
   assert.is(document.items[0].metadata.name, undefined)
   const [version] = document.items[0].versions
   assert.is(version.freshness, 'Current')
-  assert.equal(version.resources.map((each: any) => each.resource), ['namespaces', 'pods'])
+  assert.equal(
+    version.resources.map((each: any) => each.resource),
+    ['namespaces', 'pods']
+  )
   assert.equal(version.resources[1], {
     resource: 'pods',
     responseKind: { group: '', version: 'v1', kind: 'Pod' },
@@ -80,19 +94,33 @@ discovery('aggregates the core group without a name', () => {
 discovery('aggregates the named groups', () => {
   const document = aggregated(kinds, 'v2beta1', 'apis') as any
   assert.is(document.apiVersion, 'apidiscovery.k8s.io/v2beta1')
-  assert.equal(document.items.map((item: any) => [item.metadata.name, item.versions.map((each: any) => each.version)]), [
-    ['apps', ['v1']],
-    ['autoscaling', ['v2', 'v1']],
-    ['example.com', ['v1']],
-    ['metrics.k8s.io', ['v1beta1']]
-  ])
+  assert.equal(
+    document.items.map((item: any) => [item.metadata.name, item.versions.map((each: any) => each.version)]),
+    [
+      ['apps', ['v1']],
+      ['autoscaling', ['v2', 'v1']],
+      ['example.com', ['v1']],
+      ['metrics.k8s.io', ['v1beta1']]
+    ]
+  )
 })
 
 discovery('tells drain that evictions are policy/v1', () => {
   const document = apiResourceList(kinds, '', 'v1') as any
   assert.is(document.groupVersion, 'v1')
-  assert.equal(document.resources.map((each: any) => each.name), ['namespaces', 'pods', 'pods/binding', 'pods/eviction', 'pods/log'])
-  assert.equal(document.resources[3], { name: 'pods/eviction', singularName: '', namespaced: true, group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] })
+  assert.equal(
+    document.resources.map((each: any) => each.name),
+    ['namespaces', 'pods', 'pods/binding', 'pods/eviction', 'pods/log']
+  )
+  assert.equal(document.resources[3], {
+    name: 'pods/eviction',
+    singularName: '',
+    namespaced: true,
+    group: 'policy',
+    version: 'v1',
+    kind: 'Eviction',
+    verbs: ['create']
+  })
   assert.equal(document.resources[2], { name: 'pods/binding', singularName: '', namespaced: true, kind: 'Binding', verbs: ['create'] })
   assert.is(apiResourceList(kinds, 'apps', 'v2'), undefined)
 })
@@ -139,7 +167,8 @@ discovery('serves each form at its path, and 304 to who has it', () => {
   assert.is(at('/apis/apps').kind, 'APIGroup')
   assert.is(at('/apis/apps/v1', v2).groupVersion, 'apps/v1')
   assert.is(at('/api/v1').groupVersion, 'v1')
-  for (const path of ['/', '/api/v2', '/apis/nope', '/apis/apps/v9', '/api/v1/pods', '/apis/apps/v1/deployments', '/version']) assert.is(at(path), undefined, path)
+  for (const path of ['/', '/api/v2', '/apis/nope', '/apis/apps/v9', '/api/v1/pods', '/apis/apps/v1/deployments', '/version'])
+    assert.is(at(path), undefined, path)
   const first = server.answer({ path: '/apis', accept: v2 })
   assert.is(first?.headers['Content-Type'], v2)
   assert.is(server.answer({ path: '/apis', accept: v2, ifNoneMatch: first?.headers['ETag'] })?.code, 304)

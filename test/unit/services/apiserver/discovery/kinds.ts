@@ -14,14 +14,15 @@ interface More {
   readonly resource?: string
 }
 
-function kind(groupVersion: string, name: string, more: More = {}): DiscoveryKind {
+const kind = (groupVersion: string, name: string, more: More = {}): DiscoveryKind => {
   const [group = '', version = ''] = groupVersion.includes('/') ? groupVersion.split('/') : ['', groupVersion]
   const singular = name.toLowerCase()
   return {
     group,
     version,
     kind: name,
-    resource: more.resource ?? (singular.endsWith('y') ? `${singular.slice(0, -1)}ies` : singular.endsWith('s') ? singular : `${singular}s`),
+    resource:
+      more.resource ?? (singular.endsWith('y') ? `${singular.slice(0, -1)}ies` : singular.endsWith('s') ? singular : `${singular}s`),
     singular,
     namespaced: more.cluster === undefined,
     verbs: more.verbs ?? ALL,
@@ -49,7 +50,10 @@ export const builtInKinds: readonly DiscoveryKind[] = [
   kind('v1', 'Endpoints', { short: 'ep' }),
   kind('v1', 'ConfigMap', { short: 'cm' }),
   kind('v1', 'Secret'),
-  kind('v1', 'ServiceAccount', { short: 'sa', sub: [{ name: 'token', group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest', verbs: ['create'] }] }),
+  kind('v1', 'ServiceAccount', {
+    short: 'sa',
+    sub: [{ name: 'token', group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest', verbs: ['create'] }]
+  }),
   kind('v1', 'Event', { short: 'ev' }),
   kind('v1', 'Binding', { verbs: ['create'] }),
   kind('v1', 'ResourceQuota', { short: 'quota', sub: [status] }),

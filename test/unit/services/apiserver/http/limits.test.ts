@@ -14,7 +14,8 @@ const WATCH = `${CONFIGMAPS}?watch=true`
 const json = (body: Buffer): any => JSON.parse(body.toString())
 
 const gate = suite('the gate')
-const enter = (it: Gate, who: UserInfo, times: number, what: Parameters<Gate['enter']>[0] = 'reading'): Place[] => Array.from({ length: times }, () => it.enter(what, who))
+const enter = (it: Gate, who: UserInfo, times: number, what: Parameters<Gate['enter']>[0] = 'reading'): Place[] =>
+  Array.from({ length: times }, () => it.enter(what, who))
 const full = (it: Gate, who: UserInfo, what: Parameters<Gate['enter']>[0] = 'reading'): string | undefined => {
   try {
     it.enter(what, who).release()
@@ -46,7 +47,13 @@ gate('nobody takes more than is left for the others: a few keep nobody out', () 
   assert.equal(took, [200, 100, 50, 25, 13, 6, 3, 2])
 })
 gate('counts each class for itself', () => {
-  const it = new Gate({ ...LIMITS, reading: { total: 1, perUser: 1 }, mutating: { total: 1, perUser: 1 }, longRunning: { total: 1, perUser: 1 }, logs: { total: 1, perUser: 1 } })
+  const it = new Gate({
+    ...LIMITS,
+    reading: { total: 1, perUser: 1 },
+    mutating: { total: 1, perUser: 1 },
+    longRunning: { total: 1, perUser: 1 },
+    logs: { total: 1, perUser: 1 }
+  })
   for (const what of ['reading', 'mutating', 'longRunning', 'logs'] as const) {
     enter(it, user('alice'), 1, what)
     assert.ok(full(it, user('alice'), what))
@@ -56,7 +63,8 @@ gate('keeps places for administrators, nodes and the control plane', () => {
   const it = new Gate({ ...LIMITS, reading: { total: 6, perUser: 2 } })
   enter(it, user('alice'), 2)
   enter(it, user('bob'), 2)
-  for (const privileged of [user('system:node:n1', 'system:nodes'), user('system:apiserver'), user('system:kube-scheduler')]) assert.is(full(it, privileged), undefined)
+  for (const privileged of [user('system:node:n1', 'system:nodes'), user('system:apiserver'), user('system:kube-scheduler')])
+    assert.is(full(it, privileged), undefined)
   // A node that runs wild keeps no other node out; an administrator may have all there is.
   enter(it, user('system:node:n1', 'system:nodes'), 2)
   assert.ok(full(it, user('system:node:n1', 'system:nodes')))
@@ -122,7 +130,15 @@ limits('health and version are answered however full it is; requests that end ma
 limits('exec counts as long-running', async () => {
   const http = await startHttp({ longRunning: { total: 0, perUser: 0 } })
   try {
-    const answer = await http.call('GET', '/api/v1/namespaces/default/pods/p/exec?command=sh&stdin=true', { headers: { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-protocol': 'v5.channel.k8s.io', 'sec-websocket-version': '13', 'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==' } })
+    const answer = await http.call('GET', '/api/v1/namespaces/default/pods/p/exec?command=sh&stdin=true', {
+      headers: {
+        connection: 'Upgrade',
+        upgrade: 'websocket',
+        'sec-websocket-protocol': 'v5.channel.k8s.io',
+        'sec-websocket-version': '13',
+        'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA=='
+      }
+    })
     assert.is(answer.status, 429)
     assert.is(answer.headers['retry-after'], '1')
   } finally {
@@ -149,7 +165,11 @@ limits.run()
 
 const bodies = suite('bodies')
 /** A raw connection with a request whose body does not come. */
-const half = async (http: Awaited<ReturnType<typeof startHttp>>, length: number, sent: string): Promise<{ socket: TLSSocket; received: () => string }> => {
+const half = async (
+  http: Awaited<ReturnType<typeof startHttp>>,
+  length: number,
+  sent: string
+): Promise<{ socket: TLSSocket; received: () => string }> => {
   const socket = connect({ host: '127.0.0.1', port: http.port, ...http.credentials('alice') })
   let text = ''
   socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
@@ -162,7 +182,8 @@ bodies('a body that does not come ends its request with 408, and its bytes are f
   const http = await startHttp({ bodyBytes: { total: 1_000_000, perUser: 1_000_000 }, bodyMs: 60_000 })
   try {
     const { socket, received } = await half(http, 1_000_000, '{"')
-    const make = (): ReturnType<typeof http.call> => http.call('POST', CONFIGMAPS, { user: 'alice', body: JSON.stringify({ metadata: { name: `c${Math.random()}` } }) })
+    const make = (): ReturnType<typeof http.call> =>
+      http.call('POST', CONFIGMAPS, { user: 'alice', body: JSON.stringify({ metadata: { name: `c${Math.random()}` } }) })
     let status = 0
     await until('its bytes are taken', () => (void make().then((answer) => (status = answer.status)), status === 429))
     await http.clock.run(61_000)

@@ -9,7 +9,12 @@ import { until } from '#test/support/until.ts'
 
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
 const name = (n: number): string => `c-${String(n).padStart(5, '0')}`
-const configMap = (n: number, size: number, value = 'ä✓😀'): KubeObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: name(n), labels: { odd: String(n % 2) } }, data: { key: `${value}${'x'.repeat(size)}` } })
+const configMap = (n: number, size: number, value = 'ä✓😀'): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: name(n), labels: { odd: String(n % 2) } },
+  data: { key: `${value}${'x'.repeat(size)}` }
+})
 const fill = async (http: TestHttp, count: number, size: number): Promise<void> => {
   for (let n = 0; n < count; n++) accepted(await http.api.create(configMap(n, size)))
 }
@@ -52,19 +57,29 @@ lists('tables and metadata lists are long, too', async () => {
   const table = json((await http.call('GET', `${CONFIGMAPS}?includeObject=Object`, { headers: TABLE })).body)
   assert.is(table.kind, 'Table')
   assert.is(table.rows.length, 41)
-  assert.equal(table.columnDefinitions.map((column: { name: string }) => column.name), ['Name', 'Data', 'Age'])
+  assert.equal(
+    table.columnDefinitions.map((column: { name: string }) => column.name),
+    ['Name', 'Data', 'Age']
+  )
   assert.is(table.rows[40].cells[0], name(40))
   assert.is(table.rows[40].object.data.key.length, 300_000 + 200_000)
   const metadata = json((await http.call('GET', CONFIGMAPS, { headers: METADATA })).body)
   assert.is(metadata.kind, 'PartialObjectMetadataList')
-  assert.equal(metadata.items[7], { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: (await http.call('GET', `${CONFIGMAPS}/${name(7)}`).then(({ body }) => json(body))).metadata })
+  assert.equal(metadata.items[7], {
+    kind: 'PartialObjectMetadata',
+    apiVersion: 'meta.k8s.io/v1',
+    metadata: (await http.call('GET', `${CONFIGMAPS}/${name(7)}`).then(({ body }) => json(body))).metadata
+  })
 })
 lists('a short answer tells its length; an empty list is one', async () => {
   const { headers, body } = await http.call('GET', '/api/v1/namespaces/default/secrets')
   assert.is(Number(headers['content-length']), body.length)
   assert.equal(json(body).items, [])
   const one = await http.call('GET', `${CONFIGMAPS}?fieldSelector=metadata.name%3D${name(3)}`)
-  assert.equal(json(one.body).items.map(({ metadata }: KubeObject) => metadata.name), [name(3)])
+  assert.equal(
+    json(one.body).items.map(({ metadata }: KubeObject) => metadata.name),
+    [name(3)]
+  )
 })
 lists('HEAD gets the headers alone, and the connection goes on', async () => {
   const { status, body } = await http.call('HEAD', CONFIGMAPS)
@@ -89,15 +104,29 @@ lists('pages see what the first page saw, whatever changed since', async () => {
     next = page.metadata.continue ?? ''
     if (pages.length === 1) {
       assert.is(page.metadata.remainingItemCount, 26)
-      const removed = await http.api.submit({ verb: 'delete', ref: { group: '', resource: 'configmaps' }, namespace: 'default', name: name(20) })
+      const removed = await http.api.submit({
+        verb: 'delete',
+        ref: { group: '', resource: 'configmaps' },
+        namespace: 'default',
+        name: name(20)
+      })
       assert.ok(removed.ok)
       accepted(await http.api.create({ ...configMap(20, 1), metadata: { name: 'c-00017b' } }))
     }
   } while (next !== '')
-  assert.equal(pages.map((page) => page.length), [15, 15, 11])
-  assert.equal(pages.flat().map(({ metadata }) => metadata.name), Array.from({ length: 41 }, (_, n) => name(n)))
+  assert.equal(
+    pages.map((page) => page.length),
+    [15, 15, 11]
+  )
+  assert.equal(
+    pages.flat().map(({ metadata }) => metadata.name),
+    Array.from({ length: 41 }, (_, n) => name(n))
+  )
   const odd = json((await http.call('GET', `${CONFIGMAPS}?limit=4&labelSelector=odd%3D1`)).body)
-  assert.equal(odd.items.map(({ metadata }: KubeObject) => metadata.name), [1, 3, 5, 7].map(name))
+  assert.equal(
+    odd.items.map(({ metadata }: KubeObject) => metadata.name),
+    [1, 3, 5, 7].map(name)
+  )
   assert.is(odd.metadata.remainingItemCount, undefined)
   const rest = json((await http.call('GET', `${CONFIGMAPS}?limit=400&labelSelector=odd%3D1&continue=${odd.metadata.continue}`)).body)
   assert.is(odd.items.length + rest.items.length, 20)
@@ -154,7 +183,15 @@ slow('a reader who takes long is read the list it asked for from the log', async
     const { body } = await http.stream(session, CONFIGMAPS)
     await until('the server waits', () => body.readableLength > 0)
     for (let n = 0; n < 60; n++)
-      accepted(await http.api.submit({ verb: 'patch', ref: { group: '', resource: 'configmaps' }, namespace: 'default', name: name(n), patch: { type: 'application/merge-patch+json', body: { data: { key: 'new' } } } }))
+      accepted(
+        await http.api.submit({
+          verb: 'patch',
+          ref: { group: '', resource: 'configmaps' },
+          namespace: 'default',
+          name: name(n),
+          patch: { type: 'application/merge-patch+json', body: { data: { key: 'new' } } }
+        })
+      )
     await http.clock.run(6_000)
     const reads: number[] = []
     const { get } = http.api.logs.EVENTS
@@ -163,7 +200,10 @@ slow('a reader who takes long is read the list it asked for from the log', async
       return get.call(this, sequence)
     }
     const list = json(await readAll(body))
-    assert.equal(list.items.map(({ data }: KubeObject) => data.key.length), Array.from({ length: 60 }, () => 100_000 + 'ä✓😀'.length))
+    assert.equal(
+      list.items.map(({ data }: KubeObject) => data.key.length),
+      Array.from({ length: 60 }, () => 100_000 + 'ä✓😀'.length)
+    )
     assert.ok(reads.length > 50, `${reads.length} old versions came from the log`)
   } finally {
     await http.stop()

@@ -13,18 +13,28 @@ const CHUNK = Buffer.alloc(64 * 1024, 'x')
 
 const withPod = async (limits: Parameters<typeof startHttp>[0], logs: NodeCalls['logs']): Promise<TestHttp> => {
   const http = await startHttp(limits, { logs })
-  accepted(await http.api.create({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'default' }, spec: { nodeName: 'n1', containers: [{ name: 'web', image: 'web:1' }] } } as unknown as KubeObject))
+  accepted(
+    await http.api.create({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'web', namespace: 'default' },
+      spec: { nodeName: 'n1', containers: [{ name: 'web', image: 'web:1' }] }
+    } as unknown as KubeObject)
+  )
   return http
 }
 
 const logs = suite('logs')
 logs('that nobody reads keep nobody out of anything else, and are not cut off', async () => {
   let ended = 0
-  const http = await withPod({ reading: { total: 2, perUser: 1 }, longRunning: { total: 2, perUser: 1 }, logs: { total: 3, perUser: 2 } }, async function* (_node, _container, _options, signal) {
-    signal.addEventListener('abort', () => (ended += 1))
-    // More than all that lies between a container and its reader.
-    for (let n = 0; n < 1_000 && !signal.aborted; n++) yield CHUNK
-  })
+  const http = await withPod(
+    { reading: { total: 2, perUser: 1 }, longRunning: { total: 2, perUser: 1 }, logs: { total: 3, perUser: 2 } },
+    async function* (_node, _container, _options, signal) {
+      signal.addEventListener('abort', () => (ended += 1))
+      // More than all that lies between a container and its reader.
+      for (let n = 0; n < 1_000 && !signal.aborted; n++) yield CHUNK
+    }
+  )
   try {
     const unread = [await http.open(LOG, { user: 'alice' }), await http.open(`${LOG}?follow=true`, { user: 'alice' })]
     const third = await http.call('GET', LOG, { user: 'alice' })
@@ -59,7 +69,10 @@ logs('that wait for their reader again and again leave nothing behind', async ()
     const { body } = await http.stream(await http.session(), LOG)
     assert.is((await readAll(body)).length, 64 * CHUNK.length)
     await new Promise((resolve) => setImmediate(resolve))
-    assert.equal(warnings.map(({ message }) => message), [])
+    assert.equal(
+      warnings.map(({ message }) => message),
+      []
+    )
   } finally {
     process.off('warning', warned)
     await http.stop()

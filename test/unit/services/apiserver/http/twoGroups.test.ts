@@ -69,10 +69,12 @@ events("have each group's own fields", async () => {
     [one.regarding, one.note, one.deprecatedSource, one.deprecatedFirstTimestamp, one.deprecatedLastTimestamp, one.deprecatedCount],
     [about, 'it runs', { component: 'kubelet', host: 'n1' }, '2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z', 3]
   )
-  assert.equal([one.reportingController, one.reportingInstance], ['kubelet', 'n1']
-  )
+  assert.equal([one.reportingController, one.reportingInstance], ['kubelet', 'n1'])
   const others = ['involvedObject', 'message', 'source', 'firstTimestamp', 'lastTimestamp', 'count', 'reportingComponent']
-  assert.equal(others.filter((field) => field in one), [])
+  assert.equal(
+    others.filter((field) => field in one),
+    []
+  )
   const { object: two } = await json('GET', `${CORE}/two`)
   const words = [two.involvedObject, two.message, two.reportingComponent, two.eventTime, two.action]
   assert.equal(words, [about, 'it is here', 'example.com/agent', '2026-01-01T00:00:00.000001Z', 'Pulling'])
@@ -127,15 +129,24 @@ events('are held to what each group asks', async () => {
 events('are watched in the words they are asked for in, whether listed or told', async () => {
   const told = async (path: string) => {
     const { text } = await served.server.send({ method: 'GET', path: `${path}?watch=1&timeoutSeconds=1` })
-    const lines = text.trim().split('\n').map((line) => JSON.parse(line))
+    const lines = text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
     return lines.map(({ type, object }) => `${type} ${object.apiVersion} ${object.metadata.name} ${object.note ?? object.message}`)
   }
   const waiting = [told(NEW), told(CORE)]
   await json('POST', NEW, recent('zebra'))
   const [fresh, core] = await Promise.all(waiting)
   const added = ['one it runs', 'two it is here', 'zebra it is here']
-  assert.equal(fresh, added.map((event) => `ADDED events.k8s.io/v1 ${event}`))
-  assert.equal(core, added.map((event) => `ADDED v1 ${event}`))
+  assert.equal(
+    fresh,
+    added.map((event) => `ADDED events.k8s.io/v1 ${event}`)
+  )
+  assert.equal(
+    core,
+    added.map((event) => `ADDED v1 ${event}`)
+  )
 })
 events('are answered again in the same words', async () => {
   const patch = { type: 'application/merge-patch+json', body: { note: 'it is here' } } as const
@@ -154,7 +165,10 @@ events('are one in the log: a name is taken in both, and what is deleted in one 
   assert.is((await json('GET', `${CORE}/one`)).code, 404)
   assert.is((await json('DELETE', NEW)).code, 200)
   assert.equal((await json('GET', CORE)).object.items, [])
-  assert.equal([...served.server.api.views.byStream.get('NOTICES')!.objects.collections()].map(({ ref }) => ref.group), [''])
+  assert.equal(
+    [...served.server.api.views.byStream.get('NOTICES')!.objects.collections()].map(({ ref }) => ref.group),
+    ['']
+  )
 })
 events('are allowed by their own group', async () => {
   const as = { 'impersonate-user': 'bob' }

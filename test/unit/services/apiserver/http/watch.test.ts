@@ -20,11 +20,30 @@ interface Told {
   readonly object: KubeObject
 }
 
-const create = async (http: TestHttp, name: string, size = 10, labels: Record<string, string> = {}, namespace = 'default'): Promise<number> =>
-  Number(accepted(await http.api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace, labels }, data: { key: 'x'.repeat(size) } })).metadata.resourceVersion)
+const create = async (
+  http: TestHttp,
+  name: string,
+  size = 10,
+  labels: Record<string, string> = {},
+  namespace = 'default'
+): Promise<number> =>
+  Number(
+    accepted(
+      await http.api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace, labels }, data: { key: 'x'.repeat(size) } })
+    ).metadata.resourceVersion
+  )
 const label = async (http: TestHttp, name: string, labels: Record<string, string | null>): Promise<unknown> =>
-  accepted(await http.api.submit({ verb: 'patch', ref: REF, namespace: 'default', name, patch: { type: 'application/merge-patch+json', body: { metadata: { labels } } } }))
-const remove = async (http: TestHttp, name: string): Promise<unknown> => assert.ok((await http.api.submit({ verb: 'delete', ref: REF, namespace: 'default', name })).ok)
+  accepted(
+    await http.api.submit({
+      verb: 'patch',
+      ref: REF,
+      namespace: 'default',
+      name,
+      patch: { type: 'application/merge-patch+json', body: { metadata: { labels } } }
+    })
+  )
+const remove = async (http: TestHttp, name: string): Promise<unknown> =>
+  assert.ok((await http.api.submit({ verb: 'delete', ref: REF, namespace: 'default', name })).ok)
 
 /** Reads a watch's lines as they come. */
 class Reader {
@@ -128,7 +147,13 @@ watch('of a namespace, of one object, of all: each gets its own', async () => {
   try {
     const session = await http.session()
     const at = `&resourceVersion=${await create(http, 'zero')}`
-    const [one, all, elsewhere] = await Promise.all([`${WATCH}&fieldSelector=metadata.name%3Da${at}`, `/api/v1/configmaps?watch=true${at}`, `/api/v1/namespaces/kube-system/configmaps?watch=true${at}`].map(async (path) => new Reader((await http.stream(session, path)).body)))
+    const [one, all, elsewhere] = await Promise.all(
+      [
+        `${WATCH}&fieldSelector=metadata.name%3Da${at}`,
+        `/api/v1/configmaps?watch=true${at}`,
+        `/api/v1/namespaces/kube-system/configmaps?watch=true${at}`
+      ].map(async (path) => new Reader((await http.stream(session, path)).body))
+    )
     await create(http, 'a')
     await create(http, 'b', 10, {}, 'kube-system')
     await all?.has(2)
@@ -139,11 +164,13 @@ watch('of a namespace, of one object, of all: each gets its own', async () => {
     await http.stop()
   }
 })
-watch('a table\'s columns come once, with its first row, however it began', async () => {
+watch("a table's columns come once, with its first row, however it began", async () => {
   const http = await startHttp()
   try {
     const session = await http.session()
-    const fresh = new Reader((await http.stream(session, `${WATCH}&resourceVersion=${await http.api.logs.EVENTS.lastSequence()}`, TABLE)).body)
+    const fresh = new Reader(
+      (await http.stream(session, `${WATCH}&resourceVersion=${await http.api.logs.EVENTS.lastSequence()}`, TABLE)).body
+    )
     await create(http, 'a')
     await fresh.has(1)
     const burst = new Reader((await http.stream(session, WATCH, TABLE)).body)
@@ -152,8 +179,14 @@ watch('a table\'s columns come once, with its first row, however it began', asyn
     await create(http, 'c')
     for (const reader of [fresh, burst]) {
       await reader.has(3)
-      assert.equal(reader.told.map(({ object }) => object['columnDefinitions'].length), [3, 0, 0])
-      assert.equal(reader.told.map(({ object }) => object['rows'][0].cells[0]), ['a', 'b', 'c'])
+      assert.equal(
+        reader.told.map(({ object }) => object['columnDefinitions'].length),
+        [3, 0, 0]
+      )
+      assert.equal(
+        reader.told.map(({ object }) => object['rows'][0].cells[0]),
+        ['a', 'b', 'c']
+      )
     }
   } finally {
     await http.stop()
@@ -169,7 +202,10 @@ watch('tells quiet watchers how far they are, ends in time, and says no in words
     accepted(await http.api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'n' } }))
     await http.clock.run(130_000)
     await reader.has(2)
-    assert.equal(reader.told.map(({ type, object }) => [type, object.metadata.resourceVersion]), Array.from({ length: reader.told.length }, () => ['BOOKMARK', String(http.api.views.of(REF).objects.sequence)]))
+    assert.equal(
+      reader.told.map(({ type, object }) => [type, object.metadata.resourceVersion]),
+      Array.from({ length: reader.told.length }, () => ['BOOKMARK', String(http.api.views.of(REF).objects.sequence)])
+    )
     assert.is(stream.body.closed, false)
     const end = closed(stream.body)
     await http.clock.run(171_000)
@@ -247,10 +283,16 @@ bursts('a WatchList of any size is complete for a slow reader, ends with its boo
     await reader.has(232)
     const list = reader.told.slice(0, 200)
     assert.equal([...new Set(list.map(({ type }) => type))], ['ADDED'])
-    assert.equal(list.map(({ object }) => object.metadata.name), Array.from({ length: 200 }, (_, n) => `c-${String(n).padStart(3, '0')}`))
+    assert.equal(
+      list.map(({ object }) => object.metadata.name),
+      Array.from({ length: 200 }, (_, n) => `c-${String(n).padStart(3, '0')}`)
+    )
     assert.ok(list.every(({ object }) => Number(object.metadata.resourceVersion) <= at))
     const mark = reader.told[200]
-    assert.equal([mark?.type, mark?.object.metadata.resourceVersion, mark?.object.metadata.annotations], ['BOOKMARK', String(at), { 'k8s.io/initial-events-end': 'true' }])
+    assert.equal(
+      [mark?.type, mark?.object.metadata.resourceVersion, mark?.object.metadata.annotations],
+      ['BOOKMARK', String(at), { 'k8s.io/initial-events-end': 'true' }]
+    )
     assert.equal(reader.short.slice(201), [...Array.from({ length: 30 }, () => 'MODIFIED c-000'), 'DELETED c-199'])
     await create(http, 'live')
     await reader.has(233)
@@ -333,7 +375,10 @@ lagging('go on by themselves when they are too far behind, from the middle of a 
       await reader.has(21)
       assert.equal(reader.told, quick.told)
     }
-    assert.equal(slow.map(({ closed }) => closed), [false, false])
+    assert.equal(
+      slow.map(({ closed }) => closed),
+      [false, false]
+    )
   } finally {
     await http.stop()
   }
@@ -413,7 +458,9 @@ coming('get each change once and in order, also those who come and go in between
     for (let n = 0; n < 300; n++) {
       if (n % 3 === 0) {
         const from = http.api.views.of(REF).objects.sequence
-        void http.stream(sessions[n % 4]!, n % 2 === 0 ? `${WATCH}&resourceVersion=${from}` : WATCH).then(({ body }) => readers.push({ reader: new Reader(body), from: n % 2 === 0 ? from : 0 }))
+        void http
+          .stream(sessions[n % 4]!, n % 2 === 0 ? `${WATCH}&resourceVersion=${from}` : WATCH)
+          .then(({ body }) => readers.push({ reader: new Reader(body), from: n % 2 === 0 ? from : 0 }))
       }
       await create(http, `c-${String(n).padStart(3, '0')}`)
     }
@@ -422,7 +469,12 @@ coming('get each change once and in order, also those who come and go in between
     for (const { reader, from } of readers) {
       await until('all is told', () => reader.told.some(({ object }) => object.metadata.resourceVersion === last))
       const versions = reader.told.map(({ object }) => Number(object.metadata.resourceVersion))
-      const wanted = http.api.views.collection(REF).list('default').map(({ sequence }) => sequence).filter((sequence) => sequence > from).sort((a, b) => a - b)
+      const wanted = http.api.views
+        .collection(REF)
+        .list('default')
+        .map(({ sequence }) => sequence)
+        .filter((sequence) => sequence > from)
+        .sort((a, b) => a - b)
       // What was there comes in the order of names.
       assert.equal(from === 0 ? versions.sort((a, b) => a - b) : versions, wanted)
     }

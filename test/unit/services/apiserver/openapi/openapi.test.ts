@@ -5,7 +5,7 @@ import { rootOfJson } from '#events/schema/structural.ts'
 import { openapiV2, openapiV3 } from '#services/apiserver/openapi/documents.ts'
 import { OpenApi, type OpenApiAnswer } from '#services/apiserver/openapi/OpenApi.ts'
 import type { OpenApiKind } from '#services/apiserver/openapi/schemas.ts'
-import { builtInKinds } from '../discovery/kinds.ts'
+import { builtInKinds } from '#test/unit/services/apiserver/discovery/kinds.ts'
 
 // Documents are walked freely here.
 type Any = any
@@ -23,7 +23,7 @@ const widget: OpenApiKind = {
 const kinds: readonly OpenApiKind[] = [...builtInKinds, widget]
 
 /** Every $ref in a document. */
-function refs(value: unknown, found = new Set<string>()): Set<string> {
+const refs = (value: unknown, found = new Set<string>()): Set<string> => {
   if (typeof value !== 'object' || value === null) return found
   for (const [key, each] of Object.entries(value)) {
     if (key === '$ref' && typeof each === 'string') found.add(each)
@@ -37,7 +37,8 @@ const openapi = suite('openapi documents')
 openapi('refers to nothing that is not there', () => {
   for (const [group, version] of new Set(kinds.map((kind) => [kind.group, kind.version] as const))) {
     const document = openapiV3(kinds, group, version, 'v1.33.0') as Any
-    for (const ref of refs(document)) assert.ok(document.components.schemas[ref.replace('#/components/schemas/', '')], `${group}/${version}: ${ref}`)
+    for (const ref of refs(document))
+      assert.ok(document.components.schemas[ref.replace('#/components/schemas/', '')], `${group}/${version}: ${ref}`)
   }
   const v2 = openapiV2(kinds, 'v1.33.0') as Any
   for (const ref of refs(v2)) assert.ok(v2.definitions[ref.replace('#/definitions/', '')], ref)
@@ -47,7 +48,10 @@ openapi('carries what clients look for in a PATCH', () => {
   const document = openapiV3(kinds, 'apps', 'v1', 'v1.33.0') as Any
   const { patch } = document.paths['/apis/apps/v1/namespaces/{namespace}/deployments/{name}']
   assert.equal(patch['x-kubernetes-group-version-kind'], { group: 'apps', version: 'v1', kind: 'Deployment' })
-  assert.equal(patch.parameters.map((each: Any) => each.name), ['dryRun', 'fieldManager', 'fieldValidation', 'force'])
+  assert.equal(
+    patch.parameters.map((each: Any) => each.name),
+    ['dryRun', 'fieldManager', 'fieldValidation', 'force']
+  )
   const scale = document.paths['/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale']
   assert.equal(scale.get['x-kubernetes-group-version-kind'], { group: 'autoscaling', version: 'v1', kind: 'Scale' })
   assert.equal(scale.put.requestBody.content['application/json'].schema, { $ref: '#/components/schemas/io.k8s.api.autoscaling.v1.Scale' })

@@ -17,8 +17,18 @@ const EXAMPLES: readonly (readonly [what: string, document: unknown, operation: 
   ['removes a member', { baz: 'qux', foo: 'bar' }, { op: 'remove', path: '/baz' }, { foo: 'bar' }],
   ['removes an element', { foo: ['bar', 'qux', 'baz'] }, { op: 'remove', path: '/foo/1' }, { foo: ['bar', 'baz'] }],
   ['replaces a value', { baz: 'qux', foo: 'bar' }, { op: 'replace', path: '/baz', value: 'boo' }, { baz: 'boo', foo: 'bar' }],
-  ['moves a value', { foo: { bar: 'baz', waldo: 'fred' }, qux: { corge: 'grault' } }, { op: 'move', from: '/foo/waldo', path: '/qux/thud' }, { foo: { bar: 'baz' }, qux: { corge: 'grault', thud: 'fred' } }],
-  ['moves an element', { foo: ['all', 'grass', 'cows', 'eat'] }, { op: 'move', from: '/foo/1', path: '/foo/3' }, { foo: ['all', 'cows', 'eat', 'grass'] }],
+  [
+    'moves a value',
+    { foo: { bar: 'baz', waldo: 'fred' }, qux: { corge: 'grault' } },
+    { op: 'move', from: '/foo/waldo', path: '/qux/thud' },
+    { foo: { bar: 'baz' }, qux: { corge: 'grault', thud: 'fred' } }
+  ],
+  [
+    'moves an element',
+    { foo: ['all', 'grass', 'cows', 'eat'] },
+    { op: 'move', from: '/foo/1', path: '/foo/3' },
+    { foo: ['all', 'cows', 'eat', 'grass'] }
+  ],
   ['tests a value', { foo: ['a', 2, 'c'] }, { op: 'test', path: '/foo/1', value: 2 }, { foo: ['a', 2, 'c'] }],
   ['fails a test', { baz: 'qux' }, { op: 'test', path: '/baz', value: 'bar' }, 422],
   ['adds an object', { foo: 'bar' }, { op: 'add', path: '/child', value: { grandchild: {} } }, { foo: 'bar', child: { grandchild: {} } }],

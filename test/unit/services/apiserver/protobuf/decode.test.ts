@@ -60,7 +60,11 @@ decode('flattens what JSON flattens', () => {
     spec: {
       volumes: [{ name: 'v', projected: { sources: [{ configMap: { name: 'settings' } }], defaultMode: 420 } }],
       containers: [
-        { name: 'c', livenessProbe: { httpGet: { path: '/', port: 80 }, initialDelaySeconds: 5 }, env: [{ name: 'E', valueFrom: { secretKeyRef: { name: 'keys', key: 'k', optional: false } } }] }
+        {
+          name: 'c',
+          livenessProbe: { httpGet: { path: '/', port: 80 }, initialDelaySeconds: 5 },
+          env: [{ name: 'E', valueFrom: { secretKeyRef: { name: 'keys', key: 'k', optional: false } } }]
+        }
       ]
     }
   })
@@ -75,9 +79,14 @@ decode('reads negative and 64-bit integers, times and micro times', () => {
   const priority = decodeProtobuf(envelope('scheduling.k8s.io/v1', 'PriorityClass', [16, ...minus]))
   assert.is(priority.object['value'], -1)
   const meta = field(1, 56, ...varint(5_000_000_000), ...field(8, 8, ...varint(1_767_323_045)), ...field(9, []))
-  assert.equal(decodeProtobuf(envelope('v1', 'ConfigMap', meta)).object['metadata'], { generation: 5_000_000_000, creationTimestamp: '2026-01-02T03:04:05Z' })
+  assert.equal(decodeProtobuf(envelope('v1', 'ConfigMap', meta)).object['metadata'], {
+    generation: 5_000_000_000,
+    creationTimestamp: '2026-01-02T03:04:05Z'
+  })
   const lease = field(2, field(4, 8, ...varint(1_767_323_045), 16, ...varint(123_456_000)))
-  assert.equal(decodeProtobuf(envelope('coordination.k8s.io/v1', 'Lease', lease)).object['spec'], { renewTime: '2026-01-02T03:04:05.123456Z' })
+  assert.equal(decodeProtobuf(envelope('coordination.k8s.io/v1', 'Lease', lease)).object['spec'], {
+    renewTime: '2026-01-02T03:04:05.123456Z'
+  })
 })
 
 decode('finds DeleteOptions whatever group names it, and infers an absent type', () => {
@@ -117,15 +126,20 @@ decode('refuses what is not an envelope or not a known kind', () => {
 decode('answers damaged bytes with a value or a ProtobufError, nothing else', () => {
   const bodies = golden.map((each) => Buffer.from(each.body, 'base64'))
   fc.assert(
-    fc.property(fc.nat(bodies.length - 1), fc.array(fc.tuple(fc.nat(400), fc.integer({ min: 0, max: 255 })), { maxLength: 4 }), fc.nat(400), (which, edits, cut) => {
-      const body = Uint8Array.from(bodies[which] ?? []).slice(0, -cut || undefined)
-      for (const [at, value] of edits) if (at < body.length) body[at] = value
-      try {
-        decodeProtobuf(body)
-      } catch (error) {
-        assert.instance(error, ProtobufError)
+    fc.property(
+      fc.nat(bodies.length - 1),
+      fc.array(fc.tuple(fc.nat(400), fc.integer({ min: 0, max: 255 })), { maxLength: 4 }),
+      fc.nat(400),
+      (which, edits, cut) => {
+        const body = Uint8Array.from(bodies[which] ?? []).slice(0, -cut || undefined)
+        for (const [at, value] of edits) if (at < body.length) body[at] = value
+        try {
+          decodeProtobuf(body)
+        } catch (error) {
+          assert.instance(error, ProtobufError)
+        }
       }
-    }),
+    ),
     { seed: 7, numRuns: 2000 }
   )
 })

@@ -5,9 +5,9 @@ import { existsSync, mkdirSync, openSync, closeSync, readdirSync, readFileSync, 
 import { request } from 'node:http'
 import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { privateFolder } from '../home.ts'
-import { dockerMounts, restoreMounts } from './docker-mounts.ts'
-import { captureNetwork, type NetworkBefore, restoreNetwork } from './docker-network.ts'
+import { privateFolder } from '#ops/home.ts'
+import { dockerMounts, restoreMounts } from './dockerMounts.ts'
+import { captureNetwork, type NetworkBefore, restoreNetwork } from './dockerNetwork.ts'
 import { installMissing } from './programs.ts'
 import { findProgram, type Report, run } from './project.ts'
 import { isProcess, type ProcessIdentity, identify, stopProcess } from './process.ts'
@@ -128,8 +128,7 @@ const removeStalePidFiles = (): void => {
   }
 }
 
-const readStarted = (): Started | undefined =>
-  existsSync(STARTED) ? (JSON.parse(readFileSync(STARTED, 'utf8')) as Started) : undefined
+const readStarted = (): Started | undefined => (existsSync(STARTED) ? (JSON.parse(readFileSync(STARTED, 'utf8')) as Started) : undefined)
 
 const startedByUs = (): Started | undefined => {
   const started = readStarted()

@@ -1,9 +1,12 @@
-/** Writes events/schema/generated: schema.json, and its types for tsc, from the pinned Kubernetes client's models and our fact tables; run after install. */
+/**
+ * Writes events/schema/generated: schema.json, and its types for tsc, from the pinned Kubernetes client's models and our fact tables; run
+ * after install.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { FieldSchema, TypeSchema } from '#events/schema/Schema.ts'
-import { declarations } from './schema-types.ts'
+import { declarations } from './schemaTypes.ts'
 
 /** Every kind a schema is wanted for, by `group/version`; each kind's `…List` comes along when the client has one. */
 const kindsOf: Readonly<Record<string, string>> = {
@@ -27,7 +30,7 @@ const kindsOf: Readonly<Record<string, string>> = {
   'storage.k8s.io/v1': 'StorageClass CSIDriver CSINode CSIStorageCapacity VolumeAttachment VolumeAttributesClass',
   'certificates.k8s.io/v1': 'CertificateSigningRequest',
   'node.k8s.io/v1': 'RuntimeClass',
-  'apiextensions.k8s.io/v1': 'CustomResourceDefinition',
+  'apiextensions.k8s.io/v1': 'CustomResourceDefinition'
 }
 
 /** Kinds of the shared meta package, whatever group asks for them. */
@@ -64,7 +67,7 @@ const versionOf = (message: string): string => message.split('.').at(-2) ?? ''
 const baseOf = (message: string): string => message.slice(message.lastIndexOf('.') + 1)
 
 /** JSON fields of a message with inlined messages spread out. */
-function jsonFields(message: string): ProtoField[] {
+const jsonFields = (message: string): ProtoField[] => {
   return (messages.get(message) ?? []).flatMap((field) => (field.inline ? jsonFields(field.type) : [field]))
 }
 
@@ -77,12 +80,16 @@ interface Model {
 }
 
 const unescape = (text: string): string =>
-  text.replace(/^\s*\/?\*+\/?\s?/gm, '').replace(/\*\/\s*$/, '').replace(/\\(['"])/g, '$1').trim()
+  text
+    .replace(/^\s*\/?\*+\/?\s?/gm, '')
+    .replace(/\*\/\s*$/, '')
+    .replace(/\\(['"])/g, '$1')
+    .trim()
 
 const modelCache = new Map<string, Model | undefined>()
 
 /** Reads one model's declaration (descriptions, required) and attribute map (JSON names, types, formats). */
-function model(name: string): Model | undefined {
+const model = (name: string): Model | undefined => {
   if (modelCache.has(name)) return modelCache.get(name)
   let declaration: string
   let code: string
@@ -116,8 +123,11 @@ function model(name: string): Model | undefined {
 const isModel = (type: string): boolean => /^[A-Z]\w*$/.test(type) && type !== 'Date' && type !== 'IntOrString' && type !== 'V1MicroTime'
 const localName = (name: string): string => name.replace(/^.*?V\d+(?=[A-Z])/, '')
 
-/** The fact-table name (`core.v1.Container`) of a model: the candidate whose JSON fields are most alike; the owner's package when no table knows it. */
-function messageOf(name: string, owner: string): string {
+/**
+ * The fact-table name (`core.v1.Container`) of a model: the candidate whose JSON fields are most alike; the owner's package when no table
+ * knows it.
+ */
+const messageOf = (name: string, owner: string): string => {
   const local = localName(name)
   const version = /V\d+(?=[A-Z])/.exec(name)?.[0].toLowerCase() ?? 'v1'
   const alike = [...messages.keys()].filter((key) => baseOf(key) === local && versionOf(key) === version)
@@ -132,7 +142,7 @@ function messageOf(name: string, owner: string): string {
 }
 
 /** The published type name of a message: `core.v1.Pod` to `io.k8s.api.core.v1.Pod`. */
-function typeName(message: string): string {
+const typeName = (message: string): string => {
   if (message.startsWith('apis.meta.')) return `io.k8s.apimachinery.pkg.${message}`
   if (message.startsWith('apiextensions.')) return `io.k8s.apiextensions-apiserver.pkg.apis.${message}`
   return `io.k8s.api.${message}`
@@ -141,7 +151,7 @@ function typeName(message: string): string {
 const types: Record<string, Omit<TypeSchema, 'name'>> = {}
 const kinds: Record<string, string> = {}
 
-function fieldType(type: string, format: string, owner: string, proto: string | undefined): Writable<FieldSchema> {
+const fieldType = (type: string, format: string, owner: string, proto: string | undefined): Writable<FieldSchema> => {
   const array = /^Array<(.*)>$/.exec(type)
   if (array) return { type: 'array', items: fieldType(array[1] ?? '', format, owner, proto) }
   const map = /^\{ \[key: string\]: (.*); \}$/.exec(type)
@@ -153,13 +163,14 @@ function fieldType(type: string, format: string, owner: string, proto: string | 
   if (type === 'boolean') return { type: 'boolean' }
   if (type === 'number') return { type: format.startsWith('int') ? 'integer' : 'number', format: format === '' ? 'double' : format }
   // Free JSON whose outermost value must be an object is told apart by its format.
-  if (type === 'any') return proto === 'runtime.RawExtension' || proto === 'apis.meta.v1.FieldsV1' ? { type: 'any', format: 'object' } : { type: 'any' }
+  if (type === 'any')
+    return proto === 'runtime.RawExtension' || proto === 'apis.meta.v1.FieldsV1' ? { type: 'any', format: 'object' } : { type: 'any' }
   if (isModel(type)) return { type: 'object', ref: typeName(addType(type, owner)) }
   throw new Error(`${owner}: no rule for type ${type}`)
 }
 
 /** Adds a model and everything it refers to; answers its message name. */
-function addType(name: string, owner: string, message = messageOf(name, owner)): string {
+const addType = (name: string, owner: string, message = messageOf(name, owner)): string => {
   const published = typeName(message)
   if (types[published] !== undefined) return message
   const source = model(name)
@@ -169,7 +180,7 @@ function addType(name: string, owner: string, message = messageOf(name, owner)):
   types[published] = {
     ...(source.description === undefined ? {} : { description: source.description }),
     fields,
-    ...(whole === undefined ? {} : { mapType: whole[6] as 'atomic' | 'granular' }),
+    ...(whole === undefined ? {} : { mapType: whole[6] as 'atomic' | 'granular' })
   }
   const protoTypes = new Map(jsonFields(message).map((field) => [field.name, field.type]))
   for (const { name: key, type, format, required, description } of source.fields) {
@@ -211,4 +222,6 @@ const text = JSON.stringify({ kinds, types })
 writeFileSync(join(target, 'schema.json'), `${text}\n`)
 const objects = new Set(Object.values(kinds))
 for (const [file, declared] of declarations(types, (name) => objects.has(name))) writeFileSync(join(target, file), declared)
-console.log(`events/schema/generated/schema.json: ${Object.keys(types).length} types, ${Object.keys(kinds).length} kinds, ${(text.length / 1024).toFixed(0)} KiB`)
+console.log(
+  `events/schema/generated/schema.json: ${Object.keys(types).length} types, ${Object.keys(kinds).length} kinds, ${(text.length / 1024).toFixed(0)} KiB`
+)

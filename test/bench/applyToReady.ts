@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks'
 import Docker from 'dockerode'
 import { execa } from 'execa'
-import { startCluster } from '../support/cluster.ts'
+import { startCluster } from '#test/support/cluster.ts'
 import { machine } from './support.ts'
 
 const REPLICAS = Number(process.argv[2] ?? 50)
@@ -27,13 +27,19 @@ spec:
 const cluster = await startCluster()
 console.log(`machine: ${machine()}`)
 try {
-  await cluster.until('the node is ready', async () => (await cluster.kubectl(['get', 'nodes', '-o', 'jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}'])).out === 'True')
+  await cluster.until(
+    'the node is ready',
+    async () =>
+      (await cluster.kubectl(['get', 'nodes', '-o', 'jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}'])).out === 'True'
+  )
   let began = performance.now()
   await cluster.kubectl(['apply', '-f', '-'], { input: MANIFEST })
   const status = await cluster.kubectl(['rollout', 'status', 'deploy/many', '--timeout=300s'], { timeout: 310_000 })
   if (status.code !== 0) throw new Error(status.err)
   const ours = (performance.now() - began) / 1000
-  console.log(`reckon: ${REPLICAS} replicas ready ${ours.toFixed(1)} s after apply (${(REPLICAS / ours).toFixed(1)} pods/s; a pod is two containers, a network interface and an address)`)
+  console.log(
+    `reckon: ${REPLICAS} replicas ready ${ours.toFixed(1)} s after apply (${(REPLICAS / ours).toFixed(1)} pods/s; a pod is two containers, a network interface and an address)`
+  )
   began = performance.now()
   await cluster.ok('delete', 'deploy', 'many')
   await cluster.until('they are gone', async () => (await cluster.ok('get', 'pods', '-o', 'name')) === '', 300_000)
@@ -52,7 +58,9 @@ try {
   began = performance.now()
   await each((name) => execa('docker', ['run', '-d', '--name', name, '--network', 'none', 'reckon/demo:1', 'sleep', '100000']))
   const run = (performance.now() - began) / 1000
-  console.log(`docker run: ${REPLICAS} single containers without a network, ${PARALLEL} at a time: ${run.toFixed(1)} s (${(REPLICAS / run).toFixed(1)}/s)`)
+  console.log(
+    `docker run: ${REPLICAS} single containers without a network, ${PARALLEL} at a time: ${run.toFixed(1)} s (${(REPLICAS / run).toFixed(1)}/s)`
+  )
   await each((name) => docker.getContainer(name).remove({ force: true }))
 } finally {
   await cluster.stop()

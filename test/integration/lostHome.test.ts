@@ -16,13 +16,14 @@ import { commandOf, isClusterOf, logFile, runningCluster } from '#ops/running.ts
 import { identify, killProcess, processesWhere } from '#ops/setup/process.ts'
 import { isParentOf, startSupervisor } from '#ops/supervise/supervisor.ts'
 import { down } from '#ops/up.ts'
-import { startPlane, type Answered, type Plane } from '../support/plane.ts'
+import { startPlane, type Answered, type Plane } from '#test/support/plane.ts'
 
 process.env['RECKON_SUPERVISOR'] = 'parent'
 
 const KINDS = [isParentOf, isClusterOf, isNatsServerOf] as const
 const left = (home: string): number => processesWhere((given) => KINDS.some((isOne) => isOne(home, given))).length
-const create = (plane: Plane, name: string): Promise<Answered> => plane.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } })
+const create = (plane: Plane, name: string): Promise<Answered> =>
+  plane.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } })
 const isReady = async (plane: Plane): Promise<boolean> => (await plane.call('GET', '/readyz')).status === 200
 
 /** As `rm -rf` does it for somebody who tries again: files come while it works. */
@@ -39,7 +40,12 @@ const scene = async (work: (plane: Plane) => Promise<void>): Promise<void> => {
 }
 const supervise = async (plane: Plane): Promise<void> => {
   privateFolder(join(plane.home, 'log'))
-  await startSupervisor({ home: plane.home, config: plane.config, command: [...commandOf(plane.home), '--components', 'apiserver'], log: logFile(plane.home) })
+  await startSupervisor({
+    home: plane.home,
+    config: plane.config,
+    command: [...commandOf(plane.home), '--components', 'apiserver'],
+    log: logFile(plane.home)
+  })
   await plane.until('it is ready', () => isReady(plane), 60_000)
 }
 
@@ -57,7 +63,10 @@ lost('is noticed: writes are refused with the reason, nothing is left running, a
     // One by one and side by side: what is on its way to nats-server when that ends gets no answer.
     const answers: Answered[] = []
     while (answers.every(({ status }) => status === 201)) {
-      void create(plane, `after-${randomUUID()}`).then((answer) => answers.push(answer), () => {})
+      void create(plane, `after-${randomUUID()}`).then(
+        (answer) => answers.push(answer),
+        () => {}
+      )
       assert.ok(performance.now() - began < 5_000, 'writes are still not refused')
       await wait(50)
     }
@@ -86,7 +95,9 @@ lost('is no home another one may be taken for: a copy in its place is not writte
       cpSync(`${plane.home}-moved`, plane.home, { recursive: true })
       const files = (): string => readFileSync(join(plane.home, 'run/nats-server.pid'), 'utf8')
       const pid = files()
-      await plane.until('writes are refused', async () => (await plane.call('GET', '/readyz/home')).body.includes('another folder is in the place of'))
+      await plane.until('writes are refused', async () =>
+        (await plane.call('GET', '/readyz/home')).body.includes('another folder is in the place of')
+      )
       await plane.until('everything of it ends', async () => left(plane.home) === 0, 15_000)
       assert.is(files(), pid)
     } finally {
@@ -140,11 +151,14 @@ lost('whoever did not notice is ended when a person turns to the path again', ()
     remove(plane.home)
     const said: string[] = []
     await endLeftBehind(plane.home, (line) => void said.push(line))
-    assert.equal(said.map((line) => line.replace(/supervisor \(process \d+\)/, 'supervisor')), [
-      'left of the cluster whose home is gone, and ended now: its supervisor',
-      `left of the cluster whose home is gone, and ended now: its control plane and agent (process ${cluster})`,
-      `left of the cluster whose home is gone, and ended now: its nats-server (process ${nats})`
-    ])
+    assert.equal(
+      said.map((line) => line.replace(/supervisor \(process \d+\)/, 'supervisor')),
+      [
+        'left of the cluster whose home is gone, and ended now: its supervisor',
+        `left of the cluster whose home is gone, and ended now: its control plane and agent (process ${cluster})`,
+        `left of the cluster whose home is gone, and ended now: its nats-server (process ${nats})`
+      ]
+    )
     assert.is(left(plane.home), 0)
     assert.not(existsSync(plane.home))
   })
@@ -174,7 +188,11 @@ const parentOf = (folder: string, pauses: string): { readonly child: ChildProces
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const startsFile = join(folder, 'starts')
-  return { child, output: () => output, starts: () => (existsSync(startsFile) ? readFileSync(startsFile, 'utf8').split('\n').length - 1 : 0) }
+  return {
+    child,
+    output: () => output,
+    starts: () => (existsSync(startsFile) ? readFileSync(startsFile, 'utf8').split('\n').length - 1 : 0)
+  }
 }
 const until = async (what: string, done: () => boolean): Promise<void> => {
   for (const deadline = Date.now() + 10_000; !done(); await wait(20)) assert.ok(Date.now() < deadline, what)
@@ -183,10 +201,15 @@ const OTHER = 'supervisor=1\nrestarts=0\n'
 
 for (const [what, pauses, begun, lose] of [
   ['while the program runs', '0', async () => {}, (folder: string) => rmSync(join(folder, 'live'))],
-  ['in a pause', '0.5', async (folder: string, output: () => string) => {
-    rmSync(join(folder, 'live'))
-    await until('it pauses', () => output().includes('it is started again in 0.5 s'))
-  }, () => {}]
+  [
+    'in a pause',
+    '0.5',
+    async (folder: string, output: () => string) => {
+      rmSync(join(folder, 'live'))
+      await until('it pauses', () => output().includes('it is started again in 0.5 s'))
+    },
+    () => {}
+  ]
 ] as const)
   lost(`the parent ends when its folder is another one, ${what}, and leaves that one alone`, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'reckon-parent-'))
@@ -196,7 +219,11 @@ for (const [what, pauses, begun, lose] of [
       await begun(folder, output)
       rmSync(join(folder, 'run'), { recursive: true })
       mkdirSync(join(folder, 'run'))
-      for (const [name, text] of [['supervisor.lock', ''], ['supervisor', OTHER]] as const) writeFileSync(join(folder, 'run', name), text)
+      for (const [name, text] of [
+        ['supervisor.lock', ''],
+        ['supervisor', OTHER]
+      ] as const)
+        writeFileSync(join(folder, 'run', name), text)
       lose(folder)
       const [code] = (await once(child, 'exit', { signal: AbortSignal.timeout(10_000) })) as [number]
       assert.is(code, 0)

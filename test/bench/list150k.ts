@@ -15,18 +15,39 @@ const pod = (n: number): unknown => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: { name: `web-${n}`, labels: { app: `app-${n % 100}`, tier: 'web' } },
-  spec: { containers: [{ name: 'web', image: 'reckon/demo:1', resources: { requests: { cpu: '10m', memory: '8Mi' } }, ports: [{ containerPort: 8080 }], env: [{ name: 'A', value: 'b' }] }] }
+  spec: {
+    containers: [
+      {
+        name: 'web',
+        image: 'reckon/demo:1',
+        resources: { requests: { cpu: '10m', memory: '8Mi' } },
+        ports: [{ containerPort: 8080 }],
+        env: [{ name: 'A', value: 'b' }]
+      }
+    ]
+  }
 })
 
 const api = await startApi()
 console.log(`machine: ${machine()}`)
 try {
   const empty = rssOf(api)
-  await api.call('POST', '/api/v1/namespaces/default/serviceaccounts', { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } })
-  await api.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'small' }, data: { key: 'value' } })
+  await api.call('POST', '/api/v1/namespaces/default/serviceaccounts', {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'default' }
+  })
+  await api.call('POST', '/api/v1/namespaces/default/configmaps', {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'small' },
+    data: { key: 'value' }
+  })
   const began = performance.now()
   await createMany(api, '/api/v1/namespaces/default/pods', PODS, pod)
-  console.log(`${PODS} pods made in ${((performance.now() - began) / 1000).toFixed(0)} s; resident ${empty.toFixed(0)} → ${rssOf(api).toFixed(0)} MiB`)
+  console.log(
+    `${PODS} pods made in ${((performance.now() - began) / 1000).toFixed(0)} s; resident ${empty.toFixed(0)} → ${rssOf(api).toFixed(0)} MiB`
+  )
   const small = '/api/v1/namespaces/default/configmaps/small'
   const session = await openSession(api)
   const round = async (what: string, run: () => Promise<string>): Promise<void> => {
@@ -62,7 +83,9 @@ try {
     const changing = (async () => {
       for (let n = 0; !churn.signal.aborted; n++) await api.call('POST', '/api/v1/namespaces/default/pods', pod(2 * PODS + n))
     })()
-    const sizes = await Promise.all(Array.from({ length: SLOW }, async () => readSlowly(await openStream(await openSession(api), PODS_PATH), BYTES_PER_SECOND, SECONDS)))
+    const sizes = await Promise.all(
+      Array.from({ length: SLOW }, async () => readSlowly(await openStream(await openSession(api), PODS_PATH), BYTES_PER_SECOND, SECONDS))
+    )
     churn.abort()
     await changing
     return `${(sizes.reduce((sum, size) => sum + size, 0) / 1e6).toFixed(0)} MB read`
@@ -72,7 +95,9 @@ try {
     const changing = (async () => {
       for (let n = 0; !churn.signal.aborted; n++) await api.call('POST', '/api/v1/namespaces/default/pods', pod(4 * PODS + n))
     })()
-    const sizes = await Promise.all(Array.from({ length: SLOW }, async () => readSlowly(await openStream(await openSession(api), WATCH_LIST), BYTES_PER_SECOND, SECONDS)))
+    const sizes = await Promise.all(
+      Array.from({ length: SLOW }, async () => readSlowly(await openStream(await openSession(api), WATCH_LIST), BYTES_PER_SECOND, SECONDS))
+    )
     churn.abort()
     await changing
     return `${(sizes.reduce((sum, size) => sum + size, 0) / 1e6).toFixed(0)} MB read`

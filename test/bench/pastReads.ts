@@ -3,7 +3,7 @@
  * is made faster than anybody writes, and after a kill, or on a disk without it where there is a keyframe, the past is there again
  * within seconds.
  *
- *     node test/bench/past-reads.ts [EVENTS]
+ *     node test/bench/pastReads.ts [EVENTS]
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
@@ -54,9 +54,38 @@ const podEvent = (n: number, expected: number): NewEvent => {
     object: {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name, namespace: `ns-${n % 10}`, uid: `uid-${n % OBJECTS}`, creationTimestamp: '2026-01-01T00:00:00Z', labels: { app: `app-${n % 100}`, round: String(round) } },
-      spec: { nodeName: `node-${n % 50}`, containers: [{ name: 'web', image: 'reckon/demo:1', resources: { requests: { cpu: '10m', memory: '8Mi' } }, ports: [{ containerPort: 8080, protocol: 'TCP' }] }] },
-      status: { phase: 'Running', podIP: '10.244.0.7', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' }], containerStatuses: [{ name: 'web', ready: true, restartCount: n % 7, image: 'reckon/demo:1', state: { running: { startedAt: '2026-01-01T00:00:00Z' } } }] }
+      metadata: {
+        name,
+        namespace: `ns-${n % 10}`,
+        uid: `uid-${n % OBJECTS}`,
+        creationTimestamp: '2026-01-01T00:00:00Z',
+        labels: { app: `app-${n % 100}`, round: String(round) }
+      },
+      spec: {
+        nodeName: `node-${n % 50}`,
+        containers: [
+          {
+            name: 'web',
+            image: 'reckon/demo:1',
+            resources: { requests: { cpu: '10m', memory: '8Mi' } },
+            ports: [{ containerPort: 8080, protocol: 'TCP' }]
+          }
+        ]
+      },
+      status: {
+        phase: 'Running',
+        podIP: '10.244.0.7',
+        conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' }],
+        containerStatuses: [
+          {
+            name: 'web',
+            ready: true,
+            restartCount: n % 7,
+            image: 'reckon/demo:1',
+            state: { running: { startedAt: '2026-01-01T00:00:00Z' } }
+          }
+        ]
+      }
     }
   }
 }
@@ -69,7 +98,12 @@ const fill = async ({ home, config }: Api): Promise<number> => {
   const integrity = new Integrity({ seal: loadSeal(home), ledger, whole: true, expires: false })
   integrity.begin(await log.state())
   await new Promise<void>((resolve, reject) => {
-    const subscription = log.follow({ from: 1, onEntries: (entries) => entries.forEach((entry) => integrity.take(entry)), onCaughtUp: () => (subscription.close(), resolve()), onFailed: reject })
+    const subscription = log.follow({
+      from: 1,
+      onEntries: (entries) => entries.forEach((entry) => integrity.take(entry)),
+      onCaughtUp: () => (subscription.close(), resolve()),
+      onFailed: reject
+    })
   })
   const heads = new Float64Array(OBJECTS)
   let last = 0
@@ -97,7 +131,13 @@ const folderSize = (folder: string): number => readdirSync(folder).reduce((sum, 
 const api = await startApi()
 const { home, config } = api
 let server: ChildProcess = api.process
-const agent = new Agent({ keepAlive: true, maxSockets: 8, ca: readFileSync(pkiFile(home, 'ca.crt')), cert: readFileSync(pkiFile(home, 'admin.crt')), key: readFileSync(pkiFile(home, 'admin.key')) })
+const agent = new Agent({
+  keepAlive: true,
+  maxSockets: 8,
+  ca: readFileSync(pkiFile(home, 'ca.crt')),
+  cert: readFileSync(pkiFile(home, 'admin.crt')),
+  key: readFileSync(pkiFile(home, 'admin.key'))
+})
 const get = (path: string): Promise<{ status: number; body: string }> =>
   new Promise((resolve, reject) => {
     const made = request({ host: '127.0.0.1', port: config.apiPort, agent, path }, (response) => {
@@ -115,10 +155,20 @@ const kill = async (): Promise<void> => {
   server.kill('SIGKILL')
   await ended
 }
-const start = (): void => void (server = spawn(process.execPath, [join(import.meta.dirname, '../../ops/server.ts'), '--home', home, '--components', 'apiserver'], { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, RECKON_HOME: home } }))
+const start = (): void =>
+  void (server = spawn(process.execPath, [join(import.meta.dirname, '../../ops/server.ts'), '--home', home, '--components', 'apiserver'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, RECKON_HOME: home }
+  }))
 /** Milliseconds until a path answers 200. */
 const until = async (path: string): Promise<void> => {
-  while ((await get(path).then(({ status }) => status, () => 0)) !== 200) await wait(20)
+  while (
+    (await get(path).then(
+      ({ status }) => status,
+      () => 0
+    )) !== 200
+  )
+    await wait(20)
 }
 const timed = async (count: number, path: () => string): Promise<string> => {
   const times: number[] = []
@@ -168,7 +218,9 @@ try {
   }
   say(`get at a moment (${GETS} of them, none twice): ${await timed(GETS, () => `/at/${moment()}${pod()}`)}`)
   say(`list of all, first page of ${PAGE}: ${await timed(LISTS, () => `/at/${moment()}/api/v1/pods?limit=${PAGE}`)}`)
-  say(`list of a namespace (2,000), first page of ${PAGE}: ${await timed(LISTS, () => `/at/${moment()}/api/v1/namespaces/ns-${Math.floor(Math.random() * 10)}/pods?limit=${PAGE}`)}`)
+  say(
+    `list of a namespace (2,000), first page of ${PAGE}: ${await timed(LISTS, () => `/at/${moment()}/api/v1/namespaces/ns-${Math.floor(Math.random() * 10)}/pods?limit=${PAGE}`)}`
+  )
   say(`memory afterwards: ${Math.round(usageOf(server.pid as number).rssMiB)} MiB`)
 } finally {
   agent.destroy()

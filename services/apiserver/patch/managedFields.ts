@@ -1,7 +1,7 @@
 /** Who owns which fields, kept up to date on every write that is not an apply (KEP-555). */
 import type { KubeObject, ManagedFieldsEntry } from '#events/KubeObject.ts'
 import type { TypeSchema } from '#events/schema/Schema.ts'
-import { minus, objectDifference, union, type FieldSet } from './field-set.ts'
+import { minus, objectDifference, union, type FieldSet } from './fieldSet.ts'
 
 export interface Update {
   readonly type: TypeSchema
@@ -29,17 +29,31 @@ export const trackUpdate = ({ type, before, after, manager, apiVersion, time, su
   const entries: ManagedFieldsEntry[] = []
   let mine: ManagedFieldsEntry | undefined
   for (const entry of present) {
-    const isMine = mine === undefined && entry.operation === 'Update' && entry.manager === name && entry.apiVersion === apiVersion && entry.subresource === subresource
+    const isMine =
+      mine === undefined &&
+      entry.operation === 'Update' &&
+      entry.manager === name &&
+      entry.apiVersion === apiVersion &&
+      entry.subresource === subresource
     let set: FieldSet | undefined = entry.fieldsV1 as unknown as FieldSet
     if (removed !== undefined) set = minus(set, removed)
     if (changed !== undefined && !isMine && set !== undefined) set = minus(set, changed)
     if (isMine) {
       const next = changed === undefined ? set : union(set ?? changed, changed)
       if (next !== undefined) entries.push((mine = { ...entry, time, fieldsV1: next as unknown as Record<string, unknown> }))
-    } else if (set !== undefined) entries.push(set === (entry.fieldsV1 as unknown) ? entry : { ...entry, fieldsV1: set as unknown as Record<string, unknown> })
+    } else if (set !== undefined)
+      entries.push(set === (entry.fieldsV1 as unknown) ? entry : { ...entry, fieldsV1: set as unknown as Record<string, unknown> })
   }
   if (mine === undefined && changed !== undefined)
-    entries.push({ manager: name, operation: 'Update', apiVersion, time, fieldsType: 'FieldsV1', fieldsV1: changed as unknown as Record<string, unknown>, ...(subresource === undefined ? {} : { subresource }) })
+    entries.push({
+      manager: name,
+      operation: 'Update',
+      apiVersion,
+      time,
+      fieldsType: 'FieldsV1',
+      fieldsV1: changed as unknown as Record<string, unknown>,
+      ...(subresource === undefined ? {} : { subresource })
+    })
   if (entries.length > 0) after.metadata.managedFields = entries
   else delete after.metadata.managedFields
 }

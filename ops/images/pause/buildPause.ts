@@ -1,6 +1,6 @@
 /**
  * Assembles the pause program for every architecture whose assembler is here, and writes pause.gen.ts.
- * Run it after a change to a .S file: `node_modules/.bin/node ops/images/pause/build-pause.ts`.
+ * Run it after a change to a .S file: `node_modules/.bin/node ops/images/pause/buildPause.ts`.
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -35,7 +35,10 @@ export const assemble = (architecture: Architecture): Buffer | undefined => {
 }
 
 /** Of the source an architecture's code was assembled from: says without an assembler that the code is up to date. */
-export const sourceDigest = (architecture: Architecture): string => createHash('sha256').update(readFileSync(join(import.meta.dirname, SOURCES[architecture].source))).digest('hex')
+export const sourceDigest = (architecture: Architecture): string =>
+  createHash('sha256')
+    .update(readFileSync(join(import.meta.dirname, SOURCES[architecture].source)))
+    .digest('hex')
 
 const runs = (command: string): boolean => {
   try {
@@ -53,10 +56,11 @@ if (process.argv[1] === import.meta.filename) {
     return `  ${architecture}: '${code.toString('base64')}'`
   })
   const digests = ARCHITECTURES.map((architecture) => `  ${architecture}: '${sourceDigest(architecture)}'`)
-  const table = (name: string, lines: readonly string[]): string => `export const ${name}: Readonly<Record<Architecture, string>> = {\n${lines.join(',\n')}\n}\n`
+  const table = (name: string, lines: readonly string[]): string =>
+    `export const ${name}: Readonly<Record<Architecture, string>> = {\n${lines.join(',\n')}\n}\n`
   writeFileSync(
     join(import.meta.dirname, 'pause.gen.ts'),
-    `/** Written by build-pause.ts from pause.S and pause-arm64.S: the code bytes of the pause program, base64, and their sources' SHA-256. */\n` +
+    `/** Written by buildPause.ts from pause.S and pause-arm64.S: the code bytes of the pause program, base64, and their sources' SHA-256. */\n` +
       `import type { Architecture } from './elf.ts'\n\n${table('PAUSE_CODE', codes)}\n${table('PAUSE_SOURCE', digests)}`
   )
 }

@@ -31,7 +31,12 @@ try {
       const all = new Promise<void>((resolve) => (arrived = resolve))
       outstanding = watchers
       sent.set(name, performance.now())
-      await api.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { key: 'value' } })
+      await api.call('POST', '/api/v1/namespaces/default/configmaps', {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name },
+        data: { key: 'value' }
+      })
       await all
     }
     abort.abort()

@@ -3,8 +3,8 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import { connectNats } from '#ops/nats/connect.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { startApiBeside, startBeside, type ApiBeside, type Beside } from '../support/beside.ts'
-import { startPlane } from '../support/plane.ts'
+import { startApiBeside, startBeside, type ApiBeside, type Beside } from '#test/support/beside.ts'
+import { startPlane } from '#test/support/plane.ts'
 import { latencies, machine } from './support.ts'
 
 const CREATES = 2_000
@@ -27,13 +27,20 @@ const creates = async (what: string, calls: readonly Call[]): Promise<void> => {
     while (next < CREATES) {
       const name = `${what.replace(/\W/g, '').toLowerCase()}-${next++}`
       const from = performance.now()
-      const { status, body } = await call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels: { app: 'bench' } }, data: { key: 'value'.repeat(40) } })
+      const { status, body } = await call('POST', '/api/v1/namespaces/default/configmaps', {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name, labels: { app: 'bench' } },
+        data: { key: 'value'.repeat(40) }
+      })
       if (status !== 201) throw new Error(body)
       times.push(performance.now() - from)
     }
   }
   await Promise.all(Array.from({ length: CLIENTS }, (_, number) => client(number)))
-  console.log(`${what}: ${Math.round(CREATES / ((performance.now() - began) / 1000))} creates/s from ${CLIENTS} clients, ${latencies(times)}`)
+  console.log(
+    `${what}: ${Math.round(CREATES / ((performance.now() - began) / 1000))} creates/s from ${CLIENTS} clients, ${latencies(times)}`
+  )
 }
 
 const seconds = async (check: () => Promise<boolean>): Promise<string> => {
@@ -42,13 +49,22 @@ const seconds = async (check: () => Promise<boolean>): Promise<string> => {
   return ((performance.now() - began) / 1000).toFixed(1)
 }
 const read = async <Body>(path: string): Promise<Body> => JSON.parse((await plane.call('GET', path)).body) as Body
-const pod = (name: string, nodeName: string): object => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { nodeName, containers: [{ name: 'c', image: 'i' }] } })
+const pod = (name: string, nodeName: string): object => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name },
+  spec: { nodeName, containers: [{ name: 'c', image: 'i' }] }
+})
 
 console.log(`machine: ${machine()}`)
 try {
   await plane.start()
   await plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
-  await plane.call('POST', '/api/v1/namespaces/default/serviceaccounts', { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } })
+  await plane.call('POST', '/api/v1/namespaces/default/serviceaccounts', {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'default' }
+  })
   await creates('warming up', [plane.call])
   await creates('one API server', [plane.call])
   const others = [keep(await startApiBeside(plane)), keep(await startApiBeside(plane))] as const
@@ -58,11 +74,14 @@ try {
 
   const keeper = await connectNats(plane.home, plane.config, 'keeper')
   const bindings = new JetStreamLog(keeper, 'BINDINGS', { gapless: false })
-  const published = async (name: string, node: string): Promise<boolean> => (await bindings.lastOn(`bind.${node}.default.${name}`)) !== undefined
+  const published = async (name: string, node: string): Promise<boolean> =>
+    (await bindings.lastOn(`bind.${node}.default.${name}`)) !== undefined
   const nodes = Array.from({ length: 30 }, (_, n) => `n${n}`)
   await others[0].kill()
   for (const node of nodes) await plane.call('POST', PODS, pod(`after-${node}`, node))
-  console.log(`an API server is killed: the last of the bindings for ${nodes.length} nodes is published after ${await seconds(async () => (await Promise.all(nodes.map((node) => published(`after-${node}`, node)))).every(Boolean))} s`)
+  console.log(
+    `an API server is killed: the last of the bindings for ${nodes.length} nodes is published after ${await seconds(async () => (await Promise.all(nodes.map((node) => published(`after-${node}`, node)))).every(Boolean))} s`
+  )
   await keeper.close()
 
   const leader = keep(startBeside(plane.home, ['controller-manager']))
@@ -70,7 +89,16 @@ try {
   const standby = keep(startBeside(plane.home, ['controller-manager']))
   await plane.until('the other one stands by', async () => /running: controller-manager/.test(standby.log()))
   const set = async (name: string): Promise<string> => {
-    await plane.call('POST', '/apis/apps/v1/namespaces/default/replicasets', { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: { name }, spec: { replicas: 1, selector: { matchLabels: { app: name } }, template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'c', image: 'i' }] } } } })
+    await plane.call('POST', '/apis/apps/v1/namespaces/default/replicasets', {
+      apiVersion: 'apps/v1',
+      kind: 'ReplicaSet',
+      metadata: { name },
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: { app: name } },
+        template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'c', image: 'i' }] } }
+      }
+    })
     return seconds(async () => (await read<{ items: unknown[] }>(`${PODS}?labelSelector=app%3D${name}`)).items.length === 1)
   }
   await leader.kill()

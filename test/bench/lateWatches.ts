@@ -14,10 +14,21 @@ const SMALL = '/api/v1/namespaces/kube-public/configmaps/small'
 const api = await startApi()
 console.log(`machine: ${machine()}`)
 try {
-  await api.call('POST', '/api/v1/namespaces/kube-public/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'small' }, data: { key: 'value' } })
-  await createMany(api, PATH, EVENTS, (n) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `c-${n}` }, data: { key: 'value'.repeat(100) } }))
+  await api.call('POST', '/api/v1/namespaces/kube-public/configmaps', {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'small' },
+    data: { key: 'value' }
+  })
+  await createMany(api, PATH, EVENTS, (n) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: `c-${n}` },
+    data: { key: 'value'.repeat(100) }
+  }))
   const nats = await connectNats(api.home, api.config, 'admin')
-  const consumers = async (): Promise<number> => (await (await jetstreamManager(nats, { checkAPI: false })).streams.info('EVENTS')).state.consumer_count
+  const consumers = async (): Promise<number> =>
+    (await (await jetstreamManager(nats, { checkAPI: false })).streams.info('EVENTS')).state.consumer_count
   await wait(3_000)
   const before = { rss: rssOf(api), consumers: await consumers() }
   const session = await openSession(api)
@@ -41,12 +52,17 @@ try {
   }
   const { result, peak } = await peakRss(api, probing(api, SMALL, reading()))
   console.log(`${WATCHES} watches from resourceVersion 2: ${result.result}; +${(peak - before.rss).toFixed(0)} MiB at most; ${result.text}`)
-  const unread = await peakRss(api, (async () => {
-    const idle = await openSession(api)
-    const streams = await Promise.all(Array.from({ length: 10 * WATCHES }, () => openStream(idle, `${PATH}?watch=true&resourceVersion=2`)))
-    await wait(5_000)
-    for (const stream of streams) stream.close(8)
-  })())
+  const unread = await peakRss(
+    api,
+    (async () => {
+      const idle = await openSession(api)
+      const streams = await Promise.all(
+        Array.from({ length: 10 * WATCHES }, () => openStream(idle, `${PATH}?watch=true&resourceVersion=2`))
+      )
+      await wait(5_000)
+      for (const stream of streams) stream.close(8)
+    })()
+  )
   console.log(`${10 * WATCHES} that do not read: +${(unread.peak - before.rss).toFixed(0)} MiB at most`)
   await wait(5_000)
   console.log(`closed: +${(rssOf(api) - before.rss).toFixed(0)} MiB, ${(await consumers()) - before.consumers} consumers left behind`)

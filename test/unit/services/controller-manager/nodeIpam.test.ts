@@ -17,7 +17,8 @@ const bare = (name: string) => {
   const made = node(name)
   return { ...made, spec: {} }
 }
-const given = (model: Model): Record<string, readonly string[]> => Object.fromEntries(model.list('Node').map((one) => [one.metadata.name, cidrsOf(one)]))
+const given = (model: Model): Record<string, readonly string[]> =>
+  Object.fromEntries(model.list('Node').map((one) => [one.metadata.name, cidrsOf(one)]))
 
 ipam('each node gets the first part that is free, the eldest first; who brought one keeps it', () => {
   const model = new Model()
@@ -62,7 +63,9 @@ ipam('of both families each node gets one, or none at all', () => {
 ipam('a node is given its part on the version that was seen: it may have one by now', () => {
   const model = new Model()
   model.put(bare('n1'))
-  const [ask] = model.decide(controller, KEY).asks as readonly { patch?: { body: { metadata: { resourceVersion?: string; uid?: string } } } }[]
+  const [ask] = model.decide(controller, KEY).asks as readonly {
+    patch?: { body: { metadata: { resourceVersion?: string; uid?: string } } }
+  }[]
   const { resourceVersion, uid } = model.view.get({ group: '', resource: 'nodes', namespace: '', name: 'n1' })?.object.metadata ?? {}
   assert.ok(resourceVersion)
   assert.equal(ask?.patch?.body.metadata, { uid, resourceVersion })
@@ -70,7 +73,8 @@ ipam('a node is given its part on the version that was seen: it may have one by 
 
 ipam('a change of a node that has its part is looked at by nobody', () => {
   const [watch] = controller.watches as readonly { keys(change: never, view: never, api: never): readonly string[] }[]
-  const keys = (type: string, podCIDRs?: readonly string[]): readonly string[] => watch?.keys({ type, entry: { object: { spec: { podCIDRs } } } } as never, undefined as never, undefined as never) ?? []
+  const keys = (type: string, podCIDRs?: readonly string[]): readonly string[] =>
+    watch?.keys({ type, entry: { object: { spec: { podCIDRs } } } } as never, undefined as never, undefined as never) ?? []
   assert.equal([keys('ADDED'), keys('MODIFIED', ['10.244.0.0/24']), keys('DELETED', ['10.244.0.0/24'])], [[KEY], [], [KEY]])
 })
 
@@ -85,13 +89,17 @@ ipam('a thousand nodes that come together are given theirs in turns', () => {
 })
 
 ipam('whatever is taken, what is free touches none of it, and is found as long as there is one', () => {
-  const part = fc.record({ at: fc.nat(255), bits: fc.integer({ min: 16, max: 30 }) }).map(({ at, bits }) => parseCIDR(`10.0.${at}.0/${bits}`) as Network)
+  const part = fc
+    .record({ at: fc.nat(255), bits: fc.integer({ min: 16, max: 30 }) })
+    .map(({ at, bits }) => parseCIDR(`10.0.${at}.0/${bits}`) as Network)
   fc.assert(
     fc.property(fc.array(part, { maxLength: 40 }), fc.integer({ min: 18, max: 28 }), (taken, mask) => {
       const whole = parseCIDR('10.0.0.0/16') as Network
       const found = freePart(whole, mask, taken)
       const size = 2 ** (32 - mask)
-      const all = Array.from({ length: 2 ** (mask - 16) }, (_, n) => n * size).map((offset) => parseCIDR(`10.0.${offset >> 8}.${offset & 255}/${mask}`) as Network)
+      const all = Array.from({ length: 2 ** (mask - 16) }, (_, n) => n * size).map(
+        (offset) => parseCIDR(`10.0.${offset >> 8}.${offset & 255}/${mask}`) as Network
+      )
       assert.is(found, all.find((one) => !taken.some((other) => overlap(one, other)))?.text)
     })
   )

@@ -2,7 +2,7 @@
  * Claim: an event reaches a thousand watchers within some ten milliseconds. The watchers are another process's: over HTTP/2
  * as client-go has them (250 to a connection), or each with an HTTP/1.1 connection of its own.
  *
- * Beside kube-apiserver, and with client-go: `with-api.ts <program> …` runs any client against a control plane of its own
+ * Beside kube-apiserver, and with client-go: `withApi.ts <program> …` runs any client against a control plane of its own
  * (KUBECONFIG is set); the same program against kube-apiserver with etcd, in the same minute, is the other half.
  */
 import { fork } from 'node:child_process'
@@ -34,7 +34,7 @@ const watchHere = async ({ api, watchers, http2, from }: Order): Promise<void> =
     for (const [, at] of chunk.toString('latin1').matchAll(/"sent":"(\d+)"/g)) delays.push(now - Number(at))
   }
   const path = `${PATH}?watch=true&resourceVersion=${from}`
-  for (let n = 0; n < watchers; ) {
+  for (let n = 0; n < watchers;) {
     if (http2) {
       const session = await openSession(api as Api)
       for (let at = 0; at < PER_CONNECTION && n < watchers; at++, n++) (await openStream(session, path)).on('data', onChunk)
@@ -54,14 +54,23 @@ const watchHere = async ({ api, watchers, http2, from }: Order): Promise<void> =
 const run = async (api: Api, { watchers, rate, writes }: (typeof LOADS)[number], http2: boolean): Promise<void> => {
   const { body } = await api.call('GET', `${PATH}?limit=1`)
   const from = (JSON.parse(body) as { metadata: { resourceVersion: string } }).metadata.resourceVersion
-  const child = fork(import.meta.filename, [JSON.stringify({ api: { home: api.home, config: api.config }, watchers, http2, from } satisfies Order)])
+  const child = fork(import.meta.filename, [
+    JSON.stringify({ api: { home: api.home, config: api.config }, watchers, http2, from } satisfies Order)
+  ])
   await new Promise((resolve) => child.once('message', resolve))
   await wait(1_000)
   const before = usageOf(api.process.pid as number).cpuMs
   const asked: Promise<unknown>[] = []
   const began = performance.now()
   for (let n = 0; n < writes; n++) {
-    asked.push(api.call('POST', PATH, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'c-' }, data: { sent: String(Date.now()), page: 'hello world, this is a small config map' } }))
+    asked.push(
+      api.call('POST', PATH, {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { generateName: 'c-' },
+        data: { sent: String(Date.now()), page: 'hello world, this is a small config map' }
+      })
+    )
     await wait(Math.max(0, ((n + 1) * 1000) / rate - (performance.now() - began)))
   }
   await Promise.all(asked)

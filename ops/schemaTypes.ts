@@ -66,7 +66,10 @@ const keyText = (key: string): string => (/^[A-Za-z_]\w*$/.test(key) ? key : JSO
 const HEAD = new Set(['apiVersion', 'kind', 'metadata'])
 
 /** By file name: `core.v1.ts` and so on. `isKind`: the type is of an object with a place of its own. */
-export const declarations = (types: Readonly<Record<string, Omit<TypeSchema, 'name'>>>, isKind: (name: string) => boolean): ReadonlyMap<string, string> => {
+export const declarations = (
+  types: Readonly<Record<string, Omit<TypeSchema, 'name'>>>,
+  isKind: (name: string) => boolean
+): ReadonlyMap<string, string> => {
   const bodies = new Map<string, { readonly to: Written; readonly lines: string[] }>()
   for (const [name, { fields }] of Object.entries(types)) {
     if (name === META) continue
@@ -90,7 +93,7 @@ const fileText = (file: string, { imports }: Written, lines: readonly string[]):
   const text = lines.join('\n')
   const shared = ['KubeObject', 'ObjectMeta'].filter((name) => new RegExp(`\\b${name}\\b`).test(text))
   return [
-    `/** The types of ${file}, made by ops/generate-schema.ts. */`,
+    `/** The types of ${file}, made by ops/generateSchema.ts. */`,
     ...(shared.length === 0 ? [] : [`import type { ${shared.join(', ')} } from '../../KubeObject.ts'`]),
     ...[...imports].sort().map((other) => `import type * as ${aliasOf(other)} from './${other}.ts'`),
     '',

@@ -19,7 +19,12 @@ try {
       while (next < total) {
         const name = `c${clients}-${total}-${next++}`
         const from = performance.now()
-        const { status, body } = await api.call('POST', '/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels: { app: 'bench' } }, data: { key: 'value'.repeat(40) } })
+        const { status, body } = await api.call('POST', '/api/v1/namespaces/default/configmaps', {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { name, labels: { app: 'bench' } },
+          data: { key: 'value'.repeat(40) }
+        })
         if (status !== 201) throw new Error(body)
         times.push(performance.now() - from)
       }
@@ -27,7 +32,9 @@ try {
     await Promise.all(Array.from({ length: clients }, client))
     const seconds = (performance.now() - began) / 1000
     if (total === 4_000) continue
-    console.log(`${String(clients).padStart(2)} clients: ${Math.round(total / seconds)} creates/s, ${latencies(times)} (n=${total}, client in the same machine's second process)`)
+    console.log(
+      `${String(clients).padStart(2)} clients: ${Math.round(total / seconds)} creates/s, ${latencies(times)} (n=${total}, client in the same machine's second process)`
+    )
   }
 } finally {
   await api.stop()

@@ -23,8 +23,8 @@ import { createNodeCredentials, installNode, listNodeCredentials, revokeNodeCred
 import { pkiFile } from '#ops/pki/pki.ts'
 import type { NodeBundle } from '#services/cli/Environment.ts'
 import { askToFollow } from '#services/platform/jetstream/consumers.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
-import { startPlane, type Plane } from '../support/plane.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
+import { startPlane, type Plane } from '#test/support/plane.ts'
 
 const access = suite('nodes come in and go')
 
@@ -34,7 +34,11 @@ const folders: string[] = []
 const open: NatsConnection[] = []
 
 access.before(async () => {
-  plane = await startPlane('apiserver,controller-manager', {}, { config: { settings: { nats: { listen: '0.0.0.0', names: ['127.0.0.1'] } } } })
+  plane = await startPlane(
+    'apiserver,controller-manager',
+    {},
+    { config: { settings: { nats: { listen: '0.0.0.0', names: ['127.0.0.1'] } } } }
+  )
   await plane.start()
   await plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
   apiserver = await connectNats(plane.home, plane.config, 'apiserver')
@@ -72,8 +76,12 @@ access('a node joins at run time, does its own work and nothing of others, and d
   open.push(mine)
   const { consumer } = await askToFollow(mine, `node-${plane.config.nodeName}`, { what: 'open', part: 'bindings', from: 1 })
   const { name } = consumer as { name: string }
-  const fetched = new Promise<string>((resolve) => mine.subscribe(`${inboxPrefix(`node-${plane.config.nodeName}`)}.fetch`, { callback: (_, message) => resolve(message.subject) }))
-  mine.publish(`$JS.API.CONSUMER.MSG.NEXT.BINDINGS.${name}`, JSON.stringify({ batch: 1, expires: 20_000_000_000 }), { reply: `${inboxPrefix(`node-${plane.config.nodeName}`)}.fetch` })
+  const fetched = new Promise<string>((resolve) =>
+    mine.subscribe(`${inboxPrefix(`node-${plane.config.nodeName}`)}.fetch`, { callback: (_, message) => resolve(message.subject) })
+  )
+  mine.publish(`$JS.API.CONSUMER.MSG.NEXT.BINDINGS.${name}`, JSON.stringify({ batch: 1, expires: 20_000_000_000 }), {
+    reply: `${inboxPrefix(`node-${plane.config.nodeName}`)}.fetch`
+  })
   await mine.flush()
 
   const home = await join_('n9')
@@ -86,37 +94,71 @@ access('a node joins at run time, does its own work and nothing of others, and d
   const opened = await askToFollow(node, 'node-n9', { what: 'open', part: 'bindings', from: 1 })
   assert.is((opened.consumer?.['config'] as { filter_subject: string }).filter_subject, 'bind.n9.>')
   const jsm = await jetstreamManager(apiserver, { checkAPI: false })
-  for (const subject of ['$JS.API.CONSUMER.CREATE.BINDINGS.evil', '$JS.API.CONSUMER.DELETE.BINDINGS.node-n9-bindings', '$JS.API.CONSUMER.MSG.NEXT.BINDINGS.node-other-bindings', 'intent.admin', 'bind.n9.default.x', 'report.other.pod.default.x'])
-    assert.is(await node.request(subject, '{}', { timeout: 200 }).then(() => 'answered', () => 'nothing'), 'nothing', subject)
+  for (const subject of [
+    '$JS.API.CONSUMER.CREATE.BINDINGS.evil',
+    '$JS.API.CONSUMER.DELETE.BINDINGS.node-n9-bindings',
+    '$JS.API.CONSUMER.MSG.NEXT.BINDINGS.node-other-bindings',
+    'intent.admin',
+    'bind.n9.default.x',
+    'report.other.pod.default.x'
+  ])
+    assert.is(
+      await node.request(subject, '{}', { timeout: 200 }).then(
+        () => 'answered',
+        () => 'nothing'
+      ),
+      'nothing',
+      subject
+    )
   assert.is(await jsm.consumers.info('BINDINGS', 'evil').catch(() => undefined), undefined)
   const proxy = await comeIn(home, 'kube-proxy-n9')
   assert.ok((await askToFollow(proxy, 'kube-proxy-n9', { what: 'open', part: 'services', from: 1 })).consumer)
-  assert.equal((await listNodeCredentials(plane.home, plane.config)).map((one) => one.node), ['n9', plane.config.nodeName].sort())
+  assert.equal(
+    (await listNodeCredentials(plane.home, plane.config)).map((one) => one.node),
+    ['n9', plane.config.nodeName].sort()
+  )
   await createNodeCredentials(plane.home, plane.config, 'n9').then(
     () => assert.unreachable('a second n9'),
     (error: Error) => assert.match(error.message, 'has credentials already')
   )
 
   await jetstream(apiserver).publish(`bind.${plane.config.nodeName}.default.late`, 'x')
-  assert.is(await Promise.race([fetched, new Promise((resolve) => setTimeout(() => resolve('lost'), 3_000).unref())]), `bind.${plane.config.nodeName}.default.late`, 'a fetch of another user survives')
+  assert.is(
+    await Promise.race([fetched, new Promise((resolve) => setTimeout(() => resolve('lost'), 3_000).unref())]),
+    `bind.${plane.config.nodeName}.default.late`,
+    'a fetch of another user survives'
+  )
 })
 
 access('what a home is given is for its node alone, and no key of the cluster is in it', async () => {
   const files = readdirSync(folders[0] as string, { recursive: true, encoding: 'utf8' }).filter((file) => /\.\w+$|k\d+$/.test(file))
-  assert.equal(files.map((file) => file.replace(/^.*\//, '')).sort(), ['ca.crt', 'config.json', 'dns-n9.creds', 'k1', 'kube-proxy-n9.creds', 'node-n9.creds', 'node.json'].sort())
+  assert.equal(
+    files.map((file) => file.replace(/^.*\//, '')).sort(),
+    ['ca.crt', 'config.json', 'dns-n9.creds', 'k1', 'kube-proxy-n9.creds', 'node-n9.creds', 'node.json'].sort()
+  )
   assert.match(await refused(folders[0] as string, 'apiserver'), 'no credentials for apiserver')
 })
 
-access('nobody gets in without TLS by the cluster\'s authority, from wherever', async () => {
+access("nobody gets in without TLS by the cluster's authority, from wherever", async () => {
   const { natsPort } = plane.config
   const creds = credsAuthenticator(new Uint8Array(readFileSync(credentialsFile(plane.home, 'admin'))))
-  for (const options of [{ ...natsOptions(plane.home, plane.config, 'admin'), tls: null }, { ...natsOptions(plane.home, plane.config, 'admin'), tls: {} }, { ...natsOptions(plane.home, plane.config, 'admin'), authenticator: [] }])
+  for (const options of [
+    { ...natsOptions(plane.home, plane.config, 'admin'), tls: null },
+    { ...natsOptions(plane.home, plane.config, 'admin'), tls: {} },
+    { ...natsOptions(plane.home, plane.config, 'admin'), authenticator: [] }
+  ])
     await connect({ ...options, waitOnFirstConnect: false, reconnect: false }).then(
       (connection) => connection.close().then(() => assert.unreachable('let in')),
       () => {}
     )
   // Another authority's word is not taken, whoever the client is.
-  await connect({ servers: `127.0.0.1:${natsPort}`, tls: { ca: readFileSync(pkiFile(plane.home, 'admin.crt'), 'utf8') }, authenticator: creds, waitOnFirstConnect: false, reconnect: false }).then(
+  await connect({
+    servers: `127.0.0.1:${natsPort}`,
+    tls: { ca: readFileSync(pkiFile(plane.home, 'admin.crt'), 'utf8') },
+    authenticator: creds,
+    waitOnFirstConnect: false,
+    reconnect: false
+  }).then(
     (connection) => connection.close().then(() => assert.unreachable('let in')),
     () => {}
   )
@@ -125,7 +167,9 @@ access('nobody gets in without TLS by the cluster\'s authority, from wherever', 
     new Promise((resolve) => {
       const raw = createConnection({ port: natsPort, host: '127.0.0.1' }, () =>
         raw.once('data', () => {
-          const secure = tlsConnect({ socket: raw, ca: readFileSync(pkiFile(plane.home, 'ca.crt')), host: '127.0.0.1', maxVersion }, () => resolve(secure.getPeerCertificate().subject.CN))
+          const secure = tlsConnect({ socket: raw, ca: readFileSync(pkiFile(plane.home, 'ca.crt')), host: '127.0.0.1', maxVersion }, () =>
+            resolve(secure.getPeerCertificate().subject.CN)
+          )
           secure.on('error', (error) => resolve(`refused: ${error.message}`))
         })
       )
@@ -135,7 +179,17 @@ access('nobody gets in without TLS by the cluster\'s authority, from wherever', 
 })
 
 /** As the agent says of itself before it has a network. */
-const pulse = (node: string): Pulse => ({ node, time: '2030-01-01T00:00:00.000000Z', podCIDR: '', labels: {}, addresses: [{ type: 'Hostname', address: node }], capacity: {}, allocatable: {}, nodeInfo: {}, conditions: [{ type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: 'waiting' }] })
+const pulse = (node: string): Pulse => ({
+  node,
+  time: '2030-01-01T00:00:00.000000Z',
+  podCIDR: '',
+  labels: {},
+  addresses: [{ type: 'Hostname', address: node }],
+  capacity: {},
+  allocatable: {},
+  nodeInfo: {},
+  conditions: [{ type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: 'waiting' }]
+})
 const givenTo = (home: string, node: string, config = readConfig(home) as ClusterConfig): Promise<readonly string[]> =>
   podCIDRs(() => pulse(node)).pipe(
     Effect.provideService(Place, { home, config, warn: () => {}, fatal: (_, error) => assert.unreachable(String(error)) }),
@@ -147,19 +201,30 @@ access('each node is given a part of the pod network of its own, remembers it, a
   const homes = await Promise.all(['p1', 'p2', 'p3'].map(join_))
   const given = await Promise.all(homes.map((home, at) => givenTo(home, `p${at + 1}`)))
   const [prefix] = plane.config.podCIDR.split('.0.0/')
-  assert.equal(given.map((cidrs) => cidrs.length), [1, 1, 1])
+  assert.equal(
+    given.map((cidrs) => cidrs.length),
+    [1, 1, 1]
+  )
   assert.is(new Set(given.flat()).size, 3)
   for (const [cidr = ''] of given) assert.match(cidr, new RegExp(`^${prefix}\\.\\d+\\.0/24$`))
   for (const [at, [cidr]] of given.entries()) {
-    const { spec } = JSON.parse((await plane.call('GET', `/api/v1/nodes/p${at + 1}`)).body) as { spec: { podCIDR: string; podCIDRs: string[] } }
+    const { spec } = JSON.parse((await plane.call('GET', `/api/v1/nodes/p${at + 1}`)).body) as {
+      spec: { podCIDR: string; podCIDRs: string[] }
+    }
     assert.equal([spec.podCIDR, spec.podCIDRs], [cidr, [cidr]])
   }
   // It is asked once; with nobody there to answer it goes on with what it was given, and its pods keep their addresses.
   const home = homes[0] as string
-  assert.equal(await givenTo(home, 'p1', { ...(readConfig(home) as ClusterConfig), natsURLs: [`tls://127.0.0.1:${plane.config.natsPort}`] }), given[0])
+  assert.equal(
+    await givenTo(home, 'p1', { ...(readConfig(home) as ClusterConfig), natsURLs: [`tls://127.0.0.1:${plane.config.natsPort}`] }),
+    given[0]
+  )
   assert.equal(rememberedPodCIDRs(home), given[0])
   // A home that brought its own keeps it, and asks nobody.
-  assert.equal(await givenTo(home, 'p1', { ...(readConfig(home) as ClusterConfig), nodePodCIDR: '10.1.2.0/24', natsURLs: ['tls://127.0.0.1:1'] }), ['10.1.2.0/24'])
+  assert.equal(
+    await givenTo(home, 'p1', { ...(readConfig(home) as ClusterConfig), nodePodCIDR: '10.1.2.0/24', natsURLs: ['tls://127.0.0.1:1'] }),
+    ['10.1.2.0/24']
+  )
   // Whose Node is deleted leaves it to the next; a node can't bring along another's.
   assert.is((await plane.call('DELETE', '/api/v1/nodes/p2')).status, 200)
   assert.equal(await givenTo(await join_('p4'), 'p4'), given[1])
@@ -195,7 +260,11 @@ access('certificates are read anew without a connection being lost, and accounts
 })
 
 access('by the command line: made into a file for its owner, listed, taken back', async () => {
-  const reckon = (...words: readonly string[]) => execa(process.execPath, [join(import.meta.dirname, '../../ops/main.ts'), 'node', 'credentials', ...words], { env: { RECKON_HOME: plane.home }, reject: false })
+  const reckon = (...words: readonly string[]) =>
+    execa(process.execPath, [join(import.meta.dirname, '../../ops/main.ts'), 'node', 'credentials', ...words], {
+      env: { RECKON_HOME: plane.home },
+      reject: false
+    })
   const file = join(folders[0] as string, 'n20.json')
   const made = await reckon('create', 'n20', '--file', file)
   assert.is(made.exitCode, 0, made.stderr)
@@ -216,7 +285,10 @@ access('by the command line: made into a file for its owner, listed, taken back'
   assert.match(await refused(home, 'node-n20'), /Authorization|authenticat/i)
   // Another authority than the one that is pinned is not believed.
   const bundle = JSON.parse(readFileSync(file, 'utf8')) as NodeBundle
-  assert.throws(() => installNode(home, { ...bundle, ca: readFileSync(pkiFile(plane.home, 'admin.crt'), 'utf8') }), /not the one that was named/)
+  assert.throws(
+    () => installNode(home, { ...bundle, ca: readFileSync(pkiFile(plane.home, 'admin.crt'), 'utf8') }),
+    /not the one that was named/
+  )
 })
 
 access('a revoked node is cut off within a second and can not come back; the others stay', async () => {
@@ -234,7 +306,10 @@ access('a revoked node is cut off within a second and can not come back; the oth
   assert.ok((await askToFollow(other, 'admin', { what: 'state', part: 'EVENTS' })).state)
   assert.is(other.isClosed(), false)
   assert.is(await revokeNodeCredentials(plane.home, plane.config, 'n9'), false)
-  await apiserver.request('node.n9.ping', '', { timeout: 1_000 }).then(() => assert.unreachable('a node that is gone answers'), () => {})
+  await apiserver.request('node.n9.ping', '', { timeout: 1_000 }).then(
+    () => assert.unreachable('a node that is gone answers'),
+    () => {}
+  )
   // Not after a restart either; one of that name can be let in anew, by other keys.
   await plane.killNats()
   await plane.until('nats-server is back', async () => (await apiserver.flush().then(() => runningServer(plane.home))) !== undefined)
@@ -245,7 +320,8 @@ access('a revoked node is cut off within a second and can not come back; the oth
 
 access('a node whose object is deleted is cut off, also when nobody looked at the moment; one that is still joining is not', async () => {
   const [home, early] = [await join_('n7'), await join_('joining')]
-  const register = async (name: string): Promise<void> => assert.is((await plane.call('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } })).status, 201)
+  const register = async (name: string): Promise<void> =>
+    assert.is((await plane.call('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } })).status, 201)
   await register('n7')
   const node = await comeIn(home, 'node-n7')
   assert.is((await plane.call('DELETE', '/api/v1/nodes/n7')).status, 200)
@@ -261,7 +337,8 @@ access('a node whose object is deleted is cut off, also when nobody looked at th
 })
 
 /** The administrator comes in and reaches the streams. */
-const askAdmin = async (nats: TestNats): Promise<boolean> => (await (await nats.as('admin')).request('$JS.API.DIRECT.GET.EVENTS', JSON.stringify({ seq: 1 }), { timeout: 2_000 })).string() === 'kept'
+const askAdmin = async (nats: TestNats): Promise<boolean> =>
+  (await (await nats.as('admin')).request('$JS.API.DIRECT.GET.EVENTS', JSON.stringify({ seq: 1 }), { timeout: 2_000 })).string() === 'kept'
 
 access('a home of before is brought over: its keys, and its log', async () => {
   const nats = await startNats(['n1'])
@@ -284,19 +361,28 @@ access('a home of before is brought over: its keys, and its log', async () => {
     const jsm = await jetstreamManager(await nats.as('apiserver'), { checkAPI: false })
     assert.is((await jsm.direct.getMessage('EVENTS', { seq: 1 }))?.string(), 'kept')
     assert.is(existsSync(join(storeFolder(nats.home), 'jetstream/LOG')), false)
-    for (const [user, seed] of Object.entries(seeds)) if (user !== 'accountant') assert.match(readFileSync(credentialsFile(nats.home, user), 'utf8'), seed)
-    assert.equal(readdirSync(join(nats.home, 'nats/creds')).filter((file) => file.endsWith('.nk')), ['accountant.nk'].filter(() => false))
+    for (const [user, seed] of Object.entries(seeds))
+      if (user !== 'accountant') assert.match(readFileSync(credentialsFile(nats.home, user), 'utf8'), seed)
+    assert.equal(
+      readdirSync(join(nats.home, 'nats/creds')).filter((file) => file.endsWith('.nk')),
+      ['accountant.nk'].filter(() => false)
+    )
     // An operator's keys that were lost let nobody in by the old ones, and the log stays.
     const oldKeeper = new Uint8Array(readFileSync(credentialsFile(nats.home, 'keeper')))
     await nats.halt()
     rmSync(join(nats.home, 'nats/operator'), { recursive: true })
     await nats.restart()
     assert.is((await (await jetstreamManager(await nats.as('apiserver'), { checkAPI: false })).streams.info('EVENTS')).state.last_seq, 1)
-    await connect({ ...natsOptions(nats.home, nats.config, 'keeper'), authenticator: credsAuthenticator(oldKeeper), waitOnFirstConnect: false, reconnect: false }).then(
+    await connect({
+      ...natsOptions(nats.home, nats.config, 'keeper'),
+      authenticator: credsAuthenticator(oldKeeper),
+      waitOnFirstConnect: false,
+      reconnect: false
+    }).then(
       (connection) => connection.close().then(() => assert.unreachable('let in by a lost operator')),
       (error: Error) => assert.match(error.message, /Authorization|authenticat/i)
     )
-    assert.is((await askAdmin(nats)), true)
+    assert.is(await askAdmin(nats), true)
   } finally {
     await nats.stop()
   }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { findProgram, run } from '#ops/setup/project.ts'
-import { kubectls } from '../support/kubectls.ts'
+import { kubectls } from '#test/support/kubectls.ts'
 import { compareSchemas, explained, minorOf, versionOf, type OpenApiDocument } from './compareSchemas.ts'
 
 /** The release that the pinned client's models are of. */
@@ -21,7 +21,8 @@ const fromFolder = (folder: string): OpenApiDocument[] =>
 
 /** Kubernetes keeps the documents of each release beside its sources, which are a public Go module: there is nothing to build. */
 const fromRelease = async (version: string): Promise<OpenApiDocument[]> => {
-  if (findProgram('go') === undefined) throw new Error(`the documents of Kubernetes ${version} come with its Go module: put go on PATH, or name a folder of documents`)
+  if (findProgram('go') === undefined)
+    throw new Error(`the documents of Kubernetes ${version} come with its Go module: put go on PATH, or name a folder of documents`)
   const downloaded = await run('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${version}`], { cwd: tmpdir() })
   return fromFolder(join((JSON.parse(downloaded) as { readonly Dir: string }).Dir, 'api/openapi-spec/v3'))
 }
@@ -48,7 +49,9 @@ const version = RELEASE.test(where) ? where : versionOf(documents)
 const { types, fields, differences } = compareSchemas(documents)
 // Of another version's documents only what those of our own say as well is a fault of ours.
 const isOther = version !== undefined && minorOf(version) !== minorOf(OWN)
-const { ours, theirs } = isOther ? explained(differences, compareSchemas(await fromRelease(OWN)).differences) : { ours: differences, theirs: [] }
+const { ours, theirs } = isOther
+  ? explained(differences, compareSchemas(await fromRelease(OWN)).differences)
+  : { ours: differences, theirs: [] }
 for (const line of theirs) console.log(`${line} (changed between Kubernetes ${version} and ${OWN})`)
 for (const line of ours) console.log(line)
 const counted = theirs.length === 0 ? '' : `, and ${theirs.length} that Kubernetes has changed between ${version} and ${OWN}`

@@ -1,4 +1,4 @@
-/** Nodes that come in and go, beside many others: `node test/bench/node-access.ts [nodes]`. Milliseconds each. */
+/** Nodes that come in and go, beside many others: `node test/bench/nodeAccess.ts [nodes]`. Milliseconds each. */
 import { createNodeCredentials, revokeNodeCredentials, listNodeCredentials } from '#ops/nodes.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { NodeAccess } from '#ops/nats/access.ts'
@@ -8,7 +8,7 @@ import { newCredentials } from '#ops/nats/credentials.ts'
 import { Held } from '#ops/nats/held.ts'
 import { ensureOperatorKeys } from '#ops/nats/keys.ts'
 import { ACCOUNTANT, nodeUsers } from '#ops/nats/users.ts'
-import { startNats } from '../support/nats.ts'
+import { startNats } from '#test/support/nats.ts'
 
 const count = Number(process.argv[2] ?? 400)
 const nats = await startNats()

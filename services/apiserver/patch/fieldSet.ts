@@ -19,7 +19,12 @@ export const isEmpty = (set: FieldSet): boolean => {
 }
 
 /** How a value of the field is taken apart: whole, by field, by key or by item. */
-type Shape = { readonly by: 'whole' } | { readonly by: 'fields'; readonly type: TypeSchema } | { readonly by: 'entries'; readonly items: FieldSchema | undefined } | { readonly by: 'keys'; readonly keys: readonly string[]; readonly items: FieldSchema | undefined } | { readonly by: 'items' }
+type Shape =
+  | { readonly by: 'whole' }
+  | { readonly by: 'fields'; readonly type: TypeSchema }
+  | { readonly by: 'entries'; readonly items: FieldSchema | undefined }
+  | { readonly by: 'keys'; readonly keys: readonly string[]; readonly items: FieldSchema | undefined }
+  | { readonly by: 'items' }
 
 const WHOLE: Shape = { by: 'whole' }
 const shapes = new WeakMap<FieldSchema, Shape>()
@@ -32,7 +37,8 @@ const shapeOf = (field: FieldSchema | undefined): Shape => {
 }
 
 const computeShape = (field: FieldSchema): Shape => {
-  if (field.object !== undefined) return field.mapType === 'atomic' || field.object.mapType === 'atomic' ? WHOLE : { by: 'fields', type: field.object }
+  if (field.object !== undefined)
+    return field.mapType === 'atomic' || field.object.mapType === 'atomic' ? WHOLE : { by: 'fields', type: field.object }
   if (field.type === 'any') return field.preserveUnknown === true ? { by: 'entries', items: DEDUCED } : WHOLE
   if (field.type === 'map') return field.mapType === 'atomic' ? WHOLE : { by: 'entries', items: field.items }
   if (field.type !== 'array') return WHOLE
@@ -58,7 +64,8 @@ export const setOf = (field: FieldSchema | undefined, value: unknown): FieldSet 
     if (!isObject(value)) return LEAF
     // An empty object owns itself and nothing below: a leaf would own what others put there.
     const set: Record<string, FieldSet> = shape.by === 'entries' || isEmptyObject(value) ? { '.': LEAF } : {}
-    for (const key in value) if (value[key] !== undefined) set[`f:${key}`] = setOf(shape.by === 'fields' ? fieldOf(shape.type, key) : shape.items, value[key])
+    for (const key in value)
+      if (value[key] !== undefined) set[`f:${key}`] = setOf(shape.by === 'fields' ? fieldOf(shape.type, key) : shape.items, value[key])
     return set
   }
   if (!Array.isArray(value)) return LEAF
@@ -81,7 +88,19 @@ export const setOfObject = (type: TypeSchema, object: Json): FieldSet => {
 }
 
 /** Fields nobody owns: identity and what only the server sets. */
-const UNOWNED = ['f:name', 'f:namespace', 'f:uid', 'f:creationTimestamp', 'f:generation', 'f:managedFields', 'f:resourceVersion', 'f:selfLink', 'f:deletionTimestamp', 'f:deletionGracePeriodSeconds', 'f:generateName']
+const UNOWNED = [
+  'f:name',
+  'f:namespace',
+  'f:uid',
+  'f:creationTimestamp',
+  'f:generation',
+  'f:managedFields',
+  'f:resourceVersion',
+  'f:selfLink',
+  'f:deletionTimestamp',
+  'f:deletionGracePeriodSeconds',
+  'f:generateName'
+]
 
 const stripped = (set: FieldSet): FieldSet => {
   const { 'f:apiVersion': _, 'f:kind': __, 'f:metadata': metadata, ...rest } = set
@@ -149,8 +168,10 @@ export const difference = (field: FieldSchema | undefined, before: unknown, afte
   if (shape.by === 'fields' || shape.by === 'entries') {
     if (!isObject(before) || !isObject(after)) return same(before, after) ? NONE : { changed: setOf(field, after), removed: undefined }
     return combine((add) => {
-      for (const key in after) add(`f:${key}`, difference(shape.by === 'fields' ? fieldOf(shape.type, key) : shape.items, before[key], after[key]))
-      for (const key in before) if (after[key] === undefined && before[key] !== undefined) add(`f:${key}`, { changed: undefined, removed: LEAF })
+      for (const key in after)
+        add(`f:${key}`, difference(shape.by === 'fields' ? fieldOf(shape.type, key) : shape.items, before[key], after[key]))
+      for (const key in before)
+        if (after[key] === undefined && before[key] !== undefined) add(`f:${key}`, { changed: undefined, removed: LEAF })
     })
   }
   if (!Array.isArray(before) || !Array.isArray(after)) return { changed: setOf(field, after), removed: undefined }
@@ -161,7 +182,12 @@ export const difference = (field: FieldSchema | undefined, before: unknown, afte
   return combine((add) => {
     for (const [key, item] of now) {
       const previous = old.get(key)
-      add(key, previous === undefined ? { changed: shape.by === 'items' ? LEAF : { '.': LEAF, ...setOf(items, item) }, removed: undefined } : difference(items, previous, item))
+      add(
+        key,
+        previous === undefined
+          ? { changed: shape.by === 'items' ? LEAF : { '.': LEAF, ...setOf(items, item) }, removed: undefined }
+          : difference(items, previous, item)
+      )
     }
     for (const key of old.keys()) if (!now.has(key)) add(key, { changed: undefined, removed: LEAF })
   })
@@ -181,8 +207,10 @@ const combine = (collect: (add: (segment: string, difference: Difference) => voi
 export const objectDifference = (type: TypeSchema, before: Json | undefined, after: Json): Difference => {
   if (before === undefined) return { changed: setOfObject(type, after), removed: undefined }
   const { changed, removed } = combine((add) => {
-    for (const key in after) if (key !== 'apiVersion' && key !== 'kind') add(`f:${key}`, difference(fieldOf(type, key), before[key], after[key]))
-    for (const key in before) if (after[key] === undefined && before[key] !== undefined) add(`f:${key}`, { changed: undefined, removed: LEAF })
+    for (const key in after)
+      if (key !== 'apiVersion' && key !== 'kind') add(`f:${key}`, difference(fieldOf(type, key), before[key], after[key]))
+    for (const key in before)
+      if (after[key] === undefined && before[key] !== undefined) add(`f:${key}`, { changed: undefined, removed: LEAF })
   })
   const strip = (set: FieldSet | undefined): FieldSet | undefined => {
     const rest = set === undefined ? undefined : stripped(set)

@@ -13,13 +13,40 @@ let sequence = 0
 const see = (cluster: Cluster, object: KubeObject, resource: string): void => {
   sequence += 1
   const key = { group: '', resource, namespace: object.metadata.namespace ?? '', name: object.metadata.name as string }
-  cluster.apply({ type: 'ADDED', entry: new Entry({ id: '', type: '', source: '', time: '', user: '', correlationId: '', verb: '', stream: 'EVENTS', key, deleted: false, expected: 0, sequence }, '', object), previous: undefined })
+  cluster.apply({
+    type: 'ADDED',
+    entry: new Entry(
+      {
+        id: '',
+        type: '',
+        source: '',
+        time: '',
+        user: '',
+        correlationId: '',
+        verb: '',
+        stream: 'EVENTS',
+        key,
+        deleted: false,
+        expected: 0,
+        sequence
+      },
+      '',
+      object
+    ),
+    previous: undefined
+  })
 }
 
 const pod = (n: number, spec: Record<string, unknown>): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { name: `pod-${n}`, namespace: 'default', uid: `uid-${n}`, labels: { app: `app-${n % 50}` }, ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `rs-${n % 50}`, uid: `rs-${n % 50}`, controller: true }] },
+  metadata: {
+    name: `pod-${n}`,
+    namespace: 'default',
+    uid: `uid-${n}`,
+    labels: { app: `app-${n % 50}` },
+    ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `rs-${n % 50}`, uid: `rs-${n % 50}`, controller: true }]
+  },
   spec: { containers: [{ name: 'web', image: 'web:1', resources: { requests: { cpu: '100m', memory: '128Mi' } } }], ...spec }
 })
 
@@ -28,16 +55,39 @@ const SHAPES: Readonly<Record<string, { readonly spec: (n: number) => Record<str
   'tolerations and preferred node affinity': {
     spec: () => ({
       tolerations: [{ key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute' }],
-      affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 10, preference: { matchExpressions: [{ key: 'topology.kubernetes.io/zone', operator: 'In', values: ['zone-1'] }] } }] } }
+      affinity: {
+        nodeAffinity: {
+          preferredDuringSchedulingIgnoredDuringExecution: [
+            { weight: 10, preference: { matchExpressions: [{ key: 'topology.kubernetes.io/zone', operator: 'In', values: ['zone-1'] }] } }
+          ]
+        }
+      }
     }),
     pods: PODS
   },
   'spread over zones (DoNotSchedule)': {
-    spec: (n) => ({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { app: `app-${n % 50}` } } }] }),
+    spec: (n) => ({
+      topologySpreadConstraints: [
+        {
+          maxSkew: 1,
+          topologyKey: 'topology.kubernetes.io/zone',
+          whenUnsatisfiable: 'DoNotSchedule',
+          labelSelector: { matchLabels: { app: `app-${n % 50}` } }
+        }
+      ]
+    }),
     pods: PODS / 10
   },
   'anti-affinity by host': {
-    spec: (n) => ({ affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: { app: `app-${n % 50}` } } }] } } }),
+    spec: (n) => ({
+      affinity: {
+        podAntiAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: [
+            { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: { app: `app-${n % 50}` } } }
+          ]
+        }
+      }
+    }),
     pods: PODS / 10
   },
   'fits nowhere': { spec: () => ({ nodeSelector: { disk: 'none' } }), pods: PODS / 10 }
@@ -73,5 +123,7 @@ for (const [name, { spec, pods }] of Object.entries(SHAPES)) {
   }
   const seconds = (performance.now() - began) / 1000
   const perNode = [...cluster.nodes.values()].map(({ pods: on }) => on.size)
-  console.log(`${name}: ${Math.round(pods / seconds)} pods/s decided at ${NODES} nodes (${pods} pods, ${placed} placed, ${Math.min(...perNode)} to ${Math.max(...perNode)} on a node)`)
+  console.log(
+    `${name}: ${Math.round(pods / seconds)} pods/s decided at ${NODES} nodes (${pods} pods, ${placed} placed, ${Math.min(...perNode)} to ${Math.max(...perNode)} on a node)`
+  )
 }

@@ -10,7 +10,7 @@ import { inboxPrefix, natsUsers } from '#ops/nats/users.ts'
 import { serveFollows } from '#services/apiserver/door/follow.ts'
 import { askedConsumers, askToFollow } from '#services/platform/jetstream/consumers.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { startNats, type TestNats } from '../support/nats.ts'
+import { startNats, type TestNats } from '#test/support/nats.ts'
 
 const permissions = suite('NATS permissions')
 
@@ -61,18 +61,20 @@ permissions.before(async () => {
   jsm = await jetstreamManager(await as('apiserver'), { checkAPI: false })
   door = serveFollows({ connection: await as('apiserver'), onError: (error) => console.error(error) })
   for (const user of TRUSTED)
-    for (const subject of (WRITES[user] ?? []).filter((one) => user === 'apiserver' || one.startsWith('base.'))) await jetstream(await as(user)).publish(subject, `of ${subject}`)
+    for (const subject of (WRITES[user] ?? []).filter((one) => user === 'apiserver' || one.startsWith('base.')))
+      await jetstream(await as(user)).publish(subject, `of ${subject}`)
 })
 permissions.after(async () => {
   await door.close()
   await nats.stop()
 })
 
-const ends = async (): Promise<Record<string, number>> => Object.fromEntries(await Promise.all(NAMES.map(async (name) => [name, (await jsm.streams.info(name)).state.last_seq] as const)))
+const ends = async (): Promise<Record<string, number>> =>
+  Object.fromEntries(await Promise.all(NAMES.map(async (name) => [name, (await jsm.streams.info(name)).state.last_seq] as const)))
 
 /** What a stream was given is stored some time after: the ends when they move no more. */
 const settled = async (): Promise<Record<string, number>> => {
-  for (let before = await ends(); ; ) {
+  for (let before = await ends(); ;) {
     await new Promise((resolve) => setTimeout(resolve, 50))
     const now = await ends()
     if (JSON.stringify(now) === JSON.stringify(before)) return now
@@ -113,8 +115,12 @@ permissions('the streams are as defined, and ensuring them again changes nothing
   assert.equal(await ensureStreams(await jetstreamManager(await as('keeper'), { checkAPI: false }), ledgerFolder(nats.home)), [])
   assert.equal(await settings(), before)
   const [events] = before
-  assert.equal([events?.deny_delete, events?.allow_atomic, events?.allow_direct, events?.compression, events?.max_age, events?.discard], [true, true, true, 's2', 0, 'new'])
-  for (const { name, max_bytes } of before.slice(1)) if (!['BASE', 'BINDINGS', 'KEYS'].includes(name)) assert.ok((max_bytes ?? 0) > 0, `${name} is bounded by bytes`)
+  assert.equal(
+    [events?.deny_delete, events?.allow_atomic, events?.allow_direct, events?.compression, events?.max_age, events?.discard],
+    [true, true, true, 's2', 0, 'new']
+  )
+  for (const { name, max_bytes } of before.slice(1))
+    if (!['BASE', 'BINDINGS', 'KEYS'].includes(name)) assert.ok((max_bytes ?? 0) > 0, `${name} is bounded by bytes`)
 })
 
 for (const user of USERS) {
@@ -130,7 +136,13 @@ for (const user of USERS) {
     // The server's own answers, and other components', sent to a subject that a stream stores.
     const asked = [
       '$JS.API.INFO',
-      ...NAMES.flatMap((name) => [`$JS.API.STREAM.INFO.${name}`, `$JS.API.DIRECT.GET.${name}`, `$JS.API.STREAM.MSG.GET.${name}`, `$JS.API.CONSUMER.LIST.${name}`, `$JS.API.CONSUMER.MSG.NEXT.${name}.${user}-events`]),
+      ...NAMES.flatMap((name) => [
+        `$JS.API.STREAM.INFO.${name}`,
+        `$JS.API.DIRECT.GET.${name}`,
+        `$JS.API.STREAM.MSG.GET.${name}`,
+        `$JS.API.CONSUMER.LIST.${name}`,
+        `$JS.API.CONSUMER.MSG.NEXT.${name}.${user}-events`
+      ]),
       `intent.${user}`,
       `follow.${user}`,
       `gone.${user}`,
@@ -138,7 +150,9 @@ for (const user of USERS) {
       ...allowed
     ]
     const byReply = await stored(async () => {
-      for (const subject of asked) for (const reply of ['ev.core.configmaps.default.evil', 'notice.core.events.default.evil', 'bind.n2.default.evil']) connection.publish(subject, JSON.stringify({ seq: 1, batch: 1, what: 'state', part: 'events' }), { reply })
+      for (const subject of asked)
+        for (const reply of ['ev.core.configmaps.default.evil', 'notice.core.events.default.evil', 'bind.n2.default.evil'])
+          connection.publish(subject, JSON.stringify({ seq: 1, batch: 1, what: 'state', part: 'events' }), { reply })
       await connection.flush()
       await (await as('apiserver')).flush()
     })
@@ -147,7 +161,12 @@ for (const user of USERS) {
     const pushed = await stored(async () => {
       for (const name of NAMES) {
         const config = { name: 'evil', deliver_subject: 'ev.core.configmaps.default.pushed', deliver_policy: 'all', ack_policy: 'none' }
-        for (const subject of [`$JS.API.CONSUMER.CREATE.${name}`, `$JS.API.CONSUMER.CREATE.${name}.evil`, `$JS.API.CONSUMER.DURABLE.CREATE.${name}.evil`]) connection.publish(subject, JSON.stringify({ stream_name: name, config }), { reply: `${inboxPrefix(user)}.x` })
+        for (const subject of [
+          `$JS.API.CONSUMER.CREATE.${name}`,
+          `$JS.API.CONSUMER.CREATE.${name}.evil`,
+          `$JS.API.CONSUMER.DURABLE.CREATE.${name}.evil`
+        ])
+          connection.publish(subject, JSON.stringify({ stream_name: name, config }), { reply: `${inboxPrefix(user)}.x` })
       }
       await connection.flush()
       await (await as('apiserver')).flush()
@@ -161,36 +180,63 @@ for (const user of USERS) {
     const before = await Promise.all(NAMES.map(async (name) => JSON.stringify((await jsm.streams.info(name)).config)))
     const held = await ends()
     for (const name of NAMES) {
-      const may = user === 'keeper' ? [] : [['STREAM.UPDATE', { ...(await jsm.streams.info(name)).config, max_msgs: 1 }], ['STREAM.PURGE', '']] as const
+      const may =
+        user === 'keeper'
+          ? []
+          : ([
+              ['STREAM.UPDATE', { ...(await jsm.streams.info(name)).config, max_msgs: 1 }],
+              ['STREAM.PURGE', '']
+            ] as const)
       // A key that has to go is overwritten on disk: the one thing that can be taken away.
       const shreds = user === 'apiserver' && name === 'KEYS'
-      for (const [what, body] of [...may, ['STREAM.DELETE', ''], ...(shreds ? [] : [['STREAM.MSG.DELETE', { seq: 1 }]] as const), ['STREAM.SNAPSHOT', { deliver_subject: `${inboxPrefix(user)}.s` }], ['STREAM.RESTORE', {}], ['CONSUMER.DELETE', '']] as const)
-        connection.publish(`$JS.API.${what}.${name}${what === 'CONSUMER.DELETE' ? '.other' : ''}`, typeof body === 'string' ? body : JSON.stringify(body), { reply: `${inboxPrefix(user)}.x` })
+      for (const [what, body] of [
+        ...may,
+        ['STREAM.DELETE', ''],
+        ...(shreds ? [] : ([['STREAM.MSG.DELETE', { seq: 1 }]] as const)),
+        ['STREAM.SNAPSHOT', { deliver_subject: `${inboxPrefix(user)}.s` }],
+        ['STREAM.RESTORE', {}],
+        ['CONSUMER.DELETE', '']
+      ] as const)
+        connection.publish(
+          `$JS.API.${what}.${name}${what === 'CONSUMER.DELETE' ? '.other' : ''}`,
+          typeof body === 'string' ? body : JSON.stringify(body),
+          { reply: `${inboxPrefix(user)}.x` }
+        )
     }
-    connection.publish('$JS.API.STREAM.CREATE.MINE', JSON.stringify({ name: 'MINE', subjects: ['mine.>'] }), { reply: `${inboxPrefix(user)}.x` })
+    connection.publish('$JS.API.STREAM.CREATE.MINE', JSON.stringify({ name: 'MINE', subjects: ['mine.>'] }), {
+      reply: `${inboxPrefix(user)}.x`
+    })
     await connection.flush()
     assert.equal(await Promise.all(NAMES.map(async (name) => JSON.stringify((await jsm.streams.info(name)).config))), before)
     assert.equal(await ends(), held)
-    for (const name of NAMES) if (name !== 'REPORTS' && name !== 'PULSE') assert.ok((await jsm.streams.info(name)).state.messages > 0, `${name} was emptied`)
+    for (const name of NAMES)
+      if (name !== 'REPORTS' && name !== 'PULSE') assert.ok((await jsm.streams.info(name)).state.messages > 0, `${name} was emptied`)
   })
 
   permissions(`${user} asks and follows as itself only`, async () => {
     const connection = await as(user)
     const heard: string[] = []
-    const listening = (await as('apiserver')).subscribe('intent.*', { callback: (_, message) => (heard.push(message.subject), void message.respond('heard')) })
+    const listening = (await as('apiserver')).subscribe('intent.*', {
+      callback: (_, message) => (heard.push(message.subject), void message.respond('heard'))
+    })
     await (await as('apiserver')).flush()
     for (const other of USERS) {
       const expected = other === user && !TRUSTED.includes(user) && !/^(kube-proxy|dns)-/.test(user)
       assert.is((await answer(connection, `intent.${other}`, {}, expected ? 2_000 : 100)) === 'heard', expected, `intent.${other}`)
     }
     listening.unsubscribe()
-    assert.ok(heard.every((subject) => subject === `intent.${user}`), heard.join())
+    assert.ok(
+      heard.every((subject) => subject === `intent.${user}`),
+      heard.join()
+    )
     for (const other of USERS) {
       if (other === user || TRUSTED.includes(other)) continue
       assert.is(await answer(connection, `follow.${other}`, { what: 'state', part: 'events' }), undefined, `follow.${other}`)
     }
     const asked: string[] = []
-    const gone = (await as('apiserver')).subscribe('gone.*', { callback: (_, message) => (asked.push(message.subject), void message.respond('heard')) })
+    const gone = (await as('apiserver')).subscribe('gone.*', {
+      callback: (_, message) => (asked.push(message.subject), void message.respond('heard'))
+    })
     await (await as('apiserver')).flush()
     for (const other of USERS) {
       const expected = other === user && user.startsWith('node-')
@@ -198,15 +244,23 @@ for (const user of USERS) {
     }
     gone.unsubscribe()
     const erased: string[] = []
-    const erase = (await as('apiserver')).subscribe('erase.*', { callback: (_, message) => (erased.push(message.subject), void message.respond('heard')) })
+    const erase = (await as('apiserver')).subscribe('erase.*', {
+      callback: (_, message) => (erased.push(message.subject), void message.respond('heard'))
+    })
     await (await as('apiserver')).flush()
     for (const other of USERS) {
       const expected = other === user && user === 'admin'
       assert.is((await answer(connection, `erase.${other}`, {}, expected ? 2_000 : 100)) === 'heard', expected, `erase.${other}`)
     }
     erase.unsubscribe()
-    assert.ok(erased.every((subject) => subject === 'erase.admin'), erased.join())
-    assert.ok(asked.every((subject) => subject === `gone.${user}`), asked.join())
+    assert.ok(
+      erased.every((subject) => subject === 'erase.admin'),
+      erased.join()
+    )
+    assert.ok(
+      asked.every((subject) => subject === `gone.${user}`),
+      asked.join()
+    )
   })
 
   permissions(`${user} hears only what is its own`, async () => {
@@ -215,10 +269,34 @@ for (const user of USERS) {
       'node-n1': ['node.n1.>', 'stream.n1.*.down'],
       'node-n2': ['node.n2.>', 'stream.n2.*.down']
     }
-    const subjects = ['>', '*', 'ev.>', 'notice.>', 'bind.>', 'audit.>', 'report.>', 'intent.>', 'follow.>', 'gone.>', 'erase.*', 'pulse.node.*', 'stream.*.*.up', '_R_.>', '$SYS.>', '$JS.>', 'node.n1.>', 'node.n2.>', 'stream.n1.*.down', 'stream.n2.*.down', ...USERS.filter((other) => other !== user).map((other) => `_INBOX_${other}.>`)]
+    const subjects = [
+      '>',
+      '*',
+      'ev.>',
+      'notice.>',
+      'bind.>',
+      'audit.>',
+      'report.>',
+      'intent.>',
+      'follow.>',
+      'gone.>',
+      'erase.*',
+      'pulse.node.*',
+      'stream.*.*.up',
+      '_R_.>',
+      '$SYS.>',
+      '$JS.>',
+      'node.n1.>',
+      'node.n2.>',
+      'stream.n1.*.down',
+      'stream.n2.*.down',
+      ...USERS.filter((other) => other !== user).map((other) => `_INBOX_${other}.>`)
+    ]
     for (const subject of subjects) {
       const connection = await nats.as(user)
-      const refused = new Promise<boolean>((resolve) => connection.subscribe(subject, { callback: (error) => resolve(error instanceof PermissionViolationError) }))
+      const refused = new Promise<boolean>((resolve) =>
+        connection.subscribe(subject, { callback: (error) => resolve(error instanceof PermissionViolationError) })
+      )
       await connection.flush()
       const verdict = await Promise.race([refused, new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 30))])
       assert.is(verdict, !(own[user] ?? []).includes(subject), `${user} listening on ${subject}`)
@@ -228,7 +306,11 @@ for (const user of USERS) {
 }
 
 /** Which stream's entries a user can read one by one; all of it, however it asks. */
-const READS: Readonly<Record<string, readonly string[]>> = { apiserver: NAMES, keeper: NAMES, admin: ['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'AUDIT'] }
+const READS: Readonly<Record<string, readonly string[]>> = {
+  apiserver: NAMES,
+  keeper: NAMES,
+  admin: ['EVENTS', 'BASE', 'NOTICES', 'PULSE', 'AUDIT']
+}
 
 for (const user of USERS)
   permissions(`${user} reads no entry it was not given`, async () => {
@@ -237,7 +319,12 @@ for (const user of USERS)
       const last = (await jsm.streams.info(name)).state.last_seq
       const body = await answer(connection, `$JS.API.DIRECT.GET.${name}`, { seq: last })
       assert.is(body !== undefined && body !== '', (READS[user] ?? []).includes(name), `${name} entry by entry`)
-      if (!TRUSTED.includes(user)) assert.not.match((await answer(connection, `$JS.API.STREAM.MSG.GET.${name}`, { seq: last })) ?? '', /"subject"/, `${name} by the stream's interface`)
+      if (!TRUSTED.includes(user))
+        assert.not.match(
+          (await answer(connection, `$JS.API.STREAM.MSG.GET.${name}`, { seq: last })) ?? '',
+          /"subject"/,
+          `${name} by the stream's interface`
+        )
     }
     if (TRUSTED.includes(user) || user === 'admin') return
     // Somebody else's consumer: fetching from it would be reading on their behalf.
@@ -277,22 +364,49 @@ const follow = (connection: NatsConnection, user: string, part: string, stream: 
 
 permissions('each user follows its parts, sees what is in them, and nothing else', async () => {
   const js = jetstream(await as('apiserver'))
-  for (const subject of ['ev.core.services.default.web', 'ev.core.configmaps.kube-system.kube-scheduler', 'ev.core.configmaps.kube-system.other', 'ev.discovery%2Ek8s%2Eio.endpointslices.default.web-1', 'ev.core.nodes._.n1', 'ev.core.namespaces._.default', 'bind.n1.default.c', 'bind.n2.default.c']) await js.publish(subject, 'x')
+  for (const subject of [
+    'ev.core.services.default.web',
+    'ev.core.configmaps.kube-system.kube-scheduler',
+    'ev.core.configmaps.kube-system.other',
+    'ev.discovery%2Ek8s%2Eio.endpointslices.default.web-1',
+    'ev.core.nodes._.n1',
+    'ev.core.namespaces._.default',
+    'bind.n1.default.c',
+    'bind.n2.default.c'
+  ])
+    await js.publish(subject, 'x')
   for (const [user, part, stream, subjects] of PARTS) {
     const connection = await as(user)
     const all = await follow(connection, user, part, stream)
     assert.ok(all.length > 0, `${user} sees nothing in ${part}`)
-    assert.equal(all.filter((subject) => !subjects.test(subject)), [], `${user} in ${part}`)
+    assert.equal(
+      all.filter((subject) => !subjects.test(subject)),
+      [],
+      `${user} in ${part}`
+    )
   }
 })
 
-permissions('a part that is not a user\'s own is refused, and so is a filter of its own', async () => {
-  for (const [user, part] of [['scheduler', 'pulse'], ['node-n1', 'events'], ['kube-proxy-n1', 'bindings'], ['dns-n1', 'events'], ['scheduler', 'EVENTS'], ['node-n1', 'constructor'], ['controller-manager', '__proto__']] as const)
+permissions("a part that is not a user's own is refused, and so is a filter of its own", async () => {
+  for (const [user, part] of [
+    ['scheduler', 'pulse'],
+    ['node-n1', 'events'],
+    ['kube-proxy-n1', 'bindings'],
+    ['dns-n1', 'events'],
+    ['scheduler', 'EVENTS'],
+    ['node-n1', 'constructor'],
+    ['controller-manager', '__proto__']
+  ] as const)
     await askToFollow(await as(user), user, { what: 'open', part, from: 1 }).then(
       () => assert.unreachable(`${user} may follow ${part}`),
       (error: Error) => assert.match(error.message, /may not follow|must match/)
     )
-  const { consumer } = (await askToFollow(await as('kube-proxy-n1'), 'kube-proxy-n1', { what: 'open', part: 'services', from: 1, filter: 'ev.core.secrets.>' })) as FollowAnswer
+  const { consumer } = (await askToFollow(await as('kube-proxy-n1'), 'kube-proxy-n1', {
+    what: 'open',
+    part: 'services',
+    from: 1,
+    filter: 'ev.core.secrets.>'
+  })) as FollowAnswer
   assert.is((consumer?.['config'] as { filter_subject: string }).filter_subject, 'ev.core.services.>')
   await askToFollow(await as('scheduler'), 'scheduler', { what: 'cursor', part: 'events', start: { at: 'start' } }).then(
     () => assert.unreachable('a component gets a cursor'),
@@ -306,7 +420,16 @@ permissions('a part that is not a user\'s own is refused, and so is a filter of 
 
 permissions('malformed requests to follow are answered with what is wrong', async () => {
   const connection = await as('admin')
-  for (const body of ['', '7', 'null', '{"part":"EVENTS"}', '{"what":"open","part":"a b","from":1}', '{"what":"open","part":"EVENTS","from":"x"}', '{"what":"cursor","part":"EVENTS","start":{}}', `{"what":"state","part":"${'x'.repeat(9_000)}"}`]) {
+  for (const body of [
+    '',
+    '7',
+    'null',
+    '{"part":"EVENTS"}',
+    '{"what":"open","part":"a b","from":1}',
+    '{"what":"open","part":"EVENTS","from":"x"}',
+    '{"what":"cursor","part":"EVENTS","start":{}}',
+    `{"what":"state","part":"${'x'.repeat(9_000)}"}`
+  ]) {
     const text = await answer(connection, 'follow.admin', body, 2_000)
     assert.is((JSON.parse(text ?? '{}') as { status?: { code?: number } }).status?.code, body.length > 9_000 ? 413 : 400, body.slice(0, 40))
   }
@@ -337,16 +460,28 @@ permissions('of what was kept when history was compacted, each user sees its own
   for (const [user, part, stream, subjects] of PARTS) {
     if (stream !== 'EVENTS') continue
     const found = await follow(await as(user), user, part, stream)
-    assert.equal(found.filter((subject) => subject.endsWith('.old')), kept.filter((subject) => subjects.test(subject)), `${user} in ${part}`)
+    assert.equal(
+      found.filter((subject) => subject.endsWith('.old')),
+      kept.filter((subject) => subjects.test(subject)),
+      `${user} in ${part}`
+    )
   }
-  assert.equal((await follow(await as('admin'), 'admin', 'EVENTS', 'EVENTS')).filter((subject) => subject.endsWith('.old')), kept)
+  assert.equal(
+    (await follow(await as('admin'), 'admin', 'EVENTS', 'EVENTS')).filter((subject) => subject.endsWith('.old')),
+    kept
+  )
 })
 
 permissions('one node has its share of connections, and shuts nobody out', async () => {
   const mine: NatsConnection[] = []
-  const another = (user: string): Promise<NatsConnection> => connect({ ...natsOptions(nats.home, nats.config, user), waitOnFirstConnect: false, reconnect: false })
+  const another = (user: string): Promise<NatsConnection> =>
+    connect({ ...natsOptions(nats.home, nats.config, user), waitOnFirstConnect: false, reconnect: false })
   let refused = ''
-  while (refused === '' && mine.length < 100) await another('node-n1').then((connection) => mine.push(connection), (error: Error) => (refused = error.message))
+  while (refused === '' && mine.length < 100)
+    await another('node-n1').then(
+      (connection) => mine.push(connection),
+      (error: Error) => (refused = error.message)
+    )
   assert.match(refused, /maximum account active connections exceeded/i)
   await (await another('node-n2')).close()
   for (const connection of mine) await connection.close()
@@ -359,7 +494,12 @@ permissions('the API server works off reports, hears pulses and calls an agent, 
   await apiserver.flush()
   const { seq } = await jetstream(node).publish('report.n2.pod.default.b', '{}')
   assert.is((await jetstream(node).publish('pulse.node.n2', '{}')).stream, 'PULSE')
-  await jsm.consumers.add('REPORTS', { durable_name: 'apiserver', ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: seq })
+  await jsm.consumers.add('REPORTS', {
+    durable_name: 'apiserver',
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: seq
+  })
   const first = await (await jetstream(apiserver).consumers.get('REPORTS', 'apiserver')).next({ expires: 2000 })
   assert.ok(await first?.ackAck())
   await apiserver.flush()

@@ -16,9 +16,16 @@ const api = await startApi()
 console.log(`machine: ${machine()}`)
 try {
   const padding = 'lorem ipsum dolor '.repeat(SIZE / 18)
-  const object = (n: number): unknown => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'large' }, data: { n: String(n), key: padding } })
+  const object = (n: number): unknown => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'large' },
+    data: { n: String(n), key: padding }
+  })
   await api.call('POST', '/api/v1/namespaces/default/configmaps', object(0))
-  const first = Number((JSON.parse((await api.call('GET', PATH)).body) as { metadata: { resourceVersion: string } }).metadata.resourceVersion)
+  const first = Number(
+    (JSON.parse((await api.call('GET', PATH)).body) as { metadata: { resourceVersion: string } }).metadata.resourceVersion
+  )
   const session = await openSession(api)
   const count = (stream: ClientHttp2Stream): { lines: number } => {
     const seen = { lines: 0 }
@@ -48,7 +55,10 @@ try {
     if (status !== 200) throw new Error(body.slice(0, 500))
     times.push(performance.now() - from)
     peak = Math.max(peak, rssOf(api))
-    if (n % Math.ceil(UPDATES / 10) === 0) console.log(`${n} updates: resident ${rssOf(api).toFixed(0)} MiB (at most ${peak.toFixed(0)}), ${Math.round((n * 1000) / (performance.now() - began))}/s, ${latencies(times.splice(0))}`)
+    if (n % Math.ceil(UPDATES / 10) === 0)
+      console.log(
+        `${n} updates: resident ${rssOf(api).toFixed(0)} MiB (at most ${peak.toFixed(0)}), ${Math.round((n * 1000) / (performance.now() - began))}/s, ${latencies(times.splice(0))}`
+      )
   }
   const late = await watching()
   const done = performance.now()
@@ -56,7 +66,9 @@ try {
   const caughtUp = (performance.now() - done) / 1000
   peak = Math.max(peak, rssOf(api))
   console.log(`from ${before.toFixed(0)} MiB to at most ${peak.toFixed(0)}, ${rssOf(api).toFixed(0)} at the end`)
-  console.log(`lines read: ${readers.map(({ lines }) => lines).join(', ')} of ${UPDATES} by those who watched, the last one ${caughtUp.toFixed(0)} s after the last write; ${late.lines} in that time by one who came after all of it`)
+  console.log(
+    `lines read: ${readers.map(({ lines }) => lines).join(', ')} of ${UPDATES} by those who watched, the last one ${caughtUp.toFixed(0)} s after the last write; ${late.lines} in that time by one who came after all of it`
+  )
 } finally {
   await api.stop()
 }
