@@ -94,7 +94,7 @@ const fileText = (file: string, { imports }: Written, lines: readonly string[]):
   const shared = ['KubeObject', 'ObjectMeta'].filter((name) => new RegExp(`\\b${name}\\b`).test(text))
   return [
     `/** The types of ${file}, made by ops/generateSchema.ts. */`,
-    ...(shared.length === 0 ? [] : [`import type { ${shared.join(', ')} } from '../../KubeObject.ts'`]),
+    ...(shared.length === 0 ? [] : [`import type { ${shared.join(', ')} } from '#events/KubeObject.ts'`]),
     ...[...imports].sort().map((other) => `import type * as ${aliasOf(other)} from './${other}.ts'`),
     '',
     text

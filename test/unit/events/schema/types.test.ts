@@ -34,7 +34,7 @@ types('are one file per group and version, which refer to each other', () => {
   assert.is(
     files.get('core.v1.ts'),
     `/** The types of core.v1, made by ops/generateSchema.ts. */
-import type { KubeObject } from '#test/unit/KubeObject.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 import type * as apps_v1 from './apps.v1.ts'
 
 export interface Pod extends KubeObject {
