@@ -35,7 +35,7 @@ import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { Retention } from '#services/apiserver/secrets/Retention.ts'
 import { Stillness } from '#services/apiserver/Stillness.ts'
 import { LastOnly } from '#services/apiserver/time-travel/LastOnly.ts'
-import { systemClock } from '#services/platform/Clock.ts'
+import { systemClock, type Timer } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { JetStreamWorkQueue } from '#services/platform/jetstream/JetStreamWorkQueue.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
@@ -71,6 +71,12 @@ const complaints = Effect.map(
       warn('apiserver', error)
 )
 
+/**
+ * What the historian finds at a reconnect the views find as well, who were there when it happened: theirs is the word that is
+ * remembered. What only the historian finds is told so much later.
+ */
+const VIEWS_FIRST_MS = 2_000
+
 /** What there is, and where its past is. */
 const state = (nats: NatsConnection) =>
   Effect.gen(function* () {
@@ -81,7 +87,16 @@ const state = (nats: NatsConnection) =>
     let onDamaged = (damage: Damage): void => void early.push(damage)
     const indexed = yield* history((damage) => onDamaged(damage))
     const views = yield* wholeViews('apiserver', nats, disk.appends)
-    onDamaged = (damage) => found(damage, views.byStream.get(damage.stream)?.integrity?.ledger)
+    const waiting = new Set<Timer>()
+    onDamaged = (damage) => {
+      const view = views.byStream.get(damage.stream)
+      const timer = systemClock.after(VIEWS_FIRST_MS, () => {
+        waiting.delete(timer)
+        if (view?.failed === undefined) found(damage, view?.integrity?.ledger)
+      })
+      waiting.add(timer)
+    }
+    yield* Effect.addFinalizer(() => Effect.sync(() => waiting.forEach((timer) => timer.cancel())))
     early.forEach(onDamaged)
     const histories = new Map<StreamName, PastIndex>([...indexed, ['PULSE', new LastOnly(views.byStream.get('PULSE') as View)]])
     return { views, histories }

@@ -170,6 +170,10 @@ export class View {
     this.#subscription?.close()
     this.#fail(new ViewClosed('the view was closed'))
   }
+  /** Why nothing more is folded; undefined while it goes on. */
+  get failed(): Error | undefined {
+    return this.#failed
+  }
   /** History before this is compacted; 0 when all of it is there. */
   get floor(): number {
     return this.#floor
