@@ -1,15 +1,22 @@
 /** The cluster's certificate authority and everything it signs: serving certificates, client certificates, the kubeconfig. */
 import 'reflect-metadata'
 import { createHash, createPublicKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import * as x509 from '@peculiar/x509'
 import { stringify } from 'yaml'
 import { addressAt, parseCIDR } from '#events/meta/cidr.ts'
 import { canonicalIP, type Network, parseIP } from '#events/meta/ip.ts'
 import { type ClusterConfig, writeSecret } from '#ops/home.ts'
 import { natsNames } from '#ops/nats/reach.ts'
+
+/** Not into a home that is gone: it would come back with an authority of its own. */
+const store = (path: string, text: string): void => {
+  const folder = dirname(path)
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
+  writeSecret(path, text)
+}
 
 export interface KeyPair {
   /** PEM. */
@@ -123,7 +130,7 @@ export const writeKubeconfig = async (home: string, config: ClusterConfig): Prom
     },
     { lineWidth: 0 }
   )
-  if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeSecret(path, text)
+  if (!existsSync(path) || readFileSync(path, 'utf8') !== text) store(path, text)
   return path
 }
 
@@ -158,8 +165,8 @@ const ensureAuthority = async (home: string, config: ClusterConfig, now: number)
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey)
     ]
   })
-  writeSecret(pkiFile(home, 'ca.key'), await pemOf(keys.privateKey))
-  writeSecret(pkiFile(home, 'ca.crt'), `${certificate.toString('pem')}\n`)
+  store(pkiFile(home, 'ca.key'), await pemOf(keys.privateKey))
+  store(pkiFile(home, 'ca.crt'), `${certificate.toString('pem')}\n`)
   return { certificate, key: keys.privateKey }
 }
 
@@ -183,8 +190,8 @@ const ensureLeaf = async (home: string, authority: Authority, now: number, name:
     if (await isCurrent(pair.certificate, authority, now, spec)) return pair
   }
   const pair = await issue(authority, now, spec)
-  writeSecret(keyFile, pair.key)
-  writeSecret(certificateFile, pair.certificate)
+  store(keyFile, pair.key)
+  store(certificateFile, pair.certificate)
   return pair
 }
 
@@ -234,11 +241,11 @@ const ensureSigningKeys = async (home: string, now: number): Promise<{ readonly 
   const path = pkiFile(home, 'sa.key')
   const retired = pkiFile(home, 'sa-retired')
   if (existsSync(path) && now - statSync(path).mtimeMs > SIGNING_KEY_LIFE) {
-    writeSecret(join(retired, `${now}.pub`), publicPem(readFileSync(path, 'utf8')))
+    store(join(retired, `${now}.pub`), publicPem(readFileSync(path, 'utf8')))
     rmSync(path)
   }
   if (!existsSync(path)) {
-    writeSecret(path, await pemOf((await newKeys()).privateKey))
+    store(path, await pemOf((await newKeys()).privateKey))
     utimesSync(path, new Date(now), new Date(now))
   }
   const old = (existsSync(retired) ? readdirSync(retired) : []).sort((a, b) => Number.parseInt(b) - Number.parseInt(a))

@@ -98,7 +98,8 @@ export class SqlitePast extends SqliteReader implements PastStore {
     super(stream, clock, () => {})
     this.#path = folder
     this.#onMade = onMade
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    // Not what it is in: a home that is gone must not come back as an empty one.
+    if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
     chmodSync(folder, 0o700)
   }
   begin(identity: string): Reached {

@@ -10,7 +10,7 @@ import { simulate } from './simulate.ts'
 
 const SEEDS = Number(process.env['SEEDS'] ?? 120)
 /** Most of those that put a mistake back are found by the first few. */
-const PUT_BACK_SEEDS = 40
+const PUT_BACK_SEEDS = 80
 
 const simulation = suite('the simulated cluster')
 
