@@ -129,7 +129,7 @@ keyframes.before(async () => {
 keyframes.after(() => plane.remove())
 
 keyframes('are made while the cluster works, one each so many events, of what was there', async () => {
-  await write(150)
+  await write(600)
   await plane.until('there are some', async () => (await sequences()).length >= 2)
   const found = await sequences()
   for (const [at, sequence] of found.entries()) if (at > 0) assert.ok(sequence - (found[at - 1] as number) >= EVERY, found.join())
