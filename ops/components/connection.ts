@@ -21,7 +21,7 @@ import { Integrity, type IntegrityOptions } from '#services/platform/ledger/Inte
 import type { Seal } from '#services/platform/ledger/Seal.ts'
 import { KEYS, ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
 import { Vault } from '#services/platform/secrets/Vault.ts'
-import type { Fold, ViewOptions } from '#services/platform/folds.ts'
+import type { ViewOptions } from '#services/platform/folds.ts'
 import { View, Views } from '#services/platform/View.ts'
 import { messageOf, NotStarted, reading, readingSync } from './errors.ts'
 import { OpenLog } from './openLog.ts'
@@ -113,16 +113,8 @@ const vault = (component: string, seal: Seal, nats: NatsConnection) =>
     )
   })
 
-/**
- * The whole state, folded from the log's own account and checked entry by entry. `folds` are kept up to date from the same
- * followers. Fails with DamagedLog when a stream is not what this home remembers of it.
- */
-export const wholeViews = (
-  component: string,
-  nats: NatsConnection,
-  appends: Appends,
-  folds: (stream: View['stream']) => readonly Fold[] = () => []
-) =>
+/** The whole state, checked entry by entry. Fails with DamagedLog when a stream is not what this home remembers of it. */
+export const wholeViews = (component: string, nats: NatsConnection, appends: Appends) =>
   Effect.gen(function* () {
     const { home } = yield* Place
     const views: View[] = []
@@ -134,7 +126,6 @@ export const wholeViews = (
       const integrity = yield* integrityOf(component, seal, stream, { whole: filter === undefined, expires })
       const log = new JetStreamLog(nats, stream, { appends, ...(filter === undefined ? {} : { gapless: false, filter }) })
       const view = new View(stream, log, systemClock, { api, integrity, expires, vault: keys })
-      for (const fold of folds(stream)) view.alsoFold(fold)
       views.push(yield* started(component, view))
     }
     return new Views(views, api)
