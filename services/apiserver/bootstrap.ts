@@ -3,6 +3,7 @@
  * `kube-dns` Services. Asked for as intents on every start; what is there already is left as it is, except the
  * addresses, which are this machine's to know.
  */
+import { timestamp } from '#events/meta/time.ts'
 import { SERVICE_CIDRS } from '#events/collections.ts'
 import { AUTOUPDATE, bootstrapRbac } from '#events/rbac/bootstrap.ts'
 import { covered, type Rule } from '#projections/Rbac.ts'
@@ -13,7 +14,6 @@ import type { Views } from '#services/platform/View.ts'
 import type { Decider } from './Decider.ts'
 import { same } from '#events/meta/faults.ts'
 import { DEFAULT_SERVICE_CIDR, isReady, READY, SERVICE_CIDR_FINALIZER, ServiceCIDR } from '#events/networking/ServiceCIDR.ts'
-import { seconds } from './request/events.ts'
 import { Refusal } from '#events/Refusal.ts'
 
 export interface BootstrapOptions {
@@ -63,7 +63,7 @@ const ensureServiceCIDR = async (options: BootstrapOptions): Promise<void> => {
     status: 'True',
     reason: '',
     message: 'Kubernetes default Service CIDR is ready',
-    lastTransitionTime: seconds(clock.now())
+    lastTransitionTime: timestamp(clock.now())
   }
   await ask(options, {
     ...intentAbout(options, object),

@@ -3,13 +3,13 @@
  * batch that takes it and gone in the batch that gives it back; the log's expectation on its subject lets one decision have it,
  * whichever API server makes it. Plain.
  */
+import { timestamp } from '#events/meta/time.ts'
 import type { NewEvent } from '#events/Event.ts'
 import { keyId, resourceId, type ObjectKey } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { isOf } from '#events/networking/parent.ts'
 import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
-import { seconds } from '#services/apiserver/request/events.ts'
 import { allocateService, prepareService } from './allocate.ts'
 import { type Claim, claimsOfService } from './service.ts'
 
@@ -81,6 +81,6 @@ export const claimEvents = (
 
 const takenEvent = (facts: Facts, { key, what, object }: Claim, owner: ObjectKey, context: DecideContext): NewEvent => {
   const made = object(owner)
-  const metadata = { ...made.metadata, uid: context.uuid(), creationTimestamp: seconds(context.now) }
+  const metadata = { ...made.metadata, uid: context.uuid(), creationTimestamp: timestamp(context.now) }
   return { ...facts, key, type: `reckon.${what}.created.v1`, deleted: false, object: { ...made, metadata }, expected: context.head(key) }
 }

@@ -2,13 +2,13 @@
  * Takes the agents' pulses to the decider: the Node brought up to date, its Lease renewed. Of each node only the newest
  * pulse counts. One that fails is tried again until the next one comes, here or at another API server.
  */
+import { timestamp } from '#events/meta/time.ts'
 import { LEASES } from '#events/collections.ts'
 import type { Pulse } from '#events/node/messages.ts'
 import { Refusal } from '#events/Refusal.ts'
 import type { Clock, Timer } from '#services/platform/Clock.ts'
 import type { Views } from '#services/platform/View.ts'
 import type { Decider } from '#services/apiserver/Decider.ts'
-import { seconds } from '#services/apiserver/request/events.ts'
 import { intentsOfPulse, LEASE_NAMESPACE } from './decide.ts'
 import { backOff, Later, submit } from './submit.ts'
 
@@ -86,7 +86,7 @@ export class Pulses {
   async #asDrafted(pulse: Pulse): Promise<boolean> {
     const { views, clock, onError } = this.#options
     let refused = false
-    for (const draft of intentsOfPulse(views, pulse, seconds(clock.now()))) {
+    for (const draft of intentsOfPulse(views, pulse, timestamp(clock.now()))) {
       const verdict = await submit(this.#options, pulse.node, draft)
       // What follows from a Node that may not be made can't be had either; the Lease can.
       if (verdict.what === 'outrun' && !refused) return false

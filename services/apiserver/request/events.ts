@@ -7,11 +7,6 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { eventTypeOf } from '#events/meta/eventType.ts'
 import type { DecideContext } from '#services/apiserver/decision.ts'
 
-/** The last moment RFC 3339 has digits for: a grace period may be any number of seconds. */
-const LAST = Date.UTC(9999, 11, 31, 23, 59, 59)
-
-export const seconds = (ms: number): string => `${new Date(Math.min(ms, LAST)).toISOString().slice(0, 19)}Z`
-
 interface Outcome {
   readonly before: KubeObject | undefined
   readonly after: KubeObject

@@ -1,4 +1,5 @@
 /** pods/binding: the scheduler's decision, which gives a pod its node, once. */
+import { timestamp } from '#events/meta/time.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -8,7 +9,7 @@ import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import type { StoredSubresource } from './StoredSubresource.ts'
 import { admit, saying } from '#services/apiserver/admission/admission.ts'
 import { decodeAs } from '#services/apiserver/request/decode.ts'
-import { eventFor, seconds } from '#services/apiserver/request/events.ts'
+import { eventFor } from '#services/apiserver/request/events.ts'
 import { existing } from '#services/apiserver/verbs/update.ts'
 
 interface Condition {
@@ -54,7 +55,7 @@ const decideBinding = (kind: Kind, intent: Intent, context: DecideContext): Deci
     throw conflict(kind, intent.name, `pod ${intent.name} is already assigned to node "${old['spec'].nodeName}"`)
   if ((old['spec'].schedulingGates?.length ?? 0) > 0)
     throw conflict(kind, intent.name, `pod ${intent.name} has non-empty .spec.schedulingGates`)
-  const now = seconds(context.now)
+  const now = timestamp(context.now)
   const conditions = ((old['status']?.conditions ?? []) as Condition[]).filter(({ type }) => type !== 'PodScheduled')
   const { resourceVersion: _, ...metadata } = old.metadata
   const object: KubeObject = {

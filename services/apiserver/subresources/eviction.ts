@@ -1,4 +1,5 @@
 /** pods/eviction: a polite delete, the way `kubectl drain` asks for it. */
+import { timestamp } from '#events/meta/time.ts'
 import type { DeleteOptions, Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -6,7 +7,7 @@ import { badRequest, type Status } from '#events/Refusal.ts'
 import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import type { StoredSubresource } from './StoredSubresource.ts'
 import { decodeAs } from '#services/apiserver/request/decode.ts'
-import { seconds, withMain } from '#services/apiserver/request/events.ts'
+import { withMain } from '#services/apiserver/request/events.ts'
 import { checkDeleteOptions } from '#services/apiserver/request/options.ts'
 import { decideDelete } from '#services/apiserver/verbs/delete.ts'
 
@@ -38,7 +39,7 @@ interface Condition {
 const decideEviction = (kind: Kind, asked: Intent, context: DecideContext): Decided => {
   const decided = decideDelete(kind, asked, context)
   const status: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
-  return { ...withMain(decided, (event) => ({ ...event, object: disrupted(event.object, seconds(context.now)) })), code: 201, status }
+  return { ...withMain(decided, (event) => ({ ...event, object: disrupted(event.object, timestamp(context.now)) })), code: 201, status }
 }
 
 export const eviction: StoredSubresource = { asked: evictionIntent, decide: decideEviction }

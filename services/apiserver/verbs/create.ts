@@ -1,4 +1,5 @@
 /** create: a new object, from what a client sent to the event that makes it exist. */
+import { timestamp } from '#events/meta/time.ts'
 import type { Intent } from '#events/Intent.ts'
 import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -8,7 +9,7 @@ import type { DecideContext, Decided, Write } from '#services/apiserver/decision
 import { admit, saying, validateAdmission } from '#services/apiserver/admission/admission.ts'
 import { allocate, prepareClaims } from '#services/apiserver/claims/claims.ts'
 import { apiVersionOf, decodeObject, typeOf } from '#services/apiserver/request/decode.ts'
-import { eventFor, seconds } from '#services/apiserver/request/events.ts'
+import { eventFor } from '#services/apiserver/request/events.ts'
 import { generatedName } from '#services/apiserver/request/names.ts'
 import { trackUpdate } from '#services/apiserver/patch/managedFields.ts'
 
@@ -29,7 +30,7 @@ const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, cont
   if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '')
     meta.name = generatedName(meta.generateName as string, context.letters ?? context.random)
   meta.uid = context.uuid()
-  meta.creationTimestamp = seconds(context.now)
+  meta.creationTimestamp = timestamp(context.now)
   delete meta.resourceVersion
   delete meta.deletionTimestamp
   delete meta.deletionGracePeriodSeconds
@@ -52,7 +53,7 @@ const settle = (
 ): void => {
   const { deletionTimestamp: _, deletionGracePeriodSeconds: __, resourceVersion: ___, ...given } = object.metadata
   object.metadata = JSON.parse(JSON.stringify({ ...given, name, namespace, uid, creationTimestamp, generation })) as KubeObject['metadata']
-  kind.prepareForCreate?.(object, { now: seconds(context.now) })
+  kind.prepareForCreate?.(object, { now: timestamp(context.now) })
   kind.default?.(object)
 }
 
@@ -68,7 +69,7 @@ export const createObject = (
   const warnings = [...told, ...(kind.warnings?.(object) ?? [])]
   if (kind.createRefusal !== undefined) throw new Refusal(405, 'MethodNotAllowed', kind.createRefusal, {})
   withSystemMetadata(kind, intent, object, context)
-  kind.prepareForCreate?.(object, { now: seconds(context.now) })
+  kind.prepareForCreate?.(object, { now: timestamp(context.now) })
   if (!managed) delete object.metadata.managedFields
   prepareClaims(kind, object, undefined, context)
   kind.default?.(object)
@@ -100,7 +101,7 @@ export const createObject = (
       after: object,
       manager: intent.options?.fieldManager ?? intent.source,
       apiVersion: apiVersionOf(kind),
-      time: seconds(context.now)
+      time: timestamp(context.now)
     })
   return saying(
     { events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings },

@@ -1,11 +1,12 @@
 /** delete: at once, after a grace period, or after the finalizers; the propagation policy becomes finalizers. */
+import { timestamp } from '#events/meta/time.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conflict, type Status } from '#events/Refusal.ts'
 import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import { admit, saying } from '#services/apiserver/admission/admission.ts'
-import { eventFor, seconds } from '#services/apiserver/request/events.ts'
+import { eventFor } from '#services/apiserver/request/events.ts'
 import { existing, goes } from './update.ts'
 
 export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
@@ -39,13 +40,13 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
   if (finalizers.size > 0) object.metadata.finalizers = [...finalizers]
   else delete object.metadata.finalizers
   if (old.metadata.deletionTimestamp === undefined) {
-    object.metadata.deletionTimestamp = seconds(context.now + grace * 1000)
+    object.metadata.deletionTimestamp = timestamp(context.now + grace * 1000)
     object.metadata.deletionGracePeriodSeconds = grace
     if (kind.hasGeneration === true) object.metadata.generation = (old.metadata.generation ?? 1) + 1
-    kind.prepareForDelete?.(object, { now: seconds(context.now) })
+    kind.prepareForDelete?.(object, { now: timestamp(context.now) })
   } else if (grace < (old.metadata.deletionGracePeriodSeconds ?? 0)) {
     // A shorter period than the one running counts; a longer one comes too late.
-    object.metadata.deletionTimestamp = seconds(Math.min(context.now + grace * 1000, Date.parse(old.metadata.deletionTimestamp)))
+    object.metadata.deletionTimestamp = timestamp(Math.min(context.now + grace * 1000, Date.parse(old.metadata.deletionTimestamp)))
     object.metadata.deletionGracePeriodSeconds = grace
   } else if (!goes(kind, object) && equalFinalizers(object, old))
     return saying({ events: [], code: 200, object: old, entry, warnings: [] }, said)

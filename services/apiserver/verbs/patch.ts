@@ -1,4 +1,5 @@
 /** patch: the four patch types, each computed on the present object, then stored as an update (apply may create). */
+import { timestamp } from '#events/meta/time.ts'
 import type { Intent } from '#events/Intent.ts'
 import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -12,7 +13,6 @@ import { applyJsonPatch } from '#services/apiserver/patch/json.ts'
 import { applyMergePatch } from '#services/apiserver/patch/merge.ts'
 import { applyStrategicMergePatch } from '#services/apiserver/patch/strategic.ts'
 import { apiVersionOf, decodeObject, decodePatched, typeOf } from '#services/apiserver/request/decode.ts'
-import { seconds } from '#services/apiserver/request/events.ts'
 import { presented } from '#services/apiserver/request/present.ts'
 import { createObject } from './create.ts'
 import { checkName, existing, replaceObject } from './update.ts'
@@ -102,7 +102,7 @@ const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decide
     manager: intent.options?.fieldManager as string,
     force: intent.options?.force === true,
     apiVersion: apiVersionOf(kind),
-    time: seconds(context.now),
+    time: timestamp(context.now),
     ...((intent.subresource ?? '') === '' ? {} : { subresource: intent.subresource as string })
   })
   if ('conflicts' in result) {

@@ -1,4 +1,5 @@
 /** update: the whole object (or one half of it, through a subresource) replaced, under an optimistic lock. */
+import { timestamp } from '#events/meta/time.ts'
 import type { Intent } from '#events/Intent.ts'
 import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -9,7 +10,7 @@ import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import { admit, saying } from '#services/apiserver/admission/admission.ts'
 import { allocate, prepareClaims } from '#services/apiserver/claims/claims.ts'
 import { apiVersionOf, decodeObject, typeOf } from '#services/apiserver/request/decode.ts'
-import { eventFor, seconds } from '#services/apiserver/request/events.ts'
+import { eventFor } from '#services/apiserver/request/events.ts'
 import { presented } from '#services/apiserver/request/present.ts'
 import { trackUpdate } from '#services/apiserver/patch/managedFields.ts'
 import { badValue, same } from '#events/meta/faults.ts'
@@ -65,7 +66,7 @@ export const replaceObject = (
     context
   )
   carryMetadata(object, old, kind, intent)
-  kind.prepareForUpdate?.(object, old, subresource, { now: seconds(context.now) })
+  kind.prepareForUpdate?.(object, old, subresource, { now: timestamp(context.now) })
   if (subresource !== '') {
     // A subresource writes its own half; metadata stays the main resource's business (its field owners aside).
     const managedFields = object.metadata.managedFields
@@ -93,7 +94,7 @@ export const replaceObject = (
       after: object,
       manager: intent.options?.fieldManager ?? intent.source,
       apiVersion: apiVersionOf(kind),
-      time: seconds(context.now),
+      time: timestamp(context.now),
       ...(subresource === '' ? {} : { subresource })
     })
   delete object.metadata.resourceVersion
