@@ -74,7 +74,7 @@ export class View {
 
   constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions) {
     this.stream = stream
-    this.objects = new Objects(options.api, options.parsedBytes)
+    this.objects = new Objects(options.api, options.parsedBytes, options.names)
     this.name = options.name ?? stream
     this.log = log
     this.integrity = options.integrity

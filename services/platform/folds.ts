@@ -25,6 +25,8 @@ export interface ViewOptions {
   readonly vault?: Vault
   /** Of text whose objects are held parsed as well (`projections/Parsed.ts`). */
   readonly parsedBytes?: number
+  /** How many names of objects that are gone are remembered; who never writes needs none. */
+  readonly names?: number
   /** What of an object is held here, where not all of it is wanted. */
   readonly narrow?: (object: KubeObject) => KubeObject
   /** Entries leave the stream by themselves, and then the view. */

@@ -116,7 +116,7 @@ follower('of a part, where sequences may be missing, notices a lost message by t
     })
     const seen: number[] = []
     log
-      .reachedBy(() => false, false)
+      .reachedBy(() => false, { gapless: false })
       .follow({
         from: 1,
         onEntries: (entries) => void seen.push(...entries.map(({ sequence }) => sequence)),
