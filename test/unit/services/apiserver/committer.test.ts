@@ -251,6 +251,24 @@ committer('guards stand in front of the changes: what is answered is the change,
   }
 })
 
+committer('a fence stands behind the changes, and is not what is answered', async () => {
+  const { log, committer: mine } = scene()
+  const expected = await there(log, 'marker')
+  const fence: Append = {
+    subject: subjectOf('EVENTS', event('guard').key),
+    ...encodeEvent({ ...event('guard'), deleted: true }),
+    expected,
+    on: subjectOf('EVENTS', event('marker').key)
+  }
+  for (const count of [1, 3]) {
+    const ended = await Promise.all(Array.from({ length: count }, (_, n) => mine.commit([event(`${count}-${n}`)], undefined, [], fence)))
+    for (const [n, outcome] of ended.entries()) {
+      assert.ok(outcome.ok)
+      assert.is(outcome.ok && (await log.get(outcome.last))?.subject, subjectOf('EVENTS', event(`${count}-${n}`).key))
+    }
+  }
+})
+
 committer('a decision may stand on an object that it writes as well', async () => {
   const { log, committer: mine } = scene()
   const expected = await there(log, 'switch')
