@@ -1,7 +1,7 @@
 /** How a node's kube-proxy and DNS see Services and EndpointSlices: the parts of the log they may follow, and what they hold of them. */
 import type { ResourceRef } from '#events/Key.ts'
 import { narrowedToEndpoints } from '#projections/Proxy.ts'
-import type { ViewOptions } from './folds.ts'
+import type { ViewOptions } from './viewOptions.ts'
 
 /** As the API server names them (`apiserver/door/parts.ts`). */
 export const ENDPOINT_PARTS = ['services', 'endpointslices'] as const

@@ -4,7 +4,7 @@ import { sleep, type Clock } from '#services/platform/Clock.ts'
 import { IptablesFailed, type Iptables, type Table } from '#services/platform/Iptables.ts'
 import { MemoryIptables } from '#services/platform/iptables/MemoryIptables.ts'
 import { parseSave } from '#services/platform/iptables/text.ts'
-import { waysIn, type Way } from './traffic.ts'
+import { waysIn, type Way } from './ways.ts'
 
 /** The world's own doing. */
 export class FilterBusy extends IptablesFailed {}

@@ -13,7 +13,7 @@ import { World, type WorldOptions } from './World.ts'
 
 const STEPS = 30
 const QUIET_MS = 45 * 60_000
-/** So long after everything else is as it should be, rules and names may still be otherwise: a refused text is tried again, a flush looked for. */
+/** Everything else is as it should be, and rules are not for so long: a refused text is tried again, a flush is looked for. */
 const TRAFFIC_MS = 100_000
 const LOOK_MS = 10_000
 /** What clients watch: all of a kind, and what begins and ceases to match. */

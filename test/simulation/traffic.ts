@@ -1,6 +1,6 @@
 /**
- * What must hold of nodes' traffic: where the packet filter sends connections, read from its rules alone, and what names are answered with,
- * beside what the log says of Services and EndpointSlices. Neither is computed with what kube-proxy and the DNS compute theirs with.
+ * What must hold of nodes' traffic: where packet filters send connections and what names are answered with, beside what the log says of
+ * Services and EndpointSlices. Neither is computed with what kube-proxy and the DNS compute theirs with.
  */
 import { decodeFacts } from '#events/Event.ts'
 import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
@@ -9,45 +9,9 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import type { Endpoint, EndpointSlice } from '#events/schema/generated/discovery.v1.ts'
 import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import type { MemoryLog } from '#services/platform/MemoryLog.ts'
-import { targetOf } from '#services/platform/iptables/text.ts'
 import type { Endpoints } from './Endpoints.ts'
 import { SERVICE_NAMES } from './script.ts'
 import type { World } from './World.ts'
-
-type Chains = ReadonlyMap<string, readonly string[]>
-
-export interface Way {
-  /** `default/web:http`: whose rules they are. */
-  readonly services: ReadonlySet<string>
-  /** `10.244.1.2:8080`; nothing: it is refused. */
-  readonly ends: readonly string[]
-}
-
-const MATCH = /(?:-d (\S+)\/32 )?-p (\w+) -m comment --comment "(\S+) (?:cluster IP|node port|has no endpoints)".* --dport (\d+) -j (\S+)/
-
-/** By `tcp 10.96.0.5:80` or `tcp node:30001`. */
-export const waysIn = (nat: Chains, filter: Chains): ReadonlyMap<string, Way> => {
-  const found = new Map<string, { services: Set<string>; ends: string[] }>()
-  const endsOf = (chain: string): string[] =>
-    (nat.get(chain) ?? []).flatMap((rule) => {
-      const end = /--to-destination (\S+)/.exec(rule)?.[1]
-      return end === undefined ? endsOf(targetOf(rule) as string) : [end]
-    })
-  for (const [table, chains] of Object.entries({ nat, filter }))
-    for (const [name, rules] of chains) {
-      if (!/-(SERVICES|NODEPORTS|REFUSED|REFUSED-EXT)$/.test(name)) continue
-      for (const rule of rules) {
-        const [, ip = 'node', protocol, service, port, target] = MATCH.exec(rule) ?? []
-        if (service === undefined) continue
-        const to = `${protocol} ${ip}:${port}`
-        const way = found.get(to) ?? { services: new Set(), ends: [] }
-        way.services.add(service)
-        way.ends.push(...(table === 'nat' ? endsOf(target as string) : []))
-        found.set(to, way)
-      }
-    }
-  return found
-}
 
 /** Versions of the objects of one kind, and when each was written. */
 class Past {
