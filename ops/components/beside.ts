@@ -34,7 +34,7 @@ const ownLedgers = (home: string, port: number): string => {
   return folder
 }
 
-/** Kept until the cluster is stopped, unlike the ledger: it is compared with the log when it is opened, and years of history are long to read. */
+/** Kept until the cluster is stopped: it is compared with the log when it is opened, and years of history are long to read. */
 const ownHistory = (home: string, port: number): string => {
   const folder = join(home, 'run', `history-${port}`)
   privateFolder(folder)
