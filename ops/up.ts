@@ -227,6 +227,8 @@ export const down = async ({ home, report }: { readonly home: string; readonly r
   await removeNode(home, config, report)
   if (nats !== undefined) report('stopping nats-server')
   await stopNatsServer(home)
+  const { removeBeside } = await import('./components/beside.ts')
+  await removeBeside(home)
   const { releaseDocker } = await import('./setup/dockerEngine.ts')
   await releaseDocker(home, report)
   report(!cluster && nats === undefined ? 'nothing was running' : `stopped; the history stays in ${home}`)

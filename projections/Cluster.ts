@@ -4,62 +4,16 @@ import type { Labels } from '#events/meta/LabelSelector.ts'
 import { milliValue, wholeValue } from '#events/meta/Quantity.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Change } from './Objects.ts'
-import { affinityOf, type PodAffinity } from './PodAffinity.ts'
+import { addPod, removePod, type NodeInfo, type PodInfo, type Resources, type Taint, type Usual } from './NodeInfo.ts'
+import { affinityOf } from './PodAffinity.ts'
 
-/** CPU in millicores; everything else in whole units (bytes, counts). */
-export type Resources = Readonly<Record<string, number>>
-
-export interface Taint {
-  readonly key: string
-  readonly value?: string
-  readonly effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
-}
+export type { NodeInfo, PodInfo, Resources, Taint, Usual } from './NodeInfo.ts'
 
 /**
  * What a change may do for pods that fitted nowhere: `room` may help any of them, `company` (a pod came or looks
  * different) only those whose place depends on other pods.
  */
 export type Help = 'none' | 'room' | 'company'
-
-/** A pod that is on a node, or assumed to be. */
-export interface PodInfo {
-  readonly id: string
-  readonly uid: string
-  readonly namespace: string
-  readonly labels: Labels
-  readonly terminating: boolean
-  readonly requests: Resources
-  /** What it is taken to use when it asks for nothing: keeps such pods from piling up on one node. */
-  readonly usual: Usual
-  /** `TCP/0.0.0.0/80` of host ports. */
-  readonly ports: readonly string[]
-  /** The uid of its controller. */
-  readonly owner: string | undefined
-  readonly affinity: PodAffinity | undefined
-}
-
-export interface Usual {
-  /** Millicores. */
-  readonly cpu: number
-  /** Bytes. */
-  readonly memory: number
-}
-
-/** One object per node, changed in place, so that lists of nodes stay valid. */
-export interface NodeInfo {
-  readonly name: string
-  labels: Labels
-  taints: readonly Taint[]
-  unschedulable: boolean
-  allocatable: Resources
-  readonly requested: Record<string, number>
-  readonly usual: { cpu: number; memory: number }
-  readonly pods: Map<string, PodInfo>
-  /** Pods per controller uid: what default spreading looks at. */
-  readonly owners: Map<string, number>
-  /** Bytes by image name. */
-  images: ReadonlyMap<string, number>
-}
 
 interface Container {
   readonly restartPolicy?: string
@@ -283,7 +237,7 @@ export class Cluster {
     this.#countImages(info.images, 1)
     this.nodes.set(name, info)
     this.#list.push(info)
-    for (const pod of this.#orphans.get(name)?.values() ?? []) this.#add(info, pod)
+    for (const pod of this.#orphans.get(name)?.values() ?? []) addPod(info, pod)
     this.#orphans.delete(name)
     return 'room'
   }
@@ -315,23 +269,10 @@ export class Cluster {
       if (pod.affinity.requiredAnti.length > 0) this.#antiAffine.set(pod.id, pod)
     }
     const known = this.nodes.get(node)
-    if (known !== undefined) return this.#add(known, pod)
+    if (known !== undefined) return addPod(known, pod)
     let orphans = this.#orphans.get(node)
     if (orphans === undefined) this.#orphans.set(node, (orphans = new Map()))
     orphans.set(pod.id, pod)
-  }
-  #add(node: NodeInfo, pod: PodInfo): void {
-    node.pods.set(pod.id, pod)
-    this.#count(node, pod, 1)
-  }
-  #count(node: NodeInfo, { requests, usual, owner }: PodInfo, by: 1 | -1): void {
-    for (const name in requests) node.requested[name] = (node.requested[name] ?? 0) + by * (requests[name] as number)
-    node.usual.cpu += by * usual.cpu
-    node.usual.memory += by * usual.memory
-    if (owner === undefined) return
-    const count = (node.owners.get(owner) ?? 0) + by
-    if (count === 0) node.owners.delete(owner)
-    else node.owners.set(owner, count)
   }
   #remove(id: string): void {
     const placed = this.#placed.get(id)
@@ -343,11 +284,7 @@ export class Cluster {
     space?.delete(id)
     if (space?.size === 0) this.#namespaces.delete(placed.pod.namespace)
     const node = this.nodes.get(placed.node)
-    if (node !== undefined) {
-      node.pods.delete(id)
-      this.#count(node, placed.pod, -1)
-      return
-    }
+    if (node !== undefined) return removePod(node, placed.pod)
     const orphans = this.#orphans.get(placed.node)
     orphans?.delete(id)
     if (orphans?.size === 0) this.#orphans.delete(placed.node)

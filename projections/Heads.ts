@@ -9,6 +9,12 @@ const LIMIT = 16_384
 
 export class Heads {
   readonly #places = new Map<string, number>()
+  readonly #limit: number
+
+  /** `limit`: how many are remembered at most. */
+  constructor(limit = LIMIT) {
+    this.#limit = limit
+  }
 
   get size(): number {
     return this.#places.size
@@ -20,7 +26,7 @@ export class Heads {
     // Taken out first: a map keeps the place of what it overwrites, and the oldest go first.
     this.#places.delete(subject)
     this.#places.set(subject, sequence)
-    if (this.#places.size > LIMIT) this.#places.delete(this.#places.keys().next().value as string)
+    if (this.#places.size > this.#limit) this.#places.delete(this.#places.keys().next().value as string)
   }
   delete(subject: string): void {
     this.#places.delete(subject)

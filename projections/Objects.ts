@@ -208,15 +208,20 @@ export class Objects implements ObjectsView {
   sequence = 0
   readonly #collections = new Map<string, Collection>()
   /** Of deleted objects, and of entries that were passed over, which stand in the log all the same. */
-  readonly #heads = new Heads()
+  readonly #heads: Heads
   readonly #parsed: Parsed
   readonly #indexing: Indexing
   #loading = false
 
-  /** `parsedBytes`: of text whose objects are held parsed. */
-  constructor(indexing: Indexing, parsedBytes?: number) {
+  /** `parsedBytes`: of text whose objects are held parsed. `names`: how many of objects that are gone are remembered. */
+  constructor(indexing: Indexing, parsedBytes?: number, names?: number) {
     this.#indexing = indexing
     this.#parsed = new Parsed(parsedBytes)
+    this.#heads = new Heads(names)
+  }
+  /** How many names of objects that are gone are remembered. */
+  get names(): number {
+    return this.#heads.size
   }
   get<Some extends KubeObject>(key: ObjectKey<Some>): Entry<Some> | undefined {
     return this.#collections.get(resourceId(key))?.get(key.namespace, key.name) as Entry<Some> | undefined

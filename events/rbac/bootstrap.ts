@@ -62,62 +62,100 @@ const leaderLocking = (component: string): readonly KubeObject[] => {
 const user = (name: string): { kind: string; name: string } => ({ kind: 'User', name })
 const group = (name: string): { kind: string; name: string } => ({ kind: 'Group', name })
 
-const CORE_READ = [
-  'configmaps',
-  'endpoints',
-  'events',
-  'namespaces',
-  'namespaces/status',
-  'persistentvolumeclaims',
-  'pods',
-  'pods/log',
-  'pods/status',
-  'replicationcontrollers',
-  'serviceaccounts',
-  'services',
-  'services/status'
-]
-const CORE_WRITE = [
-  'configmaps',
-  'endpoints',
-  'persistentvolumeclaims',
-  'pods',
-  'pods/attach',
-  'pods/exec',
-  'pods/portforward',
-  'pods/eviction',
-  'secrets',
-  'serviceaccounts',
-  'services',
-  'events'
-]
-const APPS = [
-  'controllerrevisions',
-  'daemonsets',
-  'deployments',
-  'deployments/scale',
-  'deployments/status',
-  'replicasets',
-  'replicasets/scale',
-  'replicasets/status',
-  'statefulsets',
-  'statefulsets/scale',
-  'statefulsets/status'
-]
-const WORKLOADS = ['apps', 'batch', 'autoscaling', 'policy', 'networking.k8s.io']
-
+/**
+ * As the roles that upstream aggregates into `view`, `edit` and `admin` (bootstrappolicy/policy.go), but for the groups `extensions` and
+ * `resource.k8s.io`, in which nothing is served. Endpoints are not for editors: whoever writes them sends a Service's clients anywhere
+ * (CVE-2021-25740).
+ */
 const VIEW: readonly Rule[] = [
-  rule('', CORE_READ, READ_PAST),
-  rule('apps', APPS, READ_PAST),
-  rule(['batch', 'autoscaling', 'policy', 'networking.k8s.io'], ['*'], READ_PAST),
-  rule('discovery.k8s.io', ['endpointslices'], READ_PAST)
+  rule(
+    '',
+    [
+      'configmaps',
+      'endpoints',
+      'persistentvolumeclaims',
+      'persistentvolumeclaims/status',
+      'pods',
+      'replicationcontrollers',
+      'replicationcontrollers/scale',
+      'serviceaccounts',
+      'services',
+      'services/status'
+    ],
+    READ_PAST
+  ),
+  rule(
+    '',
+    [
+      'bindings',
+      'events',
+      'limitranges',
+      'namespaces/status',
+      'pods/log',
+      'pods/status',
+      'replicationcontrollers/status',
+      'resourcequotas',
+      'resourcequotas/status'
+    ],
+    READ_PAST
+  ),
+  // Of the namespace the role is bound in: it tells which ones a person has access to.
+  rule('', ['namespaces'], READ_PAST),
+  rule('discovery.k8s.io', ['endpointslices'], READ_PAST),
+  rule(
+    'apps',
+    [
+      'controllerrevisions',
+      'daemonsets',
+      'daemonsets/status',
+      'deployments',
+      'deployments/scale',
+      'deployments/status',
+      'replicasets',
+      'replicasets/scale',
+      'replicasets/status',
+      'statefulsets',
+      'statefulsets/scale',
+      'statefulsets/status'
+    ],
+    READ_PAST
+  ),
+  rule('autoscaling', ['horizontalpodautoscalers', 'horizontalpodautoscalers/status'], READ_PAST),
+  rule('batch', ['cronjobs', 'cronjobs/status', 'jobs', 'jobs/status'], READ_PAST),
+  rule('policy', ['poddisruptionbudgets', 'poddisruptionbudgets/status'], READ_PAST),
+  rule('networking.k8s.io', ['ingresses', 'ingresses/status', 'networkpolicies'], READ_PAST)
 ]
 const EDIT: readonly Rule[] = [
   ...VIEW,
-  rule('', [...CORE_WRITE, 'secrets'], [...READ, ...WRITE]),
+  rule('', ['pods/attach', 'pods/exec', 'pods/portforward', 'pods/proxy', 'secrets', 'services/proxy'], READ),
   rule('', ['serviceaccounts'], ['impersonate']),
+  rule('', ['pods', 'pods/attach', 'pods/exec', 'pods/portforward', 'pods/proxy'], WRITE),
+  rule('', ['pods/eviction'], ['create']),
+  rule(
+    '',
+    [
+      'configmaps',
+      'events',
+      'persistentvolumeclaims',
+      'replicationcontrollers',
+      'replicationcontrollers/scale',
+      'secrets',
+      'serviceaccounts',
+      'services',
+      'services/proxy'
+    ],
+    WRITE
+  ),
   rule('', ['serviceaccounts/token'], ['create']),
-  rule(WORKLOADS, ['*'], [...READ, ...WRITE]),
+  rule(
+    'apps',
+    ['daemonsets', 'deployments', 'deployments/scale', 'replicasets', 'replicasets/scale', 'statefulsets', 'statefulsets/scale'],
+    WRITE
+  ),
+  rule('autoscaling', ['horizontalpodautoscalers'], WRITE),
+  rule('batch', ['cronjobs', 'jobs'], WRITE),
+  rule('policy', ['poddisruptionbudgets'], WRITE),
+  rule('networking.k8s.io', ['ingresses', 'networkpolicies'], WRITE),
   rule('coordination.k8s.io', ['leases'], [...READ, ...WRITE])
 ]
 /** Who may edit Secrets may read them; what they held before is for who administers the namespace. */

@@ -3,11 +3,11 @@
  * room there is, and of the log it remembers in a ledger of its own, begun where the home's stands: two writers of one would each
  * undo what the other remembers. So it is with the index of the past: each has one, for the same entry in one file twice is a fault.
  */
-import { copyFileSync, readdirSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as Effect from 'effect/Effect'
 import * as Layer from 'effect/Layer'
-import { privateFolder } from '#ops/home.ts'
+import { isFree, privateFolder } from '#ops/home.ts'
 import { Complaints } from '#ops/nats/complaints.ts'
 import { natsLogFile } from '#ops/nats/server.ts'
 import { storeFolder } from '#ops/nats/store.ts'
@@ -21,9 +21,11 @@ import { NotStarted } from './errors.ts'
 import { OpenLog } from './openLog.ts'
 import { Place } from './place.ts'
 
+const ledgersOf = (home: string, port: number): string => join(home, 'run', `ledger-${port}`)
+
 /** Begun anew with each start: what is remembered for good, the home's own process remembers. */
 const ownLedgers = (home: string, port: number): string => {
-  const folder = join(home, 'run', `ledger-${port}`)
+  const folder = ledgersOf(home, port)
   rmSync(folder, { recursive: true, force: true })
   privateFolder(folder)
   for (const name of readdirSync(ledgerFolder(home))) {
@@ -32,11 +34,21 @@ const ownLedgers = (home: string, port: number): string => {
   return folder
 }
 
-/** Kept from start to start, unlike the ledger: it is compared with the log when it is opened, and years of history are long to read. */
+/** Kept until the cluster is stopped: it is compared with the log when it is opened, and years of history are long to read. */
 const ownHistory = (home: string, port: number): string => {
   const folder = join(home, 'run', `history-${port}`)
   privateFolder(folder)
   return folder
+}
+
+/** Takes away what API servers beside the home's own have left: of those whose port nobody has. */
+export const removeBeside = async (home: string): Promise<void> => {
+  const folder = join(home, 'run')
+  if (!existsSync(folder)) return
+  for (const name of readdirSync(folder)) {
+    const port = /^(?:ledger|history)-(\d+)$/.exec(name)?.[1]
+    if (port !== undefined && (await isFree(Number(port)))) rmSync(join(folder, name), { recursive: true, force: true })
+  }
 }
 
 /** The reserve as it is; giving it up and taking it back is for who keeps the log. */
@@ -51,10 +63,13 @@ export const besideLog = (port: number) =>
     OpenLog,
     Effect.gen(function* () {
       const { home } = yield* Place
-      const ledgers = yield* Effect.try({
-        try: () => ownLedgers(home, port),
-        catch: (cause) => new NotStarted({ message: `the log of ${home} is not there yet; start the cluster with \`reckon up\``, cause })
-      })
+      const ledgers = yield* Effect.acquireRelease(
+        Effect.try({
+          try: () => ownLedgers(home, port),
+          catch: (cause) => new NotStarted({ message: `the log of ${home} is not there yet; start the cluster with \`reckon up\``, cause })
+        }),
+        (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+      )
       return { own: false, ledgers, history: ownHistory(home, port) }
     })
   )

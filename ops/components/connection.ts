@@ -11,7 +11,6 @@ import type { LogEntry } from '#events/Log.ts'
 import { loadMasters, loadSeal } from '#ops/log/keys.ts'
 import { takeLock } from '#ops/setup/lock.ts'
 import { connectNats } from '#ops/nats/connect.ts'
-import { narrowedToEndpoints } from '#projections/Proxy.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import type { Appends } from '#services/platform/jetstream/Appends.ts'
 import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
@@ -21,7 +20,8 @@ import { Integrity, type IntegrityOptions } from '#services/platform/ledger/Inte
 import type { Seal } from '#services/platform/ledger/Seal.ts'
 import { KEYS, ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
 import { Vault } from '#services/platform/secrets/Vault.ts'
-import type { ViewOptions } from '#services/platform/folds.ts'
+import { endpointPartOf, ENDPOINT_PARTS, HELD_OF_ENDPOINTS } from '#services/platform/endpoints.ts'
+import type { ViewOptions } from '#services/platform/viewOptions.ts'
 import { View, Views } from '#services/platform/View.ts'
 import { messageOf, NotStarted, reading, readingSync } from './errors.ts'
 import { OpenLog } from './openLog.ts'
@@ -159,7 +159,7 @@ const replica = (user: string) =>
     return number
   })
 
-interface PartViews extends Pick<ViewOptions, 'narrow' | 'parsedBytes'> {
+interface PartViews extends Pick<ViewOptions, 'narrow' | 'parsedBytes' | 'names'> {
   readonly component: string
   readonly user: string
   readonly parts: readonly Part[]
@@ -202,19 +202,12 @@ export const componentViews = (user: 'scheduler' | 'controller-manager', nats: N
     })
   })
 
-/** On a node the same few Services are looked at, when they change or are asked for. */
-const NODE_PARSED = 1024 * 1024
-
 /** Services and EndpointSlices only: all that kube-proxy and the DNS may see. */
 export const endpointViews = (component: string, user: string, nats: NatsConnection) =>
   partViews(nats, {
     component,
     user,
-    parts: [
-      ['EVENTS', 'services'],
-      ['EVENTS', 'endpointslices']
-    ],
-    partOf: ({ resource }) => resource,
-    narrow: narrowedToEndpoints,
-    parsedBytes: NODE_PARSED
+    parts: ENDPOINT_PARTS.map((part) => ['EVENTS', part]),
+    partOf: endpointPartOf,
+    ...HELD_OF_ENDPOINTS
   })

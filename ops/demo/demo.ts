@@ -14,6 +14,7 @@ import { connectNats } from '#ops/nats/connect.ts'
 import type { Report } from '#ops/setup/project.ts'
 
 const MANIFESTS = join(import.meta.dirname, 'manifests')
+const USUAL_SERVER = 'https://127.0.0.1:6443'
 const LIMIT_MS = 120_000
 
 export const runDemo = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
@@ -33,32 +34,39 @@ export const runDemo = async (home: string, config: ClusterConfig, report: Repor
   }
 }
 
+/** What is applied, in order. The manifests say the API server's usual port; the page names the one it has. */
+export const demoObjects = (apiPort: number): readonly KubeObject[] =>
+  readdirSync(MANIFESTS)
+    .sort()
+    .flatMap((file) =>
+      parseAllDocuments(readFileSync(join(MANIFESTS, file), 'utf8').replaceAll(USUAL_SERVER, `https://127.0.0.1:${apiPort}`))
+    )
+    .map((document) => document.toJSON() as KubeObject)
+
 const apply = async (home: string, config: ClusterConfig, report: Report): Promise<void> => {
   const api = builtInApi()
   const connection = await connectNats(home, config, 'admin')
   try {
     const intents = new NatsIntents(connection, { user: 'admin' })
-    for (const file of readdirSync(MANIFESTS).sort())
-      for (const document of parseAllDocuments(readFileSync(join(MANIFESTS, file), 'utf8'))) {
-        const object = document.toJSON() as KubeObject
-        const kind = api.kindOfObject(object)
-        if (kind === undefined) throw new Error(`${file}: no kind ${object.kind} in ${object.apiVersion}`)
-        const name = object.metadata.name as string
-        const result = await intents.submit({
-          id: systemClock.uuid(),
-          verb: 'patch',
-          ref: { group: kind.group, resource: kind.resource },
-          version: kind.version,
-          namespace: 'default',
-          name,
-          patch: { type: 'application/apply-patch+yaml', body: object },
-          options: { fieldManager: 'reckon', force: true },
-          source: 'reckon',
-          command: 'reckon up --demo'
-        })
-        if (!result.ok) throw new Error(`the demo's ${kind.singular} ${name} was refused: ${result.status.message}`)
-        report(`applied ${kind.singular}${kind.group === '' ? '' : `.${kind.group}`}/${name}`)
-      }
+    for (const object of demoObjects(config.apiPort)) {
+      const kind = api.kindOfObject(object)
+      if (kind === undefined) throw new Error(`the demo: no kind ${object.kind} in ${object.apiVersion}`)
+      const name = object.metadata.name as string
+      const result = await intents.submit({
+        id: systemClock.uuid(),
+        verb: 'patch',
+        ref: { group: kind.group, resource: kind.resource },
+        version: kind.version,
+        namespace: 'default',
+        name,
+        patch: { type: 'application/apply-patch+yaml', body: object },
+        options: { fieldManager: 'reckon', force: true },
+        source: 'reckon',
+        command: 'reckon up --demo'
+      })
+      if (!result.ok) throw new Error(`the demo's ${kind.singular} ${name} was refused: ${result.status.message}`)
+      report(`applied ${kind.singular}${kind.group === '' ? '' : `.${kind.group}`}/${name}`)
+    }
   } finally {
     await connection.close()
   }

@@ -48,6 +48,13 @@ const RETRY_MAX_MS = 30_000
 const FORGET_PARALLEL = 4
 const TABLES: readonly Table[] = ['nat', 'filter']
 
+export class RulesTouched extends Error {
+  override readonly name = 'RulesTouched'
+  constructor() {
+    super('the rules of Services were not as they were written, and are written again; somebody else changed them')
+  }
+}
+
 interface Programmed {
   readonly ports: readonly ProxyPort[]
   readonly rules: RuleSet
@@ -91,8 +98,7 @@ export class KubeProxy {
         return { chains: new Map<string, readonly string[] | ReadonlySet<string>>([...chains, ...lists]), jumps: jumps(config) }
       },
       write: () => this.#writeAnew(),
-      onMended: () =>
-        onError(new Error('the rules of Services were not as they were written, and are written again; somebody else changed them')),
+      onMended: () => onError(new RulesTouched()),
       onError
     })
   }

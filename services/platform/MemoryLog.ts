@@ -18,6 +18,7 @@ import {
 } from '#events/Log.ts'
 import type { Clock } from './Clock.ts'
 import { followSource, type Consumer, type Delivery, type Source } from './Follower.ts'
+import { MemoryStream, type MemoryStreamOptions } from './MemoryStream.ts'
 
 /** What goes wrong, asked at each occasion. Absent ones go right, and at once. */
 export interface Faults {
@@ -43,21 +44,22 @@ export interface Faults {
   gone?(): boolean
 }
 
-export interface MemoryLogOptions {
+export interface MemoryLogOptions extends MemoryStreamOptions {
   readonly faults?: Faults
-  /** As a stream with one message per subject. */
-  readonly keepLastOnly?: boolean
-  /** As a stream with `max_age`, milliseconds: older entries leave by themselves. */
-  readonly maxAge?: number
-  readonly identity?: string
-  /** Told of everything that is stored, as it is stored. */
-  readonly onStored?: (entry: LogEntry) => void
+}
+
+/** What of the log one process reaches. */
+export interface Reach {
+  /** False: it follows a part, whose sequences have gaps. */
+  readonly gapless?: boolean
+  /** The subjects it follows, NATS wildcards allowed; all when there is none. */
+  readonly filters?: readonly string[]
 }
 
 /** A consumer that is being served. */
 interface Live {
-  /** There is something new. */
-  wake(): void
+  /** There is something new, on these subjects. */
+  wake(appends: readonly Append[]): void
   /** Its connection breaks. */
   end(): void
 }
@@ -84,24 +86,16 @@ export class MemoryLog implements Log {
   readonly #clock: Clock
   readonly #options: MemoryLogOptions
   readonly #faults: Faults
-  readonly #entries: (LogEntry | undefined)[] = []
-  readonly #last = new Map<string, number>()
+  readonly #stored: MemoryStream
   readonly #consumers = new Set<Live>()
-  #expired = 0
-  #identity: string | undefined
-  #losses: readonly Range[] = []
-  #epoch = 0
   #lives = 0
-  #floor = 0
-  /** What is before stands outside of the stream: the version each object had at the floor. */
-  #begins = 1
 
   constructor(stream: string, clock: Clock, options: MemoryLogOptions = {}) {
     this.stream = stream
     this.#clock = clock
     this.#options = options
     this.#faults = options.faults ?? {}
-    this.#identity = options.identity
+    this.#stored = new MemoryStream(() => clock.now(), options)
   }
   append(appends: readonly Append[], waitMs = CONNECT_MS): Promise<AppendResult> {
     const { away, gone, swallow, refuse, lose, append } = this.#faults
@@ -134,39 +128,22 @@ export class MemoryLog implements Log {
     for (const { end } of [...this.#consumers]) end()
   }
   #store(appends: readonly Append[]): AppendResult {
-    this.#expire()
-    const written = new Set<string>()
-    for (const { subject, expected, on = subject } of appends) {
-      const lastSequence = this.#last.get(on) ?? 0
-      if (expected !== undefined && expected !== lastSequence) return { ok: false, conflict: true, lastSequence }
-      // As nats-server: what the same batch has written before can't be expected any more.
-      if (expected !== undefined && written.has(on)) return { ok: false, conflict: true }
-      written.add(subject)
-    }
-    const first = this.#entries.length + 1
-    for (const { subject, headers, text } of appends) {
-      const sequence = this.#entries.length + 1
-      const before = this.#last.get(subject)
-      if (this.#options.keepLastOnly === true && before !== undefined) this.#entries[before - 1] = undefined
-      const entry = { subject, sequence, headers, text, time: this.#clock.now() }
-      this.#entries.push(entry)
-      this.#last.set(subject, sequence)
-      this.#options.onStored?.(entry)
-    }
-    for (const { wake } of this.#consumers) wake()
-    return { ok: true, first, last: this.#entries.length }
+    const result = this.#stored.store(appends)
+    if (result.ok) for (const { wake } of this.#consumers) wake(appends)
+    return result
   }
   follow(follow: Follow): Subscription {
     return this.#followBy(() => this.#faults.away?.() === true, follow)
   }
-  #followBy(away: () => boolean, follow: Follow, gapless = true): Subscription {
-    return followSource(this.#source(away), { clock: this.#clock, gapless: gapless && this.#options.keepLastOnly !== true }, follow)
+  #followBy(away: () => boolean, follow: Follow, { gapless = true, filters = [] }: Reach = {}): Subscription {
+    const options = { clock: this.#clock, gapless: gapless && this.#options.keepLastOnly !== true }
+    return followSource(this.#source(away, filters.map(subjectPattern)), options, follow)
   }
   /**
    * The log as one process reaches it. While `isCut` it sends and hears nothing, and others go on; an append that was stored
-   * before is then never acknowledged to it. A process that is dead is cut off for ever. `gapless` false: it follows a part.
+   * before is then never acknowledged to it. A process that is dead is cut off for ever.
    */
-  reachedBy(isCut: () => boolean, gapless = true): Log {
+  reachedBy(isCut: () => boolean, reach: Reach = {}): Log {
     const away = (): boolean => isCut() || this.#faults.away?.() === true
     const asked =
       <Answer>(question: () => Promise<Answer>) =>
@@ -180,7 +157,7 @@ export class MemoryLog implements Log {
         const result = await this.append(appends, waitMs)
         return isCut() ? this.#unanswered() : result
       },
-      follow: (follow) => this.#followBy(away, follow, gapless),
+      follow: (follow) => this.#followBy(away, follow, reach),
       get: (sequence) => asked(() => this.get(sequence))(),
       read: (range) => this.#readBy(away, range),
       lastOn: (subject, upTo) => asked(() => this.lastOn(subject, upTo))(),
@@ -188,37 +165,38 @@ export class MemoryLog implements Log {
       state: asked(() => this.state())
     }
   }
-  #source(away: () => boolean): Source {
+  #source(away: () => boolean, filters: readonly RegExp[]): Source {
     return {
       stream: this.stream,
       closed: false,
       verdict: () => 'again',
       open: async (from, newest) => {
         if (away() || this.#faults.gone?.() === true) throw new LogAway(`${this.stream} does not answer`)
-        return this.#consumer(from, newest, away)
+        return this.#consumer(from, newest, away, filters)
       }
     }
   }
-  #consumer(from: number, newest: boolean, away: () => boolean): Consumer {
+  #consumer(from: number, newest: boolean, away: () => boolean, filters: readonly RegExp[]): Consumer {
+    const stored = this.#stored
     const { deliver, skip, double, forget } = this.#faults
     let next = from
     let count = 0
     let scheduled = false
     let over = false
-    const kept = from <= this.#floor && from < this.#begins
-    const end = kept ? this.#begins - 1 : undefined
+    const kept = from <= stored.floor && from < stored.begins
+    const end = kept ? stored.begins - 1 : undefined
     // What comes behind the newest entries comes whole, as from a server's consumer.
     let latest = newest && !kept
-    const isWanted = (entry: LogEntry | undefined): entry is LogEntry =>
-      entry !== undefined && (!latest || this.#last.get(entry.subject) === entry.sequence)
-    const has = (): LogEntry[] => this.#entries.slice(Math.max(next, kept ? 1 : this.#begins) - 1, end).filter(isWanted)
+    const follows = ({ subject }: Pick<LogEntry, 'subject'>): boolean => filters.length === 0 || filters.some((one) => one.test(subject))
+    const isWanted = (entry: LogEntry): boolean => follows(entry) && (!latest || stored.isLast(entry))
+    const has = (): LogEntry[] => stored.between(Math.max(next, kept ? 1 : stored.begins), end ?? stored.end).filter(isWanted)
     let live: Live | undefined
     const close = (): void => {
       over = true
       if (live !== undefined) this.#consumers.delete(live)
     }
     return {
-      state: this.#state(),
+      state: stored.state(),
       pending: has().length,
       kept,
       newest: latest,
@@ -239,12 +217,12 @@ export class MemoryLog implements Log {
           if (away()) return void this.#clock.after(HEARTBEATS_MS, finish)
           const batch = has()
           latest = false
-          next = this.#entries.length + 1
+          next = stored.end + 1
           for (const [at, entry] of batch.entries()) if (!over) send({ entry, count: ++count, pending: batch.length - 1 - at })
           if (!over && forget?.() === true) finish()
         }
-        const wake = (): void => {
-          if (scheduled || over) return
+        const wake = (appends?: readonly Append[]): void => {
+          if (scheduled || over || appends?.some(follows) === false) return
           scheduled = true
           const ms = deliver?.() ?? 0
           if (ms === 0) queueMicrotask(turn)
@@ -257,26 +235,10 @@ export class MemoryLog implements Log {
       close: async () => close()
     }
   }
-  /** Entries that are too old leave: the stream then begins later, and their subjects are empty. */
-  #expire(): void {
-    const { maxAge } = this.#options
-    if (maxAge === undefined) return
-    const oldest = this.#clock.now() - maxAge
-    for (; this.#expired < this.#entries.length; this.#expired++) {
-      const entry = this.#entries[this.#expired]
-      if (entry === undefined) continue
-      if (entry.time >= oldest) return
-      this.#take(entry)
-    }
-  }
-  #take({ sequence, subject }: LogEntry): void {
-    this.#entries[sequence - 1] = undefined
-    if (this.#last.get(subject) === sequence) this.#last.delete(subject)
-  }
   async get(sequence: number): Promise<LogEntry | undefined> {
     await this.#reached()
-    this.#expire()
-    return this.#entries[sequence - 1]
+    this.#stored.expire()
+    return this.#stored.at(sequence)
   }
   read(range: ReadRange): AsyncGenerator<readonly LogEntry[]> {
     return this.#readBy(() => this.#faults.away?.() === true, range)
@@ -284,8 +246,8 @@ export class MemoryLog implements Log {
   async *#readBy(away: () => boolean, { from, to, filter }: ReadRange): AsyncGenerator<readonly LogEntry[]> {
     const wanted = filter === undefined ? undefined : subjectPattern(filter)
     let batch: LogEntry[] = []
-    for (let sequence = Math.max(1, from); sequence <= Math.min(to, this.#entries.length); sequence++) {
-      const entry = this.#entries[sequence - 1]
+    for (let sequence = Math.max(1, from); sequence <= Math.min(to, this.#stored.end); sequence++) {
+      const entry = this.#stored.at(sequence)
       if (entry === undefined || wanted?.test(entry.subject) === false) continue
       batch.push(entry)
       if (batch.length < READ_BATCH) continue
@@ -297,74 +259,34 @@ export class MemoryLog implements Log {
   }
   async lastOn(subject: string, upTo = Number.MAX_SAFE_INTEGER): Promise<LogEntry | undefined> {
     await this.#reached()
-    this.#expire()
-    const last = this.#last.get(subject)
-    if (last !== undefined && last <= upTo) return this.#entries[last - 1]
-    for (let at = Math.min(upTo, this.#entries.length) - 1; at >= 0; at--)
-      if (this.#entries[at]?.subject === subject) return this.#entries[at]
-    return undefined
+    this.#stored.expire()
+    return this.#stored.lastOn(subject, upTo)
   }
   async lastSequence(): Promise<number> {
     await this.#reached()
-    return this.#entries.length
+    return this.#stored.end
   }
   async state(): Promise<LogState> {
     await this.#reached()
-    return this.#state()
+    return this.#stored.state()
   }
   /** A question to a log that is away is answered by nobody. */
   async #reached(away = (): boolean => this.#faults.away?.() === true): Promise<void> {
     const gone = this.#faults.gone?.() === true
     if (gone || away()) await this.#after(gone ? CONNECT_MS : ACK_TIMEOUT_MS, () => new LogAway(`${this.stream} does not answer`))
   }
-  #state(): LogState {
-    this.#expire()
-    const inside = this.#entries.slice(this.#begins - 1)
-    const first = inside.findIndex((entry) => entry !== undefined)
-    const there = inside.filter((entry) => entry !== undefined)
-    return {
-      ...(this.#identity === undefined ? {} : { identity: this.#identity }),
-      first: (first < 0 ? this.#entries.length : this.#begins - 1 + first) + 1,
-      last: this.#entries.length,
-      messages: there.length,
-      bytes: there.reduce((sum, { text }) => sum + text.length, 0),
-      sealedFrom: 1,
-      epoch: this.#epoch,
-      losses: this.#losses,
-      quarantined: [],
-      floor: this.#floor,
-      ...(this.#floor === 0
-        ? {}
-        : { base: { hash: '', digest: '', entries: 0, time: Date.parse(this.#entries[this.#floor - 1]?.headers['ce-time'] ?? '') || 0 } })
-    }
-  }
-  /** As a compaction says first: history before is no longer read. */
   raiseFloor(floor: number): void {
-    this.#floor = floor
+    this.#stored.raiseFloor(floor)
   }
-  /** As it does then: of before, only the version each object had is kept, outside of the stream, which begins at the floor. */
   compact(): void {
-    const newest = new Map<string, number>()
-    const before = this.#entries.slice(0, this.#floor).filter((entry) => entry !== undefined)
-    for (const { subject, sequence } of before) newest.set(subject, sequence)
-    for (const { subject, sequence, headers } of before) {
-      if (newest.get(subject) !== sequence || headers['reckon-deleted'] === 'true') this.#entries[sequence - 1] = undefined
-      if (this.#last.get(subject) === sequence) this.#last.delete(subject)
-    }
-    this.#begins = this.#floor + 1
+    this.#stored.compact()
   }
-  /** What a disk can do: entries go from the middle, the end is cut off, another stream takes the place. Consumers end with it. */
-  damage(what: { readonly remove?: Range; readonly cut?: number; readonly identity?: string }): void {
-    const { remove, cut, identity } = what
-    for (const entry of [...this.#entries])
-      if (entry !== undefined && remove !== undefined && remove.first <= entry.sequence && entry.sequence <= remove.last) this.#take(entry)
-    if (cut !== undefined) for (const entry of this.#entries.splice(cut)) if (entry !== undefined) this.#last.delete(entry.subject)
-    if (identity !== undefined) this.#identity = identity
+  /** What a disk can do to it. Consumers end with it. */
+  damage(what: Parameters<MemoryStream['damage']>[0]): void {
+    this.#stored.damage(what)
     for (const { end } of [...this.#consumers]) end()
   }
-  /** A person's word that what is missing is lost. */
   accept(losses: readonly Range[]): void {
-    this.#losses = losses
-    this.#epoch += 1
+    this.#stored.accept(losses)
   }
 }

@@ -15,19 +15,15 @@ import { keyOfSubject, subjectOf, type StreamName } from '#events/Subject.ts'
 import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
 import { upcastBody } from '#events/upcast.ts'
-import type { Clock, Timer } from './Clock.ts'
-import type { Fold, ViewOptions } from './folds.ts'
+import type { Clock } from './Clock.ts'
 import { versionsBehind } from './hidden.ts'
 import type { Integrity } from './ledger/Integrity.ts'
+import { Offered } from './Offered.ts'
+import { Receding } from './Receding.ts'
 import { Early } from './secrets/Early.ts'
 import type { Vault } from './secrets/Vault.ts'
+import type { ViewOptions } from './viewOptions.ts'
 import { Waiters } from './Waiters.ts'
-
-/** Objects on their way through the log; those beyond are parsed when they come back. */
-const OWN_BYTES = 4 * 1024 * 1024
-
-/** How often an expiring stream is asked what is left of it. */
-const EXPIRY_MS = 10_000
 
 export class ViewBehind extends Error {
   override readonly name = 'ViewBehind'
@@ -47,20 +43,14 @@ export class View {
   readonly integrity: Integrity | undefined
   readonly vault: Vault | undefined
   #window: Window | undefined
-  readonly #clock: Clock
   readonly #options: ViewOptions
   readonly #subscribers = new Set<(change: Change) => void>()
-  readonly #folds: Fold[] = []
-  /** Objects this process wrote and has parsed already, by sequence, until their events come back. */
-  readonly #own = new Map<number, { readonly object: KubeObject; readonly bytes: number }>()
-  #ownBytes = 0
+  readonly #offered = new Offered()
   readonly #waiters: Waiters
   #subscription: Subscription | undefined
   #failed: Error | undefined
-  #first = 1
-  #floor = 0
-  #floorTime = 0
-  #begins = 1
+  /** What the stream no longer has. */
+  readonly #receding: Receding
   /** Where entries wait for their keys. */
   readonly #early: Early | undefined
   #erasures: Subscription | undefined
@@ -68,30 +58,31 @@ export class View {
   #newestUpTo = 0
   /** Subjects whose last entry so far is no event of ours, and the place of the first that is none: an object may stand behind it. */
   readonly #hidden = new Map<string, number>()
-  #expiry: Timer | undefined
-  #compaction: Timer | undefined
   onFailed: (error: Error) => void = () => {}
 
   constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions) {
     this.stream = stream
-    this.objects = new Objects(options.api, options.parsedBytes)
+    this.objects = new Objects(options.api, options.parsedBytes, options.names)
     this.name = options.name ?? stream
     this.log = log
     this.integrity = options.integrity
     this.vault = options.vault
-    this.#clock = clock
     this.#waiters = new Waiters(clock)
     this.#options = options
+    this.#receding = new Receding({
+      clock,
+      state: () => log.state(),
+      expires: options.expires === true,
+      failed: () => this.#failed !== undefined,
+      forget: (first) => this.objects.forget(first),
+      leave: (first) => this.#leave(first)
+    })
     if (options.vault === undefined) return
     const onFailed = (error: Error): void => {
       this.#subscription?.close()
       this.#fail(error)
     }
     this.#early = new Early({ vault: options.vault, clock, onEntries: (entries) => this.#take(entries), onFailed })
-  }
-  /** Before `start`: another projection to keep folded from the same follower. */
-  alsoFold(fold: Fold): void {
-    this.#folds.push(fold)
   }
   /** Remembers the changes from now on, for watches; most processes have none and remember nothing. */
   remember(limits: WindowLimits): Window {
@@ -100,16 +91,15 @@ export class View {
   }
   /**
    * Resolves when everything in the stream at this moment is folded; rejects with LogDamaged when it is not what it was. What
-   * is long verified is taken from each object's last event, unless another fold wants them all.
+   * is long verified is taken from each object's last event.
    */
   async start(): Promise<void> {
     const state = await this.log.state()
-    const newest = this.#folds.length === 0
-    this.integrity?.begin(state, newest)
-    this.#first = state.first
+    this.integrity?.begin(state, true)
+    this.#receding.begin(state)
     // What an erased object said must not go on being told from memory: it is read again, and found closed.
     this.#erasures = this.vault?.keys.onDestroyed(() => this.#window?.reset(this.objects.sequence))
-    await this.#load(state, newest ? (this.integrity === undefined ? state.last : (this.integrity.newestUpTo ?? 0)) : 0)
+    await this.#load(state, this.integrity === undefined ? state.last : (this.integrity.newestUpTo ?? 0))
   }
   /** `newestUpTo`: of what stands up to there, each subject's last entry is read. */
   #load(state: LogState, newestUpTo: number): Promise<void> {
@@ -149,8 +139,7 @@ export class View {
     this.#newestUpTo = 0
     this.objects.endLoad()
     this.objects.pass(last)
-    this.#raise(state)
-    if (this.#options.expires === true) this.#watchExpiry()
+    this.#receding.start(state)
     // What was replayed is not in the window: watches that start before it are answered from the log.
     this.#window?.reset(Math.max(last, this.objects.sequence))
   }
@@ -163,8 +152,7 @@ export class View {
       : error
   }
   close(): void {
-    this.#expiry?.cancel()
-    this.#compaction?.cancel()
+    this.#receding.close()
     this.#early?.close()
     this.#erasures?.close()
     this.#subscription?.close()
@@ -176,39 +164,19 @@ export class View {
   }
   /** History before this is compacted; 0 when all of it is there. */
   get floor(): number {
-    return this.#floor
+    return this.#receding.floor
   }
   /** When that was, milliseconds. */
   get floorTime(): number {
-    return this.#floorTime
+    return this.#receding.floorTime
   }
   /** Where the stream itself begins: objects whose last event is before have an empty subject there. */
   get begins(): number {
-    return this.#begins
+    return this.#receding.begins
   }
   /** Asks the stream from where on its history is whole, and where it begins. */
-  async look(): Promise<void> {
-    this.#raise(await this.log.state())
-  }
-  #raise({ first, floor, base }: LogState): void {
-    if (this.#options.expires === true || floor === 0) return
-    if (floor > this.#floor) {
-      ;[this.#floor, this.#floorTime] = [floor, base?.time ?? 0]
-      for (const fold of this.#folds) fold.raise?.(floor, this.#floorTime)
-    }
-    if (first > this.#begins) {
-      this.#begins = first
-      this.objects.forget(first)
-    }
-  }
-  /** After word of a compaction: looks until what was compacted has left the stream. */
-  #watchCompaction(): void {
-    this.#compaction?.cancel()
-    const again = (): void => {
-      if (this.#failed === undefined && this.#begins <= this.#floor)
-        this.#compaction = this.#clock.after(EXPIRY_MS, () => this.#watchCompaction())
-    }
-    this.look().then(again, again)
+  look(): Promise<void> {
+    return this.#receding.look()
   }
   /** Called after every change, in order, synchronously: do little in it. */
   subscribe(onChange: (change: Change) => void): Subscription {
@@ -219,9 +187,7 @@ export class View {
    * The writer's parsed object for a sequence it was just acknowledged: spares parsing the event when it comes back. `bytes`: its text's.
    */
   offer(sequence: number, object: KubeObject, bytes: number): void {
-    if (sequence <= this.objects.sequence || this.#own.has(sequence) || this.#ownBytes + bytes > OWN_BYTES) return
-    this.#own.set(sequence, { object, bytes })
-    this.#ownBytes += bytes
+    if (sequence > this.objects.sequence) this.#offered.add(sequence, object, bytes)
   }
   /** Resolves when `sequence` is folded; rejects with ViewBehind after `timeoutMs`. */
   waitFor(sequence: number, timeoutMs = 10_000): Promise<void> {
@@ -262,24 +228,14 @@ export class View {
     throw damaged
   }
   /** Asks the stream what has left it. Writers call it too: an object that expired there can't be written on what stands here. */
-  async expire(): Promise<void> {
-    // Of a stream that keeps everything nothing leaves by itself: a beginning that is gone is damage, and nothing to follow.
-    if (this.#options.expires !== true) return
-    const { first } = await this.log.state()
-    if (first <= this.#first || this.#failed !== undefined) return
-    this.#first = first
+  expire(): Promise<void> {
+    return this.#receding.expire()
+  }
+  #leave(first: number): void {
     for (const change of this.objects.expire(first)) {
       for (const subscriber of this.#subscribers) subscriber(change)
       change.previous?.outdated()
     }
-  }
-  #watchExpiry(): void {
-    this.#expiry = this.#clock.after(EXPIRY_MS, () => {
-      // A stream that can't be asked now is asked again.
-      void this.expire()
-        .catch(() => {})
-        .finally(() => this.#failed === undefined && this.#watchExpiry())
-    })
   }
   /** The event's facts, or undefined for an entry that is to be passed over. Throws for a sealed one that can't be read. */
   #factsOf(entry: LogEntry): ReturnType<typeof decodeFacts> | undefined {
@@ -313,15 +269,11 @@ export class View {
         const key = keyOfSubject(this.stream, entry.subject)
         this.objects.pass(entry.sequence, key)
         if (key !== undefined && this.#newestUpTo > 0 && !this.#hidden.has(entry.subject)) this.#hidden.set(entry.subject, entry.sequence)
-        for (const fold of this.#folds) fold.pass?.(entry)
         continue
       }
       if (this.#hidden.size > 0) this.#hidden.delete(entry.subject)
-      const own = this.#own.get(entry.sequence)
-      if (own !== undefined && this.#own.delete(entry.sequence)) this.#ownBytes -= own.bytes
-      const change = this.objects.apply(facts, this.#bodyOf(entry), own?.object)
-      for (const fold of this.#folds) fold.apply(entry)
-      if (isCompaction(facts.key) && !this.objects.loading) this.#watchCompaction()
+      const change = this.objects.apply(facts, this.#bodyOf(entry), this.#offered.take(entry.sequence))
+      if (isCompaction(facts.key) && !this.objects.loading) this.#receding.watchCompaction()
       if (change === undefined) continue
       this.#window?.push(change)
       for (const subscriber of this.#subscribers) subscriber(change)

@@ -7,22 +7,31 @@ import { noFiles } from '#services/kubelet/volumes/PodFiles.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import type { NodeLink } from '#services/platform/NodeLink.ts'
 import { SimulatedRuntime } from '#services/platform/SimulatedRuntime.ts'
+import { PacketFilter } from './PacketFilter.ts'
 import type { Process } from './Process.ts'
 
 interface Machine {
   readonly runtime: SimulatedRuntime
   readonly network: SimulatedPodNetwork
   readonly origin: OriginStore
+  readonly filter: PacketFilter
 }
 
 export const CORES = 4
 
+export interface MachinesOptions {
+  readonly clockOf: (node: string) => Clock
+  /** Whether a text for a packet filter is refused. */
+  readonly refuses: () => boolean
+  readonly onFault: (fault: string) => void
+}
+
 export class Machines {
-  readonly #clockOf: (node: string) => Clock
+  readonly #options: MachinesOptions
   readonly #machines = new Map<string, Machine>()
 
-  constructor(clockOf: (node: string) => Clock) {
-    this.#clockOf = clockOf
+  constructor(options: MachinesOptions) {
+    this.#options = options
   }
   has(node: string): boolean {
     return this.#machines.has(node)
@@ -33,21 +42,33 @@ export class Machines {
   *[Symbol.iterator](): IterableIterator<readonly [node: string, runtime: SimulatedRuntime]> {
     for (const [node, { runtime }] of this.#machines) yield [node, runtime]
   }
-  /** An agent on the node's machine, which is made when it has none. */
-  agent(node: string, process: Process, link: NodeLink, onError: AgentOptions['onError']): Agent {
-    const clock = this.#clockOf(node)
-    const number = node.slice(1)
-    const machine = this.#machines.get(node) ?? {
+  /** The node's machine, which is made when it has none. */
+  #machine(node: string): Machine {
+    const known = this.#machines.get(node)
+    if (known !== undefined) return known
+    const { clockOf, refuses, onFault } = this.#options
+    const clock = clockOf(node)
+    const machine = {
       runtime: new SimulatedRuntime({
         clock,
         startMs: () => 50 + clock.random() * 400,
         hasImage: (name) => !name.startsWith('bad'),
         pullError: () => 'manifest unknown'
       }),
-      network: new SimulatedPodNetwork(`10.244.${number}`),
-      origin: memoryOrigin()
+      network: new SimulatedPodNetwork(`10.244.${node.slice(1)}`),
+      origin: memoryOrigin(),
+      filter: new PacketFilter({ node, clock, refuses, onFault })
     }
     this.#machines.set(node, machine)
+    return machine
+  }
+  filter(node: string): PacketFilter {
+    return this.#machine(node).filter
+  }
+  /** An agent on the node's machine. */
+  agent(node: string, process: Process, link: NodeLink, onError: AgentOptions['onError']): Agent {
+    const number = node.slice(1)
+    const machine = this.#machine(node)
     return new Agent({
       node,
       hostIP: `192.0.2.${number}`,
@@ -64,8 +85,9 @@ export class Machines {
       onError
     })
   }
-  /** Everything that ran on it has ended. */
+  /** Everything that ran on it has ended, and its kernel with it. */
   async powerOff(node: string): Promise<void> {
+    this.#machines.get(node)?.filter.flush()
     const runtime = this.#machines.get(node)?.runtime
     for (const { id } of (await runtime?.list()) ?? []) runtime?.kill(id)
   }

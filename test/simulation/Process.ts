@@ -4,8 +4,10 @@
  */
 import { LogDamaged, type Follow, type Log, type Subscription } from '#events/Log.ts'
 import { builtIns } from '#test/support/builtIns.ts'
+import { partOf } from '#services/apiserver/door/parts.ts'
 import { Historian } from '#services/historian/Historian.ts'
 import { sleep, type Clock } from '#services/platform/Clock.ts'
+import { ENDPOINT_PARTS, endpointPartOf, HELD_OF_ENDPOINTS } from '#services/platform/endpoints.ts'
 import { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { MemoryLedger, type Place } from '#services/platform/ledger/Ledger.ts'
 import { watching } from '#services/platform/ledger/watching.ts'
@@ -49,6 +51,8 @@ export interface ProcessOptions {
   readonly whole: boolean
   /** Views notice that Leases leave their stream by themselves. */
   readonly leasesExpire: boolean
+  /** How many names of objects that are gone its views remember. */
+  readonly names: number
   /** Told of every event it folds. */
   readonly onGiven: (stream: string, sequence: number, eventId: string) => void
   /** Told of what goes wrong at its start, and in what reads the past. */
@@ -127,9 +131,10 @@ export class Process {
   }
   readonly isCut = (): boolean => !this.#alive || !this.#options.network.reachesLog(this.name)
 
-  log(stream: Viewed | 'BINDINGS'): Log {
+  /** `filters`: the subjects of the part that is followed. */
+  log(stream: Viewed | 'BINDINGS', filters?: readonly string[]): Log {
     const { logs, whole } = this.#options
-    const outside = logs[stream].reachedBy(this.isCut, whole)
+    const outside = logs[stream].reachedBy(this.isCut, { gapless: whole, ...(filters === undefined ? {} : { filters }) })
     return {
       stream: outside.stream,
       append: (appends, waitMs) => this.entered(outside.append(appends, waitMs)),
@@ -203,12 +208,22 @@ export class Process {
   }
   /** Views that have caught up; never, when the process ends before. Undefined when the log is damaged. */
   async views(): Promise<Views | undefined> {
+    const list = await this.#started(() => VIEWED.map((stream) => this.#view(stream)))
+    if (list === undefined) return undefined
+    if (this.#options.whole) this.#index()
+    return new Views(list, builtIns)
+  }
+  /** What a node's kube-proxy or DNS sees, as the API server hands it out to that user. `mistake`: of what it is told. */
+  async endpoints(user: string, mistake: (log: Log) => Log): Promise<Views | undefined> {
+    const list = await this.#started(() => ENDPOINT_PARTS.map((name) => this.#part(user, name, mistake)))
+    return list === undefined ? undefined : new Views(list, builtIns, endpointPartOf)
+  }
+  async #started(make: () => readonly View[]): Promise<readonly View[] | undefined> {
     for (;;) {
-      const list = VIEWED.map((stream) => this.#view(stream))
+      const list = make()
       try {
         await Promise.all(list.map((view) => view.start()))
-        if (this.#options.whole) this.#index()
-        return new Views(list, builtIns)
+        return list
       } catch (error) {
         for (const view of list) view.close()
         if (error instanceof LogDamaged) {
@@ -221,6 +236,13 @@ export class Process {
       }
     }
   }
+  #part(user: string, name: string, mistake: (log: Log) => Log): View {
+    const part = partOf(user, name)
+    if (part === undefined) throw new Error(`${user} may not follow ${name}`)
+    const view = new View('EVENTS', mistake(this.log('EVENTS', part.filters)), this.clock, { api: builtIns, name, ...HELD_OF_ENDPOINTS })
+    view.onFailed = (error) => error instanceof LogDamaged && this.#damaged(error)
+    return view
+  }
   #view(stream: Viewed): View {
     const { ledgers, onGiven } = this.#options
     const ledger = ledgers?.get(stream)
@@ -231,7 +253,7 @@ export class Process {
         : {
             integrity: new Integrity({ seal: SEAL, ledger, whole: stream !== 'PULSE', expires: stream !== 'EVENTS', markEvery: MARK_EVERY })
           }
-    const view = new View(stream, this.log(stream), this.clock, { api: builtIns, expires, ...integrity })
+    const view = new View(stream, this.log(stream), this.clock, { api: builtIns, expires, names: this.#options.names, ...integrity })
     view.subscribe(({ entry, expired }) => expired === true || onGiven(stream, entry.sequence, entry.facts.id))
     view.onFailed = (error) => error instanceof LogDamaged && this.#damaged(error)
     return view

@@ -15,6 +15,7 @@ import { ADMIN } from '#test/support/api.ts'
 import { startControl, type Elected } from './Control.ts'
 import { Doors, type Acknowledged } from './Doors.ts'
 import { logFaults, mixtureOf, type Mixture } from './faults.ts'
+import { Endpoints } from './Endpoints.ts'
 import { Link } from './Link.ts'
 import { Machines } from './Machines.ts'
 import { NONE, type Mistakes } from './mistakes.ts'
@@ -63,6 +64,8 @@ export class World {
   readonly errors: string[] = []
   readonly machines: Machines
   readonly watches: Watch[] = []
+  /** kube-proxy and DNS of each node, as they were started last. */
+  readonly endpoints = new Map<string, Endpoints>()
   /** Everything that was ever stored in BINDINGS and in PULSE, which forget. */
   readonly stored: Readonly<Record<'BINDINGS' | 'PULSE', LogEntry[]>> = { BINDINGS: [], PULSE: [] }
   /** Processes that found the log damaged, and stopped. */
@@ -89,9 +92,13 @@ export class World {
     this.#mistakes = options.mistakes ?? NONE
     this.clock = new VirtualClock(options.seed)
     this.network = new Network(this.clock)
-    this.machines = new Machines((node) => this.#clockOf(node))
     this.mixture = { ...mixtureOf(options.seed), ...options.mixture }
     const { clock, mixture } = this
+    this.machines = new Machines({
+      clockOf: (node) => this.#clockOf(node),
+      refuses: () => this.faults && clock.random() < mixture.filter,
+      onFault: (fault) => this.fault(fault)
+    })
     const until = (time: () => number) => (): boolean => this.faults && time() > clock.now()
     const faults = logFaults(mixture, clock, () => this.faults, {
       away: until(() => this.#away),
@@ -228,6 +235,7 @@ export class World {
       logs: this.logs,
       whole,
       leasesExpire: !this.#mistakes.unexpired,
+      names: this.mixture.names,
       ledgers: whole && this.mixture.sealed ? this.#ledgers : undefined,
       onGiven: (stream, sequence, id) => this.#isGiven(stream, sequence, id),
       onError: (error) => this.#fail(`${name} reading the log`, error),
@@ -340,7 +348,20 @@ export class World {
     })
     const agent = this.machines.agent(node, process, link, (error) => this.#fail(`agent ${node}`, error))
     void agent.start().catch((error: unknown) => this.#fail(`agent ${node}`, error))
-    this.#services.set(node, { process, stop: async () => agent.stop(), kill: () => agent.stop() })
+    const endpoints = new Endpoints({
+      node,
+      process,
+      filter: this.machines.filter(node),
+      mistakes: this.#mistakes,
+      onError: (what, error) => this.#fail(`${what} ${node}`, error)
+    })
+    void endpoints.start().catch((error: unknown) => this.#fail(`endpoints ${node}`, error))
+    this.endpoints.set(node, endpoints)
+    const stop = async (): Promise<void> => {
+      agent.stop()
+      await endpoints.stop()
+    }
+    this.#services.set(node, { process, stop, kill: () => agent.stop() })
     this.trace(`agent ${node} up`)
   }
   crash(name: string): void {

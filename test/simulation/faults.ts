@@ -34,6 +34,10 @@ export interface Mixture {
   readonly managers: number
   /** How long streams that forget keep entries, milliseconds. */
   readonly keeps: number
+  /** How many names of objects that are gone a process remembers: with few, it has to ask the log for others. */
+  readonly names: number
+  /** Of texts for a node's packet filter some are refused, and of the script's steps some are somebody's who flushes its rules. */
+  readonly filter: number
   /** API servers seal what they write and remember how far the log went, as a home does. */
   readonly sealed: boolean
   readonly ending: Ending
@@ -66,7 +70,9 @@ export const mixtureOf = (seed: number): Mixture => {
     managers: one(1, 2, 2),
     keeps: one(HOUR_MS, 240_000, 120_000),
     sealed: ending !== 'quiet' || random() < 0.1,
-    ending
+    ending,
+    names: one(16_384, 16_384, 4),
+    filter: one(0, 0.03, 0.1)
   }
 }
 

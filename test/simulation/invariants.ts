@@ -204,6 +204,8 @@ export const checkViews = async (world: World): Promise<string[]> => {
   if (views === undefined) return ['there is no API server in the end']
   for (const view of views.byStream.values()) {
     await view.expire()
+    if (view.objects.names > world.mixture.names)
+      faults.push(`${view.objects.names} names of objects that are gone are remembered, of at most ${world.mixture.names}`)
     const fresh = new Objects(builtIns)
     const last = await view.log.lastSequence()
     for (let sequence = 1; sequence <= last; sequence++) {

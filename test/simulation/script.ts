@@ -6,10 +6,15 @@ import { BAD_IMAGE, type World } from './World.ts'
 export const DEPLOYMENTS = { group: 'apps', resource: 'deployments' }
 const PODS = { group: '', resource: 'pods' }
 const SERVICES = { group: '', resource: 'services' }
+const SLICES = { group: 'discovery.k8s.io', resource: 'endpointslices' }
 const CONFIGMAPS = { group: '', resource: 'configmaps' }
 /** What an intent with a generated name is known by in the log, whatever its event is called. */
 export const ASKED = 'asked'
-const SERVICE_NAMES = 12
+export const SERVICE_NAMES = 12
+/** Slices that people keep themselves. */
+const HAND_MADE = 2
+/** Of these Services, which are there more often than not. */
+const SERVED_BY_HAND = 3
 /** More than fit on the nodes. */
 const BULKS = 9
 
@@ -82,16 +87,62 @@ export class Script {
         ...(this.#chance(0.2) ? { deleteOptions: { gracePeriodSeconds: 0 } } : {})
       })
   }
+  /** What the slices that people keep are of. */
+  serve(): void {
+    for (let n = 0; n < SERVED_BY_HAND; n++) this.#serve(`svc${n}`)
+    for (let n = 0; n < HAND_MADE; n++) this.#slice(`hand${n}`, 'create')
+  }
   #service(): void {
     const name = `svc${this.#below(SERVICE_NAMES)}`
     if (this.#chance(0.3)) return void this.#world.person({ verb: 'delete', ref: SERVICES, namespace: 'default', name })
+    if (this.#chance(0.2)) {
+      const patch = { type: 'application/merge-patch+json', body: { spec: { selector: { app: this.#name() } } } } as const
+      return void this.#world.person({ verb: 'patch', ref: SERVICES, namespace: 'default', name, patch })
+    }
+    this.#serve(name)
+  }
+  #serve(name: string): void {
     const type = this.#chance(0.4) ? 'NodePort' : 'ClusterIP'
     void this.#create(SERVICES, name, {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name, namespace: 'default' },
-      spec: { type, selector: { app: this.#name() }, ports: [{ port: 80 }] }
+      spec: {
+        type,
+        selector: { app: this.#name() },
+        ports: [{ port: 80 }],
+        ...(type === 'ClusterIP' && this.#chance(0.2) ? { clusterIP: 'None' } : {})
+      }
     })
+  }
+  /** Endpoints outside of the cluster, of one Service and then of another. */
+  #slice(
+    name = `hand${this.#below(HAND_MADE)}`,
+    verb = this.#pick(['create', 'delete', 'patch', 'patch', 'patch', 'patch'] as const)
+  ): void {
+    const about = { ref: SLICES, namespace: 'default', name }
+    if (verb === 'delete') return void this.#world.person({ verb, ...about })
+    const labels = { 'kubernetes.io/service-name': `svc${this.#below(SERVED_BY_HAND)}` }
+    if (verb === 'patch')
+      return void this.#world.person({
+        verb,
+        ...about,
+        patch: { type: 'application/merge-patch+json', body: { metadata: { labels } } }
+      })
+    void this.#create(SLICES, name, {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name, namespace: 'default', labels },
+      addressType: 'IPv4',
+      endpoints: [{ addresses: [`198.51.100.${1 + this.#below(9)}`] }],
+      ports: [{ name: '', protocol: 'TCP', port: 8080 }]
+    })
+  }
+  /** On some node somebody flushes a table of the packet filter. */
+  #flush(): void {
+    const { machines } = this.#world
+    const node = this.#pick(machines.names)
+    if (node !== undefined) machines.filter(node).meddle(this.#pick(['nat', 'filter'] as const) ?? 'nat')
   }
   /** A ConfigMap whose name the server makes up, owned by up to two Deployments as they are now. */
   #generated(): void {
@@ -193,6 +244,8 @@ export class Script {
     if (this.#chance(mixture.partition)) return this.#cut()
     if (this.#chance(mixture.pause)) return this.#pause()
     if (this.#chance(mixture.power)) return this.#powerOff()
+    if (this.#chance(mixture.filter / 2)) this.#flush()
+    if (this.#chance(0.3)) this.#slice()
     if (this.#chance(mixture.full)) {
       world.fill(1_000 + this.#below(20_000))
       // What can't be written down goes on happening.

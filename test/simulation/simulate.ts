@@ -6,12 +6,16 @@ import { checkLog, checkViews, checkWatch, strayContainers, unsettled } from './
 import { checkLeases } from './leading.ts'
 import { checkBindings, lostPods } from './published.ts'
 import { DEPLOYMENTS, Script } from './script.ts'
+import { Traffic } from './traffic.ts'
 import { Watch } from './Watch.ts'
 import { Witness } from './Witness.ts'
 import { World, type WorldOptions } from './World.ts'
 
 const STEPS = 30
 const QUIET_MS = 45 * 60_000
+/** Everything else is as it should be, and rules are not for so long: a refused text is tried again, a flush is looked for. */
+const TRAFFIC_MS = 100_000
+const LOOK_MS = 10_000
 /** What clients watch: all of a kind, and what begins and ceases to match. */
 const WATCHED = [
   [{ group: '', resource: 'pods' }, ''],
@@ -54,15 +58,19 @@ export const simulate = async (seed: number, options: Partial<Omit<WorldOptions,
   watch(world, seed)
   // The first of each exists before anything goes wrong with it.
   for (const name of script.names) void script.deploy(name)
+  script.serve()
   const witness = new Witness(world)
+  const traffic = new Traffic(world)
   for (let n = 0; n < STEPS; n++) {
     await clock.run(200 + clock.random() * 8_000)
     script.step()
     witness.look()
+    traffic.look()
   }
   world.heal()
   await clock.run(30_000)
-  const faults = world.mixture.ending === 'quiet' ? await quiet(world, script, witness) : await checkDamaged(world, world.mixture.ending)
+  const faults =
+    world.mixture.ending === 'quiet' ? await quiet(world, script, witness, traffic) : await checkDamaged(world, world.mixture.ending)
   faults.push(...world.errors)
   const events = await world.logs.EVENTS.lastSequence()
   for (let sequence = 1; sequence <= events; sequence++) {
@@ -94,7 +102,7 @@ const watch = (world: World, seed: number): void => {
   }
 }
 
-const quiet = async (world: World, script: Script, witness: Witness): Promise<string[]> => {
+const quiet = async (world: World, script: Script, witness: Witness, traffic: Traffic): Promise<string[]> => {
   const { clock } = world
   await script.mend((promise) => drive(clock, promise))
   let open: string[] = []
@@ -104,6 +112,11 @@ const quiet = async (world: World, script: Script, witness: Witness): Promise<st
   const faults = unsettled(world).map((what) => `not converged: ${what}`)
   if (open.length > 0 && faults.length === 0) faults.push(...open.map((what) => `not converged in time: ${what}`))
   await arrived(world)
+  let astray = await traffic.open()
+  for (let waited = 0; waited < TRAFFIC_MS && astray.length > 0; waited += LOOK_MS) {
+    await clock.run(LOOK_MS)
+    astray = await traffic.open()
+  }
   // Of the last second's events some may still be on their way to a client.
   const told = await world.logs.EVENTS.lastSequence()
   faults.push(
@@ -113,7 +126,9 @@ const quiet = async (world: World, script: Script, witness: Witness): Promise<st
     ...(await lostPods(world)),
     ...checkLeases(world),
     ...(await checkBindings(world)),
-    ...(await witness.faults())
+    ...(await witness.faults()),
+    ...astray,
+    ...(await traffic.faults())
   )
   await clock.run(1_000)
   for (const one of world.watches) faults.push(...(await checkWatch(world, one, told)))

@@ -208,6 +208,25 @@ tidy('is as the formatter writes it, in lines that only words make longer than 1
   assert.equal(wrong, [])
 })
 
+/** Lines of a module that still reads as one story. A test is as long as what it tries. */
+const LONGEST = 350
+/** Those that are longer; they don't grow beyond this. */
+const LONGER: ReadonlyMap<string, number> = new Map([
+  ['services/apiserver/Decider.ts', 400],
+  ['services/historian/SqlitePast.ts', 400]
+])
+
+tidy('tells one story in a file', () => {
+  const wrong = ALL.flatMap((path) => {
+    const lines = (text.get(path) as string).split('\n').length - 1
+    const most = LONGER.get(path) ?? LONGEST
+    return topOf(path) === 'test' || lines <= most
+      ? []
+      : [`${path} has ${lines} lines, and ${most} is the limit: split it where its story has a seam`]
+  })
+  assert.equal(wrong, [])
+})
+
 tidy('introduces every module in a sentence', () => {
   const silent = ALL.filter((path) => topOf(path) !== 'test' && !/^(#![^\n]*\n)?\/\*\*/.test(text.get(path) as string))
   assert.equal(silent, [], 'each module opens with one sentence on its role')

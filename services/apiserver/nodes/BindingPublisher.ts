@@ -9,35 +9,24 @@
  * view is as far and decides again, so what a subject says never goes back, and no word on an old pod outlives a new one's binding.
  */
 import { PODS, SERVICE_ACCOUNTS } from '#events/collections.ts'
-import { createHash } from 'node:crypto'
-import type { Binding, Origin, Stray } from '#events/node/messages.ts'
+import type { Stray } from '#events/node/messages.ts'
 import { bindingSubject } from '#events/node/messages.ts'
-import type { Log, LogEntry, Subscription } from '#events/Log.ts'
+import type { Log, Subscription } from '#events/Log.ts'
 import { objectId } from '#events/Key.ts'
 import { decodeToken } from '#events/Subject.ts'
 import type { Change, Entry } from '#projections/Objects.ts'
-import {
-  asOf,
-  asOfIn,
-  bindingMessage,
-  originOf,
-  tombstone,
-  UnreadableBinding,
-  updateOf,
-  type BindingMessage
-} from '#services/platform/bindings.ts'
+import { asOf, asOfIn, bindingMessage, tombstone, type BindingMessage } from '#services/platform/bindings.ts'
 import type { Clock, Timer } from '#services/platform/Clock.ts'
 import type { BindingSeal } from '#services/platform/secrets/NodeKeys.ts'
-import type { BindingUpdate } from '#services/platform/NodeLink.ts'
 import type { Views } from '#services/platform/View.ts'
 import { bindingOf, referencesOf } from './decide.ts'
 import { fatesIn, originIn } from './fates.ts'
+import { digests, idOf, nodeOf, PublishedBindings, sameOrigin, type Published } from './PublishedBindings.ts'
 import { References } from './References.ts'
 import type { Token, Tokens } from './Tokens.ts'
 
 /** A token is replaced when this much of its hour is gone. */
 const RENEW_AFTER_MS = 45 * 60_000
-const TOKEN_MS = 3_600_000
 const RENEW_CHECK_MS = 60_000
 const RETRY_MS = 1_000
 /** Pods published at once: one that the log is slow about takes one place, and holds up nobody else. */
@@ -55,22 +44,6 @@ export interface Share {
 const everyNode = (): boolean => true
 const EVERYTHING: Share = { current: () => everyNode, onChange: () => ({ close: () => {} }) }
 
-interface Published {
-  /** The message's place in BINDINGS, which the next one must follow; 0: there is none as far as is known. */
-  readonly sequence: number
-  /** How far EVENTS was folded by who wrote it; 0 when that was before some of it was lost. */
-  readonly asOf: number
-  readonly uid: string
-  readonly origin: Origin | undefined
-  /** Of the binding without its cause, and of the pod's part of it; not the texts, which hold Secrets. */
-  readonly digest: string
-  readonly podDigest: string
-  readonly cause: Binding['cause']
-  readonly serviceEnv: Binding['serviceEnv']
-  readonly token: Token | undefined
-  readonly tokenAt: number
-}
-
 export interface BindingPublisherOptions {
   readonly views: Views
   readonly bindings: Log
@@ -82,8 +55,6 @@ export interface BindingPublisherOptions {
   readonly share?: Share
   readonly onError: (error: unknown) => void
 }
-
-const digestOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('base64')
 
 /** The subject is not as it was taken to be: another API server has written there. */
 class Outrun extends Error {
@@ -98,10 +69,7 @@ class Outrun extends Error {
 export class BindingPublisher {
   readonly #options: BindingPublisherOptions
   readonly #share: Share
-  /** By subject. */
-  readonly #published = new Map<string, Published>()
-  /** By pod id (`ns/name`): subjects of `#published`, mostly one. */
-  readonly #subjects = new Map<string, Set<string>>()
+  readonly #published: PublishedBindings
   readonly #references = new References()
   readonly #dirty = new Set<string>()
   readonly #busy = new Set<string>()
@@ -111,7 +79,6 @@ export class BindingPublisher {
   readonly #deleted = new Map<string, string>()
   /** Pods of bindings that stay, though nobody knows them: told once. */
   readonly #unknown = new Set<string>()
-  #origin: Origin = { cluster: '', epoch: 0 }
   #has: (node: string) => boolean = () => false
   /** The nodes whose published bindings are known. */
   #settled: (node: string) => boolean = () => false
@@ -123,18 +90,19 @@ export class BindingPublisher {
   constructor(options: BindingPublisherOptions) {
     this.#options = options
     this.#share = options.share ?? EVERYTHING
+    this.#published = new PublishedBindings(options)
   }
   /** Compares what is published with what should be, then follows changes. */
   async start(): Promise<void> {
     const { views, clock } = this.#options
-    this.#origin = await originIn(views)
+    this.#published.origin = await originIn(views)
     this.#subscriptions.push(views.of(PODS).subscribe((change) => this.#changed(change)))
     for (const pod of views.collection(PODS).list()) this.#references.set(pod.id, pod.object)
     await this.#settle()
     this.#subscriptions.push(this.#share.onChange(() => this.#shareChanged()))
     this.#shareChanged()
     const renew = (): void => {
-      for (const [subject, { tokenAt, token }] of this.#published)
+      for (const [subject, { tokenAt, token }] of this.#published.all())
         if (token !== undefined && clock.now() - tokenAt > RENEW_AFTER_MS) this.#mark(idOf(subject))
       this.#timer = clock.after(RENEW_CHECK_MS, renew)
     }
@@ -166,11 +134,11 @@ export class BindingPublisher {
       const settled = this.#settled
       const gained = (node: string): boolean => has(node) && !settled(node)
       this.#has = has
-      for (const subject of [...this.#published.keys()]) if (!has(nodeOf(subject))) this.#forget(subject)
-      await this.#readPublished(gained)
+      for (const [subject] of [...this.#published.all()]) if (!has(nodeOf(subject))) this.#published.forget(subject)
+      await this.#published.read(gained)
       // What left it meanwhile is another round's.
       this.#settled = has
-      for (const subject of this.#published.keys()) if (gained(nodeOf(subject))) this.#mark(idOf(subject))
+      for (const [subject] of this.#published.all()) if (gained(nodeOf(subject))) this.#mark(idOf(subject))
       for (const { id, object } of this.#options.views.collection(PODS).list())
         if (gained((object['spec']?.nodeName ?? '') as string)) this.#mark(id)
     }
@@ -196,66 +164,6 @@ export class BindingPublisher {
       this.#mark(entry.id)
     } else if (resource === 'configmaps' || resource === 'secrets')
       for (const pod of this.#references.of(resource, namespace, name)) this.#mark(pod)
-  }
-  #readPublished(wanted: (node: string) => boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const subscription = this.#options.bindings.follow({
-        from: 1,
-        // One by one: all of them together may be larger than anything else here.
-        onEntries: (entries) => {
-          for (const entry of entries) if (wanted(nodeOf(entry.subject))) this.#remember(entry)
-        },
-        onCaughtUp: () => {
-          subscription.close()
-          resolve()
-        },
-        onFailed: reject
-      })
-    })
-  }
-  #keep(subject: string, published: Published): void {
-    this.#published.set(subject, published)
-    const id = idOf(subject)
-    const subjects = this.#subjects.get(id)
-    if (subjects === undefined) this.#subjects.set(id, new Set([subject]))
-    else subjects.add(subject)
-  }
-  #forget(subject: string): void {
-    const id = idOf(subject)
-    const subjects = this.#subjects.get(id)
-    this.#published.delete(subject)
-    if (subjects?.delete(subject) === true && subjects.size === 0) this.#subjects.delete(id)
-  }
-  /** A word that a pod is gone is kept as long as somebody is about to write behind it. */
-  #remember(entry: LogEntry): void {
-    const { subject, sequence } = entry
-    if ((this.#published.get(subject)?.sequence ?? 0) >= sequence) return
-    const update = this.#read(entry)
-    if (update === undefined || update.binding === null) return this.#forget(subject)
-    const { binding } = update
-    const token = binding.serviceAccountToken
-    const origin = originOf(entry.headers)
-    this.#keep(subject, {
-      ...digests(binding),
-      sequence,
-      asOf: sameOrigin(origin, this.#origin) ? asOfIn(entry.headers) : 0,
-      uid: binding.pod.metadata?.uid ?? '',
-      origin,
-      cause: binding.cause,
-      serviceEnv: binding.serviceEnv,
-      token,
-      tokenAt: token === undefined ? 0 : Date.parse(token.expiresAt) - TOKEN_MS
-    })
-  }
-  /** One that can't be read is written anew if its pod is there; otherwise it stays, and no agent can read it either. */
-  #read(entry: LogEntry): BindingUpdate | undefined {
-    try {
-      return updateOf(entry, this.#options.seal)
-    } catch (error) {
-      if (!(error instanceof UnreadableBinding)) throw error
-      this.#options.onError(error)
-      return undefined
-    }
   }
   #mark(id: string): void {
     this.#dirty.add(id)
@@ -291,7 +199,7 @@ export class BindingPublisher {
       clock.after(RETRY_MS, () => this.#mark(id))
     } finally {
       // Others' nodes are others' to remember.
-      for (const subject of [...(this.#subjects.get(id) ?? [])]) if (!this.#has(nodeOf(subject))) this.#forget(subject)
+      for (const subject of this.#published.ofPod(id)) if (!this.#has(nodeOf(subject))) this.#published.forget(subject)
       this.#busy.delete(id)
       this.#pump()
     }
@@ -299,9 +207,9 @@ export class BindingPublisher {
   /** What stands on the subject; resolves with its sequence when all that its writer knew is known here. */
   async #lookAgain(subject: string): Promise<number> {
     const entry = await this.#options.bindings.lastOn(subject)
-    this.#forget(subject)
+    this.#published.forget(subject)
     if (entry === undefined) return 0
-    this.#remember(entry)
+    this.#published.remember(entry)
     await this.#foldUpTo(asOfIn(entry.headers))
     return entry.sequence
   }
@@ -311,14 +219,14 @@ export class BindingPublisher {
   }
   async #publish(id: string, heads: ReadonlyMap<string, number>, anew: boolean): Promise<void> {
     // What was taken over may have been written by one who is further.
-    for (const subject of this.#subjects.get(id) ?? []) await this.#foldUpTo(this.#published.get(subject)?.asOf ?? 0)
+    for (const subject of this.#published.ofPod(id)) await this.#foldUpTo(this.#published.get(subject)?.asOf ?? 0)
     const at = id.indexOf('/')
     const entry = this.#options.views.get({ ...PODS, namespace: id.slice(0, at), name: id.slice(at + 1) })
     const node = (entry?.object['spec']?.nodeName ?? '') as string
     const subject = entry === undefined || node === '' ? undefined : bindingSubject(node, entry.key.namespace, entry.key.name)
     // Of what it was before, the present pod tells as much.
     if (subject !== undefined) this.#deleted.delete(id)
-    for (const other of [...(this.#subjects.get(id) ?? [])]) {
+    for (const other of this.#published.ofPod(id)) {
       const before = this.#published.get(other)
       if (other === subject || before === undefined) continue
       // The pod of that name is another node's now: this is the log's word, too.
@@ -326,11 +234,12 @@ export class BindingPublisher {
       else await this.#takeBack(id, other, before)
     }
     if (subject !== undefined && (this.#has(node) || anew)) return this.#bind(entry as Entry, subject, heads.get(subject) ?? 0, anew)
-    if (!this.#subjects.has(id)) this.#deleted.delete(id)
+    if (this.#published.ofPod(id).length === 0) this.#deleted.delete(id)
   }
   /** `head`: what stands there, when that is no binding. */
   async #bind(entry: Entry, subject: string, head: number, anew: boolean): Promise<void> {
     const { views, clock, clusterCA, seal } = this.#options
+    const { origin } = this.#published
     const before = this.#published.get(subject)
     const same = before?.uid === entry.object.metadata.uid ? before : undefined
     const fresh = same?.token !== undefined && clock.now() - same.tokenAt <= RENEW_AFTER_MS
@@ -344,14 +253,14 @@ export class BindingPublisher {
     const { digest, podDigest } = digests(next)
     // What the agent does about a pod follows from the event that changed the pod's part, not from what was said of it since.
     const binding = same?.podDigest === podDigest ? { ...next, cause: same.cause } : next
-    if (!anew && same?.digest === digest && sameOrigin(same.origin, this.#origin)) return
+    if (!anew && same?.digest === digest && sameOrigin(same.origin, origin)) return
     const { cause, serviceEnv } = binding
     const uid = entry.object.metadata.uid as string
     const sent = {
       sequence: before?.sequence ?? head,
       asOf: folded,
       uid,
-      origin: this.#origin,
+      origin,
       digest,
       podDigest,
       cause,
@@ -360,9 +269,9 @@ export class BindingPublisher {
       tokenAt: fresh ? same.tokenAt : clock.now()
     }
     // It may be stored though nobody hears of it: from here on it is sent again, or taken back.
-    this.#keep(subject, { ...sent, digest: '' })
-    const sequence = await this.#send(subject, bindingMessage(subject, binding, this.#origin, seal), sent.sequence, folded)
-    this.#keep(subject, { ...sent, sequence })
+    this.#published.keep(subject, { ...sent, digest: '' })
+    const sequence = await this.#send(subject, bindingMessage(subject, binding, origin, seal), sent.sequence, folded)
+    this.#published.keep(subject, { ...sent, sequence })
   }
   /** The pod is not there. Whether it is gone is for the log to say. */
   async #takeBack(id: string, subject: string, before: Published): Promise<void> {
@@ -378,8 +287,8 @@ export class BindingPublisher {
     }
   }
   async #bury(subject: string, { sequence }: Published, lost: boolean): Promise<void> {
-    await this.#send(subject, tombstone(this.#origin, lost), sequence, this.#options.views.of(PODS).objects.sequence)
-    this.#forget(subject)
+    await this.#send(subject, tombstone(this.#published.origin, lost), sequence, this.#options.views.of(PODS).objects.sequence)
+    this.#published.forget(subject)
   }
   async #token(entry: Entry): Promise<Token | undefined> {
     if (!referencesOf(entry.object).token) return undefined
@@ -402,17 +311,3 @@ export class BindingPublisher {
     return result.last
   }
 }
-
-const nodeOf = (subject: string): string => decodeToken(subject.split('.')[1] as string)
-
-const idOf = (subject: string): string => {
-  const [, , namespace = '', name = ''] = subject.split('.')
-  return objectId(decodeToken(namespace), decodeToken(name))
-}
-
-const digests = ({ cause: _, ...rest }: Binding): { readonly digest: string; readonly podDigest: string } => ({
-  digest: digestOf(rest),
-  podDigest: digestOf(rest.pod)
-})
-
-const sameOrigin = (a: Origin | undefined, b: Origin): boolean => a?.cluster === b.cluster && a.epoch === b.epoch

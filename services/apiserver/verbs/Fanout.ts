@@ -9,7 +9,7 @@ import { Buffer } from 'node:buffer'
 import type { ServerResponse } from 'node:http'
 import { collectionOf, type Kind } from '#events/Kind.ts'
 import { resourceId, type ResourceRef } from '#events/Key.ts'
-import { expired, Refusal } from '#events/Refusal.ts'
+import { Refusal } from '#events/Refusal.ts'
 import type { Change } from '#projections/Objects.ts'
 import type { Window } from '#projections/Window.ts'
 import type { Clock, Timer } from '#services/platform/Clock.ts'
@@ -21,14 +21,13 @@ import { presentListing } from '#services/apiserver/time-travel/Listing.ts'
 import type { Versions } from '#services/apiserver/time-travel/Versions.ts'
 import type { Backlog, Straggler } from './Backlog.ts'
 import { Channel, type Member, type SharedLine, type Watcher } from './Channel.ts'
+import { Expiries } from './Expiries.ts'
 import { checkReach, replay, type Told } from './replay.ts'
 import { bookmarkText, errorText, lineText, timeoutMs, typeFor, type WatchRequest } from './watch.ts'
 
 /** What a watch that begins recently is answered from, in memory; EVENTS changes most. */
 const WINDOW_CHANGES = 16_384
 const WINDOW_BYTES = { EVENTS: 24 * 1024 * 1024, NOTICES: 6 * 1024 * 1024, PULSE: 6 * 1024 * 1024 } as const
-/** Objects that left their stream by themselves, kept for who catches up meanwhile. */
-const EXPIRED = 4_096
 /** Watchers written to before others get a turn. */
 const PER_TURN = 512
 const BOOKMARK_MS = 60_000
@@ -76,9 +75,7 @@ export class Fanout {
   /** The collection each is about. */
   readonly #open = new Map<Outlet, string>()
   #pending: Arrived[] = []
-  /** The last ones, and how many there ever were: no event tells them, so neither the window nor the log does. */
-  readonly #expired: Change[] = []
-  #expiredCount = 0
+  readonly #expired = new Expiries()
   /** Channels whose watchers are being written to, and how far. */
   #rounds = new Map<Channel, Iterator<Member>>()
   #scheduled = false
@@ -93,15 +90,11 @@ export class Fanout {
     this.#window = view.remember({ changes: WINDOW_CHANGES, bytes: WINDOW_BYTES[view.stream] })
     options.backlog.add(() => this.#slowest())
     view.subscribe((change) => {
-      if (change.expired === true) this.#remember(change)
+      if (change.expired === true) this.#expired.add(change)
       if (this.#channels.get(resourceId(change.entry.key)) === undefined) return
-      this.#pending.push({ change, expired: this.#expiredCount })
+      this.#pending.push({ change, expired: this.#expired.count })
       this.#schedule()
     })
-  }
-  #remember(change: Change): void {
-    this.#expiredCount += 1
-    if (this.#expired.push(change) > EXPIRED) this.#expired.splice(0, EXPIRED / 2)
   }
   /** Ends every watch cleanly: the server is going down. */
   close(): void {
@@ -118,7 +111,7 @@ export class Fanout {
   /** Serves one watch; resolves when it is live, or over. */
   async serve(request: WatchRequest, response: ServerResponse): Promise<void> {
     const outlet = this.#options.outlets.open(response)
-    const watcher: Watcher = { request, outlet, columns: false, member: undefined, expired: this.#expiredCount }
+    const watcher: Watcher = { request, outlet, columns: false, member: undefined, expired: this.#expired.count }
     const timer = this.#clock.after(timeoutMs(request.timeoutSeconds, SHORTEST_MS * (1 + this.#clock.random())), () => outlet.end())
     this.#open.set(outlet, resourceId(collectionOf(request.kind)))
     outlet.onOver = () => {
@@ -180,10 +173,9 @@ export class Fanout {
   /** What expired since the watcher was last told. After too much of it the client lists again. */
   #addExpired(watcher: Watcher, packer: Packer): void {
     const { kind, namespace, selection } = watcher.request
-    const missed = this.#expiredCount - watcher.expired
-    watcher.expired = this.#expiredCount
-    if (missed > this.#expired.length) throw expired(`too old resource version: ${missed} objects have expired meanwhile`)
-    for (const change of this.#expired.slice(this.#expired.length - missed)) {
+    const missed = this.#expired.since(watcher.expired)
+    watcher.expired = this.#expired.count
+    for (const change of missed) {
       const { key } = change.entry
       if (resourceId(key) !== resourceId(collectionOf(kind)) || (namespace !== undefined && key.namespace !== namespace)) continue
       const type = typeFor(selection, change)
@@ -233,7 +225,7 @@ export class Fanout {
     if (channel === undefined)
       channels.set(key, (channel = new Channel(key, watcher.request, (bytes) => this.#options.backlog.held(bytes))))
     const joined = channel
-    watcher.expired = this.#expiredCount
+    watcher.expired = this.#expired.count
     const member = joined.join(watcher, this.#view.objects.sequence, this.#clock.now() + BOOKMARK_MS * (0.5 + this.#clock.random() / 2))
     watcher.member = member
     watcher.outlet.onDrain = () => {

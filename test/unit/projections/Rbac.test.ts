@@ -79,6 +79,37 @@ roles('grant what people expect of view, edit and admin', () => {
   assert.ok(authorize(view, user('admin', 'system:masters'), ask('anything', 'things.example.com')).allowed)
   assert.not.ok(authorize(view, bob, ask('get', 'pods')).allowed)
 })
+roles('leave to the system what upstream leaves to it', () => {
+  const everywhere = { namespace: '' }
+  const view = given(bind('view', 'viewer'), bind('edit', 'editor'), bind('admin', 'owner'))
+  const may = (name: string, verb: string, resource: string, place?: Partial<Attributes>): boolean =>
+    authorize(view, user(name), ask(verb, resource, place)).allowed
+  for (const name of ['viewer', 'editor', 'owner']) {
+    assert.ok(may(name, 'list', 'events'))
+    assert.ok(may(name, 'get', 'resourcequotas'))
+    assert.not.ok(may(name, 'list', 'events.events.k8s.io'), 'nobody upstream is granted them under their other name')
+    assert.not.ok(may(name, 'list', 'servicecidrs.networking.k8s.io', everywhere))
+    assert.not.ok(may(name, 'get', 'servicecidrs.networking.k8s.io', { ...everywhere, name: 'kubernetes' }))
+    for (const [verb, resource] of [
+      ['update', 'endpoints'],
+      ['update', 'endpointslices.discovery.k8s.io'],
+      ['update', 'deployments/status.apps'],
+      ['create', 'controllerrevisions.apps'],
+      ['delete', 'pods/eviction'],
+      ['delete', 'namespaces'],
+      ['create', 'resourcequotas']
+    ] as const)
+      assert.not.ok(may(name, verb, resource), `${name} may ${verb} ${resource}`)
+    assert.not.ok(may(name, 'delete', 'ipaddresses.networking.k8s.io', everywhere))
+  }
+  for (const name of ['editor', 'owner']) {
+    assert.ok(may(name, 'create', 'pods/eviction'))
+    assert.ok(may(name, 'patch', 'deployments/scale.apps'))
+    assert.ok(may(name, 'create', 'pods/exec'))
+    assert.ok(may(name, 'get', 'pods/exec'))
+    assert.ok(may(name, 'create', 'networkpolicies.networking.k8s.io'))
+  }
+})
 roles('let everybody who signed in discover the API and ask what they may do', () => {
   const view = given()
   assert.ok(authorize(view, bob, { ...ask('get', ''), path: '/apis/apps/v1' }).allowed)

@@ -228,4 +228,64 @@ committer('a decision of more entries than the log takes at once is refused, and
   assert.is((error as LogRefused).why, 'too-large')
   assert.is(log.appends, 0)
 })
+
+/** One that is there, at a place. */
+const there = async (log: MoodyLog, name: string): Promise<number> => {
+  await log.append([{ subject: subjectOf('EVENTS', event(name).key), ...encodeEvent(event(name)), expected: 0 }])
+  log.appends = 0
+  return log.lastSequence()
+}
+
+committer('guards stand in front of the changes: what is answered is the change, also when its acknowledgement was lost', async () => {
+  for (const mood of ['well', 'silent'] as const) {
+    const { clock, log, committer: mine } = scene()
+    const expected = await there(log, 'switch')
+    log.mood = mood
+    let outcome: Outcome | undefined
+    void mine.commit([event('x'), event('y')], undefined, [{ key: event('switch').key, expected }]).then((one) => (outcome = one))
+    await clock.run(6_000, () => outcome !== undefined)
+    assert.ok(outcome?.ok === true, mood)
+    assert.is((await log.get(outcome.last))?.subject, subjectOf('EVENTS', event('y').key), mood)
+    assert.is(outcome.bodies.at(-1), (await log.get(outcome.last))?.text, mood)
+    assert.is(await log.lastSequence(), 4, 'the guard, and both changes behind it')
+  }
+})
+
+committer('a fence stands behind the changes, and is not what is answered', async () => {
+  const { log, committer: mine } = scene()
+  const expected = await there(log, 'marker')
+  const fence: Append = {
+    subject: subjectOf('EVENTS', event('guard').key),
+    ...encodeEvent({ ...event('guard'), deleted: true }),
+    expected,
+    on: subjectOf('EVENTS', event('marker').key)
+  }
+  for (const count of [1, 3]) {
+    const ended = await Promise.all(Array.from({ length: count }, (_, n) => mine.commit([event(`${count}-${n}`)], undefined, [], fence)))
+    for (const [n, outcome] of ended.entries()) {
+      assert.ok(outcome.ok)
+      assert.is(outcome.ok && (await log.get(outcome.last))?.subject, subjectOf('EVENTS', event(`${count}-${n}`).key))
+    }
+  }
+})
+
+committer('a decision may stand on an object that it writes as well', async () => {
+  const { log, committer: mine } = scene()
+  const expected = await there(log, 'switch')
+  const outcome = await mine.commit([{ ...event('switch'), id: 'next', expected }], undefined, [{ key: event('switch').key, expected }])
+  assert.equal([outcome.ok, log.appends], [true, 1])
+})
+
+committer('of decisions that travel together, one that stands on an object goes before who changes it, and not behind', async () => {
+  for (const standsFirst of [true, false]) {
+    const { log, committer: mine } = scene()
+    const expected = await there(log, 'switch')
+    const stands = () => mine.commit([event('x')], undefined, [{ key: event('switch').key, expected }])
+    const changes = () => mine.commit([{ ...event('switch'), id: 'next', expected }])
+    const [first, second] = await Promise.all(standsFirst ? [stands(), changes()] : [changes(), stands()])
+    assert.equal([first?.ok, second?.ok], [true, standsFirst])
+    if (standsFirst) assert.is(log.appends, 1, 'both in one batch')
+    assert.is((await log.lastOn(subjectOf('EVENTS', event('x').key))) !== undefined, standsFirst)
+  }
+})
 committer.run()

@@ -180,4 +180,46 @@ past('that an index no longer tells while it is asked is not taken for what was 
     assert.is((error as Refusal | undefined)?.status.code, 503)
   }
 })
+past('is told of from its floor on: of a moment before, that it was compacted, whoever has heard of that first', async () => {
+  const words = async (asked: () => unknown): Promise<string> => {
+    try {
+      await asked()
+      return 'answered'
+    } catch (error) {
+      return error instanceof Refusal ? `${error.status.code} ${error.status.reason} ${error.status.message}` : String(error)
+    }
+  }
+  const log = api.logs.EVENTS
+  const last = await log.lastSequence()
+  const floor = last - 2
+  const at = Date.parse((await log.get(floor))?.headers['ce-time'] as string)
+  const now = at + 3_600_000
+  const textOf = (time: number): string => new Date(time).toISOString()
+  const entry = (sequence: number, time: number) => ({
+    event: true,
+    entry: { subject: `ev.core.configmaps.team.c${sequence}`, sequence, text: '', time, headers: { 'ce-time': textOf(time) } }
+  })
+  /** By the index, then by the view as well, then by the view alone, which hears of it first. */
+  for (const [byIndex, byView] of [
+    [true, false],
+    [true, true],
+    [false, true]
+  ] as const) {
+    const index = new MemoryPast('EVENTS', systemClock)
+    index.take([entry(floor - 1, at - 5_000), entry(floor, at), entry(last, now)], { sequence: last })
+    if (byIndex) index.raise(floor, at)
+    if (byView) log.raiseFloor(floor)
+    await api.views.byStream.get('EVENTS')?.look()
+    const state = { views: api.views, histories: new Map([['EVENTS' as const, index]]), versions: new Versions() }
+    const gone = `410 Expired history up to resourceVersion ${floor} (${textOf(at)}) was compacted`
+    for (const text of [String(floor - 1), '1', textOf(at - 1), '2025-01-01', '-60m1s'])
+      assert.ok((await words(() => momentOf(text, state, now))).startsWith(gone), text)
+    for (const text of [String(floor), String(last), textOf(at), '-59m59s'])
+      assert.is(await words(() => momentOf(text, state, now)), 'answered', text)
+    const reader = (sequence: number) => pastReader(state, new Map([['EVENTS', sequence]]), 0)
+    assert.ok((await words(() => reader(floor - 1).get(SECRETS, 'team', 'none'))).startsWith(gone))
+    assert.ok((await words(() => reader(floor - 1).list(SECRETS, 'team'))).startsWith(gone))
+    assert.is(await words(() => reader(floor).get(SECRETS, 'team', 'none')), 'answered')
+  }
+})
 past.run()

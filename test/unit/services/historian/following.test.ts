@@ -241,6 +241,30 @@ historian('hears of a compaction, and begins anew when it was away for one', asy
   )
   running.stop()
 })
+historian('that was away while history was compacted past it knows nothing of what was deleted there', async () => {
+  const { clock, store, log, write, begin, errors } = cluster()
+  const unchecked = (): Historian =>
+    new Historian({ log, store, clock, expires: false, onDamaged: () => {}, onError: (error) => errors.push(error) })
+  await begin()
+  for (const name of ['a', 'b', 'c']) await write(name)
+  let running = unchecked()
+  running.start()
+  await settle(clock)
+  running.stop()
+  await write('b', true)
+  for (const name of ['c', 'd', 'd']) await write(name)
+  log.raiseFloor(6)
+  log.compact()
+  running = unchecked()
+  running.start()
+  await clock.run(3_000)
+  assert.equal([store.floor, store.lastSequence, errors], [6, 7, []])
+  assert.equal(
+    (await store.liveAt(REF, 7)).map(({ id, sequence }) => `${id}@${sequence}`),
+    ['default/a@1', 'default/c@5', 'default/d@7']
+  )
+  running.stop()
+})
 historian('tells of a disk that does not take a compaction, and follows on', async () => {
   const { clock, store, log, write, begin, errors } = cluster()
   const following = new Historian({ log, store, clock, expires: false, onDamaged: () => {}, onError: (error) => errors.push(error) })

@@ -1,7 +1,7 @@
 /** A follower over a network and a server that lose, double, forget and lie: in order, once each, nothing left out, or it says why not. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { LogDamaged, type Damage } from '#events/Log.ts'
+import { LogDamaged, LogMoved, type Damage } from '#events/Log.ts'
 import { followSource, type Consumer, type Delivery, type Source } from '#services/platform/Follower.ts'
 import { MemoryLog, type Faults } from '#services/platform/MemoryLog.ts'
 import { VirtualClock } from '#test/simulation/VirtualClock.ts'
@@ -116,7 +116,7 @@ follower('of a part, where sequences may be missing, notices a lost message by t
     })
     const seen: number[] = []
     log
-      .reachedBy(() => false, false)
+      .reachedBy(() => false, { gapless: false })
       .follow({
         from: 1,
         onEntries: (entries) => void seen.push(...entries.map(({ sequence }) => sequence)),
@@ -344,4 +344,61 @@ follower('that stood behind it does not notice', async () => {
   await clock.run(10_000)
   assert.equal(seen, upTo(6))
 })
+
+/**
+ * A stream of eight entries, of which 5 to 8 are the newest of their subjects, whose history is compacted after `delivered` of them: a
+ * deletion may be among what went, of an object that was delivered.
+ */
+const compactedUnder = (delivered: number): { readonly source: Source; opened(): number } => {
+  let opens = 0
+  const state = { identity: 'it', first: 1, last: 8, messages: 8, bytes: 0, sealedFrom: 1, epoch: 0, losses: [], quarantined: [], floor: 0 }
+  const source: Source = {
+    stream: 'EVENTS',
+    closed: false,
+    verdict: () => 'never',
+    open: async (from, newest): Promise<Consumer> => {
+      opens += 1
+      const left = [5, 6, 7, 8].filter((sequence) => sequence >= from)
+      return {
+        state: opens === 1 ? state : { ...state, first: 6, floor: 5, messages: 3 },
+        newest,
+        pending: newest ? left.length : 0,
+        run: (onDelivery, onEnd) => {
+          const sent = opens === 1 ? left.slice(0, delivered) : left
+          if (newest) for (const [at, sequence] of sent.entries()) onDelivery({ ...entry(sequence, at + 1), pending: left.length - 1 - at })
+          if (sent.length < left.length) onEnd()
+        },
+        close: async () => {}
+      }
+    }
+  }
+  return { source, opened: () => opens }
+}
+for (const [delivered, when] of [
+  [2, 'while'],
+  [4, 'when']
+] as const)
+  follower(
+    `starts again ${when} the newest entries have come and history was compacted under them, and has caught up with nothing`,
+    async () => {
+      const clock = new VirtualClock(11)
+      const { source, opened } = compactedUnder(delivered)
+      const seen: number[] = []
+      let [caughtUp, failed]: [number, Error | undefined] = [0, undefined]
+      followSource(
+        source,
+        { clock, gapless: true },
+        {
+          from: 1,
+          newestUpTo: 8,
+          onEntries: (batch) => void seen.push(...batch.map(({ sequence }) => sequence)),
+          onCaughtUp: () => (caughtUp += 1),
+          onFailed: (error) => (failed = error)
+        }
+      )
+      await clock.run(60_000)
+      assert.instance(failed, LogMoved)
+      assert.equal([seen, caughtUp, opened()], [[5, 6, 7, 8].slice(0, delivered), 0, 2])
+    }
+  )
 follower.run()

@@ -1,18 +1,9 @@
-/** What a view is told when it is made, and what else may be folded from the same follower. */
+/** What a view is told when it is made. */
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { LogEntry } from '#events/Log.ts'
 import type { Indexing } from '#projections/Objects.ts'
 import type { Integrity } from './ledger/Integrity.ts'
 import type { Vault } from './secrets/Vault.ts'
-
-/** A projection besides Objects that wants every event in order: history, causes, metrics. */
-export interface Fold {
-  apply(entry: LogEntry): void
-  /** An entry that is no event of ours. */
-  pass?(entry: LogEntry): void
-  /** History before `floor` is compacted; `time`: when that was, milliseconds. */
-  raise?(floor: number, time: number): void
-}
 
 export interface ViewOptions {
   /** Says what collections are found by. */
@@ -25,6 +16,8 @@ export interface ViewOptions {
   readonly vault?: Vault
   /** Of text whose objects are held parsed as well (`projections/Parsed.ts`). */
   readonly parsedBytes?: number
+  /** How many names of objects that are gone are remembered; who never writes needs none. */
+  readonly names?: number
   /** What of an object is held here, where not all of it is wanted. */
   readonly narrow?: (object: KubeObject) => KubeObject
   /** Entries leave the stream by themselves, and then the view. */
