@@ -79,6 +79,8 @@ export interface Kind<Some extends KubeObject = KubeObject> {
   readonly hasStatus?: boolean
   /** True when metadata.generation is kept (spec-bearing kinds). */
   readonly hasGeneration?: boolean
+  /** Annotations count as spec: a change of theirs raises the generation (Deployments, whose ReplicaSets get them). */
+  readonly generationCountsAnnotations?: true
   /** Fills absent fields in place, on every write (create and update), as upstream's defaulting does. */
   default?(object: Some): void
   /** Create strategy: clears what a client may not set (status), sets initial values, in place, before defaulting. */
