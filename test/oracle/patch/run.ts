@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Maker, type Json, type KindName } from './cases.ts'
-import { compareCase, type Difference } from './compare.ts'
+import { compareCase, type Agreed, type Difference } from './compare.ts'
 import { Oracle } from './Oracle.ts'
 
 const KINDS: readonly KindName[] = [
@@ -30,13 +30,23 @@ const { values } = parseArgs({
     count: { type: 'string', default: '2000' },
     kind: { type: 'string' },
     op: { type: 'string' },
-    most: { type: 'string', default: '10' }
+    most: { type: 'string', default: '10' },
+    golden: { type: 'string' }
   }
 })
 const work = mkdtempSync(join(tmpdir(), 'reckon-oracle-'))
 const oracle = await Oracle.build(work)
 const counts = new Map<string, { cases: number; differ: number; refused: number }>()
 const found: Difference[] = []
+/** Of each kind and way a few small ones are kept. */
+const KEPT = 3
+const LONGEST_KEPT = 4_000
+const kept = new Map<string, Agreed[]>()
+const keep = (name: string, agreed: Agreed): void => {
+  const known = kept.get(name) ?? []
+  if (known.length >= KEPT || JSON.stringify(agreed).length > LONGEST_KEPT) return
+  kept.set(name, [...known, agreed])
+}
 try {
   const kinds = KINDS.filter(({ kind }) => values.kind === undefined || kind === values.kind)
   for (let at = 0; at < Number(values.count); at++) {
@@ -47,6 +57,7 @@ try {
       const count = counts.get(name) ?? { cases: 0, differ: 0, refused: 0 }
       count.cases++
       if (result.refused) count.refused++
+      if (result.agreed !== undefined) keep(`${name} ${result.refused}`, result.agreed)
       if (result.difference !== undefined) {
         count.differ++
         found.push(result.difference)
@@ -65,6 +76,14 @@ for (const [name, count] of [...counts].toSorted()) {
   cases += count.cases
   differ += count.differ
 }
+if (values.golden !== undefined)
+  writeFileSync(
+    values.golden,
+    `${[...kept.values()]
+      .flat()
+      .map((one) => JSON.stringify(one))
+      .join('\n')}\n`
+  )
 if (found.length > 0) writeFileSync(join(tmpdir(), 'reckon-patch-differences.json'), JSON.stringify(found))
 console.log(`${cases} cases compared, ${differ} differ (${((100 * differ) / Math.max(cases, 1)).toFixed(2)} %)`)
 process.exit(differ === 0 ? 0 : 1)
