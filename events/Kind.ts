@@ -92,6 +92,8 @@ export interface Kind<Some extends KubeObject = KubeObject> {
    * place.
    */
   prepareForDelete?(object: Some, context: PrepareContext): void
+  /** A delete that is done answers the object as it last was, as of upstream's older kinds; other kinds answer a Status. */
+  readonly returnsDeleted?: true
   /** True while something of the object's own, besides finalizers, keeps one that is going. */
   isKept?(object: Some): boolean
   /** Faults of an object to be stored, metadata aside (that is checked for every kind); `old`: what it takes the place of. */

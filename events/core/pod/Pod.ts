@@ -37,6 +37,7 @@ export const Pod: Kind<types.Pod> = {
   ],
   stream: 'EVENTS',
   hasStatus: true,
+  returnsDeleted: true,
   hasGeneration: true,
   default: defaultPod,
   prepareForCreate(pod) {

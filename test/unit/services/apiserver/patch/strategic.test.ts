@@ -131,7 +131,10 @@ const REFUSED: readonly (readonly [change: Json, message: RegExp])[] = [
   [{ $retainKeys: 5 }, /^invalid patch format of retainKeys$/],
   [spec({ containers: [5] }), /^list element types are not identical: /],
   [spec({ containers: [{ image: 'x' }] }), /does not contain declared merge key: name$/],
-  [spec({ containers: [], '$setElementOrder/containers': 5 }), /^expected a \[\]interface \{\}, but received a number for the order of containers$/],
+  [
+    spec({ containers: [], '$setElementOrder/containers': 5 }),
+    /^expected a \[\]interface \{\}, but received a number for the order of containers$/
+  ],
   [meta({ '$deleteFromPrimitiveList/finalizers': {} }), /^invalid patch format of primitive list$/]
 ]
 for (const [change, message] of REFUSED)
