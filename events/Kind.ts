@@ -79,6 +79,8 @@ export interface Kind<Some extends KubeObject = KubeObject> {
   readonly hasStatus?: boolean
   /** True when metadata.generation is kept (spec-bearing kinds). */
   readonly hasGeneration?: boolean
+  /** Annotations count as spec: a change of theirs raises the generation (Deployments, whose ReplicaSets get them). */
+  readonly generationCountsAnnotations?: true
   /** Fills absent fields in place, on every write (create and update), as upstream's defaulting does. */
   default?(object: Some): void
   /** Create strategy: clears what a client may not set (status), sets initial values, in place, before defaulting. */
@@ -90,6 +92,8 @@ export interface Kind<Some extends KubeObject = KubeObject> {
    * place.
    */
   prepareForDelete?(object: Some, context: PrepareContext): void
+  /** A delete that is done answers the object as it last was, as of upstream's older kinds; other kinds answer a Status. */
+  readonly returnsDeleted?: true
   /** True while something of the object's own, besides finalizers, keeps one that is going. */
   isKept?(object: Some): boolean
   /** Faults of an object to be stored, metadata aside (that is checked for every kind); `old`: what it takes the place of. */

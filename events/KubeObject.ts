@@ -16,7 +16,8 @@ export interface ManagedFieldsEntry {
   readonly manager: string
   readonly operation: 'Apply' | 'Update'
   readonly apiVersion: string
-  readonly time: string
+  /** RFC 3339, seconds; none of who applied what was there already. */
+  readonly time?: string
   readonly fieldsType: 'FieldsV1'
   readonly fieldsV1: Record<string, unknown>
   readonly subresource?: string

@@ -40,6 +40,7 @@ interface ProtoField {
   readonly name: string
   readonly type: string
   readonly inline: boolean
+  readonly presence: FieldSchema['presence']
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
@@ -54,13 +55,23 @@ const tsv = (file: string): string[][] =>
     .filter((line) => line !== '' && !line.startsWith('#'))
     .map((line) => line.split('\t'))
 
+const SCALARS = new Set(['string', 'bool', 'int32', 'int64', 'double', 'bytes'])
+
+/** How Go writes a field: pointers when there is something behind them, structs always, what may be omitted when it is not empty. */
+const presenceOf = (label: string, type: string, flags: string): FieldSchema['presence'] => {
+  if (flags.includes('pointer')) return flags.includes('omitempty') ? undefined : 'orNull'
+  const isStruct = label === '' && !SCALARS.has(type)
+  return flags.includes('omitempty') && !isStruct ? 'unlessEmpty' : 'always'
+}
+
 /** Message (`core.v1.Pod`) to its fields, types made absolute. */
 const messages = new Map<string, ProtoField[]>()
 for (const [pkg = '', message, , name = '', label, type = '', flags = ''] of tsv('proto-fields.tsv')) {
   const value = label === 'map' ? type.slice(type.indexOf(',') + 1) : type
   const absolute = value.includes('.') || /^[a-z]/.test(value) ? value : `${pkg}.${value}`
   const key = `${pkg}.${message}`
-  messages.set(key, [...(messages.get(key) ?? []), { name, type: absolute, inline: flags.includes('inline') }])
+  const presence = presenceOf(label ?? '', type, flags)
+  messages.set(key, [...(messages.get(key) ?? []), { name, type: absolute, inline: flags.includes('inline'), presence }])
 }
 
 const versionOf = (message: string): string => message.split('.').at(-2) ?? ''
@@ -182,10 +193,12 @@ const addType = (name: string, owner: string, message = messageOf(name, owner)):
     fields,
     ...(whole === undefined ? {} : { mapType: whole[6] as 'atomic' | 'granular' })
   }
-  const protoTypes = new Map(jsonFields(message).map((field) => [field.name, field.type]))
+  const proto = new Map(jsonFields(message).map((field) => [field.name, field]))
   for (const { name: key, type, format, required, description } of source.fields) {
-    const field = fieldType(type, format, message, protoTypes.get(key))
+    const field = fieldType(type, format, message, proto.get(key)?.type)
     if (required) field.required = true
+    const presence = proto.get(key)?.presence
+    if (presence !== undefined) field.presence = presence
     if (description !== undefined) field.description = description
     const [, , listType, listKeys, strategies, mergeKey, mapType] = merges.get(`${message.replace(/^apis\./, '')} ${key}`) ?? []
     if (listType) field.listType = listType as 'atomic' | 'set' | 'map'

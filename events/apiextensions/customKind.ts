@@ -1,5 +1,6 @@
 /** The kind that a CustomResourceDefinition makes: the same as a built-in one's file, from data. */
 import type { Column, Kind } from '#events/Kind.ts'
+import { keepMetadata } from '#events/meta/halves.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { since } from '#events/meta/Duration.ts'
 import { same } from '#events/meta/faults.ts'
@@ -65,13 +66,14 @@ const selecting = (fields: DefinedVersion['selectableFields']): Pick<Kind, 'fiel
 
 const HEAD = new Set(['apiVersion', 'kind', 'metadata'])
 
-/** A write of one half leaves the other as it was: the status, or everything but the status. */
+/** A write of one half leaves the other as it was: the status, or everything but the status, metadata included. */
 const keepOtherHalf = (object: KubeObject, old: KubeObject, subresource: string): void => {
   for (const field of new Set([...Object.keys(object), ...Object.keys(old)])) {
     if (HEAD.has(field) || (field === 'status') === (subresource === 'status')) continue
     if (old[field] === undefined) delete object[field]
     else object[field] = old[field]
   }
+  if (subresource === 'status') keepMetadata(object, old)
 }
 
 const scaling = ({

@@ -53,6 +53,7 @@ export const Deployment: Kind<apps.Deployment> = {
   stream: 'EVENTS',
   hasStatus: true,
   hasGeneration: true,
+  generationCountsAnnotations: true,
   scale: SCALING,
   default(deployment) {
     const spec: Partial<DeploymentSpec> = (deployment.spec ??= {} as DeploymentSpec)

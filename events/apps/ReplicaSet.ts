@@ -2,7 +2,7 @@
 import type * as apps from '#events/schema/generated/apps.v1.ts'
 import type { Kind } from '#events/Kind.ts'
 import { immutable, nonNegative, same } from '#events/meta/faults.ts'
-import { keepOtherHalfAndLabels } from '#events/meta/halves.ts'
+import { keepOtherHalf } from '#events/meta/halves.ts'
 import { age, AGE, integer, NAME } from '#events/meta/Table.ts'
 import { ALL_VERBS, SCALE, STATUS } from '#events/meta/verbs.ts'
 import type { FieldError } from '#events/Refusal.ts'
@@ -36,7 +36,7 @@ export const ReplicaSet: Kind<apps.ReplicaSet> = {
   prepareForCreate(set) {
     set.status = { replicas: 0 }
   },
-  prepareForUpdate: keepOtherHalfAndLabels,
+  prepareForUpdate: keepOtherHalf,
   validate(set) {
     const errors: FieldError[] = []
     nonNegative(set.spec?.replicas, 'spec.replicas', errors)

@@ -22,6 +22,7 @@ export const Namespace: Kind<types.Namespace> = {
   subresources: [{ name: 'finalize', verbs: ['update'] }, STATUS],
   stream: 'EVENTS',
   hasStatus: true,
+  returnsDeleted: true,
   nameRule: 'label',
   default(namespace) {
     namespace.spec ??= {}

@@ -123,6 +123,7 @@ export const Service: Kind<types.Service> = {
   stream: 'EVENTS',
   indexes,
   hasStatus: true,
+  returnsDeleted: true,
   nameRule: 'label1035',
   default(service) {
     defaultSpec((service.spec ??= {}))

@@ -15,6 +15,7 @@ export const ServiceAccount: Kind<types.ServiceAccount> = {
   verbs: ALL_VERBS,
   subresources: [{ name: 'token', group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest', verbs: ['create'] }],
   stream: 'EVENTS',
+  returnsDeleted: true,
   columns: [NAME, integer('Secrets', 'The secrets pods of this account may use.'), AGE],
   row: (account, now) => [account.metadata.name ?? '', (account.secrets ?? []).length, age(account, now)]
 }

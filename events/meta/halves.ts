@@ -10,10 +10,23 @@ const carry = (object: KubeObject, old: KubeObject, half: 'spec' | 'status'): vo
 export const keepOtherHalf = (object: KubeObject, old: KubeObject, subresource: string): void =>
   carry(object, old, subresource === 'status' ? 'spec' : 'status')
 
-/** For kinds whose status writes may not touch labels either (apps/v1). */
+/** For kinds whose status writes may not touch labels either (Deployments). */
 export const keepOtherHalfAndLabels = (object: KubeObject, old: KubeObject, subresource: string): void => {
   keepOtherHalf(object, old, subresource)
   if (subresource !== 'status') return
   if (old.metadata.labels === undefined) delete object.metadata.labels
   else object.metadata.labels = old.metadata.labels
+}
+
+/** The metadata as it was; who owns the fields has been worked out by then, and stays. */
+export const keepMetadata = (object: KubeObject, old: KubeObject): void => {
+  const { managedFields } = object.metadata
+  object.metadata = { ...old.metadata, ...(managedFields === undefined ? {} : { managedFields }) }
+  if (managedFields === undefined) delete object.metadata.managedFields
+}
+
+/** For kinds whose status writes may touch nothing of the metadata (upstream's newer kinds, and custom ones). */
+export const keepOtherHalfAndMetadata = (object: KubeObject, old: KubeObject, subresource: string): void => {
+  keepOtherHalf(object, old, subresource)
+  if (subresource === 'status') keepMetadata(object, old)
 }

@@ -2,7 +2,7 @@
 import type * as types from '#events/schema/generated/networking.v1.ts'
 import type { Kind } from '#events/Kind.ts'
 import { badValue, required } from '#events/meta/faults.ts'
-import { keepOtherHalf } from '#events/meta/halves.ts'
+import { keepOtherHalfAndMetadata } from '#events/meta/halves.ts'
 import { parseIP, parseNetwork, textOfIP } from '#events/meta/ip.ts'
 import { age, AGE, NAME, orNone, text } from '#events/meta/Table.ts'
 import { ALL_VERBS, STATUS } from '#events/meta/verbs.ts'
@@ -48,7 +48,7 @@ export const ServiceCIDR: Kind<types.ServiceCIDR> = {
   hasStatus: true,
   default: (object) => void (object.status ??= {}),
   prepareForCreate: (object) => void (object.status = {}),
-  prepareForUpdate: keepOtherHalf,
+  prepareForUpdate: keepOtherHalfAndMetadata,
   validate(object) {
     const cidrs = cidrsOf(object)
     if (cidrs.length === 0) return [required('spec.cidrs', 'at least one CIDR required')]

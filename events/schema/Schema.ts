@@ -20,6 +20,12 @@ export interface FieldSchema extends ValueRules {
   /** Element of an `array`, value of a `map`. */
   readonly items?: FieldSchema
   readonly required?: true
+  /**
+   * How Go writes a field of a built-in type: `always`, whether anything was given or not (structs, and what has no `omitempty`);
+   * `unlessEmpty`, so that an empty list is none; `orNull`, a pointer that is written even when nothing is behind it; otherwise (other
+   * pointers, and all fields of custom types) just when it was given.
+   */
+  readonly presence?: 'always' | 'unlessEmpty' | 'orNull'
   /** `int32`, `int64`, `double`, `date-time`, `byte`. */
   readonly format?: string
   readonly description?: string

@@ -37,6 +37,7 @@ export const Pod: Kind<types.Pod> = {
   ],
   stream: 'EVENTS',
   hasStatus: true,
+  returnsDeleted: true,
   hasGeneration: true,
   default: defaultPod,
   prepareForCreate(pod) {
@@ -44,7 +45,13 @@ export const Pod: Kind<types.Pod> = {
     pod.status = { phase: 'Pending' }
     appArmorFields(pod)
   },
-  prepareForUpdate: keepOtherHalf,
+  prepareForUpdate(pod, old, subresource) {
+    keepOtherHalf(pod, old, subresource)
+    if (subresource !== 'status') return
+    // Whose a pod is, is nothing its status could say.
+    if (old.metadata.ownerReferences === undefined) delete pod.metadata.ownerReferences
+    else pod.metadata.ownerReferences = old.metadata.ownerReferences
+  },
   validate: (pod) => [...validateAppArmorAnnotations(pod), ...validateMirror(pod), ...validatePodSpec(pod.spec ?? {}, 'spec')],
   validateUpdate: (pod, old, subresource) => [
     ...(subresource === '' ? validateAppArmorUpdate(pod, old) : []),

@@ -52,10 +52,6 @@ const canonical = (amounts: Record<string, string> | undefined): void => {
 const defaultResources = (resources: ResourceRequirements): void => {
   canonical(resources.limits as Record<string, string> | undefined)
   canonical(resources.requests as Record<string, string> | undefined)
-  for (const name in resources.limits) {
-    resources.requests ??= {}
-    resources.requests[name] ??= resources.limits[name] as string
-  }
 }
 
 const defaultEnv = (env: readonly EnvVar[] | undefined): void => {
@@ -65,7 +61,7 @@ const defaultEnv = (env: readonly EnvVar[] | undefined): void => {
   }
 }
 
-const defaultContainer = (container: Container, hostNetwork: boolean): void => {
+const defaultContainer = (container: Container): void => {
   container.imagePullPolicy ||= pullPolicyOf(container.image ?? '')
   container.terminationMessagePath ||= '/dev/termination-log'
   container.terminationMessagePolicy ||= 'File'
@@ -73,7 +69,6 @@ const defaultContainer = (container: Container, hostNetwork: boolean): void => {
   for (const port of container.ports ?? []) {
     const loose: Partial<ContainerPort> = port
     loose.protocol ||= 'TCP'
-    if (hostNetwork) loose.hostPort ||= port.containerPort
   }
   defaultEnv(container.env)
   defaultProbe(container.livenessProbe)
@@ -114,15 +109,26 @@ export const defaultPodSpec = (spec: PodSpec): void => {
   // The older name of the field is kept in step, as clients of either read it.
   if (spec.serviceAccountName) spec.serviceAccount = spec.serviceAccountName
   else if (spec.serviceAccount) spec.serviceAccountName = spec.serviceAccount
-  const hostNetwork = spec.hostNetwork === true
-  for (const container of spec.containers ?? []) defaultContainer(container, hostNetwork)
-  for (const container of spec.initContainers ?? []) defaultContainer(container, hostNetwork)
+  for (const container of spec.containers ?? []) defaultContainer(container)
+  for (const container of spec.initContainers ?? []) defaultContainer(container)
   for (const volume of spec.volumes ?? []) defaultVolume(volume)
+}
+
+/** Of pods only: in a template they would outlive the limits, and the ports, that they were taken from. */
+const defaultPodContainer = ({ resources, ports }: Container, hostNetwork: boolean): void => {
+  for (const name in resources?.limits) {
+    const requests = (resources.requests ??= {})
+    requests[name] ??= resources.limits[name] as string
+  }
+  if (!hostNetwork) return
+  for (const port of ports ?? []) port.hostPort ||= port.containerPort
 }
 
 export const defaultPod = (pod: KubeObject): void => {
   const spec: PodSpec = (pod['spec'] ??= {})
   defaultPodSpec(spec)
+  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])])
+    defaultPodContainer(container, spec.hostNetwork === true)
   spec.enableServiceLinks ??= true
   const status = (pod['status'] ??= {})
   status.phase ||= 'Pending'

@@ -69,7 +69,7 @@ const restrictPod = (node: string, write: NodeWrite, view: ObjectsView, refuse: 
     if (operation !== 'UPDATE') throw refuse(`unexpected operation "${operation}"`)
     if (bound !== node) throw refuse(`node "${node}" can only update pod status for pods with spec.nodeName set to itself`)
     if (changes(write, (object) => object.metadata.labels)) throw refuse(`node "${node}" cannot update labels through pod status`)
-    if (changes(write, (object) => object['status']?.resourceClaimStatuses))
+    if (says(write, (object) => object['status']?.resourceClaimStatuses))
       throw refuse(`node "${node}" cannot update resource claim statues`)
     return
   }
@@ -86,11 +86,17 @@ const restrictPod = (node: string, write: NodeWrite, view: ObjectsView, refuse: 
   if (bound !== node) throw refuse(`node "${node}" can only delete pods with spec.nodeName set to itself`)
 }
 
-/** A status write names what it means to change and may leave out the rest, which it can't change anyway. */
+/** Nothing and an empty list or map are the same. */
 const changes = ({ object, old }: NodeWrite, part: (object: KubeObject) => unknown): boolean => {
-  const value = object === undefined ? undefined : part(object)
-  return value !== undefined && !same(value, old === undefined ? undefined : part(old))
+  const of = (one: KubeObject | undefined): unknown => (one === undefined ? undefined : part(one))
+  const isNothing = (value: unknown): boolean => value === undefined || (typeof value === 'object' && Object.keys(value ?? {}).length === 0)
+  const [after, before] = [of(object), of(old)]
+  return !(isNothing(after) && isNothing(before)) && !same(after, before)
 }
+
+/** Of the half it does not write, a status write may leave out what it can't change anyway. */
+const says = (write: NodeWrite, part: (object: KubeObject) => unknown): boolean =>
+  write.object !== undefined && part(write.object) !== undefined && changes(write, part)
 
 const restrictMirror = (node: string, pod: KubeObject, view: ObjectsView, refuse: Refuse): void => {
   if (pod.metadata.annotations?.[MIRROR] === undefined)
@@ -148,13 +154,10 @@ const restrictOwn = (node: string, write: NodeWrite, view: ObjectsView, refuse: 
   const config = object['spec']?.configSource
   if (config !== undefined && !same(config, old?.['spec']?.configSource))
     throw refuse(`node "${node}" is not allowed to update configSource to a new non-nil configSource`)
-  const differs = (part: (object: KubeObject) => readonly unknown[] | undefined): boolean =>
-    status ? changes(write, part) : !same(part(object) ?? [], (old === undefined ? undefined : part(old)) ?? [])
-  if (differs((one) => one['spec']?.taints as readonly unknown[] | undefined))
+  if ((status ? says : changes)(write, (one) => one['spec']?.taints as readonly unknown[] | undefined))
     throw refuse(`node "${node}" is not allowed to modify taints`)
-  if (differs((one): readonly OwnerReference[] | undefined => one.metadata.ownerReferences))
+  if (changes(write, (one): readonly OwnerReference[] | undefined => one.metadata.ownerReferences))
     throw refuse(`node "${node}" is not allowed to modify ownerReferences`)
-  if (status && object.metadata.labels === undefined) return
   const labels = forbiddenLabels(object.metadata.labels ?? {}, old?.metadata.labels ?? {})
   if (labels.length > 0) throw refuse(`is not allowed to modify labels: ${labels.join(', ')}`)
 }

@@ -15,8 +15,10 @@ import { KUBERNETES_VERSION, VERSION_INFO } from './version.ts'
 const HEALTH = /^\/(healthz|livez|readyz)(\/|$)/
 const TEXT = { 'content-type': 'text/plain; charset=utf-8' } as const
 
+const isVersion = (path: string): boolean => path === '/version' || path === '/version/'
+
 /** What must be answered however busy the server is: who asks decides by it whether to send more. */
-export const isVital = (path: string): boolean => path === '/version' || HEALTH.test(path)
+export const isVital = (path: string): boolean => isVersion(path) || HEALTH.test(path)
 
 interface Made {
   readonly discovery: Discovery
@@ -68,7 +70,7 @@ export class Documents {
       path
     })
     if (!allowed) throw new Refusal(403, 'Forbidden', `forbidden: User "${user.username}" cannot get path "${path}"`, {})
-    if (path === '/version') return sendJson(exchange, 200, VERSION_INFO)
+    if (isVersion(path)) return sendJson(exchange, 200, VERSION_INFO)
     const health = await healthAnswer(this.#deps.health ?? ONLY_PING, path, query)
     if (health !== undefined) return sendText(exchange, health.code, health.text, health.headers)
     const accept = request.headers.accept ?? ''

@@ -6,7 +6,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { badRequest, methodNotAllowed, unsupportedMediaType } from '#events/Refusal.ts'
 import { cannotDecode, strictDecodingError } from '#events/schema/validate.ts'
 import type { Decision } from '#services/apiserver/Decider.ts'
-import { apiVersionOf } from '#services/apiserver/request/decode.ts'
+import { apiVersionOf, decodeAs, decodeObject } from '#services/apiserver/request/decode.ts'
 import { mediaOf, parseBody, parseJson, parseYamlOrJson } from '#services/apiserver/request/body.ts'
 import { deletionOf, optionsOfQuery, printable } from '#services/apiserver/request/options.ts'
 import { authorize } from '#projections/Rbac.ts'
@@ -65,8 +65,12 @@ export const write = async (deps: ApiDeps, exchange: Exchange, kind: Kind, path:
   const options = optionsOfQuery(OPTIONS[verb], query, apply)
   let intent: Intent
   let duplicates: readonly string[] = []
-  if (verb === 'patch') intent = { ...base, verb, name: path.name, patch: patchOf(bytes, request), options }
-  else {
+  if (verb === 'patch') {
+    const { patch, duplicates: twice } = patchOf(bytes, request)
+    if (twice.length > 0 && options.fieldValidation === 'Strict') throw badRequest(`error strict decoding YAML: ${twice[0]}`)
+    duplicates = twice
+    intent = { ...base, verb, name: path.name, patch, options }
+  } else {
     const body = parseBody(bytes, request.headers['content-type'], bodyKind.kind, options.fieldValidation !== 'Ignore', {
       apiVersion: apiVersionOf(bodyKind),
       kind: bodyKind.kind
@@ -75,9 +79,13 @@ export const write = async (deps: ApiDeps, exchange: Exchange, kind: Kind, path:
     const object = (body.value ?? {}) as KubeObject
     exchange.audit.names(nameOf(object))
     intent = { ...base, verb, name: verb === 'create' && path.name === '' ? nameOf(object) : path.name, object, options }
+    if (duplicates.length > 0 && options.fieldValidation === 'Strict') {
+      // All that is wrong with it at once, in upstream's order.
+      const { warnings: unknown } =
+        subresource?.kind === undefined ? decodeObject(kind, object, 'Warn') : decodeAs(bodyKind, object, 'Warn')
+      throw cannotDecode(bodyKind.version, bodyKind.kind, strictDecodingError([...unknown, ...duplicates]))
+    }
   }
-  if (duplicates.length > 0 && options.fieldValidation === 'Strict')
-    throw cannotDecode(bodyKind.version, bodyKind.kind, strictDecodingError(duplicates))
   const result = await deps.decider.submit(intent, user, true)
   answer(
     exchange,
@@ -99,12 +107,23 @@ export const answer = (exchange: Exchange, result: Decision): void => {
   else sendJson(exchange, result.code, result.object)
 }
 
-const patchOf = (bytes: Buffer, request: IncomingMessage): NonNullable<Intent['patch']> => {
+interface Sent {
+  readonly patch: NonNullable<Intent['patch']>
+  /** What is in it twice, of what can be told. */
+  readonly duplicates: readonly string[]
+}
+
+const patchOf = (bytes: Buffer, request: IncomingMessage): Sent => {
   const type = mediaOf(request.headers['content-type']) as PatchType
   const text = bytes.toString('utf8')
-  if (type === APPLY)
-    return { type, body: parseYamlOrJson(text, (why) => badRequest(`error decoding YAML: error converting YAML to JSON: ${why}`)).value }
-  return { type, body: parseJson(text, (why) => badRequest(`error decoding patch: ${why}`)) }
+  if (type !== APPLY) return { patch: { type, body: parseJson(text, (why) => badRequest(`error decoding patch: ${why}`)) }, duplicates: [] }
+  const { value: body, duplicates } = parseYamlOrJson(text, (why) =>
+    badRequest(`error decoding YAML: error converting YAML to JSON: ${why}`)
+  )
+  return {
+    patch: { type, body },
+    duplicates: duplicates.map((line) => `error converting YAML to JSON: yaml: unmarshal errors:\n  ${line}`)
+  }
 }
 
 /** What a DELETE is told, in its body or its query. */

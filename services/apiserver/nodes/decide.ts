@@ -191,6 +191,12 @@ const because = (said: unknown): { cause?: Cause } => {
   return cause === undefined ? {} : { cause }
 }
 
+/** A status write may change metadata as well: what a report says nothing of stays as it was seen. */
+const metadataOf = (object: KubeObject): KubeObject['metadata'] => {
+  const { managedFields: _, ...metadata } = object.metadata
+  return metadata
+}
+
 /** A pod report as an intent, or undefined when it is about a pod that is not this node's, or no longer there. */
 export const intentOfPodReport = (
   view: ObjectsView,
@@ -211,7 +217,7 @@ export const intentOfPodReport = (
   const object: KubeObject = {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace, uid: report.uid },
+    metadata: metadataOf(entry.object),
     status: {
       ...status,
       ...(old['qosClass'] === undefined ? {} : { qosClass: old['qosClass'] }),
@@ -291,7 +297,7 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
     object: {
       apiVersion: 'v1',
       kind: 'Node',
-      metadata: { name: pulse.node },
+      metadata: entry === undefined ? { name: pulse.node } : metadataOf(entry.object),
       status: { ...next, conditions: [...(next['conditions'] as Condition[]), ...kept] }
     }
   })

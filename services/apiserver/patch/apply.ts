@@ -1,84 +1,168 @@
 /** Server-side apply (KEP-555): a manager states the fields it wants; what others own is a conflict, not a casualty. */
-import { isObject } from '#events/meta/json.ts'
 import type { KubeObject, ManagedFieldsEntry } from '#events/KubeObject.ts'
-import { badRequest, type StatusCause } from '#events/Refusal.ts'
 import { same } from '#events/meta/faults.ts'
-import { DEDUCED, fieldOf, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
-import { intersection, isEmpty, itemKey, minus, objectDifference, paths, setOfObject, type FieldSet } from './fieldSet.ts'
+import { isObject } from '#events/meta/json.ts'
+import { badRequest, type StatusCause } from '#events/Refusal.ts'
+import type { TypeSchema } from '#events/schema/Schema.ts'
+import { intersection, minus, paths, union, type FieldSet } from './fieldSet.ts'
+import { bare, differenceOf, newEntry, owned, updated, withoutFields, type Writer } from './managedFields.ts'
+import { isSame, losing, managersOf, written, type Manager } from './managers.ts'
+import { changedIn, compareValues, removeItems, setOf, withNamedFields, type Comparison } from './ownedFields.ts'
+import { mergeValues } from './mergeTyped.ts'
+import { ofType, Untypable, type Shape } from './shape.ts'
+import { typedFaults } from './typedFaults.ts'
 
-export interface Apply {
+export interface Apply extends Writer {
   readonly type: TypeSchema
   readonly live: KubeObject | undefined
-  /** What the manager wants; without managedFields. */
+  /** What the manager wants, as it was sent; without managedFields. */
   readonly applied: KubeObject
-  readonly manager: string
   readonly force: boolean
-  readonly apiVersion: string
-  /** RFC 3339, seconds. */
-  readonly time: string
-  readonly subresource?: string
 }
 
+/** The object is made of what was stored and what was sent: to be decoded like anything a client sends. */
 export type Applied = { readonly object: KubeObject } | { readonly conflicts: readonly StatusCause[]; readonly message: string }
 
-type Json = Record<string, unknown>
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
+/** Who owns what an object had before anybody applied anything. */
+const BEFORE_FIRST_APPLY = 'before-first-apply'
 
-export const applyPatch = ({ type, live, applied, manager, force, apiVersion, time, subresource }: Apply): Applied => {
-  if ((applied.metadata.managedFields?.length ?? 0) > 0) throw badRequest('metadata.managedFields must be nil')
-  const wanted = setOfObject(type, applied)
-  const mine: ManagedFieldsEntry = {
-    manager,
-    operation: 'Apply',
-    apiVersion,
-    time,
-    fieldsType: 'FieldsV1',
-    fieldsV1: wanted as unknown as Record<string, unknown>,
-    ...(subresource === undefined ? {} : { subresource })
-  }
-  if (live === undefined) return { object: { ...applied, metadata: { ...applied.metadata, managedFields: [mine] } } }
-  const entries = live.metadata.managedFields ?? []
-  const isMine = (entry: ManagedFieldsEntry): boolean =>
-    entry.operation === 'Apply' && entry.manager === manager && entry.subresource === subresource
-  const last = entries.find(isMine)
-  const others = entries.filter((entry) => !isMine(entry))
-  let object = mergeFields(type, live, applied) as KubeObject
-  const { changed } = objectDifference(type, live, object)
+/** As Go prints a group and version: `/v1` of core. */
+const versionOf = ({ apiVersion }: KubeObject): string => (apiVersion.includes('/') ? apiVersion : `/${apiVersion}`)
 
-  const conflicts: { entry: ManagedFieldsEntry; paths: string[] }[] = []
-  let kept: ManagedFieldsEntry[] = others
-  if (changed !== undefined) {
-    for (const entry of others) {
-      const shared = intersection(entry.fieldsV1 as unknown as FieldSet, changed)
-      if (shared !== undefined) conflicts.push({ entry, paths: paths(shared) })
-    }
-    if (conflicts.length > 0 && !force) return conflictsOf(conflicts)
-    kept = others.flatMap((entry) => {
-      const set = minus(entry.fieldsV1 as unknown as FieldSet, changed)
-      return set === undefined
-        ? []
-        : [set === (entry.fieldsV1 as unknown) ? entry : { ...entry, fieldsV1: set as unknown as Record<string, unknown> }]
-    })
-  }
-  // What this manager applied before and leaves out now goes, unless somebody else owns it too.
-  let dropped = last === undefined ? undefined : minus(last.fieldsV1 as unknown as FieldSet, wanted)
-  for (const entry of kept) if (dropped !== undefined) dropped = minus(dropped, entry.fieldsV1 as unknown as FieldSet)
-  if (dropped !== undefined) object = removeFields(type, object, dropped) as KubeObject
-
-  const unchanged =
-    last !== undefined &&
-    last.apiVersion === apiVersion &&
-    same(last.fieldsV1, wanted) &&
-    same(
-      { ...object, metadata: { ...object.metadata, managedFields: undefined } },
-      { ...live, metadata: { ...live.metadata, managedFields: undefined } }
-    )
-  const managedFields = unchanged ? entries : [...(isEmpty(wanted) ? [] : [mine]), ...kept]
-  return { object: { ...object, metadata: { ...object.metadata, managedFields } } }
+/** Throws 400 when the schema has no place for something of it. */
+const checkFits = (shape: Shape, applied: KubeObject): void => {
+  if (applied.metadata?.managedFields !== undefined && applied.metadata.managedFields !== null)
+    throw badRequest('metadata.managedFields must be nil')
+  const fault = typedFaults(shape, applied)
+  if (fault === undefined) return
+  const { name = '', namespace = '' } = applied.metadata ?? {}
+  throw badRequest(`failed to create typed patch object (${namespace}/${name}; ${versionOf(applied)}, Kind=${applied.kind}): ${fault}`)
 }
 
+/** What is written of an object's own half, and by whom it came to be. */
+const managersBefore = (live: KubeObject | undefined, { type, ...writer }: Apply): Manager[] => {
+  const managers = managersOf(live?.metadata.managedFields ?? []) ?? []
+  if (managers.length > 0 || live === undefined) return managers
+  return updated([], differenceOf(type, undefined, live, writer.reset), { ...writer, manager: BEFORE_FIRST_APPLY })
+}
+
+/**
+ * The merged object without what this manager applied before and leaves out now. Parts that are owned by nobody (defaults) go with the
+ * named field they are part of; what another manager owns comes back, with all it stands in.
+ */
+const pruned = (shape: Shape, merged: KubeObject, managers: readonly Manager[], last: FieldSet | undefined): KubeObject => {
+  if (last === undefined) return merged
+  const named = (set: FieldSet | undefined): FieldSet | undefined => withNamedFields(shape, set)
+  const without_ = (gone: FieldSet | undefined): KubeObject =>
+    gone === undefined ? merged : ((removeItems(shape, merged, gone) ?? {}) as KubeObject)
+  const mergedSet = named(setOf(shape, merged))
+  const lastSet = named(last)
+  const left = named(setOf(shape, without_(lastSet)))
+  const everybodys = named(managers.reduce<FieldSet | undefined>((sum, { set }) => union(sum, set), undefined))
+  const kept = without_(minus(mergedSet, union(left, everybodys)))
+  // What nobody owned, and what only stood in something that went, was not this manager's to remove.
+  return without_(intersection(minus(mergedSet, named(setOf(shape, kept))), lastSet))
+}
+
+/** Throws 400 for what its schema has no place for, and where the present object is such that its parts can't be told apart. */
+export const applyPatch = (apply: Apply): Applied => {
+  try {
+    return applied(apply)
+  } catch (error) {
+    if (error instanceof Untypable) throw badRequest(`failed to create typed live object: ${error.message}`)
+    throw error
+  }
+}
+
+const applied = (apply: Apply): Applied => {
+  const { type, live, applied: sent, force, reset } = apply
+  const shape = ofType(type)
+  checkFits(shape, sent)
+  const before = managersBefore(live, apply)
+  const entry = newEntry('Apply', apply)
+  const last = before.find((manager) => isSame(manager.entry, entry))
+  const wanted = withoutFields(setOf(shape, sent), reset)
+  const others = before.filter((manager) => manager !== last)
+  const present = live === undefined ? {} : bare(live)
+  const merged = mergeValues(shape, present, sent) as KubeObject
+  const object = pruned(shape, merged, [...others, { entry, set: wanted }], last?.set)
+  const difference = differenceOf(type, live, object, reset)
+  const conflicts = force ? [] : conflictsWith(others, difference)
+  if (conflicts.length > 0) {
+    const left = unlessLastApplied(type, live, conflicts)
+    if (left.length > 0) return refusal(left)
+  }
+  const isChanged = !same(present, object)
+  // Who wants what is there already has changed nothing at no time.
+  const { time, ...timeless } = entry
+  const when = isChanged ? time : last?.entry.time
+  const mine: Manager = { entry: when === undefined ? timeless : { ...timeless, time: when }, set: owned(wanted) }
+  const managedFields = written([...losing(others, difference), mine])
+  return { object: finished(apply, isChanged ? object : (present as KubeObject), managedFields) }
+}
+
+/** With the managers; and where somebody goes over from client-side apply with kubectl, with the note that kubectl left there. */
+const finished = ({ manager, applied }: Apply, object: KubeObject, managedFields: ManagedFieldsEntry[] | undefined): KubeObject => {
+  const metadata = { ...object.metadata, ...(managedFields === undefined ? {} : { managedFields }) }
+  if (manager !== 'kubectl' || (metadata.annotations?.[LAST_APPLIED] ?? '') === '') return { ...object, metadata }
+  const { [LAST_APPLIED]: _, ...annotations } = applied.metadata?.annotations ?? {}
+  const noted = { ...applied, metadata: { ...applied.metadata, ...(applied.metadata?.annotations === undefined ? {} : { annotations }) } }
+  metadata.annotations = { ...metadata.annotations, [LAST_APPLIED]: `${JSON.stringify(withSortedKeys(noted))}\n` }
+  return { ...object, metadata }
+}
+
+/** As Go writes maps. */
+const withSortedKeys = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(withSortedKeys)
+  if (!isObject(value)) return value
+  return Object.fromEntries(
+    Object.keys(value)
+      .toSorted()
+      .map((key) => [key, withSortedKeys(value[key])])
+  )
+}
+
+interface Conflict {
+  readonly entry: ManagedFieldsEntry
+  readonly set: FieldSet
+}
+
+const conflictsWith = (managers: readonly Manager[], difference: Comparison): Conflict[] =>
+  managers.flatMap(({ entry, set }) => {
+    const shared = intersection(set, changedIn(difference))
+    return shared === undefined ? [] : [{ entry, set: shared }]
+  })
+
+/** What client-side apply left as it is may be taken over from it: who applied it then applies it now (KEP-555, "upgrade"). */
+const unlessLastApplied = (type: TypeSchema, live: KubeObject | undefined, conflicts: readonly Conflict[]): readonly Conflict[] => {
+  const note = live?.metadata.annotations?.[LAST_APPLIED]
+  if (live === undefined || note === undefined || note === '') return conflicts
+  let applied: unknown
+  try {
+    applied = JSON.parse(note)
+  } catch {
+    return conflicts
+  }
+  const shape = ofType(type)
+  if (!isObject(applied) || applied['apiVersion'] !== live.apiVersion || typedFaults(shape, applied) !== undefined) return conflicts
+  const { added, modified, removed } = compareValues(shape, applied, live)
+  const allowed = minus(minus(minus(setOf(shape, applied), modified), added), removed)
+  const left = conflicts.flatMap(({ entry, set }) => {
+    const rest = minus(set, allowed)
+    return rest === undefined ? [] : [{ entry, set: rest }]
+  })
+  return left
+}
+
+const described = ({ manager, operation, apiVersion, subresource }: ManagedFieldsEntry): string =>
+  `"${manager}"${subresource === undefined ? '' : ` with subresource "${subresource}"`}${operation === 'Update' ? ` using ${apiVersion}` : ''}`
+
 /** Upstream's words: one conflict in a line, several grouped by manager. */
-const conflictsOf = (conflicts: readonly { entry: ManagedFieldsEntry; paths: string[] }[]): Applied => {
-  const named = conflicts.map(({ entry, paths: fields }) => ({ who: describe(entry), fields }))
+const refusal = (conflicts: readonly Conflict[]): Applied => {
+  const named = conflicts
+    .map(({ entry, set }) => ({ who: described(entry), fields: paths(set) }))
+    .toSorted((a, b) => (a.who < b.who ? -1 : 1))
   const count = named.reduce((sum, { fields }) => sum + fields.length, 0)
   const detail =
     count === 1
@@ -90,99 +174,4 @@ const conflictsOf = (conflicts: readonly { entry: ManagedFieldsEntry; paths: str
       fields.map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with ${who}`, field }))
     )
   }
-}
-
-const describe = ({ manager, operation, apiVersion, subresource }: ManagedFieldsEntry): string =>
-  `"${manager}"${subresource === undefined ? '' : ` with subresource "${subresource}"`}${operation === 'Update' ? ` using ${apiVersion}` : ''}`
-
-const isAtomic = (field: FieldSchema): boolean => field.mapType === 'atomic' || field.object?.mapType === 'atomic'
-
-const mergeFields = (type: TypeSchema, live: Json, applied: Json): Json => {
-  const merged: Json = { ...live }
-  for (const key in applied) if (applied[key] !== undefined) merged[key] = mergeValue(fieldOf(type, key), live[key], applied[key])
-  return merged
-}
-
-const mergeValue = (field: FieldSchema | undefined, live: unknown, applied: unknown): unknown => {
-  if (field === undefined || live === undefined || live === null || applied === null) return applied
-  if (field.object !== undefined && !isAtomic(field) && isObject(live) && isObject(applied)) return mergeFields(field.object, live, applied)
-  const items = field.type === 'any' && field.preserveUnknown === true ? DEDUCED : field.items
-  if ((field.type === 'map' || items === DEDUCED) && !isAtomic(field) && isObject(live) && isObject(applied)) {
-    const merged: Json = { ...live }
-    for (const key in applied) merged[key] = items === undefined ? applied[key] : mergeValue(items, live[key], applied[key])
-    return merged
-  }
-  if (field.type !== 'array' || !Array.isArray(live) || !Array.isArray(applied)) return applied
-  if (field.listType === 'set') {
-    const known = new Set<unknown>(live)
-    return [...live, ...applied.filter((item) => !known.has(item))]
-  }
-  const { listMapKeys: keys } = field
-  if (field.listType !== 'map' || keys === undefined) return applied
-  const wanted = new Map<string, unknown>(applied.map((item) => [itemKey(item, keys), item]))
-  if (wanted.size < applied.length)
-    throw badRequest(`failed to create typed patch object: duplicate entries for key ${duplicateKey(applied, keys)}`)
-  const present = new Set<string>(live.map((item) => itemKey(item, keys)))
-  // The applier's order for the items it names, the others where they were: as far as both can be had.
-  return [
-    ...live.map((item: unknown) => {
-      const mine = wanted.get(itemKey(item, keys))
-      return mine === undefined ? item : mergeValue(field.items, item, mine)
-    }),
-    ...applied.filter((item) => !present.has(itemKey(item, keys)))
-  ]
-}
-
-const duplicateKey = (items: readonly unknown[], keys: readonly string[]): string => {
-  const seen = new Set<string>()
-  for (const item of items) {
-    const key = itemKey(item, keys)
-    if (seen.has(key)) return `[${key.slice(3, -1).replaceAll('":', '"=')}]`
-    seen.add(key)
-  }
-  return ''
-}
-
-const removeFields = (type: TypeSchema, object: Json, gone: FieldSet): Json => {
-  const rest: Json = { ...object }
-  for (const segment in gone) {
-    const key = segment.slice(2)
-    if (!segment.startsWith('f:') || !(key in rest)) continue
-    const value = removeValue(fieldOf(type, key), rest[key], gone[segment] as FieldSet)
-    if (value === undefined) delete rest[key]
-    else rest[key] = value
-  }
-  return rest
-}
-
-/** The value without the fields, or undefined when nothing is left of it. */
-const removeValue = (field: FieldSchema | undefined, value: unknown, gone: FieldSet): unknown => {
-  if (isEmpty(gone)) return undefined
-  if (Array.isArray(value)) {
-    const keys = field?.listMapKeys
-    const rest = value.flatMap((item: unknown) => {
-      const below = gone[keys === undefined ? `v:${JSON.stringify(item)}` : itemKey(item, keys)]
-      if (below === undefined) return [item]
-      // An item whose very existence was only this manager's goes whole.
-      if (isEmpty(below) || '.' in below) return []
-      const left = removeValue(field?.items, item, below)
-      return left === undefined ? [] : [left]
-    })
-    return rest.length === 0 ? undefined : rest
-  }
-  if (!isObject(value)) return value
-  if (field?.object !== undefined) {
-    const rest = removeFields(field.object, value, gone)
-    return Object.keys(rest).length === 0 ? undefined : rest
-  }
-  const rest: Json = { ...value }
-  const items = field?.type === 'map' ? field.items : field
-  for (const segment in gone) {
-    const key = segment.slice(2)
-    if (!segment.startsWith('f:') || !(key in rest)) continue
-    const left = removeValue(items, rest[key], gone[segment] as FieldSet)
-    if (left === undefined) delete rest[key]
-    else rest[key] = left
-  }
-  return Object.keys(rest).length === 0 ? undefined : rest
 }

@@ -1,241 +1,157 @@
 /**
- * Sets of fields (FieldsV1, KEP-555): which parts of an object somebody owns, as a tree. `f:` names a field, `k:` an
- * item of a keyed list, `v:` one of a set, `.` the thing itself; an empty node is a leaf and owns all below it.
+ * Sets of fields (FieldsV1, KEP-555) as the trees they are written as: `f:` names a field, `k:` an item of a keyed list, `v:` one of
+ * a set; a node that is empty or holds `.` is a member itself. Undefined is the set of nothing; the root is never a member.
  */
-import { isObject } from '#events/meta/json.ts'
-import { DEDUCED, fieldOf, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
-import { same } from '#events/meta/faults.ts'
 
 export interface FieldSet {
   readonly [segment: string]: FieldSet
 }
 
-type Json = Record<string, unknown>
+type Children = Record<string, FieldSet>
 
-const LEAF: FieldSet = {}
+export const LEAF: FieldSet = {}
+const SELF = '.'
+
 export const isEmpty = (set: FieldSet): boolean => {
   for (const _ in set) return false
   return true
 }
-
-/** How a value of the field is taken apart: whole, by field, by key or by item. */
-type Shape =
-  | { readonly by: 'whole' }
-  | { readonly by: 'fields'; readonly type: TypeSchema }
-  | { readonly by: 'entries'; readonly items: FieldSchema | undefined }
-  | { readonly by: 'keys'; readonly keys: readonly string[]; readonly items: FieldSchema | undefined }
-  | { readonly by: 'items' }
-
-const WHOLE: Shape = { by: 'whole' }
-const shapes = new WeakMap<FieldSchema, Shape>()
-
-const shapeOf = (field: FieldSchema | undefined): Shape => {
-  if (field === undefined) return WHOLE
-  let shape = shapes.get(field)
-  if (shape === undefined) shapes.set(field, (shape = computeShape(field)))
-  return shape
+const isMember = (node: FieldSet): boolean => SELF in node || isEmpty(node)
+const hasChildren = (node: FieldSet): boolean => {
+  for (const segment in node) if (segment !== SELF) return true
+  return false
 }
 
-const computeShape = (field: FieldSchema): Shape => {
-  if (field.object !== undefined)
-    return field.mapType === 'atomic' || field.object.mapType === 'atomic' ? WHOLE : { by: 'fields', type: field.object }
-  if (field.type === 'any') return field.preserveUnknown === true ? { by: 'entries', items: DEDUCED } : WHOLE
-  if (field.type === 'map') return field.mapType === 'atomic' ? WHOLE : { by: 'entries', items: field.items }
-  if (field.type !== 'array') return WHOLE
-  if (field.listType === 'map' && field.listMapKeys !== undefined) return { by: 'keys', keys: field.listMapKeys, items: field.items }
-  return field.listType === 'set' ? { by: 'items' } : WHOLE
+const nodeOf = (member: boolean, children: Children): FieldSet | undefined => {
+  if (isEmpty(children)) return member ? LEAF : undefined
+  return member ? { [SELF]: LEAF, ...children } : children
 }
 
-/** Keys a client may leave out because they have a default: the only one among the list keys is a port's protocol. */
-const keyValue = (item: Json, key: string): unknown => item[key] ?? (key === 'protocol' ? 'TCP' : undefined)
+/** The node as a member of the set. */
+export const withSelf = (node: FieldSet | undefined): FieldSet =>
+  node === undefined ? LEAF : isMember(node) ? node : { [SELF]: LEAF, ...node }
 
-export const itemKey = (item: unknown, keys: readonly string[]): string => {
-  if (!isObject(item)) return 'k:{}'
-  const sorted = keys.length === 1 ? keys : keys.toSorted()
-  return `k:${JSON.stringify(Object.fromEntries(sorted.map((key) => [key, keyValue(item, key)])))}`
+/** Whether the set holds what `segment` of it leads to. */
+export const holds = (set: FieldSet, segment: string): boolean => {
+  const node = set[segment]
+  return node !== undefined && isMember(node)
 }
-const itemValue = (item: unknown): string => `v:${JSON.stringify(item)}`
-
-/** Every field a value sets. */
-export const setOf = (field: FieldSchema | undefined, value: unknown): FieldSet => {
-  const shape = shapeOf(field)
-  if (shape.by === 'whole') return LEAF
-  if (shape.by === 'fields' || shape.by === 'entries') {
-    if (!isObject(value)) return LEAF
-    // An empty object owns itself and nothing below: a leaf would own what others put there.
-    const set: Record<string, FieldSet> = shape.by === 'entries' || isEmptyObject(value) ? { '.': LEAF } : {}
-    for (const key in value)
-      if (value[key] !== undefined) set[`f:${key}`] = setOf(shape.by === 'fields' ? fieldOf(shape.type, key) : shape.items, value[key])
-    return set
-  }
-  if (!Array.isArray(value)) return LEAF
-  const set: Record<string, FieldSet> = {}
-  if (shape.by === 'items') for (const item of value) set[itemValue(item)] = LEAF
-  else for (const item of value) set[itemKey(item, shape.keys)] = { '.': LEAF, ...setOf(shape.items, item) }
-  return set
+/** What the set holds below `segment`; undefined where that is nothing. */
+export const below = (set: FieldSet, segment: string): FieldSet | undefined => {
+  const node = set[segment]
+  return node !== undefined && hasChildren(node) ? node : undefined
 }
 
-const isEmptyObject = (value: Json): boolean => {
-  for (const _ in value) return false
-  return true
+export const union = (a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined => {
+  if (a === b || b === undefined) return a
+  if (a === undefined) return b
+  const children: Children = {}
+  for (const segment in a)
+    if (segment !== SELF) children[segment] = segment in b ? (union(a[segment], b[segment]) as FieldSet) : (a[segment] as FieldSet)
+  for (const segment in b) if (segment !== SELF && !(segment in a)) children[segment] = b[segment] as FieldSet
+  return nodeOf(isMember(a) || isMember(b), children)
 }
 
-/** Every field of a whole object. */
-export const setOfObject = (type: TypeSchema, object: Json): FieldSet => {
-  const set: Record<string, FieldSet> = {}
-  for (const key in object) if (object[key] !== undefined) set[`f:${key}`] = setOf(fieldOf(type, key), object[key])
-  return stripped(set)
-}
-
-/** Fields nobody owns: identity and what only the server sets. */
-const UNOWNED = [
-  'f:name',
-  'f:namespace',
-  'f:uid',
-  'f:creationTimestamp',
-  'f:generation',
-  'f:managedFields',
-  'f:resourceVersion',
-  'f:selfLink',
-  'f:deletionTimestamp',
-  'f:deletionGracePeriodSeconds',
-  'f:generateName'
-]
-
-const stripped = (set: FieldSet): FieldSet => {
-  const { 'f:apiVersion': _, 'f:kind': __, 'f:metadata': metadata, ...rest } = set
-  if (metadata === undefined) return rest
-  const kept: Record<string, FieldSet> = { ...metadata }
-  for (const field of UNOWNED) delete kept[field]
-  return isEmpty(kept) ? rest : { ...rest, 'f:metadata': kept }
-}
-
-export const union = (a: FieldSet, b: FieldSet): FieldSet => {
-  if (a === b) return a
-  if (isEmpty(a)) return isEmpty(b) || '.' in b ? b : { '.': LEAF, ...b }
-  if (isEmpty(b)) return '.' in a ? a : { '.': LEAF, ...a }
-  const joined: Record<string, FieldSet> = { ...a }
-  for (const key in b) joined[key] = key in joined ? union(joined[key] as FieldSet, b[key] as FieldSet) : (b[key] as FieldSet)
-  return joined
-}
-
-/** `a` without what `b` owns; undefined when nothing is left. A leaf of `b` takes everything below it. */
-export const minus = (a: FieldSet, b: FieldSet): FieldSet | undefined => {
-  let result: Record<string, FieldSet> | undefined
-  for (const key in b) {
-    const mine = a[key]
-    if (mine === undefined) continue
-    const theirs = b[key] as FieldSet
-    const rest = isEmpty(theirs) ? undefined : isEmpty(mine) ? mine : minus(mine, theirs)
+/** Members of `a` that are not members of `b`; a parent in `b` does not take what is below it. `a` itself where nothing goes. */
+export const minus = (a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined => {
+  if (a === undefined || b === undefined) return a
+  const member = isMember(a)
+  const stays = member && !isMember(b)
+  let children: Children | undefined
+  for (const segment in b) {
+    const mine = a[segment]
+    if (segment === SELF || mine === undefined) continue
+    const rest = minus(mine, b[segment])
     if (rest === mine) continue
-    result ??= { ...a }
-    if (rest === undefined) delete result[key]
-    else result[key] = rest
+    children ??= childrenOf(a)
+    if (rest === undefined) delete children[segment]
+    else children[segment] = rest
   }
-  if (result === undefined) return a
-  return isEmpty(result) ? undefined : result
+  if (children === undefined) return stays === member ? a : nodeOf(stays, childrenOf(a))
+  return nodeOf(stays, children)
 }
 
-/** What both own, or undefined. A leaf of either covers what the other has below it. */
-export const intersection = (a: FieldSet, b: FieldSet): FieldSet | undefined => {
-  if (isEmpty(a)) return b
-  if (isEmpty(b)) return a
-  let result: Record<string, FieldSet> | undefined
-  for (const key in a) {
-    const theirs = b[key]
-    if (theirs === undefined) continue
-    const shared = intersection(a[key] as FieldSet, theirs)
-    if (shared !== undefined) (result ??= {})[key] = shared
+const childrenOf = (node: FieldSet): Children => {
+  const { [SELF]: _, ...children } = node
+  return children
+}
+
+/** `a` without the members of `b` and all below them. */
+export const without = (a: FieldSet | undefined, b: FieldSet): FieldSet | undefined => {
+  if (a === undefined) return a
+  const children = childrenOf(a)
+  for (const segment in b) {
+    const mine = children[segment]
+    if (mine === undefined) continue
+    const rest = holds(b, segment) ? undefined : without(mine, b[segment] as FieldSet)
+    if (rest === undefined) delete children[segment]
+    else children[segment] = rest
   }
+  return nodeOf(isMember(a), children)
+}
+
+/** Members of both. */
+export const intersection = (a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined => {
+  if (a === undefined || b === undefined) return undefined
+  const children: Children = {}
+  for (const segment in a) {
+    if (segment === SELF || !(segment in b)) continue
+    const shared = intersection(a[segment], b[segment])
+    if (shared !== undefined) children[segment] = shared
+  }
+  return nodeOf(isMember(a) && isMember(b), children)
+}
+
+type Order = (a: string, b: string) => number
+
+const byText: Order = (a, b) => (a < b ? -1 : a > b ? 1 : 0)
+const KINDS = '.fkvi'
+
+/** Numbers before texts, each in its own order, as upstream's values compare. */
+const byValue = (a: unknown, b: unknown): number => {
+  if (typeof a === 'number' && typeof b === 'number') return a - b
+  if (typeof a === 'number' || typeof b === 'number') return typeof a === 'number' ? -1 : 1
+  return byText(String(a), String(b))
+}
+
+const bySegment: Order = (a, b) => {
+  if (a[0] !== b[0]) return KINDS.indexOf(a[0] as string) - KINDS.indexOf(b[0] as string)
+  if (a[0] === 'v') return byValue(JSON.parse(a.slice(2)), JSON.parse(b.slice(2)))
+  if (a[0] !== 'k') return byText(a, b)
+  const [left, right] = [a, b].map((segment) => Object.entries(JSON.parse(segment.slice(2)) as object)) as [
+    [string, unknown][],
+    [string, unknown][]
+  ]
+  for (let at = 0; at < Math.min(left.length, right.length); at++) {
+    const [[name, value], [otherName, otherValue]] = [left[at] as [string, unknown], right[at] as [string, unknown]]
+    const order = byText(name, otherName) || byValue(value, otherValue)
+    if (order !== 0) return order
+  }
+  return left.length - right.length
+}
+
+/** The same set in the order upstream writes it in. */
+export const sorted = (set: FieldSet): FieldSet => {
+  const result: Children = {}
+  for (const segment of Object.keys(set).toSorted(bySegment)) result[segment] = sorted(set[segment] as FieldSet)
   return result
 }
 
-export interface Difference {
-  /** Added or given another value. */
-  readonly changed: FieldSet | undefined
-  readonly removed: FieldSet | undefined
-}
-
-const NONE: Difference = { changed: undefined, removed: undefined }
-
-/** Where two values differ. Subtrees shared by reference are not looked into. */
-export const difference = (field: FieldSchema | undefined, before: unknown, after: unknown): Difference => {
-  if (before === after) return NONE
-  if (after === undefined) return { changed: undefined, removed: LEAF }
-  if (before === undefined) return { changed: setOf(field, after), removed: undefined }
-  const shape = shapeOf(field)
-  if (shape.by === 'whole') return same(before, after) ? NONE : { changed: LEAF, removed: undefined }
-  if (shape.by === 'fields' || shape.by === 'entries') {
-    if (!isObject(before) || !isObject(after)) return same(before, after) ? NONE : { changed: setOf(field, after), removed: undefined }
-    return combine((add) => {
-      for (const key in after)
-        add(`f:${key}`, difference(shape.by === 'fields' ? fieldOf(shape.type, key) : shape.items, before[key], after[key]))
-      for (const key in before)
-        if (after[key] === undefined && before[key] !== undefined) add(`f:${key}`, { changed: undefined, removed: LEAF })
-    })
-  }
-  if (!Array.isArray(before) || !Array.isArray(after)) return { changed: setOf(field, after), removed: undefined }
-  const segment = shape.by === 'items' ? itemValue : (item: unknown): string => itemKey(item, shape.keys)
-  const items = shape.by === 'keys' ? shape.items : undefined
-  const old = new Map(before.map((item) => [segment(item), item]))
-  const now = new Map(after.map((item) => [segment(item), item]))
-  return combine((add) => {
-    for (const [key, item] of now) {
-      const previous = old.get(key)
-      add(
-        key,
-        previous === undefined
-          ? { changed: shape.by === 'items' ? LEAF : { '.': LEAF, ...setOf(items, item) }, removed: undefined }
-          : difference(items, previous, item)
-      )
-    }
-    for (const key of old.keys()) if (!now.has(key)) add(key, { changed: undefined, removed: LEAF })
-  })
-}
-
-const combine = (collect: (add: (segment: string, difference: Difference) => void) => void): Difference => {
-  let changed: Record<string, FieldSet> | undefined
-  let removed: Record<string, FieldSet> | undefined
-  collect((segment, part) => {
-    if (part.changed !== undefined) (changed ??= {})[segment] = part.changed
-    if (part.removed !== undefined) (removed ??= {})[segment] = part.removed
-  })
-  return changed === undefined && removed === undefined ? NONE : { changed, removed }
-}
-
-/** The differences of two whole objects, without what nobody owns. */
-export const objectDifference = (type: TypeSchema, before: Json | undefined, after: Json): Difference => {
-  if (before === undefined) return { changed: setOfObject(type, after), removed: undefined }
-  const { changed, removed } = combine((add) => {
-    for (const key in after)
-      if (key !== 'apiVersion' && key !== 'kind') add(`f:${key}`, difference(fieldOf(type, key), before[key], after[key]))
-    for (const key in before)
-      if (after[key] === undefined && before[key] !== undefined) add(`f:${key}`, { changed: undefined, removed: LEAF })
-  })
-  const strip = (set: FieldSet | undefined): FieldSet | undefined => {
-    const rest = set === undefined ? undefined : stripped(set)
-    return rest === undefined || isEmpty(rest) ? undefined : rest
-  }
-  return { changed: strip(changed), removed: strip(removed) }
-}
-
-/** The owned paths, as people read them: `.spec.containers[name="web"].image`. */
+/** The members, as people read them (`.spec.containers[name="web"].image`), in upstream's order: a node's own before those below. */
 export const paths = (set: FieldSet, prefix = ''): string[] => {
-  if (isEmpty(set)) return [prefix]
-  return Object.keys(set)
-    .toSorted()
-    .flatMap((segment) => {
-      if (segment === '.') return Object.keys(set).length === 1 ? [prefix] : []
-      return paths(set[segment] as FieldSet, prefix + readable(segment))
-    })
+  const segments = Object.keys(set)
+    .filter((segment) => segment !== SELF)
+    .toSorted(bySegment)
+  return [
+    ...segments.filter((segment) => holds(set, segment)).map((segment) => prefix + readable(segment)),
+    ...segments.flatMap((segment) => paths(set[segment] as FieldSet, prefix + readable(segment)))
+  ]
 }
 
-const readable = (segment: string): string => {
+export const readable = (segment: string): string => {
   const text = segment.slice(2)
-  if (segment.startsWith('f:')) return /^[\w-]+$/.test(text) ? `.${text}` : `.${text}`
+  if (segment.startsWith('f:')) return `.${text}`
   if (segment.startsWith('v:')) return `[=${text}]`
-  const keys = JSON.parse(text) as Json
-  return `[${Object.entries(keys)
-    .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
-    .join(',')}]`
+  const keys = Object.entries(JSON.parse(text) as Record<string, unknown>)
+  return `[${keys.map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(',')}]`
 }

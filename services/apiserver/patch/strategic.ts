@@ -3,9 +3,11 @@
  * (`$patch`, `$retainKeys`, `$setElementOrder/…`, `$deleteFromPrimitiveList/…`), as kubectl computes it.
  */
 import { isObject } from '#events/meta/json.ts'
-import { badRequest } from '#events/Refusal.ts'
+import { badRequest, Refusal } from '#events/Refusal.ts'
 import { fieldOf, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import { applyMergePatch } from './merge.ts'
+import { inOrder, keyFault, typesFault } from './strategicOrder.ts'
+import { printed } from './typedFaults.ts'
 
 type Json = Record<string, unknown>
 
@@ -14,146 +16,212 @@ const RETAIN = '$retainKeys'
 const ORDER = '$setElementOrder/'
 const DELETE_PRIMITIVES = '$deleteFromPrimitiveList/'
 
-/** Characters of a directive in a message. */
-const LONGEST_SHOWN = 64
+/** Characters of a value in a message. */
+const LONGEST_SHOWN = 256
 
-/** The patched document; the given one is not touched. */
+/** The patched document; neither is touched. Throws 400, and 422 for lists of lists. */
 export const applyStrategicMergePatch = (type: TypeSchema, original: unknown, patch: Json): unknown =>
   mergeObject(type, isObject(original) ? original : {}, patch)
 
 const childType = (field: FieldSchema | undefined): TypeSchema | undefined => (field?.type === 'object' ? field.object : undefined)
 
+const shown = (value: unknown): string => printed(value).slice(0, LONGEST_SHOWN)
+
+const unknownDirective = (directive: unknown, patch: Json): Refusal =>
+  badRequest(`unknown patch type: ${shown(directive)} in map: ${shown(patch)}`)
+
 /** What the patch's directive alone makes of the object; undefined when it is to be merged. */
 const directed = (patch: Json): Json | undefined => {
-  const directive = patch[DIRECTIVE]
-  if (directive === undefined || directive === 'merge') return undefined
-  if (directive === 'replace') return withoutDirectives(patch)
+  if (!(DIRECTIVE in patch)) return undefined
+  const { [DIRECTIVE]: directive, ...rest } = patch
+  if (directive === 'replace') return structuredClone(rest)
   if (directive === 'delete') return {}
-  throw badRequest(`unknown patch type: ${JSON.stringify(directive).slice(0, LONGEST_SHOWN)}`)
+  throw unknownDirective(directive, patch)
+}
+
+/** The value without what a directive stands in, and without nulls: nothing was there that they could be meant for. */
+const asNew = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map((item: unknown) => asNew(item)).filter((item) => item !== undefined)
+  if (!isObject(value)) return value
+  if (DIRECTIVE in value) return undefined
+  const made: Json = {}
+  for (const [key, part] of Object.entries(value)) {
+    const kept = part === null || key === '__proto__' ? undefined : asNew(part)
+    if (kept !== undefined) made[key] = kept
+  }
+  return made
+}
+
+/** KEP-less, documented with kubectl: of a union only these fields stay; a patch that brings others contradicts itself. */
+const retaining = (original: Json, patch: Json): Json => {
+  const retain = patch[RETAIN]
+  if (!(RETAIN in patch)) return { ...original }
+  const isDirective = (key: string): boolean => key === RETAIN || key.startsWith(ORDER) || key.startsWith(DELETE_PRIMITIVES)
+  if (!Array.isArray(retain)) throw badRequest('invalid patch format of retainKeys')
+  const retained = new Set<unknown>(retain)
+  for (const [key, value] of Object.entries(patch))
+    if (value !== null && !isDirective(key) && !retained.has(key)) throw badRequest('invalid patch format of retainKeys')
+  return Object.fromEntries(Object.entries(original).filter(([key]) => retained.has(key)))
 }
 
 const mergeObject = (type: TypeSchema | undefined, original: Json, patch: Json): Json => {
   const whole = directed(patch)
   if (whole !== undefined) return whole
-  const merged: Json = { ...original }
-  const retain = patch[RETAIN]
-  if (retain !== undefined) {
-    if (!Array.isArray(retain)) throw badRequest('invalid patch format of retainKeys')
-    const retained = new Set(retain)
-    for (const key of Object.keys(merged)) if (!retained.has(key)) delete merged[key]
+  const merged = retaining(original, patch)
+  const done = new Set<string>([RETAIN])
+  for (const [key, order] of Object.entries(patch)) {
+    if (!key.startsWith(ORDER)) continue
+    done.add(key)
+    const name = key.slice(ORDER.length)
+    if (!(name in merged) && !(name in patch)) continue
+    const field = type === undefined ? undefined : fieldOf(type, name)
+    merged[name] = mergeOrdered(field, merged[name], patch[name], order, name)
+    done.add(name)
   }
   for (const [key, value] of Object.entries(patch)) {
-    if (key === DIRECTIVE || key === RETAIN || key === '__proto__' || key.startsWith(ORDER)) continue
-    if (key.startsWith(DELETE_PRIMITIVES)) {
-      const name = key.slice(DELETE_PRIMITIVES.length)
-      if (!Array.isArray(value)) throw badRequest(`error when patching: the value of ${key} must be a list`)
-      const gone = new Set(value)
-      if (Array.isArray(merged[name])) merged[name] = (merged[name] as unknown[]).filter((item) => !gone.has(item))
-      continue
+    if (done.has(key) || key === '__proto__' || key.startsWith(DELETE_PRIMITIVES)) continue
+    if (value === null) delete merged[key]
+    else {
+      const next = mergeValue(type === undefined ? undefined : fieldOf(type, key), merged[key], value)
+      if (next === undefined) delete merged[key]
+      else merged[key] = next
     }
-    if (value === null) {
-      delete merged[key]
-      continue
-    }
-    const field = type === undefined ? undefined : fieldOf(type, key)
-    merged[key] = mergeValue(field, merged[key], value, patch[`${ORDER}${key}`], key)
   }
-  // An order may come alone: nothing in the list changed but its order.
-  for (const key of Object.keys(patch)) {
-    if (!key.startsWith(ORDER)) continue
-    const name = key.slice(ORDER.length)
-    const field = type === undefined ? undefined : fieldOf(type, name)
-    const list = merged[name]
-    if (patch[name] !== undefined || !Array.isArray(list) || field?.patchStrategy?.includes('merge') !== true) continue
-    merged[name] = ordered(list, patch[key], field.patchMergeKey, list)
-  }
+  // Last: what a patch adds and removes at once is removed.
+  for (const [key, value] of Object.entries(patch)) if (key.startsWith(DELETE_PRIMITIVES)) removePrimitives(merged, key, value)
   return merged
 }
 
-const mergeValue = (field: FieldSchema | undefined, original: unknown, value: unknown, order: unknown, name: string): unknown => {
-  if (Array.isArray(value)) {
-    if (field?.type !== 'array' || field.patchStrategy?.includes('merge') !== true) return structuredClone(value)
-    const present = Array.isArray(original) ? original : []
-    const merged =
-      field.patchMergeKey === undefined ? mergePrimitives(present, value) : mergeList(field, field.patchMergeKey, present, value, name)
-    // As upstream: in the patch's own order first, then in the one it names.
-    const patched = ordered(merged, value, field.patchMergeKey, present)
-    return order === undefined ? patched : ordered(patched, order, field.patchMergeKey, present)
-  }
+const removePrimitives = (merged: Json, key: string, value: unknown): void => {
+  const name = key.slice(DELETE_PRIMITIVES.length)
+  const present = merged[name]
+  if (!Array.isArray(present) || value === null) return
+  if (!Array.isArray(value)) throw badRequest('invalid patch format of primitive list')
+  const gone = new Set<unknown>(value)
+  if (present.length > 0 || value.length > 0) merged[name] = present.filter((item) => !gone.has(item))
+}
+
+/** As Go tells values apart before it merges them. */
+const kindOf = (value: unknown): string => (Array.isArray(value) ? 'list' : value === null ? 'null' : typeof value)
+
+/** Undefined where nothing comes of it. */
+const mergeValue = (field: FieldSchema | undefined, original: unknown, value: unknown): unknown => {
+  if (original === undefined || kindOf(original) !== kindOf(value)) return asNew(value)
+  if (Array.isArray(value)) return mergeList(field, original as unknown[], value).merged
   if (!isObject(value)) return value
-  if (field?.type === 'object') return mergeObject(childType(field), isObject(original) ? original : {}, value)
-  if (field?.type === 'map' || field?.type === 'any' || field === undefined) {
-    if (!(DIRECTIVE in value) || field?.type === 'any') return applyMergePatch(original, value)
-    const { [DIRECTIVE]: _, ...merged } = value
-    return directed(value) ?? applyMergePatch(original, merged)
+  const isReplaced = field?.patchStrategy?.includes('replace') === true
+  if (isReplaced) return structuredClone(value)
+  if (field?.type === 'object') return mergeObject(childType(field), original as Json, value)
+  return directed(value) ?? (field?.type === 'map' ? mergeObject(undefined, original as Json, value) : applyMergePatch(original, value))
+}
+
+/** A list whose order the patch's author names: as far as it goes, that is the order of what the author knows. */
+const mergeOrdered = (field: FieldSchema | undefined, original: unknown, patch: unknown, order: unknown, name: string): unknown[] => {
+  for (const [what, list] of [
+    ['original', original],
+    ['patch', patch],
+    ['order', order]
+  ] as const)
+    if (list !== undefined && !Array.isArray(list))
+      throw badRequest(`expected a []interface {}, but received a ${kindOf(list)} for the ${what} of ${name}`)
+  const [live, given, wanted] = [(original ?? []) as unknown[], (patch ?? []) as unknown[], order as unknown[]]
+  const key = field?.patchMergeKey
+  checkOrder(given, wanted, key)
+  const { merged, before } =
+    patch === undefined
+      ? { merged: live, before: live }
+      : original === undefined
+        ? { merged: asNew(given) as unknown[], before: [] }
+        : mergeList(field, live, given)
+  const fault = typesFault([...live, ...given])
+  if (fault !== undefined) throw fault
+  return inOrder(merged, wanted, before, key)
+}
+
+/** The patch's own order must not contradict the order it names. */
+const checkOrder = (given: readonly unknown[], order: readonly unknown[], key: string | undefined): void => {
+  if (given.length === 0 || order.length === 0) return
+  const idOf = (item: unknown): unknown => {
+    if (key === undefined) return item
+    const fault = keyFault(item, key)
+    if (fault !== undefined) throw fault
+    return (item as Json)[key]
   }
-  return structuredClone(value)
+  const isSpecial = (item: unknown): boolean => isObject(item) && DIRECTIVE in item
+  const named = given.filter((item) => key === undefined || !isObject(item) || item[DIRECTIVE] !== 'delete')
+  let [at, next] = [0, 0]
+  // As upstream has it, a `replace` behind the last of the order contradicts it.
+  while (at < named.length && next < order.length) {
+    if (isSpecial(named[at])) at++
+    else if (idOf(named[at]) === idOf(order[next++])) at++
+  }
+  if (at < named.length)
+    throw badRequest(`The order in patch list:\n${shown(given)}\n doesn't match $setElementOrder list:\n${shown(order)}\n`)
 }
 
-const mergePrimitives = (present: readonly unknown[], added: readonly unknown[]): unknown[] => {
-  const known = new Set(present)
-  return [...present, ...added.filter((item) => !known.has(item))]
+interface MergedList {
+  readonly merged: unknown[]
+  /** The order of the present list as it is looked up in afterwards. */
+  readonly before: readonly unknown[]
 }
 
-/** Stands for a deleted item until the list is whole. */
-const GONE = Symbol('gone')
-
-const mergeList = (field: FieldSchema, key: string, present: readonly unknown[], patch: readonly unknown[], name: string): unknown[] => {
-  const type = childType(field.items)
-  if (patch.some((item) => isObject(item) && item[DIRECTIVE] === 'replace'))
-    return patch
-      .filter((item) => isObject(item) && !(DIRECTIVE in item && Object.keys(item).length === 1))
-      .map((item) => withoutDirectives(item as Json))
-  const merged: unknown[] = [...present]
+const mergeList = (field: FieldSchema | undefined, live: readonly unknown[], patch: readonly unknown[]): MergedList => {
+  if (field?.type !== 'array' || field.patchStrategy?.includes('merge') !== true)
+    return { merged: structuredClone([...patch]), before: live }
+  if (live.length === 0 && patch.length === 0) return { merged: [], before: live }
+  const fault = typesFault([...live, ...patch])
+  if (fault !== undefined) throw fault
+  const key = field.patchMergeKey
+  if (!isObject(live[0] ?? patch[0])) {
+    const merged = [...new Set([...live, ...patch])]
+    return { merged: inOrder(merged, patch, live, undefined), before: live }
+  }
+  if (key === undefined) throw badRequest('cannot merge lists without merge key')
+  const { kept, changes, before } = withoutDeleted(live as Json[], patch as Json[], key)
+  const merged: Json[] = [...kept]
+  const view = [...before]
   // Where each key is: a patch may name as many items as there are, and a search for each would take their square.
-  const places = new Map<unknown, number[]>()
+  const places = new Map<unknown, number>()
   merged.forEach((item, at) => {
-    if (!isObject(item)) return
-    const known = places.get(item[key])
-    if (known === undefined) places.set(item[key], [at])
-    else known.push(at)
+    if (item[key] !== undefined && !places.has(item[key])) places.set(item[key], at)
   })
-  for (const item of patch) {
-    if (!isObject(item)) throw badRequest(`error when patching: an item of ${name} is not an object`)
+  for (const item of changes) {
     const value = item[key]
-    if (value === undefined)
-      throw badRequest(`error when patching: map: map[${Object.keys(item).join(' ')}] does not contain declared merge key: ${key}`)
-    const [at] = places.get(value) ?? []
-    if (item[DIRECTIVE] === 'delete') {
-      for (const place of places.get(value) ?? []) merged[place] = GONE
-      places.delete(value)
-    } else if (at === undefined) {
-      places.set(value, [merged.length])
-      merged.push(mergeObject(type, {}, item))
-    } else merged[at] = mergeObject(type, merged[at] as Json, item)
+    if (value === undefined) throw keyFault(item, key) as Refusal
+    const at = places.get(value)
+    if (at !== undefined) {
+      merged[at] = mergeObject(childType(field.items), merged[at] as Json, item)
+      continue
+    }
+    places.set(value, merged.length)
+    // What comes to stand where a deleted item stood is known by that place from then on.
+    if (merged.length < view.length) view[merged.length] = item
+    merged.push(structuredClone(item))
   }
-  return merged.filter((item) => item !== GONE)
+  return { merged: inOrder(merged, changes, kept, key), before: view }
 }
 
-/**
- * The list in the order the patch's author saw: items it names in that order, those it does not know (the server's own) in the order
- * they had. Of one of either, the server's comes first only where it was before the other on the server: what the patch brings anew
- * comes before the server's own, as upstream has it (strategicpatch's mergeSortedSlice).
- */
-const ordered = (list: readonly unknown[], order: unknown, key: string | undefined, present: readonly unknown[]): unknown[] => {
-  if (!Array.isArray(order)) throw badRequest(`error when patching: the value of ${ORDER} must be a list`)
-  const idOf = (item: unknown): unknown => (key === undefined ? item : isObject(item) ? item[key] : undefined)
-  const placesIn = (items: readonly unknown[]): Map<unknown, number> => new Map(items.map((item, at) => [idOf(item), at]))
-  const [named, before] = [placesIn(order), placesIn(present)]
-  const place = (places: ReadonlyMap<unknown, number>, item: unknown): number => places.get(idOf(item)) ?? Number.POSITIVE_INFINITY
-  const theirs = list.filter((item) => named.has(idOf(item))).toSorted((a, b) => place(named, a) - place(named, b))
-  const own = list.filter((item) => !named.has(idOf(item))).toSorted((a, b) => place(before, a) - place(before, b))
-  const result: unknown[] = []
-  for (let [left, right] = [0, 0]; left < own.length || right < theirs.length;) {
-    const [mine, other] = [own[left], theirs[right]]
-    const isFirst = before.has(idOf(other)) && place(before, mine) < place(before, other)
-    const isOwn = right === theirs.length || (left < own.length && isFirst)
-    result.push(isOwn ? own[left++] : theirs[right++])
-  }
-  return result
+interface Special {
+  readonly kept: readonly Json[]
+  readonly changes: readonly Json[]
+  readonly before: readonly Json[]
 }
 
-const withoutDirectives = (value: Json): Json => {
-  const { [DIRECTIVE]: _, ...rest } = value
-  return structuredClone(rest)
+/** The items that a directive deletes are deleted first, wherever in the patch it stands; `replace` deletes all. */
+const withoutDeleted = (live: readonly Json[], patch: readonly Json[], key: string): Special => {
+  const changes: Json[] = []
+  const gone = new Set<unknown>()
+  let replace = false
+  for (const item of patch) {
+    if (!(DIRECTIVE in item)) changes.push(item)
+    else if (item[DIRECTIVE] === 'replace') replace = true
+    else if (item[DIRECTIVE] === 'merge') throw badRequest('merging lists cannot yet be specified in the patch')
+    else if (item[DIRECTIVE] !== 'delete') throw unknownDirective(item[DIRECTIVE], item)
+    else if (!(key in item)) throw keyFault(item, key) as Refusal
+    else gone.add(item[key])
+  }
+  if (replace) return { kept: structuredClone(changes), changes: [], before: live }
+  const kept = live.filter((item) => !(key in item) || !gone.has(item[key]))
+  // As long as it was: behind what moved up stands what stood there.
+  return { kept, changes, before: [...kept, ...live.slice(kept.length)] }
 }

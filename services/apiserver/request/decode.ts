@@ -77,7 +77,7 @@ const typeMetaMismatch = (value: unknown, wanted: GroupVersionKind): { readonly 
 }
 
 /** Refuses with 400 what says it is something else than `wanted`. */
-const checkTypeMeta = (value: unknown, wanted: GroupVersionKind): void => {
+export const checkKind = (value: unknown, wanted: GroupVersionKind): void => {
   const found = typeMetaMismatch(value, wanted)
   if (found !== undefined) throw badRequest(found.as === '' ? found.why : `${found.as}: ${found.why}`)
 }
@@ -120,7 +120,7 @@ const decodeOr400 = (
   value: unknown,
   validation: Validation
 ): Decoded => {
-  checkTypeMeta(value, wanted)
+  checkKind(value, wanted)
   const decoded = decodeTyped(wanted, type, value, validation)
   if (typeof decoded === 'string') throw cannotDecode(wanted.version, wanted.kind, decoded)
   return decoded

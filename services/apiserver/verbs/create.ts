@@ -11,7 +11,7 @@ import { allocate, prepareClaims } from '#services/apiserver/claims/claims.ts'
 import { apiVersionOf, decodeObject, typeOf } from '#services/apiserver/request/decode.ts'
 import { eventFor } from '#services/apiserver/request/events.ts'
 import { generatedName } from '#services/apiserver/request/names.ts'
-import { trackUpdate } from '#services/apiserver/patch/managedFields.ts'
+import { resetFields, trackUpdate } from '#services/apiserver/patch/managedFields.ts'
 
 /** Metadata only the server may set. */
 const withSystemMetadata = (kind: Kind, intent: Intent, object: KubeObject, context: DecideContext): void => {
@@ -69,8 +69,21 @@ export const createObject = (
   const warnings = [...told, ...(kind.warnings?.(object) ?? [])]
   if (kind.createRefusal !== undefined) throw new Refusal(405, 'MethodNotAllowed', kind.createRefusal, {})
   withSystemMetadata(kind, intent, object, context)
+  kind.default?.(object)
+  if (!managed) {
+    delete object.metadata.managedFields
+    // Before admission and the kind's own strategy: what they bring is nobody's.
+    trackUpdate({
+      type: typeOf(kind),
+      before: undefined,
+      after: object,
+      manager: intent.options?.fieldManager ?? intent.source,
+      apiVersion: apiVersionOf(kind),
+      time: timestamp(context.now),
+      reset: resetFields(kind, typeOf(kind), '')
+    })
+  }
   kind.prepareForCreate?.(object, { now: timestamp(context.now) })
-  if (!managed) delete object.metadata.managedFields
   prepareClaims(kind, object, undefined, context)
   kind.default?.(object)
   const system = { ...object.metadata }
@@ -94,15 +107,6 @@ export const createObject = (
     validateAdmission(write, context)
     throw alreadyExists(kind, key.name)
   }
-  if (!managed)
-    trackUpdate({
-      type: typeOf(kind),
-      before: undefined,
-      after: object,
-      manager: intent.options?.fieldManager ?? intent.source,
-      apiVersion: apiVersionOf(kind),
-      time: timestamp(context.now)
-    })
   return saying(
     { events: [eventFor(kind, intent, context, { before: undefined, after: object, deleted: false })], code: 201, object, warnings },
     said

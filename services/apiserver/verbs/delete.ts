@@ -51,7 +51,7 @@ export const decideDelete = (kind: Kind, intent: Intent, context: DecideContext)
   } else if (!goes(kind, object) && equalFinalizers(object, old))
     return saying({ events: [], code: 200, object: old, entry, warnings: [] }, said)
   const gone = goes(kind, object)
-  const answer = gone ? { status: success(kind, intent, old) } : {}
+  const answer = gone && kind.returnsDeleted !== true ? { status: success(kind, intent, old) } : {}
   // A finished delete keeps the object as it last was: that is what watchers and readers of the past want to see.
   const after = gone && old.metadata.deletionTimestamp === undefined && grace === 0 ? withoutVersion(old) : object
   return saying(

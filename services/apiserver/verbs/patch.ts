@@ -3,16 +3,18 @@ import { timestamp } from '#events/meta/time.ts'
 import type { Intent } from '#events/Intent.ts'
 import { collectionOf, type Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { isObject } from '#events/meta/json.ts'
 import { required } from '#events/meta/faults.ts'
 import { badRequest, invalid, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
 import { jsonWord } from '#events/schema/scalars.ts'
 import type { TypeSchema } from '#events/schema/Schema.ts'
 import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import { applyPatch } from '#services/apiserver/patch/apply.ts'
+import { resetFields } from '#services/apiserver/patch/managedFields.ts'
 import { applyJsonPatch } from '#services/apiserver/patch/json.ts'
 import { applyMergePatch } from '#services/apiserver/patch/merge.ts'
 import { applyStrategicMergePatch } from '#services/apiserver/patch/strategic.ts'
-import { apiVersionOf, decodeObject, decodePatched, typeOf } from '#services/apiserver/request/decode.ts'
+import { apiVersionOf, checkKind, decodeObject, decodePatched, typeOf } from '#services/apiserver/request/decode.ts'
 import { presented } from '#services/apiserver/request/present.ts'
 import { createObject } from './create.ts'
 import { checkName, existing, replaceObject } from './update.ts'
@@ -81,6 +83,14 @@ const halfOf = (kind: Kind, applied: KubeObject, subresource: string): KubeObjec
   ) as KubeObject
 }
 
+/** A copy to be changed: what it says it is, with metadata that can be looked into. Throws 400. */
+const asApplied = (kind: Kind, applied: KubeObject): KubeObject => {
+  checkKind(applied, kind)
+  if (applied.metadata !== undefined && !isObject(applied.metadata))
+    throw badRequest(`failed to create typed patch object: .metadata: expected map, got &{${JSON.stringify(applied.metadata)}}`)
+  return { ...applied, metadata: { ...applied.metadata } }
+}
+
 const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   if ((intent.options?.fieldManager ?? '') === '')
     throw invalid('meta.k8s.io', 'PatchOptions', '', [required('fieldManager', 'is required for apply patch')])
@@ -88,7 +98,7 @@ const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decide
   const [apiVersion, says]: readonly unknown[] = [applied.apiVersion ?? '', applied.kind ?? '']
   if (typeof apiVersion === 'string' && typeof says === 'string' && (apiVersion === '' || says === ''))
     throw badRequest(`invalid object type: ${apiVersion.includes('/') ? '' : '/'}${apiVersion}, Kind=${says}`)
-  const { object: wanted, warnings } = decodeObject(kind, applied, intent.options?.fieldValidation)
+  const wanted = asApplied(kind, applied)
   const stored = context.view.get({ ...collectionOf(kind), namespace: intent.namespace, name: intent.name })
   const entry = stored === undefined ? undefined : presented(kind, stored)
   if (entry === undefined && (intent.subresource ?? '') !== '') throw notFound(kind, intent.name)
@@ -103,7 +113,8 @@ const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decide
     force: intent.options?.force === true,
     apiVersion: apiVersionOf(kind),
     time: timestamp(context.now),
-    ...((intent.subresource ?? '') === '' ? {} : { subresource: intent.subresource as string })
+    subresource: intent.subresource,
+    reset: resetFields(kind, typeOf(kind), intent.subresource ?? '')
   })
   if ('conflicts' in result) {
     const count = result.conflicts.length
@@ -111,7 +122,7 @@ const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decide
       causes: result.conflicts
     })
   }
-  const object = result.object as KubeObject
+  const { object, warnings } = decodeObject(kind, result.object, 'Ignore')
   if (entry === undefined) return createObject(kind, intent, object, context, warnings, true)
   if (object.metadata.resourceVersion === entry.object.metadata.resourceVersion) delete object.metadata.resourceVersion
   return replaceObject(kind, intent, object, entry, context, warnings, true)

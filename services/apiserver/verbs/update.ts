@@ -12,7 +12,8 @@ import { allocate, prepareClaims } from '#services/apiserver/claims/claims.ts'
 import { apiVersionOf, decodeObject, typeOf } from '#services/apiserver/request/decode.ts'
 import { eventFor } from '#services/apiserver/request/events.ts'
 import { presented } from '#services/apiserver/request/present.ts'
-import { trackUpdate } from '#services/apiserver/patch/managedFields.ts'
+import { keepMetadata } from '#events/meta/halves.ts'
+import { resetFields, trackUpdate } from '#services/apiserver/patch/managedFields.ts'
 import { badValue, same } from '#events/meta/faults.ts'
 
 export const existing = (kind: Kind, intent: Intent, context: DecideContext): Entry => {
@@ -60,6 +61,8 @@ export const replaceObject = (
   if ((meta.resourceVersion ?? '') !== '' && meta.resourceVersion !== '0' && meta.resourceVersion !== String(entry.sequence))
     throw conflict(kind, intent.name)
   checkUid(kind, intent, meta.uid, old)
+  kind.default?.(object)
+  if (!managed) track(kind, intent, object, old, context)
   // As upstream, before anything of the object is taken over from the present one: what the client means to change.
   const said = admit(
     { operation: 'UPDATE', kind, subresource, intent, namespace: intent.namespace, name: intent.name, object, old },
@@ -67,11 +70,8 @@ export const replaceObject = (
   )
   carryMetadata(object, old, kind, intent)
   kind.prepareForUpdate?.(object, old, subresource, { now: timestamp(context.now) })
-  if (subresource !== '') {
-    // A subresource writes its own half; metadata stays the main resource's business (its field owners aside).
-    const managedFields = object.metadata.managedFields
-    object.metadata = { ...old.metadata, ...(managedFields === undefined ? {} : { managedFields }) }
-  }
+  // Other subresources write their own part alone; what of the metadata a status write may touch is its kind's business.
+  if (subresource !== '' && subresource !== 'status') keepMetadata(object, old)
   if (subresource === '') prepareClaims(kind, object, old, context)
   kind.default?.(object)
   if (subresource === '') allocate(kind, object, old, context)
@@ -86,17 +86,7 @@ export const replaceObject = (
   ]
   if (faults.length > 0) throw invalid(kind.group, kind.kind, intent.name, faults)
   object.metadata.resourceVersion = old.metadata.resourceVersion as string
-  if (unchanged(object, old, managed)) return saying({ events: [], code: 200, object: old, entry, warnings }, said)
-  if (!managed)
-    trackUpdate({
-      type: typeOf(kind),
-      before: old,
-      after: object,
-      manager: intent.options?.fieldManager ?? intent.source,
-      apiVersion: apiVersionOf(kind),
-      time: timestamp(context.now),
-      ...(subresource === '' ? {} : { subresource })
-    })
+  if (unchanged(object, old)) return saying({ events: [], code: 200, object: old, entry, warnings }, said)
   delete object.metadata.resourceVersion
   // The last finalizer of an object that was asked to go is what it was waiting for.
   const gone = goes(kind, object)
@@ -105,6 +95,19 @@ export const replaceObject = (
     said
   )
 }
+
+/** Who owns what the client changed, before admission and the kind's own strategy have changed anything of it. */
+const track = (kind: Kind, intent: Intent, object: KubeObject, old: KubeObject, context: DecideContext): void =>
+  trackUpdate({
+    type: typeOf(kind),
+    before: old,
+    after: object,
+    manager: intent.options?.fieldManager ?? intent.source,
+    apiVersion: apiVersionOf(kind),
+    time: timestamp(context.now),
+    subresource: intent.subresource,
+    reset: resetFields(kind, typeOf(kind), intent.subresource ?? '')
+  })
 
 /** What a client can't change rides over from the present object. */
 const carryMetadata = (object: KubeObject, old: KubeObject, kind: Kind, intent: Intent): void => {
@@ -121,11 +124,11 @@ const carryMetadata = (object: KubeObject, old: KubeObject, kind: Kind, intent: 
   meta.creationTimestamp ??= before.creationTimestamp as string
   if (before.deletionTimestamp !== undefined) meta.deletionTimestamp = before.deletionTimestamp
   if (before.deletionGracePeriodSeconds !== undefined) meta.deletionGracePeriodSeconds ??= before.deletionGracePeriodSeconds
-  if (meta.managedFields === undefined && before.managedFields !== undefined) meta.managedFields = before.managedFields
 }
 
 /** Everything outside metadata and status counts as spec, and the status of a kind that has no half of its own for it. */
 const specChanged = (kind: Kind, object: KubeObject, old: KubeObject): boolean => {
+  if (kind.generationCountsAnnotations === true && !same(object.metadata.annotations ?? {}, old.metadata.annotations ?? {})) return true
   for (const field of new Set([...Object.keys(object), ...Object.keys(old)]))
     if (
       field !== 'metadata' &&
@@ -138,8 +141,8 @@ const specChanged = (kind: Kind, object: KubeObject, old: KubeObject): boolean =
   return false
 }
 
-const unchanged = (object: KubeObject, old: KubeObject, managed: boolean): boolean => {
-  if (managed && !same(withoutTimes(object.metadata.managedFields), withoutTimes(old.metadata.managedFields))) return false
+const unchanged = (object: KubeObject, old: KubeObject): boolean => {
+  if (!same(withoutTimes(object.metadata.managedFields), withoutTimes(old.metadata.managedFields))) return false
   const strip = ({ metadata, ...rest }: KubeObject): unknown => {
     const { managedFields: _, ...meta } = metadata
     return { ...rest, metadata: meta }

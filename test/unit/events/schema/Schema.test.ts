@@ -48,12 +48,12 @@ schema('refers to nothing that is not there', () => {
 })
 
 schema('knows the special types', () => {
-  assert.equal(shape('ResourceRequirements', 'limits'), { type: 'map', items: { type: 'quantity' } })
+  assert.equal(shape('ResourceRequirements', 'limits'), { type: 'map', items: { type: 'quantity' }, presence: 'unlessEmpty' })
   assert.equal(shape('EmptyDirVolumeSource', 'sizeLimit'), { type: 'quantity' })
-  assert.equal(shape('ServicePort', 'targetPort'), { type: 'int-or-string', format: 'int-or-string' })
-  assert.equal(shape('Secret', 'data'), { type: 'map', items: { type: 'bytes', format: 'byte' } })
-  assert.equal(shape('Event', 'eventTime'), { type: 'time', format: 'date-time-micro' })
-  assert.equal(shape('ContainerPort', 'containerPort'), { type: 'integer', format: 'int32', required: true })
+  assert.equal(shape('ServicePort', 'targetPort'), { type: 'int-or-string', format: 'int-or-string', presence: 'always' })
+  assert.equal(shape('Secret', 'data'), { type: 'map', items: { type: 'bytes', format: 'byte' }, presence: 'unlessEmpty' })
+  assert.equal(shape('Event', 'eventTime'), { type: 'time', format: 'date-time-micro', presence: 'always' })
+  assert.equal(shape('ContainerPort', 'containerPort'), { type: 'integer', format: 'int32', required: true, presence: 'always' })
   assert.equal(shape('PodSpec', 'terminationGracePeriodSeconds'), { type: 'integer', format: 'int64' })
   const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1.'
   assert.is(fieldOf(typeNamed(`${meta}ManagedFieldsEntry`), 'fieldsV1')?.type, 'any')
@@ -71,7 +71,8 @@ schema('knows how lists and maps merge', () => {
     listType: 'map',
     listMapKeys: ['containerPort', 'protocol'],
     patchStrategy: ['merge'],
-    patchMergeKey: 'containerPort'
+    patchMergeKey: 'containerPort',
+    presence: 'unlessEmpty'
   })
   assert.is(shape('PodSpec', 'nodeSelector')?.mapType, 'atomic')
   assert.is(core('ObjectReference').mapType, 'atomic')

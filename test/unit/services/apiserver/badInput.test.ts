@@ -701,16 +701,16 @@ const lists: readonly Case[] = [
     `${MAPS}/a`,
     '{"$patch":[{"toString":false}]}',
     400,
-    /^unknown patch type: \[\{"toString":false\}\]$/,
+    /^unknown patch type: \[map\[toString:false\]\] in map: map\[\$patch:\[map\[toString:false\]\]\]$/,
     STRATEGIC
   ],
   [
     'a directive in a map that is none',
     'PATCH',
     `${MAPS}/a`,
-    '{"data":{"$patch":{"valueOf":1}}}',
+    '{"metadata":{"$patch":{"valueOf":1}}}',
     400,
-    /^unknown patch type: \{"valueOf":1\}$/,
+    /^unknown patch type: map\[valueOf:1\] in map: map\[\$patch:map\[valueOf:1\]\]$/,
     STRATEGIC
   ],
   ['keys to retain that are no list', 'PATCH', `${MAPS}/a`, '{"$retainKeys":5}', 400, /^invalid patch format of retainKeys$/, STRATEGIC],

@@ -141,8 +141,8 @@ pods('keep their labels in a status update', () => {
   says(status(a, ab), 'cannot update labels through pod status')
   says(status(ab, podOf('p', 'mynode', false)), 'cannot update labels through pod status')
   says(status(ab, ab), ALLOWED)
-  // The agent's own reports name the pod and its status only, and a status write changes nothing else.
-  says(status(podOf('p', 'mynode', false), ab), ALLOWED)
+  // A status write says the metadata, too: what it leaves out it takes away.
+  says(status(podOf('p', 'mynode', false), ab), 'cannot update labels through pod status')
 })
 pods('keep their claims in a status update', () => {
   const claims = (...names: readonly string[]): KubeObject => ({
@@ -326,14 +326,17 @@ nodes('keep their taints and owners', () => {
   ] as const)
     says(updated(mine(after), mine(before)), 'node "mynode" is not allowed to modify ownerReferences')
 })
-nodes('keep them in a status update as well, which may leave out what it does not change', () => {
+nodes('keep them in a status update as well, which may leave out the half it does not write', () => {
   const full = mine({ ...labelled('v', ...STEERING), ...owned('a') }, taint('A'))
-  says(updated(mine(), full, 'status'), ALLOWED)
+  const meta = { ...labelled('v', ...STEERING), ...owned('a') }
+  says(updated(mine(meta), full, 'status'), ALLOWED)
   says(updated(full, full, 'status'), ALLOWED)
-  says(updated(mine({}, taint('B')), full, 'status'), 'is not allowed to modify taints')
-  says(updated(mine({}, { taints: [] }), full, 'status'), 'is not allowed to modify taints')
+  says(updated(mine(meta, taint('B')), full, 'status'), 'is not allowed to modify taints')
+  says(updated(mine(meta, { taints: [] }), full, 'status'), 'is not allowed to modify taints')
+  says(updated(mine(), full, 'status'), 'is not allowed to modify ownerReferences')
+  says(updated(mine(owned('a')), full, 'status'), 'is not allowed to modify labels')
   says(updated(mine(owned('b')), full, 'status'), 'is not allowed to modify ownerReferences')
-  says(updated(mine(labelled('w', ...STEERING)), full, 'status'), 'is not allowed to modify labels')
+  says(updated(mine({ ...labelled('w', ...STEERING), ...owned('a') }), full, 'status'), 'is not allowed to modify labels')
 })
 nodes('take no part of the pod network that another node has', () => {
   const range = (cidr: string): Json => ({ podCIDR: cidr, podCIDRs: [cidr] })

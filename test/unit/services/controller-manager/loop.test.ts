@@ -71,7 +71,7 @@ const kubelet = api.views.of(PODS).subscribe(({ type, entry }) => {
       ...about,
       verb: 'update',
       subresource: 'status',
-      object: { ...object, metadata: { name: entry.key.name, namespace: entry.key.namespace }, status: running(`10.244.0.${++addresses}`) }
+      object: { ...object, metadata: { ...object.metadata, resourceVersion: '' }, status: running(`10.244.0.${++addresses}`) }
     })
 })
 const web = (image: string, replicas = 3): KubeObject => ({

@@ -103,10 +103,10 @@ const CASES: readonly (readonly [what: string, before: Json, patch: Json, after:
   ['replaces a map', meta({ labels: { a: '1' } }), meta({ labels: { $patch: 'replace', b: '2' } }), meta({ labels: { b: '2' } })],
   ['empties a map', meta({ labels: { a: '1' } }), meta({ labels: { $patch: 'delete' } }), meta({ labels: {} })],
   [
-    'merges a map when told',
-    meta({ labels: { a: '1' } }),
-    meta({ labels: { $patch: 'merge', b: '2' } }),
-    meta({ labels: { a: '1', b: '2' } })
+    'keeps the order of the server where a deleted item makes place for a new one',
+    spec({ containers: [{ name: 'a' }, { name: 'sidecar' }] }),
+    spec({ '$setElementOrder/containers': [{ name: 'b' }], containers: [{ $patch: 'delete', name: 'a' }, { name: 'b' }] }),
+    spec({ containers: [{ name: 'sidecar' }, { name: 'b' }] })
   ],
   [
     'does not reach a prototype',
@@ -122,17 +122,22 @@ for (const [what, before, change, after] of CASES)
     assert.equal(before, original, 'what is patched stays as it was')
   })
 
+const PRESENT: Json = { metadata: { labels: { a: '1' }, finalizers: ['e/a'] }, spec: { containers: [{ name: 'a' }] } }
 const REFUSED: readonly (readonly [change: Json, message: RegExp])[] = [
-  [{ $patch: 'x' }, /^unknown patch type: "x"$/],
-  [{ $patch: { toString: false } }, /^unknown patch type: \{"toString":false\}$/],
-  [meta({ labels: { $patch: ['x'] } }), /^unknown patch type: \["x"\]$/],
+  [{ $patch: 'x' }, /^unknown patch type: x in map: map\[\$patch:x\]$/],
+  [{ $patch: { toString: false } }, /^unknown patch type: map\[toString:false\] in map: map\[\$patch:map\[toString:false\]\]$/],
+  [meta({ labels: { $patch: ['x'] } }), /^unknown patch type: \[x\] in map: map\[\$patch:\[x\]\]$/],
+  [meta({ labels: { $patch: 'merge', b: '2' } }), /^unknown patch type: merge in map: map\[\$patch:merge b:2\]$/],
   [{ $retainKeys: 5 }, /^invalid patch format of retainKeys$/],
-  [spec({ containers: [5] }), /an item of containers is not an object$/],
+  [spec({ containers: [5] }), /^list element types are not identical: /],
   [spec({ containers: [{ image: 'x' }] }), /does not contain declared merge key: name$/],
-  [spec({ containers: [], '$setElementOrder/containers': 5 }), /\$setElementOrder\/ must be a list$/],
-  [meta({ '$deleteFromPrimitiveList/finalizers': {} }), /\$deleteFromPrimitiveList\/finalizers must be a list$/]
+  [
+    spec({ containers: [], '$setElementOrder/containers': 5 }),
+    /^expected a \[\]interface \{\}, but received a number for the order of containers$/
+  ],
+  [meta({ '$deleteFromPrimitiveList/finalizers': {} }), /^invalid patch format of primitive list$/]
 ]
 for (const [change, message] of REFUSED)
-  patch(`is refused: ${JSON.stringify(change)}`, () => assert.throws(() => applyStrategicMergePatch(POD, {}, change), message))
+  patch(`is refused: ${JSON.stringify(change)}`, () => assert.throws(() => applyStrategicMergePatch(POD, PRESENT, change), message))
 
 patch.run()
