@@ -41,7 +41,7 @@ class HeldFolder {
     const now = await stat(this.#path, { bigint: true }).catch(absent)
     if (now === undefined) return `${this.#path} is not there any more`
     const { dev, ino } = fstatSync(this.#file, { bigint: true })
-    // Who removes a home at work may meet this first: nats-server makes a folder of its store anew that it misses.
+    // Comes of a plain removal, too: until nats-server is ended it makes folders of its store anew (removeMadeAnew).
     return now.dev === dev && now.ino === ino ? undefined : `${this.#path} is not there any more, and another folder is in its place`
   }
   close(): void {
