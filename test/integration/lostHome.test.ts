@@ -17,6 +17,7 @@ import { identify, killProcess, processesWhere } from '#ops/setup/process.ts'
 import { isParentOf, startSupervisor } from '#ops/supervise/supervisor.ts'
 import { down } from '#ops/up.ts'
 import { startPlane, type Answered, type Plane } from '#test/support/plane.ts'
+import { sideBySide } from '#test/support/sideBySide.ts'
 
 process.env['RECKON_SUPERVISOR'] = 'parent'
 
@@ -61,7 +62,8 @@ const supervise = async (plane: Plane): Promise<void> => {
   await plane.until('it is ready', () => isReady(plane), 60_000)
 }
 
-const lost = suite('a home that is lost at work')
+const all = suite('a home that is lost at work')
+const lost = sideBySide(all, 2)
 
 lost('is noticed: writes are refused with the reason, nothing is left running, and nothing made anew', () =>
   scene(async (plane) => {
@@ -253,4 +255,4 @@ for (const [what, pauses, begun, lose] of [
       rmSync(folder, { recursive: true, force: true })
     }
   })
-lost.run()
+all.run()

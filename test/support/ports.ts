@@ -7,6 +7,8 @@ import { createServer, type ListenOptions, type Server } from 'node:net'
  * end of somebody's connection, and the second start fails. Away from where clusters begin to look (6443, 4222, 30000).
  */
 const [FIRST, END] = [12_000, 20_000]
+/** A copy of a cluster looks for its ports from the next one on. */
+const APART = 8
 const TRIES = 200
 
 const listening = (options: ListenOptions): Promise<Server | undefined> =>
@@ -21,7 +23,7 @@ const listening = (options: ListenOptions): Promise<Server | undefined> =>
  */
 export const freePort = async (): Promise<number> => {
   for (let n = 0; n < TRIES; n++) {
-    const port = randomInt(FIRST, END)
+    const port = FIRST + APART * randomInt((END - FIRST) / APART)
     const claim = await listening({ path: `\0reckon-test-port-${port}` })
     if (claim === undefined) continue
     claim.unref()

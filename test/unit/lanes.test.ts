@@ -138,7 +138,7 @@ lanes('tests side by side: so many at a time, in order, and each has its own out
 })
 
 lanes('a port is given once, to whatever process, and is free', async () => {
-  const PORTS = 300
+  const PORTS = 200
   const script = `import { freePort } from '#test/support/ports.ts'
     const ports = []
     for (let n = 0; n < ${PORTS}; n++) ports.push(await freePort())
