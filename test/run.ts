@@ -25,7 +25,7 @@ const FOLDERS: readonly { readonly folder: string; readonly stage: number; reado
   { folder: 'golden', stage: 1, seconds: 120, prepared: false },
   { folder: 'property', stage: 2, seconds: 240, prepared: false },
   { folder: 'contract', stage: 2, seconds: 240, prepared: true },
-  { folder: 'integration', stage: 3, seconds: 300, prepared: true },
+  { folder: 'integration', stage: 3, seconds: 600, prepared: true },
   { folder: 'e2e', stage: 3, seconds: 900, prepared: true },
   { folder: 'simulation', stage: 3, seconds: 900, prepared: false }
 ]
