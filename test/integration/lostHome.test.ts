@@ -107,9 +107,16 @@ lost('is no home another one may be taken for: a copy in its place is not writte
   scene(async (plane) => {
     await plane.start()
     await plane.until('it is ready', () => isReady(plane))
+    // Of a home at work: nats-server makes and removes folders of consumers meanwhile.
+    await plane.until('it is copied', async () => {
+      rmSync(`${plane.home}-copy`, { recursive: true, force: true })
+      cpSync(plane.home, `${plane.home}-copy`, { recursive: true })
+      return true
+    })
+    // At once: a look in between would find none.
     renameSync(plane.home, `${plane.home}-moved`)
+    renameSync(`${plane.home}-copy`, plane.home)
     try {
-      cpSync(`${plane.home}-moved`, plane.home, { recursive: true })
       const files = (): string => readFileSync(join(plane.home, 'run/nats-server.pid'), 'utf8')
       const pid = files()
       await plane.until('writes are refused', async () =>

@@ -240,7 +240,7 @@ access('credentials outlast nats-server, killed or not', async () => {
   await plane.killNats()
   await plane.until('nats-server is back', () => Promise.resolve(runningServer(plane.home) !== undefined))
   await plane.until('the node comes in again', async () => (await refused(folders[0] as string, 'node-n9')) === 'let in')
-  await apiserver.flush()
+  await plane.until('the API server has come in, too', async () => (await apiserver.flush(), true))
   const node = await comeIn(folders[0] as string, 'node-n9')
   node.subscribe('node.n9.>', { callback: (_, message) => void message.respond('again') })
   await node.flush()
