@@ -2,6 +2,7 @@
  * Processes that outlived their home: who keeps the cluster running would start it again in the next one at its path, beside whoever does
  * by then.
  */
+import { removeMadeAnew } from './nats/madeAnew.ts'
 import { isNatsServerOf } from './nats/server.ts'
 import { isClusterOf } from './running.ts'
 import { killProcess, processesWhere } from './setup/process.ts'
@@ -27,5 +28,6 @@ export const endLeftBehind = async (home: string, report: Report): Promise<void>
     for (const process of processesWhere((given) => isOne(home, given))) {
       report(`${LEFT}: ${what} (process ${process.pid})`)
       await killProcess(process)
+      removeMadeAnew(home)
     }
 }

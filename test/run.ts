@@ -1,36 +1,42 @@
 /**
- * Runs the tests: `npm test`, or `npm test -- <part of a path> …` for some of them. Cheap folders run two files at a
- * time, those with real servers and containers one by one. The last line is always `N passed, N failed`.
+ * Runs the tests: `npm test`, or `npm test -- <part of a path> …` for some of them. Two files at a time, the cheap ones first, but of
+ * those that need what the machine has once (lanes.ts) one. The last line is always `N passed, N failed`.
  */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
-import { delimiter, join, relative } from 'node:path'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
 import Docker from 'dockerode'
 import { ensureImages } from '#ops/images/images.ts'
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { releaseDocker } from '#ops/setup/dockerEngine.ts'
 import { ensureMachine } from '#ops/setup/setup.ts'
+import { type Lane, laneOf, runLanes, secondsOf, type Task } from './lanes.ts'
 import { inWords, kubectls } from './support/kubectls.ts'
 import { runFile, type FileResult, stopAll } from './runFile.ts'
 
 const PROJECT = join(import.meta.dirname, '..')
 
-/** In the order they run, with the time one file may take. `alone`: real servers, networks and rules, one file at a time. */
-const FOLDERS: readonly { readonly folder: string; readonly alone: boolean; readonly seconds: number; readonly needsMachine: boolean }[] = [
-  { folder: 'unit', alone: false, seconds: 120, needsMachine: false },
-  { folder: 'golden', alone: false, seconds: 120, needsMachine: false },
-  { folder: 'property', alone: false, seconds: 240, needsMachine: false },
-  { folder: 'contract', alone: false, seconds: 240, needsMachine: true },
-  { folder: 'integration', alone: true, seconds: 300, needsMachine: true },
-  { folder: 'e2e', alone: true, seconds: 900, needsMachine: true },
-  { folder: 'simulation', alone: true, seconds: 900, needsMachine: false }
+/**
+ * With the time one file may take. `stage`: what is cheap comes first, all the rest after it by how long it takes. `prepared`: it needs
+ * what a machine is given by set-up.
+ */
+const FOLDERS: readonly { readonly folder: string; readonly stage: number; readonly seconds: number; readonly prepared: boolean }[] = [
+  { folder: 'unit', stage: 1, seconds: 120, prepared: false },
+  { folder: 'golden', stage: 1, seconds: 120, prepared: false },
+  { folder: 'property', stage: 2, seconds: 240, prepared: false },
+  { folder: 'contract', stage: 2, seconds: 240, prepared: true },
+  { folder: 'integration', stage: 3, seconds: 600, prepared: true },
+  { folder: 'e2e', stage: 3, seconds: 900, prepared: true },
+  { folder: 'simulation', stage: 3, seconds: 900, prepared: false }
 ]
 
 interface TestFile {
-  readonly path: string
-  readonly alone: boolean
+  /** From the project. */
+  readonly name: string
+  readonly lane: Lane
+  readonly stage: number
   readonly seconds: number
-  readonly needsMachine: boolean
+  readonly prepared: boolean
 }
 
 /** Files directly in test/ (the tree's own rules) count as unit tests; test/bench holds no tests. */
@@ -38,13 +44,11 @@ const findFiles = (selection: readonly string[]): TestFile[] =>
   readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.test.ts') && !path.startsWith('bench/'))
     .filter((path) => selection.length === 0 || selection.some((part) => `test/${path}`.includes(part)))
-    .sort()
     .map((path) => {
-      const kind = FOLDERS.find(({ folder }) => path.startsWith(`${folder}/`)) ?? FOLDERS[0]!
-      return { path: join(import.meta.dirname, path), kind }
+      const { stage, seconds, prepared } = FOLDERS.find(({ folder }) => path.startsWith(`${folder}/`)) ?? FOLDERS[0]!
+      return { name: `test/${path}`, about: secondsOf(path), lane: laneOf(path), stage, seconds, prepared }
     })
-    .sort((a, b) => FOLDERS.indexOf(a.kind) - FOLDERS.indexOf(b.kind))
-    .map(({ path, kind }) => ({ path, ...kind }))
+    .sort((a, b) => a.stage - b.stage || b.about - a.about || (a.name < b.name ? -1 : 1))
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
@@ -82,16 +86,6 @@ const prepareMachine = async (home: string): Promise<NodeJS.ProcessEnv | undefin
   }
 }
 
-/** Runs `width` tasks at a time, in order. */
-const inParallel = async (width: number, tasks: readonly (() => Promise<void>)[]): Promise<void> => {
-  const queue = [...tasks]
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      for (let task = queue.shift(); task !== undefined; task = queue.shift()) await task()
-    })
-  )
-}
-
 const selection = process.argv.slice(2)
 const files = findFiles(selection)
 const work = mkdtempSync(join(tmpdir(), 'reckon-test-'))
@@ -121,18 +115,26 @@ if (files.length === 0) {
   await finish()
 }
 
-const machine = files.some((file) => file.needsMachine) ? await prepareMachine(machineHome) : undefined
+const machine = files.some(({ prepared }) => prepared) ? await prepareMachine(machineHome) : undefined
 
-const runOne = async (file: TestFile): Promise<void> => {
-  const name = relative(PROJECT, file.path)
-  if (file.needsMachine && machine === undefined) return fail(name, 'not run: the machine could not be prepared (see above)')
-  if (file.alone) say(`…    ${name}`)
-  const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: '1', TMPDIR: work, RECKON_HOME: join(work, 'home'), ...machine }
+let begun = 0
+
+const runOne = async ({ name, prepared, seconds }: TestFile): Promise<void> => {
+  if (prepared && machine === undefined) return fail(name, 'not run: the machine could not be prepared (see above)')
+  // Short: paths of sockets are.
+  const own = join(work, String(begun++))
+  mkdirSync(own)
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    NO_COLOR: '1',
+    TMPDIR: own,
+    RECKON_HOME: join(own, 'home'),
+    // Hundreds of processes of the same modules: each is stripped of its types and compiled once.
+    NODE_COMPILE_CACHE: join(work, 'compiled'),
+    ...machine
+  }
   delete env['FORCE_COLOR']
-  record(
-    name,
-    await runFile({ command: process.execPath, args: [file.path], cwd: PROJECT, env, limitSeconds: file.seconds, counts: 'uvu' })
-  )
+  record(name, await runFile({ command: process.execPath, args: [name], cwd: PROJECT, env, limitSeconds: seconds, counts: 'uvu' }))
 }
 
 const checkTypes = async (): Promise<void> => {
@@ -150,11 +152,13 @@ const checkTypes = async (): Promise<void> => {
   )
 }
 
-const width = Math.min(2, availableParallelism())
-const together = files.filter((file) => !file.alone).map((file) => () => runOne(file))
-await inParallel(width, selection.length === 0 ? [checkTypes, ...together] : together)
-await inParallel(
-  1,
-  files.filter((file) => file.alone).map((file) => () => runOne(file))
-)
+const WIDTH = 2
+const LONG_STAGE = 3
+const tasks: readonly Task[] = [
+  ...(selection.length === 0 ? [{ name: 'types', stage: 1, lane: 'own' as const, run: checkTypes }] : []),
+  ...files.map((file): Task => ({ name: file.name, stage: file.stage, lane: file.lane, run: () => runOne(file) }))
+]
+await runLanes(tasks, WIDTH, ({ name, stage }, beside) => {
+  if (stage === LONG_STAGE) say(`…    ${name}${beside.length === 0 ? '' : `  beside ${beside.join(', ')}`}`)
+})
 await finish()

@@ -41,7 +41,8 @@ class HeldFolder {
     const now = await stat(this.#path, { bigint: true }).catch(absent)
     if (now === undefined) return `${this.#path} is not there any more`
     const { dev, ino } = fstatSync(this.#file, { bigint: true })
-    return now.dev === dev && now.ino === ino ? undefined : `another folder is in the place of ${this.#path}`
+    // Comes of a plain removal, too: until nats-server is ended it makes folders of its store anew (removeMadeAnew).
+    return now.dev === dev && now.ino === ino ? undefined : `${this.#path} is not there any more, and another folder is in its place`
   }
   close(): void {
     closeSync(this.#file)

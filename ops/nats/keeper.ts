@@ -14,6 +14,7 @@ import { lookEvery } from '#ops/supervise/looks.ts'
 import { ensureNatsServer } from './binary.ts'
 import { connectNats } from './connect.ts'
 import { ensureOperatorKeys } from './keys.ts'
+import { removeMadeAnew } from './madeAnew.ts'
 import { runningServer, stallOf, startNatsServer, stopNatsServer, type Ended, type NatsServer } from './server.ts'
 import { damageOf, inspectStore, isOldLayout, setStreamAside, storeFolder } from './store.ts'
 import { ensureStreams, ledgerFolder } from './streams.ts'
@@ -125,6 +126,7 @@ export class LogKeeper {
     if (this.#process === undefined) return
     if (first) this.#options.report(`nats-server (process ${this.#process.pid}) is ended: its files are gone`)
     await killProcess(this.#process)
+    removeMadeAnew(this.#options.home)
   }
   /** Ends the server as a crash would: it loses nothing that was acknowledged, and is started again at once. */
   async restart(why: string): Promise<void> {

@@ -15,7 +15,18 @@ export type OperatorKeys = Readonly<Record<Kind, KeyPair>>
 
 const keyFile = (home: string, kind: Kind): string => join(home, 'nats/operator', `${kind}.nk`)
 
-const read = (home: string, kind: Kind): KeyPair => fromSeed(new Uint8Array(Buffer.from(readFileSync(keyFile(home, kind), 'utf8').trim())))
+/** By seed. A public key takes milliseconds to work out and is asked for with every path in the store, so each is worked out once. */
+const pairs = new Map<string, KeyPair>()
+
+const read = (home: string, kind: Kind): KeyPair => {
+  const seed = readFileSync(keyFile(home, kind), 'utf8').trim()
+  const known = pairs.get(seed)
+  if (known !== undefined) return known
+  const pair = fromSeed(new Uint8Array(Buffer.from(seed)))
+  const key = pair.getPublicKey()
+  pairs.set(seed, Object.assign(pair, { getPublicKey: () => key }))
+  return pair
+}
 
 /** Makes what is missing. Throws for a file that is no key, naming it. */
 export const ensureOperatorKeys = (home: string): OperatorKeys =>

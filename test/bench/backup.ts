@@ -18,7 +18,7 @@ import { connectNats } from '#ops/nats/connect.ts'
 import { startNatsServer, stopNatsServer } from '#ops/nats/server.ts'
 import { ensureStreams, ledgerFolder } from '#ops/nats/streams.ts'
 import { ensurePki } from '#ops/pki/pki.ts'
-import { freePort } from '#test/support/nats.ts'
+import { freePort } from '#test/support/ports.ts'
 import { startPlane, type Plane } from '#test/support/plane.ts'
 import { latencies, machine } from './support.ts'
 

@@ -9,7 +9,7 @@ import { loadOrCreateConfig, writeSecret, type ClusterConfig } from '#ops/home.t
 import { ensureNatsServer } from '#ops/nats/binary.ts'
 import { stopNatsServer } from '#ops/nats/server.ts'
 import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
-import { freePort } from '#test/support/nats.ts'
+import { freePort } from '#test/support/ports.ts'
 
 export const machine = (): string =>
   `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`

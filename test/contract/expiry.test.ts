@@ -167,7 +167,7 @@ server(
       beat(second)
       const began = Date.now()
       await until('the node has its Lease again', () => renewed() === second)
-      assert.ok(Date.now() - began < 1_000, `it took ${Date.now() - began} ms`)
+      assert.ok(Date.now() - began < 4_000, `it took ${Date.now() - began} ms`)
       assert.equal(errors, [])
       pulses.stop()
       close()

@@ -262,7 +262,7 @@ crash('a follower goes on without a gap, and what was acknowledged is there', as
       () => assert.unreachable('nothing can be stored in a dead server'),
       (error: unknown) => assert.instance(error, LogAway)
     )
-    assert.ok(performance.now() - began < 1_000, 'it waited longer than it was told to')
+    assert.ok(performance.now() - began < 4_000, 'it waited longer than it was told to')
     const waiting = log.append([append('patient', 'x', 0)], 20_000)
     await own.restart()
     assert.ok((await waiting).ok, 'what waits for the server is stored when it is back')

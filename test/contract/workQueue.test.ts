@@ -167,7 +167,7 @@ contract(
       }),
       put: async (...names) => {
         // In order: a connection's messages are stored as they come.
-        const stored = names.map((name) => jetstream(node).publish(subject(name), `${name} ${++sequence} ✓`))
+        const stored = names.map((name) => jetstream(node).publish(subject(name), `${name} ${++sequence} ✓`, { timeout: 30_000 }))
         await Promise.all(stored)
       }
     }

@@ -6,16 +6,19 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startCluster, type TestCluster } from '#test/support/cluster.ts'
 import { kubectls, milestones } from '#test/support/kubectls.ts'
+import { sideBySide } from '#test/support/sideBySide.ts'
 
-const everyday = suite('kubectl')
+const all = suite('kubectl')
+/** Each in a namespace of its own. */
+const everyday = sideBySide(all, 2)
 let cluster: TestCluster
 const versions = milestones(await kubectls())
 const folder = mkdtempSync(join(tmpdir(), 'reckon-kubectl-'))
 
-everyday.before(async () => {
+all.before(async () => {
   cluster = await startCluster()
 })
-everyday.after(async () => {
+all.after(async () => {
   rmSync(folder, { recursive: true, force: true })
   await cluster.stop()
 })
@@ -189,4 +192,4 @@ for (const { version, path: program } of versions)
     await says(/deleted/, `delete ns ${namespace} --timeout=60s`)
     assert.equal(failures, [])
   })
-everyday.run()
+all.run()

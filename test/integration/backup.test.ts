@@ -26,8 +26,10 @@ import { loadSeal } from '#ops/log/keys.ts'
 import { connectNats } from '#ops/nats/connect.ts'
 import { askToFollow } from '#services/platform/jetstream/consumers.ts'
 import { startPlane, type Plane } from '#test/support/plane.ts'
+import { sideBySide } from '#test/support/sideBySide.ts'
 
-const backups = suite('backup and restore')
+const all = suite('backup and restore')
+const backups = sideBySide(all, 2)
 const quiet = (): void => {}
 const DEFAULT = '/api/v1/namespaces/default'
 const PATCH = { 'content-type': 'application/merge-patch+json' }
@@ -50,7 +52,7 @@ const newFolder = (name = 'backup'): string => {
   folders.push(folder)
   return folder
 }
-backups.after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
+all.after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
 
 const ready = (plane: Plane): Promise<void> => plane.until('it is ready', async () => (await plane.call('GET', '/readyz')).status === 200)
 const started = async (components = 'apiserver', at?: string): Promise<Plane> => {
@@ -690,4 +692,4 @@ backups('the cluster does it by itself where its settings say so, and says when 
   }
 })
 
-backups.run()
+all.run()

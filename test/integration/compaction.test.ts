@@ -14,8 +14,10 @@ import { noteBlocks, streamsFolder } from '#ops/nats/store.ts'
 import { status } from '#ops/up.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { startPlane, type Plane } from '#test/support/plane.ts'
+import { sideBySide } from '#test/support/sideBySide.ts'
 
-const compaction = suite('compaction of history')
+const all = suite('compaction of history')
+const compaction = sideBySide(all, 2)
 const quiet = (): void => {}
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
 
@@ -420,4 +422,4 @@ for (const [how, orderly, told] of [
     }
   })
 
-compaction.run()
+all.run()

@@ -17,7 +17,7 @@ import { runningServer, stopNatsServer } from '#ops/nats/server.ts'
 import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
 import { Objects } from '#projections/Objects.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { freePort } from '#test/support/nats.ts'
+import { freePort } from '#test/support/ports.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
 const WRITERS = 32

@@ -9,8 +9,10 @@ import { connectNats } from '#ops/nats/connect.ts'
 import { runningServer } from '#ops/nats/server.ts'
 import { noteBlocks, streamsFolder } from '#ops/nats/store.ts'
 import { startPlane, type Plane } from '#test/support/plane.ts'
+import { sideBySide } from '#test/support/sideBySide.ts'
 
-const damage = suite('a damaged log')
+const all = suite('a damaged log')
+const damage = sideBySide(all, 3)
 
 const quiet = (): void => {}
 const streamFolder = (plane: Plane, stream = 'EVENTS'): string => join(streamsFolder(plane.home), stream)
@@ -299,4 +301,4 @@ damage('what is not ours is passed over and told, the cluster works, and a perso
   }
 })
 
-damage.run()
+all.run()

@@ -15,11 +15,20 @@ import { NatsIntents } from '#services/platform/NatsIntents.ts'
 import { Load } from '#test/campaign/load.ts'
 import { verdictOf } from '#test/campaign/verdict.ts'
 import { startPlane, type Answered, type Plane } from '#test/support/plane.ts'
+import { sideBySide } from '#test/support/sideBySide.ts'
 import { inOwnMounts, smallDisk } from '#test/support/smallDisk.ts'
 
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
 const create = (plane: Plane, name: string): Promise<Answered> =>
   plane.call('POST', CONFIGMAPS, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } })
+/** As clients do that are told to come back later; a server that hangs may take as long as a write is waited for. */
+const insist = async (plane: Plane, name: string): Promise<Answered> => {
+  for (;;) {
+    const answer = await create(plane, name)
+    if (answer.status !== 503) return answer
+    assert.match(answer.body, 'this request stored nothing')
+  }
+}
 const isReady = async (plane: Plane): Promise<boolean> => (await plane.call('GET', '/readyz')).status === 200
 
 /** A program in nats-server's place that does what the file `mode` beside it says; nothing there: it is nats-server. */
@@ -54,6 +63,14 @@ const scene = async (work: (scene: Scene) => Promise<void>): Promise<void> => {
   }
 }
 
+/**
+ * It takes a fraction of a second, on a machine with nothing else to do. What this is to tell it from is a wait for something that does not
+ * come: an acknowledgement that died with its connection (five seconds), a pause before the next start (up to ten).
+ */
+const AT_ONCE_MS = 3_500
+/** Until a killed server is started again and has read its files. */
+const KILLED_MS = 1_000
+
 /** From the moment nats-server answers until the next write is acknowledged, milliseconds. */
 const afterAnswer = async (plane: Plane, write: Promise<Answered>): Promise<number> => {
   const deadline = Date.now() + 60_000
@@ -78,9 +95,10 @@ const away = async (plane: Plane): Promise<void> => {
   assert.is((await plane.call('GET', CONFIGMAPS)).status, 200)
 }
 
-const keeper = suite('nats-server is kept')
+const all = suite('nats-server is kept')
+const keeper = sideBySide(all, 3)
 
-keeper('it exits at once for 8 seconds: a write waits for it, everything goes on within a second', () =>
+keeper('it exits at once for 8 seconds: a write waits for it, everything goes on at once', () =>
   scene(async ({ plane, mode }) => {
     mode('exit 1')
     await plane.killNats()
@@ -88,8 +106,8 @@ keeper('it exits at once for 8 seconds: a write waits for it, everything goes on
     const write = create(plane, 'during')
     await away(plane)
     const took = await afterAnswer(plane, write)
-    assert.ok(took < 1_000, `${took} ms`)
-    await plane.until('it is ready', () => isReady(plane), 2_000)
+    assert.ok(took < AT_ONCE_MS, `${took} ms`)
+    await plane.until('it is ready', () => isReady(plane), 10_000)
     const pauses = [...plane.log().matchAll(/it is started again(?: in (\S+) s)?$/gm)].map(([, pause]) => Number(pause ?? 0))
     assert.ok(pauses.length < 12, `it was started ${pauses.length} times in 8 s`)
     assert.equal(
@@ -128,13 +146,13 @@ keeper('it hangs: it is killed after a while, and started again', () =>
   scene(async ({ plane, path, mode }) => {
     mode(': > "$0.hangs"; exec sleep 600')
     await plane.killNats()
-    const write = create(plane, 'during')
-    await away(plane)
-    // The next one does not hang.
     await plane.until('it hangs', async () => existsSync(`${path}.hangs`))
+    // The next one does not hang.
     mode(undefined)
+    const write = insist(plane, 'during')
+    await away(plane)
     const took = await afterAnswer(plane, write)
-    assert.ok(took < 1_000, `${took} ms`)
+    assert.ok(took < AT_ONCE_MS, `${took} ms`)
     assert.match(plane.log(), /did nothing for 15 s, and was killed/)
   })
 )
@@ -144,17 +162,18 @@ keeper('it lives for a second, again and again: the pauses grow, and writes get 
     // In its own session: it must not be mistaken for the server.
     mode("trap '' TERM; (sleep 1; kill -SEGV $$) >/dev/null 2>&1 &")
     await plane.killNats()
-    await wait(9_000)
+    const pausesTaken = (): readonly number[] =>
+      [...plane.log().matchAll(/nats-server is gone: it ended with \S+; it is started again(?: in (\S+) s)?$/gm)].map(([, pause]) =>
+        Number(pause ?? 0)
+      )
+    await plane.until('it was started some times', async () => pausesTaken().length >= 4, 60_000)
     mode(undefined)
     await plane.until(
       'it is ready',
       async () => (await create(plane, `n${Math.random()}`)).status === 201 && (await isReady(plane)),
       20_000
     )
-    const pauses = [...plane.log().matchAll(/nats-server is gone: it ended with \S+; it is started again(?: in (\S+) s)?$/gm)].map(
-      ([, pause]) => Number(pause ?? 0)
-    )
-    assert.ok(pauses.length >= 4, plane.log())
+    const pauses = pausesTaken()
     assert.ok((pauses.at(-1) as number) > (pauses[0] as number), `pauses: ${pauses.join(', ')}`)
   })
 )
@@ -175,13 +194,12 @@ keeper('its port is taken by another program for a while', () =>
     plane.signal('SIGCONT')
     const write = create(plane, 'during')
     await away(plane)
-    await wait(2_000)
+    await plane.until('it was met', async () => /address already in use/.test(plane.log()))
     // As its process' end would.
     for (const socket of held) socket.destroy()
     await new Promise((resolve) => squatter.close(resolve))
     const took = await afterAnswer(plane, write)
-    assert.ok(took < 1_000, `${took} ms`)
-    assert.match(plane.log(), /address already in use/)
+    assert.ok(took < AT_ONCE_MS, `${took} ms`)
   })
 )
 
@@ -234,8 +252,11 @@ keeper('killed under load, again and again: writes are acknowledged again within
       outages.push(load.outage(began - 20, performance.now()))
     }
     await load.stop()
-    // An acknowledgement that dies with its connection was once waited for: five seconds, each time.
-    assert.ok(Math.max(...outages) < 3_000, `outages: ${outages.map(Math.round).join(', ')} ms`)
+    // An acknowledgement that dies with its connection was once waited for: five seconds, each time. Once may be the machine's.
+    assert.ok(
+      (outages.toSorted((a, b) => a - b)[2] as number) < AT_ONCE_MS + KILLED_MS,
+      `outages: ${outages.map(Math.round).join(', ')} ms`
+    )
     assert.equal((await verdictOf(plane, [load])).faults, [])
     assert.equal([...load.codes], [], 'a client was told of it')
   } finally {
@@ -268,7 +289,7 @@ if (inOwnMounts(import.meta.filename)) {
         await wait(2_000)
         mend(disk)
         const took = await afterAnswer(plane, write)
-        assert.ok(took < 1_500, `${took} ms`)
+        assert.ok(took < AT_ONCE_MS, `${took} ms`)
         assert.equal((await verdictOf(plane, [])).faults, [])
         assert.is((await plane.call('GET', `${CONFIGMAPS}/before`)).status, 200)
         assert.not(
@@ -292,5 +313,5 @@ if (inOwnMounts(import.meta.filename)) {
     (disk) => disk.unmount(),
     (disk) => disk.mount()
   )
-  keeper.run()
+  all.run()
 }

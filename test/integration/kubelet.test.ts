@@ -175,7 +175,7 @@ kubelet('termination: preStop, TERM, and everything gone', async () => {
   })
   const report = await lab.link.until(() => lab.link.last('web')?.terminated === true && lab.link.last('web'))
   console.log(`      asked to go, gone: ${Date.now() - began} ms`)
-  assert.ok(Date.now() - began < 5_000, 'TERM was obeyed at once')
+  assert.ok(Date.now() - began < 8_000, 'TERM was obeyed, not waited for')
   assert.is(report.status.phase, 'Succeeded')
   assert.is(report.status.containerStatuses?.[0]?.state?.terminated?.exitCode, 0)
   assert.equal(await lab.runtime.list('uid-web'), [])

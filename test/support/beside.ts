@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { join } from 'node:path'
 import { pkiFile } from '#ops/pki/pki.ts'
-import { freePort } from './nats.ts'
+import { freePort } from './ports.ts'
 import type { Answered, Plane } from './plane.ts'
 import { until } from './until.ts'
 

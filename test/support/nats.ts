@@ -1,6 +1,5 @@
 /** A real nats-server of a test's own, with every stream, in a folder that goes away with it. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
@@ -12,14 +11,7 @@ import { natsOptions } from '#ops/nats/connect.ts'
 import { startNatsServer, stopNatsServer, type NatsServer } from '#ops/nats/server.ts'
 import { ensureStreams, ledgerFolder } from '#ops/nats/streams.ts'
 import { ensurePki } from '#ops/pki/pki.ts'
-
-export const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number }
-      probe.close(() => resolve(port))
-    })
-  })
+import { freePort } from './ports.ts'
 
 export interface TestNats {
   readonly home: string

@@ -9,7 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { loadOrCreateConfig, readConfig, writeSecret, type ClusterConfig } from '#ops/home.ts'
 import { runningServer, stopNatsServer } from '#ops/nats/server.ts'
 import { ensurePki, pkiFile } from '#ops/pki/pki.ts'
-import { freePort } from './nats.ts'
+import { freePort } from './ports.ts'
 import { until as becomes } from './until.ts'
 
 const SERVER = join(import.meta.dirname, '../../ops/server.ts')

@@ -1,9 +1,9 @@
 /** The log's disk, and a file that holds some of it back, as ports: the machine's, and twins for tests. */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { open, rename, rm, statfs } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import type { DiskUsage } from './decide.ts'
 
 export interface Disk {
@@ -15,7 +15,7 @@ export interface Disk {
 export interface Reserve {
   /** Bytes held back now. */
   held(): number
-  /** Holds so many bytes back in all; rejects when there is no room for it. */
+  /** Holds so many bytes back in all; rejects when there is no room for it, and where its folder is gone, which is not made anew. */
   take(bytes: number): Promise<void>
   give(): Promise<void>
 }
@@ -61,7 +61,6 @@ export class FileReserve implements Reserve {
   }
   async take(bytes: number): Promise<void> {
     const next = `${this.#path}.new`
-    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
     try {
       // Reserved by the file system, where it can; written for real where it can't.
       if (!(await allocated(next, bytes))) await written(next, bytes)

@@ -10,6 +10,7 @@ import {
   closeSync,
   existsSync,
   fdatasync,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -126,8 +127,14 @@ export class FileLedger implements Ledger {
     this.#record = record
     this.#headFile = openSync(join(folder, `${stream}.head`), existsSync(join(folder, `${stream}.head`)) ? 'r+' : 'w+', 0o600)
     this.#marksFile = openSync(join(folder, `${stream}.marks`), 'a+', 0o600)
+    this.#takeRoom()
     this.#readHead()
     this.#readMarks()
+  }
+  /** The head's places are on the disk from the beginning: on one that is full meanwhile only what is there can be written over. */
+  #takeRoom(): void {
+    const { size } = fstatSync(this.#headFile)
+    if (size < 2 * SLOT) writeSync(this.#headFile, Buffer.alloc(2 * SLOT - size), 0, 2 * SLOT - size, size)
   }
   get identity(): string {
     return this.#record.identity

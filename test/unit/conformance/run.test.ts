@@ -1,4 +1,5 @@
 /** A spec's process: what it is started with, and that it ends whatever it does. A shell script stands for the suite's program. */
+import { randomInt } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -49,22 +50,22 @@ runs('a report of before is not taken for one of this run', async () => {
   assert.is(resultOf(SPEC, await run('exit 0')).outcome, 'failed')
 })
 
+/** Seconds that nobody else sleeps, who runs this test at the same moment. */
+const longTime = (): string => `4711.${randomInt(1e9)}`
+const sleepers = (seconds: string): number => processesWhere((words) => words[0] === 'sleep' && words[1] === seconds).length
+
 runs('one that hangs is killed with all it started, and has timed out', async () => {
-  const ended = await run('trap "" TERM INT; echo waiting; sleep 4711 & wait; wait', 0.3)
+  const long = longTime()
+  const ended = await run(`trap "" TERM INT; echo waiting; sleep ${long} & wait; wait`, 0.3)
   assert.is(resultOf(SPEC, ended).outcome, 'timed out')
   assert.match(resultOf(SPEC, ended).words, /waiting/)
-  assert.equal(
-    processesWhere((words) => words[0] === 'sleep' && words[1] === '4711'),
-    []
-  )
+  await until('it is gone', () => sleepers(long) === 0)
 })
 
 runs('what a spec left running when it ended is ended too', async () => {
-  await run('sleep 4712 & exit 1')
-  assert.equal(
-    processesWhere((words) => words[0] === 'sleep' && words[1] === '4712'),
-    []
-  )
+  const long = longTime()
+  await run(`sleep ${long} & exit 1`)
+  await until('it is gone', () => sleepers(long) === 0)
 })
 
 runs('an interrupted one may take down what it set up, and has no result', async () => {

@@ -88,11 +88,20 @@ own(
   })
 )
 own(
+  'removed as far as the log',
+  scene(async (at) => {
+    rmSync(storeFolder(at.home), { recursive: true })
+    await gone(at, /home-\d+\/nats\/store is not there any more\. Nothing is written/)
+    rmSync(at.home, { recursive: true })
+    await gone(at, /nats\/store is not there any more\./)
+  })
+)
+own(
   'only the log, and an empty folder in its place at once: the number may be the same, the folder is not',
   scene(async (at) => {
     rmSync(storeFolder(at.home), { recursive: true })
     mkdirSync(storeFolder(at.home))
-    await gone(at, /another folder is in the place of \S+nats\/store/)
+    await gone(at, /\S+nats\/store is not there any more, and another folder is in its place\./)
   })
 )
 own(
@@ -100,7 +109,7 @@ own(
   scene(async (at) => {
     renameSync(at.home, `${at.home}-moved`)
     cpSync(`${at.home}-moved`, at.home, { recursive: true })
-    await gone(at, /another folder is in the place of \S+home-\d+\./)
+    await gone(at, /home-\d+ is not there any more, and another folder is in its place\./)
   })
 )
 own(

@@ -238,14 +238,14 @@ custom('patterns in the words of RE2', () => {
 custom('a pattern that leads others astray takes time in proportion to the text', () => {
   const began = performance.now()
   assert.is(patternOf('^(a|aa)+$')?.test(`${'a'.repeat(36)}b`), false)
-  assert.ok(performance.now() - began < 1_000, `it took ${performance.now() - began} ms`)
+  assert.ok(performance.now() - began < 5_000, `it took ${performance.now() - began} ms`)
 })
 custom('a pattern costs what its text is long, whatever both are', () => {
   // Each of them takes RegExp longer than anybody waits.
   for (const pattern of ['^(a+)+$', '^(([a-z0-9]+)-?)*$', '^(a|a)*$', '(a*)*b']) {
     const before = performance.now()
     assert.is(patternOf(pattern)?.test(`${'a'.repeat(20_000)}!`), false, pattern)
-    assert.ok(performance.now() - before < 2_000, pattern)
+    assert.ok(performance.now() - before < 5_000, pattern)
   }
   for (const none of ['(?=a)', '(a)\\1', '(a{1,1000}){1,1000}']) assert.is(patternOf(none), undefined, none)
 })
@@ -254,7 +254,7 @@ custom('alternatives within alternatives are looked at once', () => {
   for (let depth = 0; depth < 200; depth++) schema = { [depth % 2 === 0 ? 'anyOf' : 'oneOf']: [schema] }
   const before = performance.now()
   assert.match(faults({ type: 'integer', ...schema }, 1).at(-1) as string, /greater than or equal to 5/)
-  assert.ok(performance.now() - before < 2_000)
+  assert.ok(performance.now() - before < 5_000)
 })
 custom('fields may be called like what every object of JavaScript has', () => {
   const schema = rootOfJson(
@@ -282,7 +282,7 @@ custom('paths end in spite of one `..` after another', () => {
   for (let depth = 0; depth < 200; depth++) deep = { a: deep, b: depth }
   const before = performance.now()
   assert.ok((parseJsonPath(`.${'.'.repeat(2)}[*]${'..[*]'.repeat(6)}`)?.(deep).length ?? -1) >= 0)
-  assert.ok(performance.now() - before < 3_000)
+  assert.ok(performance.now() - before < 5_000)
   assert.is(parseJsonPath('..[*]')?.({ list: Array.from({ length: 99_000 }, (_, at) => at) }).length, 99_001)
 })
 custom('paths find what printer columns show', () => {

@@ -780,7 +780,7 @@ for (const [name, cases] of Object.entries({ bodies, options, reviews, lists }))
       assert.equal([status.kind, status.status, status.code], ['Status', 'Failure', code])
       assert.match(status.message, message)
       assert.equal(server.errors, [])
-      assert.ok(performance.now() - began < 2_000)
+      assert.ok(performance.now() - began < 5_000)
     })
   bad.run()
 }

@@ -113,7 +113,7 @@ costly('rules that name a billion permissions are not looked at one by one', asy
       headers: { 'content-type': 'application/json', ...edit },
       body: JSON.stringify({ metadata: { name: 'r' }, rules: [{ apiGroups: ['', ...Array(2_000).fill('')], resources, verbs }] })
     })
-    assert.ok(performance.now() - began < 2_000)
+    assert.ok(performance.now() - began < 5_000)
     return [code, (JSON.parse(text) as { message?: string }).message ?? '']
   }
   assert.is((await role(Array(2_000).fill('get'), Array(2_000).fill('pods')))[0], 201, 'what is said twice counts once')

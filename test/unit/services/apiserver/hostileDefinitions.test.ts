@@ -113,7 +113,7 @@ hostile('a thousand versions, or fields, are looked at once each', () => {
     CustomResourceDefinition.default?.(definition)
     const before = performance.now()
     assert.equal(CustomResourceDefinition.validate?.(definition), [])
-    assert.ok(performance.now() - before < 2_000)
+    assert.ok(performance.now() - before < 5_000)
   }
 })
 hostile.run()

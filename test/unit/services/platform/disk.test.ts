@@ -1,8 +1,11 @@
 /** Room on the log's disk: thresholds, steps and their edges, the reserve, and the server that must be started again. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { amount, reserveAction, roomOf, ROOMS, spare, thresholdsOf, wordsOf, type Room } from '#services/platform/disk/decide.ts'
-import { MemoryDisk } from '#services/platform/disk/Disk.ts'
+import { FileReserve, MemoryDisk } from '#services/platform/disk/Disk.ts'
 import { DiskWatch } from '#services/platform/disk/DiskWatch.ts'
 import { Appends } from '#services/platform/jetstream/Appends.ts'
 import { VirtualClock } from '#test/simulation/VirtualClock.ts'
@@ -25,6 +28,23 @@ disk('settings are amounts or parts, and never let a step begin after the next o
   assert.equal(given, { low: 3 * GIB, noCreates: 3 * GIB, deletesOnly: 3 * GIB, reserve: 64 * MIB })
   for (const wrong of ['lots', '100%', '-1Gi', '5 %', ''])
     assert.throws(() => thresholdsOf(GIB, { low: wrong }), /disk\.low: ".*" is neither/)
+})
+
+disk('the reserve does not make the folder of a log that is gone', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'reckon-reserve-'))
+  try {
+    const reserve = new FileReserve(join(folder, 'reserve'))
+    await reserve.take(MIB)
+    assert.ok(reserve.held() >= MIB)
+    rmSync(folder, { recursive: true })
+    await reserve.take(MIB).then(
+      () => assert.unreachable('there is a reserve of nothing'),
+      ({ code }: NodeJS.ErrnoException) => assert.is(code, 'ENOENT')
+    )
+    assert.not(existsSync(folder))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 const thresholds = thresholdsOf(1000 * MIB)

@@ -1,5 +1,5 @@
 /** The log's integrity: seals, the chain, what a home remembers, and what is made of a log that is not what it was. */
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -198,6 +198,18 @@ const folder = mkdtempSync(join(tmpdir(), 'reckon-ledger-'))
 files.after(() => rmSync(folder, { recursive: true, force: true }))
 const opened = (stream = 'EVENTS'): FileLedger => new FileLedger(folder, stream)
 files.before(() => writeRecord(folder, 'EVENTS', { identity: IDENTITY, made: '2026-01-01T00:00:00Z' }))
+files('has the room of its head from the beginning: on a disk that is full meanwhile it is written over', () => {
+  writeRecord(folder, 'AUDIT', { identity: IDENTITY, made: '2026-01-01T00:00:00Z' })
+  const size = (): number => statSync(join(folder, 'AUDIT.head')).size
+  const before = opened('AUDIT').head()
+  const room = size()
+  assert.ok(room > 0)
+  const ledger = opened('AUDIT')
+  assert.equal(ledger.head(), before)
+  for (let sequence = 1; sequence <= 5; sequence++) ledger.remember({ sequence, hash: digest(String(sequence)) })
+  assert.is(size(), room)
+  ledger.close()
+})
 files('remembers the furthest place, its hash, and the marks', () => {
   const ledger = opened()
   for (let sequence = 1; sequence <= 5; sequence++) ledger.remember({ sequence, hash: digest(String(sequence)) })

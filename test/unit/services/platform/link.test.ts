@@ -46,7 +46,7 @@ link('that ends for good is not waited for any longer', async () => {
   const waits = [whenConnected(connection, 10_000), whenConnected(connection, 10_000)]
   end()
   assert.equal(await Promise.all(waits), [false, false])
-  assert.ok(performance.now() - began < 1_000)
+  assert.ok(performance.now() - began < 5_000)
 })
 link.run()
 
