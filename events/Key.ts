@@ -4,8 +4,12 @@ import type { KubeObject } from './KubeObject.ts'
 /** Never there: it tells tsc of what type a collection's objects are. */
 declare const OF: unique symbol
 
-export interface ResourceRef<Some extends KubeObject = KubeObject> {
+/** Names what has objects of that type. */
+export interface Of<Some extends KubeObject> {
   readonly [OF]?: Some
+}
+
+export interface ResourceRef<Some extends KubeObject = KubeObject> extends Of<Some> {
   /** API group; '' is the core group. */
   readonly group: string
   /** Plural resource name, lower case: `pods`. */

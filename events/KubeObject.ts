@@ -1,7 +1,9 @@
 /**
- * The shape every API object shares: what generic code (the log, folds, verbs) may assume of an object
- * without knowing its kind. Kind-specific code uses the generated types (`schema/generated/core.v1.ts` and so on).
+ * The shape every API object shares: what generic code (the log, folds, verbs) may assume of an object without knowing its kind. What else
+ * it holds is `unknown` there. Kind-specific code has the generated types (`schema/generated/core.v1.ts` and so on): from the collection
+ * an object is read from (`collections.ts`), or by `asOneOf`.
  */
+import type { Of } from './Key.ts'
 
 export interface OwnerReference {
   readonly apiVersion: string
@@ -46,9 +48,19 @@ export interface KubeObject {
   apiVersion: string
   kind: string
   metadata: ObjectMeta
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  [field: string]: any
+  [field: string]: unknown
 }
+
+/**
+ * An object as what its collection holds, for who knows by a key, or by the kind a write is of, which collection that is: the one place
+ * where an object is given its type by word and not by what it was read from. Nothing is looked at: whatever is stored was decoded against
+ * the schema when it was written, and a check at each read would be the most expensive thing folds and filters do. Of what a client just
+ * sent, only the fields' types are sure: required ones may be missing until it is validated.
+ */
+export const asOneOf: {
+  <Some extends KubeObject>(of: Of<Some>, object: KubeObject): Some
+  <Some extends KubeObject>(of: Of<Some>, object: KubeObject | undefined): Some | undefined
+} = <Some extends KubeObject>(_: Of<Some>, object: KubeObject | undefined) => object as Some
 
 /** The controlling owner (`controller: true`), of which an object has at most one. */
 export const controllerOf = (object: KubeObject): OwnerReference | undefined =>
