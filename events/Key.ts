@@ -1,13 +1,5 @@
 /** The identity of an object: which collection it belongs to and its place there. */
-import type { KubeObject } from './KubeObject.ts'
-
-/** Never there: it tells tsc of what type a collection's objects are. */
-declare const OF: unique symbol
-
-/** Names what has objects of that type. */
-export interface Of<Some extends KubeObject> {
-  readonly [OF]?: Some
-}
+import type { KubeObject, Of } from './KubeObject.ts'
 
 export interface ResourceRef<Some extends KubeObject = KubeObject> extends Of<Some> {
   /** API group; '' is the core group. */

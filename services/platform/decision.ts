@@ -26,7 +26,7 @@ export interface DecideContext {
 
 export interface ControllerWatch<Some extends KubeObject = KubeObject> {
   readonly ref: ResourceRef<Some>
-  /** The keys a change concerns. `previous` helps when a selector stops matching. As a method, so that every watch is a `ControllerWatch`. */
+  /** The keys a change concerns. `previous` helps when a selector stops matching. A method, so that every watch is a `ControllerWatch`. */
   keys(change: Change<Some>, view: ObjectsView, api: Api): readonly string[]
 }
 

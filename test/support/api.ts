@@ -1,7 +1,6 @@
 /** An API server's write path in memory: the decider on memory logs, with the system objects made. */
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
-import type { Of } from '#events/Key.ts'
-import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject, type Of } from '#events/KubeObject.ts'
 import { builtIns, kindNamed } from './builtIns.ts'
 import type { OfKind } from './kinds.ts'
 import type { StreamName } from '#events/Subject.ts'

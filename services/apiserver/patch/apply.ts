@@ -32,7 +32,7 @@ export const applyPatch = ({ type, live, applied, manager, force, apiVersion, ti
     apiVersion,
     time,
     fieldsType: 'FieldsV1',
-    fieldsV1: wanted as unknown as Record<string, unknown>,
+    fieldsV1: wanted,
     ...(subresource === undefined ? {} : { subresource })
   }
   if (live === undefined) return { object: { ...applied, metadata: { ...applied.metadata, managedFields: [mine] } } }
@@ -48,20 +48,18 @@ export const applyPatch = ({ type, live, applied, manager, force, apiVersion, ti
   let kept: ManagedFieldsEntry[] = others
   if (changed !== undefined) {
     for (const entry of others) {
-      const shared = intersection(entry.fieldsV1 as unknown as FieldSet, changed)
+      const shared = intersection(entry.fieldsV1, changed)
       if (shared !== undefined) conflicts.push({ entry, paths: paths(shared) })
     }
     if (conflicts.length > 0 && !force) return conflictsOf(conflicts)
     kept = others.flatMap((entry) => {
-      const set = minus(entry.fieldsV1 as unknown as FieldSet, changed)
-      return set === undefined
-        ? []
-        : [set === (entry.fieldsV1 as unknown) ? entry : { ...entry, fieldsV1: set as unknown as Record<string, unknown> }]
+      const set = minus(entry.fieldsV1, changed)
+      return set === undefined ? [] : [set === entry.fieldsV1 ? entry : { ...entry, fieldsV1: set }]
     })
   }
   // What this manager applied before and leaves out now goes, unless somebody else owns it too.
-  let dropped = last === undefined ? undefined : minus(last.fieldsV1 as unknown as FieldSet, wanted)
-  for (const entry of kept) if (dropped !== undefined) dropped = minus(dropped, entry.fieldsV1 as unknown as FieldSet)
+  let dropped = last === undefined ? undefined : minus(last.fieldsV1, wanted)
+  for (const entry of kept) if (dropped !== undefined) dropped = minus(dropped, entry.fieldsV1)
   if (dropped !== undefined) object = removeFields(type, object, dropped) as KubeObject
 
   const unchanged =

@@ -2,13 +2,12 @@
  * Sets of fields (FieldsV1, KEP-555): which parts of an object somebody owns, as a tree. `f:` names a field, `k:` an
  * item of a keyed list, `v:` one of a set, `.` the thing itself; an empty node is a leaf and owns all below it.
  */
+import type { FieldSet } from '#events/KubeObject.ts'
 import { isObject } from '#events/meta/json.ts'
 import { DEDUCED, fieldOf, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import { same } from '#events/meta/faults.ts'
 
-export interface FieldSet {
-  readonly [segment: string]: FieldSet
-}
+export type { FieldSet }
 
 type Json = Record<string, unknown>
 

@@ -35,14 +35,13 @@ export const trackUpdate = ({ type, before, after, manager, apiVersion, time, su
       entry.manager === name &&
       entry.apiVersion === apiVersion &&
       entry.subresource === subresource
-    let set: FieldSet | undefined = entry.fieldsV1 as unknown as FieldSet
+    let set: FieldSet | undefined = entry.fieldsV1
     if (removed !== undefined) set = minus(set, removed)
     if (changed !== undefined && !isMine && set !== undefined) set = minus(set, changed)
     if (isMine) {
       const next = changed === undefined ? set : union(set ?? changed, changed)
-      if (next !== undefined) entries.push((mine = { ...entry, time, fieldsV1: next as unknown as Record<string, unknown> }))
-    } else if (set !== undefined)
-      entries.push(set === (entry.fieldsV1 as unknown) ? entry : { ...entry, fieldsV1: set as unknown as Record<string, unknown> })
+      if (next !== undefined) entries.push((mine = { ...entry, time, fieldsV1: next }))
+    } else if (set !== undefined) entries.push(set === entry.fieldsV1 ? entry : { ...entry, fieldsV1: set })
   }
   if (mine === undefined && changed !== undefined)
     entries.push({
@@ -51,7 +50,7 @@ export const trackUpdate = ({ type, before, after, manager, apiVersion, time, su
       apiVersion,
       time,
       fieldsType: 'FieldsV1',
-      fieldsV1: changed as unknown as Record<string, unknown>,
+      fieldsV1: changed,
       ...(subresource === undefined ? {} : { subresource })
     })
   if (entries.length > 0) after.metadata.managedFields = entries

@@ -1,7 +1,6 @@
 /** The virtual kinds: questions about who may do what and who somebody is. Answered, never stored. */
 import type { UserInfo } from '#events/Intent.ts'
-import type { Of } from '#events/Key.ts'
-import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject, type Of } from '#events/KubeObject.ts'
 import { NO_TIME } from '#events/meta/time.ts'
 import type { TokenReviewSpec } from '#events/schema/generated/authentication.v1.ts'
 import type { SelfSubjectRulesReviewSpec, SubjectAccessReviewSpec } from '#events/schema/generated/authorization.v1.ts'

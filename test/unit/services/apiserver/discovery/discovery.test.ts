@@ -169,7 +169,7 @@ discovery('serves each form at its path, and 304 to who has it', () => {
   assert.is(at('/apis/apps/v1', v2).groupVersion, 'apps/v1')
   assert.is(at('/api/v1').groupVersion, 'v1')
   for (const path of ['/', '/api/v2', '/apis/nope', '/apis/apps/v9', '/api/v1/pods', '/apis/apps/v1/deployments', '/version'])
-    assert.is(at(path), undefined, path)
+    assert.is(at(path), null, path)
   const first = server.answer({ path: '/apis', accept: v2 })
   assert.is(first?.headers['Content-Type'], v2)
   assert.is(server.answer({ path: '/apis', accept: v2, ifNoneMatch: first?.headers['ETag'] })?.code, 304)
