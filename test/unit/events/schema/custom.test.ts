@@ -62,6 +62,18 @@ custom('a set has each item once, however its fields are ordered; a key is what 
   }
   assert.equal(faults(map, JSON.parse('[{"__proto__":"a"},{"__proto__":"b"}]')), [])
   assert.is(faults(map, JSON.parse('[{"__proto__":"a"},{"__proto__":"a"}]')).length, 1)
+  assert.equal(faults(map, JSON.parse('[{},{"__proto__":{}}]')), [], 'what is not there is not what every object has')
+})
+custom('a list where a map should be is kept as it is, for validation to tell', () => {
+  const map = fieldOfJson(
+    { type: 'object', additionalProperties: { type: 'object', properties: { a: { type: 'string', default: 'x' } } } },
+    'x'
+  )
+  const { value, unknownFields } = pruned(map, [{ b: 1 }])
+  assert.equal([value, unknownFields], [[{ b: 1 }], []])
+  fillIn(map, value)
+  assert.equal(value, [{ b: 1 }])
+  assert.is(checkValue(map, value).length, 1)
 })
 custom('null, int-or-string, lists that are sets or maps', () => {
   assert.equal(faults({ type: 'string', nullable: true }, null), [])

@@ -187,6 +187,11 @@ serving('of definitions that change makes the documents of their group versions 
   assert.equal(made.splice(0), ['group-7.example.com/v1'])
   assert.equal(documentsOf(others), fresh(others))
   assert.equal(made, [], 'a definition that goes leaves the others as they were')
+  const gadget = (size: string): OpenApiKind => ({ ...custom(3, size), kind: 'Gadget', resource: 'gadgets' })
+  for (const two of [[...after, gadget('size')], [...after, gadget('color')], after]) {
+    assert.equal(documentsOf(two), fresh(two))
+    assert.equal(made.splice(0), ['group-3.example.com/v1'])
+  }
 })
 
 serving.run()
