@@ -1,11 +1,7 @@
 /** The identity of an object: which collection it belongs to and its place there. */
-import type { KubeObject } from './KubeObject.ts'
+import type { KubeObject, Of } from './KubeObject.ts'
 
-/** Never there: it tells tsc of what type a collection's objects are. */
-declare const OF: unique symbol
-
-export interface ResourceRef<Some extends KubeObject = KubeObject> {
-  readonly [OF]?: Some
+export interface ResourceRef<Some extends KubeObject = KubeObject> extends Of<Some> {
   /** API group; '' is the core group. */
   readonly group: string
   /** Plural resource name, lower case: `pods`. */

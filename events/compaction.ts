@@ -1,8 +1,14 @@
 /** History that was compacted is told by an event like any other: who did it, when, and from where on history is whole. Plain. */
 import type { ObjectKey } from './Key.ts'
+import type { KubeObject } from './KubeObject.ts'
+
+export interface Compaction extends KubeObject {
+  /** `time`: of the floor, RFC 3339; `kept`: versions of before. */
+  readonly spec: { readonly floor: number; readonly time: string; readonly kept: number }
+}
 
 /** One object for all of history: its newest version tells the newest floor. No kind of the API. */
-export const COMPACTION: ObjectKey = { group: 'reckon.io', resource: 'compactions', namespace: '', name: 'events' }
+export const COMPACTION: ObjectKey<Compaction> = { group: 'reckon.io', resource: 'compactions', namespace: '', name: 'events' }
 
 export const isCompaction = ({ group, resource }: ObjectKey): boolean => group === COMPACTION.group && resource === COMPACTION.resource
 

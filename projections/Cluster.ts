@@ -1,10 +1,12 @@
 /** The scheduler's view: what each node offers and what is requested of it, kept up to date change by change. */
-import { controllerOf, type KubeObject } from '#events/KubeObject.ts'
+import { NAMESPACES, NODES, PODS } from '#events/collections.ts'
+import type { Container, Node, Pod, PodSpec, Taint } from '#events/schema/generated/core.v1.ts'
+import { controllerOf } from '#events/KubeObject.ts'
 import type { Labels } from '#events/meta/LabelSelector.ts'
 import { milliValue, wholeValue } from '#events/meta/Quantity.ts'
 import { same } from '#events/meta/faults.ts'
-import type { Change } from './Objects.ts'
-import { addPod, removePod, type NodeInfo, type PodInfo, type Resources, type Taint, type Usual } from './NodeInfo.ts'
+import { isChangeOf, type Change } from './Objects.ts'
+import { addPod, removePod, type NodeInfo, type PodInfo, type Resources, type Usual } from './NodeInfo.ts'
 import { affinityOf } from './PodAffinity.ts'
 
 export type { NodeInfo, PodInfo, Resources, Taint, Usual } from './NodeInfo.ts'
@@ -14,19 +16,6 @@ export type { NodeInfo, PodInfo, Resources, Taint, Usual } from './NodeInfo.ts'
  * different) only those whose place depends on other pods.
  */
 export type Help = 'none' | 'room' | 'company'
-
-interface Container {
-  readonly restartPolicy?: string
-  readonly resources?: { readonly requests?: Readonly<Record<string, string>> }
-  readonly ports?: readonly { readonly hostPort?: number; readonly hostIP?: string; readonly protocol?: string }[]
-}
-interface Spec {
-  readonly containers?: readonly Container[]
-  readonly initContainers?: readonly Container[]
-  readonly overhead?: Readonly<Record<string, string>>
-  readonly taints?: readonly Taint[]
-  readonly unschedulable?: boolean
-}
 
 const USUAL_CPU = 100
 const USUAL_MEMORY = 200 * 1024 * 1024
@@ -50,7 +39,7 @@ const atLeast = (total: Record<string, number>, floor: Resources): void => {
  * What a pod asks for: its containers and sidecars together, or what an init container needs beside the sidecars
  * started before it, whichever is more; plus overhead (KEP-753).
  */
-const sumOf = (spec: Spec, of: (container: Container) => Resources): Record<string, number> => {
+const sumOf = (spec: Partial<PodSpec>, of: (container: Container) => Resources): Record<string, number> => {
   const total: Record<string, number> = {}
   for (const container of spec.containers ?? []) add(total, of(container))
   const sidecars: Record<string, number> = {}
@@ -72,10 +61,10 @@ const sumOf = (spec: Spec, of: (container: Container) => Resources): Record<stri
   return total
 }
 
-export const requestsOf = (pod: KubeObject): Resources => sumOf(pod['spec'] as Spec, ({ resources }) => resourcesOf(resources?.requests))
+export const requestsOf = (pod: Pod): Resources => sumOf(pod.spec, ({ resources }) => resourcesOf(resources?.requests))
 
-const usualOf = (pod: KubeObject): Usual => {
-  const { cpu = 0, memory = 0 } = sumOf(pod['spec'] as Spec, ({ resources }) => {
+const usualOf = (pod: Pod): Usual => {
+  const { cpu = 0, memory = 0 } = sumOf(pod.spec, ({ resources }) => {
     const requests = resources?.requests ?? {}
     return {
       cpu: requests['cpu'] === undefined ? USUAL_CPU : milliValue(requests['cpu']),
@@ -85,14 +74,14 @@ const usualOf = (pod: KubeObject): Usual => {
   return { cpu, memory }
 }
 
-const hostPortsOf = (pod: KubeObject): readonly string[] =>
-  ((pod['spec']?.containers ?? []) as Container[]).flatMap((container) =>
+const hostPortsOf = (pod: Pod): readonly string[] =>
+  (pod.spec?.containers ?? []).flatMap((container) =>
     (container.ports ?? [])
       .filter(({ hostPort }) => hostPort !== undefined && hostPort > 0)
       .map(({ hostPort, hostIP, protocol }) => `${protocol ?? 'TCP'}/${hostIP || '0.0.0.0'}/${hostPort}`)
   )
 
-export const podInfoOf = (id: string, pod: KubeObject): PodInfo => ({
+export const podInfoOf = (id: string, pod: Pod): PodInfo => ({
   id,
   uid: pod.metadata.uid ?? '',
   namespace: pod.metadata.namespace ?? '',
@@ -106,17 +95,17 @@ export const podInfoOf = (id: string, pod: KubeObject): PodInfo => ({
 })
 
 /** Pods that are done hold nothing. */
-const isDone = (pod: KubeObject): boolean => pod['status']?.phase === 'Succeeded' || pod['status']?.phase === 'Failed'
+const isDone = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
 
-const nodeOf = (pod: KubeObject): string => (pod['spec']?.nodeName as string | undefined) ?? ''
+const nodeOf = (pod: Pod): string => pod.spec?.nodeName ?? ''
 
 /** An image without tag or digest is its `latest`. */
 export const imageName = (image: string): string =>
   image.includes('@') || image.lastIndexOf(':') > image.lastIndexOf('/') ? image : `${image}:latest`
 
-const imagesOf = (node: KubeObject): ReadonlyMap<string, number> =>
+const imagesOf = (node: Node): ReadonlyMap<string, number> =>
   new Map(
-    ((node['status']?.images ?? []) as { names?: string[]; sizeBytes?: number }[]).flatMap(({ names = [], sizeBytes = 0 }) =>
+    (node.status?.images ?? []).flatMap(({ names = [], sizeBytes = 0 }) =>
       names.map((name): [string, number] => [imageName(name), sizeBytes])
     )
   )
@@ -166,29 +155,23 @@ export class Cluster {
     const placed = this.#placed.get(id)
     return placed === undefined ? undefined : this.nodes.get(placed.node)
   }
-  apply({ type, entry, previous }: Change): Help {
-    const { group, resource, name } = entry.key
-    if (group !== '') return 'none'
-    switch (resource) {
-      case 'nodes':
-        if (type === 'DELETED') return this.#removeNode(name)
-        return this.#putNode(entry.object)
-      case 'namespaces': {
-        const labels = entry.object.metadata.labels ?? NO_LABELS
-        if (type === 'DELETED') this.#namespaceLabels.delete(name)
-        else this.#namespaceLabels.set(name, labels)
-        return type === 'MODIFIED' && !same(previous?.object.metadata.labels ?? NO_LABELS, labels) ? 'company' : 'none'
-      }
-      case 'pods':
-        return this.#seePod(entry.id, entry.object, type === 'DELETED', previous?.object)
-      default:
-        return 'none'
-    }
+  apply(change: Change): Help {
+    if (isChangeOf(PODS, change)) return this.#seePod(change)
+    if (isChangeOf(NODES, change))
+      return change.type === 'DELETED' ? this.#removeNode(change.entry.key.name) : this.#putNode(change.entry.object)
+    return isChangeOf(NAMESPACES, change) ? this.#seeNamespace(change) : 'none'
   }
-  #seePod(id: string, pod: KubeObject, deleted: boolean, previous: KubeObject | undefined): Help {
+  #seeNamespace({ type, entry, previous }: Change): Help {
+    const labels = entry.object.metadata.labels ?? NO_LABELS
+    if (type === 'DELETED') this.#namespaceLabels.delete(entry.key.name)
+    else this.#namespaceLabels.set(entry.key.name, labels)
+    return type === 'MODIFIED' && !same(previous?.object.metadata.labels ?? NO_LABELS, labels) ? 'company' : 'none'
+  }
+  #seePod({ type, entry, previous }: Change<Pod>): Help {
+    const { id, object: pod } = entry
     const node = nodeOf(pod)
     const before = this.#placed.get(id)
-    if (deleted || isDone(pod)) {
+    if (type === 'DELETED' || isDone(pod)) {
       // Another pod of the name may have been assumed since.
       if (before === undefined || before.pod.uid !== pod.metadata.uid) return 'none'
       this.#remove(id)
@@ -198,7 +181,7 @@ export class Cluster {
     if (node === '') return 'none'
     const info = podInfoOf(id, pod)
     this.#place(node, info)
-    const came = previous === undefined || nodeOf(previous) === ''
+    const came = previous === undefined || nodeOf(previous.object) === ''
     return came || before === undefined || before.pod.terminating !== info.terminating || !same(before.pod.labels, info.labels)
       ? 'company'
       : 'none'
@@ -211,14 +194,14 @@ export class Cluster {
   forget(id: string, uid: string): void {
     if (this.#placed.get(id)?.pod.uid === uid) this.#remove(id)
   }
-  #putNode(node: KubeObject): Help {
+  #putNode(node: Node): Help {
     const name = node.metadata.name as string
-    const spec = (node['spec'] ?? {}) as Spec
+    const spec = node.spec ?? {}
     const facts = {
       labels: node.metadata.labels ?? NO_LABELS,
       taints: spec.taints ?? [],
       unschedulable: spec.unschedulable === true,
-      allocatable: resourcesOf(node['status']?.allocatable ?? node['status']?.capacity),
+      allocatable: resourcesOf(node.status?.allocatable ?? node.status?.capacity),
       images: imagesOf(node)
     }
     const before = this.nodes.get(name)

@@ -1,15 +1,12 @@
 /** A node as the scheduler sees it, with the pods on it and what they ask for together. */
+import type { Taint } from '#events/schema/generated/core.v1.ts'
 import type { Labels } from '#events/meta/LabelSelector.ts'
 import type { PodAffinity } from './PodAffinity.ts'
 
+export type { Taint }
+
 /** CPU in millicores; everything else in whole units (bytes, counts). */
 export type Resources = Readonly<Record<string, number>>
-
-export interface Taint {
-  readonly key: string
-  readonly value?: string
-  readonly effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
-}
 
 /** A pod that is on a node, or assumed to be. */
 export interface PodInfo {

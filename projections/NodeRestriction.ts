@@ -2,6 +2,7 @@
  * What a node's agent may ask for besides what its role says, in the words of upstream's node authorizer (KEP-279): its
  * own node, its own lease, the pods bound to it. Where only the object can tell, admission says the rest (`nodeRestriction.ts`).
  */
+import { PODS } from '#events/collections.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import type { Attributes } from './Attributes.ts'
 import type { ObjectsView } from './Objects.ts'
@@ -47,7 +48,7 @@ const ofPods = (view: ObjectsView, node: string, { verb, subresource, namespace,
   if (!READS.has(verb) || subresource === 'eviction') return undefined
   if (verb === 'get' && subresource !== '') return 'cannot get subresource'
   if (name === '') return 'can only list/watch pods with spec.nodeName field selector'
-  return view.get({ group: '', resource: 'pods', namespace, name })?.object['spec']?.nodeName === node ? undefined : unrelated(node)
+  return view.get({ ...PODS, namespace, name })?.object.spec?.nodeName === node ? undefined : unrelated(node)
 }
 
 const ofAccounts = (view: ObjectsView, node: string, { verb, subresource, namespace, name }: Attributes): string | undefined => {
@@ -58,8 +59,8 @@ const ofAccounts = (view: ObjectsView, node: string, { verb, subresource, namesp
 }
 
 const runsAs = (view: ObjectsView, node: string, namespace: string, account: string): boolean => {
-  for (const { object } of view.collection({ group: '', resource: 'pods' }).list(namespace))
-    if (object['spec']?.nodeName === node && object['spec']?.serviceAccountName === account) return true
+  for (const { object } of view.collection(PODS).list(namespace))
+    if (object.spec?.nodeName === node && object.spec?.serviceAccountName === account) return true
   return false
 }
 

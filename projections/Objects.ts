@@ -78,14 +78,18 @@ export class Entry<Some extends KubeObject = KubeObject> implements Holder {
   }
 }
 
-export interface Change {
+export interface Change<Some extends KubeObject = KubeObject> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
   /** After the change; for DELETED the last state, at the deletion's sequence. */
-  readonly entry: Entry
-  readonly previous: Entry | undefined
+  readonly entry: Entry<Some>
+  readonly previous: Entry<Some> | undefined
   /** No event tells it: the object's last one left its stream, which keeps entries for a time only. */
   readonly expired?: true
 }
+
+/** Which collection a change is of decides what its objects are: for who is told of all that a view follows. */
+export const isChangeOf = <Some extends KubeObject>(collection: ResourceRef<Some>, change: Change): change is Change<Some> =>
+  change.entry.key.resource === collection.resource && change.entry.key.group === collection.group
 
 const labelPairs: IndexFunction = (object) => Object.entries(object.metadata.labels ?? {}).map(([key, value]) => `${key}=${value}`)
 const ownerUids: IndexFunction = (object) => (object.metadata.ownerReferences ?? []).map((owner) => owner.uid)

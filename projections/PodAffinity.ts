@@ -1,6 +1,6 @@
 /** A pod's wishes about other pods, parsed once: inter-pod affinity and anti-affinity terms, and what they match. */
-import type { KubeObject } from '#events/KubeObject.ts'
-import { EVERYTHING, matches, selectorOf, type LabelSelector, type Labels, type Selector } from '#events/meta/LabelSelector.ts'
+import type { Pod, PodAffinityTerm, PodAffinity as Wishes } from '#events/schema/generated/core.v1.ts'
+import { EVERYTHING, matches, selectorOf, type Labels, type Selector } from '#events/meta/LabelSelector.ts'
 
 export interface AffinityTerm {
   readonly topologyKey: string
@@ -22,20 +22,6 @@ export interface PodAffinity {
   readonly preferredAnti: readonly WeightedTerm[]
 }
 
-interface RawTerm {
-  readonly topologyKey: string
-  readonly labelSelector?: LabelSelector
-  readonly namespaces?: readonly string[]
-  readonly namespaceSelector?: LabelSelector
-  readonly matchLabelKeys?: readonly string[]
-  readonly mismatchLabelKeys?: readonly string[]
-}
-
-interface RawAffinity {
-  readonly requiredDuringSchedulingIgnoredDuringExecution?: readonly RawTerm[]
-  readonly preferredDuringSchedulingIgnoredDuringExecution?: readonly { readonly weight: number; readonly podAffinityTerm: RawTerm }[]
-}
-
 /** `matchLabelKeys` stand for the pod's own values of those labels. */
 export const withLabelKeys = (
   selector: Selector,
@@ -53,11 +39,11 @@ export const withLabelKeys = (
 }
 
 /** Undefined for the many pods that have no such wishes. */
-export const affinityOf = (pod: KubeObject): PodAffinity | undefined => {
-  const { podAffinity, podAntiAffinity } = (pod['spec']?.affinity ?? {}) as { podAffinity?: RawAffinity; podAntiAffinity?: RawAffinity }
+export const affinityOf = (pod: Pod): PodAffinity | undefined => {
+  const { podAffinity, podAntiAffinity } = pod.spec?.affinity ?? {}
   if (podAffinity === undefined && podAntiAffinity === undefined) return undefined
   const labels = pod.metadata.labels ?? {}
-  const termOf = (raw: RawTerm): AffinityTerm => ({
+  const termOf = (raw: PodAffinityTerm): AffinityTerm => ({
     topologyKey: raw.topologyKey,
     selector: withLabelKeys(selectorOf(raw.labelSelector), labels, raw.matchLabelKeys, raw.mismatchLabelKeys),
     // Neither named nor selected: the pod's own.
@@ -66,9 +52,9 @@ export const affinityOf = (pod: KubeObject): PodAffinity | undefined => {
     ),
     namespaceSelector: raw.namespaceSelector === undefined ? undefined : selectorOf(raw.namespaceSelector)
   })
-  const required = (affinity: RawAffinity | undefined): AffinityTerm[] =>
+  const required = (affinity: Wishes | undefined): AffinityTerm[] =>
     (affinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map(termOf)
-  const preferred = (affinity: RawAffinity | undefined): WeightedTerm[] =>
+  const preferred = (affinity: Wishes | undefined): WeightedTerm[] =>
     (affinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ weight, podAffinityTerm }) => ({
       ...termOf(podAffinityTerm),
       weight

@@ -3,9 +3,9 @@
  * A plain function of the Service, its EndpointSlices and the node's name.
  */
 import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
-import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import type { Service, ServicePort } from '#events/schema/generated/core.v1.ts'
 import type { EndpointSlice } from '#events/schema/generated/discovery.v1.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import { type Family, parseIP } from '#events/meta/ip.ts'
 
@@ -27,11 +27,12 @@ export const narrowedToEndpoints = (object: KubeObject): KubeObject => {
   const metadata = { name, namespace, ...(used.length === 0 ? {} : { labels: Object.fromEntries(used) }) }
   const { apiVersion, kind } = object
   if (kind === 'Service') {
-    const { selector: _, ...spec } = (object['spec'] ?? {}) as ServiceSpec
-    const loadBalancer = object['status']?.loadBalancer
+    const service = asOneOf(SERVICES, object)
+    const { selector: _, ...spec } = service.spec ?? {}
+    const loadBalancer = service.status?.loadBalancer
     return { apiVersion, kind, metadata, spec, ...(loadBalancer === undefined ? {} : { status: { loadBalancer } }) }
   }
-  const { addressType, ports, endpoints } = object as unknown as EndpointSlice
+  const { addressType, ports, endpoints } = asOneOf(ENDPOINT_SLICES, object)
   const kept = (endpoints ?? []).map(({ addresses, conditions, hostname, nodeName }) => ({ addresses, conditions, hostname, nodeName }))
   return { apiVersion, kind, metadata, addressType, ports, endpoints: kept }
 }
@@ -81,18 +82,18 @@ export const serviceOfSlice = (slice: KubeObject): string | undefined => {
  * family). Each family has rules of its own.
  */
 export const proxyPorts = (
-  service: KubeObject,
-  slices: Iterable<KubeObject>,
+  service: Service,
+  slices: Iterable<EndpointSlice>,
   nodeName: string,
   family: Family = 'IPv4'
 ): readonly ProxyPort[] => {
   const ours = (ip: string | undefined): ip is string => parseIP(ip ?? '')?.family === family
-  const spec = (service['spec'] ?? {}) as ServiceSpec
+  const spec: Partial<Service['spec']> = service.spec ?? {}
   const clusterIP = [spec.clusterIP, ...(spec.clusterIPs ?? [])].find(ours)
   if (clusterIP === undefined || spec.type === 'ExternalName' || service.metadata.labels?.[PROXY_NAME_LABEL] !== undefined) return []
-  const balancers = ((service['status']?.loadBalancer?.ingress ?? []) as { ip?: string }[]).map(({ ip }) => ip ?? '')
+  const balancers = (service.status?.loadBalancer?.ingress ?? []).map(({ ip }) => ip ?? '')
   const externalIPs = [...new Set([...(spec.externalIPs ?? []), ...balancers])].filter(ours).sort()
-  const own = [...slices] as unknown as EndpointSlice[]
+  const own = [...slices]
   return (spec.ports ?? [])
     .filter(({ protocol }) => protocol !== 'SCTP')
     .map((port) => {

@@ -1,8 +1,10 @@
 /** Who may do what: RBAC evaluated on the folded roles and bindings. Plain functions of the view. */
+import { CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES } from '#events/collections.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
-import { subjectValue } from '#events/rbac/rules.ts'
+import type { ResourceRef } from '#events/Key.ts'
+import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
+import { subjectValue, type AnyBinding, type AnyRole, type RoleRef } from '#events/rbac/rules.ts'
 import { forbidden, invalid, notFound } from '#events/Refusal.ts'
 import type { Attributes } from './Attributes.ts'
 import { nodeOf, nodeRefusal } from './NodeRestriction.ts'
@@ -19,11 +21,6 @@ export interface Rule {
   readonly resources?: readonly string[]
   readonly resourceNames?: readonly string[]
   readonly nonResourceURLs?: readonly string[]
-}
-
-interface RoleRef {
-  readonly kind: string
-  readonly name: string
 }
 
 const has = (list: readonly string[] | undefined, value: string): boolean => list?.some((item) => item === '*' || item === value) === true
@@ -43,21 +40,25 @@ const allows = (rule: Rule, { verb, group, resource, subresource, name, path }: 
 
 const isPathRule = (rule: Rule): boolean => (rule.nonResourceURLs?.length ?? 0) > 0
 
-const findRole = (view: ObjectsView, roleRef: RoleRef, namespace: string): KubeObject | undefined =>
+const findRole = (view: ObjectsView, roleRef: RoleRef, namespace: string): AnyRole | undefined =>
   (roleRef.kind === 'ClusterRole'
-    ? view.get({ ...ref('clusterroles'), namespace: '', name: roleRef.name })
-    : view.get({ ...ref('roles'), namespace, name: roleRef.name })
+    ? view.get({ ...CLUSTER_ROLES, namespace: '', name: roleRef.name })
+    : view.get({ ...ROLES, namespace, name: roleRef.name })
   )?.object
 
-const rulesOf = (view: ObjectsView, roleRef: RoleRef, namespace: string): readonly Rule[] =>
-  (findRole(view, roleRef, namespace)?.['rules'] ?? []) as readonly Rule[]
+const rulesOf = (view: ObjectsView, roleRef: RoleRef, namespace: string): readonly Rule[] => findRole(view, roleRef, namespace)?.rules ?? []
 
 /** The bindings for a user in a namespace ('' for the whole cluster), each once. */
-const bindingsOf = function* (view: ObjectsView, resource: string, user: UserInfo, namespace: string): Generator<KubeObject> {
+const bindingsOf = function* (
+  view: ObjectsView,
+  collection: ResourceRef<AnyBinding>,
+  user: UserInfo,
+  namespace: string
+): Generator<AnyBinding> {
   const seen = new Set<string>()
   const names = [subjectValue(namespace, 'User', user.username), ...user.groups.map((group) => subjectValue(namespace, 'Group', group))]
   for (const name of names)
-    for (const { id, object } of view.collection(ref(resource)).indexed('subject', name)) {
+    for (const { id, object } of view.collection(collection).indexed('subject', name)) {
       if (seen.has(id)) continue
       seen.add(id)
       yield object
@@ -68,12 +69,11 @@ const grantsOf = function* (
   view: ObjectsView,
   user: UserInfo,
   namespace: string
-): Generator<{ readonly rules: readonly Rule[]; readonly binding: KubeObject }> {
-  for (const binding of bindingsOf(view, 'clusterrolebindings', user, ''))
-    yield { rules: rulesOf(view, binding['roleRef'] as RoleRef, ''), binding }
+): Generator<{ readonly rules: readonly Rule[]; readonly binding: AnyBinding }> {
+  for (const binding of bindingsOf(view, CLUSTER_ROLE_BINDINGS, user, '')) yield { rules: rulesOf(view, binding.roleRef, ''), binding }
   if (namespace === '') return
-  for (const binding of bindingsOf(view, 'rolebindings', user, namespace))
-    yield { rules: rulesOf(view, binding['roleRef'] as RoleRef, namespace), binding }
+  for (const binding of bindingsOf(view, ROLE_BINDINGS, user, namespace))
+    yield { rules: rulesOf(view, binding.roleRef, namespace), binding }
 }
 
 export const authorize = (
@@ -89,7 +89,7 @@ export const authorize = (
     if (rules.some((rule) => allows(rule, attributes)))
       return {
         allowed: true,
-        reason: `RBAC: allowed by ${binding.kind} "${binding.metadata.namespace === undefined ? '' : `${binding.metadata.namespace}/`}${binding.metadata.name}" of ${(binding['roleRef'] as RoleRef).kind} "${(binding['roleRef'] as RoleRef).name}"`
+        reason: `RBAC: allowed by ${binding.kind} "${binding.metadata.namespace === undefined ? '' : `${binding.metadata.namespace}/`}${binding.metadata.name}" of ${binding.roleRef.kind} "${binding.roleRef.name}"`
       }
   return { allowed: false, reason: '' }
 }
@@ -167,7 +167,7 @@ export const checkEscalation = (
   const namespace = object.metadata.namespace ?? ''
   const name = object.metadata.name ?? ''
   const isRole = kind.kind === 'Role' || kind.kind === 'ClusterRole'
-  const roleRef = object['roleRef'] as RoleRef | undefined
+  const roleRef: RoleRef | undefined = isRole ? undefined : asOneOf<AnyBinding>(ROLE_BINDINGS, object).roleRef
   const attributes = isRole
     ? { verb: 'escalate', group: GROUP, resource: kind.resource, subresource: '', namespace, name }
     : {
@@ -182,7 +182,7 @@ export const checkEscalation = (
   // Who could bind a role that does not exist yet would have whatever it is made to grant later.
   if (!isRole && roleRef !== undefined && findRole(view, roleRef, namespace) === undefined)
     throw notFound(ref(attributes.resource), roleRef.name)
-  const asked = isRole ? ((object['rules'] ?? []) as readonly Rule[]) : roleRef === undefined ? [] : rulesOf(view, roleRef, namespace)
+  const asked = isRole ? (asOneOf<AnyRole>(ROLES, object).rules ?? []) : roleRef === undefined ? [] : rulesOf(view, roleRef, namespace)
   const owned = [...grantsOf(view, user, namespace)].flatMap((grant) => grant.rules)
   const missing = asked.filter((rule) => !covered(owned, rule))
   if (missing.length === 0) return

@@ -65,8 +65,8 @@ export const CustomResourceDefinition: Kind = {
       conditions: setCondition<Condition>(statusOf(definition).conditions, terminating, now)
     }
   },
-  warnings: ({ spec }) =>
-    JSON.stringify(spec?.versions ?? []).includes('"x-kubernetes-validations"')
+  warnings: (definition) =>
+    JSON.stringify(specOf(definition).versions ?? []).includes('"x-kubernetes-validations"')
       ? ['spec.versions[*].schema: x-kubernetes-validations are kept and shown, but rules in CEL are not judged yet']
       : [],
   validate: validateDefinition,

@@ -1,7 +1,7 @@
 /** What Deployment and ReplicaSet share: a selector, a pod template, and how both read in a table. */
-import type { Container, PodSpec, PodTemplateSpec } from '#events/schema/generated/core.v1.ts'
+import type { Deployment, ReplicaSet } from '#events/schema/generated/apps.v1.ts'
+import type { PodSpec, PodTemplateSpec } from '#events/schema/generated/core.v1.ts'
 import type { Column } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import { defaultPodSpec } from '#events/core/pod/default.ts'
 import { validatePodSpec } from '#events/core/pod/validate.ts'
 import { badValue, forbiddenField, required, unsupported } from '#events/meta/faults.ts'
@@ -17,14 +17,16 @@ import { validateAnnotations } from '#events/meta/ObjectMeta.ts'
 import { text } from '#events/meta/Table.ts'
 import type { FieldError } from '#events/Refusal.ts'
 
+type Workload = Deployment | ReplicaSet
+
 export const defaultTemplate = (spec: { template?: Partial<PodTemplateSpec> }): void => {
   const template = (spec.template ??= {})
   template.metadata ??= {}
   defaultPodSpec((template.spec ??= {} as PodSpec))
 }
 
-export const validateSelectorAndTemplate = (object: KubeObject, errors: FieldError[]): void => {
-  const { selector, template } = object['spec'] ?? {}
+export const validateSelectorAndTemplate = (object: Workload, errors: FieldError[]): void => {
+  const { selector, template }: Partial<Workload['spec']> = object.spec ?? {}
   if (selector === undefined) errors.push(required('spec.selector'))
   else {
     validateLabelSelector(selector, 'spec.selector', errors)
@@ -56,12 +58,12 @@ export const TEMPLATE_COLUMNS: readonly Column[] = [
   { ...text('Selector', 'Label selector of the pods it owns.'), priority: 1 }
 ]
 
-export const templateCells = (object: KubeObject): string[] => {
-  const containers: Container[] = object['spec']?.template?.spec?.containers ?? []
+export const templateCells = (object: Workload): string[] => {
+  const containers = object.spec?.template?.spec?.containers ?? []
   return [
     containers.map(({ name }) => name).join(','),
     containers.map(({ image }) => image ?? '').join(','),
-    formatLabelSelector(object['spec']?.selector)
+    formatLabelSelector(object.spec?.selector)
   ]
 }
 
@@ -69,5 +71,5 @@ export const templateCells = (object: KubeObject): string[] => {
 export const SCALING = {
   specReplicas: '.spec.replicas',
   statusReplicas: '.status.replicas',
-  selector: (object: KubeObject): string => formatSelector(selectorOf(object['spec']?.selector))
+  selector: (object: Workload): string => formatSelector(selectorOf(object.spec?.selector))
 } as const

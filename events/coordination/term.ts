@@ -5,6 +5,7 @@
 import { LEASES } from '#events/collections.ts'
 import { GUARDS } from '#events/guard.ts'
 import type { ObjectKey } from '#events/Key.ts'
+import type { Lease } from '#events/schema/generated/coordination.v1.ts'
 import { Refusal, type Status } from '#events/Refusal.ts'
 
 /** The leadership an intent is asked for under; refused when another one has begun. */
@@ -18,7 +19,7 @@ export interface Term {
 /** Leases of components, and their markers. */
 export const LEASE_NAMESPACE = 'kube-system'
 
-export const leaseKey = (name: string): ObjectKey => ({ ...LEASES, namespace: LEASE_NAMESPACE, name })
+export const leaseKey = (name: string): ObjectKey<Lease> => ({ ...LEASES, namespace: LEASE_NAMESPACE, name })
 
 export const markerKey = (name: string): ObjectKey => ({ group: '', resource: 'configmaps', namespace: LEASE_NAMESPACE, name })
 

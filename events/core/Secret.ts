@@ -45,7 +45,8 @@ const validateType = (secret: types.Secret, errors: FieldError[]): void => {
       break
     }
     case 'kubernetes.io/basic-auth':
-      if (data.username === undefined && data.password === undefined) errors.push(required('data[username]'), required('data[password]'))
+      if (data['username'] === undefined && data['password'] === undefined)
+        errors.push(required('data[username]'), required('data[password]'))
       break
     case 'kubernetes.io/ssh-auth':
       if (!data['ssh-privatekey']) errors.push(required('data[ssh-privatekey]'))

@@ -3,26 +3,9 @@
  * newer API, whichever it came by; one that comes by `events.k8s.io/v1` is held to more, and can hardly be changed.
  */
 import type { FieldError } from '#events/Refusal.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Event } from '#events/schema/generated/core.v1.ts'
 import { badValue, badValues, immutable, required, same } from '#events/meta/faults.ts'
 import { qualifiedName } from '#events/meta/names.ts'
-
-/** The fields that are looked at, in their core/v1 names. */
-export interface CoreEvent {
-  readonly involvedObject?: { readonly namespace?: string }
-  readonly eventTime?: string
-  readonly firstTimestamp?: string
-  readonly lastTimestamp?: string
-  readonly count?: number
-  readonly source?: { readonly component?: string; readonly host?: string }
-  readonly series?: { readonly count?: number; readonly lastObservedTime?: string }
-  readonly type?: string
-  readonly action?: string
-  readonly reason?: string
-  readonly message?: string
-  readonly reportingInstance?: string
-  readonly reportingComponent?: string
-}
 
 const LONGEST = 128
 const LONGEST_MESSAGE = 1024
@@ -33,10 +16,10 @@ const given = (field: string, value: string): FieldError[] => (value === '' ? [r
 
 /** `controller`: what the version calls the reporting controller. */
 export const validateEventFields = (
-  object: KubeObject,
+  object: Event,
   controller: 'reportingComponent' | 'reportingController' = 'reportingComponent'
 ): FieldError[] => {
-  const { involvedObject, eventTime, reportingInstance = '', reportingComponent = '', ...said } = object as unknown as CoreEvent
+  const { involvedObject, eventTime, reportingInstance = '', reportingComponent = '', ...said } = object
   const { action = '', reason = '', message = '' } = said
   const namespace = involvedObject?.namespace ?? ''
   const own = object.metadata.namespace ?? ''
@@ -57,7 +40,7 @@ export const validateEventFields = (
   ]
 }
 
-const validateSeries = ({ series }: CoreEvent): FieldError[] => {
+const validateSeries = ({ series }: Event): FieldError[] => {
   if (series === undefined) return []
   return [
     ...((series.count ?? 0) < 2 ? [badValue('series.count', '', 'should be at least 2')] : []),
@@ -66,8 +49,7 @@ const validateSeries = ({ series }: CoreEvent): FieldError[] => {
 }
 
 /** What is asked of new ones besides, by `events.k8s.io/v1`. */
-export const validateEventCreate = (object: KubeObject): FieldError[] => {
-  const event = object as unknown as CoreEvent
+export const validateEventCreate = (event: Event): FieldError[] => {
   const { eventTime = '', type = '', firstTimestamp, lastTimestamp, count = 0, source } = event
   const unset = (field: string, isSet: boolean): FieldError[] => (isSet ? [badValue(field, '', 'needs to be unset')] : [])
   return [
@@ -98,9 +80,8 @@ const FIXED = [
 ] as const
 
 /** By `events.k8s.io/v1` only the series goes on. */
-export const validateEventUpdate = (object: KubeObject, old: KubeObject): FieldError[] => {
-  const [event, before] = [object, old] as unknown as readonly [CoreEvent, CoreEvent]
+export const validateEventUpdate = (event: Event, before: Event): FieldError[] => {
   const errors = same(event.series, before.series) ? [] : validateSeries(event)
-  for (const field of FIXED) immutable(object[field], old[field], field === 'reportingComponent' ? 'reportingController' : field, errors)
+  for (const field of FIXED) immutable(event[field], before[field], field === 'reportingComponent' ? 'reportingController' : field, errors)
   return errors
 }

@@ -1,5 +1,4 @@
 /** Status conditions: a list keyed by type, whose transition time moves only with the status. */
-import type { KubeObject } from '#events/KubeObject.ts'
 
 export interface Condition {
   readonly type: string
@@ -7,16 +6,22 @@ export interface Condition {
   readonly reason?: string
   readonly message?: string
   readonly lastTransitionTime?: string | null
-  readonly [field: string]: unknown
+}
+
+/** An object that tells of itself in conditions: pods, nodes and many more. */
+export interface Conditioned<C> {
+  readonly status?: { readonly conditions?: readonly C[] }
 }
 
 export const conditionIn = <C extends { readonly type: string }>(conditions: readonly C[] | undefined, type: string): C | undefined =>
   conditions?.find((condition) => condition.type === type)
 
 /** A condition of `status.conditions`. */
-export const conditionOf = (object: KubeObject, type: string): Condition | undefined => conditionIn(object['status']?.conditions, type)
+export const conditionOf = <C extends Pick<Condition, 'type'>>(object: Conditioned<C>, type: string): C | undefined =>
+  conditionIn(object.status?.conditions, type)
 
-export const isTrue = (object: KubeObject, type: string): boolean => conditionOf(object, type)?.status === 'True'
+export const isTrue = (object: Conditioned<Pick<Condition, 'type' | 'status'>>, type: string): boolean =>
+  conditionOf(object, type)?.status === 'True'
 
 /**
  * The list with the condition set, in place of the one of its type or at the end. The same list when nothing changes.
@@ -32,7 +37,7 @@ export const setCondition = <C extends Condition>(conditions: readonly C[] | und
     ...condition,
     lastTransitionTime: old.status === condition.status ? (old.lastTransitionTime ?? now) : (condition.lastTransitionTime ?? now)
   }
-  if (Object.keys(merged).every((key) => merged[key] === old[key])) return list
+  if ((Object.keys(merged) as (keyof C)[]).every((key) => merged[key] === old[key])) return list
   return list.with(at, merged)
 }
 

@@ -2,9 +2,9 @@
 import type { Kind } from '#events/Kind.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 
-export interface ObjectChange {
-  readonly before: KubeObject | undefined
-  readonly after: KubeObject
+export interface ObjectChange<Some extends KubeObject = KubeObject> {
+  readonly before: Some | undefined
+  readonly after: Some
   readonly deleted: boolean
   /** '' for the object itself. */
   readonly subresource: string

@@ -36,3 +36,9 @@ export const goDuration = (seconds: number): string => {
   const minutes = Math.floor(seconds / 60) % 60
   return `${hours > 0 ? `${hours}h` : ''}${seconds >= 60 ? `${minutes}m` : ''}${seconds % 60}s`
 }
+
+/**
+ * A time that never was: Go writes null where such a field is never left out (`lastProbeTime` of conditions, `creationTimestamp` of what is
+ * answered and not stored), and the generated types know strings only.
+ */
+export const NO_TIME = null as unknown as string

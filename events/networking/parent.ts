@@ -16,14 +16,19 @@ export const parentRefOf = ({ group, resource, namespace, name }: ObjectKey): Pa
   name
 })
 
+/** What is held for somebody: the shape IPAddresses and claims of node ports share. */
+export interface Claiming extends KubeObject {
+  readonly spec?: { readonly parentRef?: ParentReference }
+}
+
 /** True when the claim names that object as its owner. */
-export const isOf = (claim: KubeObject, { group, resource, namespace, name }: ObjectKey): boolean => {
-  const parent = (claim['spec']?.parentRef ?? {}) as ParentReference
+export const isOf = (claim: Claiming, { group, resource, namespace, name }: ObjectKey): boolean => {
+  const parent = claim.spec?.parentRef ?? {}
   return (parent.group ?? '') === group && parent.resource === resource && (parent.namespace ?? '') === namespace && parent.name === name
 }
 
 /** Whose the claim is. */
-export const ownerOf = (claim: KubeObject): ObjectKey => {
-  const { group = '', resource = '', namespace = '', name = '' } = (claim['spec']?.parentRef ?? {}) as ParentReference
+export const ownerOf = (claim: Claiming): ObjectKey => {
+  const { group = '', resource = '', namespace = '', name = '' } = claim.spec?.parentRef ?? {}
   return { group, resource, namespace, name }
 }

@@ -37,7 +37,8 @@ const prune = (field: FieldSchema, value: unknown, path: string, depth: number, 
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
     if (!enter(value.length, depth, state)) return []
-    const items = field.items ?? DEDUCED
+    // A list where a map should be is a fault of validation: its items are not the map's values.
+    const items = (field.type === 'map' ? undefined : field.items) ?? DEDUCED
     return value.map((item, at) => prune(items, item, `${path}[${at}]`, depth + 1, state))
   }
   const keys = Object.keys(value)
@@ -92,7 +93,7 @@ export const fillsIn = (field: FieldSchema): boolean => hasDefaults(field)
 export const fillIn = (field: FieldSchema, value: unknown): void => {
   if (Array.isArray(value)) {
     const { items } = field
-    if (items !== undefined) for (const item of value) fillIn(items, item)
+    if (items !== undefined && field.type !== 'map') for (const item of value) fillIn(items, item)
     return
   }
   if (!isObject(value)) return

@@ -16,6 +16,7 @@ import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { COMPACTION } from '#events/compaction.ts'
 import { encodeEvent, headersAgain, objectOf } from '#events/Event.ts'
+import { asOneOf } from '#events/KubeObject.ts'
 import { LogDamaged, type Append, type LogEntry } from '#events/Log.ts'
 import { BASE, baseSubjectOf, subjectOf } from '#events/Subject.ts'
 import { ledgerFolder } from '#ops/nats/streams.ts'
@@ -157,8 +158,8 @@ const tell = async ({ connection, seal, command }: Compaction, mark: Floor): Pro
   const log = new JetStreamLog(connection, EVENTS)
   const subject = subjectOf(EVENTS, COMPACTION)
   const [before, { first }] = [await log.lastOn(subject), await log.state()]
-  const known = before === undefined ? undefined : objectOf(before)
-  if (known?.['spec']?.floor === mark.floor) return
+  const known = before === undefined ? undefined : asOneOf(COMPACTION, objectOf(before))
+  if (known?.spec.floor === mark.floor) return
   const id = randomUUID()
   const time = new Date().toISOString()
   const { floor, entries } = mark

@@ -1,33 +1,37 @@
 /** What the cluster's names are answered from: Services and EndpointSlices, found the ways questions need them. */
 import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import type { Service } from '#events/schema/generated/core.v1.ts'
+import type { EndpointSlice } from '#events/schema/generated/discovery.v1.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import { SERVICE_NAME_LABEL } from '#projections/Proxy.ts'
 
 export interface DnsView {
-  service(namespace: string, name: string): KubeObject | undefined
-  slices(namespace: string, name: string): readonly KubeObject[]
-  serviceByIP(ip: string): KubeObject | undefined
+  service(namespace: string, name: string): Service | undefined
+  slices(namespace: string, name: string): readonly EndpointSlice[]
+  serviceByIP(ip: string): Service | undefined
   /** The slices that hold an endpoint with this address. */
-  slicesByIP(ip: string): readonly KubeObject[]
+  slicesByIP(ip: string): readonly EndpointSlice[]
   hasNamespace(namespace: string): boolean
 }
 
 /** A part of `Views`. */
 export interface DnsSource {
-  collection(ref: ResourceRef): {
+  collection<Some extends KubeObject>(
+    ref: ResourceRef<Some>
+  ): {
     readonly sequence: number
-    get(namespace: string, name: string): { readonly object: KubeObject } | undefined
-    values(): Iterable<{ readonly object: KubeObject }>
+    get(namespace: string, name: string): { readonly object: Some } | undefined
+    values(): Iterable<{ readonly object: Some }>
     list(namespace?: string): readonly unknown[]
-    indexed(index: string, value: string): Iterable<{ readonly object: KubeObject }>
+    indexed(index: string, value: string): Iterable<{ readonly object: Some }>
   }
 }
 
 export const dnsView = (source: DnsSource): DnsView => {
   const services = source.collection(SERVICES)
   const slices = source.collection(ENDPOINT_SLICES)
-  let byIP = new Map<string, KubeObject[]>()
+  let byIP = new Map<string, EndpointSlice[]>()
   let byIPAt = -1
   return {
     service: (namespace, name) => services.get(namespace, name)?.object,
@@ -45,7 +49,7 @@ export const dnsView = (source: DnsSource): DnsView => {
         byIP = new Map()
         byIPAt = slices.sequence
         for (const { object } of slices.values())
-          for (const { addresses } of (object['endpoints'] ?? []) as { addresses: string[] }[])
+          for (const { addresses } of object.endpoints ?? [])
             for (const address of addresses) byIP.set(address, [...(byIP.get(address) ?? []), object])
       }
       return byIP.get(ip) ?? []

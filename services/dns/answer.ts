@@ -3,9 +3,8 @@
  * specification 1.1.0. Names compare without case (RFC 4343); answers carry the name as it was asked.
  */
 import type { Answer, Question } from 'dns-packet'
-import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import type { Service, ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import type { EndpointSlice } from '#events/schema/generated/discovery.v1.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import { parseCIDR } from '#events/meta/cidr.ts'
 import { canonicalIP, isWithin, parseIP } from '#events/meta/ip.ts'
 import type { DnsView } from './DnsView.ts'
@@ -166,14 +165,8 @@ interface Target {
 }
 
 /** What a name in front of the Service's own refers to: `rest` is empty for the Service itself. */
-const ofService = (
-  view: DnsView,
-  service: KubeObject,
-  rest: readonly string[],
-  question: Question,
-  config: DnsConfig
-): Found | undefined => {
-  const spec = (service['spec'] ?? {}) as ServiceSpec
+const ofService = (view: DnsView, service: Service, rest: readonly string[], question: Question, config: DnsConfig): Found | undefined => {
+  const spec: ServiceSpec = service.spec ?? {}
   const full = `${service.metadata.name}.${service.metadata.namespace}.svc.${config.domain}`
   if (spec.type === 'ExternalName') {
     if (rest.length > 0) return undefined
@@ -243,10 +236,9 @@ const srv = (asked: string, full: string, spec: ServiceSpec, targets: readonly T
 }
 
 /** Ready endpoints; an endpoint without a host name is known by its address with dashes. */
-const targetsOf = (view: DnsView, service: KubeObject, unready: boolean): readonly Target[] => {
+const targetsOf = (view: DnsView, service: Service, unready: boolean): readonly Target[] => {
   const found = new Map<string, Target>()
-  for (const object of view.slices(service.metadata.namespace ?? '', service.metadata.name ?? '')) {
-    const slice = object as unknown as EndpointSlice
+  for (const slice of view.slices(service.metadata.namespace ?? '', service.metadata.name ?? '')) {
     if (slice.addressType === 'FQDN') continue
     const ports = (slice.ports ?? []).flatMap(({ name, protocol, port }) =>
       port === undefined || port === null ? [] : [{ name: name ?? '', protocol: protocol ?? 'TCP', port }]
@@ -272,7 +264,7 @@ const reverseNames = (view: DnsView, ip: string, config: DnsConfig): readonly st
     const name = object.metadata.labels?.['kubernetes.io/service-name']
     const namespace = object.metadata.namespace ?? ''
     if (name === undefined || view.service(namespace, name) === undefined) continue
-    for (const endpoint of (object as unknown as EndpointSlice).endpoints ?? [])
+    for (const endpoint of object.endpoints ?? [])
       if (endpoint.addresses.includes(ip) && endpoint.conditions?.ready !== false)
         names.add(`${endpoint.hostname || dashed(ip)}.${name}.${namespace}.svc.${config.domain}`)
   }

@@ -5,6 +5,7 @@
 import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
 import { resourceId, type ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import type { EndpointSlice } from '#events/schema/generated/discovery.v1.ts'
 import type { Subscription } from '#events/Log.ts'
 import type { Change } from '#projections/Objects.ts'
 import { proxyPorts, SERVICE_NAME_LABEL, serviceOfSlice, type ProxyPort } from '#projections/Proxy.ts'
@@ -22,10 +23,12 @@ import { staleUdp } from './staleUdp.ts'
 /** What the proxy reads; `Views` is one. */
 export interface ProxySource {
   of(ref: ResourceRef): { subscribe(onChange: (change: Change) => void): Subscription }
-  collection(ref: ResourceRef): {
-    get(namespace: string, name: string): { readonly object: KubeObject } | undefined
-    values(): Iterable<{ readonly id: string; readonly object: KubeObject }>
-    indexed(index: string, value: string): Iterable<{ readonly object: KubeObject }>
+  collection<Some extends KubeObject>(
+    ref: ResourceRef<Some>
+  ): {
+    get(namespace: string, name: string): { readonly object: Some } | undefined
+    values(): Iterable<{ readonly id: string; readonly object: Some }>
+    indexed(index: string, value: string): Iterable<{ readonly object: Some }>
   }
 }
 
@@ -217,7 +220,7 @@ export class KubeProxy {
     const [namespace = '', name = ''] = id.split('/')
     const service = source.collection(SERVICES).get(namespace, name)
     if (service === undefined) return undefined
-    const slices: KubeObject[] = []
+    const slices: EndpointSlice[] = []
     for (const { object } of source.collection(ENDPOINT_SLICES).indexed('label', `${SERVICE_NAME_LABEL}=${name}`))
       if (object.metadata.namespace === namespace) slices.push(object)
     const ports = proxyPorts(service.object, slices, config.nodeName, config.family)

@@ -11,7 +11,7 @@ import type {
 import type { Observed } from '#services/platform/Runtime.ts'
 import { exitCodeOf, isChanged, isPastDeadline, isSidecar, latest, podStart, restartOf, runsAgain, type PodView } from './PodView.ts'
 import { qosClassOf } from '#events/core/pod/qos.ts'
-import { goDuration, timestamp } from '#events/meta/time.ts'
+import { goDuration, NO_TIME, timestamp } from '#events/meta/time.ts'
 
 export const isTerminal = (status: PodStatus | undefined): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed'
 export const isTerminating = ({ pod, wanted }: PodView): boolean => !wanted || pod.metadata?.deletionTimestamp !== undefined
@@ -233,7 +233,7 @@ const conditionsOf = (
       type,
       status: text,
       ...(generation === undefined ? {} : { observedGeneration: generation }),
-      lastProbeTime: null as unknown as string,
+      lastProbeTime: NO_TIME,
       lastTransitionTime: old === undefined ? timestamp(since) : old.status === text ? (old.lastTransitionTime as string) : timestamp(now),
       ...(reason === undefined ? {} : { reason }),
       ...(message === undefined ? {} : { message })

@@ -10,6 +10,7 @@ import { LEASES } from '#events/collections.ts'
 import type { Intent, IntentResult, Intents } from '#events/Intent.ts'
 import type { Subscription } from '#events/Log.ts'
 import { noticeDraft } from '#events/core/notice.ts'
+import type { Lease } from '#events/schema/generated/coordination.v1.ts'
 import { isTermEnded, leaseKey, markerKey, type Term } from '#events/coordination/term.ts'
 import { timestamp, timestampWith } from '#events/meta/time.ts'
 import { Refusal } from '#events/Refusal.ts'
@@ -117,7 +118,7 @@ export class LeaderElection {
     this.#end('it was stopped')
     if (held) await this.#release().catch(this.#options.onError)
   }
-  #lease(): Entry | undefined {
+  #lease(): Entry<Lease> | undefined {
     return this.#options.views.get(leaseKey(this.#options.name))
   }
   #look(): void {
@@ -127,7 +128,7 @@ export class LeaderElection {
   #observe(): void {
     this.#look()
     // Given up, or gone: whoever waits for it need not any longer.
-    if (!this.#held && (this.#lease()?.object['spec']?.holderIdentity ?? '') === '') this.#turn()
+    if (!this.#held && (this.#lease()?.object.spec?.holderIdentity ?? '') === '') this.#turn()
     else if (!this.#held && this.#busy === undefined) this.#schedule()
   }
   #schedule(): void {
@@ -141,7 +142,7 @@ export class LeaderElection {
   }
   /** Milliseconds for which somebody else has it still. */
   #heldFor(): number {
-    const spec = this.#lease()?.object['spec'] as { holderIdentity?: string; leaseDurationSeconds?: number } | undefined
+    const spec = this.#lease()?.object.spec
     if ((spec?.holderIdentity ?? '') === '' || spec?.holderIdentity === this.#options.identity) return 0
     const now = this.#options.clock.now()
     // A clock that was put back: waited for anew, and not for as long as it was put back.
@@ -183,7 +184,7 @@ export class LeaderElection {
     const { clock, identity, name } = this.#options
     const lease = this.#lease()
     const now = microTime(clock.now())
-    const before = (lease?.object['spec'] ?? {}) as { holderIdentity?: string; acquireTime?: string; leaseTransitions?: number }
+    const before = lease?.object.spec ?? {}
     const same = before.holderIdentity === identity
     const spec = {
       holderIdentity: identity,
@@ -227,7 +228,7 @@ export class LeaderElection {
   async #begin(marker: Entry | undefined): Promise<void> {
     const { clock, identity, name, views, intents, component } = this.#options
     const key = markerKey(name)
-    const { acquireTime, leaseTransitions } = (this.#lease()?.object['spec'] ?? {}) as { acquireTime?: string; leaseTransitions?: number }
+    const { acquireTime, leaseTransitions } = this.#lease()?.object.spec ?? {}
     const metadata = {
       name: key.name,
       namespace: key.namespace,
@@ -304,7 +305,7 @@ export class LeaderElection {
     const { clock, identity } = this.#options
     this.#held = false
     const lease = this.#lease()
-    const { holderIdentity, leaseTransitions = 0 } = (lease?.object['spec'] ?? {}) as { holderIdentity?: string; leaseTransitions?: number }
+    const { holderIdentity, leaseTransitions = 0 } = lease?.object.spec ?? {}
     if (lease === undefined || holderIdentity !== identity) return
     const now = microTime(clock.now())
     // Without a holder, as client-go leaves it: nobody's name is not a name.

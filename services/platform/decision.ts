@@ -2,6 +2,7 @@
 import type { Api } from '#events/Api.ts'
 import type { Cause, Intent } from '#events/Intent.ts'
 import type { ResourceRef } from '#events/Key.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
 import type { Status } from '#events/Refusal.ts'
 import type { Change, Entry, ObjectsView } from '#projections/Objects.ts'
 
@@ -23,11 +24,17 @@ export interface DecideContext {
   readonly random: number
 }
 
-export interface ControllerWatch {
-  readonly ref: ResourceRef
-  /** The keys a change concerns. `previous` helps when a selector stops matching. */
-  keys(change: Change, view: ObjectsView, api: Api): readonly string[]
+export interface ControllerWatch<Some extends KubeObject = KubeObject> {
+  readonly ref: ResourceRef<Some>
+  /** The keys a change concerns. `previous` helps when a selector stops matching. A method, so that every watch is a `ControllerWatch`. */
+  keys(change: Change<Some>, view: ObjectsView, api: Api): readonly string[]
 }
+
+/** A watch whose changes are of the collection's type: an object literal in a list would be given the type of any object. */
+export const watch = <Some extends KubeObject>(ref: ResourceRef<Some>, keys: ControllerWatch<Some>['keys']): ControllerWatch => ({
+  ref,
+  keys
+})
 
 export interface ControllerDefinition {
   /** `deployment-controller` */

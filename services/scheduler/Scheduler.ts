@@ -6,11 +6,11 @@ import { NAMESPACES, NODES, PODS } from '#events/collections.ts'
 import type { Reasons } from '#events/Event.ts'
 import type { Intent, IntentResult, Intents } from '#events/Intent.ts'
 import type { ResourceRef } from '#events/Key.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import type { Subscription } from '#events/Log.ts'
 import { same } from '#events/meta/faults.ts'
 import { Cluster } from '#projections/Cluster.ts'
-import type { Change, Entry } from '#projections/Objects.ts'
+import { isChangeOf, type Change, type Entry } from '#projections/Objects.ts'
 import { isPassing, Refusal } from '#events/Refusal.ts'
 import { sleep, type Clock, type Timer } from '#services/platform/Clock.ts'
 import { causeOf } from '#services/platform/decision.ts'
@@ -32,13 +32,13 @@ const LAST_PAUSE_MS = 5_000
 const TICK_MS = 1_000
 
 /** Without a node, wanted, not held back by gates, and ours. */
-const isWaiting = ({ spec, metadata }: KubeObject): boolean =>
+const isWaiting = ({ spec, metadata }: Pod): boolean =>
   (spec.nodeName ?? '') === '' &&
   metadata.deletionTimestamp === undefined &&
   (spec.schedulerName ?? NAME) === NAME &&
   (spec.schedulingGates ?? []).length === 0
 
-const dependsOnPods = ({ spec }: KubeObject): boolean =>
+const dependsOnPods = ({ spec }: Pod): boolean =>
   spec.affinity?.podAffinity !== undefined ||
   spec.affinity?.podAntiAffinity !== undefined ||
   (spec.topologySpreadConstraints ?? []).length > 0
@@ -83,18 +83,18 @@ export class Scheduler {
     for (const subscription of this.#subscriptions) subscription.close()
   }
   #see(change: Change): void {
-    const { entry, type, previous } = change
-    if (entry.key.group !== '') return
+    if (change.entry.key.group !== '') return
     const help = this.#cluster.apply(change)
     if (help !== 'none') this.#queue.clusterChanged(help)
-    if (entry.key.resource === 'pods') {
+    if (isChangeOf(PODS, change)) {
+      const { entry, type, previous } = change
       if (type === 'DELETED' || !isWaiting(entry.object)) this.#queue.remove(entry.id)
       else {
-        this.#queue.add(entry.id, (entry.object['spec'].priority as number | undefined) ?? 0, entry.sequence)
+        this.#queue.add(entry.id, entry.object.spec.priority ?? 0, entry.sequence)
         // A pod's own status (our condition among it) changes nothing about where it fits; its spec and labels may.
         if (
           previous !== undefined &&
-          (!same(previous.object['spec'], entry.object['spec']) || !same(previous.object.metadata.labels, entry.object.metadata.labels))
+          (!same(previous.object.spec, entry.object.spec) || !same(previous.object.metadata.labels, entry.object.metadata.labels))
         )
           this.#queue.podChanged(entry.id)
       }
@@ -138,7 +138,7 @@ export class Scheduler {
     this.#cluster.assume(placement.pod, placement.node)
     this.#bind(entry, placement.node, placement.reasons).catch(this.#onError).finally(done)
   }
-  async #bind(entry: Entry, node: string, reasons: Reasons): Promise<void> {
+  async #bind(entry: Entry<Pod>, node: string, reasons: Reasons): Promise<void> {
     const { key, object } = entry
     const intent: Intent = {
       id: this.#clock.uuid(),
@@ -190,7 +190,7 @@ export class Scheduler {
     return undefined
   }
   /** Says on the pod why it waits: a condition, and a notice. */
-  async #tell(entry: Entry, message: string, reasons: Reasons): Promise<void> {
+  async #tell(entry: Entry<Pod>, message: string, reasons: Reasons): Promise<void> {
     const object = podScheduledCondition(entry.object, message, this.#clock.now())
     if (object !== undefined)
       await this.#intents.submit({
@@ -208,7 +208,7 @@ export class Scheduler {
       })
     await this.#notice(entry, 'Warning', 'FailedScheduling', message)
   }
-  async #notice(entry: Entry, type: 'Normal' | 'Warning', reason: string, message: string): Promise<void> {
+  async #notice(entry: Entry<Pod>, type: 'Normal' | 'Warning', reason: string, message: string): Promise<void> {
     await this.#intents.submit({
       ...schedulingNotice(this.#views, entry, type, reason, message, this.#clock.now()),
       id: this.#clock.uuid(),

@@ -1,18 +1,7 @@
 /** Node selector terms: the language of nodeSelector and node affinity. Plain functions. */
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { NodeSelectorRequirement, NodeSelectorTerm, Pod } from '#events/schema/generated/core.v1.ts'
 
-export interface NodeRequirement {
-  readonly key: string
-  readonly operator: string
-  readonly values?: readonly string[]
-}
-
-export interface NodeSelectorTerm {
-  readonly matchExpressions?: readonly NodeRequirement[]
-  readonly matchFields?: readonly NodeRequirement[]
-}
-
-const meets = (value: string | undefined, { operator, values = [] }: NodeRequirement): boolean => {
+const meets = (value: string | undefined, { operator, values = [] }: NodeSelectorRequirement): boolean => {
   switch (operator) {
     case 'In':
       return value !== undefined && values.includes(value)
@@ -46,18 +35,9 @@ export interface RequiredAffinity {
   readonly terms: readonly NodeSelectorTerm[] | undefined
 }
 
-interface Spec {
-  readonly nodeSelector?: Readonly<Record<string, string>>
-  readonly affinity?: {
-    readonly nodeAffinity?: {
-      readonly requiredDuringSchedulingIgnoredDuringExecution?: { readonly nodeSelectorTerms?: readonly NodeSelectorTerm[] }
-    }
-  }
-}
-
 /** What a pod demands of its node's labels; undefined: nothing. */
-export const requiredAffinityOf = (pod: KubeObject): RequiredAffinity | undefined => {
-  const { nodeSelector, affinity } = pod['spec'] as Spec
+export const requiredAffinityOf = (pod: Pod): RequiredAffinity | undefined => {
+  const { nodeSelector, affinity } = pod.spec
   const terms = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms
   const selector = Object.entries(nodeSelector ?? {})
   return selector.length === 0 && terms === undefined ? undefined : { selector, terms }

@@ -1,6 +1,6 @@
 /** Where a pod goes: filter, score, choose; and why, either way. A plain function of the cluster as folded. */
 import type { Reasons } from '#events/Event.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import type { Cluster, NodeInfo } from '#projections/Cluster.ts'
 import { fitError } from './explain.ts'
 import { InterPodAffinity } from './filters/InterPodAffinity.ts'
@@ -63,7 +63,7 @@ export const enough = (nodes: number): number =>
   nodes < FEWEST ? nodes : Math.max(FEWEST, Math.floor((nodes * Math.max(5, 50 - Math.floor(nodes / 125))) / 100))
 
 /** `id`: the pod's `namespace/name`. */
-export const schedule = (cluster: Cluster, id: string, object: KubeObject, { start, random }: Options): Placement => {
+export const schedule = (cluster: Cluster, id: string, object: Pod, { start, random }: Options): Placement => {
   const nodes = cluster.list
   if (nodes.length === 0) return { node: undefined, message: 'no nodes available to schedule pods', examined: 0, reasons: { nodes: 0 } }
   const pod = podToPlace(id, object)

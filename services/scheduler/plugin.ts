@@ -1,25 +1,20 @@
 /** What a filter and a score are. One file per upstream plugin, under its name; every filter explains itself. */
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Pod, Toleration } from '#events/schema/generated/core.v1.ts'
 import { podInfoOf, type Cluster, type NodeInfo, type PodInfo, type Taint } from '#projections/Cluster.ts'
 
-export interface Toleration {
-  readonly key?: string
-  readonly operator?: string
-  readonly value?: string
-  readonly effect?: string
-}
+export type { Toleration }
 
 /** A pod taken apart once per scheduling attempt, so that the loop over nodes only compares. */
 export interface PodToPlace {
-  readonly object: KubeObject
+  readonly object: Pod
   readonly info: PodInfo
   readonly tolerations: readonly Toleration[]
 }
 
-export const podToPlace = (id: string, object: KubeObject): PodToPlace => ({
+export const podToPlace = (id: string, object: Pod): PodToPlace => ({
   object,
   info: podInfoOf(id, object),
-  tolerations: (object['spec'].tolerations ?? []) as readonly Toleration[]
+  tolerations: object.spec.tolerations ?? []
 })
 
 /** Why a node will not do, in the words `kubectl describe pod` shows. Kept as constants: the loop must not allocate. */

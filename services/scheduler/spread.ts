@@ -1,21 +1,10 @@
 /** Topology spread constraints of a pod, parsed, and how many pods like it each part of the topology holds (KEP-895). Plain functions. */
-import type { KubeObject } from '#events/KubeObject.ts'
-import { matches, selectorOf, type LabelSelector, type Selector } from '#events/meta/LabelSelector.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
+import { matches, selectorOf, type Selector } from '#events/meta/LabelSelector.ts'
 import type { Cluster, NodeInfo } from '#projections/Cluster.ts'
 import { withLabelKeys } from '#projections/PodAffinity.ts'
 import { matchesRequired, type RequiredAffinity } from './affinity.ts'
 import { tolerates, type PodToPlace } from './plugin.ts'
-
-interface RawConstraint {
-  readonly maxSkew: number
-  readonly topologyKey: string
-  readonly whenUnsatisfiable: string
-  readonly labelSelector?: LabelSelector
-  readonly minDomains?: number
-  readonly matchLabelKeys?: readonly string[]
-  readonly nodeAffinityPolicy?: string
-  readonly nodeTaintsPolicy?: string
-}
 
 export interface Constraint {
   readonly maxSkew: number
@@ -26,8 +15,8 @@ export interface Constraint {
   readonly honorTaints: boolean
 }
 
-export const constraintsOf = (pod: KubeObject, whenUnsatisfiable: 'DoNotSchedule' | 'ScheduleAnyway'): Constraint[] =>
-  ((pod['spec'].topologySpreadConstraints ?? []) as RawConstraint[])
+export const constraintsOf = (pod: Pod, whenUnsatisfiable: 'DoNotSchedule' | 'ScheduleAnyway'): Constraint[] =>
+  (pod.spec.topologySpreadConstraints ?? [])
     .filter((raw) => raw.whenUnsatisfiable === whenUnsatisfiable)
     .map((raw) => ({
       maxSkew: raw.maxSkew,

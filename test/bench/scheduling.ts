@@ -1,4 +1,5 @@
 /** Claim: ≥ 2,000 pods a second are scheduled onto 1,000 nodes, each binding on disk, as in a cluster's one process. */
+import { at } from '#test/support/kinds.ts'
 import { performance } from 'node:perf_hooks'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { builtIns } from '#test/support/builtIns.ts'
@@ -95,7 +96,8 @@ try {
   const done = new Promise<void>((resolve) => {
     views.of({ group: '', resource: 'pods' }).subscribe(({ entry, previous }) => {
       if (entry.key.resource !== 'pods' || previous === undefined) return
-      if ((previous.object['spec'].nodeName ?? '') === '' && (entry.object['spec'].nodeName ?? '') !== '' && ++bound === PODS) resolve()
+      if ((at(previous.object, 'spec.nodeName') ?? '') === '' && (at(entry.object, 'spec.nodeName') ?? '') !== '' && ++bound === PODS)
+        resolve()
     })
   })
   const scheduler = new Scheduler(
@@ -110,7 +112,7 @@ try {
   const seconds = (performance.now() - began) / 1000
   const perNode = new Map<string, number>()
   for (const { object } of views.collection({ group: '', resource: 'pods' }).values())
-    perNode.set(object['spec'].nodeName as string, (perNode.get(object['spec'].nodeName as string) ?? 0) + 1)
+    perNode.set(at(object, 'spec.nodeName') as string, (perNode.get(at(object, 'spec.nodeName') as string) ?? 0) + 1)
   console.log(
     `${PODS} pods on ${NODES} nodes: ${Math.round(PODS / seconds)} pods/s (${seconds.toFixed(2)} s), ${perNode.size} nodes used, at most ${Math.max(...perNode.values())} on one; every pod also got its Scheduled notice`
   )

@@ -1,4 +1,5 @@
 /** A client that lists once and watches from there, over whatever breaks in between, as client-go's reflector does. */
+import { at } from '#test/support/kinds.ts'
 import { readFileSync } from 'node:fs'
 import { Agent, request, type RequestOptions } from 'node:https'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -128,6 +129,6 @@ export class Reflector {
     }
     const sequence = Number(object.metadata.resourceVersion)
     this.#version = sequence
-    this.seen.push({ type, name: object.metadata.name as string, sequence, value: (object['data']?.value as string | undefined) ?? '' })
+    this.seen.push({ type, name: object.metadata.name as string, sequence, value: (at(object, 'data.value') as string | undefined) ?? '' })
   }
 }

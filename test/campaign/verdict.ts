@@ -1,4 +1,5 @@
 /** What must hold after whatever was done: the whole log read by a reader of its own, held against what was answered and seen. */
+import { at } from '#test/support/kinds.ts'
 import { decodeFacts } from '#events/Event.ts'
 import { keyId } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -54,7 +55,7 @@ const readLog = async (
                 name: key.name,
                 deleted,
                 type: deleted ? 'DELETED' : expected === 0 ? 'ADDED' : 'MODIFIED',
-                value: ((JSON.parse(entry.text) as KubeObject)['data']?.value as string | undefined) ?? ''
+                value: (at(JSON.parse(entry.text) as KubeObject, 'data.value') as string | undefined) ?? ''
               })
           }
         },

@@ -1,4 +1,5 @@
 /** Streams that keep entries for a time only, held by both twins; and an API server on real ones, with short times. */
+import { at } from '#test/support/kinds.ts'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { suite } from 'uvu'
@@ -159,7 +160,7 @@ server(
             conditions: []
           })
         )
-      const renewed = (): unknown => views.get({ ...about.ref, namespace: 'kube-node-lease', name: 'n1' })?.object['spec'].renewTime
+      const renewed = (): unknown => at(views.get({ ...about.ref, namespace: 'kube-node-lease', name: 'n1' })?.object, 'spec.renewTime')
       const [first, second] = ['2026-01-01T00:00:00.000000Z', '2026-01-01T05:00:00.000000Z'] as const
       beat(first)
       await until('the node has its Lease', () => renewed() === first)

@@ -121,7 +121,7 @@ export class Fuzzer {
 
   constructor(target: Target, document: Document, seed: number, report: Report = newReport()) {
     this.#target = target
-    this.#arbitrary = new Requests(document).any()
+    this.#arbitrary = new Requests(document).whatever()
     this.#seed = seed
     this.report = report
   }

@@ -120,7 +120,7 @@ export class Requests {
     this.#bodies = new Bodies(document)
   }
   /** Any request. */
-  any(): fc.Arbitrary<Request> {
+  whatever(): fc.Arbitrary<Request> {
     const one = (...actions: readonly string[]): fc.Arbitrary<Request> =>
       fc
         .constantFrom(...this.#document.operations.filter(({ action }) => actions.includes(action)))

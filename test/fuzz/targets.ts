@@ -1,4 +1,6 @@
 /** Servers to fuzz: one in this process, on memory logs and real sockets, or any that a kubeconfig leads to. */
+import { isChangeOf } from '#projections/Objects.ts'
+import { PODS } from '#events/collections.ts'
 import { readFileSync } from 'node:fs'
 import type { ClientRequest } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
@@ -93,10 +95,10 @@ const watchTable = ({ agent, port }: TestServer, { group, version, resource }: K
 
 /** The agents' side of the API server, which looks at every pod: what it can't read must not have been accepted. */
 const lookOn = ({ api: { views }, errors }: TestServer): void => {
-  views.of({ group: '', resource: 'pods' }).subscribe(({ entry }) => {
-    if (entry.key.resource !== 'pods') return
+  views.of(PODS).subscribe((change) => {
+    if (!isChangeOf(PODS, change)) return
     try {
-      bindingOf(views, entry, { clusterCA: '' })
+      bindingOf(views, change.entry, { clusterCA: '' })
     } catch (error) {
       errors.push(error)
     }

@@ -1,4 +1,5 @@
 /** `kill -9` of the API server and of nats-server under write load: what was acknowledged is there, once, and the fold equals a replay. */
+import { at } from '#test/support/kinds.ts'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:https'
@@ -189,8 +190,8 @@ crash('loses no acknowledged write and stores none twice', async () => {
       const found = configMaps.get('default', name)
       assert.ok(found !== undefined, `${name} was acknowledged and is not in the log`)
       assert.ok(
-        Number(found?.object['data'].value) >= value,
-        `${name} was acknowledged with ${value}, the log has ${found?.object['data'].value}`
+        Number(at(found?.object, 'data.value')) >= value,
+        `${name} was acknowledged with ${value}, the log has ${at(found?.object, 'data.value')}`
       )
       assert.is((await log.get(version))?.subject, `ev.core.configmaps.default.${name}`)
     }

@@ -3,6 +3,11 @@
  * when they like, images change under way. At no moment are there more pods than maxSurge allows, nor fewer available than
  * maxUnavailable allows; and it ends with the last image.
  */
+import { asOneOf } from '#events/KubeObject.ts'
+import { DEPLOYMENTS } from '#events/collections.ts'
+import type { Container } from '#events/schema/generated/core.v1.ts'
+import type { Deployment as DeploymentObject } from '#events/schema/generated/apps.v1.ts'
+import { at } from '#test/support/kinds.ts'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -45,8 +50,8 @@ class Late {
   }
 }
 
-const web = (replicas: number, rollingUpdate: Record<string, unknown>): KubeObject => {
-  const object: KubeObject = {
+const web = (replicas: number, rollingUpdate: Record<string, unknown>): DeploymentObject => {
+  const object = asOneOf(DEPLOYMENTS, {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: { name: 'web', uid: 'web' },
@@ -56,8 +61,8 @@ const web = (replicas: number, rollingUpdate: Record<string, unknown>): KubeObje
       strategy: { type: 'RollingUpdate', rollingUpdate },
       template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'v0' }] } }
     }
-  }
-  Deployment.default?.(object as Deployment)
+  })
+  Deployment.default?.(object)
   return object
 }
 
@@ -68,11 +73,11 @@ interface World {
 }
 
 const available = (model: Model): number =>
-  model.list('Pod').filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status.conditions?.[0]?.status === 'True')
+  model.list('Pod').filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status?.conditions?.[0]?.status === 'True')
     .length
-const sized = (model: Model): number => model.list('ReplicaSet').reduce((sum, { spec }) => sum + (spec.replicas as number), 0)
+const sized = (model: Model): number => model.list('ReplicaSet').reduce((sum, { spec }) => sum + (spec.replicas ?? 0), 0)
 const active = (model: Model): number =>
-  model.list('Pod').filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status.phase !== 'Failed').length
+  model.list('Pod').filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status?.phase !== 'Failed').length
 
 type Step =
   | { readonly do: 'deployment' | 'replicasets'; readonly behind: number }
@@ -109,8 +114,8 @@ const take = ({ model, deployments, replicasets }: World, step: Step): void => {
       return
     case 'image': {
       const now = model.get(web(0, {}))
-      const spec = structuredClone(now['spec'])
-      spec.template.spec.containers[0].image = `v${step.version}`
+      const spec = structuredClone(now.spec)
+      ;(spec.template.spec.containers[0] as Container).image = `v${step.version}`
       model.put({ ...now, metadata: { ...now.metadata, generation: (now.metadata.generation ?? 1) + 1 }, spec })
       return
     }
@@ -118,7 +123,7 @@ const take = ({ model, deployments, replicasets }: World, step: Step): void => {
       const candidates = pods.filter(({ metadata, status }) =>
         step.do === 'gone'
           ? metadata.deletionTimestamp !== undefined
-          : metadata.deletionTimestamp === undefined && (step.do === 'fail' || status.phase === 'Pending')
+          : metadata.deletionTimestamp === undefined && (step.do === 'fail' || status?.phase === 'Pending')
       )
       const chosen = candidates[step.at % Math.max(1, candidates.length)]
       if (chosen === undefined) return
@@ -155,13 +160,13 @@ const begin = (replicas: number, rollingUpdate: Record<string, unknown>): World 
 }
 
 const finished = ({ model }: World, replicas: number): void => {
-  const wanted = model.get(web(0, {}))['spec'].template.spec.containers[0].image as string
-  const pods = model.list('Pod').filter(({ status }) => status.phase !== 'Failed')
+  const wanted = at(model.get(web(0, {})), 'spec.template.spec.containers.0.image') as string
+  const pods = model.list('Pod').filter(({ status }) => status?.phase !== 'Failed')
   assert.is(pods.length, replicas)
-  assert.ok(pods.every((pod) => pod['spec'].containers[0].image === wanted))
+  assert.ok(pods.every((pod) => at(pod, 'spec.containers.0.image') === wanted))
   const { status } = model.get(web(0, {}))
-  assert.is(status.conditions.find((one: { type: string }) => one.type === 'Progressing').reason, 'NewReplicaSetAvailable')
-  assert.equal([status.updatedReplicas, status.availableReplicas], [replicas, replicas])
+  assert.is(status?.conditions?.find((one) => one.type === 'Progressing')?.reason, 'NewReplicaSetAvailable')
+  assert.equal([status?.updatedReplicas, status?.availableReplicas], [replicas, replicas])
 }
 
 const limits = fc

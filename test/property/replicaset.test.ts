@@ -2,27 +2,31 @@
  * The ReplicaSet controller with a view that is late, while pods fail, vanish, stray and come back: never more pods than
  * were asked for, never a deletion while some are missing, and in the end exactly as many as asked for.
  */
+import { at } from '#test/support/kinds.ts'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { KubeObject } from '#events/KubeObject.ts'
-import { controllerOf } from '#events/KubeObject.ts'
+import type { ReplicaSet } from '#events/schema/generated/apps.v1.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
+import { REPLICASETS } from '#events/collections.ts'
+import { asOneOf, controllerOf } from '#events/KubeObject.ts'
 import { Objects, type Change } from '#projections/Objects.ts'
 import { replicaset } from '#services/controller-manager/replicaset/controller.ts'
 import { Model, running, withoutNotices } from '#test/support/model.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
 const KEY = 'default/web'
-const set = (replicas: number): KubeObject => ({
-  apiVersion: 'apps/v1',
-  kind: 'ReplicaSet',
-  metadata: { name: 'web', uid: 'set' },
-  spec: {
-    replicas,
-    selector: { matchLabels: { app: 'web' } },
-    template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'web:1' }] } }
-  }
-})
+const set = (replicas: number): ReplicaSet =>
+  asOneOf(REPLICASETS, {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { name: 'web', uid: 'set' },
+    spec: {
+      replicas,
+      selector: { matchLabels: { app: 'web' } },
+      template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'web:1' }] } }
+    }
+  })
 
 type Step =
   | { readonly do: 'look'; readonly behind: number }
@@ -50,8 +54,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('scale' as const), replicas: fc.nat({ max: 8 }) }) }
 )
 
-const mine = (model: Model): KubeObject[] => model.list('Pod').filter((pod) => controllerOf(pod)?.uid === 'set')
-const isActive = ({ metadata, status }: KubeObject): boolean => metadata.deletionTimestamp === undefined && status.phase !== 'Failed'
+const mine = (model: Model): Pod[] => model.list('Pod').filter((pod) => controllerOf(pod)?.uid === 'set')
+const isActive = ({ metadata, status }: Pod): boolean => metadata.deletionTimestamp === undefined && status?.phase !== 'Failed'
 
 const rs = suite('replicaset')
 rs('converges, whatever happens to its pods and however late it sees it', () => {
@@ -88,7 +92,7 @@ rs('converges, whatever happens to its pods and however late it sees it', () => 
           model.put({
             ...now,
             metadata: { ...now.metadata, generation: (now.metadata.generation ?? 1) + 1 },
-            spec: { ...now['spec'], replicas: given.replicas }
+            spec: { ...now.spec, replicas: given.replicas }
           })
           most = Math.max(most, given.replicas)
           return
@@ -120,12 +124,15 @@ rs('converges, whatever happens to its pods and however late it sees it', () => 
         check()
         if (rounds > 100) throw new Error('does not come to rest')
       }
-      const wanted = model.get(set(0))['spec'].replicas as number
+      const wanted = at(model.get(set(0)), 'spec.replicas') as number
       const active = mine(model).filter(isActive)
       assert.is(active.length, wanted)
       assert.ok(active.every(({ metadata }) => metadata.labels?.['app'] === 'web'))
       const { status } = model.get(set(0))
-      assert.equal([status.replicas, status.readyReplicas ?? 0], [wanted, active.filter((pod) => pod['status'].phase === 'Running').length])
+      assert.equal(
+        [status?.replicas, status?.readyReplicas ?? 0],
+        [wanted, active.filter((pod) => at(pod, 'status.phase') === 'Running').length]
+      )
     }),
     { numRuns: 250, seed: 20_300_101 }
   )

@@ -1,4 +1,5 @@
 /** Reports under everything at once: two API servers that die and come back, late and lost acknowledgements, a log that is away. */
+import { at } from '#test/support/kinds.ts'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -172,7 +173,7 @@ property('no status goes back, the last one is there in the end, and every notic
       logs.EVENTS.away = logs.NOTICES.away = false
       assert.ok(await clock.run(600_000, () => queue.left.length === 0), `${queue.left.length} reports are never done with`)
       for (const name of NAMES) {
-        const seen = (await history(logs.EVENTS, `ev.core.pods.default.${name}`)).map((pod) => Number(pod['status'].message ?? 0))
+        const seen = (await history(logs.EVENTS, `ev.core.pods.default.${name}`)).map((pod) => Number(at(pod, 'status.message') ?? 0))
         assert.equal(
           seen,
           seen.toSorted((a, b) => a - b),

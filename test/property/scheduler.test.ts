@@ -2,6 +2,7 @@
  * Whatever is late, lost, refused or deleted between the scheduler and the API server: no node ever holds more than it
  * offers, no pod is bound twice, and in the end no pod waits that would fit.
  */
+import { at, partAt, textAt } from '#test/support/kinds.ts'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -80,11 +81,11 @@ class Rig {
     const found = this.model.objects.get({ ...PODS, namespace: intent.namespace, name: intent.name })?.object
     if (found === undefined) return { ok: false, status: notFound(kind, intent.name).status }
     const uid = found.metadata.uid as string
-    if (uid !== intent.object?.metadata.uid || found.metadata.deletionTimestamp !== undefined || found['spec'].nodeName !== undefined)
+    if (uid !== intent.object?.metadata.uid || found.metadata.deletionTimestamp !== undefined || at(found, 'spec.nodeName') !== undefined)
       return { ok: false, status: conflict(kind, intent.name, 'refused').status }
     assert.not(this.#bound.has(uid), `${intent.name} was bound twice`)
-    this.#bound.set(uid, intent.object['target'].name)
-    return ok(this.model.put({ ...found, spec: { ...found['spec'], nodeName: intent.object['target'].name } }))
+    this.#bound.set(uid, textAt(intent.object, 'target.name'))
+    return ok(this.model.put({ ...found, spec: { ...partAt(found, 'spec'), nodeName: textAt(intent.object, 'target.name') } }))
   }
   /** `lost`: the answer; `dropped`: the question. */
   answer(at: number, how: 'ok' | 'lost' | 'dropped'): void {
@@ -108,12 +109,12 @@ class Rig {
         .list('Node')
         .map(({ metadata, status }) => [
           metadata.name as string,
-          { cpu: Number(status.allocatable.cpu) * 1000, pods: Number(status.allocatable.pods) }
+          { cpu: Number(status?.allocatable?.['cpu']) * 1000, pods: Number(status?.allocatable?.['pods']) }
         ])
     )
     for (const object of this.model.list('Pod')) {
       const on = free.get(object['spec'].nodeName ?? '')
-      if (on === undefined || object['status'].phase === 'Succeeded') continue
+      if (on === undefined || at(object, 'status.phase') === 'Succeeded') continue
       on.cpu -= requestsOf(object)['cpu'] ?? 0
       on.pods -= 1
     }

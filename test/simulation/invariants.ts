@@ -1,4 +1,5 @@
 /** What must hold, whatever was lost, delayed, doubled or crashed. Each fault says what broke. */
+import { at as partOf } from '#test/support/kinds.ts'
 import { decodeFacts, type Event } from '#events/Event.ts'
 import { isGuard } from '#events/guard.ts'
 import { keyId, resourceId } from '#events/Key.ts'
@@ -132,7 +133,7 @@ export const checkWatch = async (world: World, { kind, query, told: all, start, 
   const told = all.filter(({ sequence }) => sequence <= last)
   const matches = (object: KubeObject): boolean =>
     object.metadata.namespace === 'default' &&
-    (query === '' || (query.startsWith('label') ? object.metadata.labels?.['app'] === 'app0' : object['spec'].nodeName === 'n1'))
+    (query === '' || (query.startsWith('label') ? object.metadata.labels?.['app'] === 'app0' : partOf(object, 'spec.nodeName') === 'n1'))
   const expected: Told[] = []
   const state = new Objects(builtIns)
   const log = world.logs.EVENTS
@@ -185,7 +186,7 @@ const rolloutFaults = (state: Objects, facts: Facts, sequence: number): string[]
   if (set === undefined || owner === undefined || sizes === undefined) return []
   const recent = sizes.filter((size, at) => at === sizes.length - 1 || (sizes[at + 1]?.sequence ?? 0) > sequence - BEHIND)
   const total = [...state.collection(REPLICASETS).indexed('owner', owner)].reduce(
-    (sum, { object }) => sum + ((object['spec'].replicas as number | undefined) ?? 1),
+    (sum, { object }) => sum + ((partOf(object, 'spec.replicas') as number | undefined) ?? 1),
     0
   )
   const most = Math.max(...recent.map((size) => size.most))
@@ -258,16 +259,16 @@ export const unsettled = (world: World): string[] => {
   for (const { object } of views.collection(CONFIGMAPS).values())
     if ((object.metadata.ownerReferences ?? []).some(({ uid }) => !names.has(uid)))
       open.push(`ConfigMap ${object.metadata.name} has an owner that is gone`)
-  const ips = live.map((pod) => pod['status']?.podIP as string | undefined).filter((ip) => ip !== undefined)
+  const ips = live.map((pod) => partOf(pod, 'status.podIP') as string | undefined).filter((ip) => ip !== undefined)
   if (new Set(ips).size !== ips.length) open.push('two pods have one address')
   const ready = new Set(
     live
       .filter((pod) =>
-        (pod['status']?.conditions as { type: string; status: string }[] | undefined)?.some(
+        (partOf(pod, 'status.conditions') as { type: string; status: string }[] | undefined)?.some(
           ({ type, status }) => type === 'Ready' && status === 'True'
         )
       )
-      .map((pod) => pod['status'].podIP as string)
+      .map((pod) => partOf(pod, 'status.podIP') as string)
   )
   for (const { object: slice } of views.collection(SLICES).values())
     for (const { addresses, conditions } of (slice['endpoints'] ?? []) as { addresses: string[]; conditions: { ready: boolean } }[])

@@ -2,6 +2,7 @@
  * What must hold of pods, event by event: no node gets more than it has, no ReplicaSet more than it wants, and what a pod came to stays
  * so.
  */
+import { at } from '#test/support/kinds.ts'
 import type { Event } from '#events/Event.ts'
 import { keyId } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -33,7 +34,7 @@ interface Size {
 const isOver = (pod: KubeObject): boolean => RANK[(pod['status'] as Status | undefined)?.phase ?? 'Pending'] === 2
 
 const milliCpuOf = (pod: KubeObject): number =>
-  (pod['spec'].containers as { resources?: { requests?: { cpu?: string } } }[]).reduce(
+  (at(pod, 'spec.containers') as { resources?: { requests?: { cpu?: string } } }[]).reduce(
     (sum, { resources }) => sum + milliValue(resources?.requests?.cpu ?? 0),
     0
   )
@@ -60,15 +61,17 @@ export class PodFaults {
   }
   #bound(id: string, pod: KubeObject, sequence: number): string[] {
     const uid = pod.metadata.uid as string
-    const node = (pod['spec'].nodeName as string | undefined) ?? ''
+    const node = (at(pod, 'spec.nodeName') as string | undefined) ?? ''
     const before = this.#nodes.get(uid)
     if (node !== '') this.#nodes.set(uid, node)
     if (before !== undefined && before !== node)
       return [`pod ${id} was bound to ${before} and then to ${node === '' ? 'nothing' : node} (event ${sequence})`]
     if (before !== undefined || node === '') return []
-    const has = this.#state.get({ ...NODES, namespace: '', name: node })?.object['status']?.allocatable?.cpu as string | undefined
+    const has = at(this.#state.get({ ...NODES, namespace: '', name: node })?.object, 'status.allocatable.cpu') as string | undefined
     if (has === undefined) return []
-    const others = [...this.#state.collection(PODS).values()].filter(({ object }) => object['spec'].nodeName === node && !isOver(object))
+    const others = [...this.#state.collection(PODS).values()].filter(
+      ({ object }) => at(object, 'spec.nodeName') === node && !isOver(object)
+    )
     const sum = others.reduce((total, { object }) => total + milliCpuOf(object), 0)
     return sum <= milliValue(has)
       ? []
@@ -80,8 +83,8 @@ export class PodFaults {
     const uid = metadata.uid as string
     const list = this.#sizes.get(uid) ?? []
     this.#sizes.set(uid, [
-      ...list.filter((size, at) => (list[at + 1]?.sequence ?? sequence) > sequence - BEHIND),
-      { sequence, replicas: (spec.replicas as number | undefined) ?? 1 }
+      ...list.filter((size, n) => (list[n + 1]?.sequence ?? sequence) > sequence - BEHIND),
+      { sequence, replicas: (at(spec, 'replicas') as number | undefined) ?? 1 }
     ])
   }
   /** Its controller has waited for what it asked for before it asks again: it never makes one more than it was ever to make. */

@@ -1,4 +1,5 @@
 /** What must hold of BINDINGS: what a node was told is never taken back by one who knew less, and in the end it is what the log says. */
+import { at } from '#test/support/kinds.ts'
 import { decodeFacts } from '#events/Event.ts'
 import type { LogEntry } from '#events/Log.ts'
 import { bindingSubject } from '#events/node/messages.ts'
@@ -59,7 +60,7 @@ export const checkBindings = async (world: World): Promise<string[]> => {
   const wanted = new Map(
     [...(world.api?.views.collection(PODS).values() ?? [])].map(({ object }) => [
       bindingSubject(
-        (object['spec'].nodeName as string | undefined) ?? '',
+        (at(object, 'spec.nodeName') as string | undefined) ?? '',
         object.metadata.namespace as string,
         object.metadata.name as string
       ),
@@ -90,7 +91,7 @@ export const lostPods = async (world: World): Promise<string[]> => {
     }
   for (const { object } of world.api?.views.collection(PODS).values() ?? []) {
     const { phase, containerStatuses = [] } = (object['status'] ?? {}) as Said
-    const node = (object['spec'].nodeName as string | undefined) ?? ''
+    const node = (at(object, 'spec.nodeName') as string | undefined) ?? ''
     const there = running.get(`${node} ${object.metadata.uid}`) ?? []
     const name = object.metadata.name as string
     if (phase === 'Running' && there.length === 0) lost.push(`${name} is said to run on ${node}, and does not`)

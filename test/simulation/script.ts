@@ -1,4 +1,5 @@
 /** What people do and what goes wrong, step by step, drawn from the world's own chance. */
+import { at } from '#test/support/kinds.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { LOG } from './Network.ts'
 import { BAD_IMAGE, type World } from './World.ts'
@@ -273,7 +274,7 @@ export class Script {
   /** What people leave behind must be able to work. */
   async mend(settled: (promise: Promise<unknown>) => Promise<void>): Promise<void> {
     for (const name of this.names) {
-      const image = this.#world.object(DEPLOYMENTS, name)?.['spec'].template.spec.containers[0].image as string | undefined
+      const image = at(this.#world.object(DEPLOYMENTS, name), 'spec.template.spec.containers.0.image') as string | undefined
       if (image === BAD_IMAGE) await settled(this.image(name, 'good:9'))
     }
     const bulks = (this.#world.api?.views.collection(PODS).list('default') ?? []).filter(

@@ -1,4 +1,5 @@
 /** Some hundred seeds of the whole cluster; and that the invariants catch what they are there to catch. */
+import { at, partAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Append, AppendResult } from '#events/Log.ts'
@@ -84,10 +85,10 @@ simulation('would notice a deployment controller that ignores its limits', async
               ...ask,
               patch: { ...ask.patch, body: { ...body, spec: { ...body?.spec, replicas: (body?.spec?.replicas ?? 0) + 9 } } }
             }
-          const replicas = (ask.object?.['spec']?.replicas as number | undefined) ?? 0
+          const replicas = (at(ask.object, 'spec.replicas') as number | undefined) ?? 0
           return ask.object === undefined || replicas === 0
             ? ask
-            : { ...ask, object: { ...ask.object, spec: { ...ask.object['spec'], replicas: replicas + 9 } } }
+            : { ...ask, object: { ...ask.object, spec: { ...partAt(ask.object, 'spec'), replicas: replicas + 9 } } }
         })
       }
     })

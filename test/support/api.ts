@@ -1,7 +1,8 @@
 /** An API server's write path in memory: the decider on memory logs, with the system objects made. */
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject, type Of } from '#events/KubeObject.ts'
 import { builtIns, kindNamed } from './builtIns.ts'
+import type { OfKind } from './kinds.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { LastOnly } from '#services/apiserver/time-travel/LastOnly.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
@@ -25,12 +26,12 @@ export interface TestApi {
   /** Submits as a user (the administrator by default). */
   submit(intent: Partial<Intent> & Pick<Intent, 'verb' | 'ref'>, user?: UserInfo): Promise<IntentResult>
   create(object: KubeObject, more?: Partial<Intent>, user?: UserInfo): Promise<IntentResult>
-  get(object: {
-    readonly kind: string
+  get<Name extends string>(object: {
+    readonly kind: Name
     readonly apiVersion: string
     readonly name: string
     readonly namespace?: string
-  }): KubeObject | undefined
+  }): OfKind<Name> | undefined
 }
 
 export const kindFor = (apiVersion: string, kind: string): NonNullable<ReturnType<typeof kindNamed>> => {
@@ -112,17 +113,27 @@ export const startTestApi = async (
     decider,
     submit,
     create,
-    get: ({ kind, apiVersion, name, namespace }) => {
+    get: <Name extends string>({
+      kind,
+      apiVersion,
+      name,
+      namespace
+    }: {
+      kind: Name
+      apiVersion: string
+      name: string
+      namespace?: string
+    }) => {
       const { group, resource, namespaced } = kindFor(apiVersion, kind)
-      return views.get({ group, resource, namespace: namespaced ? (namespace ?? 'default') : '', name })?.object
+      return views.get<OfKind<Name>>({ group, resource, namespace: namespaced ? (namespace ?? 'default') : '', name })?.object
     }
   }
 }
 
-/** The object of a positive answer; fails the test with the refusal's message otherwise. */
-export const accepted = (result: IntentResult): KubeObject => {
+/** The object of a positive answer, as what it is known to be `of`; fails the test with the refusal's message otherwise. */
+export const accepted = <Some extends KubeObject = KubeObject>(result: IntentResult, of: Of<Some> = {}): Some => {
   if (!result.ok) throw new Error(`refused: ${result.status.code} ${result.status.reason}: ${result.status.message}`)
-  return result.object
+  return asOneOf(of, result.object)
 }
 
 /** `409 Conflict: message` of a refusal; fails the test when there was none. */

@@ -2,8 +2,11 @@
  * A tiny model of the API for deciders' tests: objects folded as in a view, and asks performed at once with the few rules
  * deciders rely on: versions as locks, generations, graceful deletion of pods, finalizers.
  */
-import type { KubeObject } from '#events/KubeObject.ts'
+import { NODES, PODS } from '#events/collections.ts'
+import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
+import type { Node, Pod } from '#events/schema/generated/core.v1.ts'
 import { builtIns, kindNamed, KINDS } from './builtIns.ts'
+import type { OfKind } from './kinds.ts'
 import { applyMergePatch } from '#services/apiserver/patch/merge.ts'
 import { Objects, type Change, type ObjectsView } from '#projections/Objects.ts'
 import type { Ask, ControllerDefinition, Decision } from '#services/platform/decision.ts'
@@ -23,13 +26,13 @@ export class Model {
     return `${new Date(this.now).toISOString().slice(0, 19)}Z`
   }
   /** Stores the object as it is, with what every stored object has. */
-  put(object: KubeObject): KubeObject {
+  put<Some extends KubeObject>(object: Some): Some {
     const [group = '', version = ''] = object.apiVersion.includes('/') ? object.apiVersion.split('/') : ['', object.apiVersion]
     const kind = kindNamed(group, version, object.kind)
     if (kind === undefined) throw new Error(`no kind ${object.kind}`)
     const namespace = kind.namespaced ? (object.metadata.namespace ?? 'default') : undefined
     this.#sequence += 1
-    const stored: KubeObject = {
+    const stored: Some = {
       ...object,
       metadata: {
         uid: `uid-${++this.#uids}`,
@@ -44,8 +47,8 @@ export class Model {
     return stored
   }
   /** Stores the present object with a change: `model.change(pod, { status: … })`, halves replaced as a whole. */
-  change(object: KubeObject, change: Record<string, unknown>): KubeObject {
-    return this.put({ ...this.get(object), ...change } as KubeObject)
+  change<Some extends KubeObject>(object: Some, change: Record<string, unknown>): Some {
+    return this.put({ ...this.get(object), ...change })
   }
   gone(object: KubeObject): void {
     const [group = '', version = ''] = object.apiVersion.includes('/') ? object.apiVersion.split('/') : ['', object.apiVersion]
@@ -84,16 +87,16 @@ export class Model {
     if (change !== undefined) this.changes.push(change)
   }
   /** The object as it is now. */
-  get(object: Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>): KubeObject {
+  get<Some extends KubeObject>(object: Some): Some {
     const found = this.find(object)
     if (found === undefined) throw new Error(`${object.kind} ${object.metadata.name} is gone`)
     return found
   }
-  find(object: Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>): KubeObject | undefined {
+  find<Some extends KubeObject>(object: Some): Some | undefined {
     const [group = '', version = ''] = object.apiVersion.includes('/') ? object.apiVersion.split('/') : ['', object.apiVersion]
     const kind = kindNamed(group, version, object.kind)
     if (kind === undefined) throw new Error(`no kind ${object.kind}`)
-    return this.objects.get({
+    return this.objects.get<Some>({
       group: kind.group,
       resource: kind.resource,
       namespace: kind.namespaced ? (object.metadata.namespace ?? 'default') : '',
@@ -101,11 +104,11 @@ export class Model {
     })?.object
   }
   /** `list('Pod')`: in order of names. */
-  list(kind: string): KubeObject[] {
+  list<Name extends string>(kind: Name): OfKind<Name>[] {
     const found = KINDS.find((candidate) => candidate.kind === kind)
     if (found === undefined) throw new Error(`no kind ${kind}`)
     return this.objects
-      .collection(found)
+      .collection<OfKind<Name>>({ group: found.group, resource: found.resource })
       .list()
       .map(({ object }) => object)
   }
@@ -149,7 +152,7 @@ export class Model {
     if (uid !== undefined && uid !== old.metadata.uid) return 'Conflict'
     const finalizers = new Set(old.metadata.finalizers ?? [])
     if (ask.deleteOptions?.propagationPolicy === 'Foreground') finalizers.add('foregroundDeletion')
-    const graceful = kind.kind === 'Pod' && (old['spec'].nodeName ?? '') !== '' && ask.deleteOptions?.gracePeriodSeconds !== 0
+    const graceful = kind.kind === 'Pod' && (asOneOf(PODS, old).spec.nodeName ?? '') !== '' && ask.deleteOptions?.gracePeriodSeconds !== 0
     if (finalizers.size === 0 && !graceful) this.gone(old)
     else if (old.metadata.deletionTimestamp === undefined || finalizers.size > (old.metadata.finalizers ?? []).length)
       this.put({
@@ -193,26 +196,28 @@ export const node = (
   name: string,
   allocatable: Record<string, string> = { cpu: '4', memory: '8Gi', pods: '110' },
   more: { labels?: Record<string, string>; spec?: Record<string, unknown>; status?: Record<string, unknown> } = {}
-): KubeObject => ({
-  apiVersion: 'v1',
-  kind: 'Node',
-  metadata: { name, labels: { 'kubernetes.io/hostname': name, ...more.labels } },
-  spec: more.spec ?? {},
-  status: { allocatable, conditions: [{ type: 'Ready', status: 'True' }], ...more.status }
-})
+): Node =>
+  asOneOf(NODES, {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, labels: { 'kubernetes.io/hostname': name, ...more.labels } },
+    spec: more.spec ?? {},
+    status: { allocatable, conditions: [{ type: 'Ready', status: 'True' }], ...more.status }
+  })
 
 export const pod = (
   name: string,
   spec: Record<string, unknown> = {},
   requests: Record<string, string> | undefined = undefined,
   labels: Record<string, string> = { app: 'web' }
-): KubeObject => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name, namespace: 'default', labels },
-  spec: { containers: [{ name: 'main', image: 'web:1', ...(requests === undefined ? {} : { resources: { requests } }) }], ...spec },
-  status: { phase: 'Pending' }
-})
+): Pod =>
+  asOneOf(PODS, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', labels },
+    spec: { containers: [{ name: 'main', image: 'web:1', ...(requests === undefined ? {} : { resources: { requests } }) }], ...spec },
+    status: { phase: 'Pending' }
+  })
 
 /** Pod status of a container that runs, since the model's time. */
 export const running = (ip: string, ready = true, since = '2029-12-31T23:00:00Z'): Record<string, unknown> => ({

@@ -1,6 +1,8 @@
 /** Services and EndpointSlices for tests, and an in-memory source of them that tells of changes as a View does. */
 import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
+import type { Service } from '#events/schema/generated/core.v1.ts'
+import type { EndpointSlice } from '#events/schema/generated/discovery.v1.ts'
 import type { ResourceRef } from '#events/Key.ts'
 import type { Subscription } from '#events/Log.ts'
 import { Objects, type Change } from '#projections/Objects.ts'
@@ -20,18 +22,19 @@ export const service = (
   ports: readonly PortShape[],
   spec: Record<string, unknown> = {},
   namespace = 'default'
-): KubeObject => ({
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name, namespace },
-  spec: {
-    type: ports.some(({ nodePort }) => nodePort !== undefined) ? 'NodePort' : 'ClusterIP',
-    clusterIP,
-    clusterIPs: [clusterIP],
-    ports: ports.map((port) => ({ protocol: 'TCP', ...port })),
-    ...spec
-  }
-})
+): Service =>
+  asOneOf(SERVICES, {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace },
+    spec: {
+      type: ports.some(({ nodePort }) => nodePort !== undefined) ? 'NodePort' : 'ClusterIP',
+      clusterIP,
+      clusterIPs: [clusterIP],
+      ports: ports.map((port) => ({ protocol: 'TCP', ...port })),
+      ...spec
+    }
+  })
 
 export interface EndpointShape {
   readonly ip: string
@@ -46,7 +49,7 @@ export const slice = (
   ports: readonly { readonly name?: string; readonly port: number; readonly protocol?: 'TCP' | 'UDP' }[],
   suffix = 'a',
   namespace = 'default'
-): KubeObject => ({
+): EndpointSlice => ({
   apiVersion: 'discovery.k8s.io/v1',
   kind: 'EndpointSlice',
   metadata: { name: `${of}-${suffix}`, namespace, labels: { 'kubernetes.io/service-name': of } },
@@ -75,7 +78,7 @@ export class ServiceSource {
     this.#subscribers.add(onChange)
     return { close: () => void this.#subscribers.delete(onChange) }
   }
-  collection(ref: ResourceRef) {
+  collection<Some extends KubeObject>(ref: ResourceRef<Some>) {
     return this.#objects.collection(ref)
   }
   put(...objects: readonly KubeObject[]): void {

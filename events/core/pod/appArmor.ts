@@ -1,7 +1,6 @@
 /** AppArmor profiles by annotation, as they were chosen before the field was there (KEP-24). */
-import type { PodSpec } from '#events/schema/generated/core.v1.ts'
+import type { Pod, PodSpec } from '#events/schema/generated/core.v1.ts'
 import { badValue, forbiddenField, same } from '#events/meta/faults.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import type { FieldError } from '#events/Refusal.ts'
 import { containersOf } from './security/Check.ts'
 import { goQuoted } from './security/words.ts'
@@ -19,8 +18,8 @@ const fieldOf = (value: string): Profile | undefined => {
 }
 
 /** Sets the field of containers that have only the annotation, in place: everything after this looks at fields. */
-export const appArmorFields = (pod: KubeObject): void => {
-  const spec: PodSpec = pod['spec'] ?? {}
+export const appArmorFields = (pod: Pod): void => {
+  const spec = pod.spec ?? {}
   if (spec.os?.name === 'windows') return
   for (const container of containersOf(spec)) {
     const value = pod.metadata.annotations?.[`${PREFIX}${container.name}`]
@@ -30,11 +29,11 @@ export const appArmorFields = (pod: KubeObject): void => {
   }
 }
 
-const annotationsOf = (pod: KubeObject): [string, string][] =>
+const annotationsOf = (pod: Pod): [string, string][] =>
   Object.entries(pod.metadata.annotations ?? {}).filter(([key]) => key.startsWith(PREFIX))
 
-export const validateAppArmorAnnotations = (pod: KubeObject): FieldError[] => {
-  const names = new Set(containersOf(pod['spec'] ?? {}).map(({ name }) => name))
+export const validateAppArmorAnnotations = (pod: Pod): FieldError[] => {
+  const names = new Set(containersOf(pod.spec ?? {}).map(({ name }) => name))
   return annotationsOf(pod).flatMap(([key, value]) => {
     const field = `metadata.annotations[${key}]`
     const name = key.slice(PREFIX.length)
@@ -48,7 +47,7 @@ export const validateAppArmorAnnotations = (pod: KubeObject): FieldError[] => {
 }
 
 /** A running container's profile can't change, so neither can what says which one it is. */
-export const validateAppArmorUpdate = (pod: KubeObject, old: KubeObject): FieldError[] => {
+export const validateAppArmorUpdate = (pod: Pod, old: Pod): FieldError[] => {
   const [now, before] = [annotationsOf(pod), annotationsOf(old)]
   return [
     ...before

@@ -4,12 +4,12 @@ import type {
   ContainerPort,
   EnvVar,
   Lifecycle,
+  Pod,
   PodSpec,
   Probe,
   ResourceRequirements,
   Volume
 } from '#events/schema/generated/core.v1.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import { canonicalQuantity } from '#events/meta/Quantity.ts'
 import { qosClassOf } from './qos.ts'
 
@@ -124,13 +124,13 @@ const defaultPodContainer = ({ resources, ports }: Container, hostNetwork: boole
   for (const port of ports ?? []) port.hostPort ||= port.containerPort
 }
 
-export const defaultPod = (pod: KubeObject): void => {
-  const spec: PodSpec = (pod['spec'] ??= {})
+export const defaultPod = (pod: Pod): void => {
+  const spec = (pod.spec ??= {} as PodSpec)
   defaultPodSpec(spec)
   for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])])
     defaultPodContainer(container, spec.hostNetwork === true)
   spec.enableServiceLinks ??= true
-  const status = (pod['status'] ??= {})
+  const status = (pod.status ??= {})
   status.phase ||= 'Pending'
   status.qosClass ||= qosClassOf(spec)
 }

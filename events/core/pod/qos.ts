@@ -9,15 +9,15 @@ const positive = (amount: string | undefined): boolean => amount !== undefined &
 /** Guaranteed: every container's cpu and memory requests equal its limits; BestEffort: no container has any. */
 export const qosClassOf = (spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' => {
   let guaranteed = true
-  let any = false
+  let some = false
   for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
     const { requests, limits } = container.resources ?? {}
     for (const name of COUNTED) {
       const limit = limits?.[name]
       const request = requests?.[name] ?? limit
-      if (positive(limit) || positive(request)) any = true
+      if (positive(limit) || positive(request)) some = true
       if (!positive(limit) || compareQuantities(request, limit) !== 0) guaranteed = false
     }
   }
-  return !any ? 'BestEffort' : guaranteed ? 'Guaranteed' : 'Burstable'
+  return !some ? 'BestEffort' : guaranteed ? 'Guaranteed' : 'Burstable'
 }

@@ -1,7 +1,6 @@
 /** How a pod reads in a table: its Status cell says the one thing that matters most right now. */
-import type { ContainerState, ContainerStatus, PodSpec, PodStatus } from '#events/schema/generated/core.v1.ts'
+import type { ContainerState, ContainerStatus, Pod, PodSpec, PodStatus } from '#events/schema/generated/core.v1.ts'
 import type { Column } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionIn, type Condition } from '#events/meta/Conditions.ts'
 import { humanDuration } from '#events/meta/Duration.ts'
 import { age, AGE, NAME, orNone, text, wide } from '#events/meta/Table.ts'
@@ -45,11 +44,7 @@ const summarizeInit = (
   status: PodStatus,
   summary: Summary
 ): { initializing: boolean; restarts: number; lastRestart: number } => {
-  const sidecars = new Set(
-    (spec.initContainers ?? [])
-      .filter((container) => (container as { restartPolicy?: string }).restartPolicy === 'Always')
-      .map(({ name }) => name)
-  )
+  const sidecars = new Set((spec.initContainers ?? []).filter((container) => container.restartPolicy === 'Always').map(({ name }) => name))
   const total = spec.initContainers?.length ?? 0
   const sidecar = { restarts: 0, lastRestart: 0 }
   for (const [index, container] of (status.initContainerStatuses ?? []).entries()) {
@@ -88,15 +83,14 @@ const summarizeContainers = (status: PodStatus, summary: Summary): void => {
     }
   }
   // One container may have finished while another still serves.
-  if (summary.reason === 'Completed' && running)
-    summary.reason = truth(status.conditions as Condition[] | undefined, 'Ready') ? 'Running' : 'NotReady'
+  if (summary.reason === 'Completed' && running) summary.reason = truth(status.conditions, 'Ready') ? 'Running' : 'NotReady'
 }
 
-const summarize = (pod: KubeObject): Summary => {
-  const spec: PodSpec = pod['spec'] ?? {}
-  const status: PodStatus = pod['status'] ?? {}
+const summarize = (pod: Pod): Summary => {
+  const spec = pod.spec ?? {}
+  const status = pod.status ?? {}
   const summary: Summary = { reason: status.reason || status.phase || '', ready: 0, restarts: 0, lastRestart: 0 }
-  const conditions = status.conditions as Condition[] | undefined
+  const conditions = status.conditions
   const scheduled = conditionIn(conditions, 'PodScheduled')
   if (scheduled?.reason === 'SchedulingGated') summary.reason = 'SchedulingGated'
   const init = summarizeInit(spec, status, summary)
@@ -116,16 +110,14 @@ const summarize = (pod: KubeObject): Summary => {
 const gates = (spec: PodSpec, status: PodStatus): string => {
   const wanted = spec.readinessGates ?? []
   if (wanted.length === 0) return '<none>'
-  return `${wanted.filter(({ conditionType }) => truth(status.conditions as Condition[] | undefined, conditionType)).length}/${wanted.length}`
+  return `${wanted.filter(({ conditionType }) => truth(status.conditions, conditionType)).length}/${wanted.length}`
 }
 
-export const podRow = (pod: KubeObject, now: number): (string | number)[] => {
-  const spec: PodSpec = pod['spec'] ?? {}
-  const status: PodStatus = pod['status'] ?? {}
+export const podRow = (pod: Pod, now: number): (string | number)[] => {
+  const spec = pod.spec ?? {}
+  const status = pod.status ?? {}
   const summary = summarize(pod)
-  const sidecars = (spec.initContainers ?? []).filter(
-    (container) => (container as { restartPolicy?: string }).restartPolicy === 'Always'
-  ).length
+  const sidecars = (spec.initContainers ?? []).filter((container) => container.restartPolicy === 'Always').length
   const restarts =
     summary.restarts > 0 && summary.lastRestart > 0
       ? `${summary.restarts} (${humanDuration(now - summary.lastRestart)} ago)`
@@ -143,8 +135,8 @@ export const podRow = (pod: KubeObject, now: number): (string | number)[] => {
   ]
 }
 
-export const podRowConditions = (pod: KubeObject): { type: string; status: string; reason: string; message: string }[] | undefined => {
-  switch (pod['status']?.phase) {
+export const podRowConditions = (pod: Pod): { type: string; status: string; reason: string; message: string }[] | undefined => {
+  switch (pod.status?.phase) {
     case 'Succeeded':
       return [{ type: 'Completed', status: 'True', reason: 'Succeeded', message: 'The pod has completed successfully.' }]
     case 'Failed':

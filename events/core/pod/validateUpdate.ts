@@ -1,6 +1,5 @@
 /** What of a pod may change once it exists. */
-import type { PodSpec, Toleration } from '#events/schema/generated/core.v1.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Pod, PodSpec, Toleration } from '#events/schema/generated/core.v1.ts'
 import { badValue, forbiddenField, same } from '#events/meta/faults.ts'
 import type { FieldError } from '#events/Refusal.ts'
 
@@ -40,10 +39,10 @@ const withoutChangeable = (spec: PodSpec, old: PodSpec): PodSpec => {
   }
 }
 
-export const validatePodUpdate = (pod: KubeObject, before: KubeObject, subresource: string): FieldError[] => {
+export const validatePodUpdate = (pod: Pod, before: Pod, subresource: string): FieldError[] => {
   if (subresource !== '') return []
-  const spec: PodSpec = pod['spec'] ?? {}
-  const old: PodSpec = before['spec'] ?? {}
+  const spec = pod.spec ?? {}
+  const old = before.spec ?? {}
   if (spec === old) return []
   if (spec.containers?.length !== old.containers?.length)
     return [forbiddenField('spec.containers', 'pod updates may not add or remove containers')]

@@ -117,7 +117,7 @@ export const validateVolumes = (volumes: readonly Volume[] | undefined, path: st
     const at = `${path}[${index}]`
     let first: string | undefined
     for (const kind in volume) {
-      if (kind === 'name' || (volume as unknown as Record<string, unknown>)[kind] === undefined) continue
+      if (kind === 'name' || volume[kind as keyof Volume] === undefined) continue
       if (first !== undefined) errors.push(forbiddenField(`${at}.${kind}`, 'may not specify more than 1 volume type'))
       else validateSource(volume, (first = kind), at, errors)
     }

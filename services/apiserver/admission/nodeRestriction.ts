@@ -8,7 +8,8 @@ import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import { resourceId } from '#events/Key.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject, type OwnerReference } from '#events/KubeObject.ts'
+import type { Node, Pod } from '#events/schema/generated/core.v1.ts'
 import { overlap, parseCIDR } from '#events/meta/cidr.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Network } from '#events/meta/ip.ts'
@@ -64,12 +65,12 @@ export const NodeRestriction: AdmissionPlugin = {
 
 const restrictPod = (node: string, write: NodeWrite, view: ObjectsView, refuse: Refuse): void => {
   const { operation, subresource, old } = write
-  const bound = old?.['spec']?.nodeName as string | undefined
+  const bound = asOneOf(PODS, old)?.spec?.nodeName
   if (subresource === 'status') {
     if (operation !== 'UPDATE') throw refuse(`unexpected operation "${operation}"`)
     if (bound !== node) throw refuse(`node "${node}" can only update pod status for pods with spec.nodeName set to itself`)
     if (changes(write, (object) => object.metadata.labels)) throw refuse(`node "${node}" cannot update labels through pod status`)
-    if (says(write, (object) => object['status']?.resourceClaimStatuses))
+    if (says(write, (object) => asOneOf(PODS, object).status?.resourceClaimStatuses))
       throw refuse(`node "${node}" cannot update resource claim statues`)
     return
   }
@@ -80,7 +81,7 @@ const restrictPod = (node: string, write: NodeWrite, view: ObjectsView, refuse: 
     return
   }
   if (subresource !== '') throw refuse(`unexpected pod subresource "${subresource}", only 'status' and 'eviction' are allowed`)
-  if (operation === 'CREATE') return restrictMirror(node, write.object as KubeObject, view, refuse)
+  if (operation === 'CREATE') return restrictMirror(node, asOneOf(PODS, write.object as KubeObject), view, refuse)
   if (operation !== 'DELETE') throw refuse(`unexpected operation "${operation}", node "${node}" can only create and delete mirror pods`)
   if (old === undefined) throw notFound(PODS, write.name)
   if (bound !== node) throw refuse(`node "${node}" can only delete pods with spec.nodeName set to itself`)
@@ -98,10 +99,10 @@ const changes = ({ object, old }: NodeWrite, part: (object: KubeObject) => unkno
 const says = (write: NodeWrite, part: (object: KubeObject) => unknown): boolean =>
   write.object !== undefined && part(write.object) !== undefined && changes(write, part)
 
-const restrictMirror = (node: string, pod: KubeObject, view: ObjectsView, refuse: Refuse): void => {
+const restrictMirror = (node: string, pod: Pod, view: ObjectsView, refuse: Refuse): void => {
   if (pod.metadata.annotations?.[MIRROR] === undefined)
     throw refuse(`pod does not have "${MIRROR}" annotation, node "${node}" can only create mirror pods`)
-  if (pod['spec']?.nodeName !== node) throw refuse(`node "${node}" can only create pods with spec.nodeName set to itself`)
+  if (pod.spec?.nodeName !== node) throw refuse(`node "${node}" can only create pods with spec.nodeName set to itself`)
   const owners = pod.metadata.ownerReferences ?? []
   if (owners.length > 1) throw refuse(`node "${node}" can only create pods with a single owner reference set to itself`)
   const owner = owners[0]
@@ -116,15 +117,15 @@ const restrictMirror = (node: string, pod: KubeObject, view: ObjectsView, refuse
   if (reference !== undefined) throw refuse(`node "${node}" can not create pods that reference ${reference}`)
 }
 
-const cidrsOf = (object: KubeObject | undefined): readonly string[] => {
-  const { podCIDR, podCIDRs } = (object?.['spec'] ?? {}) as { podCIDR?: unknown; podCIDRs?: unknown }
-  return [podCIDR, ...(Array.isArray(podCIDRs) ? (podCIDRs as readonly unknown[]) : [])].filter((cidr) => typeof cidr === 'string')
+const cidrsOf = (node: Node | undefined): readonly string[] => {
+  const { podCIDR, podCIDRs = [] } = node?.spec ?? {}
+  return [podCIDR, ...podCIDRs].filter((cidr) => cidr !== undefined)
 }
 
 /** A part of the pod network with addresses of another node's: this one would answer for its pods, or leave no part to others. */
 const restrictRange = (node: string, { object, old }: NodeWrite, view: ObjectsView, refuse: Refuse): void => {
-  const had = new Set(cidrsOf(old))
-  for (const cidr of cidrsOf(object)) {
+  const had = new Set(cidrsOf(asOneOf(NODES, old)))
+  for (const cidr of cidrsOf(asOneOf(NODES, object))) {
     const range = had.has(cidr) ? undefined : parseCIDR(cidr)
     if (range === undefined) continue
     for (const { key, object: other } of view.collection(NODES).values()) {
@@ -140,21 +141,22 @@ const touches = (range: Network, cidr: string): boolean => {
 }
 
 const restrictOwn = (node: string, write: NodeWrite, view: ObjectsView, refuse: Refuse): void => {
-  const { operation, name, object, old } = write
+  const { operation, name } = write
+  const [object, old] = [asOneOf(NODES, write.object), asOneOf(NODES, write.old)]
   if (name !== node) throw refuse(`node "${node}" is not allowed to modify node "${name}"`)
   if (object === undefined) return
   if (write.subresource === '') restrictRange(node, write, view, refuse)
   if (operation === 'CREATE') {
-    if (object['spec']?.configSource !== undefined) throw refuse(`node "${node}" is not allowed to create pods with a non-nil configSource`)
+    if (object.spec?.configSource !== undefined) throw refuse(`node "${node}" is not allowed to create pods with a non-nil configSource`)
     const labels = forbiddenLabels(object.metadata.labels ?? {}, {})
     if (labels.length > 0) throw refuse(`node "${node}" is not allowed to set the following labels: ${labels.join(', ')}`)
     return
   }
   const status = write.subresource === 'status'
-  const config = object['spec']?.configSource
-  if (config !== undefined && !same(config, old?.['spec']?.configSource))
+  const config = object.spec?.configSource
+  if (config !== undefined && !same(config, old?.spec?.configSource))
     throw refuse(`node "${node}" is not allowed to update configSource to a new non-nil configSource`)
-  if ((status ? says : changes)(write, (one) => one['spec']?.taints as readonly unknown[] | undefined))
+  if ((status ? says : changes)(write, (one) => asOneOf(NODES, one).spec?.taints))
     throw refuse(`node "${node}" is not allowed to modify taints`)
   if (changes(write, (one): readonly OwnerReference[] | undefined => one.metadata.ownerReferences))
     throw refuse(`node "${node}" is not allowed to modify ownerReferences`)
@@ -220,5 +222,5 @@ export const restrictToken = (user: UserInfo, namespace: string, account: string
     throw refuse(
       `the UID in the bound object reference (${bound.uid}) does not match the UID in record. The object might have been deleted and then recreated`
     )
-  if (pod['spec']?.nodeName !== node) throw refuse('node requested token bound to a pod scheduled on a different node')
+  if (pod.spec?.nodeName !== node) throw refuse('node requested token bound to a pod scheduled on a different node')
 }

@@ -1,8 +1,6 @@
 /** What a pod's spec names of the API: a pod the node makes up itself must need none of it (upstream's `HasAPIObjectReference`). */
 import { isObject } from '#events/meta/json.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
-
-type Json = Readonly<Record<string, unknown>>
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 
 /** True when `field` is somewhere below with a name in it. */
 const names = (value: unknown, fields: ReadonlySet<string>): boolean => {
@@ -66,17 +64,16 @@ const PROJECTIONS: Readonly<Record<string, string>> = {
 }
 
 /** `secrets`, `configmaps (via projected volumes)` …; undefined when the pod stands alone. */
-export const apiReferenceOf = (pod: KubeObject): string | undefined => {
-  const spec = (pod['spec'] ?? {}) as Json
-  if ((spec['serviceAccountName'] ?? '') !== '') return 'serviceaccounts'
+export const apiReferenceOf = (pod: Pod): string | undefined => {
+  const spec: Partial<Pod['spec']> = pod.spec ?? {}
+  if ((spec.serviceAccountName ?? '') !== '') return 'serviceaccounts'
   if (names(spec, SECRETS)) return 'secrets'
   if (names(spec, CONFIG_MAPS)) return 'configmaps'
-  if (((spec['resourceClaims'] ?? []) as readonly unknown[]).length > 0) return 'resourceclaims'
-  for (const volume of (spec['volumes'] ?? []) as readonly Json[]) {
+  if ((spec.resourceClaims ?? []).length > 0) return 'resourceclaims'
+  for (const volume of spec.volumes ?? []) {
     const source = Object.keys(volume).find((field) => field !== 'name')
     if (source === 'projected') {
-      const sources = ((volume['projected'] as Json)['sources'] ?? []) as readonly Json[]
-      for (const part of sources)
+      for (const part of volume.projected?.sources ?? [])
         for (const field of Object.keys(part))
           if (field !== 'downwardAPI') return PROJECTIONS[field] ?? 'unknown sources of projected volumes'
     } else if (source === undefined || !PLAIN_VOLUMES.has(source)) return VOLUMES[source ?? ''] ?? 'unknown volume types'

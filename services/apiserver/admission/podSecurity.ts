@@ -27,7 +27,7 @@ import { subjectOf, TEMPLATES } from '#events/core/pod/security/templates.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
 import { resourceId } from '#events/Key.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
 import { fieldErrorBody, forbidden, invalid, notFound, type FieldError, type Refusal } from '#events/Refusal.ts'
 import { same } from '#events/meta/faults.ts'
 import { NOTHING, type AdmissionPlugin, type Admitted, type DecideContext } from '#services/apiserver/decision.ts'
@@ -78,7 +78,7 @@ const pods = (write: Decision, context: DecideContext, isPod: boolean): Admitted
   const { policy, faults } = policyOf(space.object.metadata.labels, defaults)
   if (faults.length === 0 && isPod && isFullyPrivileged(policy)) return PRIVILEGED_NOTED
   if (faults.length === 0 && !isPod && policy.warn.level === 'privileged' && policy.audit.level === 'privileged') return NOTHING
-  if (isPod && old !== undefined && !isSignificantUpdate(object['spec'], old['spec'])) return NOTHING
+  if (isPod && old !== undefined && !isSignificantUpdate(asOneOf(PODS, object).spec, asOneOf(PODS, old).spec)) return NOTHING
   const subject = subjectOf(kind, object)
   if (subject === undefined) return NOTHING
   if (exemptions.runtimeClasses.includes(subject.spec.runtimeClassName ?? '')) return EXEMPT.runtimeClass

@@ -1,12 +1,13 @@
 /** Priority: a pod without a priority class has priority 0 and may preempt those below. */
-import type { PodSpec } from '#events/schema/generated/core.v1.ts'
+import { PODS } from '#events/collections.ts'
+import type { Pod, PodSpec } from '#events/schema/generated/core.v1.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf } from '#events/KubeObject.ts'
 import type { AdmissionPlugin } from '#services/apiserver/decision.ts'
 
 /** In place. */
-export const prioritise = (pod: KubeObject): void => {
-  const spec: PodSpec = (pod['spec'] ??= {})
+export const prioritise = (pod: Pod): void => {
+  const spec = (pod.spec ??= {} as PodSpec)
   spec.priority ??= 0
   spec.preemptionPolicy ??= 'PreemptLowerPriority'
 }
@@ -16,6 +17,6 @@ export const Priority: AdmissionPlugin = {
   handles: (operation, { group, resource }, subresource) =>
     operation === 'CREATE' && group === '' && resource === 'pods' && subresource === '',
   admit({ object }) {
-    if (object !== undefined && object.metadata.annotations?.[MIRROR] === undefined) prioritise(object)
+    if (object !== undefined && object.metadata.annotations?.[MIRROR] === undefined) prioritise(asOneOf(PODS, object))
   }
 }

@@ -1,8 +1,9 @@
 /** ServiceAccount: pods run as an account that exists, and its token is mounted unless the pod or the account says no. */
-import type { Container, PodSpec, Volume, VolumeMount } from '#events/schema/generated/core.v1.ts'
+import { PODS, SERVICE_ACCOUNTS } from '#events/collections.ts'
+import type { Container, Pod, PodSpec, ServiceAccount as AccountType, Volume, VolumeMount } from '#events/schema/generated/core.v1.ts'
 import { MIRROR } from '#events/core/pod/mirror.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf } from '#events/KubeObject.ts'
 import { forbidden } from '#events/Refusal.ts'
 import type { AdmissionPlugin } from '#services/apiserver/decision.ts'
 import { generatedSuffix } from '#services/apiserver/request/names.ts'
@@ -37,10 +38,10 @@ const addTokenMount = (container: Container, volumeName: string): void => {
  * @param suffix five letters, e.g. of the name generator
  * @param account the pod's ServiceAccount, when it is known
  */
-export const addTokenVolume = (pod: KubeObject, suffix: string, account?: KubeObject): void => {
-  const spec: PodSpec = pod['spec']
-  if ((spec.automountServiceAccountToken ?? account?.['automountServiceAccountToken'] ?? true) === false) return
-  const volume = spec.volumes?.find(({ name }: { name?: string }) => name?.startsWith('kube-api-access-') === true) ?? tokenVolume(suffix)
+export const addTokenVolume = (pod: Pod, suffix: string, account?: AccountType): void => {
+  const { spec } = pod
+  if ((spec.automountServiceAccountToken ?? account?.automountServiceAccountToken ?? true) === false) return
+  const volume = spec.volumes?.find(({ name }) => name?.startsWith('kube-api-access-') === true) ?? tokenVolume(suffix)
   const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])]
   for (const container of containers) addTokenMount(container, volume.name)
   const used = containers.some((container) => container.volumeMounts?.some(({ name }) => name === volume.name))
@@ -48,15 +49,15 @@ export const addTokenVolume = (pod: KubeObject, suffix: string, account?: KubeOb
 }
 
 /** The account a pod runs as, under both of its names. In place. */
-export const nameAccount = (pod: KubeObject): string => {
-  const spec: PodSpec = (pod['spec'] ??= {})
+export const nameAccount = (pod: Pod): string => {
+  const spec = (pod.spec ??= {} as PodSpec)
   spec.serviceAccountName ||= USUAL
   spec.serviceAccount = spec.serviceAccountName
   return spec.serviceAccountName
 }
 
 /** A mirror pod runs already: what is added to it here would be a lie, and what it may not use it must not name. */
-const admitMirror = (kind: Kind, pod: KubeObject): void => {
+const admitMirror = (kind: Kind, pod: Pod): void => {
   const name = pod.metadata.name ?? ''
   const reference = apiReferenceOf(pod)
   if (reference === 'serviceaccounts') throw forbidden(kind, name, 'a mirror pod may not reference service accounts')
@@ -69,11 +70,12 @@ export const ServiceAccount: AdmissionPlugin = {
   name: 'ServiceAccount',
   handles: (operation, { group, resource }, subresource) =>
     operation === 'CREATE' && group === '' && resource === 'pods' && subresource === '',
-  admit({ kind, namespace, object: pod }, { context }) {
-    if (pod === undefined) return
+  admit({ kind, namespace, object }, { context }) {
+    if (object === undefined) return
+    const pod = asOneOf(PODS, object)
     if (pod.metadata.annotations?.[MIRROR] !== undefined) return admitMirror(kind, pod)
     const name = nameAccount(pod)
-    const account = context.view.get({ group: '', resource: 'serviceaccounts', namespace, name })
+    const account = context.view.get({ ...SERVICE_ACCOUNTS, namespace, name })
     if (account === undefined)
       throw forbidden(
         kind,

@@ -1,8 +1,7 @@
 /** Cluster IPs and node ports: handed out where a Service leaves them open, checked where it asks for one. Plain. */
 import { SERVICES, SERVICE_CIDRS } from '#events/collections.ts'
-import type { ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import type { Service, ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import type { ObjectKey } from '#events/Key.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import { badValue } from '#events/meta/faults.ts'
 import { isHost, parseIP, parseNetwork, textOfIP, type Family, type Network } from '#events/meta/ip.ts'
 import { isOf } from '#events/networking/parent.ts'
@@ -38,10 +37,10 @@ const familiesOf = (context: DecideContext): readonly Family[] => {
 }
 
 /** The families a Service has addresses of, where it does not say: before defaults, which know no cluster. */
-export const prepareService = (service: KubeObject, old: KubeObject | undefined, context: DecideContext): void => {
-  const spec = (service['spec'] ??= {}) as Spec
+export const prepareService = (service: Service, old: Service | undefined, context: DecideContext): void => {
+  const spec: Spec = (service.spec ??= {})
   if (spec.type === 'ExternalName') return
-  const before = (old?.['spec'] ?? {}) as Spec
+  const before = old?.spec ?? {}
   const given = ipsOf(spec).flatMap((ip) => parseIP(ip)?.family ?? [])
   if (!spec.ipFamilies?.length)
     spec.ipFamilies =
@@ -55,9 +54,9 @@ export const prepareService = (service: KubeObject, old: KubeObject | undefined,
   if (spec.ipFamilies.length === 0) delete spec.ipFamilies
 }
 
-export const allocateService = (service: KubeObject, old: KubeObject | undefined, context: DecideContext): void => {
-  const spec = service['spec'] as Spec
-  const before = old?.['spec'] as ServiceSpec | undefined
+export const allocateService = (service: Service, old: Service | undefined, context: DecideContext): void => {
+  const spec: Spec = service.spec
+  const before = old?.spec
   const faults: FieldError[] = []
   const owner: ObjectKey = { ...SERVICES, namespace: service.metadata.namespace ?? '', name: service.metadata.name ?? '' }
   allocateIPs(spec, before, owner, context, faults)

@@ -7,7 +7,7 @@ import { IP_ADDRESSES, SERVICES } from '#events/collections.ts'
 import type { NewEvent } from '#events/Event.ts'
 import type { Guard } from '#events/guard.ts'
 import { keyId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
 import { isOf, ownerOf } from '#events/networking/parent.ts'
 import type { DecideContext } from '#services/apiserver/decision.ts'
 import { claimEvents } from './claims.ts'
@@ -44,7 +44,7 @@ type View = DecideContext['view']
 const isOurs = (ref: ResourceRef, object: KubeObject): boolean => ref === NODE_PORTS || isAllocated(object)
 
 const isClaimed = (view: View, owner: ObjectKey, claim: ObjectKey): boolean => {
-  const service = view.get(owner)?.object
+  const service = asOneOf(SERVICES, view.get(owner)?.object)
   return service !== undefined && claimsOfService(service).some(({ key }) => keyId(key) === keyId(claim))
 }
 
@@ -79,7 +79,7 @@ export const mend = (
   context: DecideContext
 ): Mending => {
   const { view, now } = context
-  const service = view.get(owner)?.object
+  const service = asOneOf(SERVICES, view.get(owner)?.object)
   const claims = service === undefined ? [] : claimsOfService(service)
   const missing = claims.filter(({ key }) => view.get(key) === undefined)
   const leaked = suspected

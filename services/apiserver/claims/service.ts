@@ -3,7 +3,7 @@
  * Plain.
  */
 import { IP_ADDRESSES, SERVICES, SERVICE_CIDRS } from '#events/collections.ts'
-import type { ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import type { Service, ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import type { ObjectKey, ResourceRef } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { canonicalIP } from '#events/meta/ip.ts'
@@ -73,7 +73,7 @@ export const nodePortsOf = ({ ports = [] }: ServiceSpec): readonly number[] => [
   ...new Set(ports.flatMap(({ nodePort }) => (nodePort ? [nodePort] : [])))
 ]
 
-export const claimsOfService = (service: KubeObject): readonly Claim[] => {
-  const spec = (service['spec'] ?? {}) as ServiceSpec
+export const claimsOfService = (service: Service): readonly Claim[] => {
+  const spec: ServiceSpec = service.spec ?? {}
   return [...ipsOf(spec).map(ipClaim), ...nodePortsOf(spec).map(portClaim)]
 }

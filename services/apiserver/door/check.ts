@@ -7,7 +7,7 @@ import { isObject } from '#events/meta/json.ts'
 import type { Cause, Intent, IntentVerb, PatchType } from '#events/Intent.ts'
 import type { Term } from '#events/coordination/term.ts'
 import type { ResourceRef } from '#events/Key.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { undecoded } from '#events/KubeObject.ts'
 import { badRequest, type Refusal } from '#events/Refusal.ts'
 import { checkOptions, deleteOptionsOf, type Options } from '#services/apiserver/request/options.ts'
 
@@ -184,7 +184,7 @@ export const intentOf = (body: unknown): Intent => {
     namespace: body['namespace'] === undefined ? '' : name(body['namespace'], 'namespace'),
     name: body['name'] === undefined ? '' : name(body['name'], 'name'),
     ...(subresource === '' ? {} : { subresource }),
-    ...(object === undefined ? {} : { object: object as unknown as KubeObject }),
+    ...(object === undefined ? {} : { object: undecoded(object) }),
     ...(patched === undefined ? {} : { patch: patched }),
     ...(deletion === undefined ? {} : { deleteOptions: deletion.deleteOptions }),
     ...(given === undefined && deletion?.dryRun !== true

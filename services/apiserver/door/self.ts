@@ -3,6 +3,7 @@
  * EVENTS.
  */
 import type { NatsConnection } from '@nats-io/transport-node'
+import { NODES } from '#events/collections.ts'
 import type { SelfAnswer } from '#events/node/messages.ts'
 import { decodeToken } from '#events/Subject.ts'
 import type { Views } from '#services/platform/View.ts'
@@ -24,8 +25,8 @@ export const serveSelf = ({ views, connection, onError }: SelfDoorOptions): Door
     limits: LIMITS,
     largest: LARGEST_REQUEST,
     answer: (user) => {
-      const node = views.get({ group: '', resource: 'nodes', namespace: '', name: decodeToken(user.replace(/^node-/, '')) })
-      const answer: SelfAnswer = { podCIDRs: (node?.object['spec']?.podCIDRs ?? []) as string[] }
+      const node = views.get({ ...NODES, namespace: '', name: decodeToken(user.replace(/^node-/, '')) })
+      const answer: SelfAnswer = { podCIDRs: node?.object.spec?.podCIDRs ?? [] }
       return Promise.resolve(JSON.stringify(answer))
     },
     refuse: (status) => JSON.stringify({ status }),

@@ -3,6 +3,7 @@ import type { Api } from '#events/Api.ts'
 import { methodNotAllowed, Refusal } from '#events/Refusal.ts'
 import { authorize } from '#projections/Rbac.ts'
 import { Discovery } from '#services/apiserver/discovery/Discovery.ts'
+import { GroupVersions } from '#services/apiserver/openapi/GroupVersions.ts'
 import { OpenApi } from '#services/apiserver/openapi/OpenApi.ts'
 import { REVIEWS } from '#services/apiserver/reviews/reviews.ts'
 import { pastIsReadOnly } from '#services/apiserver/time-travel/Reader.ts'
@@ -30,6 +31,7 @@ export class Documents {
   readonly #apiAt: (moment: string) => Promise<Api>
   /** Of what is or was served, as long as somebody else holds that. */
   readonly #made = new WeakMap<Api, Made>()
+  readonly #groupVersions = new GroupVersions(KUBERNETES_VERSION)
 
   /** `apiAt`: what was served at a moment of the past. */
   constructor(deps: ApiDeps, apiAt: (moment: string) => Promise<Api>) {
@@ -40,7 +42,7 @@ export class Documents {
     let made = this.#made.get(api)
     if (made === undefined) {
       const kinds = [...api.served, ...REVIEWS]
-      made = { discovery: new Discovery(kinds, this.#deps.address), openapi: new OpenApi(kinds, KUBERNETES_VERSION) }
+      made = { discovery: new Discovery(kinds, this.#deps.address), openapi: new OpenApi(kinds, this.#groupVersions) }
       this.#made.set(api, made)
     }
     return made

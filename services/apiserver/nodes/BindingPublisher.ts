@@ -13,8 +13,9 @@ import type { Stray } from '#events/node/messages.ts'
 import { bindingSubject } from '#events/node/messages.ts'
 import type { Log, Subscription } from '#events/Log.ts'
 import { objectId } from '#events/Key.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import { decodeToken } from '#events/Subject.ts'
-import type { Change, Entry } from '#projections/Objects.ts'
+import { isChangeOf, type Change, type Entry } from '#projections/Objects.ts'
 import { asOf, asOfIn, bindingMessage, tombstone, type BindingMessage } from '#services/platform/bindings.ts'
 import type { Clock, Timer } from '#services/platform/Clock.ts'
 import type { BindingSeal } from '#services/platform/secrets/NodeKeys.ts'
@@ -139,8 +140,7 @@ export class BindingPublisher {
       // What left it meanwhile is another round's.
       this.#settled = has
       for (const [subject] of this.#published.all()) if (gained(nodeOf(subject))) this.#mark(idOf(subject))
-      for (const { id, object } of this.#options.views.collection(PODS).list())
-        if (gained((object['spec']?.nodeName ?? '') as string)) this.#mark(id)
+      for (const { id, object } of this.#options.views.collection(PODS).list()) if (gained(object.spec?.nodeName ?? '')) this.#mark(id)
     }
   }
   /** Its node has no binding of it: it is published whether or not it was. */
@@ -149,10 +149,11 @@ export class BindingPublisher {
     this.#anew.add(id)
     this.#mark(id)
   }
-  #changed({ type, entry }: Change): void {
-    const { resource, group, namespace, name } = entry.key
+  #changed(change: Change): void {
+    const { resource, group, namespace, name } = change.entry.key
     if (group !== '') return
-    if (resource === 'pods') {
+    if (isChangeOf(PODS, change)) {
+      const { type, entry } = change
       if (type === 'DELETED') {
         this.#references.delete(entry.id)
         this.#deleted.set(entry.id, entry.object.metadata.uid as string)
@@ -222,7 +223,7 @@ export class BindingPublisher {
     for (const subject of this.#published.ofPod(id)) await this.#foldUpTo(this.#published.get(subject)?.asOf ?? 0)
     const at = id.indexOf('/')
     const entry = this.#options.views.get({ ...PODS, namespace: id.slice(0, at), name: id.slice(at + 1) })
-    const node = (entry?.object['spec']?.nodeName ?? '') as string
+    const node = entry?.object.spec?.nodeName ?? ''
     const subject = entry === undefined || node === '' ? undefined : bindingSubject(node, entry.key.namespace, entry.key.name)
     // Of what it was before, the present pod tells as much.
     if (subject !== undefined) this.#deleted.delete(id)
@@ -233,11 +234,11 @@ export class BindingPublisher {
       if (subject !== undefined) await this.#bury(other, before, false)
       else await this.#takeBack(id, other, before)
     }
-    if (subject !== undefined && (this.#has(node) || anew)) return this.#bind(entry as Entry, subject, heads.get(subject) ?? 0, anew)
+    if (subject !== undefined && (this.#has(node) || anew)) return this.#bind(entry as Entry<Pod>, subject, heads.get(subject) ?? 0, anew)
     if (this.#published.ofPod(id).length === 0) this.#deleted.delete(id)
   }
   /** `head`: what stands there, when that is no binding. */
-  async #bind(entry: Entry, subject: string, head: number, anew: boolean): Promise<void> {
+  async #bind(entry: Entry<Pod>, subject: string, head: number, anew: boolean): Promise<void> {
     const { views, clock, clusterCA, seal } = this.#options
     const { origin } = this.#published
     const before = this.#published.get(subject)
@@ -290,10 +291,10 @@ export class BindingPublisher {
     await this.#send(subject, tombstone(this.#published.origin, lost), sequence, this.#options.views.of(PODS).objects.sequence)
     this.#published.forget(subject)
   }
-  async #token(entry: Entry): Promise<Token | undefined> {
+  async #token(entry: Entry<Pod>): Promise<Token | undefined> {
     if (!referencesOf(entry.object).token) return undefined
     const { namespace, name } = entry.key
-    const account = (entry.object['spec']?.serviceAccountName as string | undefined) ?? 'default'
+    const account = entry.object.spec?.serviceAccountName ?? 'default'
     const found = this.#options.views.get({ ...SERVICE_ACCOUNTS, namespace, name: account })
     if (found === undefined) return undefined
     return this.#options.tokens.issue({

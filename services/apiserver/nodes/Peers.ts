@@ -7,7 +7,7 @@
  */
 import { LEASES } from '#events/collections.ts'
 import { createHash } from 'node:crypto'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Lease } from '#events/schema/generated/coordination.v1.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import { timestampWith } from '#events/meta/time.ts'
 import type { Subscription } from '#events/Log.ts'
@@ -98,7 +98,7 @@ export class Peers implements Share {
     this.crash()
     await this.#renewing
     const { decider, clock, identity } = this.#options
-    if (this.#held()?.['spec']?.holderIdentity !== this.#holder) return
+    if (this.#held()?.spec?.holderIdentity !== this.#holder) return
     await decider.submit({ ...this.#intent(), id: clock.uuid(), verb: 'delete', name: identity }, SELF).catch(this.#options.onError)
   }
   get live(): readonly Peer[] {
@@ -117,7 +117,7 @@ export class Peers implements Share {
     }
     this.#timers.push(this.#options.clock.after(ms, again))
   }
-  #held(): KubeObject | undefined {
+  #held(): Lease | undefined {
     return this.#options.views.get({ ...LEASES, namespace: NAMESPACE, name: this.#options.identity })?.object
   }
   #intent() {
@@ -180,7 +180,7 @@ export class Peers implements Share {
       const seen = this.#seen.get(key.name)
       if (seen?.sequence !== sequence) this.#seen.set(key.name, { sequence, at: now })
       const silent = seen?.sequence === sequence ? now - seen.at : 0
-      if (silent < Number(object['spec']?.leaseDurationSeconds ?? SECONDS) * 1000)
+      if (silent < Number(object.spec?.leaseDurationSeconds ?? SECONDS) * 1000)
         live.push({ name: key.name, address: annotations[ADDRESS] ?? '' })
     }
     for (const name of this.#seen.keys()) if (!there.has(name)) this.#seen.delete(name)

@@ -1,5 +1,5 @@
 /** Which pods name a ConfigMap or a Secret, kept up to date pod by pod, so that a change of one looks at those and no others. */
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import { referencesOf } from './decide.ts'
 
 export type Referred = 'configmaps' | 'secrets'
@@ -10,7 +10,7 @@ export class References {
   /** By `<resource>/<namespace>/<name>`: ids of pods. */
   readonly #named = new Map<string, Set<string>>()
 
-  set(id: string, pod: KubeObject): void {
+  set(id: string, pod: Pod): void {
     const { metadata } = pod
     // A spec that changes has another generation; reports of status, which are most of what happens to a pod, end here.
     const version = `${metadata.uid} ${metadata.generation ?? 0}`

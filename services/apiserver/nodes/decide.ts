@@ -2,10 +2,11 @@
  * What the API server tells agents and makes of what they tell it: pods to bindings, reports and pulses to intents.
  * Plain functions of the state and the message.
  */
-import { LEASES, NODES, PODS } from '#events/collections.ts'
+import { CONFIGMAPS, LEASES, NODES, PODS, SECRETS, SERVICES } from '#events/collections.ts'
 import { overlap, parseCIDR } from '#events/meta/cidr.ts'
 import type { Binding, Fate, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import type { Cause, Intent } from '#events/Intent.ts'
+import type { NodeCondition, Pod, PodStatus } from '#events/schema/generated/core.v1.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
@@ -16,29 +17,6 @@ export type Draft = Omit<Intent, 'id' | 'source'>
 export const LEASE_NAMESPACE = 'kube-node-lease'
 const LEASE_SECONDS = 40
 
-interface EnvSource {
-  readonly configMapRef?: { readonly name: string }
-  readonly secretRef?: { readonly name: string }
-}
-interface EnvVar {
-  readonly valueFrom?: { readonly configMapKeyRef?: { readonly name: string }; readonly secretKeyRef?: { readonly name: string } }
-}
-interface ContainerLike {
-  readonly env?: readonly EnvVar[]
-  readonly envFrom?: readonly EnvSource[]
-}
-interface VolumeLike {
-  readonly configMap?: { readonly name?: string }
-  readonly secret?: { readonly secretName?: string }
-  readonly projected?: {
-    readonly sources?: readonly {
-      readonly configMap?: { readonly name?: string }
-      readonly secret?: { readonly name?: string }
-      readonly serviceAccountToken?: unknown
-    }[]
-  }
-}
-
 export interface References {
   readonly configMaps: ReadonlySet<string>
   readonly secrets: ReadonlySet<string>
@@ -46,17 +24,12 @@ export interface References {
 }
 
 /** The ConfigMaps and Secrets a pod's volumes, environment and pull secrets name. */
-export const referencesOf = (pod: KubeObject): References => {
+export const referencesOf = (pod: Pod): References => {
   const configMaps = new Set<string>()
   const secrets = new Set<string>()
   let token = false
   const add = (set: Set<string>, name: string | undefined): void => void (name !== undefined && name !== '' && set.add(name))
-  const spec = pod['spec'] as {
-    containers?: ContainerLike[]
-    initContainers?: ContainerLike[]
-    volumes?: VolumeLike[]
-    imagePullSecrets?: { name: string }[]
-  }
+  const { spec } = pod
   for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) {
     for (const { valueFrom } of container.env ?? []) {
       add(configMaps, valueFrom?.configMapKeyRef?.name)
@@ -88,7 +61,7 @@ export interface BindingExtras {
 }
 
 /** The binding of a pod that has a node; its status is left out, being the agent's own word. */
-export const bindingOf = (view: ObjectsView, entry: Entry, extras: BindingExtras): Binding => {
+export const bindingOf = (view: ObjectsView, entry: Entry<Pod>, extras: BindingExtras): Binding => {
   const { status: _, ...pod } = entry.object
   const { managedFields: __, resourceVersion: ___, ...metadata } = pod.metadata
   const namespace = entry.key.namespace
@@ -96,18 +69,16 @@ export const bindingOf = (view: ObjectsView, entry: Entry, extras: BindingExtras
   const configMaps: Record<string, Binding['configMaps'][string]> = {}
   const secrets: Record<string, Binding['secrets'][string]> = {}
   for (const name of references.configMaps) {
-    const found = view.get({ group: '', resource: 'configmaps', namespace, name })?.object
+    const found = view.get({ ...CONFIGMAPS, namespace, name })?.object
     if (found !== undefined)
-      configMaps[name] = JSON.parse(
-        JSON.stringify({ data: found['data'], binaryData: found['binaryData'] })
-      ) as Binding['configMaps'][string]
+      configMaps[name] = JSON.parse(JSON.stringify({ data: found.data, binaryData: found.binaryData })) as Binding['configMaps'][string]
   }
   for (const name of references.secrets) {
-    const found = view.get({ group: '', resource: 'secrets', namespace, name })?.object
+    const found = view.get({ ...SECRETS, namespace, name })?.object
     if (found !== undefined)
       secrets[name] = {
-        type: (found['type'] as string | undefined) ?? 'Opaque',
-        data: (found['data'] as Record<string, string> | undefined) ?? {}
+        type: found.type ?? 'Opaque',
+        data: found.data ?? {}
       }
   }
   return {
@@ -116,27 +87,20 @@ export const bindingOf = (view: ObjectsView, entry: Entry, extras: BindingExtras
     secrets,
     ...(references.token && extras.serviceAccountToken !== undefined ? { serviceAccountToken: extras.serviceAccountToken } : {}),
     clusterCA: extras.clusterCA,
-    serviceEnv:
-      extras.serviceEnv ??
-      serviceEnv(view, namespace, (entry.object['spec'] as { enableServiceLinks?: boolean }).enableServiceLinks !== false),
+    serviceEnv: extras.serviceEnv ?? serviceEnv(view, namespace, entry.object.spec.enableServiceLinks !== false),
     cause: { eventId: entry.facts.id, ref: `${entry.facts.stream}:${entry.sequence}`, correlationId: entry.facts.correlationId }
   }
-}
-
-interface ServiceSpec {
-  readonly clusterIP?: string
-  readonly ports?: readonly { readonly name?: string; readonly port: number; readonly protocol?: string }[]
 }
 
 /** The variables of docker links, as upstream's `envvars` makes them; `kubernetes` is always among them. */
 export const serviceEnv = (view: ObjectsView, namespace: string, links: boolean): Record<string, string> => {
   const env: Record<string, string> = {}
-  const services = view.collection({ group: '', resource: 'services' })
+  const services = view.collection(SERVICES)
   const entries = links && namespace !== 'default' ? [...services.list(namespace)] : links ? [...services.list('default')] : []
   const kubernetes = services.get('default', 'kubernetes')
   if (kubernetes !== undefined && !entries.some(({ id }) => id === kubernetes.id)) entries.unshift(kubernetes)
   for (const { key, object } of entries) {
-    const { clusterIP, ports = [] } = object['spec'] as ServiceSpec
+    const { clusterIP, ports = [] } = object.spec
     const first = ports[0]
     if (clusterIP === undefined || clusterIP === '' || clusterIP === 'None' || first === undefined) continue
     const name = key.name.toUpperCase().replaceAll('-', '_')
@@ -162,7 +126,7 @@ export const serviceEnv = (view: ObjectsView, namespace: string, links: boolean)
 /** What the log tells of a pod's name. */
 export interface NameHistory {
   /** The pod that has the name now. */
-  readonly present: KubeObject | undefined
+  readonly present: Pod | undefined
   /** Uids of pods that had it before and were deleted, as far as they were looked for. */
   readonly deleted: ReadonlySet<string>
   /** When the last pod of that name was made, milliseconds; 0 when there never was one. */
@@ -176,7 +140,7 @@ export interface NameHistory {
 /** What has become of a pod that runs on a node without a binding. */
 export const fateOf = ({ uid, since }: Stray, node: string, { present, deleted, made, whole, lossAccepted }: NameHistory): Fate => {
   if (present?.metadata.uid === uid) {
-    const bound = (present['spec']?.nodeName ?? '') as string
+    const bound = present.spec?.nodeName ?? ''
     return bound === '' || bound === node ? 'alive' : 'gone'
   }
   if (deleted.has(uid)) return 'gone'
@@ -206,12 +170,12 @@ export const intentOfPodReport = (
   report: PodReport
 ): Draft | undefined => {
   const entry = view.get({ ...PODS, namespace, name })
-  if (entry === undefined || entry.object.metadata.uid !== report.uid || entry.object['spec']?.nodeName !== node) return undefined
+  if (entry === undefined || entry.object.metadata.uid !== report.uid || entry.object.spec?.nodeName !== node) return undefined
   const base = { ref: PODS, version: 'v1', namespace, name, ...because(report.cause), options: { fieldManager: 'kubelet' } } as const
   if (report.terminated === true && entry.object.metadata.deletionTimestamp !== undefined)
     return { ...base, verb: 'delete', deleteOptions: { gracePeriodSeconds: 0, preconditions: { uid: report.uid } } }
-  const old = (entry.object['status'] ?? {}) as Record<string, unknown> & { conditions?: { type: string }[] }
-  const status = report.status as Record<string, unknown> & { conditions?: { type: string }[] }
+  const old: PodStatus = entry.object.status ?? {}
+  const { status } = report
   const reported = new Set((status.conditions ?? []).map(({ type }) => type))
   const kept = (old.conditions ?? []).filter(({ type }) => !reported.has(type))
   const object: KubeObject = {
@@ -220,21 +184,12 @@ export const intentOfPodReport = (
     metadata: metadataOf(entry.object),
     status: {
       ...status,
-      ...(old['qosClass'] === undefined ? {} : { qosClass: old['qosClass'] }),
-      ...(old['nominatedNodeName'] === undefined ? {} : { nominatedNodeName: old['nominatedNodeName'] }),
+      ...(old.qosClass === undefined ? {} : { qosClass: old.qosClass }),
+      ...(old.nominatedNodeName === undefined ? {} : { nominatedNodeName: old.nominatedNodeName }),
       conditions: [...(status.conditions ?? []), ...kept]
     }
   }
   return { ...base, verb: 'update', subresource: 'status', object }
-}
-
-interface Condition {
-  readonly type: string
-  readonly status: string
-  readonly reason?: string
-  readonly message?: string
-  readonly lastHeartbeatTime?: string
-  readonly lastTransitionTime?: string
 }
 
 /** What a node brings along, unless it is another's; without any the node IPAM controller gives it a part of the pod network. */
@@ -242,7 +197,7 @@ const ownRange = (view: ObjectsView, podCIDR: string): Record<string, unknown> =
   const own = parseCIDR(podCIDR)
   if (own === undefined) return {}
   for (const { object } of view.collection(NODES).values())
-    for (const cidr of (object['spec']?.podCIDRs ?? []) as string[]) {
+    for (const cidr of object.spec?.podCIDRs ?? []) {
       const other = parseCIDR(cidr)
       if (other !== undefined && overlap(own, other)) return {}
     }
@@ -253,7 +208,7 @@ const ownRange = (view: ObjectsView, podCIDR: string): Record<string, unknown> =
 export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): readonly Draft[] => {
   const drafts: Draft[] = []
   const entry = view.get({ ...NODES, namespace: '', name: pulse.node })
-  const status = (old: readonly Condition[]): Record<string, unknown> => ({
+  const status = (old: readonly NodeCondition[]) => ({
     capacity: pulse.capacity,
     allocatable: pulse.allocatable,
     addresses: pulse.addresses,
@@ -287,9 +242,9 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
       }
     })
   }
-  const old = (entry?.object['status'] ?? {}) as Record<string, unknown> & { conditions?: Condition[] }
-  const next = status(old.conditions ?? [])
-  const kept = (old.conditions ?? []).filter(({ type }) => !pulse.conditions.some((condition) => condition.type === type))
+  const old = entry?.object.status?.conditions ?? []
+  const next = status(old)
+  const kept = old.filter(({ type }) => !pulse.conditions.some((condition) => condition.type === type))
   drafts.push({
     ...node,
     verb: 'update',
@@ -298,7 +253,7 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
       apiVersion: 'v1',
       kind: 'Node',
       metadata: entry === undefined ? { name: pulse.node } : metadataOf(entry.object),
-      status: { ...next, conditions: [...(next['conditions'] as Condition[]), ...kept] }
+      status: { ...next, conditions: [...next.conditions, ...kept] }
     }
   })
   const lease = { ref: LEASES, version: 'v1', namespace: LEASE_NAMESPACE, name: pulse.node, options: { fieldManager: 'kubelet' } } as const

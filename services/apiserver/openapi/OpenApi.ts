@@ -1,8 +1,8 @@
-/** Serves the OpenAPI documents: each is made, serialised, hashed and compressed once, when first asked for. */
-import { createHash } from 'node:crypto'
-import { gzipSync } from 'node:zlib'
-import { groupVersionPaths, openapiV2, openapiV3, openapiV3Index } from './documents.ts'
-import type { Json, OpenApiKind } from './schemas.ts'
+/** Serves the OpenAPI documents of an API: each is made when first asked for, those of group versions once for all APIs that have them. */
+import { groupVersionPaths, openapiV2, openapiV3Index } from './documents.ts'
+import type { GroupVersions } from './GroupVersions.ts'
+import { Rendered } from './Rendered.ts'
+import type { OpenApiKind } from './schemas.ts'
 
 export interface OpenApiRequest {
   /** `/openapi/v3/apis/apps/v1`, without the query. */
@@ -20,21 +20,6 @@ export interface OpenApiAnswer {
   readonly body: Uint8Array
 }
 
-class Rendered {
-  readonly body: Buffer
-  readonly hash: string
-  #gzip: Buffer | undefined
-
-  constructor(document: Json) {
-    this.body = Buffer.from(JSON.stringify(document))
-    this.hash = createHash('sha512').update(this.body).digest('hex').toUpperCase()
-  }
-
-  get gzip(): Buffer {
-    return (this.#gzip ??= gzipSync(this.body, { level: 6 }))
-  }
-}
-
 /**
  * `Document{swagger: "2.0"}` in protobuf. kubectl asks for v2 in protobuf only and needs an answer that parses;
  * what it wants to know it then finds in v3 or in its own types.
@@ -49,15 +34,15 @@ const FOREVER = 'public, immutable'
 /** The documents of one list of kinds; when the list changes, make a new one. */
 export class OpenApi {
   readonly #kinds: readonly OpenApiKind[]
-  readonly #serverVersion: string
+  readonly #groupVersions: GroupVersions
+  /** What this API shows, whatever another one that came after it makes of the same kinds. */
   readonly #v3 = new Map<string, Rendered>()
   #index: Rendered | undefined
   #v2: Rendered | undefined
 
-  /** @param serverVersion `v1.33.0`, the gitVersion of `/version` */
-  constructor(kinds: readonly OpenApiKind[], serverVersion: string) {
+  constructor(kinds: readonly OpenApiKind[], groupVersions: GroupVersions) {
     this.#kinds = kinds
-    this.#serverVersion = serverVersion
+    this.#groupVersions = groupVersions
   }
 
   /** The document of `api/v1`, `apis/apps/v1`, or undefined. */
@@ -68,10 +53,8 @@ export class OpenApi {
     const [group, version] =
       parts[0] === 'api' && parts.length === 2 ? ['', parts[1]] : parts[0] === 'apis' && parts.length === 3 ? [parts[1], parts[2]] : []
     if (group === undefined || version === undefined) return undefined
-    const document = openapiV3(this.#kinds, group, version, this.#serverVersion)
-    if (document === undefined) return undefined
-    rendered = new Rendered(document)
-    this.#v3.set(path, rendered)
+    rendered = this.#groupVersions.document(this.#kinds, group, version)
+    if (rendered !== undefined) this.#v3.set(path, rendered)
     return rendered
   }
 
@@ -108,7 +91,7 @@ export class OpenApi {
         body: V2_PROTOBUF
       }
     }
-    this.#v2 ??= new Rendered(openapiV2(this.#kinds, this.#serverVersion))
+    this.#v2 ??= new Rendered(openapiV2(this.#kinds, this.#groupVersions.serverVersion))
     return send(this.#v2, request, 'no-cache, private')
   }
 }

@@ -2,7 +2,7 @@
 import { isObject } from '#events/meta/json.ts'
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject, type Of } from '#events/KubeObject.ts'
 import { badRequest, invalid } from '#events/Refusal.ts'
 import { jsonWord } from '#events/schema/scalars.ts'
 import { pruned } from '#events/schema/prune.ts'
@@ -14,6 +14,9 @@ export interface GroupVersionKind {
   readonly version: string
   readonly kind: string
 }
+
+/** The same for who knows the type: constants of this are what `decodeAs` gives its results the type by. */
+export type TypedKind<Some extends KubeObject> = GroupVersionKind & Of<Some>
 
 export const apiVersionOf = ({ group, version }: Pick<GroupVersionKind, 'group' | 'version'>): string =>
   group === '' ? version : `${group}/${version}`
@@ -32,9 +35,9 @@ export const typeOf = (kind: Kind): TypeSchema => {
   return type
 }
 
-export interface Decoded {
+export interface Decoded<Some extends KubeObject = KubeObject> {
   /** A copy of the caller's own: to be changed in place. */
-  readonly object: KubeObject
+  readonly object: Some
   readonly warnings: readonly string[]
 }
 
@@ -131,8 +134,10 @@ export const decodeObject = (kind: Kind, value: unknown, validation: Validation)
   decodeOr400(kind, typeOf(kind), value, validation)
 
 /** An object of a type that is no resource of its own: an Eviction, a Binding, a Scale, a review. */
-export const decodeAs = (wanted: GroupVersionKind, value: unknown, validation?: Validation): Decoded =>
-  decodeOr400(wanted, typeOfVersion(wanted), value, validation)
+export const decodeAs = <Some extends KubeObject>(wanted: TypedKind<Some>, value: unknown, validation?: Validation): Decoded<Some> => {
+  const { object, warnings } = decodeOr400(wanted, typeOfVersion(wanted), value, validation)
+  return { object: asOneOf(wanted, object), warnings }
+}
 
 /** What a patch made: the patch is at fault, not the request, so 422. Upstream shows the whole object here; it may hold secrets. */
 export const decodePatched = (wanted: GroupVersionKind & Pick<Kind, 'schema'>, value: unknown, validation: Validation): Decoded => {

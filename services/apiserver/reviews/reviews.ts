@@ -1,6 +1,9 @@
 /** The virtual kinds: questions about who may do what and who somebody is. Answered, never stored. */
 import type { UserInfo } from '#events/Intent.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject, type Of } from '#events/KubeObject.ts'
+import { NO_TIME } from '#events/meta/time.ts'
+import type { TokenReviewSpec } from '#events/schema/generated/authentication.v1.ts'
+import type { SelfSubjectRulesReviewSpec, SubjectAccessReviewSpec } from '#events/schema/generated/authorization.v1.ts'
 import type { Kind } from '#events/Kind.ts'
 import { badValue } from '#events/meta/faults.ts'
 import { badRequest, invalid, noSuchPath, type FieldError } from '#events/Refusal.ts'
@@ -42,26 +45,14 @@ export const reviewOf = ({ group, version, resource, namespace, name }: Resource
   return kind
 }
 
-interface AccessSpec {
-  readonly resourceAttributes?: {
-    namespace?: string
-    verb?: string
-    group?: string
-    resource?: string
-    subresource?: string
-    name?: string
-  }
-  readonly nonResourceAttributes?: { path?: string; verb?: string }
-  readonly user?: string
-  readonly groups?: string[]
-  readonly uid?: string
-}
+type AccessSpec = Pick<SubjectAccessReviewSpec, 'resourceAttributes' | 'nonResourceAttributes' | 'user' | 'groups' | 'uid'>
 
-interface ReviewSpec extends AccessSpec {
-  readonly namespace?: string
-  readonly token?: string
-  readonly audiences?: string[]
+/** Any of them: which fields there can be, its kind says. */
+type ReviewSpec = AccessSpec & SelfSubjectRulesReviewSpec & TokenReviewSpec
+interface Review extends KubeObject {
+  readonly spec?: ReviewSpec
 }
+const REVIEW: Of<Review> = {}
 
 const access = (
   view: ObjectsView,
@@ -130,11 +121,11 @@ export const answerReview = async (
   if (given !== '' && given !== namespace)
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
   if (kind.namespaced) object.metadata.namespace = namespace
-  const spec = (object['spec'] ?? {}) as ReviewSpec
+  const { spec = {} as ReviewSpec } = asOneOf(REVIEW, object)
   const base = {
     apiVersion: `${kind.group}/${kind.version}`,
     kind: kind.kind,
-    metadata: { creationTimestamp: null, ...(kind.namespaced ? { namespace } : {}) } as unknown as KubeObject['metadata']
+    metadata: { creationTimestamp: NO_TIME, ...(kind.namespaced ? { namespace } : {}) }
   }
   const info = ({ username, uid, groups, extra }: UserInfo): Record<string, unknown> => ({
     username,

@@ -56,7 +56,7 @@ export const tell = (view: ObjectsView, node: string, { room, words }: Shortage,
     lastTransitionTime: before?.status === status ? (before.lastTransitionTime ?? now) : now
   }
   // Beside the agent's own, behind them: without their order a patch puts what is new first.
-  const known = ((entry.object['status']?.conditions ?? []) as readonly { readonly type: string }[]).map(({ type }) => ({ type }))
+  const known = (entry.object.status?.conditions ?? []).map(({ type }) => ({ type }))
   const order = known.some(({ type }) => type === CONDITION) ? known : [...known, { type: CONDITION }]
   const body = { status: { conditions: [condition], '$setElementOrder/conditions': order } }
   return [

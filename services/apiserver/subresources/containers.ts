@@ -1,18 +1,15 @@
 /** pods/log, pods/exec and pods/attach: which container of which node is meant, and with what options. */
-import type { KubeObject } from '#events/KubeObject.ts'
+import { PODS } from '#events/collections.ts'
+import { asOneOf } from '#events/KubeObject.ts'
 import { badRequest, type Refusal } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import type { ContainerRef, ExecOptions, LogOptions } from '#services/platform/NodeLink.ts'
 
 const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container'
 
-interface Named {
-  readonly name: string
-}
-
 export const containerOf = (entry: Entry, asked: string | null): { readonly node: string; readonly container: ContainerRef } => {
-  const pod: KubeObject = entry.object
-  const spec = pod['spec'] as { nodeName?: string; containers: Named[]; initContainers?: Named[] }
+  const pod = asOneOf(PODS, entry.object)
+  const { spec } = pod
   const names = spec.containers.map(({ name }) => name)
   const inits = (spec.initContainers ?? []).map(({ name }) => name)
   const pod_ = entry.key.name
@@ -34,21 +31,13 @@ export const containerOf = (entry: Entry, asked: string | null): { readonly node
 
 /** The kubelet has nothing to show of a container that has not started; it says what it waits for. */
 export const notStarted = (entry: Entry, container: string): Refusal | undefined => {
-  const statuses = [
-    ...((entry.object['status']?.containerStatuses ?? []) as ContainerStatus[]),
-    ...((entry.object['status']?.initContainerStatuses ?? []) as ContainerStatus[])
-  ]
-  const status = statuses.find(({ name }) => name === container)
+  const { containerStatuses = [], initContainerStatuses = [] } = asOneOf(PODS, entry.object).status ?? {}
+  const status = [...containerStatuses, ...initContainerStatuses].find(({ name }) => name === container)
   if (status?.state?.waiting !== undefined && status.lastState?.terminated === undefined)
     return badRequest(
       `container "${container}" in pod "${entry.key.name}" is waiting to start: ${status.state.waiting.reason ?? 'ContainerCreating'}`
     )
   return undefined
-}
-
-interface ContainerStatus extends Named {
-  readonly state?: { readonly waiting?: { readonly reason?: string } }
-  readonly lastState?: { readonly terminated?: unknown }
 }
 
 const flag = (query: URLSearchParams, name: string): boolean => ['true', '1'].includes(query.get(name) ?? '')

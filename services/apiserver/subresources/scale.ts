@@ -1,18 +1,19 @@
 /** deployments/scale, replicasets/scale: the replica count alone, as autoscaling/v1 Scale. */
 import type { Intent } from '#events/Intent.ts'
 import type { Kind } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
+import type { Scale } from '#events/schema/generated/autoscaling.v1.ts'
 import { isObject, own, put, type JsonObject } from '#events/meta/json.ts'
 import { conflict, invalid, methodNotAllowed } from '#events/Refusal.ts'
 import { typeOfKind, type TypeSchema } from '#events/schema/Schema.ts'
 import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import type { StoredSubresource } from './StoredSubresource.ts'
-import { decodeAs, decodePatched } from '#services/apiserver/request/decode.ts'
+import { decodeAs, decodePatched, type TypedKind } from '#services/apiserver/request/decode.ts'
 import { patchValue } from '#services/apiserver/verbs/patch.ts'
 import { withMain } from '#services/apiserver/request/events.ts'
 import { checkName, existing, replaceObject } from '#services/apiserver/verbs/update.ts'
 
-const SCALE = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
+const SCALE: TypedKind<Scale> = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
 
 const at = (object: KubeObject, path: string): unknown =>
   path
@@ -60,7 +61,7 @@ const decideScale = (kind: Kind, intent: Intent, context: DecideContext): Decide
   const { uid } = scale.metadata
   if ((uid ?? '') !== '' && uid !== present.metadata.uid)
     throw conflict(kind, intent.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${present.metadata.uid}`)
-  const replicas = (scale['spec']?.replicas ?? 0) as number
+  const replicas = asOneOf(SCALE, scale).spec?.replicas ?? 0
   if (replicas < 0)
     throw invalid('autoscaling', 'Scale', intent.name, [
       { type: 'Invalid', field: 'spec.replicas', value: replicas, detail: 'must be greater than or equal to 0' }

@@ -2,24 +2,20 @@
 import { PODS, SERVICE_ACCOUNTS } from '#events/collections.ts'
 import type { UserInfo } from '#events/Intent.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
+import { NO_TIME } from '#events/meta/time.ts'
+import type { TokenRequest } from '#events/schema/generated/authentication.v1.ts'
 import { badValue } from '#events/meta/faults.ts'
 import { badRequest, conflict, invalid, notFound, type FieldError } from '#events/Refusal.ts'
 import type { FieldValidation } from '#events/schema/validate.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { restrictToken, type BoundTo } from '#services/apiserver/admission/nodeRestriction.ts'
 import type { Tokens, TokenSubject } from '#services/apiserver/nodes/Tokens.ts'
-import { decodeAs } from '#services/apiserver/request/decode.ts'
+import { decodeAs, type TypedKind } from '#services/apiserver/request/decode.ts'
 
-const TOKEN_REQUEST = { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' }
+const TOKEN_REQUEST: TypedKind<TokenRequest> = { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' }
 const USUAL_S = 3600
 const SHORTEST_S = 600
 const LONGEST_S = 2 ** 32
-
-interface TokenSpec {
-  readonly audiences?: readonly string[]
-  readonly expirationSeconds?: number
-  readonly boundObjectRef?: BoundTo
-}
 
 /** The pod a token is to end with. Throws what upstream answers for one that is not there, or runs as somebody else. */
 const podOf = (
@@ -32,7 +28,7 @@ const podOf = (
     throw badRequest(`cannot bind token to object of type ${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`)
   const pod = view.get({ ...PODS, namespace, name })?.object
   if (pod === undefined) throw notFound(PODS, name)
-  if (pod['spec']?.serviceAccountName !== account)
+  if (pod.spec?.serviceAccountName !== account)
     throw badRequest(`cannot bind token for serviceaccount ${JSON.stringify(account)} to pod running with different serviceaccount name.`)
   if (uid !== '' && uid !== pod.metadata.uid)
     throw conflict(
@@ -76,7 +72,7 @@ export const requestToken = async (
       name,
       `the UID in the token request (${given.uid}) does not match the UID of the service account (${uid})`
     )
-  const spec = (object['spec'] ?? {}) as TokenSpec
+  const spec = object.spec ?? {}
   const seconds = spec.expirationSeconds ?? USUAL_S
   const faults: FieldError[] = []
   if (seconds < SHORTEST_S) faults.push(badValue('spec.expirationSeconds', seconds, 'may not specify a duration less than 10 minutes'))
@@ -91,7 +87,7 @@ export const requestToken = async (
   return {
     kind: TOKEN_REQUEST.kind,
     apiVersion: `${TOKEN_REQUEST.group}/${TOKEN_REQUEST.version}`,
-    metadata: { name, namespace, creationTimestamp: null } as unknown as KubeObject['metadata'],
+    metadata: { name, namespace, creationTimestamp: NO_TIME },
     spec: { ...spec, expirationSeconds: seconds },
     status: { token, expirationTimestamp: expiresAt }
   }

@@ -2,7 +2,7 @@
 import { timestamp } from '#events/meta/time.ts'
 import type { Intent } from '#events/Intent.ts'
 import { collectionOf, type Kind } from '#events/Kind.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { undecoded, type KubeObject } from '#events/KubeObject.ts'
 import { isObject } from '#events/meta/json.ts'
 import { required } from '#events/meta/faults.ts'
 import { badRequest, invalid, notFound, Refusal, unsupportedMediaType } from '#events/Refusal.ts'
@@ -94,7 +94,7 @@ const asApplied = (kind: Kind, applied: KubeObject): KubeObject => {
 const decideApply = (kind: Kind, intent: Intent, context: DecideContext): Decided => {
   if ((intent.options?.fieldManager ?? '') === '')
     throw invalid('meta.k8s.io', 'PatchOptions', '', [required('fieldManager', 'is required for apply patch')])
-  const applied = patchObject(intent.patch?.body) as unknown as KubeObject
+  const applied = undecoded(patchObject(intent.patch?.body))
   const [apiVersion, says]: readonly unknown[] = [applied.apiVersion ?? '', applied.kind ?? '']
   if (typeof apiVersion === 'string' && typeof says === 'string' && (apiVersion === '' || says === ''))
     throw badRequest(`invalid object type: ${apiVersion.includes('/') ? '' : '/'}${apiVersion}, Kind=${says}`)

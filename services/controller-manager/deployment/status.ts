@@ -1,15 +1,17 @@
 /**
  * How a deployment stands: its counts, and the conditions Available and Progressing with upstream's reasons and messages. Plain functions.
  */
-import type { DeploymentSpec, ReplicaSet } from '#events/schema/generated/apps.v1.ts'
+import type { DeploymentCondition, DeploymentSpec, ReplicaSet } from '#events/schema/generated/apps.v1.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { Deployment } from '#events/apps/Deployment.ts'
-import { conditionIn, removeCondition, type Condition } from '#events/meta/Conditions.ts'
+import { conditionIn, removeCondition, type Condition as AnyCondition } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Ask } from '#services/platform/decision.ts'
 import { updateStatus } from '#services/controller-manager/asks.ts'
 import { availableOf, limitsOf, podsOf, replicasOf } from './rollout.ts'
 import type { Situation } from './situation.ts'
+
+type Condition = AnyCondition & Pick<DeploymentCondition, 'lastUpdateTime'>
 
 /** A deadline as long as this is none. */
 const NO_DEADLINE = 2 ** 31 - 1
@@ -157,6 +159,6 @@ const progressing = (
   if (present === undefined)
     return current === undefined ? conditions : say('True', 'FoundNewReplicaSet', `Found new replica set "${current.metadata.name}"`)
   if (present.reason === 'NewReplicaSetAvailable' || present.reason === 'ProgressDeadlineExceeded') return conditions
-  const since = Date.parse((present['lastUpdateTime'] as string | undefined) ?? '')
+  const since = Date.parse(present.lastUpdateTime ?? '')
   return now > since + seconds * 1000 ? say('False', 'ProgressDeadlineExceeded', `${subject} has timed out progressing.`) : conditions
 }

@@ -1,12 +1,12 @@
 /** The Endpoints controller's decision: the legacy object old clients still read, from the same addresses as the slices. */
 import { ENDPOINTS, SERVICES } from '#events/collections.ts'
 import { Endpoints } from '#events/core/Endpoints.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { EndpointAddress, Endpoints as EndpointsType } from '#events/schema/generated/core.v1.ts'
 import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type DecideContext, type Decision } from '#services/platform/decision.ts'
 import { create, remove, update } from '#services/controller-manager/asks.ts'
-import { groupsOf, targetRef, type Address, type ServiceSpec } from '#services/controller-manager/endpointslice/endpoints.ts'
+import { groupsOf, targetRef, type Address } from '#services/controller-manager/endpointslice/endpoints.ts'
 
 export const NAME = 'endpoint-controller'
 /** As upstream: more addresses than this are cut off, and the object says so. */
@@ -22,7 +22,7 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const service = view.get({ ...SERVICES, namespace, name })?.object
   const present = view.get({ ...ENDPOINTS, namespace, name })?.object
   if (service === undefined) return present?.metadata.labels?.[MANAGED_BY] === NAME ? { asks: [remove(Endpoints, present)] } : NOTHING
-  const spec = service['spec'] as ServiceSpec
+  const { spec } = service
   // Without a selector somebody else fills in the addresses.
   if (Object.keys(spec.selector ?? {}).length === 0 || spec.type === 'ExternalName') return NOTHING
   let room = MOST
@@ -49,7 +49,7 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
     [MANAGED_BY]: NAME,
     ...(spec.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {})
   }
-  const object: KubeObject = {
+  const object: EndpointsType = {
     apiVersion: 'v1',
     kind: 'Endpoints',
     metadata: { name, namespace, labels, ...(over ? { annotations: { [OVER_CAPACITY]: 'truncated' } } : {}) },
@@ -57,7 +57,7 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   }
   if (present === undefined) return { asks: [create(Endpoints, object)] }
   const { [OVER_CAPACITY]: was, ...annotations } = present.metadata.annotations ?? {}
-  if (same(present['subsets'] ?? [], subsets) && same(present.metadata.labels ?? {}, labels) && (was !== undefined) === over) return NOTHING
+  if (same(present.subsets ?? [], subsets) && same(present.metadata.labels ?? {}, labels) && (was !== undefined) === over) return NOTHING
   const { subsets: _, ...rest } = present
   return {
     asks: [
@@ -65,12 +65,12 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
         ...rest,
         metadata: { ...present.metadata, labels, annotations: over ? { ...annotations, [OVER_CAPACITY]: 'truncated' } : annotations },
         ...(subsets.length === 0 ? {} : { subsets })
-      } as KubeObject)
+      })
     ]
   }
 }
 
-const addressOf = ({ ip, pod, nodeName, hostname }: Address): Record<string, unknown> => ({
+const addressOf = ({ ip, pod, nodeName, hostname }: Address): EndpointAddress => ({
   ip,
   ...(hostname === undefined ? {} : { hostname }),
   nodeName,

@@ -1,14 +1,15 @@
 /** The EndpointSlice controller's decision: the slices of one Service, changed as little as possible. */
 import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
 import { EndpointSlice } from '#events/discovery/EndpointSlice.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Service, ServiceSpec } from '#events/schema/generated/core.v1.ts'
+import type { Endpoint, EndpointSlice as SliceType } from '#events/schema/generated/discovery.v1.ts'
 import { same } from '#events/meta/faults.ts'
 import type { Family } from '#events/meta/ip.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
 import { create, remove, update } from '#services/controller-manager/asks.ts'
 import { suffixOf } from '#services/controller-manager/names.ts'
-import { familyOf, groupsOf, targetRef, type Address, type Group, type ServiceSpec } from './endpoints.ts'
+import { familyOf, groupsOf, targetRef, type Address, type Group } from './endpoints.ts'
 
 export const NAME = 'endpointslice-controller'
 export const SERVICE_NAME = 'kubernetes.io/service-name'
@@ -16,12 +17,6 @@ const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by'
 const MANAGER = 'endpointslice-controller.k8s.io'
 /** As upstream: addresses a slice holds. */
 const PER_SLICE = 100
-
-interface Endpoint {
-  readonly addresses: readonly string[]
-  readonly targetRef?: { readonly uid?: string }
-  readonly [field: string]: unknown
-}
 
 export const decide = (view: ObjectsView, key: string, _context: DecideContext): Decision => {
   const at = key.indexOf('/')
@@ -34,7 +29,7 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
   const slices = present
     .filter((slice) => slice.metadata.labels?.[MANAGED_BY] === MANAGER && slice.metadata.deletionTimestamp === undefined)
     .sort((a, b) => ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1))
-  const spec = service?.['spec'] as ServiceSpec | undefined
+  const spec = service?.spec
   if (
     service === undefined ||
     spec === undefined ||
@@ -45,16 +40,16 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
     return slices.length === 0 ? NOTHING : { asks: slices.map((slice) => remove(EndpointSlice, slice)) }
   const family = familyOf(spec)
   // The type of a slice never changes: one of another family goes, and others take its place.
-  const own = slices.filter((slice) => slice['addressType'] === family)
+  const own = slices.filter((slice) => slice.addressType === family)
   const groups = [...groupsOf(view, service)]
   // A service without endpoints has one empty slice: that it has none is said, not left open.
   if (groups.length === 0) groups.push({ ports: [], addresses: [] })
   const taken = new Set(present.map((slice) => slice.metadata.name as string))
   const labels = labelsOf(service, spec)
   const asks: Ask[] = []
-  const kept = new Set<KubeObject>()
+  const kept = new Set<SliceType>()
   for (const group of groups) {
-    const alike = own.filter((slice) => !kept.has(slice) && same(slice['ports'] ?? [], group.ports))
+    const alike = own.filter((slice) => !kept.has(slice) && same(slice.ports ?? [], group.ports))
     // One group and one slice: its ports may change in place.
     const used = alike.length === 0 && groups.length === 1 ? own.slice(0, 1) : alike
     for (const [slice, endpoints] of distribute(used, group)) {
@@ -65,7 +60,7 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
         continue
       }
       kept.add(slice)
-      if (!same(slice['endpoints'] ?? [], endpoints) || !same(slice['ports'] ?? [], group.ports) || !same(slice.metadata.labels, labels))
+      if (!same(slice.endpoints ?? [], endpoints) || !same(slice.ports ?? [], group.ports) || !same(slice.metadata.labels, labels))
         asks.push(update(EndpointSlice, { ...slice, metadata: { ...slice.metadata, labels }, endpoints, ports: group.ports }))
     }
   }
@@ -75,11 +70,11 @@ export const decide = (view: ObjectsView, key: string, _context: DecideContext):
 const keyOf = ({ addresses, targetRef: target }: Endpoint): string => target?.uid ?? addresses[0] ?? ''
 
 /** Endpoints stay in the slice they are in; new ones fill the fullest slices first; what is left makes slices of its own. */
-const distribute = (slices: readonly KubeObject[], { addresses }: Group): [KubeObject | undefined, Endpoint[]][] => {
+const distribute = (slices: readonly SliceType[], { addresses }: Group): [SliceType | undefined, Endpoint[]][] => {
   const waiting = new Map(addresses.map((address) => [address.pod.metadata.uid as string, endpointOf(address)]))
-  const filled = slices.map((slice): [KubeObject, Endpoint[]] => [
+  const filled = slices.map((slice): [SliceType, Endpoint[]] => [
     slice,
-    ((slice['endpoints'] ?? []) as Endpoint[]).flatMap((endpoint) => {
+    (slice.endpoints ?? []).flatMap((endpoint) => {
       const now = waiting.get(keyOf(endpoint))
       waiting.delete(keyOf(endpoint))
       return now === undefined ? [] : [now]
@@ -95,7 +90,7 @@ const distribute = (slices: readonly KubeObject[], { addresses }: Group): [KubeO
   return used.length > 0 ? used : filled.length > 0 ? filled.slice(0, 1) : [[undefined, []]]
 }
 
-const labelsOf = (service: KubeObject, spec: ServiceSpec): Record<string, string> => ({
+const labelsOf = (service: Service, spec: ServiceSpec): Record<string, string> => ({
   ...service.metadata.labels,
   [SERVICE_NAME]: service.metadata.name as string,
   [MANAGED_BY]: MANAGER,
@@ -113,13 +108,13 @@ const endpointOf = ({ ip, pod, nodeName, zone, hostname, ready, serving, termina
 
 /** Named after the service, the ports and how many there are: the same decision made twice names the same slice. */
 const newSlice = (
-  service: KubeObject,
+  service: Service,
   labels: Record<string, string>,
   endpoints: Endpoint[],
   ports: Group['ports'],
   taken: ReadonlySet<string>,
   family: Family
-): KubeObject => {
+): SliceType => {
   const base = (service.metadata.name as string).slice(0, 57)
   let name = ''
   for (let n = 0; name === '' || taken.has(name); n++) name = `${base}-${suffixOf(`${service.metadata.uid}/${JSON.stringify(ports)}/${n}`)}`

@@ -1,7 +1,7 @@
 /** From a Service and its pods to addresses: what EndpointSlices and Endpoints both say, each in its form. Plain functions. */
 import { NODES, PODS, SERVICES } from '#events/collections.ts'
 import { selectorValue } from '#events/core/Service.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Node, ObjectReference, Pod, PodStatus, Service, ServicePort, ServiceSpec } from '#events/schema/generated/core.v1.ts'
 import { conditionOf } from '#events/meta/Conditions.ts'
 import { type Family, parseIP } from '#events/meta/ip.ts'
 import { matches, selectorOfMap } from '#events/meta/LabelSelector.ts'
@@ -10,17 +10,9 @@ import { isReady, isTerminating } from '#services/controller-manager/pods.ts'
 
 const ZONE = 'topology.kubernetes.io/zone'
 
-export interface ServicePort {
-  readonly name?: string
-  readonly port: number
-  readonly protocol?: string
-  readonly targetPort?: number | string
-  readonly appProtocol?: string
-}
-
 export interface Address {
   readonly ip: string
-  readonly pod: KubeObject
+  readonly pod: Pod
   readonly nodeName: string
   readonly zone?: string
   readonly hostname?: string
@@ -31,40 +23,30 @@ export interface Address {
 
 /** Ports by where they lead: pods that name a port differently form groups of their own. */
 export interface Group {
-  readonly ports: readonly { readonly name: string; readonly port: number; readonly protocol: string; readonly appProtocol?: string }[]
+  readonly ports: { readonly name: string; readonly port: number; readonly protocol: string; readonly appProtocol?: string }[]
   readonly addresses: readonly Address[]
 }
 
-export interface ServiceSpec {
-  readonly selector?: Readonly<Record<string, string>>
-  readonly ports?: readonly ServicePort[]
-  readonly type?: string
-  readonly clusterIP?: string
-  readonly publishNotReadyAddresses?: boolean
-  readonly ipFamilies?: readonly Family[]
-}
-
 /** The family a Service's endpoints are of: its first. One of both families has slices of the first. */
-export const familyOf = ({ ipFamilies, clusterIP = '' }: ServiceSpec): Family => ipFamilies?.[0] ?? parseIP(clusterIP)?.family ?? 'IPv4'
+export const familyOf = ({ ipFamilies, clusterIP = '' }: ServiceSpec): Family =>
+  (ipFamilies?.[0] as Family | undefined) ?? parseIP(clusterIP)?.family ?? 'IPv4'
 
-const ipOf = (
-  { podIP, podIPs = [] }: { readonly podIP?: string; readonly podIPs?: readonly { readonly ip?: string }[] },
-  family: Family
-): string | undefined => [podIP, ...podIPs.map(({ ip }) => ip)].find((ip) => ip !== undefined && parseIP(ip)?.family === family)
+const ipOf = ({ podIP, podIPs = [] }: Pick<PodStatus, 'podIP' | 'podIPs'>, family: Family): string | undefined =>
+  [podIP, ...podIPs.map(({ ip }) => ip)].find((ip) => ip !== undefined && parseIP(ip)?.family === family)
 
 /** The services that select one of the pods, by id; found by the pods' labels. */
-export const servicesOf = (view: ObjectsView, pods: readonly (KubeObject | undefined)[], namespace: string): string[] => {
+export const servicesOf = (view: ObjectsView, pods: readonly (Pod | undefined)[], namespace: string): string[] => {
   const found = new Set<string>()
   const services = view.collection(SERVICES)
   for (const pod of pods)
     for (const [key, value] of Object.entries(pod?.metadata.labels ?? {}))
       for (const { id, object } of services.indexed('selector', selectorValue(namespace, key, value)))
-        if (!found.has(id) && matches(selectorOfMap((object['spec'] as ServiceSpec).selector ?? {}), pod?.metadata.labels)) found.add(id)
+        if (!found.has(id) && matches(selectorOfMap(object.spec.selector ?? {}), pod?.metadata.labels)) found.add(id)
   return [...found]
 }
 
 /** The services whose endpoints look different after a node was lost, found again, or moved to another zone. */
-export const servicesOnNode = (view: ObjectsView, { entry, previous }: Change): string[] => {
+export const servicesOnNode = (view: ObjectsView, { entry, previous }: Change<Node>): string[] => {
   if (previous !== undefined && isLost(previous.object) === isLost(entry.object) && zoneOf(previous.object) === zoneOf(entry.object))
     return []
   const found = new Set<string>()
@@ -74,20 +56,20 @@ export const servicesOnNode = (view: ObjectsView, { entry, previous }: Change): 
 }
 
 /** Nothing is heard of the node: what its pods last said of themselves counts no more. */
-const isLost = (node: KubeObject | undefined): boolean => node !== undefined && conditionOf(node, 'Ready')?.status === 'Unknown'
-const zoneOf = (node: KubeObject | undefined): string | undefined => node?.metadata.labels?.[ZONE]
+const isLost = (node: Node | undefined): boolean => node !== undefined && conditionOf(node, 'Ready')?.status === 'Unknown'
+const zoneOf = (node: Node | undefined): string | undefined => node?.metadata.labels?.[ZONE]
 
-const portNumber = (pod: KubeObject, { targetPort, port, protocol = 'TCP' }: ServicePort): number | undefined => {
+const portNumber = (pod: Pod, { targetPort, port, protocol = 'TCP' }: ServicePort): number | undefined => {
   if (targetPort === undefined || targetPort === 0 || targetPort === '') return port
   if (typeof targetPort === 'number') return targetPort
-  for (const container of pod['spec'].containers as { ports?: { name?: string; containerPort: number; protocol?: string }[] }[])
+  for (const container of pod.spec.containers)
     for (const named of container.ports ?? [])
       if (named.name === targetPort && (named.protocol ?? 'TCP') === protocol) return named.containerPort
   return undefined
 }
 
-export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group[] => {
-  const spec = service['spec'] as ServiceSpec
+export const groupsOf = (view: ObjectsView, service: Service): readonly Group[] => {
+  const spec = service.spec
   const family = familyOf(spec)
   const selector = selectorOfMap(spec.selector)
   const first = Object.entries(spec.selector ?? {})[0]
@@ -97,7 +79,7 @@ export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group
     .filter(({ key }) => key.namespace === service.metadata.namespace)
     .sort((a, b) => (a.id < b.id ? -1 : 1))
   for (const { object: pod } of candidates) {
-    const status = (pod['status'] ?? {}) as { podIP?: string; podIPs?: { ip?: string }[]; phase?: string }
+    const status = pod.status ?? {}
     const { phase } = status
     const ip = ipOf(status, family)
     if (!matches(selector, pod.metadata.labels) || ip === undefined || phase === 'Succeeded' || phase === 'Failed') continue
@@ -116,7 +98,7 @@ export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group
     let group = groups.get(key)
     if (group === undefined) groups.set(key, (group = { ports, addresses: [] }))
     const terminating = isTerminating(pod)
-    const { hostname, subdomain, nodeName } = pod['spec'] as { hostname?: string; subdomain?: string; nodeName?: string }
+    const { hostname, subdomain, nodeName } = pod.spec
     const node = nodeName === undefined ? undefined : view.get({ ...NODES, namespace: '', name: nodeName })?.object
     const serving = isReady(pod) && !isLost(node)
     const zone = zoneOf(node)
@@ -134,9 +116,9 @@ export const groupsOf = (view: ObjectsView, service: KubeObject): readonly Group
   return [...groups.values()]
 }
 
-export const targetRef = (pod: KubeObject): Record<string, unknown> => ({
+export const targetRef = ({ metadata: { namespace, name, uid } }: Pod): ObjectReference => ({
   kind: 'Pod',
-  namespace: pod.metadata.namespace,
-  name: pod.metadata.name,
-  uid: pod.metadata.uid
+  ...(namespace === undefined ? {} : { namespace }),
+  ...(name === undefined ? {} : { name }),
+  ...(uid === undefined ? {} : { uid })
 })

@@ -4,7 +4,7 @@ import { timestamp } from '#events/meta/time.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
 import { remove, updateStatus } from '#services/controller-manager/asks.ts'
-import { conditionsOf, type NamespaceCondition, type Remaining } from './conditions.ts'
+import { conditionsOf, type Remaining } from './conditions.ts'
 
 export const NAME = 'namespace-controller'
 /** Objects asked to go in one decision. */
@@ -36,7 +36,7 @@ export const decide = (view: ObjectsView, key: string, { api, now }: DecideConte
   }
   if (remaining.length > 0) {
     // What goes at once is never said to remain: only when everything was asked to go before.
-    const status = namespace['status'] as { readonly conditions?: readonly NamespaceCondition[] } | undefined
+    const { status } = namespace
     const conditions = asks.length > 0 ? undefined : conditionsOf(status?.conditions ?? [], remaining, timestamp(now))
     if (conditions !== undefined) asks.push(updateStatus({ ...NAMESPACES, version: 'v1' }, namespace, { ...status, conditions }))
     return { asks, requeueAfterMs: AGAIN_MS }
@@ -51,7 +51,7 @@ export const decide = (view: ObjectsView, key: string, { api, now }: DecideConte
         namespace: '',
         name,
         subresource: 'finalize',
-        object: { ...namespace, metadata: { ...rest, name }, spec: { ...namespace['spec'], finalizers: [] } }
+        object: { ...namespace, metadata: { ...rest, name }, spec: { ...namespace.spec, finalizers: [] } }
       }
     ]
   }

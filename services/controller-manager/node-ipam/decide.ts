@@ -4,7 +4,7 @@
  */
 import { NODES } from '#events/collections.ts'
 import { Node } from '#events/core/Node.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Node as NodeType } from '#events/schema/generated/core.v1.ts'
 import type { Family, Network } from '#events/meta/ip.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
@@ -29,12 +29,12 @@ const BATCH = 50
 /** Where there is no room a node may leave at any time, which is seen; a person may also widen the network, which is not. */
 const AGAIN_MS = 60_000
 
-export const cidrsOf = (node: KubeObject): readonly string[] => {
-  const { podCIDR, podCIDRs } = (node['spec'] ?? {}) as { podCIDR?: string; podCIDRs?: readonly string[] }
+export const cidrsOf = (node: NodeType): readonly string[] => {
+  const { podCIDR, podCIDRs } = node.spec ?? {}
   return podCIDRs?.length ? podCIDRs : podCIDR ? [podCIDR] : []
 }
 
-const younger = (a: KubeObject, b: KubeObject): number => {
+const younger = (a: NodeType, b: NodeType): number => {
   const [one, other] = [a, b].map(({ metadata }) => `${metadata.creationTimestamp ?? ''} ${metadata.name ?? ''}`) as [string, string]
   return one < other ? -1 : one > other ? 1 : 0
 }

@@ -6,8 +6,8 @@ import { LEASES, NODES, PODS } from '#events/collections.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { Node } from '#events/core/Node.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
-import { conditionOf, type Condition } from '#events/meta/Conditions.ts'
+import type { Node as NodeType, NodeCondition, Taint, Toleration } from '#events/schema/generated/core.v1.ts'
+import { conditionOf } from '#events/meta/Conditions.ts'
 import { same } from '#events/meta/faults.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
 import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/platform/decision.ts'
@@ -24,19 +24,6 @@ const CONDITIONS = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure']
 /** Pods told to go in one decision: a lost node must not empty itself in one burst. */
 const BATCH = 50
 
-interface Taint {
-  readonly key: string
-  readonly value?: string
-  readonly effect: string
-  readonly timeAdded?: string
-}
-interface Toleration {
-  readonly key?: string
-  readonly operator?: string
-  readonly effect?: string
-  readonly tolerationSeconds?: number
-}
-
 const APISERVER = 'apiserver.kubernetes.io/identity'
 const APISERVER_NAMESPACE = 'kube-system'
 /** An API server whose Lease is older than another's by so much is not there any more. */
@@ -51,7 +38,7 @@ export const heardSince = (view: ObjectsView): number => {
   const held: { readonly renewed: number; readonly acquired: number }[] = []
   for (const { object } of view.collection(LEASES).list(APISERVER_NAMESPACE)) {
     if (object.metadata.labels?.[APISERVER] === undefined) continue
-    const { renewTime, acquireTime } = (object['spec'] ?? {}) as { renewTime?: string; acquireTime?: string }
+    const { renewTime, acquireTime } = object.spec ?? {}
     held.push({ renewed: Date.parse(renewTime ?? '') || 0, acquired: Date.parse(acquireTime ?? '') || 0 })
   }
   const newest = held.reduce((latest, { renewed }) => Math.max(latest, renewed), 0)
@@ -65,15 +52,11 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   if (node === undefined || isTerminating(node)) return NOTHING
   const lease = view.get({ ...LEASES, namespace: LEASE_NAMESPACE, name })
   // When the renewal was recorded: the node's own clock may be wrong.
-  const renewed =
-    Date.parse(lease?.facts.time ?? '') ||
-    Date.parse((lease?.object['spec']?.renewTime as string | undefined) ?? node.metadata.creationTimestamp ?? '')
+  const renewed = Date.parse(lease?.facts.time ?? '') || Date.parse(lease?.object.spec?.renewTime ?? node.metadata.creationTimestamp ?? '')
   // A node that comes back says so in its status a moment before its Lease is renewed.
   const said = conditionOf(node, 'Ready')
   const heard =
-    said === undefined || said.status === 'Unknown'
-      ? 0
-      : Date.parse((said['lastHeartbeatTime'] as string | undefined) ?? said.lastTransitionTime ?? '') || 0
+    said === undefined || said.status === 'Unknown' ? 0 : Date.parse(said.lastHeartbeatTime ?? said.lastTransitionTime ?? '') || 0
   const silentFor = now - Math.max(renewed, heard, heardSince(view))
   const asks: Ask[] = []
   if (silentFor > GRACE_MS) asks.push(...unknown(node, now))
@@ -87,10 +70,10 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   return { asks, ...(again.length === 0 ? {} : { requeueAfterMs: Math.min(...again) }) }
 }
 
-const unknown = (node: KubeObject, now: number): Ask[] => {
-  const old = (node['status']?.conditions ?? []) as Condition[]
+const unknown = (node: NodeType, now: number): Ask[] => {
+  const old = node.status?.conditions ?? []
   const conditions = [
-    ...CONDITIONS.map((type): Condition => {
+    ...CONDITIONS.map((type): NodeCondition => {
       const before = old.find((condition) => condition.type === type)
       if (before?.status === 'Unknown') return before
       return {
@@ -104,7 +87,7 @@ const unknown = (node: KubeObject, now: number): Ask[] => {
     }),
     ...old.filter(({ type }) => !CONDITIONS.includes(type))
   ]
-  return same(old, conditions) ? [] : [updateStatus(Node, node, { ...node['status'], conditions })]
+  return same(old, conditions) ? [] : [updateStatus(Node, node, { ...node.status, conditions })]
 }
 
 /** What a node's conditions and its cordon mean for new pods, as taints (KEP-589's TaintNodesByCondition). */
@@ -117,11 +100,11 @@ const CONDITION_TAINTS: Readonly<Record<string, string>> = {
 const CORDONED = 'node.kubernetes.io/unschedulable'
 const OURS: ReadonlySet<string> = new Set([NOT_READY, UNREACHABLE, CORDONED, ...Object.values(CONDITION_TAINTS)])
 
-const taintAsks = (view: ObjectsView, node: KubeObject, ready: string, now: number): Ask[] => {
-  const present = (node['spec']?.taints ?? []) as Taint[]
+const taintAsks = (view: ObjectsView, node: NodeType, ready: string, now: number): Ask[] => {
+  const present = node.spec?.taints ?? []
   const key = ready === 'True' ? undefined : ready === 'False' ? NOT_READY : UNREACHABLE
   const keys = Object.entries(CONDITION_TAINTS).flatMap(([type, taint]) => (conditionOf(node, type)?.status === 'True' ? [taint] : []))
-  if (node['spec']?.unschedulable === true) keys.push(CORDONED)
+  if (node.spec?.unschedulable === true) keys.push(CORDONED)
   const noSchedule = [...(key === undefined ? [] : [key]), ...keys].map(
     (taint): Taint => present.find((known) => known.key === taint && known.effect === 'NoSchedule') ?? { key: taint, effect: 'NoSchedule' }
   )
@@ -154,14 +137,14 @@ const taintAsks = (view: ObjectsView, node: KubeObject, ready: string, now: numb
 }
 
 /** Pods whose toleration of a NoExecute taint has run out, and when the next one's will. */
-const evictionsOf = (view: ObjectsView, node: KubeObject, now: number): [Ask[], number | undefined] => {
-  const taints = ((node['spec']?.taints ?? []) as Taint[]).filter(({ effect }) => effect === 'NoExecute')
+const evictionsOf = (view: ObjectsView, node: NodeType, now: number): [Ask[], number | undefined] => {
+  const taints = (node.spec?.taints ?? []).filter(({ effect }) => effect === 'NoExecute')
   if (taints.length === 0) return [[], undefined]
   const asks: Ask[] = []
   let next: number | undefined
   for (const { object: pod } of view.collection(PODS).indexed('node', node.metadata.name as string)) {
     if (isTerminating(pod)) continue
-    const due = dueAt(taints, (pod['spec'].tolerations ?? []) as Toleration[])
+    const due = dueAt(taints, pod.spec.tolerations ?? [])
     if (due === undefined) continue
     if (due > now) next = next === undefined ? due : Math.min(next, due)
     else if (asks.length < BATCH) {

@@ -1,6 +1,6 @@
 /** The pod garbage collector: looks when a node goes or comes, or a pod without one is deleted, or finishes. */
 import { NODES, PODS } from '#events/collections.ts'
-import type { ControllerDefinition } from '#services/platform/decision.ts'
+import { watch, type ControllerDefinition } from '#services/platform/decision.ts'
 import { decide, FINISHED_MAX, NAME } from './decide.ts'
 
 const ALL = 'all'
@@ -8,24 +8,20 @@ const ALL = 'all'
 export const podGc = (): ControllerDefinition => ({
   name: NAME,
   watches: [
-    { ref: NODES, keys: ({ type }) => (type === 'MODIFIED' ? [] : [ALL]) },
-    {
-      ref: PODS,
-      keys: ({ type, entry, previous }, view) => {
-        if (type === 'DELETED') return []
-        const { object } = entry
-        const node = (object['spec']?.nodeName as string | undefined) ?? ''
-        // As long as there are few pods, few have finished.
-        const done =
-          view.collection(PODS).size > FINISHED_MAX && (object['status']?.phase === 'Succeeded' || object['status']?.phase === 'Failed')
-        const lost = node !== '' && view.get({ ...NODES, namespace: '', name: node }) === undefined
-        return lost ||
-          (node === '' && object.metadata.deletionTimestamp !== undefined) ||
-          (done && previous?.object['status']?.phase !== object['status']?.phase)
-          ? [ALL]
-          : []
-      }
-    }
+    watch(NODES, ({ type }) => (type === 'MODIFIED' ? [] : [ALL])),
+    watch(PODS, ({ type, entry, previous }, view) => {
+      if (type === 'DELETED') return []
+      const { object } = entry
+      const node = object.spec?.nodeName ?? ''
+      // As long as there are few pods, few have finished.
+      const done = view.collection(PODS).size > FINISHED_MAX && (object.status?.phase === 'Succeeded' || object.status?.phase === 'Failed')
+      const lost = node !== '' && view.get({ ...NODES, namespace: '', name: node }) === undefined
+      return lost ||
+        (node === '' && object.metadata.deletionTimestamp !== undefined) ||
+        (done && previous?.object.status?.phase !== object.status?.phase)
+        ? [ALL]
+        : []
+    })
   ],
   decide
 })

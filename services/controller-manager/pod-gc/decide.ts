@@ -6,7 +6,7 @@
  */
 import { NODES, PODS } from '#events/collections.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Pod as PodType } from '#events/schema/generated/core.v1.ts'
 import { conditionOf, type Condition } from '#events/meta/Conditions.ts'
 import { timestamp } from '#events/meta/time.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
@@ -24,26 +24,26 @@ const NODE_GONE_MS = 40_000
 const AGAIN_MS = 20_000
 const MOST = 500
 
-const marked = (pod: KubeObject, status: 'True' | 'False', message: string, now: number): Ask => {
-  const old = (pod['status']?.conditions ?? []) as readonly Condition[]
-  const condition = {
+const marked = (pod: PodType, status: 'True' | 'False', message: string, now: number): Ask => {
+  const old = pod.status?.conditions ?? []
+  const condition: Condition = {
     type: NODE_GONE,
     status,
     reason: status === 'True' ? 'NodeNotFound' : 'NodeFound',
     message,
     lastTransitionTime: timestamp(now)
   }
-  return updateStatus(Pod, pod, { ...pod['status'], conditions: [...old.filter(({ type }) => type !== NODE_GONE), condition] })
+  return updateStatus(Pod, pod, { ...pod.status, conditions: [...old.filter(({ type }) => type !== NODE_GONE), condition] })
 }
 
 /** One key for the whole cluster: the collector looks at everything, seldom. */
 export const decide = (view: ObjectsView, _key: string, { now }: DecideContext): Decision => {
   const asks: Ask[] = []
   let waiting = false
-  const finished: KubeObject[] = []
+  const finished: PodType[] = []
   for (const { object: pod } of view.collection(PODS).values()) {
-    const node = (pod['spec']?.nodeName as string | undefined) ?? ''
-    const phase = pod['status']?.phase as string | undefined
+    const node = pod.spec?.nodeName ?? ''
+    const phase = pod.status?.phase
     const there = node !== '' && view.get({ ...NODES, namespace: '', name: node }) !== undefined
     const gone = conditionOf(pod, NODE_GONE)
     if (node === '' && isTerminating(pod)) asks.push(remove(Pod, pod, { gracePeriodSeconds: 0 }))

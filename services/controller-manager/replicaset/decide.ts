@@ -4,6 +4,7 @@ import { PODS, REPLICASETS } from '#events/collections.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { ReplicaSet } from '#events/apps/ReplicaSet.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
+import type { Pod as PodType } from '#events/schema/generated/core.v1.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { controllerOf } from '#events/KubeObject.ts'
 import { matchesSelector } from '#events/meta/LabelSelector.ts'
@@ -37,7 +38,7 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   if (isTerminating(set)) return { asks: statusAsk(set, spec, owned.filter(isActive), now) }
   const claims: Ask[] = []
   // Pods that match and belong to nobody are adopted; pods of ours that match no longer are let go.
-  const mine: KubeObject[] = []
+  const mine: PodType[] = []
   for (const pod of owned) {
     if (matchesSelector(spec.selector, pod.metadata.labels)) mine.push(pod)
     else if (!isTerminating(pod))
@@ -83,7 +84,7 @@ export const refused = (view: ObjectsView, key: string, { ask, message }: Refuse
   ]
 }
 
-const claim = (pod: KubeObject, ownerReferences: unknown): Ask =>
+const claim = (pod: PodType, ownerReferences: unknown): Ask =>
   merge(Pod, pod, { metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion, ownerReferences } })
 
 /**
@@ -94,7 +95,7 @@ const createAsks = (
   view: ObjectsView,
   set: ReplicaSet,
   spec: ReplicaSetSpec,
-  mine: readonly KubeObject[],
+  mine: readonly PodType[],
   missing: number,
   now: number
 ): Ask[] => {
@@ -109,7 +110,7 @@ const createAsks = (
   ]
 }
 
-const deleteAsks = (view: ObjectsView, set: ReplicaSet, active: readonly KubeObject[], surplus: number, now: number): Ask[] => {
+const deleteAsks = (view: ObjectsView, set: ReplicaSet, active: readonly PodType[], surplus: number, now: number): Ask[] => {
   const crowd = crowds(view, set)
   const goers = active.toSorted((a, b) => rank(a, b, crowd)).slice(0, Math.min(surplus, BURST))
   return [
@@ -118,10 +119,10 @@ const deleteAsks = (view: ObjectsView, set: ReplicaSet, active: readonly KubeObj
   ]
 }
 
-const orphans = (view: ObjectsView, set: ReplicaSet, spec: ReplicaSetSpec): KubeObject[] => {
+const orphans = (view: ObjectsView, set: ReplicaSet, spec: ReplicaSetSpec): PodType[] => {
   const first = Object.entries(spec.selector?.matchLabels ?? {})[0]
   const pods = view.collection(PODS)
-  const candidates: Iterable<Entry> =
+  const candidates: Iterable<Entry<PodType>> =
     first === undefined ? pods.list(set.metadata.namespace) : pods.indexed('label', `${first[0]}=${first[1]}`)
   return [...candidates]
     .map(({ object }) => object)
@@ -160,11 +161,8 @@ const podOf = (set: ReplicaSet, { template }: ReplicaSetSpec, suffix: string): K
   spec: structuredClone(template.spec)
 })
 
-const restarts = (pod: KubeObject): number =>
-  ((pod['status']?.containerStatuses ?? []) as { restartCount?: number }[]).reduce(
-    (most, { restartCount = 0 }) => Math.max(most, restartCount),
-    0
-  )
+const restarts = (pod: PodType): number =>
+  (pod.status?.containerStatuses ?? []).reduce((most, { restartCount = 0 }) => Math.max(most, restartCount), 0)
 const PHASES: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 }
 
 /** How many active pods of the set, and of sets with the same controller, each node has. */
@@ -174,19 +172,19 @@ const crowds = (view: ObjectsView, set: ReplicaSet): ReadonlyMap<string, number>
   const counts = new Map<string, number>()
   for (const { metadata } of sets)
     for (const { object: pod } of view.collection(PODS).indexed('owner', metadata.uid as string)) {
-      const node = (pod['spec'].nodeName as string | undefined) ?? ''
+      const node = pod.spec.nodeName ?? ''
       if (node !== '' && isActive(pod)) counts.set(node, (counts.get(node) ?? 0) + 1)
     }
   return counts
 }
 
 /** Who goes first when there are too many: those that lose least (upstream's ActivePodsWithRanks). */
-const rank = (a: KubeObject, b: KubeObject, crowd: ReadonlyMap<string, number>): number => {
-  const node = (pod: KubeObject): string => (pod['spec'].nodeName as string | undefined) ?? ''
-  const phase = (pod: KubeObject): number => PHASES[(pod['status']?.phase as string | undefined) ?? 'Pending'] ?? 0
-  const cost = (pod: KubeObject): number => Number(pod.metadata.annotations?.[DELETION_COST] ?? 0) || 0
-  const readySince = (pod: KubeObject): number => (isReady(pod) ? Date.parse(conditionOf(pod, 'Ready')?.lastTransitionTime ?? '') || 0 : 0)
-  const created = (pod: KubeObject): number => Date.parse(pod.metadata.creationTimestamp ?? '') || 0
+const rank = (a: PodType, b: PodType, crowd: ReadonlyMap<string, number>): number => {
+  const node = (pod: PodType): string => pod.spec.nodeName ?? ''
+  const phase = (pod: PodType): number => PHASES[pod.status?.phase ?? 'Pending'] ?? 0
+  const cost = (pod: PodType): number => Number(pod.metadata.annotations?.[DELETION_COST] ?? 0) || 0
+  const readySince = (pod: PodType): number => (isReady(pod) ? Date.parse(conditionOf(pod, 'Ready')?.lastTransitionTime ?? '') || 0 : 0)
+  const created = (pod: PodType): number => Date.parse(pod.metadata.creationTimestamp ?? '') || 0
   return (
     Math.min(node(a).length, 1) - Math.min(node(b).length, 1) ||
     phase(a) - phase(b) ||
@@ -200,7 +198,7 @@ const rank = (a: KubeObject, b: KubeObject, crowd: ReadonlyMap<string, number>):
   )
 }
 
-const statusAsk = (set: ReplicaSet, spec: ReplicaSetSpec, active: readonly KubeObject[], now: number): Ask[] => {
+const statusAsk = (set: ReplicaSet, spec: ReplicaSetSpec, active: readonly PodType[], now: number): Ask[] => {
   const labels = Object.entries(spec.template.metadata?.labels ?? {})
   const {
     fullyLabeledReplicas: _,

@@ -28,5 +28,5 @@ export const decide = (view: ObjectsView, key: string, ca: string): Decision => 
         })
       ]
     }
-  return present['data']?.['ca.crt'] === ca ? NOTHING : { asks: [merge(ConfigMap, present, { data: { 'ca.crt': ca } })] }
+  return present.data?.['ca.crt'] === ca ? NOTHING : { asks: [merge(ConfigMap, present, { data: { 'ca.crt': ca } })] }
 }

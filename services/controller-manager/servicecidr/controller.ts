@@ -4,7 +4,7 @@
  */
 import { IP_ADDRESSES, SERVICE_CIDRS } from '#events/collections.ts'
 import type { ObjectsView } from '#projections/Objects.ts'
-import type { ControllerDefinition } from '#services/platform/decision.ts'
+import { watch, type ControllerDefinition } from '#services/platform/decision.ts'
 import { decide, NAME } from './decide.ts'
 
 const going = (view: ObjectsView): readonly string[] =>
@@ -17,8 +17,8 @@ const going = (view: ObjectsView): readonly string[] =>
 export const servicecidr: ControllerDefinition = {
   name: NAME,
   watches: [
-    { ref: SERVICE_CIDRS, keys: ({ entry }, view) => [entry.key.name, ...going(view)] },
-    { ref: IP_ADDRESSES, keys: ({ type }, view) => (type === 'DELETED' ? going(view) : []) }
+    watch(SERVICE_CIDRS, ({ entry }, view) => [entry.key.name, ...going(view)]),
+    watch(IP_ADDRESSES, ({ type }, view) => (type === 'DELETED' ? going(view) : []))
   ],
   decide
 }

@@ -2,8 +2,8 @@
  * The ServiceCIDR controller's decision (KEP-1880): a network is ready to give addresses, and one that goes waits for those it has given.
  */
 import { IP_ADDRESSES, SERVICE_CIDRS } from '#events/collections.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
 import { isWithin, parseIP, parseNetwork, type Network } from '#events/meta/ip.ts'
+import type { Condition } from '#events/schema/generated/meta.v1.ts'
 import type { ServiceCIDR as CIDRObject } from '#events/schema/generated/networking.v1.ts'
 import { cidrsOf, READY, SERVICE_CIDR_FINALIZER, ServiceCIDR } from '#events/networking/ServiceCIDR.ts'
 import { timestamp } from '#events/meta/time.ts'
@@ -14,14 +14,6 @@ import { merge } from '#services/controller-manager/asks.ts'
 export const NAME = 'service-cidrs-controller'
 /** An API server that has not heard yet that the network goes may still give an address from it. */
 const GRACE_MS = 10_000
-
-interface Condition {
-  readonly type: string
-  readonly status: string
-  readonly reason?: string
-  readonly message?: string
-  readonly lastTransitionTime?: string
-}
 
 const networksOf = (object: CIDRObject): readonly Network[] => cidrsOf(object).flatMap((cidr) => parseNetwork(cidr) ?? [])
 
@@ -46,11 +38,11 @@ const isNeeded = (view: ObjectsView, going: CIDRObject): boolean => {
 }
 
 const withReady = (
-  object: KubeObject,
-  ready: Omit<Condition, 'type' | 'lastTransitionTime'>,
+  object: CIDRObject,
+  ready: Pick<Condition, 'status' | 'message'> & { readonly reason?: string },
   now: number
 ): readonly Condition[] | undefined => {
-  const conditions = (object['status']?.conditions ?? []) as readonly Condition[]
+  const conditions = object.status?.conditions ?? []
   const before = conditions.find(({ type }) => type === READY)
   if (before?.status === ready.status && (before.reason ?? '') === (ready.reason ?? '')) return undefined
   const lastTransitionTime = before?.status === ready.status ? (before.lastTransitionTime as string) : timestamp(now)

@@ -5,6 +5,6 @@ const OTHER: Refusal = { reasons: ["node(s) didn't match the requested node name
 
 export const NodeName: Filter<string> = {
   name: 'NodeName',
-  prepare: ({ object }) => (object['spec'].nodeName as string | undefined) || undefined,
+  prepare: ({ object }) => object.spec.nodeName || undefined,
   filter: (wanted, _, { name }) => (wanted === name ? undefined : OTHER)
 }

@@ -15,7 +15,7 @@ export const ImageLocality: Score<Images> = {
   name: 'ImageLocality',
   weight: 1,
   prepare: ({ object }, cluster) => {
-    const containers = [...(object['spec'].initContainers ?? []), ...(object['spec'].containers ?? [])] as readonly { image?: string }[]
+    const containers = [...(object.spec.initContainers ?? []), ...(object.spec.containers ?? [])]
     const names = containers.map(({ image = '' }) => imageName(image))
     return names.some((name) => cluster.imageNodes.has(name)) ? { names, cluster } : undefined
   },

@@ -1,18 +1,13 @@
 /** Preferred node affinity: the more weight of terms a node matches, the better. */
-import { matchesTerm, type NodeSelectorTerm } from '#services/scheduler/affinity.ts'
+import type { PreferredSchedulingTerm } from '#events/schema/generated/core.v1.ts'
+import { matchesTerm } from '#services/scheduler/affinity.ts'
 import { normalizeToHighest, type Score } from '#services/scheduler/plugin.ts'
 
-interface Preferred {
-  readonly weight: number
-  readonly preference: NodeSelectorTerm
-}
-
-export const NodeAffinity: Score<readonly Preferred[]> = {
+export const NodeAffinity: Score<readonly PreferredSchedulingTerm[]> = {
   name: 'NodeAffinity',
   weight: 2,
   prepare: ({ object }) => {
-    const preferred = object['spec'].affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution as
-      readonly Preferred[] | undefined
+    const preferred = object.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution
     return preferred === undefined || preferred.length === 0 ? undefined : preferred
   },
   score: (preferred, _, { name, labels }) => {

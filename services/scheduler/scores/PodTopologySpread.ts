@@ -39,7 +39,7 @@ export const PodTopologySpread: Score<State> = {
   weight: 2,
   prepare: (pod, cluster, nodes) => {
     const { owner, namespace } = pod.info
-    const given = (pod.object['spec'].topologySpreadConstraints ?? []) as readonly unknown[]
+    const given = pod.object.spec.topologySpreadConstraints ?? []
     if (given.length === 0) {
       if (owner === undefined) return undefined
       const parts: Part[] = []

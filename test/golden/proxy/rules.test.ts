@@ -1,4 +1,6 @@
 /** The whole rule set for each shape of Service, as text. `RECKON_UPDATE_GOLDEN=1` writes the files anew. */
+import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
+import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -16,7 +18,17 @@ const rules = suite('rules of Services')
 for (const [name, objects] of Object.entries(SHAPES)) {
   rules(name, () => {
     const [of, ...slices] = objects
-    const set = union([decideBase(CONFIG), decideService(proxyPorts(of!, slices, CONFIG.nodeName), CONFIG)])
+    const set = union([
+      decideBase(CONFIG),
+      decideService(
+        proxyPorts(
+          asOneOf(SERVICES, of as KubeObject),
+          slices.map((slice) => asOneOf(ENDPOINT_SLICES, slice)),
+          CONFIG.nodeName
+        ),
+        CONFIG
+      )
+    ])
     const text = renderAll(set, [], jumps(CONFIG))
     const path = join(import.meta.dirname, `${name}.rules`)
     if (process.env['RECKON_UPDATE_GOLDEN'] === '1') writeFileSync(path, text)

@@ -1,7 +1,7 @@
 /** The scheduler's view of nodes: what is requested of them, through bindings, assumptions, and nodes that come and go. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { KubeObject } from '#events/KubeObject.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import { Cluster, imageName, podInfoOf, requestsOf, type Help } from '#projections/Cluster.ts'
 import { Model, node, pod } from '#test/support/model.ts'
 
@@ -17,7 +17,7 @@ const world = () => {
   }
   return { model, cluster, fold, cpuOf: (name: string) => cluster.nodes.get(name)?.requested['cpu'] ?? 0 }
 }
-const small = (name: string, more: Record<string, unknown> = {}): KubeObject => pod(name, more, { cpu: '100m' })
+const small = (name: string, more: Record<string, unknown> = {}): Pod => pod(name, more, { cpu: '100m' })
 
 const cluster = suite('Cluster')
 cluster('bound pods are counted, deleted and finished ones not', () => {
@@ -44,7 +44,7 @@ cluster('an assumption becomes the binding, and counts once', () => {
   model.change(a, { status: { phase: 'Pending', conditions: [] } })
   fold()
   assert.is(cpuOf('n1'), 100, 'its own status does not take the assumption back')
-  model.change(a, { spec: { ...a['spec'], nodeName: 'n1' } })
+  model.change(a, { spec: { ...a.spec, nodeName: 'n1' } })
   fold()
   assert.is(cpuOf('n1'), 100)
 })
@@ -55,7 +55,7 @@ cluster('an assumption that turns out otherwise moves', () => {
   const a = model.put(small('a'))
   fold()
   view.assume(podInfoOf('default/a', a), 'n1')
-  model.change(a, { spec: { ...a['spec'], nodeName: 'n2' } })
+  model.change(a, { spec: { ...a.spec, nodeName: 'n2' } })
   fold()
   assert.equal([cpuOf('n1'), cpuOf('n2')], [0, 100])
 })
@@ -106,7 +106,7 @@ cluster('a pod that comes is company', () => {
   model.put(node('n1'))
   const a = model.put(small('a'))
   assert.is(fold(), 'none')
-  model.change(a, { spec: { ...a['spec'], nodeName: 'n1' } })
+  model.change(a, { spec: { ...a.spec, nodeName: 'n1' } })
   assert.is(fold(), 'company')
   model.change(a, { status: { phase: 'Running' } })
   assert.is(fold(), 'none')

@@ -1,4 +1,6 @@
 /** Which endpoints a Service's ports may use on a node. */
+import { asOneOf } from '#events/KubeObject.ts'
+import { ENDPOINT_SLICES, SERVICES } from '#events/collections.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { narrowedToEndpoints, proxyPorts } from '#projections/Proxy.ts'
@@ -41,7 +43,7 @@ proxy('takes ready endpoints of the port with the same name, from all slices', (
 
 proxy('of what a node holds of them, Services and slices give the same ports, and little else is held', () => {
   const noise = { annotations: { note: 'x'.repeat(500) }, uid: 'u', generateName: 'web-', finalizers: ['a/b'] }
-  const full = (object: KubeObject): KubeObject => ({
+  const full = <Some extends KubeObject>(object: Some): Some => ({
     ...object,
     metadata: { ...object.metadata, ...noise, labels: { ...object.metadata.labels, app: 'web' } }
   })
@@ -55,17 +57,21 @@ proxy('of what a node holds of them, Services and slices give the same ports, an
       [{ name: 'http', port: 8080 }]
     )
   ] as const
-  const balanced = { ...full(web), status: { loadBalancer: { ingress: [{ ip: '192.0.2.7' }] }, conditions: [{ type: 'x' }] } }
+  const balanced = asOneOf(SERVICES, {
+    ...full(web),
+    status: { loadBalancer: { ingress: [{ ip: '192.0.2.7' }] }, conditions: [{ type: 'x' }] }
+  })
   const targeted = {
     ...full(there),
-    endpoints: (there['endpoints'] as object[]).map((endpoint) => ({
+    endpoints: (there.endpoints ?? []).map((endpoint) => ({
       ...endpoint,
       hostname: 'db-0',
       targetRef: { kind: 'Pod', name: 'p', uid: 'u' },
       zone: 'z'
     }))
   }
-  const [service, held] = [narrowedToEndpoints(balanced), narrowedToEndpoints(targeted)]
+  const service = asOneOf(SERVICES, narrowedToEndpoints(balanced))
+  const held = asOneOf(ENDPOINT_SLICES, narrowedToEndpoints(targeted))
   for (const node of ['n1', 'n2', 'n3']) assert.equal(proxyPorts(service, [held], node), proxyPorts(balanced, [targeted], node))
   assert.equal(service.metadata, { name: 'web', namespace: 'default' })
   assert.equal(held.metadata.labels, { 'kubernetes.io/service-name': 'web' })

@@ -1,6 +1,7 @@
 /** What a stricter policy would mean for the pods a namespace has: one line for each way of violating it. */
 import { PODS } from '#events/collections.ts'
-import { controllerOf, type KubeObject } from '#events/KubeObject.ts'
+import { controllerOf } from '#events/KubeObject.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import { reasonsOf, violationsOf } from './evaluate.ts'
 import { policyName, type LevelVersion } from './policy.ts'
 import { subjectOf } from './templates.ts'
@@ -10,11 +11,11 @@ import { byCodePoint } from './words.ts'
 export const PODS_MAX = 3_000
 
 /** One pod of each controller first: should the bound cut the rest off, theirs are the same again. */
-const prioritized = (pods: readonly KubeObject[], exempt: readonly string[]): KubeObject[] => {
+const prioritized = (pods: readonly Pod[], exempt: readonly string[]): Pod[] => {
   const seen = new Set<string>()
-  const again: KubeObject[] = []
+  const again: Pod[] = []
   const first = pods.filter((pod) => {
-    if (exempt.includes(pod['spec']?.runtimeClassName ?? '')) return false
+    if (exempt.includes(pod.spec?.runtimeClassName ?? '')) return false
     const owner = controllerOf(pod)?.uid
     if (owner === undefined) return true
     if (seen.has(owner)) {
@@ -33,7 +34,7 @@ const others = (count: number): string => (count === 1 ? '' : count === 2 ? ' (a
 export const evaluateNamespace = (
   namespace: string,
   enforce: LevelVersion,
-  pods: readonly KubeObject[],
+  pods: readonly Pod[],
   exemptRuntimeClasses: readonly string[]
 ): string[] => {
   const all = prioritized(pods, exemptRuntimeClasses)

@@ -30,7 +30,7 @@ const RESTRICTED = [
   'storageos'
 ]
 
-const has = (volume: Volume, source: string): boolean => isGiven((volume as unknown as Record<string, unknown>)[source])
+const has = (volume: Volume, source: string): boolean => isGiven(volume[source as keyof Volume])
 
 export const restrictedVolumes: Check = {
   id: 'restrictedVolumes',

@@ -1,4 +1,5 @@
 /** CustomResourceDefinitions: what is refused of one, whose names are whose, and the kinds they make. */
+import { at, setAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CustomResourceDefinition } from '#events/apiextensions/CustomResourceDefinition.ts'
@@ -28,7 +29,7 @@ const definitions = suite('definitions')
 
 definitions('a good one has no faults, and its names are filled in', () => {
   assert.equal(faults(definitionOf('Widget', [versionOf('v1', {})])), [])
-  assert.equal(defined(definitionOf('Widget', [versionOf('v1', {})]))['spec'].names, {
+  assert.equal(at(defined(definitionOf('Widget', [versionOf('v1', {})])), 'spec.names'), {
     plural: 'widgets',
     kind: 'Widget',
     singular: 'widget',
@@ -66,7 +67,7 @@ definitions('promises nothing that is not kept: conversion by webhook is refused
   const conversion = { strategy: 'Webhook', webhook: { conversionReviewVersions: ['v1'], clientConfig: { url: 'https://a.example' } } }
   const converted = (versions: Parameters<typeof definitionOf>[1]): KubeObject => {
     const definition = definitionOf('Widget', versions)
-    definition['spec'].conversion = conversion
+    setAt(definition, 'spec.conversion', conversion)
     return definition
   }
   assert.equal(faults(converted([versionOf('v1', {}), versionOf('v2', {}, { storage: false })])), [
@@ -81,7 +82,7 @@ definitions('promises nothing that is not kept: conversion by webhook is refused
 definitions('of groups that the cluster keeps for itself there is none', () => {
   for (const group of ['reckon.io', 'a.reckon.io']) {
     const own = definitionOf('NodePort', [versionOf('v1', {})])
-    own['spec'].group = group
+    setAt(own, 'spec.group', group)
     own.metadata.name = `nodeports.${group}`
     assert.equal(faults(own), [`spec.group: Forbidden: ${group} is kept by the cluster for itself`])
   }
@@ -164,7 +165,8 @@ definitions('each name is judged by itself, and what is built in has its own', (
 })
 definitions('one that is established stays so when it asks for another name that is taken', () => {
   const before = established(definitionOf('Widget', [versionOf('v1', {})]))
-  const renamed = { ...before, spec: { ...before['spec'], names: { ...before['spec'].names, singular: 'gadget' } } } as KubeObject
+  const renamed = structuredClone(before)
+  setAt(renamed, 'spec.names.singular', 'gadget')
   const gadget = established(definitionOf('Gadget', [versionOf('v1', {})]))
   const { conditions, acceptedNames } = statusWith(renamed, takenBy([gadget], [], []), NOW)
   assert.equal(
@@ -176,7 +178,7 @@ definitions('one that is established stays so when it asks for another name that
 definitions('versions that objects were stored in are remembered, and stay until somebody takes them off the list', () => {
   const first = established(definitionOf('Widget', [versionOf('v1', {})]))
   const second = structuredClone(first)
-  second['spec'].versions = [versionOf('v1', {}, { storage: false }), versionOf('v2', {})]
+  setAt(second, 'spec.versions', [versionOf('v1', {}, { storage: false }), versionOf('v2', {})])
   const status = statusWith(second, takenBy([], [], []), NOW)
   assert.equal(status.storedVersions, ['v1', 'v2'])
   second['status'] = status
@@ -184,17 +186,17 @@ definitions('versions that objects were stored in are remembered, and stay until
     (CustomResourceDefinition.validateUpdate?.(object, old, subresource) ?? []).map((error) => `${error.field}: ${fieldErrorBody(error)}`)
   assert.equal(changes(second, first), [])
   const third = structuredClone(second)
-  third['spec'].versions = [versionOf('v2', {})]
+  setAt(third, 'spec.versions', [versionOf('v2', {})])
   assert.match(
     changes(third, second).join(),
     /^status\.storedVersions\[0\]: Invalid value: "v1": missing from spec\.versions; v1 was previously a storage version, and must remain/
   )
   const migrated = structuredClone(second)
-  migrated['status'].storedVersions = ['v2']
+  setAt(migrated, 'status.storedVersions', ['v2'])
   assert.equal(changes(migrated, second, 'status'), [])
   assert.equal(changes({ ...third, status: migrated['status'] } as KubeObject, migrated), [])
   const wrong = structuredClone(second)
-  wrong['status'].storedVersions = ['v1']
+  setAt(wrong, 'status.storedVersions', ['v1'])
   assert.match(changes(wrong, second, 'status').join(), /must have the storage version v2/)
 })
 definitions('one that is not established serves nothing, and none takes what is built in', () => {

@@ -1,22 +1,26 @@
 /** What happens to pods besides their defaults: admission, and the facts their changes are. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Pod } from '#events/core/pod/Pod.ts'
-import type { KubeObject } from '#events/KubeObject.ts'
+import { PODS } from '#events/collections.ts'
+import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
+import type { Pod as PodObject, ServiceAccount } from '#events/schema/generated/core.v1.ts'
 import { eventTypeOf } from '#events/meta/eventType.ts'
 import { tolerateLoss } from '#services/apiserver/admission/defaultTolerationSeconds.ts'
 import { prioritise } from '#services/apiserver/admission/priority.ts'
 import { addTokenVolume, nameAccount } from '#services/apiserver/admission/serviceAccount.ts'
 
-const pod = (spec: Record<string, unknown> = {}, status: Record<string, unknown> = {}): KubeObject => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name: 'web', namespace: 'default' },
-  spec: { containers: [{ name: 'web', image: 'web:1' }], ...spec },
-  status
-})
+const pod = (spec: Record<string, unknown> = {}, status: Record<string, unknown> = {}): PodObject =>
+  asOneOf(PODS, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'web', namespace: 'default' },
+    spec: { containers: [{ name: 'web', image: 'web:1' }], ...spec },
+    status
+  })
 
-const admitPod = (object: KubeObject): void => {
+const admitPod = (object: PodObject): void => {
   nameAccount(object)
   prioritise(object)
   tolerateLoss(object)
@@ -26,9 +30,9 @@ const admission = suite('admission')
 admission('adds tolerations, the account and the priority', () => {
   const object = pod({ tolerations: [{ key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute' }] })
   admitPod(object)
-  assert.is(object['spec'].serviceAccountName, 'default')
-  assert.is(object['spec'].priority, 0)
-  assert.equal(object['spec'].tolerations, [
+  assert.is(at(object, 'spec.serviceAccountName'), 'default')
+  assert.is(at(object, 'spec.priority'), 0)
+  assert.equal(at(object, 'spec.tolerations'), [
     { key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute' },
     { key: 'node.kubernetes.io/unreachable', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 }
   ])
@@ -38,23 +42,23 @@ admission('mounts the token, unless the pod or its account says no; twice is onc
   addTokenVolume(object, 'abcde')
   addTokenVolume(object, 'fghij')
   assert.equal(
-    object['spec'].volumes.map(({ name }: { name: string }) => name),
+    object.spec.volumes?.map(({ name }) => name),
     ['kube-api-access-abcde']
   )
-  assert.is(object['spec'].containers[0].volumeMounts.length, 1)
-  Pod.default?.(object as never)
-  assert.equal(Pod.validate?.(object as never), [])
+  assert.is(at(object, 'spec.containers.0.volumeMounts.length'), 1)
+  Pod.default?.(object)
+  assert.equal(Pod.validate?.(object), [])
   const without = pod({ automountServiceAccountToken: false })
   addTokenVolume(without, 'abcde')
-  assert.is(without['spec'].volumes, undefined)
-  const account: KubeObject = {
+  assert.is(at(without, 'spec.volumes'), undefined)
+  const account: ServiceAccount = {
     apiVersion: 'v1',
     kind: 'ServiceAccount',
     metadata: { name: 'default' },
     automountServiceAccountToken: false
   }
   addTokenVolume(without, 'abcde', account)
-  assert.is(without['spec'].volumes, undefined)
+  assert.is(at(without, 'spec.volumes'), undefined)
 })
 admission.run()
 

@@ -20,6 +20,7 @@ custom('every bound has its fault', () => {
     'spec: Invalid value: 3: spec in body should be less than 3'
   ])
   assert.equal(faults({ type: 'number', multipleOf: 0.1 }, 0.3), [])
+  assert.is(faults({ type: 'number', multipleOf: 1 }, 5e-324).length, 1)
   assert.equal(faults({ type: 'integer', multipleOf: 3 }, 4), ['spec: Invalid value: 4: spec in body should be a multiple of 3'])
   assert.equal(faults({ type: 'string', minLength: 2, pattern: '^a' }, 'b'), [
     'spec: Invalid value: "b": spec in body should be at least 2 chars long',
@@ -42,6 +43,37 @@ custom('every bound has its fault', () => {
   assert.equal(faults({ type: 'object', additionalProperties: { type: 'integer' } }, { k: 'v' }), [
     'spec.k: Invalid value: "string": spec.k in body must be of type integer: "string"'
   ])
+})
+custom('a set has each item once, however its fields are ordered; a key is what an item has of its own', () => {
+  const set = { type: 'array', 'x-kubernetes-list-type': 'set', items: { 'x-kubernetes-preserve-unknown-fields': true } }
+  assert.equal(
+    faults(set, [
+      { a: 1, b: { c: 1, d: 2 } },
+      { b: { d: 2, c: 1 }, a: 1 }
+    ]).length,
+    1
+  )
+  assert.equal(faults(set, [{ a: 1, b: 2 }, { a: 2, b: 1 }, [1, 2], [2, 1]]), [])
+  const map = {
+    type: 'array',
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': ['__proto__'],
+    items: { 'x-kubernetes-preserve-unknown-fields': true }
+  }
+  assert.equal(faults(map, JSON.parse('[{"__proto__":"a"},{"__proto__":"b"}]')), [])
+  assert.is(faults(map, JSON.parse('[{"__proto__":"a"},{"__proto__":"a"}]')).length, 1)
+  assert.equal(faults(map, JSON.parse('[{},{"__proto__":{}}]')), [], 'what is not there is not what every object has')
+})
+custom('a list where a map should be is kept as it is, for validation to tell', () => {
+  const map = fieldOfJson(
+    { type: 'object', additionalProperties: { type: 'object', properties: { a: { type: 'string', default: 'x' } } } },
+    'x'
+  )
+  const { value, unknownFields } = pruned(map, [{ b: 1 }])
+  assert.equal([value, unknownFields], [[{ b: 1 }], []])
+  fillIn(map, value)
+  assert.equal(value, [{ b: 1 }])
+  assert.is(checkValue(map, value).length, 1)
 })
 custom('null, int-or-string, lists that are sets or maps', () => {
   assert.equal(faults({ type: 'string', nullable: true }, null), [])

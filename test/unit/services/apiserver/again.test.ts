@@ -1,4 +1,5 @@
 /** An intent whose answer was lost, asked again of an API server that knows nothing of the first time: decided once. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
@@ -38,7 +39,7 @@ again('the first answer is given again, also when others wrote since', async () 
 })
 again('what never happened happens now', async () => {
   const object = accepted(await other().submit({ ...patch('three', 'z'), again: true }, ADMIN))
-  assert.is(object['data'].z, 'z')
+  assert.is(at(object, 'data.z'), 'z')
 })
 again('two API servers that get it at once decide it once', async () => {
   const before = await api.logs.EVENTS.lastSequence()

@@ -1,4 +1,5 @@
 /** Answers that are given again: by user and intent, within a budget, objects from the log. */
+import { textAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
@@ -69,7 +70,7 @@ answers('what is remembered of an object does not depend on its size', async () 
     const again = await kept.find(intent, ADMIN)
     assert.ok(again?.ok)
     assert.is((again as { text: string }).text.length > size, true)
-    assert.is(again.object['data'].key.length, size)
+    assert.is(textAt(again.object, 'data.key').length, size)
   }
   assert.is(costs[0], costs[1])
   assert.ok((costs[0] as number) < 1_000)

@@ -1,4 +1,5 @@
 /** What a client may get wrong, one by one: a 4xx in upstream's words, never a 5xx. Codes and words were asked of kube-apiserver 1.34. */
+import { at, setAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -850,11 +851,11 @@ good('give a token that ends with its pod', async () => {
     spec: { boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: 'p' } }
   })
   assert.is(code, 201)
-  const token = object['status'].token as string
+  const token = at(object, 'status.token') as string
   const review = (): ReturnType<TestServer['json']> => server.json('POST', `${AUTHENTICATION}/tokenreviews`, { spec: { token } })
-  assert.is((await review()).object['status'].authenticated, true)
+  assert.is(at((await review()).object, 'status.authenticated'), true)
   await server.json('DELETE', `${N}/pods/p`, { gracePeriodSeconds: 0 })
-  assert.is((await review()).object['status'].authenticated, false)
+  assert.is(at((await review()).object, 'status.authenticated'), false)
 })
 good('may end a watch before it begins', async () => {
   for (const path of [
@@ -890,7 +891,7 @@ good('send back what they once wrote, less what was filled in', async () => {
   assert.is((tolerations as unknown[]).length, 2)
   const again = await server.json('PUT', `${N}/pods/again`, { ...object, spec })
   assert.is(again.code, 200)
-  assert.equal(again.object['spec'].tolerations, tolerations)
+  assert.equal(at(again.object, 'spec.tolerations'), tolerations)
 })
 good('say the same by an empty list as by none', async () => {
   const labels = { a: 'b' }
@@ -899,7 +900,7 @@ good('say the same by an empty list as by none', async () => {
     spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers: [{ name: 'a', image: 'a' }] } } }
   })
   const sent = structuredClone(object)
-  sent['spec'].selector.matchExpressions = []
+  setAt(sent, 'spec.selector.matchExpressions', [])
   assert.is((await server.json('PUT', '/apis/apps/v1/namespaces/default/deployments/a', sent)).code, 200)
 })
 good('of a patch may be nothing', async () => {
@@ -934,9 +935,9 @@ good('of an apply own their half of the object', async () => {
     managedFields.filter((entry) => entry.manager === manager).flatMap(({ fieldsV1 }) => Object.keys(fieldsV1 ?? {}))
   // What others own of the spec is no conflict for who may not write it here.
   const observed = await apply('/status', 'observer', { spec: { replicas: 7 }, status: { observedGeneration: 1 } })
-  assert.equal([observed['spec'].replicas, ownedBy(observed, 'observer')], [1, ['f:status']])
+  assert.equal([at(observed, 'spec.replicas'), ownedBy(observed, 'observer')], [1, ['f:status']])
   const main = await apply('', 'owner', { status: { observedGeneration: 9 } })
-  assert.equal([main['status'].observedGeneration, ownedBy(main, 'owner')], [1, ['f:metadata']])
+  assert.equal([at(main, 'status.observedGeneration'), ownedBy(main, 'owner')], [1, ['f:metadata']])
 })
 good('of a header that is empty say nothing', async () => {
   const { code, text } = await server.send({
@@ -945,7 +946,7 @@ good('of a header that is empty say nothing', async () => {
     headers: { 'content-type': 'application/json', 'impersonate-user': '' },
     body: '{}'
   })
-  assert.equal([code, (JSON.parse(text) as KubeObject)['status'].userInfo.username], [201, 'kubernetes-admin'])
+  assert.equal([code, at(JSON.parse(text) as KubeObject, 'status.userInfo.username')], [201, 'kubernetes-admin'])
 })
 good('are not read from who may not write', async () => {
   const headers = { 'content-type': YAML, 'impersonate-user': 'mallory' }

@@ -1,5 +1,6 @@
 /** Claims: given Services and their addresses and ports, when they come, change and go, then each has one owner, whoever decides. */
-import { IP_ADDRESSES } from '#events/collections.ts'
+import { at, textAt } from '#test/support/kinds.ts'
+import { IP_ADDRESSES, SERVICES } from '#events/collections.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ResourceRef } from '#events/Key.ts'
@@ -16,7 +17,6 @@ import { accepted, ADMIN, refused, startTestApi, type TestApi } from '#test/supp
 import { claimFaults } from '#test/support/claims.ts'
 import { SETTINGS, settled, startServers, type Server } from '#test/support/servers.ts'
 
-const SERVICES = { group: '', resource: 'services' }
 const CIDRS = { group: 'networking.k8s.io', resource: 'servicecidrs' }
 const service = (name: string, spec: Record<string, unknown> = {}): KubeObject => ({
   apiVersion: 'v1',
@@ -35,7 +35,7 @@ const claims = suite('claims')
 claims('come with a Service in one batch, under its name, before it', async () => {
   const api = await startTestApi()
   const made = accepted(await api.create(nodePort('web')))
-  const [ip, port] = [made['spec'].clusterIP as string, made['spec'].ports[0].nodePort as number]
+  const [ip, port] = [at(made, 'spec.clusterIP') as string, at(made, 'spec.ports.0.nodePort') as number]
   const address = claimOf(api, IP_ADDRESSES, ip) as KubeObject
   assert.equal(address['spec'], { parentRef: { resource: 'services', namespace: 'default', name: 'web' } })
   assert.equal(address.metadata.labels, {
@@ -53,14 +53,14 @@ claims('come with a Service in one batch, under its name, before it', async () =
 claims('change and go with it', async () => {
   const api = await startTestApi()
   const made = accepted(await api.create(nodePort('web', { name: 'a', port: 80 }, { name: 'b', port: 81 })))
-  const [first, second] = made['spec'].ports as { nodePort: number }[]
+  const [first, second] = at(made, 'spec.ports') as { nodePort: number }[]
   accepted(await patch(api, 'web', { spec: { ports: [{ name: 'a', port: 80, nodePort: first?.nodePort }] } }))
   assert.ok(claimOf(api, NODE_PORTS, String(first?.nodePort)))
   assert.is(claimOf(api, NODE_PORTS, String(second?.nodePort)), undefined)
   accepted(await patch(api, 'web', { spec: { type: 'ClusterIP' } }))
   assert.is(claimOf(api, NODE_PORTS, String(first?.nodePort)), undefined)
   accepted(await patch(api, 'web', { spec: { type: 'ExternalName', externalName: 'example.com', clusterIP: null, clusterIPs: null } }))
-  assert.is(claimOf(api, IP_ADDRESSES, made['spec'].clusterIP), undefined)
+  assert.is(claimOf(api, IP_ADDRESSES, textAt(made, 'spec.clusterIP')), undefined)
   accepted(await patch(api, 'web', { spec: { type: 'NodePort', externalName: null } }))
   assert.equal(claimFaults(api.views), [])
   accepted(await remove(api, 'web'))
@@ -75,7 +75,7 @@ claims('an address that is given stays: another is refused, in either field, and
     assert.ok(refused(await patch(api, 'web', { spec })).endsWith(fixed))
   assert.match(refused(await patch(api, 'web', { spec: { clusterIPs: ['10.96.0.77'] } })), /first value must match `clusterIP`/)
   assert.match(refused(await patch(api, 'web', { spec: { clusterIP: '192.0.2.1' } })), /may not change once set/)
-  assert.is(accepted(await patch(api, 'web', { spec: { clusterIP: null } }))['spec'].clusterIP, clusterIP)
+  assert.is(at(accepted(await patch(api, 'web', { spec: { clusterIP: null } })), 'spec.clusterIP'), clusterIP)
   assert.match(
     refused(await api.create(service('pair', { clusterIP: '10.96.0.78', clusterIPs: ['10.96.0.79'] }))),
     /first value must match `clusterIP`/
@@ -90,9 +90,10 @@ claims('an address that is given stays: another is refused, in either field, and
 })
 claims('stay while a finalizer keeps the Service', async () => {
   const api = await startTestApi()
-  const { clusterIP } = accepted(
-    await api.create({ ...service('held'), metadata: { name: 'held', finalizers: ['example.com/balancer'] } })
-  )['spec']
+  const clusterIP = textAt(
+    accepted(await api.create({ ...service('held'), metadata: { name: 'held', finalizers: ['example.com/balancer'] } })),
+    'spec.clusterIP'
+  )
   accepted(await remove(api, 'held'))
   assert.ok(claimOf(api, IP_ADDRESSES, clusterIP))
   accepted(await patch(api, 'held', { metadata: { finalizers: null } }))
@@ -103,7 +104,7 @@ claims('of one number are one for TCP and UDP of a Service, and nobody else has 
   const made = accepted(
     await api.create(nodePort('dns', { name: 't', port: 53, protocol: 'TCP' }, { name: 'u', port: 53, protocol: 'UDP' }))
   )
-  const [tcp, udp] = made['spec'].ports as { nodePort: number }[]
+  const [tcp, udp] = at(made, 'spec.ports') as { nodePort: number }[]
   assert.is(tcp?.nodePort, udp?.nodePort)
   assert.match(
     refused(await api.create(nodePort('other', { port: 53, protocol: 'UDP', nodePort: udp?.nodePort }))),
@@ -129,11 +130,11 @@ claims('of a person hold an address as well', async () => {
 })
 claims('that nobody asked for keep out of the part of a range that people ask for, while there is room', async () => {
   const api = await startTestApi(systemClock, { nodePorts: [30000, 30063] })
-  const specs = await Promise.all(Array.from({ length: 40 }, async (_, n) => accepted(await api.create(nodePort(`s${n}`)))['spec']))
+  const specs = await Promise.all(Array.from({ length: 40 }, async (_, n) => accepted(await api.create(nodePort(`s${n}`)), SERVICES).spec))
   for (const { clusterIP, ports } of specs) {
-    const [, , third, fourth] = (clusterIP as string).split('.').map(Number) as [number, number, number, number]
+    const [, , third, fourth] = (clusterIP ?? '').split('.').map(Number) as [number, number, number, number]
     assert.ok(third > 0 || fourth === 255, clusterIP)
-    assert.ok(ports[0].nodePort >= 30016, String(ports[0].nodePort))
+    assert.ok(Number(ports?.[0]?.nodePort) >= 30016, String(ports?.[0]?.nodePort))
   }
 })
 claims('are not made by dry runs', async () => {
@@ -169,17 +170,17 @@ networks('begin with the one the cluster was set up with, ready', async () => {
   const api = await startTestApi()
   const first = api.get({ apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR', name: 'kubernetes' })
   assert.equal(first?.['spec'], { cidrs: ['10.96.0.0/16'] })
-  assert.is(first?.['status'].conditions[0].status, 'True')
+  assert.is(at(first, 'status.conditions.0.status'), 'True')
 })
 networks('are added when one is full, of either family', async () => {
   const api = await startTestApi(systemClock, { serviceCIDR: '10.96.0.0/16' })
   await addCIDR(api, 'six', 'fd00:1::/112')
   const made = accepted(await api.create(service('six', { ipFamilies: ['IPv6'] })))
-  assert.match(made['spec'].clusterIP, /^fd00:1::/)
-  assert.is(claimOf(api, IP_ADDRESSES, made['spec'].clusterIP)?.metadata.labels?.['ipaddress.kubernetes.io/ip-family'], 'IPv6')
+  assert.match(textAt(made, 'spec.clusterIP'), /^fd00:1::/)
+  assert.is(claimOf(api, IP_ADDRESSES, textAt(made, 'spec.clusterIP'))?.metadata.labels?.['ipaddress.kubernetes.io/ip-family'], 'IPv6')
   const both = accepted(await api.create(service('both', { ipFamilyPolicy: 'RequireDualStack' })))
-  assert.equal(both['spec'].ipFamilies, ['IPv4', 'IPv6'])
-  assert.is(both['spec'].clusterIPs.length, 2)
+  assert.equal(at(both, 'spec.ipFamilies'), ['IPv4', 'IPv6'])
+  assert.is(at(both, 'spec.clusterIPs.length'), 2)
   assert.match(
     refused(await api.create(service('far', { clusterIP: '192.168.1.1' }))),
     /The range of valid IPs is 10.96.0.0\/16, fd00:1::\/112/
@@ -274,14 +275,14 @@ repair('gives back what nobody uses, puts back what somebody took away, and leav
   assert.is(claimFaults(api.views).length, 3)
   assert.is(await repairOf(api).run(), 1)
   assert.equal(claimFaults(api.views), ['10.96.7.7 is claimed by mine and used by nobody'])
-  const { clusterIP } = accepted(await api.create(service('other')))['spec']
+  const clusterIP = textAt(accepted(await api.create(service('other'))), 'spec.clusterIP')
   accepted(await api.submit({ verb: 'delete', ref: IP_ADDRESSES, name: clusterIP }))
   assert.is(await repairOf(api).run(), 1)
   assert.ok(claimOf(api, IP_ADDRESSES, clusterIP))
 })
 repair('gives back nothing that came into use since it looked', async () => {
   const api = await startTestApi()
-  const { clusterIP } = accepted(await api.create(service('web')))['spec']
+  const clusterIP = textAt(accepted(await api.create(service('web'))), 'spec.clusterIP')
   const owner = { ...SERVICES, namespace: 'default', name: 'web' }
   const suspected = { owner, leaked: [{ ...IP_ADDRESSES, namespace: '', name: clusterIP as string }] }
   assert.not.ok(await api.decider.mend(owner, ADMIN, (context) => mend(suspected, { id: 'r', source: 'apiserver', user: 'u' }, context)))
@@ -289,7 +290,7 @@ repair('gives back nothing that came into use since it looked', async () => {
 })
 repair('tells of an address two Services have, once, and takes it from none', async () => {
   const api = await startTestApi()
-  const { clusterIP } = accepted(await api.create(service('first')))['spec']
+  const clusterIP = textAt(accepted(await api.create(service('first'))), 'spec.clusterIP')
   const twin = service('twin', { clusterIP, clusterIPs: [clusterIP] })
   await storeRaw(
     api,
@@ -304,7 +305,7 @@ repair('tells of an address two Services have, once, and takes it from none', as
     told.map(({ message }) => message),
     [`the Service default/twin uses ipaddresses ${clusterIP}, which is claimed by somebody else: recreate one of them`]
   )
-  assert.is(claimOf(api, IP_ADDRESSES, clusterIP)?.['spec'].parentRef.name, 'first')
+  assert.is(at(claimOf(api, IP_ADDRESSES, clusterIP), 'spec.parentRef.name'), 'first')
   accepted(await remove(api, 'twin'))
   assert.ok(claimOf(api, IP_ADDRESSES, clusterIP))
 })
@@ -410,7 +411,7 @@ race('mend nothing of a Service that is gone, though this one has not heard of i
   const logs = { EVENTS: open('EVENTS'), NOTICES: open('NOTICES'), PULSE: open('PULSE') }
   const servers = await startServers(2, (stream) => logs[stream], systemClock, { settings: SETTINGS })
   const [one, other] = servers as [Server, Server]
-  const { clusterIP } = accepted(await one.create(service('web')))['spec']
+  const clusterIP = textAt(accepted(await one.create(service('web'))), 'spec.clusterIP')
   await settled(servers)
   const claim = { ...IP_ADDRESSES, namespace: '', name: clusterIP as string }
   accepted(await one.submit({ verb: 'delete', ref: IP_ADDRESSES, namespace: '', name: clusterIP }))

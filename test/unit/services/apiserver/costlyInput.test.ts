@@ -1,4 +1,5 @@
 /** Three megabytes made to be expensive: each answer is small, and the server, which decides on one thread, is back at once. */
+import { at, setAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startTestServer, type TestServer } from '#test/support/server.ts'
@@ -81,7 +82,7 @@ costly('patches and updates of long lists take no square of them', async () => {
   }
   await send('POST', PODS, pod(`"containers":[{"name":"a","image":"a"}],"tolerations":[${tolerations((at) => at)}]`))
   const { object } = await server.json('GET', `${PODS}/costly`)
-  object['spec'].tolerations.reverse()
+  setAt(object, 'spec.tolerations', (at(object, 'spec.tolerations') as unknown[]).toReversed())
   await send('PUT', `${PODS}/costly`, JSON.stringify(object))
   await send('POST', MAPS, '{"metadata":{"name":"costly"}}')
   const owners = (prefix: string): string =>

@@ -2,6 +2,7 @@
  * What counts other objects (a quota, a disruption budget): given a counter, when pods come and are evicted at several servers at once,
  * then no unit is given twice.
  */
+import { at as partOf, partAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -20,8 +21,8 @@ const COUNTER = { ...CONFIGMAPS, namespace: 'default', name: 'quota' }
 const BUDGET = { ...CONFIGMAPS, namespace: 'default', name: 'budget' }
 const SWITCH = { ...CONFIGMAPS, namespace: 'default', name: 'switch' }
 
-const numberIn = (object: KubeObject | undefined): number => Number(object?.['data']?.n ?? 0)
-const with_ = (object: KubeObject, n: number): KubeObject => ({ ...object, data: { ...object['data'], n: String(n) } })
+const numberIn = (object: KubeObject | undefined): number => Number(partOf(object, 'data.n') ?? 0)
+const with_ = (object: KubeObject, n: number): KubeObject => ({ ...object, data: { ...partAt(object, 'data'), n: String(n) } })
 
 /** As ResourceQuota: a pod takes a unit. */
 const Quota: AdmissionPlugin = {
@@ -45,7 +46,9 @@ const Budget: AdmissionPlugin = {
     const next = with_(budget, numberIn(budget) - 1)
     return {
       ...NOTHING,
-      accompanying: [{ key: BUDGET, type: 'reckon.budget.used.v1', object: { ...next, data: { ...next['data'], [name]: 'disrupted' } } }]
+      accompanying: [
+        { key: BUDGET, type: 'reckon.budget.used.v1', object: { ...next, data: { ...partAt(next, 'data'), [name]: 'disrupted' } } }
+      ]
     }
   }
 }
@@ -55,7 +58,7 @@ const Standing: AdmissionPlugin = {
   handles: (operation, { resource }, subresource) => operation === 'CREATE' && resource === 'pods' && subresource === '',
   validate({ kind, name }, { context }) {
     const entry = context.view.get(SWITCH)
-    if (entry !== undefined && entry.object['data'].state !== 'on') throw forbidden(kind, name, 'it is switched off')
+    if (entry !== undefined && partOf(entry.object, 'data.state') !== 'on') throw forbidden(kind, name, 'it is switched off')
     return { ...NOTHING, guards: [{ key: SWITCH, expected: context.head(SWITCH) }] }
   }
 }
@@ -135,7 +138,7 @@ counted('evictions take what is allowed, in the batch that evicts', async () => 
   await settled(servers)
   const budget = at(servers, 1).views.get(BUDGET)?.object as KubeObject
   assert.is(numberIn(budget), 0)
-  assert.is(Object.values(budget['data']).filter((value) => value === 'disrupted').length, 3)
+  assert.is(Object.values(partAt(budget, 'data')).filter((value) => value === 'disrupted').length, 3)
   assert.is(at(servers, 2).views.collection(PODS).size, 6)
   // The budget's event and the pod's stand side by side.
   const last = await log.lastOn('ev.core.configmaps.default.budget')

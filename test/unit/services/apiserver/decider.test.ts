@@ -1,4 +1,5 @@
 /** The decider, given a cluster's state, when an intent comes, then an event or a refusal in Kubernetes' words. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
@@ -152,7 +153,7 @@ create('gives a service an address and a node port, each once', async () => {
 })
 create('mounts the service account token, and refuses an account that is not there', async () => {
   const object = accepted(await api.create(pod('tokened')))
-  assert.ok((object['spec'].volumes as { name: string }[]).some(({ name }) => name.startsWith('kube-api-access-')))
+  assert.ok((at(object, 'spec.volumes') as { name: string }[]).some(({ name }) => name.startsWith('kube-api-access-')))
   assert.match(
     refused(await api.create(pod('nobody', { serviceAccountName: 'ghost' }))),
     /error looking up service account default\/ghost: serviceaccount "ghost" not found/
@@ -258,7 +259,7 @@ change('patches strategically: containers by name', async () => {
       }
     })
   )
-  const containers = object['spec'].template.spec.containers as { name: string; image: string; imagePullPolicy: string }[]
+  const containers = at(object, 'spec.template.spec.containers') as { name: string; image: string; imagePullPolicy: string }[]
   assert.equal(
     containers.map(({ name, image }) => `${name}=${image}`),
     ['web=web:2', 'side=side:1']
@@ -269,7 +270,7 @@ change('patches by JSON patch, and refuses a failed test', async () => {
   const object = accepted(
     await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', [{ op: 'replace', path: '/spec/replicas', value: 1 }])
   )
-  assert.is(object['spec'].replicas, 1)
+  assert.is(at(object, 'spec.replicas'), 1)
   assert.match(
     refused(await patch(DEPLOYMENTS, 'web', 'application/json-patch+json', [{ op: 'test', path: '/spec/replicas', value: 9 }])),
     /^422 Invalid/
@@ -294,7 +295,7 @@ change('decides concurrent patches of one object one after another: none is lost
     Array.from({ length: 50 }, (_, n) => patch(CONFIGMAPS, 'a', 'application/merge-patch+json', { data: { [`k${n}`]: 'x' } }))
   )
   for (const result of results) accepted(result)
-  assert.is(Object.keys(api.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'a' })?.['data']).length, 51)
+  assert.is(Object.keys(api.get({ apiVersion: 'v1', kind: 'ConfigMap', name: 'a' })?.data ?? {}).length, 51)
 })
 change('applies server side: owns fields, refuses others, drops what is left out', async () => {
   const apply = (manager: string, body: unknown, force = false) =>
@@ -383,7 +384,7 @@ change('keeps namespaces until they are finalized, and refuses new content meanw
     /^403 Forbidden: namespaces "default" is forbidden: this namespace may not be deleted/
   )
   const terminating = accepted(await api.submit({ verb: 'delete', ref: NAMESPACES, name: 'team' }))
-  assert.is(terminating['status'].phase, 'Terminating')
+  assert.is(at(terminating, 'status.phase'), 'Terminating')
   assert.match(refused(await api.create({ ...configMap('late'), metadata: { name: 'late', namespace: 'team' } })), /being terminated/)
   accepted(
     await api.submit({
@@ -414,8 +415,8 @@ change('keeps services addresses over updates', async () => {
       object: { apiVersion: 'v1', kind: 'Service', metadata: { name: 'svc' }, spec: { selector: { app: 'web' }, ports: [{ port: 81 }] } }
     })
   )
-  assert.is(updated['spec'].clusterIP, made['spec'].clusterIP)
-  assert.is(updated['spec'].ports[0].port, 81)
+  assert.is(at(updated, 'spec.clusterIP'), at(made, 'spec.clusterIP'))
+  assert.is(at(updated, 'spec.ports.0.port'), 81)
 })
 change.run()
 

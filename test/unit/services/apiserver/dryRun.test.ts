@@ -1,4 +1,5 @@
 /** Dry runs: every kind, verb and subresource, through both doors, in every way of saying it: an answer, and nothing else. */
+import { at, partAt, textAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Kind } from '#events/Kind.ts'
@@ -324,7 +325,7 @@ for (const kind of KINDS)
     if (kind.kind === 'Pod') {
       await made(sampleOf(kind, `${name}-evicted`))
       const free = sampleOf(kind, `${name}-free`)
-      delete free['spec'].nodeName
+      delete partAt(free, 'spec')['nodeName']
       await made(free)
     }
     let tried = 0
@@ -352,7 +353,7 @@ for (const kind of KINDS)
         const { code, object } = await ask(server, kind, change, way)
         assert.is(code, 422, `${change.what} of a ${kind.kind}, ${way.how}`)
         assert.match(
-          object['message'],
+          textAt(object, 'message'),
           /^(Create|Update|Patch|Delete)Options\.meta\.k8s\.io "" is invalid: dryRun: Unsupported value: \["all"\]: supported values: "All"$/
         )
       }
@@ -487,7 +488,7 @@ for (const [what, body, code, message] of REFUSED)
     const before = await sequences(server)
     const answer = await evict(body)
     assert.is(answer.code, code)
-    assert.match(answer.object['message'], message)
+    assert.match(textAt(answer.object, 'message'), message)
     assert.equal(await sequences(server), before)
   })
 eviction('of the old version are taken, and leave their condition with the pod', async () => {
@@ -500,7 +501,7 @@ eviction('of the old version are taken, and leave their condition with the pod',
   assert.equal([code, object.kind, object['status'], object['code']], [201, 'Status', 'Success', 201])
   const pod = server.api.get({ kind: 'Pod', apiVersion: 'v1', name: 'polite' })
   assert.is(pod?.metadata.deletionGracePeriodSeconds, 7)
-  const condition = (pod?.['status'].conditions as Json[]).find(({ type }) => type === 'DisruptionTarget')
+  const condition = (at(pod, 'status.conditions') as Json[]).find(({ type }) => type === 'DisruptionTarget')
   assert.equal(
     [condition?.['status'], condition?.['reason'], condition?.['message']],
     ['True', 'EvictionByEvictionAPI', 'Eviction API: evicting']

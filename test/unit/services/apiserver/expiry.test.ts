@@ -1,4 +1,6 @@
 /** What leaves a stream by itself leaves the view: Leases nobody renews, old notices; and who comes back can write again. */
+import { at } from '#test/support/kinds.ts'
+import { NODES } from '#events/collections.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent, IntentResult } from '#events/Intent.ts'
@@ -13,7 +15,6 @@ import { accepted, ADMIN, refused } from '#test/support/api.ts'
 import { expiringLogs, HOUR, serverOn, WEEK } from '#test/support/expiring.ts'
 
 const LEASES = { group: 'coordination.k8s.io', resource: 'leases' }
-const NODES = { group: '', resource: 'nodes' }
 const EVENTS = { group: '', resource: 'events' }
 
 const lab = async () => {
@@ -81,7 +82,7 @@ expiry('in the moment between, when the stream has dropped it and the view has n
   assert.ok(it.held('a'), 'the view has not heard of it yet')
   assert.is(refused(await it.lease('a', 'update', 'still me')), '404 NotFound: leases.coordination.k8s.io "a" not found')
   assert.is(it.held('a'), undefined)
-  assert.is(accepted(await it.lease('a', 'create', 'other'))['spec'].holderIdentity, 'other')
+  assert.is(at(accepted(await it.lease('a', 'create', 'other')), 'spec.holderIdentity'), 'other')
   accepted(await it.lease('a', 'update', 'third'))
   it.close()
 })
@@ -145,7 +146,9 @@ expiry('a node that comes back after hours has its Lease again with its first pu
   it.clock.skip(5 * HOUR)
   pulses.take(pulse('2026-01-01T05:00:00.000000Z'))
   const began = it.clock.elapsed
-  assert.ok(await it.clock.run(5_000, () => it.held('n1', 'kube-node-lease')?.object['spec'].renewTime === '2026-01-01T05:00:00.000000Z'))
+  assert.ok(
+    await it.clock.run(5_000, () => at(it.held('n1', 'kube-node-lease')?.object, 'spec.renewTime') === '2026-01-01T05:00:00.000000Z')
+  )
   assert.ok(it.clock.elapsed - began < 100, `it took ${it.clock.elapsed - began} ms`)
   assert.equal(faults, [])
   pulses.stop()
@@ -168,7 +171,8 @@ expiry('the node lifecycle controller gives up a node whose Lease expired, and t
   const pulses = new Pulses({ ...it, onError: (error) => faults.push(String(error)) })
   const ready = (): string | undefined =>
     (
-      it.views.get({ ...NODES, namespace: '', name: 'n1' })?.object['status'].conditions as { type: string; status: string }[] | undefined
+      at(it.views.get({ ...NODES, namespace: '', name: 'n1' })?.object, 'status.conditions') as
+        { type: string; status: string }[] | undefined
     )?.find(({ type }) => type === 'Ready')?.status
   pulses.take(pulse('2026-01-01T00:00:00.000000Z'))
   assert.ok(await it.clock.run(10_000, () => ready() === 'True'))
@@ -182,7 +186,7 @@ expiry('the node lifecycle controller gives up a node whose Lease expired, and t
   pulses.take(pulse('2026-01-01T03:00:00.000000Z'))
   assert.ok(await it.clock.run(10_000, () => ready() === 'True'))
   assert.ok(
-    await it.clock.run(10_000, () => (it.views.get({ ...NODES, namespace: '', name: 'n1' })?.object['spec'].taints ?? []).length === 0),
+    await it.clock.run(10_000, () => (it.views.get({ ...NODES, namespace: '', name: 'n1' })?.object.spec?.taints ?? []).length === 0),
     'its taints are taken off'
   )
   assert.equal(faults, [])

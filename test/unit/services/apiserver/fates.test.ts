@@ -1,4 +1,8 @@
 /** What the log says of pods that run on a node without a binding, and how bindings are taken back: on its word only. */
+import { at } from '#test/support/kinds.ts'
+import { asOneOf } from '#events/KubeObject.ts'
+import { PODS } from '#events/collections.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -17,16 +21,16 @@ import type { BindingUpdate } from '#services/platform/NodeLink.ts'
 import { VirtualClock } from '#test/simulation/VirtualClock.ts'
 import { accepted, startTestApi, type TestApi } from '#test/support/api.ts'
 
-const PODS = { group: '', resource: 'pods' }
 const stray = (name: string, uid: string, since = 0): Stray => ({ namespace: 'default', name, uid, since })
 
 const decide = suite('fates: the decision')
-const pod = (uid: string, nodeName = ''): KubeObject => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { uid },
-  spec: nodeName === '' ? {} : { nodeName }
-})
+const pod = (uid: string, nodeName = ''): Pod =>
+  asOneOf(PODS, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { uid },
+    spec: nodeName === '' ? {} : { nodeName }
+  })
 const history = (more: Partial<NameHistory>): NameHistory => ({
   present: undefined,
   deleted: new Set(),
@@ -388,7 +392,7 @@ bindings('are not looked at for what their own agent reports', async () => {
     }) as const
   const costs = async (phase: string): Promise<number> => {
     looks = 0
-    assert.is(accepted(await it.api.submit(patch(phase)))['status'].phase, phase)
+    assert.is(at(accepted(await it.api.submit(patch(phase))), 'status.phase'), phase)
     await it.settle()
     return looks
   }

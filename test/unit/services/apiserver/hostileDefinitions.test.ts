@@ -1,4 +1,5 @@
 /** Definitions that mean harm: whoever may make kinds may not thereby reach into the process that serves them. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CustomResourceDefinition } from '#events/apiextensions/CustomResourceDefinition.ts'
@@ -65,7 +66,7 @@ hostile('a scale path leads nowhere but into the object', async () => {
     })
     assert.ok(scaled.ok, JSON.stringify(scaled))
     assert.is(({} as Record<string, unknown>)['polluted'], undefined, path)
-    assert.is((scaled as { readonly object: KubeObject }).object['spec'].replicas, 7)
+    assert.is(at((scaled as { readonly object: KubeObject }).object, 'spec.replicas'), 7)
   }
 })
 hostile('hundreds of definitions in a group cost each other nothing', async () => {

@@ -1,4 +1,5 @@
 /** What a node's agent may write: upstream's cases of the admission plugin, and the attacks it is there for through the decider. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Event } from '#events/Event.ts'
@@ -627,7 +628,7 @@ decided('and nobody else makes a mirror pod into another pod', async () => {
     /a mirror pod may not reference service accounts$/
   )
   const made = accepted(await api.create(mirror({}, { nodeName: 'mynode' })))
-  assert.equal([made['spec'].serviceAccountName, made['spec'].volumes], [undefined, undefined])
+  assert.equal([at(made, 'spec.serviceAccountName'), at(made, 'spec.volumes')], [undefined, undefined])
   assert.match(
     refused(
       await api.submit({

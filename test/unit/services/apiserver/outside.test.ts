@@ -1,4 +1,5 @@
 /** What decisions ask outside: given webhooks, when objects are written, then they are asked, believed, and remembered with the event. */
+import { at, textAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeFacts } from '#events/Event.ts'
@@ -104,11 +105,10 @@ mutate("gets its defaults, and can not take what is the server's", async () => {
       { ref: { group: '', resource: 'pods' } }
     )
   )
-  const side = pod['spec'].containers[1]
-  assert.is(side.imagePullPolicy, 'IfNotPresent')
+  assert.is(at(pod, 'spec.containers.1.imagePullPolicy'), 'IfNotPresent')
   // The sidecar has the token as well: the service account's plugin saw it the second time.
-  assert.is(side.volumeMounts[0].mountPath, '/var/run/secrets/kubernetes.io/serviceaccount')
-  assert.is(pod['status'].phase, 'Pending')
+  assert.is(at(pod, 'spec.containers.1.volumeMounts.0.mountPath'), '/var/run/secrets/kubernetes.io/serviceaccount')
+  assert.is(at(pod, 'status.phase'), 'Pending')
   assert.is.not(pod.metadata.uid, 'mine')
   assert.ok(api.get({ apiVersion: 'v1', kind: 'Pod', name: 'p' }))
 })
@@ -205,8 +205,8 @@ meanwhile('others write the object, and about what it became is asked again', as
     [mutating('slow')],
     serving({
       slow: async ({ object }) => {
-        asked.push(object['data'].a)
-        if (object['data'].b === 'slow' && answer === undefined) await new Promise<void>((resolve) => (answer = resolve))
+        asked.push(textAt(object, 'data.a'))
+        if (at(object, 'data.b') === 'slow' && answer === undefined) await new Promise<void>((resolve) => (answer = resolve))
         return { allowed: true }
       }
     })

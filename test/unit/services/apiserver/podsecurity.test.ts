@@ -1,4 +1,7 @@
 /** Pod Security admission: given a namespace's labels, when a pod or a workload comes, then it is refused, warned of, noted, or neither. */
+import { at } from '#test/support/kinds.ts'
+import { PODS } from '#events/collections.ts'
+import type { Container } from '#events/schema/generated/core.v1.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
@@ -181,12 +184,12 @@ pods('every field a check looks at is stored as it came', async () => {
     lifecycle: { preStop: { tcpSocket: { port: 1, host: 'h' } } },
     livenessProbe: { httpGet: { port: 1, host: 'h', path: '/', scheme: 'HTTP' } }
   }
-  const stored = accepted(await api.create(bare('a', spec, container)))['spec']
-  for (const [field, value] of Object.entries(spec)) if (field !== 'volumes') assert.equal(stored[field], value, field)
-  assert.equal(stored.volumes[0], spec.volumes[0])
-  const { securityContext, lifecycle, livenessProbe } = stored.containers[0]
+  const { spec: stored } = accepted(await api.create(bare('a', spec, container)), PODS)
+  for (const [field, value] of Object.entries(spec)) if (field !== 'volumes') assert.equal(at(stored, field), value, field)
+  assert.equal(stored.volumes?.[0], spec.volumes[0])
+  const { securityContext, lifecycle, livenessProbe } = stored.containers[0] as Container
   assert.equal({ securityContext, lifecycle }, { securityContext: container.securityContext, lifecycle: container.lifecycle })
-  assert.is(livenessProbe.httpGet.host, 'h')
+  assert.is(livenessProbe?.httpGet?.host, 'h')
 })
 
 pods.run()

@@ -1,4 +1,7 @@
 /** Pod Security admission: given a configuration, or pods that are there already, when a namespace is labelled, then it is told. */
+import { asOneOf } from '#events/KubeObject.ts'
+import { PODS } from '#events/collections.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readPodSecurity, type PodSecurityConfiguration } from '#events/core/pod/security/configuration.ts'
@@ -140,8 +143,8 @@ namespaces('who makes a policy stricter is told of the pods that violate it, dry
 })
 
 const BASELINE = { level: 'baseline', version: LATEST } as const
-const owned = (name: string, uid: string | undefined, spec: object = {}): KubeObject => {
-  const pod = bare(name, spec)
+const owned = (name: string, uid: string | undefined, spec: object = {}): Pod => {
+  const pod = asOneOf(PODS, bare(name, spec))
   if (uid !== undefined) pod.metadata.ownerReferences = [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: uid, uid, controller: true }]
   return pod
 }

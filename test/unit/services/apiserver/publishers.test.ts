@@ -453,7 +453,7 @@ peers('addresses of one port share a slice, those of the other family have their
     { addresses: [{ ip: '10.0.0.1' }, { ip: '10.0.0.2' }, { ip: 'fd00::1' }], ports: [{ name: 'https', port: 6443, protocol: 'TCP' }] }
   ])
   assert.equal(
-    slices.map(({ metadata, addressType, endpoints: all }) => [metadata.name, addressType, all.length]),
+    slices.map(({ metadata, addressType, endpoints: all }) => [metadata.name, addressType, (all as readonly unknown[]).length]),
     [
       ['kubernetes', 'IPv4', 2],
       ['kubernetes-ipv6', 'IPv6', 1]

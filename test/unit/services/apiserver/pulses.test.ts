@@ -1,4 +1,5 @@
 /** Pulses: the newest of a node counts, one that fails is tried again or superseded, and what is no pulse is none. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
@@ -47,7 +48,7 @@ const lab = async () => {
         onError: (error) => errors.push((error as Error).message)
       }),
     renewed: (): string | undefined =>
-      api.get({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name: 'n1', namespace: 'kube-node-lease' })?.['spec'].renewTime as
+      at(api.get({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name: 'n1', namespace: 'kube-node-lease' }), 'spec.renewTime') as
         string | undefined,
     node: () => api.get({ apiVersion: 'v1', kind: 'Node', name: 'n1' })
   }
@@ -71,7 +72,7 @@ pulses('a node brings along the part of the pod network that is its own, unless 
   const parts = it.api.views
     .collection({ group: '', resource: 'nodes' })
     .list()
-    .map(({ object }) => object['spec']?.podCIDRs as unknown)
+    .map(({ object }) => at(object, 'spec.podCIDRs') as unknown)
   assert.equal(parts, [['10.244.0.0/24'], undefined, ['10.244.1.0/24'], undefined])
   await it.clock.run(1_000)
 })
@@ -103,7 +104,7 @@ pulses('while the log is away the newest is kept and tried again; it is decided 
   it.asked.length = 0
   assert.ok(await it.clock.run(10_000, () => it.renewed() === pulse(42).time))
   assert.ok(it.asked.length <= 3, 'the older ones are forgotten')
-  assert.ok(!it.asked.some(({ object }) => object?.['spec']?.renewTime === pulse(32).time))
+  assert.ok(!it.asked.some(({ object }) => at(object, 'spec.renewTime') === pulse(32).time))
 })
 pulses('one that was in work when the next came is followed by that one', async () => {
   const it = await lab()
@@ -113,7 +114,7 @@ pulses('one that was in work when the next came is followed by that one', async 
   heart.take(pulse(3))
   assert.ok(await it.clock.run(1_000, () => it.renewed() === pulse(3).time))
   assert.equal(
-    it.asked.filter(({ ref }) => ref.resource === 'leases').map(({ object }) => object?.['spec'].renewTime),
+    it.asked.filter(({ ref }) => ref.resource === 'leases').map(({ object }) => at(object, 'spec.renewTime')),
     [pulse(1).time, pulse(3).time]
   )
 })

@@ -1,4 +1,5 @@
 /** What agents report, when the log or the decider is away, slow, wrong, or two API servers share the work. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
@@ -197,7 +198,9 @@ reports('a mistake of ours does not stop the reports of others, nor those that c
   const [a, b] = [await it.pod('a'), await it.pod('b')]
   const ingest = it.ingest()
   it.fault = (intent) =>
-    intent.name === 'a' && intent.object?.['status'].phase === 'Unknown' ? Promise.reject(new TypeError('x is not a function')) : undefined
+    intent.name === 'a' && at(intent.object, 'status.phase') === 'Unknown'
+      ? Promise.reject(new TypeError('x is not a function'))
+      : undefined
   it.report('a', a, 'Unknown')
   it.report('b', b, 'Running')
   await it.clock.run(30_000, () => it.queue.left.length === 0)
@@ -309,7 +312,7 @@ reports('an old report that comes late, at another API server, does not overwrit
   let go = (): void => {}
   const gate = new Promise<void>((resolve) => (go = resolve))
   it.fault = (intent) =>
-    intent.object?.['status'].phase === 'Running'
+    at(intent.object, 'status.phase') === 'Running'
       ? gate.then(() => it.api.decider.submit(intent, { username: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] }))
       : undefined
   const slow = it.ingest()

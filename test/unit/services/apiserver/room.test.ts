@@ -1,4 +1,5 @@
 /** What is refused when the log's disk is short of room, what is let through, and what the cluster is told. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
@@ -185,7 +186,7 @@ room('a node that never was short is told nothing; one that is, once; and again 
     assert.equal(tell(api.views, 'n1', words(step), now), [], 'told once')
   }
   const conditions = () =>
-    api.get({ apiVersion: 'v1', kind: 'Node', name: 'n1' })?.['status'].conditions as { type: string; status: string; reason?: string }[]
+    at(api.get({ apiVersion: 'v1', kind: 'Node', name: 'n1' }), 'status.conditions') as { type: string; status: string; reason?: string }[]
   assert.equal(
     conditions().map(({ type, status }) => `${type} ${status}`),
     ['Ready True', `${CONDITION} True`]

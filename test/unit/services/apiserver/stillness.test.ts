@@ -50,7 +50,7 @@ stillness('does not decide again what another one has decided meanwhile', async 
   const made = accepted(await other.decider.submit({ ...create, again: true }, ADMIN))
   accepted(await other.submit({ verb: 'delete', ref: CONFIGMAPS, namespace: 'default', name: 'a' }))
   const answer = accepted(await decider.submit(create, ADMIN))
-  assert.is(answer.sequence, made.sequence)
+  assert.is(answer['sequence'], made['sequence'])
   assert.is(other.views.get({ ...CONFIGMAPS, namespace: 'default', name: 'a' }), undefined)
   // Of one that was awake all the time nobody has been asked in its place.
   late = false

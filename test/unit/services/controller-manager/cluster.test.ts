@@ -1,4 +1,5 @@
 /** The controllers that keep the cluster itself: lost nodes, garbage, namespaces, default objects. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -20,7 +21,7 @@ const lease = (model: Model): KubeObject => ({
   spec: { renewTime: new Date(model.now).toISOString() }
 })
 const taintsOf = (model: Model): string[] =>
-  ((model.get(node('n1'))['spec'].taints ?? []) as { key: string; effect: string }[]).map(
+  ((at(model.get(node('n1')), 'spec.taints') ?? []) as { key: string; effect: string }[]).map(
     ({ key, effect }) => `${key.replace('node.kubernetes.io/', '')}:${effect}`
   )
 
@@ -51,8 +52,8 @@ nodes('a silent one becomes Unknown and tainted', () => {
   model.decide(controller, '/n1')
   model.now += 40_100
   model.settle(controller, '/n1')
-  const { conditions } = model.get(node('n1'))['status']
-  assert.equal(conditions[0], {
+  const { conditions } = model.get(node('n1')).status ?? {}
+  assert.equal(conditions?.[0], {
     type: 'Ready',
     status: 'Unknown',
     reason: 'NodeStatusUnknown',
@@ -100,7 +101,7 @@ nodes('its status comes before its Lease: that is a sign of life too', () => {
     status: { conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: model.time, lastTransitionTime: model.time }] }
   })
   model.settle(controller, '/n1')
-  assert.is(model.get(node('n1'))['status'].conditions[0].status, 'True')
+  assert.is(at(model.get(node('n1')), 'status.conditions.0.status'), 'True')
   assert.equal(taintsOf(model), [])
 })
 const apiserver = (model: Model, name: string, acquired: number, renewed = model.now): KubeObject => ({
@@ -155,7 +156,7 @@ nodes('conditions and the cordon are taints; those of others stay', () => {
     'not-ready:NoSchedule',
     'unschedulable:NoSchedule'
   ])
-  model.put({ ...model.get(node('n1')), spec: { taints: model.get(node('n1'))['spec'].taints }, status: node('n1')['status'] })
+  model.put({ ...model.get(node('n1')), spec: { taints: at(model.get(node('n1')), 'spec.taints') }, status: at(node('n1'), 'status') })
   model.settle(controller, '/n1')
   assert.equal(taintsOf(model), ['dedicated:NoSchedule'])
 })
@@ -334,13 +335,13 @@ pods('pods of a node that stays away go; a node that comes back in time keeps th
   model.put(pod('a', { nodeName: 'n1' }))
   model.gone(n1)
   assert.equal(look(), [])
-  assert.equal(model.list('Pod')[0]?.['status'].conditions, [
+  assert.equal(at(model.list('Pod')[0], 'status.conditions'), [
     { type: 'reckon.io/NodeGone', status: 'True', reason: 'NodeNotFound', message: 'node n1 is not there', lastTransitionTime: model.time }
   ])
   model.now += 30_000
   model.put(node('n1'))
   assert.equal(look(), [])
-  assert.is(model.list('Pod')[0]?.['status'].conditions[0].status, 'False')
+  assert.is(at(model.list('Pod')[0], 'status.conditions.0.status'), 'False')
   model.gone(model.get(node('n1')))
   model.now += 30_000
   assert.equal(look(), [])
@@ -373,7 +374,7 @@ spaces('one that goes takes everything along, then is finalized', () => {
   for (const object of model.list('ConfigMap')) if (object.metadata.namespace === 'team') model.gone(object)
   const last = model.decide(namespace, '/team')
   assert.equal(shown(last), ['update/finalize namespaces team'])
-  assert.equal(last.asks[0]?.object?.['spec'].finalizers, [])
+  assert.equal(at(last.asks[0]?.object, 'spec.finalizers'), [])
 })
 spaces('pods go before what they use', () => {
   const model = new Model()
@@ -395,7 +396,7 @@ spaces('one that is kept says by what, once', () => {
   const held = model.put({ ...pod('b'), metadata: { name: 'b', ...meta, finalizers: ['example.com/hold'] } })
   const { asks, requeueAfterMs } = model.decide(namespace, '/team')
   assert.equal([shown({ asks }), requeueAfterMs], [['update/status namespaces team'], 1_000])
-  const conditions = asks[0]?.object?.['status'].conditions as { type: string; status: string; reason?: string; message?: string }[]
+  const conditions = at(asks[0]?.object, 'status.conditions') as { type: string; status: string; reason?: string; message?: string }[]
   assert.equal(
     conditions.map(({ type, status, reason }) => [type, status, reason]),
     [
@@ -413,7 +414,10 @@ spaces('one that is kept says by what, once', () => {
   model.now += 60_000
   assert.equal(shown(model.decide(namespace, '/team')), [])
   model.gone(model.get(held))
-  const next = model.decide(namespace, '/team').asks[0]?.object?.['status'].conditions as { message: string; lastTransitionTime: string }[]
+  const next = at(model.decide(namespace, '/team').asks[0]?.object, 'status.conditions') as {
+    message: string
+    lastTransitionTime: string
+  }[]
   assert.match(next[4]?.message ?? '', 'pods. has 1 resource instances')
   assert.is(Date.parse(next[4]?.lastTransitionTime ?? ''), Math.floor((model.now - 60_000) / 1_000) * 1_000, 'it is kept since then')
 })

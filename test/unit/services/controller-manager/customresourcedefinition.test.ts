@@ -1,4 +1,5 @@
 /** Custom kinds on the decider and its loops: they come and go at run time, and nothing of theirs stays behind. */
+import { setAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -68,8 +69,8 @@ crds('discovery and OpenAPI follow, and say what has changed', async () => {
     .schemas['com.example.v1.Gadget']
   assert.equal(schema?.properties.spec, { type: 'object', properties: { size: { type: 'integer' } } })
   const changed = (await server.json('GET', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gadgets.example.com')).object
-  changed['spec'].versions[0].subresources = { status: {} }
-  changed['spec'].versions[0].schema.openAPIV3Schema.properties.spec.properties.color = { type: 'string', default: 'red' }
+  setAt(changed, 'spec.versions.0.subresources', { status: {} })
+  setAt(changed, 'spec.versions.0.schema.openAPIV3Schema.properties.spec.properties.color', { type: 'string', default: 'red' })
   assert.is((await server.json('POST', GADGETS, gadget('old', { spec: { size: 1 } }))).code, 201)
   assert.is((await server.json('PUT', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gadgets.example.com', changed)).code, 200)
   const after = await server.send({ method: 'GET', path: '/apis/example.com/v1' })

@@ -1,7 +1,11 @@
 /** The Deployment controller, given a deployment and its sets, when it is looked at, then sets made and sized, and how it stands. */
+import { asOneOf } from '#events/KubeObject.ts'
+import { DEPLOYMENTS } from '#events/collections.ts'
+import type { Deployment, ReplicaSet } from '#events/schema/generated/apps.v1.ts'
+import { at, textAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Deployment } from '#events/apps/Deployment.ts'
+import { Deployment as Kind } from '#events/apps/Deployment.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { deployment } from '#services/controller-manager/deployment/controller.ts'
 import { replicaset } from '#services/controller-manager/replicaset/controller.ts'
@@ -19,32 +23,33 @@ const template = (image: string) => {
     metadata: {},
     spec: { template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image }] } } }
   }
-  Deployment.default?.(stored as never)
+  Kind.default?.(stored as never)
   return stored.spec.template
 }
-const web = (more: Record<string, unknown> = {}, meta: Record<string, unknown> = {}): KubeObject => ({
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'web', uid: 'web', ...meta },
-  spec: {
-    replicas: 3,
-    selector: { matchLabels: { app: 'web' } },
-    strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-    progressDeadlineSeconds: 600,
-    revisionHistoryLimit: 10,
-    template: template('web:1'),
-    ...more
-  }
-})
+const web = (more: Record<string, unknown> = {}, meta: Record<string, unknown> = {}): Deployment =>
+  asOneOf(DEPLOYMENTS, {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'web', uid: 'web', ...meta },
+    spec: {
+      replicas: 3,
+      selector: { matchLabels: { app: 'web' } },
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      progressDeadlineSeconds: 600,
+      revisionHistoryLimit: 10,
+      template: template('web:1'),
+      ...more
+    }
+  })
 const given = (...objects: KubeObject[]): Model => {
   const model = new Model()
   for (const object of objects) model.put(object)
   return model
 }
-const the = (model: Model): KubeObject => model.get(web())
+const the = (model: Model): Deployment => model.get(web())
 const change = (model: Model, spec: Record<string, unknown>): void => {
   const now = the(model)
-  model.put({ ...now, metadata: { ...now.metadata, generation: (now.metadata.generation ?? 1) + 1 }, spec: { ...now['spec'], ...spec } })
+  model.put({ ...now, metadata: { ...now.metadata, generation: (now.metadata.generation ?? 1) + 1 }, spec: { ...now.spec, ...spec } })
 }
 /** `web:1=3` for each set with replicas, in the order they were made. */
 const sizes = (model: Model): string[] =>
@@ -55,11 +60,11 @@ const sizes = (model: Model): string[] =>
         Number(a.metadata.annotations?.['deployment.kubernetes.io/revision']) -
         Number(b.metadata.annotations?.['deployment.kubernetes.io/revision'])
     )
-    .map(({ spec }) => `${spec.template.spec.containers[0].image}=${spec.replicas}`)
-const setOf = (model: Model, image: string): KubeObject =>
-  model.list('ReplicaSet').find(({ spec }) => spec.template.spec.containers[0].image === image) as KubeObject
+    .map(({ spec }) => `${spec.template.spec.containers[0]?.image}=${spec.replicas}`)
+const setOf = (model: Model, image: string): ReplicaSet =>
+  model.list('ReplicaSet').find(({ spec }) => spec.template.spec.containers[0]?.image === image) as ReplicaSet
 const condition = (model: Model, type: string): string => {
-  const found = (the(model)['status'].conditions as { type: string; status: string; reason: string; message: string }[]).find(
+  const found = (at(the(model), 'status.conditions') as { type: string; status: string; reason: string; message: string }[]).find(
     (one) => one.type === type
   )
   return `${found?.status} ${found?.reason}: ${found?.message}`
@@ -72,7 +77,7 @@ const roll = (model: Model, ready: (image: string) => boolean = () => true): voi
     for (const set of model.list('ReplicaSet')) model.settle(replicaset, `default/${set.metadata.name}`)
     for (const pod of model.list('Pod')) {
       if (pod.metadata.deletionTimestamp !== undefined) model.gone(pod)
-      else if (pod['status'].phase === 'Pending' && ready(pod['spec'].containers[0].image))
+      else if (at(pod, 'status.phase') === 'Pending' && ready(textAt(pod, 'spec.containers.0.image')))
         model.change(pod, { spec: { ...pod['spec'], nodeName: 'n1' }, status: running('10.0.0.1') })
     }
     if (model.changes.length === before) return
@@ -94,9 +99,9 @@ create('makes its ReplicaSet, named and labelled by the template', () => {
     'deployment.kubernetes.io/max-replicas': '4',
     'deployment.kubernetes.io/revision': '1'
   })
-  assert.equal(set['spec'].selector, { matchLabels: { app: 'web', 'pod-template-hash': hash } })
-  assert.equal(set['spec'].template.metadata.labels, { app: 'web', 'pod-template-hash': hash })
-  assert.is(set['spec'].replicas, 3)
+  assert.equal(at(set, 'spec.selector'), { matchLabels: { app: 'web', 'pod-template-hash': hash } })
+  assert.equal(at(set, 'spec.template.metadata.labels'), { app: 'web', 'pod-template-hash': hash })
+  assert.is(at(set, 'spec.replicas'), 3)
   assert.equal(notices(decision), [`Normal ScalingReplicaSet Scaled up replica set web-${hash} from 0 to 3`])
   assert.match(
     JSON.stringify(withoutNotices(decision).find(({ subresource }) => subresource === 'status')?.object?.['status']),
@@ -109,7 +114,7 @@ create('is available and complete in the end', () => {
   const name = model.list('ReplicaSet')[0]?.metadata.name
   assert.is(condition(model, 'Available'), 'True MinimumReplicasAvailable: Deployment has minimum availability.')
   assert.is(condition(model, 'Progressing'), `True NewReplicaSetAvailable: ReplicaSet "${name}" has successfully progressed.`)
-  const { conditions: _, ...counts } = the(model)['status']
+  const { conditions: _, ...counts } = the(model).status ?? {}
   assert.equal(counts, { observedGeneration: 1, replicas: 3, updatedReplicas: 3, readyReplicas: 3, availableReplicas: 3 })
   assert.is(the(model).metadata.annotations?.['deployment.kubernetes.io/revision'], '1')
 })
@@ -122,7 +127,7 @@ create('takes another name when the first is taken', () => {
     spec: { replicas: 0, selector: { matchLabels: { app: 'other' } }, template: { metadata: { labels: { app: 'other' } } } }
   })
   model.settle(deployment, KEY)
-  assert.is(the(model)['status'].collisionCount, 1)
+  assert.is(at(the(model), 'status.collisionCount'), 1)
   assert.ok(model.list('ReplicaSet').some(({ metadata }) => metadata.name === `web-${templateHash(template('web:1'), 1)}`))
 })
 create('adopts a set that matches and belongs to nobody', () => {
@@ -137,10 +142,10 @@ create('adopts a set that matches and belongs to nobody', () => {
 create('knows its set by name, though what is filled into templates has changed', () => {
   const model = given(web())
   roll(model)
-  const set = model.list('ReplicaSet')[0] as KubeObject
+  const set = model.list('ReplicaSet')[0] as ReplicaSet
   model.put({
     ...set,
-    spec: { ...set['spec'], template: { ...set['spec'].template, spec: { ...set['spec'].template.spec, schedulerName: 'older' } } }
+    spec: { ...set.spec, template: { ...set.spec.template, spec: { ...set.spec.template.spec, schedulerName: 'older' } } }
   })
   roll(model)
   assert.is(model.list('ReplicaSet').length, 1)
@@ -220,7 +225,7 @@ rolling('a status from before a set was made smaller frees nobody twice', () => 
   model.settle(deployment, KEY)
   for (const set of model.list('ReplicaSet')) model.settle(replicaset, `default/${set.metadata.name}`)
   for (const pod of model.list('Pod'))
-    if (pod['status'].phase === 'Pending') model.change(pod, { spec: { ...pod['spec'], nodeName: 'n1' }, status: running('10.0.0.1') })
+    if (at(pod, 'status.phase') === 'Pending') model.change(pod, { spec: { ...pod['spec'], nodeName: 'n1' }, status: running('10.0.0.1') })
   model.settle(replicaset, `default/${setOf(model, 'web:2').metadata.name}`)
   model.settle(deployment, KEY)
   assert.equal(sizes(model), ['web:1=7', 'web:2=6'])
@@ -319,11 +324,11 @@ others('new annotations and minReadySeconds reach the present set', () => {
   model.put({
     ...the(model),
     metadata: { ...the(model).metadata, annotations: { ...the(model).metadata.annotations, cause: 'test' } },
-    spec: { ...the(model)['spec'], minReadySeconds: 7 }
+    spec: { ...the(model).spec, minReadySeconds: 7 }
   })
   roll(model)
   assert.is(setOf(model, 'web:1').metadata.annotations?.['cause'], 'test')
-  assert.is(setOf(model, 'web:1')['spec'].minReadySeconds, 7)
+  assert.is(at(setOf(model, 'web:1'), 'spec.minReadySeconds'), 7)
 })
 others('one that goes makes nothing more', () => {
   const model = given(web({}, { deletionTimestamp: '2029-12-31T23:59:59Z' }))

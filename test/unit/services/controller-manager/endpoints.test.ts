@@ -1,4 +1,8 @@
 /** EndpointSlices and Endpoints of a Service, given its pods; slices change as little as they can. */
+import { asOneOf } from '#events/KubeObject.ts'
+import { SERVICES } from '#events/collections.ts'
+import type { Endpoints, Pod, Service } from '#events/schema/generated/core.v1.ts'
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -10,19 +14,20 @@ import { Model, node, pod, running, shown } from '#test/support/model.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
 const KEY = 'default/web'
-const service = (spec: Record<string, unknown> = {}, labels?: Record<string, string>): KubeObject => ({
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name: 'web', uid: 'svc', ...(labels === undefined ? {} : { labels }) },
-  spec: {
-    type: 'ClusterIP',
-    clusterIP: '10.96.0.7',
-    selector: { app: 'web' },
-    ports: [{ name: 'http', port: 80, targetPort: 8080, protocol: 'TCP' }],
-    ...spec
-  }
-})
-const up = (name: string, ip: string, ready = true, spec: Record<string, unknown> = {}): KubeObject => ({
+const service = (spec: Record<string, unknown> = {}, labels?: Record<string, string>): Service =>
+  asOneOf(SERVICES, {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web', uid: 'svc', ...(labels === undefined ? {} : { labels }) },
+    spec: {
+      type: 'ClusterIP',
+      clusterIP: '10.96.0.7',
+      selector: { app: 'web' },
+      ports: [{ name: 'http', port: 80, targetPort: 8080, protocol: 'TCP' }],
+      ...spec
+    }
+  })
+const up = (name: string, ip: string, ready = true, spec: Record<string, unknown> = {}): Pod => ({
   ...pod(name, { nodeName: 'n1', ...spec }),
   status: running(ip, ready)
 })
@@ -36,7 +41,8 @@ const given = (...objects: KubeObject[]): Model => {
 const slices = (model: Model): KubeObject[] => model.list('EndpointSlice')
 const addresses = (slice: KubeObject | undefined): string[] =>
   ((slice?.['endpoints'] ?? []) as { addresses: string[] }[]).map(({ addresses: [ip] }) => ip as string)
-const subsets = (model: Model): unknown => model.get({ apiVersion: 'v1', kind: 'Endpoints', metadata: { name: 'web' } })['subsets']
+const endpointsOf = (model: Model) => model.list('Endpoints').find(({ metadata }) => metadata.name === 'web') as Endpoints
+const subsets = (model: Model): unknown => endpointsOf(model).subsets
 
 const both = suite('endpoints')
 both('a ready pod and one that is not', () => {
@@ -83,11 +89,11 @@ both('a ready pod and one that is not', () => {
 both('a pod that goes serves until it is gone, for those who ask', () => {
   const going = up('a', '10.0.0.1')
   const model = given(service(), { ...going, metadata: { ...going.metadata, deletionTimestamp: '2029-12-31T23:59:59Z' } })
-  assert.equal(slices(model)[0]?.['endpoints'][0].conditions, { ready: false, serving: true, terminating: true })
+  assert.equal(at(slices(model)[0], 'endpoints.0.conditions'), { ready: false, serving: true, terminating: true })
   assert.is(subsets(model), undefined)
 })
 both('publishNotReadyAddresses', () => {
-  assert.equal(slices(given(service({ publishNotReadyAddresses: true }), up('a', '10.0.0.1', false)))[0]?.['endpoints'][0].conditions, {
+  assert.equal(at(slices(given(service({ publishNotReadyAddresses: true }), up('a', '10.0.0.1', false)))[0], 'endpoints.0.conditions'), {
     ready: true,
     serving: false,
     terminating: false
@@ -114,7 +120,7 @@ both('ports by name, as each pod has them', () => {
   )
   assert.equal(
     slices(model)
-      .map((slice) => [slice['ports'][0].port, addresses(slice)])
+      .map((slice) => [at(slice, 'ports.0.port'), addresses(slice)])
       .toSorted(),
     [
       [1111, ['10.0.0.1']],
@@ -125,7 +131,7 @@ both('ports by name, as each pod has them', () => {
 both('headless services say so; pods keep their hostname', () => {
   const model = given(service({ clusterIP: 'None' }), up('a', '10.0.0.1', true, { hostname: 'a-0', subdomain: 'web' }))
   assert.is(slices(model)[0]?.metadata.labels?.['service.kubernetes.io/headless'], '')
-  assert.is(slices(model)[0]?.['endpoints'][0].hostname, 'a-0')
+  assert.is(at(slices(model)[0], 'endpoints.0.hostname'), 'a-0')
 })
 both('a lost node takes its endpoints out, and gives them back', () => {
   const model = given(service(), node('n1'), up('a', '10.0.0.1'))
@@ -141,9 +147,9 @@ both('a lost node takes its endpoints out, and gives them back', () => {
     model.settle(endpointslice, KEY)
   }
   lose('Unknown')
-  assert.is(slices(model)[0]?.['endpoints'][0].conditions.ready, false)
+  assert.is(at(slices(model)[0], 'endpoints.0.conditions.ready'), false)
   lose('True')
-  assert.is(slices(model)[0]?.['endpoints'][0].conditions.ready, true)
+  assert.is(at(slices(model)[0], 'endpoints.0.conditions.ready'), true)
 })
 both('more than a hundred share slices; one that goes changes one slice', () => {
   const model = given(
@@ -198,11 +204,8 @@ both('Endpoints hold a thousand addresses and say when there are more', () => {
     service(),
     ...Array.from({ length: 1_005 }, (_, n) => up(`p-${String(n).padStart(4, '0')}`, `10.${Math.floor(n / 200)}.0.${n % 200}`, n !== 0))
   )
-  const {
-    subsets: [subset],
-    metadata
-  } = model.get({ apiVersion: 'v1', kind: 'Endpoints', metadata: { name: 'web' } })
-  assert.equal([subset.addresses.length, subset.notReadyAddresses], [1_000, undefined])
+  const { subsets, metadata } = endpointsOf(model)
+  assert.equal([subsets?.[0]?.addresses?.length, subsets?.[0]?.notReadyAddresses], [1_000, undefined])
   assert.is(metadata.annotations?.['endpoints.kubernetes.io/over-capacity'], 'truncated')
 })
 both('a pod is asked which Services select it by its labels; all others cost nothing', () => {
@@ -224,7 +227,7 @@ both('a pod is asked which Services select it by its labels; all others cost not
   services.list = services.values = (): never => {
     throw new Error('all Services were looked at')
   }
-  const labelled = (labels: Record<string, string>): KubeObject => ({ ...pod('a'), metadata: { name: 'a', namespace: 'default', labels } })
+  const labelled = (labels: Record<string, string>): Pod => ({ ...pod('a'), metadata: { name: 'a', namespace: 'default', labels } })
   assert.equal(servicesOf(model.view, [labelled({ app: 'web' })], 'default'), ['default/by-app'])
   assert.equal(servicesOf(model.view, [labelled({ tier: 'front', app: 'web' })], 'default').sort(), ['default/by-app', 'default/by-both'])
   assert.equal(servicesOf(model.view, [labelled({ app: 'db' }), undefined, labelled({ app: 'web' })], 'default').sort(), [
@@ -236,12 +239,12 @@ both('a pod is asked which Services select it by its labels; all others cost not
 both('a Service of IPv6 has slices of IPv6, and those of before go', () => {
   const six = up('a', 'fd00::5')
   const two = up('b', '10.0.0.2')
-  const model = given(service(), two, { ...six, status: { ...six['status'], podIPs: [{ ip: 'fd00::5' }, { ip: '10.0.0.5' }] } })
+  const model = given(service(), two, { ...six, status: { ...six.status, podIPs: [{ ip: 'fd00::5' }, { ip: '10.0.0.5' }] } })
   assert.equal(
     slices(model).map((slice) => [slice['addressType'], addresses(slice)]),
     [['IPv4', ['10.0.0.5', '10.0.0.2']]]
   )
-  model.change(service(), { spec: { ...service()['spec'], clusterIP: 'fd00:96::7', ipFamilies: ['IPv6'] } })
+  model.change(service(), { spec: { ...service().spec, clusterIP: 'fd00:96::7', ipFamilies: ['IPv6'] } })
   model.settle(endpointslice, KEY)
   assert.equal(
     slices(model).map((slice) => [slice['addressType'], addresses(slice)]),

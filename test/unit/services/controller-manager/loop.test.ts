@@ -1,6 +1,9 @@
 /**
  * Deployment to endpoints through the real decider: every controller and the scheduler on one log in memory, a kubelet played by the test.
  */
+import { REPLICASETS } from '#events/collections.ts'
+import type { DeploymentStatus, ReplicaSetStatus } from '#events/schema/generated/apps.v1.ts'
+import { at, textAt } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent } from '#events/Intent.ts'
@@ -60,13 +63,13 @@ let addresses = 0
 /** Starts what is bound, ends what is told to go. */
 const kubelet = api.views.of(PODS).subscribe(({ type, entry }) => {
   const { object } = entry
-  if (entry.key.resource !== 'pods' || type === 'DELETED' || (object['spec'].nodeName ?? '') === '') return
+  if (entry.key.resource !== 'pods' || type === 'DELETED' || (at(object, 'spec.nodeName') ?? '') === '') return
   const about = { ref: PODS, namespace: entry.key.namespace, name: entry.key.name }
   if (object.metadata.deletionTimestamp !== undefined) {
     void api.submit({ ...about, verb: 'delete', deleteOptions: { gracePeriodSeconds: 0 } })
     return
   }
-  if (object['status'].phase === 'Pending' && !object['spec'].containers[0].image.startsWith('bad'))
+  if (at(object, 'status.phase') === 'Pending' && !textAt(object, 'spec.containers.0.image').startsWith('bad'))
     void api.submit({
       ...about,
       verb: 'update',
@@ -92,8 +95,7 @@ const patch = (body: unknown) =>
     name: 'web',
     patch: { type: 'application/strategic-merge-patch+json', body }
   })
-const status = (): Record<string, unknown> & { conditions?: { type: string; reason: string }[] } =>
-  api.get({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' })?.['status'] ?? {}
+const status = (): DeploymentStatus => api.get({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' })?.status ?? {}
 const complete = (replicas: number): boolean => {
   const { availableReplicas, updatedReplicas, replicas: all, observedGeneration, conditions } = status()
   return (
@@ -113,7 +115,7 @@ const endpointIPs = (): string[] =>
 const podIPs = (): string[] =>
   pods()
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .map((pod) => pod['status'].podIP as string)
+    .map((pod) => at(pod, 'status.podIP') as string)
     .toSorted()
 const settled = (): boolean => JSON.stringify(endpointIPs()) === JSON.stringify(podIPs())
 
@@ -179,19 +181,17 @@ loop('a bad image stops at its limits, and undo restores it', async () => {
 loop('a new image rolls out, and it scales', async () => {
   accepted(await patch({ spec: { replicas: 6, template: { spec: { containers: [{ name: 'main', image: 'web:2' }] } } } }))
   await until('rolled', () => complete(6) && pods().length === 6 && settled())
-  assert.ok(pods().every((pod) => pod['spec'].containers[0].image === 'web:2'))
+  assert.ok(pods().every((pod) => at(pod, 'spec.containers.0.image') === 'web:2'))
 })
 loop('pods that may not be made: the set and the deployment say why, and recover', async () => {
   const account = { ref: { group: '', resource: 'serviceaccounts' }, namespace: 'default', name: 'special' }
-  const sets = (): KubeObject[] =>
+  const sets = () =>
     api.views
-      .collection({ group: 'apps', resource: 'replicasets' })
+      .collection(REPLICASETS)
       .list('default')
       .map(({ object }) => object)
-  const failure = (object: Record<string, unknown> | undefined): { reason: string; message: string } | undefined =>
-    (object?.['conditions'] as { type: string; reason: string; message: string }[] | undefined)?.find(
-      ({ type }) => type === 'ReplicaFailure'
-    )
+  const failure = (object: DeploymentStatus | ReplicaSetStatus | undefined) =>
+    object?.conditions?.find(({ type }) => type === 'ReplicaFailure')
   accepted(await patch({ spec: { template: { spec: { serviceAccountName: 'special' } } } }))
   await until('said', () => failure(status()) !== undefined)
   assert.is(failure(status())?.reason, 'FailedCreate')
@@ -200,7 +200,7 @@ loop('pods that may not be made: the set and the deployment say why, and recover
     .collection({ group: '', resource: 'events' })
     .list('default')
     .find(({ object }) => object['reason'] === 'FailedCreate')?.object
-  assert.match(event?.['message'], /^Error creating: pods "web-.*" is forbidden: error looking up service account default\/special/)
+  assert.match(textAt(event, 'message'), /^Error creating: pods "web-.*" is forbidden: error looking up service account default\/special/)
   accepted(await api.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: account.name } }))
   await until(
     'recovered',

@@ -1,4 +1,5 @@
 /** What nodes are given of the pod network: each its own, of both families, and nobody twice. */
+import { at } from '#test/support/kinds.ts'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -28,7 +29,7 @@ ipam('each node gets the first part that is free, the eldest first; who brought 
   model.put(bare('a'))
   model.settle(controller, KEY)
   assert.equal(given(model), { own: ['10.244.1.0/24'], b: ['10.244.0.0/24'], a: ['10.244.2.0/24'] })
-  assert.is(model.get(node('a'))['spec'].podCIDR, '10.244.2.0/24')
+  assert.is(at(model.get(node('a')), 'spec.podCIDR'), '10.244.2.0/24')
   assert.equal(shown(model.decide(controller, KEY)), [])
 })
 

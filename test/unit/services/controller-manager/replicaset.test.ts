@@ -1,4 +1,9 @@
 /** The ReplicaSet controller, given a set and pods, when it is looked at, then pods made, deleted, adopted, and a status. */
+import { asOneOf } from '#events/KubeObject.ts'
+import { PODS, REPLICASETS } from '#events/collections.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
+import type { ReplicaSet } from '#events/schema/generated/apps.v1.ts'
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -10,33 +15,35 @@ import { Model, notices, running, shown, withoutNotices } from '#test/support/mo
 import { builtIns } from '#test/support/builtIns.ts'
 
 const KEY = 'default/web'
-const set = (replicas: number, more: Record<string, unknown> = {}): KubeObject => ({
-  apiVersion: 'apps/v1',
-  kind: 'ReplicaSet',
-  metadata: { name: 'web', uid: 'set' },
-  spec: {
-    replicas,
-    selector: { matchLabels: { app: 'web' } },
-    template: {
-      metadata: { labels: { app: 'web' }, annotations: { note: 'x' } },
-      spec: { containers: [{ name: 'main', image: 'web:1' }] }
-    },
-    ...more
-  }
-})
+const set = (replicas: number, more: Record<string, unknown> = {}): ReplicaSet =>
+  asOneOf(REPLICASETS, {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { name: 'web', uid: 'set' },
+    spec: {
+      replicas,
+      selector: { matchLabels: { app: 'web' } },
+      template: {
+        metadata: { labels: { app: 'web' }, annotations: { note: 'x' } },
+        spec: { containers: [{ name: 'main', image: 'web:1' }] }
+      },
+      ...more
+    }
+  })
 const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'set', controller: true, blockOwnerDeletion: true }
 const podOf = (
   name: string,
   status: Record<string, unknown> = running('10.0.0.1'),
   meta: Record<string, unknown> = {},
   spec: Record<string, unknown> = { nodeName: 'n1' }
-): KubeObject => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name, labels: { app: 'web' }, ownerReferences: [owner], ...meta },
-  spec: { containers: [], ...spec },
-  status
-})
+): Pod =>
+  asOneOf(PODS, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, labels: { app: 'web' }, ownerReferences: [owner], ...meta },
+    spec: { containers: [], ...spec },
+    status
+  })
 const given = (...objects: KubeObject[]): Model => {
   const model = new Model()
   for (const object of objects) model.put(object)
@@ -53,7 +60,7 @@ rs('makes the pods that are missing, after its template', () => {
   assert.match(metadata.name ?? '', /^web-[bcdfghjklmnpqrstvwxz2456789]{5}$/)
   assert.is(metadata.generateName, 'web-')
   assert.equal([metadata.labels, metadata.annotations, metadata.ownerReferences], [{ app: 'web' }, { note: 'x' }, [owner]])
-  assert.equal(spec.containers, [{ name: 'main', image: 'web:1' }])
+  assert.equal(at(spec, 'containers'), [{ name: 'main', image: 'web:1' }])
   assert.equal(
     notices(decision),
     creates.map(({ object }) => `Normal SuccessfulCreate Created pod: ${object?.metadata.name}`)
@@ -72,7 +79,7 @@ rs('a pod that is refused again and again is asked for by one name, and changes 
     const told = replicaset.refused?.(model.objects, KEY, refusal, { api: builtIns, now: model.now, random: 0 }) ?? []
     const update = told.find(({ subresource }) => subresource === 'status')?.object
     if (update !== undefined) model.put(update)
-    return { name, message: update?.['status'].conditions[0].message as string | undefined, notices: notices({ asks: told }) }
+    return { name, message: at(update, 'status.conditions.0.message') as string | undefined, notices: notices({ asks: told }) }
   }
   const [first, ...later] = [attempt(), attempt(), attempt(), attempt()]
   assert.is(first?.message, `pods "${first?.name}" is forbidden: violates PodSecurity`)
@@ -139,7 +146,7 @@ rs('deletes the surplus: unbound, pending, not ready, cheap, crowded, young', ()
   )
   const order: string[] = []
   for (let replicas = 6; replicas >= 0; replicas--) {
-    model.change(model.get(set(0)), { spec: { ...set(replicas)['spec'] } })
+    model.change(model.get(set(0)), { spec: { ...set(replicas).spec } })
     const asks = withoutNotices(model.decide(replicaset, KEY)).filter(({ verb }) => verb === 'delete')
     assert.is(asks.length, 1)
     order.push(asks[0]?.name as string)
@@ -184,10 +191,10 @@ rs('counts a pod as available once it is ready for minReadySeconds, and looks ag
   const { requeueAfterMs } = model.decide(replicaset, KEY)
   assert.is(requeueAfterMs, 20_010)
   model.settle(replicaset, KEY)
-  assert.equal([model.get(set(1))['status'].readyReplicas, model.get(set(1))['status'].availableReplicas], [1, undefined])
+  assert.equal([at(model.get(set(1)), 'status.readyReplicas'), at(model.get(set(1)), 'status.availableReplicas')], [1, undefined])
   model.now += 20_010
   model.settle(replicaset, KEY)
-  assert.is(model.get(set(1))['status'].availableReplicas, 1)
+  assert.is(at(model.get(set(1)), 'status.availableReplicas'), 1)
 })
 rs('makes nothing while it goes', () => {
   assert.equal(

@@ -1,6 +1,7 @@
 /**
  * The ServiceCIDR controller: given networks and addresses from them, when a network comes or goes, then it is ready, waits, or is let go.
  */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -32,7 +33,7 @@ const work = async (api: TestApi, name: string, later = 0): Promise<number | und
   throw new Error('it never comes to rest')
 }
 const of = (api: TestApi, name: string) => api.get({ apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR', name })
-const readyOf = (api: TestApi, name: string) => of(api, name)?.['status'].conditions[0]
+const readyOf = (api: TestApi, name: string) => of(api, name)?.status?.conditions?.[0]
 const remove = (api: TestApi, ref: typeof CIDRS, namespace: string, name: string) => api.submit({ verb: 'delete', ref, namespace, name })
 
 const servicecidr = suite('service-cidrs-controller')
@@ -41,7 +42,7 @@ servicecidr('a new network gets its finalizer and is ready: addresses come from 
   accepted(await api.create(cidr('more', '192.168.0.0/24')))
   await work(api, 'more')
   assert.equal(of(api, 'more')?.metadata.finalizers, ['networking.k8s.io/service-cidr-finalizer'])
-  assert.is(readyOf(api, 'more').status, 'True')
+  assert.is(readyOf(api, 'more')?.status, 'True')
   accepted(await api.create(service('far', '192.168.0.9')))
 })
 servicecidr('one that goes waits for its addresses, says so, and gives none', async () => {
@@ -51,7 +52,7 @@ servicecidr('one that goes waits for its addresses, says so, and gives none', as
   accepted(await api.create(service('far', '192.168.0.9')))
   accepted(await remove(api, CIDRS, '', 'more'))
   assert.is(await work(api, 'more', 60_000), undefined)
-  assert.is(readyOf(api, 'more').reason, 'Terminating')
+  assert.is(readyOf(api, 'more')?.reason, 'Terminating')
   assert.not.ok((await api.create(service('late', '192.168.0.10'))).ok)
   accepted(await remove(api, { group: '', resource: 'services' }, 'default', 'far'))
   assert.ok(((await work(api, 'more')) as number) > 5_000)

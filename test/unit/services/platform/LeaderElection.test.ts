@@ -1,4 +1,5 @@
 /** Leader election: who leads, who takes over and when, and that a leader of yesterday changes nothing. */
+import { at } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Intent, IntentResult, Intents, UserInfo } from '#events/Intent.ts'
@@ -88,7 +89,7 @@ election('one of several leads, with a Lease as client-go writes it', async () =
     .collection({ group: '', resource: 'events' })
     .list('kube-system')
     .map(({ object }) => object)
-  assert.equal([event?.['reason'], event?.['message'], event?.['involvedObject']?.kind], ['LeaderElection', 'a became leader', 'Lease'])
+  assert.equal([event?.['reason'], at(event, 'message'), at(event, 'involvedObject.kind')], ['LeaderElection', 'a became leader', 'Lease'])
   assert.equal([a.errors, b.errors], [[], []])
   await it.end(a, b)
 })

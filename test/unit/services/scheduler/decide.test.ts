@@ -1,4 +1,5 @@
 /** The scheduler, given a cluster, when a pod waits, then a node for it; or why there is none, in upstream's words. */
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -13,10 +14,10 @@ const clusterOf = (...objects: KubeObject[]): Cluster => {
   for (const change of model.changes) cluster.apply(change)
   return cluster
 }
-const place = (cluster: Cluster, object: KubeObject, random = 0) =>
+const place = (cluster: Cluster, object: Pod, random = 0) =>
   schedule(cluster, `default/${object.metadata.name}`, object, { start: 0, random })
-const nodeFor = (cluster: Cluster, object: KubeObject): string | undefined => place(cluster, object).node
-const messageFor = (cluster: Cluster, object: KubeObject): string => {
+const nodeFor = (cluster: Cluster, object: Pod): string | undefined => place(cluster, object).node
+const messageFor = (cluster: Cluster, object: Pod): string => {
   const placement = place(cluster, object)
   if (placement.node !== undefined) throw new Error(`fits on ${placement.node}`)
   return placement.message
@@ -27,7 +28,7 @@ const bound = (
   more: Record<string, unknown> = {},
   requests?: Record<string, string>,
   labels?: Record<string, string>
-): KubeObject => pod(name, { nodeName: to, ...more }, requests, labels)
+): Pod => pod(name, { nodeName: to, ...more }, requests, labels)
 const zone = (name: string, value: string) => node(name, undefined, { labels: { zone: value } })
 
 const filters = suite('filters')
@@ -254,7 +255,7 @@ scores('preferred pods, in both directions', () => {
   assert.is(nodeFor(clusterOf(zone('n1', 'a'), zone('n2', 'b'), bound('fan', 'n2', near, undefined, { app: 'fan' })), pod('a')), 'n2')
 })
 scores('pods of one controller are spread', () => {
-  const owned = (object: KubeObject): KubeObject => ({
+  const owned = (object: Pod): Pod => ({
     ...object,
     metadata: {
       ...object.metadata,

@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { GroupVersions } from '#services/apiserver/openapi/GroupVersions.ts'
 import { OpenApi } from '#services/apiserver/openapi/OpenApi.ts'
 import { kubectls } from '#test/support/kubectls.ts'
 import { builtInKinds } from '#test/unit/services/apiserver/discovery/kinds.ts'
 import { serveSchema, type SchemaServer } from './server.ts'
 
 const versions = await kubectls()
-const openapi = new OpenApi(builtInKinds, 'v1.33.0')
+const openapi = new OpenApi(builtInKinds, new GroupVersions('v1.33.0'))
 const folder = mkdtempSync(join(tmpdir(), 'reckon-kubectl-'))
 const manifest = join(folder, 'web.yaml')
 writeFileSync(

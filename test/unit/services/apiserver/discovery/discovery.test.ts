@@ -1,3 +1,4 @@
+import { documentOf, type Document } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Discovery } from '#services/apiserver/discovery/Discovery.ts'
@@ -65,17 +66,17 @@ discovery('orders groups by importance, extensions after, metrics last', () => {
 })
 
 discovery('aggregates the core group without a name', () => {
-  const document = aggregated(kinds, 'v2', 'core') as any
+  const document = aggregated(kinds, 'v2', 'core') as unknown as Document
   assert.is(document.apiVersion, 'apidiscovery.k8s.io/v2')
   assert.is(document.items.length, 1)
-  assert.is(document.items[0].metadata.name, undefined)
-  const [version] = document.items[0].versions
-  assert.is(version.freshness, 'Current')
+  assert.is(document.items[0]?.metadata.name, undefined)
+  const version = document.items[0]?.versions[0]
+  assert.is(version?.freshness, 'Current')
   assert.equal(
-    version.resources.map((each: any) => each.resource),
+    version?.resources.map((each) => each.resource),
     ['namespaces', 'pods']
   )
-  assert.equal(version.resources[1], {
+  assert.equal(version?.resources[1], {
     resource: 'pods',
     responseKind: { group: '', version: 'v1', kind: 'Pod' },
     scope: 'Namespaced',
@@ -92,10 +93,10 @@ discovery('aggregates the core group without a name', () => {
 })
 
 discovery('aggregates the named groups', () => {
-  const document = aggregated(kinds, 'v2beta1', 'apis') as any
+  const document = aggregated(kinds, 'v2beta1', 'apis') as unknown as Document
   assert.is(document.apiVersion, 'apidiscovery.k8s.io/v2beta1')
   assert.equal(
-    document.items.map((item: any) => [item.metadata.name, item.versions.map((each: any) => each.version)]),
+    document.items.map((item) => [item.metadata.name, item.versions.map((each) => each.version)]),
     [
       ['apps', ['v1']],
       ['autoscaling', ['v2', 'v1']],
@@ -106,10 +107,10 @@ discovery('aggregates the named groups', () => {
 })
 
 discovery('tells drain that evictions are policy/v1', () => {
-  const document = apiResourceList(kinds, '', 'v1') as any
+  const document = apiResourceList(kinds, '', 'v1') as unknown as Document
   assert.is(document.groupVersion, 'v1')
   assert.equal(
-    document.resources.map((each: any) => each.name),
+    document.resources.map((each) => each.name),
     ['namespaces', 'pods', 'pods/binding', 'pods/eviction', 'pods/log']
   )
   assert.equal(document.resources[3], {
@@ -137,7 +138,7 @@ discovery('lists groups with their preferred version', () => {
     preferredVersion: { groupVersion: 'autoscaling/v2', version: 'v2' }
   })
   assert.is(apiGroup(kinds, 'nope'), undefined)
-  assert.is((apiGroupList(kinds) as any).groups.length, 4)
+  assert.is((apiGroupList(kinds) as Document).groups.length, 4)
 })
 
 discovery('honours the version in Accept', () => {
@@ -156,19 +157,19 @@ discovery('honours the version in Accept', () => {
 
 discovery('serves each form at its path, and 304 to who has it', () => {
   const server = new Discovery(kinds, '10.0.0.1:6443')
-  const at = (path: string, accept?: string): any => {
+  const at = (path: string, accept?: string): Document => {
     const answer = server.answer({ path, accept })
-    return answer === undefined ? undefined : JSON.parse(Buffer.from(answer.body).toString())
+    return documentOf(answer?.body ?? 'null')
   }
   const v2 = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
-  assert.equal(at('/api').serverAddressByClientCIDRs, [{ clientCIDR: '0.0.0.0/0', serverAddress: '10.0.0.1:6443' }])
+  assert.equal(at('/api')['serverAddressByClientCIDRs'], [{ clientCIDR: '0.0.0.0/0', serverAddress: '10.0.0.1:6443' }])
   assert.is(at('/api', v2).kind, 'APIGroupDiscoveryList')
   assert.is(at('/apis/').kind, 'APIGroupList')
   assert.is(at('/apis/apps').kind, 'APIGroup')
   assert.is(at('/apis/apps/v1', v2).groupVersion, 'apps/v1')
   assert.is(at('/api/v1').groupVersion, 'v1')
   for (const path of ['/', '/api/v2', '/apis/nope', '/apis/apps/v9', '/api/v1/pods', '/apis/apps/v1/deployments', '/version'])
-    assert.is(at(path), undefined, path)
+    assert.is(at(path), null, path)
   const first = server.answer({ path: '/apis', accept: v2 })
   assert.is(first?.headers['Content-Type'], v2)
   assert.is(server.answer({ path: '/apis', accept: v2, ifNoneMatch: first?.headers['ETag'] })?.code, 304)

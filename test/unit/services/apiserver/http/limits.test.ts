@@ -1,4 +1,5 @@
 /** Who comes too much is told to come again, and keeps nobody else out; a body that does not come ends its request. */
+import { documentOf } from '#test/support/kinds.ts'
 import { connect, type TLSSocket } from 'node:tls'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -11,7 +12,7 @@ import { until } from '#test/support/until.ts'
 const user = (username: string, ...groups: string[]): UserInfo => ({ username, groups: [...groups, 'system:authenticated'] })
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps'
 const WATCH = `${CONFIGMAPS}?watch=true`
-const json = (body: Buffer): any => JSON.parse(body.toString())
+const json = documentOf
 
 const gate = suite('the gate')
 const enter = (it: Gate, who: UserInfo, times: number, what: Parameters<Gate['enter']>[0] = 'reading'): Place[] =>

@@ -1,4 +1,5 @@
 /** Long answers: exactly Kubernetes' JSON however they travel, at their reader's pace, and bounded while nobody reads. */
+import { documentOf, textAt } from '#test/support/kinds.ts'
 import { gunzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -18,7 +19,7 @@ const configMap = (n: number, size: number, value = 'ä✓😀'): KubeObject => 
 const fill = async (http: TestHttp, count: number, size: number): Promise<void> => {
   for (let n = 0; n < count; n++) accepted(await http.api.create(configMap(n, size)))
 }
-const json = (body: Buffer): any => JSON.parse(body.toString())
+const json = documentOf
 const TABLE = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' }
 const METADATA = { accept: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io' }
 
@@ -61,8 +62,8 @@ lists('tables and metadata lists are long, too', async () => {
     table.columnDefinitions.map((column: { name: string }) => column.name),
     ['Name', 'Data', 'Age']
   )
-  assert.is(table.rows[40].cells[0], name(40))
-  assert.is(table.rows[40].object.data.key.length, 300_000 + 200_000)
+  assert.is(table.rows[40]?.cells[0], name(40))
+  assert.is(textAt(table.rows[40], 'object.data.key').length, 300_000 + 200_000)
   const metadata = json((await http.call('GET', CONFIGMAPS, { headers: METADATA })).body)
   assert.is(metadata.kind, 'PartialObjectMetadataList')
   assert.equal(metadata.items[7], {
@@ -91,12 +92,12 @@ lists('one large object is exact, plain and compressed', async () => {
   const path = `${CONFIGMAPS}/${name(40)}`
   const { headers, body } = await http.call('GET', path)
   assert.is(Number(headers['content-length']), body.length)
-  assert.is(json(body).data.key, `${'😀'.repeat(100_000)}${'x'.repeat(300_000)}`)
+  assert.is(json(body).data['key'], `${'😀'.repeat(100_000)}${'x'.repeat(300_000)}`)
   const packed = await http.call('GET', path, { headers: { 'accept-encoding': 'gzip' } })
   assert.ok(gunzipSync(packed.body).equals(body))
 })
 lists('pages see what the first page saw, whatever changed since', async () => {
-  const pages: KubeObject[][] = []
+  const pages: (readonly KubeObject[])[] = []
   let next = ''
   do {
     const page = json((await http.call('GET', `${CONFIGMAPS}?limit=15${next === '' ? '' : `&continue=${next}`}`)).body)
@@ -201,7 +202,7 @@ slow('a reader who takes long is read the list it asked for from the log', async
     }
     const list = json(await readAll(body))
     assert.equal(
-      list.items.map(({ data }: KubeObject) => data.key.length),
+      list.items.map((item: KubeObject) => textAt(item, 'data.key').length),
       Array.from({ length: 60 }, () => 100_000 + 'ä✓😀'.length)
     )
     assert.ok(reads.length > 50, `${reads.length} old versions came from the log`)

@@ -1,4 +1,5 @@
 /** The past through the door: its right is asked for at `/at/`, and no other way of naming an old version leads around it. */
+import { documentOf } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -12,7 +13,7 @@ import { readAll, startHttp, type TestHttp } from '#test/support/http.ts'
 const RBAC = 'rbac.authorization.k8s.io'
 const TEAM = '/api/v1/namespaces/team'
 const as = (user: string) => ({ headers: { 'impersonate-user': user } })
-const json = (body: Buffer): any => JSON.parse(body.toString())
+const json = documentOf
 
 const past = suite('the past through the door')
 let http: TestHttp
@@ -167,7 +168,7 @@ past(
       for (const path of [`/at/${before}${TEAM}/configmaps`, `/at/-1s${TEAM}/configmaps/new-tenant`]) {
         const { status: code, body, headers } = await http.call('GET', path)
         assert.equal(
-          [code, json(body).reason, json(body).details.retryAfterSeconds],
+          [code, json(body).reason, json(body).details?.retryAfterSeconds],
           [503, 'ServiceUnavailable', Number(headers['retry-after'])],
           path
         )
@@ -201,7 +202,7 @@ past('of before the keyframe that an index begins with is a matter of time; what
     for (const path of [`/at/${begins - 1}${TEAM}/configmaps`, `/at/${new Date(began - 1).toISOString()}${TEAM}/configmaps/new-tenant`]) {
       const { status: code, body, headers } = await http.call('GET', path, as('alice'))
       assert.equal(
-        [code, json(body).reason, json(body).details.retryAfterSeconds],
+        [code, json(body).reason, json(body).details?.retryAfterSeconds],
         [503, 'ServiceUnavailable', Number(headers['retry-after'])],
         path
       )
@@ -230,7 +231,7 @@ past('of Leases is their last state, and what has changed since is gone', async 
   await http.clock.run(60_000)
   const moment = async (ago: string): Promise<[number, string]> => {
     const { status: code, body } = await http.call('GET', `/at/${ago}${leases}/l`)
-    return [code, code === 200 ? json(body).spec.holderIdentity : json(body).message]
+    return [code, code === 200 ? String(json(body).spec['holderIdentity']) : json(body).message]
   }
   assert.equal(await moment('-30s'), [200, 'one'])
   assert.is((await moment('-90s'))[0], 404)

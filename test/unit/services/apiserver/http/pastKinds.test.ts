@@ -1,4 +1,6 @@
 /** What is served is a fold, too: discovery and reads of the past know the kinds of then, and the command line those of the cluster. */
+import type { JsonObject } from '#events/meta/json.ts'
+import { at, partAt, type Document } from '#test/support/kinds.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { kindOfWord } from '#services/cli/resources.ts'
@@ -21,7 +23,7 @@ let served: Served
 /** Before there were widgets, when they had a color, and when they had a size as well. */
 let moments: string[]
 const now = (): string => String(served.server.api.views.byStream.get('EVENTS')?.objects.sequence)
-const get = async (path: string) => (await served.server.json('GET', path)).object as any
+const get = async (path: string) => (await served.server.json('GET', path)).object as Document
 const groups = async (moment: string): Promise<string[]> =>
   (await get(`/at/${moment}/apis`)).groups.map(({ name }: { name: string }) => name)
 const read = async (path: string, { moment }: { moment?: string } = {}) => {
@@ -37,7 +39,7 @@ kinds.before(async () => {
   assert.is((await served.server.json('POST', WIDGETS, widget)).code, 201)
   moments.push(now())
   const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com'
-  const { versions } = widgets(['color', 'size']).spec
+  const versions = at(widgets(['color', 'size']), 'spec.versions')
   assert.is((await served.server.json('PATCH', path, { spec: { versions } }, 'application/merge-patch+json')).code, 200)
   moments.push(now())
   await served.server.json('DELETE', path)
@@ -53,16 +55,16 @@ kinds('discovery lists those that were served then', async () => {
   const [before, once, later] = moments as [string, string, string]
   assert.equal([(await groups(before)).includes('example.com'), (await groups(once)).includes('example.com')], [false, true])
   assert.not.ok((await get('/apis')).groups.some(({ name }: { name: string }) => name === 'example.com'))
-  assert.is((await get(`/at/${once}/apis/example.com/v1`)).resources[0].kind, 'Widget')
+  assert.is((await get(`/at/${once}/apis/example.com/v1`)).resources[0]?.kind, 'Widget')
   const fields = async (moment: string) => {
-    const { schemas } = (await get(`/at/${moment}/openapi/v3/apis/example.com/v1`)).components
-    return Object.keys(schemas['com.example.v1.Widget'].properties.spec.properties)
+    const { schemas } = partAt(await get(`/at/${moment}/openapi/v3/apis/example.com/v1`), 'components') as { schemas: JsonObject }
+    return Object.keys(partAt(schemas['com.example.v1.Widget'], 'properties.spec.properties'))
   }
   assert.equal([await fields(once), await fields(later)], [['color'], ['color', 'size']])
 })
 kinds('what is gone is read with them', async () => {
   const [, once] = moments as [string, string]
-  assert.is((await get(`/at/${once}${WIDGETS}/w`)).spec.color, 'red')
+  assert.is((await get(`/at/${once}${WIDGETS}/w`)).spec['color'], 'red')
   assert.is((await served.server.json('GET', WIDGETS)).code, 404)
 })
 kinds('what is no moment is told by what is asked there, not by discovery', async () => {

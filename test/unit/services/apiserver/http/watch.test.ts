@@ -1,4 +1,5 @@
 /** Watches: every change once and in order, whenever and however a watcher comes; and bounded, whatever it does not read. */
+import { at, textAt } from '#test/support/kinds.ts'
 import { once } from 'node:events'
 import type { ClientHttp2Stream } from 'node:http2'
 import { suite } from 'uvu'
@@ -180,11 +181,11 @@ watch("a table's columns come once, with its first row, however it began", async
     for (const reader of [fresh, burst]) {
       await reader.has(3)
       assert.equal(
-        reader.told.map(({ object }) => object['columnDefinitions'].length),
+        reader.told.map(({ object }) => at(object, 'columnDefinitions.length')),
         [3, 0, 0]
       )
       assert.equal(
-        reader.told.map(({ object }) => object['rows'][0].cells[0]),
+        reader.told.map(({ object }) => at(object, 'rows.0.cells.0')),
         ['a', 'b', 'c']
       )
     }
@@ -232,7 +233,7 @@ watch('before the first event there is: 410, so that the client lists again', as
     await reader.has(1)
     assert.is(reader.told[0]?.type, 'ERROR')
     assert.is(reader.told[0]?.object['code'], 410)
-    assert.match(reader.told[0]?.object['message'], /too old resource version: 5 \(19\)/)
+    assert.match(textAt(reader.told[0]?.object, 'message'), /too old resource version: 5 \(19\)/)
   } finally {
     await http.stop()
   }
