@@ -52,7 +52,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
     ids.add(facts.id)
     heads.set(id, sequence)
     bySequence.set(sequence, facts)
-    faults.push(...collectorFaults(replay, facts, sequence))
+    faults.push(...collectorFaults(replay, facts, sequence), ...homelessFaults(replay, facts, sequence))
     replay.apply(facts, entry.text)
     faults.push(...addressFaults(replay, facts, sequence), ...generatedFaults(asked, facts, replay, sequence))
     faults.push(...pods.faults(facts, sequence), ...terms.faults(facts, sequence))
@@ -93,6 +93,14 @@ const collectorFaults = (before: Objects, facts: Facts, sequence: number): strin
   return owner === undefined
     ? []
     : [`event ${sequence}: the garbage collector deleted ${keyId(facts.key)}, whose owner ${owner.kind} ${owner.name} lives`]
+}
+
+/** Nothing comes to be in a namespace that is not there or is going, however late an API server hears of it. */
+const homelessFaults = (before: Objects, { key, deleted, verb }: Facts, sequence: number): string[] => {
+  if (key.namespace === '' || deleted || before.get(key) !== undefined) return []
+  const namespace = before.get({ group: '', resource: 'namespaces', namespace: '', name: key.namespace })?.object
+  if (namespace !== undefined && namespace.metadata.deletionTimestamp === undefined) return []
+  return [`event ${sequence} (${verb} ${keyId(key)}) is in a namespace that ${namespace === undefined ? 'is not there' : 'goes'}`]
 }
 
 /**
