@@ -10,6 +10,7 @@ import { claimFaults } from '#test/support/claims.ts'
 import { limitsOf } from '#services/controller-manager/deployment/rollout.ts'
 import type { DeploymentSpec } from '#events/schema/generated/apps.v1.ts'
 import { Terms, unled } from './leading.ts'
+import { GivenUp } from './givenUp.ts'
 import { PodFaults } from './pods.ts'
 import { ASKED } from './script.ts'
 import type { Told, Watch } from './Watch.ts'
@@ -35,6 +36,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
   const replay = new Objects(builtIns)
   const pods = new PodFaults(replay)
   const terms = new Terms(world)
+  const given = new GivenUp(world)
   const last = await log.lastSequence()
   for (let sequence = 1; sequence <= last; sequence++) {
     const entry = await log.get(sequence)
@@ -53,6 +55,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
     heads.set(id, sequence)
     bySequence.set(sequence, facts)
     faults.push(...collectorFaults(replay, facts, sequence), ...homelessFaults(replay, facts, sequence))
+    faults.push(...given.faults(replay, facts, entry))
     replay.apply(facts, entry.text)
     faults.push(...addressFaults(replay, facts, sequence), ...generatedFaults(asked, facts, replay, sequence))
     faults.push(...pods.faults(facts, sequence), ...terms.faults(facts, sequence))

@@ -68,7 +68,7 @@ export class Model {
         id: String(this.#sequence),
         type: 't',
         source: 's',
-        time: '',
+        time: new Date(this.now).toISOString(),
         user: '',
         correlationId: '',
         verb: 'update',
@@ -76,7 +76,8 @@ export class Model {
         key,
         deleted,
         expected: 0,
-        sequence: this.#sequence
+        sequence: this.#sequence,
+        stored: this.now
       },
       '',
       structuredClone(object)
