@@ -29,7 +29,7 @@ export const rangesOf = (node: KubeObject): readonly string[] => {
 const isPart = (part: Network, { family, base, size }: Network): boolean =>
   part.family === family && part.base >= base && part.base + part.size <= base + size
 
-/** Why a node may not have that range, and what to do; undefined: it may. `clusterCIDRs`: the cluster's pod networks, where they are known. */
+/** Why a node may not have that range, and what to do; undefined: it may. `clusterCIDRs`: the cluster's pod networks; absent: any. */
 export const rangeFault = (
   view: ObjectsView,
   node: string,
