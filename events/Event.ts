@@ -53,6 +53,11 @@ export interface NewEvent extends EventFacts {
 
 export interface Event extends NewEvent {
   readonly sequence: number
+  /**
+   * When the log stored it, milliseconds since the epoch by the log's own clock: the one clock that everybody's writes have in common.
+   * Absent where it was not read from a log.
+   */
+  readonly stored?: number
 }
 
 /** What the log keeps of an event; `text` is the body, serialized once. */
@@ -174,6 +179,7 @@ export class UnreadableEvent extends Error {
 export interface RawEvent {
   readonly subject: string
   readonly sequence: number
+  readonly time?: number
   readonly headers: Readonly<Record<string, string>>
 }
 
@@ -200,6 +206,7 @@ export const decodeFacts = (stream: StreamName, raw: RawEvent): Omit<Event, 'obj
     stream,
     key,
     sequence: raw.sequence,
+    ...(raw.time === undefined ? {} : { stored: raw.time }),
     id: header('ce-id'),
     type: header('ce-type'),
     source: fromAscii(header('ce-source')),

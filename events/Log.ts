@@ -68,6 +68,8 @@ export interface Append {
   readonly expected?: number
   /** The subject the expectation is of, where it is another one: an entry that only guards. */
   readonly on?: string
+  /** Of an append that goes alone: the stream must end here, so that nothing was stored in it since. */
+  readonly after?: number
 }
 
 /** All of the appends are stored, in order, at `first…last`; or none is. */

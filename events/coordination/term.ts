@@ -3,7 +3,6 @@
  * leader asks for stands on one side of the line or on the other, whatever anybody's clock says. Plain.
  */
 import { LEASES } from '#events/collections.ts'
-import { GUARDS } from '#events/guard.ts'
 import type { ObjectKey } from '#events/Key.ts'
 import type { Lease } from '#events/schema/generated/coordination.v1.ts'
 import { Refusal, type Status } from '#events/Refusal.ts'
@@ -22,9 +21,6 @@ export const LEASE_NAMESPACE = 'kube-system'
 export const leaseKey = (name: string): ObjectKey<Lease> => ({ ...LEASES, namespace: LEASE_NAMESPACE, name })
 
 export const markerKey = (name: string): ObjectKey => ({ group: '', resource: 'configmaps', namespace: LEASE_NAMESPACE, name })
-
-/** What is stored beside a leader's writes to hold them to its term: a guard for each Lease. */
-export const guardKey = (lease: string): ObjectKey => ({ ...GUARDS, name: lease })
 
 const ENDED = 'TermEnded'
 

@@ -7,6 +7,7 @@ import * as Effect from 'effect/Effect'
 import * as Layer from 'effect/Layer'
 import type { Damage } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
+import { clusterCIDRsOf } from '#ops/configuration.ts'
 import { ensurePki, firstServiceAddress, pkiFile, type Pki } from '#ops/pki/pki.ts'
 import { durationOf } from '#ops/home.ts'
 import { loadMasters } from '#ops/log/keys.ts'
@@ -123,7 +124,7 @@ const deciders = (nats: NatsConnection, views: Views) =>
     const deciding = new ApiDecider({
       views,
       clock: systemClock,
-      settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podSecurity },
+      settings: { serviceCIDR: config.serviceCIDR, nodePorts: [low, high], podCIDRs: clusterCIDRsOf(config), podSecurity },
       shortage: () => disk.shortage(),
       late: stillness.lately
     })

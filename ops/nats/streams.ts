@@ -81,7 +81,11 @@ export const STREAMS: readonly Definition[] = [
     compression: StoreCompression.S2,
     allow_direct: true,
     max_age: 7 * DAY,
-    max_bytes: 512 * MIB
+    max_bytes: 512 * MIB,
+    // Of a pod the newest counts, and notices about one thing are counted: an agent that repeats itself takes no other's room.
+    max_msgs_per_subject: 128,
+    // No status is so long; what is larger is refused at once, to who sent it.
+    max_msg_size: MIB
   },
   {
     ...common,

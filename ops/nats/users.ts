@@ -85,6 +85,8 @@ const apiserver = trusted(
     'stream.*.*.down',
     // Reports are worked off one by one and acknowledged: a durable consumer remembers how far.
     '$JS.ACK.REPORTS.>',
+    // A node that fills the stream loses what is its own.
+    '$JS.API.STREAM.PURGE.REPORTS',
     ...STREAMS.flatMap(reads)
   ],
   ['intent.>', 'follow.>', 'gone.>', 'self.*', 'erase.*', 'pulse.node.*', 'stream.*.*.up']

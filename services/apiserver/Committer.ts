@@ -41,8 +41,12 @@ export class Unresolved extends Error {
 
 interface Waiting {
   readonly appends: readonly Append[]
-  /** Stored behind them, or nothing is: one for all of a batch that have the same. */
-  readonly fence: Append | undefined
+  /** By the subject they guard: what must be as it was. Of a batch, those who guard the same share one entry. */
+  readonly guards: ReadonlyMap<string, Guard>
+  /** The decision's own event, for the facts of its guards. */
+  readonly main: NewEvent
+  /** How far the state reached that it was decided on. */
+  readonly folded: number | undefined
   /** When to give up, by the clock. */
   readonly until: number
   readonly ids: readonly string[]
@@ -68,6 +72,8 @@ export class Committer {
   #inFlight = 0
   #batching = false
   #scheduled = false
+  /** The last place that something of ours was stored at. */
+  #end = 0
 
   constructor(log: Log, clock: Clock, protection: Protection = {}) {
     this.#log = log
@@ -75,16 +81,15 @@ export class Committer {
     this.#protection = protection
   }
   /**
-   * Stores the events of one decision, all or none, and only while what they stand on is as it was: `guards`, and `fence`, which
-   * many decisions share. Rejects with LogRefused when they are more than a batch can hold; with LogAway when the log could not be
+   * Stores the events of one decision, all or none, and only while what they stand on is as it was (`guards`). `folded`: the place in
+   * the log they were decided at. Rejects with LogRefused when they are more than a batch can hold; with LogAway when the log could not be
    * reached within a writer's patience, counted from `since` (by the clock); with Unresolved when whether they are stored can't be told.
    */
-  async commit(changes: readonly NewEvent[], since = this.#clock.now(), guards: readonly Guard[] = [], fence?: Append): Promise<Outcome> {
-    const { vault, integrity } = this.#protection
-    // Guards first: what one batch has written, nothing behind it can expect.
-    const events =
-      guards.length === 0 ? changes : [...guards.map((guard, at) => guardEvent(changes.at(-1) as NewEvent, guard, at + 1)), ...changes]
-    const entries = events.length + (fence === undefined ? 0 : 1)
+  async commit(events: readonly NewEvent[], since = this.#clock.now(), guards: readonly Guard[] = [], folded?: number): Promise<Outcome> {
+    const { vault } = this.#protection
+    const main = events.at(-1) as NewEvent
+    const guarded = new Map(guards.map((guard) => [subjectOf(main.stream, guard.key), guard]))
+    const entries = events.length + guarded.size
     if (entries > LARGEST_DECISION)
       throw new LogRefused(
         `it takes ${entries} entries of the log at once, and at most ${LARGEST_DECISION} can be stored together`,
@@ -94,10 +99,11 @@ export class Committer {
     const keys = vault?.prepare(events)
     if (keys !== undefined) await keys
     const appends = events.map((event, at) => this.#append(event, records[at] as EventRecord))
-    const sealed = fence === undefined ? undefined : (integrity?.seal(fence) ?? fence)
     return this.#enqueue({
       appends,
-      fence: sealed,
+      guards: guarded,
+      main,
+      folded,
       until: since + PATIENCE_MS,
       ids: events.map(({ id }) => id),
       bodies: records.map(({ text }) => text)
@@ -130,19 +136,7 @@ export class Committer {
   #pump(): void {
     if (this.#batching) return
     if (this.#isWorthABatch()) {
-      const group: Waiting[] = []
-      let size = 0
-      const fences = new Map<string, Append>()
-      // The first goes in any case: one that is larger would hold up all others without end.
-      while (this.#queue.length > 0 && (size === 0 || size + (this.#queue[0] as Waiting).appends.length <= LARGEST_BATCH)) {
-        const { fence } = this.#queue[0] as Waiting
-        // Of two terms of one Lease at most one goes on: they don't share a fate.
-        if (fence !== undefined && (fences.get(fence.subject) ?? fence).expected !== fence.expected) break
-        if (fence !== undefined) fences.set(fence.subject, fence)
-        const next = this.#queue.shift() as Waiting
-        group.push(next)
-        size += next.appends.length
-      }
+      const group = this.#nextGroup()
       this.#batching = true
       void this.#storeGroup(group).finally(() => {
         this.#batching = false
@@ -159,18 +153,44 @@ export class Committer {
       })
     }
   }
-  /** Enough to spare syncs; or there is a decision of several entries, which takes a batch anyway, and the others may come along. */
+  /** Enough to spare syncs; or one that takes a batch anyway, and the others may come along. */
   #isWorthABatch(): boolean {
-    return (
-      this.#queue.length >= WORTH_A_BATCH ||
-      (this.#queue.length > 1 && this.#queue.some(({ appends, fence }) => appends.length > 1 || fence !== undefined))
-    )
+    return this.#queue.length >= WORTH_A_BATCH || this.#queue.some(({ appends, guards }) => appends.length > 1 || guards.size > 0)
+  }
+  /** Those at the head of the line that may share a fate. */
+  #nextGroup(): readonly Waiting[] {
+    const group: Waiting[] = []
+    let size = 0
+    const guards = new Map<string, number>()
+    const written = new Set<string>()
+    // The first goes in any case: one that is larger would hold up all others without end.
+    while (this.#queue.length > 0 && (size === 0 || size + (this.#queue[0] as Waiting).appends.length <= LARGEST_BATCH)) {
+      const next = this.#queue[0] as Waiting
+      // Of two versions of one object at most one is there; and what is changed here can't be as it was for who comes behind.
+      if ([...next.guards].some(([subject, { expected }]) => (guards.get(subject) ?? expected) !== expected || written.has(subject))) break
+      for (const [subject, { expected }] of next.guards) guards.set(subject, expected)
+      for (const { subject } of next.appends) written.add(subject)
+      this.#queue.shift()
+      group.push(next)
+      size += next.appends.length
+    }
+    return group
+  }
+  /**
+   * What is stored with them if what they stand on is as it was. In front: what one batch has written, nothing behind it can expect.
+   * One entry for all who guard the same: a thousand creates in one namespace cost one each batch.
+   */
+  #guardsOf(group: readonly Waiting[]): readonly Append[] {
+    const events = new Map<string, NewEvent>()
+    for (const { guards, main } of group)
+      for (const [subject, guard] of guards) if (!events.has(subject)) events.set(subject, guardEvent(main, guard, events.size + 1))
+    return [...events.values()].map((event) => this.#append(event, encodeEvent(event)))
   }
   async #storeGroup(group: readonly Waiting[]): Promise<void> {
-    const fences = new Map(group.flatMap(({ fence }) => (fence === undefined ? [] : [[fence.subject, fence] as const])))
-    const appends = [...group.flatMap((waiting) => waiting.appends), ...fences.values()]
+    if (group.length === 1) return this.#storeOne(group[0] as Waiting)
     let result: AppendResult
     try {
+      const appends = [...this.#guardsOf(group), ...group.flatMap((waiting) => waiting.appends)]
       result = await this.#log.append(appends, this.#patience(group[0] as Waiting))
     } catch (error) {
       if (error instanceof LogAway) return this.#putBack(group, error)
@@ -185,18 +205,19 @@ export class Committer {
       await Promise.all([this.#storeGroup(group.slice(0, middle)), this.#storeGroup(group.slice(middle))])
       return
     }
-    let sequence = result.first - 1
+    this.#end = Math.max(this.#end, result.last)
+    let sequence = result.last - group.reduce((sum, { appends }) => sum + appends.length, 0)
     for (const waiting of group) {
       sequence += waiting.appends.length
       waiting.resolve({ ok: true, last: sequence, bodies: waiting.bodies })
     }
   }
-  /** With a fence it is a batch again, of which the server takes fifty at a time. */
+  /** With guards it is a batch again, of which the server takes fifty at a time. */
   async #storeEach(group: readonly Waiting[], uncertain: boolean): Promise<void> {
-    const [fenced, others] = [group.filter(({ fence }) => fence !== undefined), group.filter(({ fence }) => fence === undefined)]
+    const [guarded, others] = [group.filter(({ guards }) => guards.size > 0), group.filter(({ guards }) => guards.size === 0)]
     await Promise.all(others.map((waiting) => this.#storeOne(waiting, uncertain)))
-    for (let at = 0; at < fenced.length; at += PARALLEL)
-      await Promise.all(fenced.slice(at, at + PARALLEL).map((waiting) => this.#storeOne(waiting, uncertain)))
+    for (let at = 0; at < guarded.length; at += PARALLEL)
+      await Promise.all(guarded.slice(at, at + PARALLEL).map((waiting) => this.#storeOne(waiting, uncertain)))
   }
   /** Nothing was sent: who has waited long enough is told, the others stay at the head of the line. */
   #putBack(group: readonly Waiting[], error: LogAway): void {
@@ -222,9 +243,8 @@ export class Committer {
         if (stored === 'unknown') continue
       }
       try {
-        const fence = waiting.fence === undefined ? [] : [waiting.fence]
-        const result = await this.#log.append([...waiting.appends, ...fence], this.#patience(waiting))
-        if (result.ok) return this.#stored(waiting, result.last - fence.length)
+        const result = await this.#appendOne(waiting, tries === 0 && !uncertain)
+        if (result.ok) return this.#stored(waiting, result.last)
         // A conflict after a lost acknowledgement may be with ourselves: the log tells whose event it is.
         const own = uncertain ? await this.#lookUp(waiting) : undefined
         return own !== undefined
@@ -236,6 +256,19 @@ export class Committer {
         else if (this.#patience(waiting) === 0) throw uncertain ? new Unresolved('the log gave no acknowledgement') : error
       }
     }
+  }
+  /**
+   * A lone event with guards would take a batch of its own, seven times as long as an append. Where nothing at all was written since
+   * it was decided, everything is as it was: that is one expectation, of the whole log. It holds as long as it is quiet, and a lone
+   * writer is alone then; otherwise the guards say it exactly.
+   */
+  async #appendOne(waiting: Waiting, first: boolean): Promise<AppendResult> {
+    const { appends, guards, folded } = waiting
+    if (first && guards.size > 0 && appends.length === 1 && folded !== undefined && folded >= this.#end && this.#inFlight === 0) {
+      const result = await this.#log.append([{ ...(appends[0] as Append), after: folded }], this.#patience(waiting))
+      if (result.ok) return result
+    }
+    return this.#log.append([...this.#guardsOf([waiting]), ...appends], this.#patience(waiting))
   }
   /** Milliseconds left. */
   #patience({ until }: Waiting): number {
@@ -251,6 +284,7 @@ export class Committer {
     return entry !== undefined && entry.headers['ce-id'] === waiting.ids.at(-1) && entry.text === last.text ? entry.sequence : undefined
   }
   #stored(waiting: Waiting, last: number): Outcome {
+    this.#end = Math.max(this.#end, last)
     return { ok: true, last, bodies: waiting.bodies }
   }
 }

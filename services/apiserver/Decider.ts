@@ -9,7 +9,6 @@
 import { bodyOf, stamp, type NewEvent } from '#events/Event.ts'
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { keyId, type ObjectKey } from '#events/Key.ts'
-import type { Append } from '#events/Log.ts'
 import { conflict, Refusal, timedOut, tooManyRequests } from '#events/Refusal.ts'
 import { sleep, type Clock } from '#services/platform/Clock.ts'
 import { sha256 } from '#services/platform/ledger/Seal.ts'
@@ -226,14 +225,15 @@ export class ApiDecider implements Decider {
       const suspected = old || turn.tries > 1 || clock.now() - arrived.at > ASKED_AGAIN_MS || this.#isLast(intent, name)
       const before = suspected ? await happened(this.#options.views, intent, user, old ? 0 : arrived.sequence, name) : undefined
       if (before !== undefined) return before
-      const fenced = intent.term === undefined ? undefined : await fence(views, intent, clock)
+      const fences = intent.term === undefined ? [] : await fence(views, intent)
       const decided = this.#decide(intent, user, turn)
       if ('needs' in decided) return decided
       if (decided.events.length === 0) return this.#unchanged(intent, decided)
       this.#refuseForRoom(intent, user, decided)
       const more = this.#alsoTake(turn, decided)
       if (more !== undefined) return more
-      const stored = await this.#store(intent, decided, arrived, fenced)
+      const guarded = fences.length === 0 ? decided : { ...decided, guards: [...(decided.guards ?? []), ...fences] }
+      const stored = await this.#store(intent, guarded, arrived)
       if (stored !== undefined) return stored
       if (turn.tries >= TRIES) throw conflict(intent.ref, intent.name)
       // Several servers at one object: who has lost some times steps aside for a moment, so that not all try at once.
@@ -250,10 +250,10 @@ export class ApiDecider implements Decider {
     return undefined
   }
   /** The answer when it is stored and folded; undefined when somebody else wrote first, and what they wrote is folded. */
-  async #store(intent: Intent, decided: Decided, arrived: Arrived, fenced: Append | undefined): Promise<Decision | undefined> {
+  async #store(intent: Intent, decided: Decided, arrived: Arrived): Promise<Decision | undefined> {
     const view = this.#options.views.of(intent.ref)
     const folded = view.objects.sequence
-    const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at, decided.guards, fenced)
+    const outcome = await (this.#committers.get(view.stream) as Committer).commit(decided.events, arrived.at, decided.guards, folded)
     if (outcome.ok) {
       view.checkBehind(folded, outcome.last)
       const last = decided.events.at(-1) as NewEvent

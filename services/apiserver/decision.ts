@@ -18,6 +18,8 @@ export interface Settings {
   readonly serviceCIDR: string
   /** Inclusive. */
   readonly nodePorts: readonly [number, number]
+  /** The cluster's pod networks, which nodes have parts of: one, or one of each family. Absent: a part may be any network. */
+  readonly podCIDRs?: readonly string[]
   /** What namespaces without labels hold their pods to, and who is exempt; absent: anything goes, and nobody. */
   readonly podSecurity?: PodSecurity
 }

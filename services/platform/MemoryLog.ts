@@ -73,7 +73,7 @@ const READ_BATCH = 64
 const HEARTBEATS_MS = 2_000
 
 /** `*` is one token, `>` the rest. */
-const subjectPattern = (filter: string): RegExp =>
+export const subjectPattern = (filter: string): RegExp =>
   new RegExp(
     `^${filter
       .replace(/[.$+?()[\]{}|\\^]/g, '\\$&')

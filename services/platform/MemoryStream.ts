@@ -60,6 +60,8 @@ export class MemoryStream {
   store(appends: readonly Append[]): AppendResult {
     this.expire()
     const written = new Set<string>()
+    const { after } = appends[0] as Append
+    if (after !== undefined && after !== this.#entries.length) return { ok: false, conflict: true, lastSequence: this.#entries.length }
     for (const { subject, expected, on = subject } of appends) {
       const lastSequence = this.#last.get(on) ?? 0
       if (expected !== undefined && expected !== lastSequence) return { ok: false, conflict: true, lastSequence }

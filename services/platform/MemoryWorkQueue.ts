@@ -1,6 +1,7 @@
 /** The work queue in memory: JetStream's twin for tests and the simulation. */
 import { LogAway, type LogEntry, type Subscription } from '#events/Log.ts'
 import type { Clock, Timer } from './Clock.ts'
+import { subjectPattern } from './MemoryLog.ts'
 import { ACK_WAIT_MS, OUTSTANDING, type Delivery, type WorkQueue } from './WorkQueue.ts'
 
 /** So many of what was done with last a restart forgets. */
@@ -31,7 +32,7 @@ export interface MemoryWorkQueueOptions {
 export class MemoryWorkQueue implements WorkQueue {
   readonly #clock: Clock
   readonly #options: MemoryWorkQueueOptions
-  readonly #entries: LogEntry[] = []
+  readonly #entries: (LogEntry | undefined)[] = []
   /** By sequence, ascending. */
   readonly #pending = new Map<number, Pending>()
   readonly #waiting: Pending[] = []
@@ -95,7 +96,8 @@ export class MemoryWorkQueue implements WorkQueue {
           if (!isCut()) onDelivery({ ...delivery, done: heard(done), working: heard(working), giveBack: heard(giveBack) })
         }),
       read: (sequence) => asked(() => this.read(sequence)),
-      newest: (subject) => asked(() => this.newest(subject))
+      newest: (subject) => asked(() => this.newest(subject)),
+      trim: (filter, keep) => asked(() => this.trim(filter, keep))
     }
   }
   async read(sequence: number): Promise<LogEntry | undefined> {
@@ -105,6 +107,20 @@ export class MemoryWorkQueue implements WorkQueue {
   async newest(subject: string): Promise<LogEntry | undefined> {
     this.#answers()
     return this.#newest.get(subject)
+  }
+  async trim(filter: string, keep: number): Promise<void> {
+    this.#answers()
+    const wanted = subjectPattern(filter)
+    const there = this.#entries.filter((entry) => entry !== undefined && wanted.test(entry.subject)) as LogEntry[]
+    for (const { sequence, subject } of keep === 0 ? there : there.slice(0, -keep)) {
+      const pending = this.#pending.get(sequence)
+      this.#entries[sequence - 1] = undefined
+      if (this.#newest.get(subject)?.sequence === sequence) this.#newest.delete(subject)
+      if (pending === undefined) continue
+      this.#pending.delete(sequence)
+      this.#settle(pending)
+    }
+    this.#pump()
   }
   #answers(): void {
     if (this.#away) throw new LogAway('the queue does not answer')
@@ -138,6 +154,7 @@ export class MemoryWorkQueue implements WorkQueue {
       sequence: entry.sequence,
       size: Buffer.byteLength(entry.text),
       again: deliveries > 1 || entry.sequence <= before,
+      behind: this.#waiting.length,
       done: () => {
         if (this.#away || this.#options.lose?.() === true || !this.#pending.delete(entry.sequence)) return
         this.#settle(pending)

@@ -18,6 +18,8 @@ export interface Delivery {
    * consuming began: what the stream knew to be done with may be lost with its server.
    */
   readonly again: boolean
+  /** How many entries wait behind it to be handed out. */
+  readonly behind: number
   /** Never to be delivered again. What is said may be lost on its way: then it comes again after all. */
   done(): void
   /** Not to be delivered again for another `ACK_WAIT_MS`. */
@@ -33,6 +35,8 @@ export interface WorkQueue {
   read(sequence: number): Promise<LogEntry | undefined>
   /** The newest entry on a subject, as the stream's leader knows it: one that is stored already is never missed. */
   newest(subject: string): Promise<LogEntry | undefined>
+  /** Takes away what is on the subjects (NATS wildcards allowed), done with or not, but for the newest `keep` entries. */
+  trim(filter: string, keep: number): Promise<void>
 }
 
 /**

@@ -129,6 +129,26 @@ const contract = (name: string, open: () => Promise<Bench>, close: () => Promise
     a.done()
     second.close()
   })
+  work('of some subjects all but the newest can be taken away, handed out or not, and the rest stays', async () => {
+    await it.put('a', 'a', 'b', 'a')
+    const one = consumer(it.queue)
+    await one.until(4)
+    assert.equal(
+      one.got.map(({ behind }) => behind),
+      [3, 2, 1, 0]
+    )
+    await it.queue.trim('report.n1.pod.*.a', 1)
+    assert.is(await it.queue.read(1), undefined)
+    assert.is(await it.queue.read(2), undefined)
+    assert.is((await it.queue.newest(subject('a')))?.sequence, 4)
+    assert.is((await it.queue.newest(subject('b')))?.sequence, 3)
+    for (const delivery of one.got) delivery.done()
+    await it.put('c')
+    await one.until('5 c')
+    await it.queue.trim('report.n1.>', 0)
+    assert.is(await it.queue.newest(subject('b')), undefined)
+    one.close()
+  })
   work('no more are out than may be', async () => {
     await it.put(...Array.from({ length: OUTSTANDING + 5 }, (_, n) => `p${n}`))
     const one = consumer(it.queue)

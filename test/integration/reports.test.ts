@@ -1,5 +1,5 @@
 /** Reports through a real nats-server, while the API server is killed and killed again: none is lost, no status goes back. */
-import { jetstream } from '@nats-io/jetstream'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -137,5 +137,28 @@ reports('killed in the middle of many, again and again, it ends with the newest 
   } finally {
     await keeper.close()
   }
+})
+reports('an agent that repeats itself takes no room of others, and what is too large is refused to its face', async () => {
+  await plane.kill()
+  const [p0, p1] = [podReportSubject(plane.config.nodeName, 'default', 'p0'), podReportSubject(plane.config.nodeName, 'default', 'p1')]
+  await report('p1', 'waits')
+  for (let n = 0; n < 300; n += 50) await Promise.all(Array.from({ length: 50 }, (_, at) => report('p0', `again ${n + at}`)))
+  await report('p0', 'the last one')
+  const huge = jetstream(node).publish(p1, JSON.stringify({ uid: uids.get('p1'), status: { message: 'x'.repeat(2 ** 20) } }))
+  assert.match(String(await huge.catch((error: unknown) => error)), /message size exceeds maximum allowed/)
+  const keeper = await connectNats(plane.home, plane.config, 'keeper')
+  try {
+    const jsm = await jetstreamManager(keeper, { checkAPI: false })
+    const { state } = await jsm.streams.info('REPORTS', { subjects_filter: 'report.>' })
+    assert.is(state.subjects?.[p0], 128)
+    assert.ok((state.subjects?.[p1] ?? 0) > 0)
+  } finally {
+    await keeper.close()
+  }
+  await plane.start()
+  await plane.until(
+    'both are decided',
+    async () => (await status('p0')).message === 'the last one' && (await status('p1')).message === 'waits'
+  )
 })
 reports.run()

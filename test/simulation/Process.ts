@@ -183,7 +183,8 @@ export class Process {
         return subscription
       },
       read: (sequence) => this.entered(outside.read(sequence)),
-      newest: (subject) => this.entered(outside.newest(subject))
+      newest: (subject) => this.entered(outside.newest(subject)),
+      trim: (filter, keep) => this.entered(outside.trim(filter, keep))
     }
   }
   /** A port to something on the machine that lives on without the process: answers and events come to it only while it runs. */

@@ -63,7 +63,7 @@ export const mixtureOf = (seed: number): Mixture => {
     nodeLoss: one(0, 0, 0.08),
     pause: one(0, 0.1, 0.2),
     power: one(0, 0, 0.05),
-    skew: one(0, 0, 300, 5_000),
+    skew: one(0, 0, 300, 5_000, 120_000),
     drift: one(0, 0, 0.0005, 0.01),
     apiServers: one(1, 2, 2, 3),
     schedulers: one(1, 2, 2, 3),

@@ -11,6 +11,7 @@ import { claimFaults } from '#test/support/claims.ts'
 import { limitsOf } from '#services/controller-manager/deployment/rollout.ts'
 import type { DeploymentSpec } from '#events/schema/generated/apps.v1.ts'
 import { Terms, unled } from './leading.ts'
+import { GivenUp } from './givenUp.ts'
 import { PodFaults } from './pods.ts'
 import { ASKED } from './script.ts'
 import type { Told, Watch } from './Watch.ts'
@@ -36,6 +37,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
   const replay = new Objects(builtIns)
   const pods = new PodFaults(replay)
   const terms = new Terms(world)
+  const given = new GivenUp(world)
   const last = await log.lastSequence()
   for (let sequence = 1; sequence <= last; sequence++) {
     const entry = await log.get(sequence)
@@ -53,7 +55,8 @@ export const checkLog = async (world: World): Promise<string[]> => {
     ids.add(facts.id)
     heads.set(id, sequence)
     bySequence.set(sequence, facts)
-    faults.push(...collectorFaults(replay, facts, sequence))
+    faults.push(...collectorFaults(replay, facts, sequence), ...homelessFaults(replay, facts, sequence))
+    faults.push(...given.faults(replay, facts, entry))
     replay.apply(facts, entry.text)
     faults.push(...addressFaults(replay, facts, sequence), ...generatedFaults(asked, facts, replay, sequence))
     faults.push(...pods.faults(facts, sequence), ...terms.faults(facts, sequence))
@@ -94,6 +97,14 @@ const collectorFaults = (before: Objects, facts: Facts, sequence: number): strin
   return owner === undefined
     ? []
     : [`event ${sequence}: the garbage collector deleted ${keyId(facts.key)}, whose owner ${owner.kind} ${owner.name} lives`]
+}
+
+/** Nothing comes to be in a namespace that is not there or is going, however late an API server hears of it. */
+const homelessFaults = (before: Objects, { key, deleted, verb }: Facts, sequence: number): string[] => {
+  if (key.namespace === '' || deleted || before.get(key) !== undefined) return []
+  const namespace = before.get({ group: '', resource: 'namespaces', namespace: '', name: key.namespace })?.object
+  if (namespace !== undefined && namespace.metadata.deletionTimestamp === undefined) return []
+  return [`event ${sequence} (${verb} ${keyId(key)}) is in a namespace that ${namespace === undefined ? 'is not there' : 'goes'}`]
 }
 
 /**

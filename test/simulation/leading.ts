@@ -25,9 +25,7 @@ export class Terms {
     if (lease !== undefined) this.#began.set(lease, sequence)
     const term = this.#asked.get(rootOf(facts.id))
     const began = term === undefined ? 0 : (this.#began.get(term.lease) ?? 0)
-    // An update is tied to the version it was decided on: late or not, it overwrites nothing.
-    const tied = !facts.deleted && facts.verb !== 'create' && facts.verb !== 'create/binding' && facts.verb !== 'delete'
-    return term === undefined || tied || term.sequence >= began
+    return term === undefined || term.sequence >= began
       ? []
       : [
           `event ${sequence} (${facts.verb} ${keyId(facts.key)}) is of a term of ${term.lease} that began at ${term.sequence}; the next one had begun at ${began}`

@@ -71,7 +71,7 @@ export class Model {
         id: String(this.#sequence),
         type: 't',
         source: 's',
-        time: '',
+        time: new Date(this.now).toISOString(),
         user: '',
         correlationId: '',
         verb: 'update',
@@ -79,7 +79,8 @@ export class Model {
         key,
         deleted,
         expected: 0,
-        sequence: this.#sequence
+        sequence: this.#sequence,
+        stored: this.now
       },
       '',
       structuredClone(object)

@@ -1,7 +1,7 @@
 /** NamespaceLifecycle: nothing comes to be in a namespace that is not there or is going, and some namespaces never go. */
 import { NAMESPACES } from '#events/collections.ts'
 import { forbidden, notFound } from '#events/Refusal.ts'
-import type { AdmissionPlugin } from '#services/apiserver/decision.ts'
+import { NOTHING, type AdmissionPlugin } from '#services/apiserver/decision.ts'
 
 /** The cluster's own. */
 const IMMORTAL = new Set(['default', 'kube-system', 'kube-public'])
@@ -26,5 +26,14 @@ export const NamespaceLifecycle: AdmissionPlugin = {
         `unable to create new content in namespace ${namespace} because it is being terminated`,
         [{ reason: 'NamespaceTerminating', message: `namespace ${namespace} is being terminated`, field: 'metadata.namespace' }]
       )
+  },
+  /**
+   * What was seen of the namespace must still be so when the object is stored: this API server may not have heard yet that it goes, and
+   * whoever empties it looks only once it stands still. Upstream lets a moment pass instead, and hopes.
+   */
+  validate({ operation, kind, namespace }, { context }) {
+    if (operation !== 'CREATE' || !kind.namespaced || kind.stream !== 'EVENTS') return NOTHING
+    const key = { ...NAMESPACES, namespace: '', name: namespace }
+    return { ...NOTHING, guards: [{ key, expected: context.head(key) }] }
   }
 }

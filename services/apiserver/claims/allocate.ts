@@ -222,7 +222,8 @@ const allocatePorts = (
     const mine = had.has(number) || numbers.has(number)
     if (!mine && (number < low || number > high))
       faults.push(badValue(field, number, `provided port is not in the valid range. The range of valid ports is ${low}-${high}`))
-    else if (used.has(`${protocol}/${number}`) || (!mine && isTaken(portKey(number), 'nodePort', owner, context)))
+    // One that the Service names twice is for the kind to tell, as upstream.
+    else if (!mine && isTaken(portKey(number), 'nodePort', owner, context))
       faults.push(badValue(field, number, 'provided port is already allocated'))
     used.add(`${protocol}/${number}`)
     numbers.add(number)

@@ -11,6 +11,7 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import { isOf } from '#events/networking/parent.ts'
 import type { DecideContext, Decided } from '#services/apiserver/decision.ts'
 import { allocateService, prepareService } from './allocate.ts'
+import { allocateRanges, assignment } from './ranges.ts'
 import { type Claim, claimsOfService } from './service.ts'
 
 /** What a kind's objects claim. */
@@ -20,10 +21,13 @@ interface Claimant {
   /** Chooses what is left open, refuses what can't be had. In place. */
   allocate(object: KubeObject, old: KubeObject | undefined, context: DecideContext): void
   claimsOf(object: KubeObject): readonly Claim[]
+  /** What all who take something of a kind write, where no name stands for it: one after the other. */
+  line?(owner: ObjectKey, object: KubeObject, old: KubeObject | undefined): Pick<NewEvent, 'key' | 'object'> | undefined
 }
 
-const CLAIMANTS: ReadonlyMap<string, Claimant> = new Map([
-  ['/services', { prepare: prepareService, allocate: allocateService, claimsOf: claimsOfService }]
+const CLAIMANTS: ReadonlyMap<string, Claimant> = new Map<string, Claimant>([
+  ['/services', { prepare: prepareService, allocate: allocateService, claimsOf: claimsOfService }],
+  ['/nodes', { prepare: () => {}, allocate: allocateRanges, claimsOf: () => [], line: assignment }]
 ])
 
 export const prepareClaims = (kind: Kind, object: KubeObject, old: KubeObject | undefined, context: DecideContext): void =>
@@ -40,8 +44,24 @@ export const claiming = (kind: Kind, decided: Decided, context: DecideContext): 
   const before = context.view.get(main.key)?.object
   const had = before === undefined ? [] : claimant.claimsOf(before)
   const has = main.deleted ? [] : claimant.claimsOf(main.object)
-  const events = claimEvents(main, minus(has, had), minus(had, has), context)
+  const line = main.deleted ? undefined : claimant.line?.(main.key, main.object, before)
+  const events = [
+    ...claimEvents(main, minus(has, had), minus(had, has), context),
+    ...(line === undefined ? [] : [lineEvent(main, line, context)])
+  ]
   return events.length === 0 ? decided : { ...decided, events: [...events, ...decided.events] }
+}
+
+const lineEvent = (main: NewEvent, { key, object }: Pick<NewEvent, 'key' | 'object'>, context: DecideContext): NewEvent => {
+  const { on: _, reasons: __, ...facts } = main
+  const before = context.view.get(key)?.object.metadata
+  const metadata = {
+    ...object.metadata,
+    uid: before?.uid ?? context.uuid(),
+    creationTimestamp: before?.creationTimestamp ?? timestamp(context.now)
+  }
+  const type = `reckon.${object.kind.toLowerCase()}.assigned.v1`
+  return { ...facts, id: `${facts.id}.l`, key, type, deleted: false, object: { ...object, metadata }, expected: context.head(key) }
 }
 
 const minus = (claims: readonly Claim[], others: readonly Claim[]): readonly Claim[] => {

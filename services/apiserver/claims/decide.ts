@@ -9,6 +9,7 @@ import type { Guard } from '#events/guard.ts'
 import { keyId, type ObjectKey, type ResourceRef } from '#events/Key.ts'
 import { asOneOf, type KubeObject } from '#events/KubeObject.ts'
 import { isOf, ownerOf } from '#events/networking/parent.ts'
+import type { Entry } from '#projections/Objects.ts'
 import type { DecideContext } from '#services/apiserver/decision.ts'
 import { claimEvents } from './claims.ts'
 import { claimsOfService, isAllocated, NODE_PORTS } from './service.ts'
@@ -70,6 +71,13 @@ export const diagnose = (view: View): Diagnosis => {
         note(owner).push(claim)
     }
   return { wrong: [...wrong.values()], disputed }
+}
+
+/** Who has an address that was taken away; undefined when nobody has, or has it again. `claim`: as it was. */
+export const lostBy = (view: View, { key, object }: Entry): Wrong | undefined => {
+  const owner = ownerOf(object)
+  const isServices = owner.group === '' && owner.resource === SERVICES.resource
+  return isServices && view.get(key) === undefined && isClaimed(view, owner, key) ? { owner, leaked: [] } : undefined
 }
 
 /** Of one Service, which may be gone. `facts`: of an event that would say so. */

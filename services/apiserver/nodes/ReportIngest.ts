@@ -18,6 +18,7 @@ import { ACK_WAIT_MS, type Delivery, type WorkQueue } from '#services/platform/W
 import type { Decider } from '#services/apiserver/Decider.ts'
 import { BadReport, noticeReportOf, podReportOf } from './check.ts'
 import { intentOfNotice, intentOfPodReport } from './decide.ts'
+import { Loads } from './Loads.ts'
 import { backOff, isOurs, Later, submit, type Verdict } from './submit.ts'
 
 /** Reports decided at once, whose bodies are in memory; the rest wait as headers, as many as the queue hands out. */
@@ -32,6 +33,8 @@ const REMEMBERED = 10_000
 const WORKING_MS = ACK_WAIT_MS / 3
 /** That reports wait is told once in so long. */
 const TOLD_MS = 10_000
+/** What was handed out before its entries were taken away is done with by then. */
+const TRIM_MS = 2_000
 
 export interface ReportIngestOptions {
   readonly views: Views
@@ -69,6 +72,9 @@ export class ReportIngest {
   #busy = 0
   #subscription: Subscription | undefined
   #working: Timer | undefined
+  readonly #loads = new Loads()
+  /** Nodes whose oldest reports are being taken away, or were a moment ago. */
+  readonly #trimmed = new Set<string>()
   #told = Number.NEGATIVE_INFINITY
   #stopped = false
   #idle: (() => void)[] = []
@@ -102,9 +108,24 @@ export class ReportIngest {
     let line = this.#lines.get(subject)
     if (line === undefined)
       this.#lines.set(subject, (line = { subject, held: new Map(), busy: false, waiting: false, rest: undefined, failures: 0 }))
+    if (!line.held.has(sequence)) this.#loads.add(nodeOf(subject), delivery.size)
     line.held.set(sequence, { delivery, tried: delivery.again || line.held.get(sequence)?.tried === true })
     this.#keepWorking()
+    this.#bound(nodeOf(subject), delivery.behind)
     if (!line.waiting) this.#queue(line)
+  }
+  /** One node's flood takes away what is its own, before it takes what is another's. */
+  #bound(node: string, behind: number): void {
+    const { reports, clock, onError } = this.#options
+    const keep = this.#trimmed.has(node) ? undefined : this.#loads.excess(node, behind)
+    if (keep === undefined) return
+    this.#trimmed.add(node)
+    const name = decodeToken(node)
+    onError(new Error(`node ${name} reports more than can be decided: of what waits only the newest ${keep} entries are kept`))
+    reports
+      .trim(`report.${node}.>`, keep)
+      .catch(onError)
+      .finally(() => clock.after(TRIM_MS, () => this.#trimmed.delete(node)))
   }
   #queue(line: Line): void {
     if (line.busy) return
@@ -246,6 +267,7 @@ export class ReportIngest {
     for (const [sequence, { delivery }] of held) {
       if (!covered(sequence)) continue
       held.delete(sequence)
+      this.#loads.take(nodeOf(delivery.subject), delivery.size)
       delivery.done()
     }
   }
@@ -274,6 +296,9 @@ export class ReportIngest {
     })
   }
 }
+
+/** As it stands in subjects. */
+const nodeOf = (subject: string): string => subject.split('.', 2)[1] ?? ''
 
 const parsed = <Report>({ text, subject, sequence }: LogEntry, check: (body: unknown) => Report): Report => {
   let body: unknown

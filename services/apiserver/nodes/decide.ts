@@ -3,13 +3,14 @@
  * Plain functions of the state and the message.
  */
 import { CONFIGMAPS, LEASES, NODES, PODS, SECRETS, SERVICES } from '#events/collections.ts'
-import { overlap, parseCIDR } from '#events/meta/cidr.ts'
+import { parseCIDR } from '#events/meta/cidr.ts'
 import type { Binding, Fate, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import type { Cause, Intent } from '#events/Intent.ts'
 import type { NodeCondition, Pod, PodStatus } from '#events/schema/generated/core.v1.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
+import { rangeFault } from '#services/apiserver/claims/ranges.ts'
 import { causeOf } from '#services/apiserver/door/check.ts'
 
 export type Draft = Omit<Intent, 'id' | 'source'>
@@ -192,17 +193,12 @@ export const intentOfPodReport = (
   return { ...base, verb: 'update', subresource: 'status', object }
 }
 
-/** What a node brings along, unless it is another's; without any the node IPAM controller gives it a part of the pod network. */
-const ownRange = (view: ObjectsView, podCIDR: string): Record<string, unknown> => {
-  const own = parseCIDR(podCIDR)
-  if (own === undefined) return {}
-  for (const { object } of view.collection(NODES).values())
-    for (const cidr of object.spec?.podCIDRs ?? []) {
-      const other = parseCIDR(cidr)
-      if (other !== undefined && overlap(own, other)) return {}
-    }
-  return { podCIDR, podCIDRs: [podCIDR] }
-}
+/**
+ * What a node brings along, unless another has some of it; without any the node IPAM controller gives it a part of the pod network. What
+ * two bring at the same moment is decided where it is stored (`claims/ranges.ts`).
+ */
+const ownRange = (view: ObjectsView, { node, podCIDR }: Pulse): Record<string, unknown> =>
+  parseCIDR(podCIDR) === undefined || rangeFault(view, node, podCIDR, undefined) !== undefined ? {} : { podCIDR, podCIDRs: [podCIDR] }
 
 /** A pulse as intents: the Node made or brought up to date, its Lease renewed. `now`: RFC 3339, seconds. */
 export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): readonly Draft[] => {
@@ -238,7 +234,7 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
         apiVersion: 'v1',
         kind: 'Node',
         metadata: { name: pulse.node, labels: { ...pulse.labels } },
-        spec: ownRange(view, pulse.podCIDR)
+        spec: ownRange(view, pulse)
       }
     })
   }

@@ -2,7 +2,8 @@
 import { LEASES, NODES, PODS } from '#events/collections.ts'
 import { conditionOf } from '#events/meta/Conditions.ts'
 import { watch, type ControllerDefinition } from '#services/platform/decision.ts'
-import { decide, LEASE_NAMESPACE, NAME } from './decide.ts'
+import { decide, NAME } from './decide.ts'
+import { LEASE_NAMESPACE } from './silence.ts'
 
 export const nodeLifecycle = (): ControllerDefinition => {
   return {

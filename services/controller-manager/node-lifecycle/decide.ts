@@ -2,7 +2,7 @@
  * The node lifecycle controller's decision: a node whose Lease is no longer renewed becomes Unknown and tainted; pods that
  * do not tolerate the taint go after their time (KEP-589, taint-based eviction).
  */
-import { LEASES, NODES, PODS } from '#events/collections.ts'
+import { NODES, PODS } from '#events/collections.ts'
 import { timestamp } from '#events/meta/time.ts'
 import { Node } from '#events/core/Node.ts'
 import { Pod } from '#events/core/pod/Pod.ts'
@@ -14,50 +14,24 @@ import { NOTHING, type Ask, type DecideContext, type Decision } from '#services/
 import { merge, remove, updateStatus } from '#services/controller-manager/asks.ts'
 import { isTerminating } from '#services/controller-manager/pods.ts'
 import { record } from '#services/controller-manager/recorder.ts'
+import { LEASE_NAMESPACE, silenceOf } from './silence.ts'
 
 export const NAME = 'node-lifecycle-controller'
-export const LEASE_NAMESPACE = 'kube-node-lease'
 const GRACE_MS = 40_000
+/** How often API servers are heard, and so how often more can be known of a silence. */
+const AGAIN_MS = 1_500
 const NOT_READY = 'node.kubernetes.io/not-ready'
 const UNREACHABLE = 'node.kubernetes.io/unreachable'
 const CONDITIONS = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure']
 /** Pods told to go in one decision: a lost node must not empty itself in one burst. */
 const BATCH = 50
 
-const APISERVER = 'apiserver.kubernetes.io/identity'
-const APISERVER_NAMESPACE = 'kube-system'
-/** An API server whose Lease is older than another's by so much is not there any more. */
-const APISERVER_MS = 10_000
-
-/**
- * Since when nodes could be heard without a break, milliseconds: their silence before that counts for nothing. What hears them is the
- * API servers, and each says in its Lease since when it holds it, anew after each time it could not renew it. No controller has to
- * remember when it began, so a new leader counts on from where the old one was. 0: nobody says.
- */
-export const heardSince = (view: ObjectsView): number => {
-  const held: { readonly renewed: number; readonly acquired: number }[] = []
-  for (const { object } of view.collection(LEASES).list(APISERVER_NAMESPACE)) {
-    if (object.metadata.labels?.[APISERVER] === undefined) continue
-    const { renewTime, acquireTime } = object.spec ?? {}
-    held.push({ renewed: Date.parse(renewTime ?? '') || 0, acquired: Date.parse(acquireTime ?? '') || 0 })
-  }
-  const newest = held.reduce((latest, { renewed }) => Math.max(latest, renewed), 0)
-  const live = held.filter(({ renewed }) => newest - renewed <= APISERVER_MS)
-  return live.length === 0 ? 0 : Math.min(...live.map(({ acquired }) => acquired))
-}
-
 export const decide = (view: ObjectsView, key: string, { now }: DecideContext): Decision => {
   const name = key.slice(key.indexOf('/') + 1)
-  const node = view.get({ ...NODES, namespace: '', name })?.object
-  if (node === undefined || isTerminating(node)) return NOTHING
-  const lease = view.get({ ...LEASES, namespace: LEASE_NAMESPACE, name })
-  // When the renewal was recorded: the node's own clock may be wrong.
-  const renewed = Date.parse(lease?.facts.time ?? '') || Date.parse(lease?.object.spec?.renewTime ?? node.metadata.creationTimestamp ?? '')
-  // A node that comes back says so in its status a moment before its Lease is renewed.
-  const said = conditionOf(node, 'Ready')
-  const heard =
-    said === undefined || said.status === 'Unknown' ? 0 : Date.parse(said.lastHeartbeatTime ?? said.lastTransitionTime ?? '') || 0
-  const silentFor = now - Math.max(renewed, heard, heardSince(view))
+  const entry = view.get({ ...NODES, namespace: '', name })
+  const node = entry?.object
+  if (entry === undefined || node === undefined || isTerminating(node)) return NOTHING
+  const silentFor = silenceOf(view, entry)
   const asks: Ask[] = []
   if (silentFor > GRACE_MS) asks.push(...unknown(node, now))
   const ready = silentFor > GRACE_MS ? 'Unknown' : (conditionOf(node, 'Ready')?.status ?? 'Unknown')
@@ -65,7 +39,8 @@ export const decide = (view: ObjectsView, key: string, { now }: DecideContext): 
   if (asks.length === 0) asks.push(...taintAsks(view, node, ready, now))
   const [evictions, next] = evictionsOf(view, node, now)
   asks.push(...evictions)
-  const again = silentFor > GRACE_MS ? [] : [GRACE_MS - silentFor + 100]
+  // What was heard is a moment old when it is looked at: sooner than that nothing new is known.
+  const again = silentFor > GRACE_MS ? [] : [Math.max(AGAIN_MS, GRACE_MS - silentFor + 100)]
   if (next !== undefined) again.push(Math.max(100, next - now))
   return { asks, ...(again.length === 0 ? {} : { requeueAfterMs: Math.min(...again) }) }
 }

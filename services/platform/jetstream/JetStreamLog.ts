@@ -118,6 +118,7 @@ export class JetStreamLog implements Log {
     }
     if (append.expected !== undefined) headers.set(EXPECTED_HEADER, String(append.expected))
     if (append.expected !== undefined && append.on !== undefined) headers.set(EXPECTED_ON_HEADER, append.on)
+    if (append.after !== undefined) headers.set('Nats-Expected-Last-Sequence', String(append.after))
     if (batch !== undefined) {
       headers.set('Nats-Batch-Id', batch)
       headers.set('Nats-Batch-Sequence', String(at + 1))

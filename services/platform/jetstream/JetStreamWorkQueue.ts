@@ -115,6 +115,9 @@ export class JetStreamWorkQueue implements WorkQueue {
     const found = await (await this.#jsm()).streams.getMessage(this.#options.stream, { last_by_subj: subject })
     return found === null ? undefined : entryOfStored(found)
   }
+  async trim(filter: string, keep: number): Promise<void> {
+    await (await this.#jsm()).streams.purge(this.#options.stream, { filter, keep })
+  }
 }
 
 const ended = async (messages: ConsumerMessages): Promise<void> => {
@@ -126,6 +129,7 @@ const deliveryOf = (message: JsMsg, before: number): Delivery => ({
   sequence: message.seq,
   size: Number(message.headers?.get('Nats-Msg-Size') ?? 0),
   again: message.redelivered || message.seq <= before,
+  behind: message.info.pending,
   done: () => message.ack(),
   working: () => message.working(),
   giveBack: () => message.nak()

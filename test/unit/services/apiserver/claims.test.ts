@@ -11,7 +11,7 @@ import { ClaimRepair } from '#services/apiserver/claims/ClaimRepair.ts'
 import { mend } from '#services/apiserver/claims/decide.ts'
 import { NODE_PORTS } from '#services/apiserver/claims/service.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
-import { systemClock } from '#services/platform/Clock.ts'
+import { sleep, systemClock } from '#services/platform/Clock.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { accepted, ADMIN, refused, startTestApi, type TestApi } from '#test/support/api.ts'
 import { claimFaults } from '#test/support/claims.ts'
@@ -111,6 +111,14 @@ claims('of one number are one for TCP and UDP of a Service, and nobody else has 
     /provided port is already allocated/
   )
   assert.equal(claimFaults(api.views), [])
+})
+claims("of one number twice are told of in upstream's words", async () => {
+  const api = await startTestApi()
+  const twice = nodePort('twice', { name: 'a', port: 80, nodePort: 30080 }, { name: 'b', port: 81, nodePort: 30080 })
+  const said = 'spec.ports[1].nodePort: Duplicate value: 30080'
+  assert.is(refused(await api.create(twice)), `422 Invalid: Service "twice" is invalid: ${said}`)
+  accepted(await api.create(nodePort('twice', { name: 'a', port: 80, nodePort: 30080 })))
+  assert.ok(refused(await patch(api, 'twice', { spec: { ports: (twice['spec'] as { ports: unknown }).ports } })).endsWith(said))
 })
 claims('of a person hold an address as well', async () => {
   const api = await startTestApi()
@@ -258,6 +266,38 @@ repair('claims what Services of before there were claims have, and nobody gets i
   assert.is(await repairOf(api).run(), 0)
   accepted(await remove(api, 'old'))
   assert.equal(claimFaults(api.views), [])
+})
+repair('puts an address back as soon as somebody has taken it away, and none whose Service goes with it', async () => {
+  const api = await startTestApi()
+  const told: unknown[] = []
+  const looks = repairOf(api, told)
+  looks.start()
+  try {
+    const { clusterIP } = accepted(await api.create(service('web')))['spec'] as { clusterIP: string }
+    const key = { ...IP_ADDRESSES, namespace: '', name: clusterIP }
+    const view = api.views.of(IP_ADDRESSES)
+    const types: string[] = []
+    let back = (): void => {}
+    const restored = new Promise<void>((resolve) => (back = resolve))
+    const subscription = view.subscribe(({ type, entry }) => {
+      if (entry.key.name !== clusterIP || entry.key.resource !== IP_ADDRESSES.resource) return
+      types.push(type)
+      if (type === 'ADDED') back()
+    })
+    accepted(await api.submit({ verb: 'delete', ref: IP_ADDRESSES, name: clusterIP }))
+    await restored
+    assert.ok(view.objects.get(key))
+    assert.equal(claimFaults(api.views), [])
+    accepted(await remove(api, 'web'))
+    const last = await api.logs.EVENTS.lastSequence()
+    await sleep(systemClock, 200)
+    assert.is(await api.logs.EVENTS.lastSequence(), last)
+    assert.equal(types, ['DELETED', 'ADDED', 'DELETED'])
+    subscription.close()
+    assert.equal(told, [])
+  } finally {
+    looks.stop()
+  }
 })
 repair('gives back what nobody uses, puts back what somebody took away, and leaves alone what a person keeps', async () => {
   const api = await startTestApi()

@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encodeEvent, type NewEvent } from '#events/Event.ts'
+import type { Guard } from '#events/guard.ts'
 import { AppendUncertain, LogAway, LogRefused, type Append, type AppendResult } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { Committer, Unresolved, type Outcome } from '#services/apiserver/Committer.ts'
@@ -203,14 +204,9 @@ committer('of two terms of one Lease that wait together, only what is asked unde
   const { log, committer: mine } = scene()
   const marker = subjectOf('EVENTS', event('marker').key)
   for (const expected of [0, 1]) await log.append([{ subject: marker, ...encodeEvent({ ...event('marker'), expected }), expected }])
-  const fence = (term: number): Append => ({
-    subject: subjectOf('EVENTS', event('guard').key),
-    ...encodeEvent({ ...event('guard'), deleted: true }),
-    expected: term,
-    on: marker
-  })
+  const fence = (term: number): Guard => ({ key: event('marker').key, expected: term })
   const terms = Array.from({ length: 24 }, (_, n) => (n % 3 === 0 ? 1 : 2))
-  const ended = await Promise.all(terms.map((term, n) => mine.commit([event(`a${n}`)], undefined, [], fence(term))))
+  const ended = await Promise.all(terms.map((term, n) => mine.commit([event(`a${n}`)], undefined, [fence(term)])))
   assert.equal(
     ended.map(({ ok }) => ok),
     terms.map((term) => term === 2)
@@ -251,17 +247,12 @@ committer('guards stand in front of the changes: what is answered is the change,
   }
 })
 
-committer('a fence stands behind the changes, and is not what is answered', async () => {
+committer('of several on one guard each is answered its own change', async () => {
   const { log, committer: mine } = scene()
   const expected = await there(log, 'marker')
-  const fence: Append = {
-    subject: subjectOf('EVENTS', event('guard').key),
-    ...encodeEvent({ ...event('guard'), deleted: true }),
-    expected,
-    on: subjectOf('EVENTS', event('marker').key)
-  }
+  const fence: Guard = { key: event('marker').key, expected }
   for (const count of [1, 3]) {
-    const ended = await Promise.all(Array.from({ length: count }, (_, n) => mine.commit([event(`${count}-${n}`)], undefined, [], fence)))
+    const ended = await Promise.all(Array.from({ length: count }, (_, n) => mine.commit([event(`${count}-${n}`)], undefined, [fence])))
     for (const [n, outcome] of ended.entries()) {
       assert.ok(outcome.ok)
       assert.is(outcome.ok && (await log.get(outcome.last))?.subject, subjectOf('EVENTS', event(`${count}-${n}`).key))

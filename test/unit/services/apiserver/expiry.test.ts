@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert'
 import type { Intent, IntentResult } from '#events/Intent.ts'
 import type { Pulse } from '#events/node/messages.ts'
 import type { Change } from '#projections/Objects.ts'
+import { Peers } from '#services/apiserver/nodes/Peers.ts'
 import { Pulses } from '#services/apiserver/nodes/Pulses.ts'
 import type { Decider } from '#services/apiserver/Decider.ts'
 import { controllers, userOf } from '#services/controller-manager/controllers.ts'
@@ -168,6 +169,9 @@ expiry('the node lifecycle controller gives up a node whose Lease expired, and t
     ({ error }) => error instanceof Outrun || faults.push(String(error))
   )
   controller.start()
+  const onError = (error: unknown): void => void faults.push(String(error))
+  const peers = new Peers({ ...it, identity: 'apiserver-a', host: 'a', address: '10.0.0.1:6443', onError })
+  void peers.start()
   const pulses = new Pulses({ ...it, onError: (error) => faults.push(String(error)) })
   const ready = (): string | undefined =>
     (
@@ -191,6 +195,7 @@ expiry('the node lifecycle controller gives up a node whose Lease expired, and t
   )
   assert.equal(faults, [])
   controller.stop()
+  peers.crash()
   pulses.stop()
   it.close()
 })

@@ -389,4 +389,38 @@ reports('a terminated pod that was asked to go is deleted', async () => {
   assert.is(it.phase('a'), undefined)
   await ingest.stop()
 })
+reports('a node that floods the stream loses what is its own, and what another says is decided', async () => {
+  const it = await lab()
+  const uid = await it.pod('good', 'n2')
+  const flood = (count: number, text: string): void => {
+    for (let n = 0; n < count; n++) it.queue.append(podReportSubject('n1', 'default', `made-up-${n}`), text)
+  }
+  // First a few that are large, then very many.
+  flood(60, JSON.stringify({ uid: 'x', status: { message: 'x'.repeat(1_000_000) } }))
+  flood(30_000, '{}')
+  it.queue.append(
+    podReportSubject('n2', 'default', 'good'),
+    JSON.stringify({ uid, status: { phase: 'Running' }, cause: { eventId: 'e', ref: 'EVENTS:1', correlationId: 'c' } })
+  )
+  const ingest = it.ingest()
+  assert.ok(await it.clock.run(5_000, () => it.phase('good') === 'Running'))
+  assert.ok(
+    it.errors.some((error) => error === 'node n1 reports more than can be decided: of what waits only the newest 64 entries are kept'),
+    it.errors[0]
+  )
+  assert.ok(it.queue.left.length <= 64, `${it.queue.left.length}`)
+  await ingest.stop()
+})
+reports('many of a node that wait for long are all decided: that is no flood', async () => {
+  const it = await lab()
+  const uids = new Map<string, string>()
+  for (let n = 0; n < 20; n++) uids.set(`p${n}`, await it.pod(`p${n}`))
+  for (let round = 0; round < 100; round++)
+    for (const [name, uid] of uids) it.report(name, uid, 'Running', { status: { phase: 'Running', message: String(round) } })
+  const ingest = it.ingest()
+  assert.ok(await it.clock.run(60_000, () => it.queue.left.length === 0))
+  for (const name of uids.keys()) assert.is(it.api.get({ apiVersion: 'v1', kind: 'Pod', name })?.['status']?.message, '99')
+  assert.ok(!it.errors.some((error) => error.includes('more than can be decided')), it.errors[0])
+  await ingest.stop()
+})
 reports.run()

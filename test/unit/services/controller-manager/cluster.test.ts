@@ -11,7 +11,7 @@ import { podGc } from '#services/controller-manager/pod-gc/controller.ts'
 import { rootCaCertPublisher } from '#services/controller-manager/root-ca-cert-publisher/controller.ts'
 import { serviceaccount } from '#services/controller-manager/serviceaccount/controller.ts'
 import { watchesOf } from '#services/platform/decision.ts'
-import { Model, node, notices, pod, running, shown } from '#test/support/model.ts'
+import { BEGINNING, Model, node, notices, pod, running, shown } from '#test/support/model.ts'
 import { builtIns } from '#test/support/builtIns.ts'
 
 const lease = (model: Model): KubeObject => ({
@@ -26,8 +26,21 @@ const taintsOf = (model: Model): string[] =>
   )
 
 const nodes = suite('node-lifecycle')
+/** What an API server says of itself; `acquired` and `renewed` by its own clock. */
+const apiserver = (model: Model, name: string, acquired: number, renewed = model.now): KubeObject => ({
+  apiVersion: 'coordination.k8s.io/v1',
+  kind: 'Lease',
+  metadata: { name: `apiserver-${name}`, namespace: 'kube-system', labels: { 'apiserver.kubernetes.io/identity': 'kube-apiserver' } },
+  spec: { acquireTime: new Date(acquired).toISOString(), renewTime: new Date(renewed).toISOString() }
+})
+/** Time goes on, and an API server that was there from the beginning with it. */
+const later = (model: Model, ms: number): void => {
+  model.now += ms
+  model.put(apiserver(model, 'here', BEGINNING - 3_600_000))
+}
 const lost = (tolerationSeconds?: number) => {
   const model = new Model()
+  later(model, 0)
   model.put(node('n1'))
   model.put(lease(model))
   model.put({
@@ -50,7 +63,7 @@ nodes('a node that renews its Lease is left alone, and looked at again when it c
 nodes('a silent one becomes Unknown and tainted', () => {
   const { model, controller } = lost(300)
   model.decide(controller, '/n1')
-  model.now += 40_100
+  later(model, 40_100)
   model.settle(controller, '/n1')
   const { conditions } = model.get(node('n1')).status ?? {}
   assert.equal(conditions?.[0], {
@@ -63,7 +76,7 @@ nodes('a silent one becomes Unknown and tainted', () => {
   assert.equal(taintsOf(model), ['unreachable:NoSchedule', 'unreachable:NoExecute'])
   assert.is(model.list('Pod')[0]?.metadata.deletionTimestamp, undefined)
   assert.is(model.decide(controller, '/n1').requeueAfterMs, 299_900)
-  model.now += 300_000
+  later(model, 300_000)
   const decision = model.decide(controller, '/n1')
   assert.equal(shown(decision), ['delete pods a'])
   assert.equal(notices(decision), ['Normal TaintManagerEviction Marking for deletion Pod default/a'])
@@ -72,7 +85,7 @@ nodes('its pods that tolerate nothing go at once, those that tolerate forever st
   const { model, controller } = lost()
   model.put({ ...pod('stays', { nodeName: 'n1', tolerations: [{ operator: 'Exists' }] }), status: running('10.0.0.2') })
   model.decide(controller, '/n1')
-  model.now += 41_000
+  later(model, 41_000)
   model.settle(controller, '/n1')
   assert.equal(
     model.list('Pod').map(({ metadata }) => metadata.deletionTimestamp !== undefined),
@@ -82,7 +95,7 @@ nodes('its pods that tolerate nothing go at once, those that tolerate forever st
 nodes('back again, it is clean', () => {
   const { model, controller } = lost(300)
   model.decide(controller, '/n1')
-  model.now += 41_000
+  later(model, 41_000)
   model.settle(controller, '/n1')
   model.put(lease(model))
   assert.equal(watchesOf(controller, builtIns)[1]?.keys(model.changes.at(-1) as (typeof model.changes)[number], model.view, builtIns), [
@@ -95,7 +108,7 @@ nodes('back again, it is clean', () => {
 nodes('its status comes before its Lease: that is a sign of life too', () => {
   const { model, controller } = lost(300)
   model.decide(controller, '/n1')
-  model.now += 100_000
+  later(model, 100_000)
   model.settle(controller, '/n1')
   model.change(model.get(node('n1')), {
     status: { conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: model.time, lastTransitionTime: model.time }] }
@@ -104,19 +117,16 @@ nodes('its status comes before its Lease: that is a sign of life too', () => {
   assert.is(at(model.get(node('n1')), 'status.conditions.0.status'), 'True')
   assert.equal(taintsOf(model), [])
 })
-const apiserver = (model: Model, name: string, acquired: number, renewed = model.now): KubeObject => ({
-  apiVersion: 'coordination.k8s.io/v1',
-  kind: 'Lease',
-  metadata: { name: `apiserver-${name}`, namespace: 'kube-system', labels: { 'apiserver.kubernetes.io/identity': 'kube-apiserver' } },
-  spec: { acquireTime: new Date(acquired).toISOString(), renewTime: new Date(renewed).toISOString() }
-})
 nodes('silence while nobody listened counts for nothing', () => {
   const { model } = lost()
   model.now += 3_600_000
   model.put(apiserver(model, 'a', model.now))
   const controller = nodeLifecycle()
+  const acquired = model.now
   assert.equal(shown(model.decide(controller, '/n1')), [])
   model.now += 40_100
+  assert.equal(shown(model.decide(controller, '/n1')), [], 'nor does a silence that nobody was heard in')
+  model.put(apiserver(model, 'a', acquired))
   assert.ok(shown(model.decide(controller, '/n1')).includes('update/status nodes n1'))
 })
 nodes('a new leader counts on where the old one was, as long as one API server was there all the time', () => {
@@ -130,10 +140,33 @@ nodes('a new leader counts on where the old one was, as long as one API server w
 nodes('an API server that is gone does not count', () => {
   const { model } = lost()
   const began = model.now
-  model.now += 3_600_000
-  model.put(apiserver(model, 'a', began, model.now - 60_000))
+  model.now += 3_540_000
+  model.put(apiserver(model, 'a', began))
+  model.now += 60_000
   model.put(apiserver(model, 'b', model.now))
   assert.equal(shown(model.decide(nodeLifecycle(), '/n1')), [])
+})
+nodes('no two clocks are compared: what they are off by changes nothing', () => {
+  const HOUR = 3_600_000
+  for (const [off, api, silent] of [
+    [HOUR, 0, 20_000],
+    [-HOUR, HOUR, 20_000],
+    [HOUR, -HOUR, 41_000],
+    [-HOUR, 2 * HOUR, 41_000]
+  ] as const) {
+    const { model } = lost()
+    const renew = (): void => void model.put(apiserver(model, 'here', BEGINNING - HOUR + api, model.now + api))
+    renew()
+    model.now += silent
+    renew()
+    // The controller's own clock is off as well.
+    const { asks } = nodeLifecycle().decide(model.view, '/n1', { api: builtIns, now: model.now + off, random: 0.5 })
+    assert.is(
+      asks.some(({ subresource }) => subresource === 'status'),
+      silent > 40_000,
+      `${off} ${api} ${silent}`
+    )
+  }
 })
 nodes('conditions and the cordon are taints; those of others stay', () => {
   const { model, controller } = lost()
