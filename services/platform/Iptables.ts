@@ -2,17 +2,13 @@
  * The packet filter as a port: whole texts in and out, in the language of iptables-restore(8) and iptables-save(8).
  * `HostIptables` runs the machine's tools; `iptables/MemoryIptables.ts` is its twin in memory.
  */
+import { IptablesFailed } from './iptables/IptablesFailed.ts'
 import { execa } from 'execa'
 import type { Subscription } from '#events/Log.ts'
 import type { Family } from '#events/meta/ip.ts'
 import { RuleMonitor } from './iptables/RuleMonitor.ts'
 
 export type Table = 'nat' | 'filter'
-
-/** The tool refused a text or could not be run. `reason` is what it said. */
-export class IptablesFailed extends Error {
-  override readonly name = 'IptablesFailed'
-}
 
 export interface Iptables {
   /** Applies a text without flushing what it does not name. Each table of it is applied whole or not at all. */

@@ -1,7 +1,8 @@
 /** A node's packet filter: the twin in memory, which takes its time, refuses a text now and then, and is looked at after each. */
 import type { Subscription } from '#events/Log.ts'
 import { sleep, type Clock } from '#services/platform/Clock.ts'
-import { IptablesFailed, type Iptables, type Table } from '#services/platform/Iptables.ts'
+import type { Iptables, Table } from '#services/platform/Iptables.ts'
+import { IptablesFailed } from '#services/platform/iptables/IptablesFailed.ts'
 import { MemoryIptables } from '#services/platform/iptables/MemoryIptables.ts'
 import { parseSave } from '#services/platform/iptables/text.ts'
 import { waysIn, type Way } from './ways.ts'

@@ -1,6 +1,7 @@
 /** The packet filter in memory: understands the texts reckon writes, refuses what the real tools would refuse. */
 import type { Subscription } from '#events/Log.ts'
-import { IptablesFailed, type Iptables, type Table } from '#services/platform/Iptables.ts'
+import type { Iptables, Table } from '#services/platform/Iptables.ts'
+import { IptablesFailed } from './IptablesFailed.ts'
 import { targetOf } from './text.ts'
 
 const BUILT_IN: Readonly<Record<Table, readonly string[]>> = {

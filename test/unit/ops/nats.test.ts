@@ -38,7 +38,9 @@ nats('no user may delete a stream, and only the keeper change or purge one', () 
       assert.not.match(subject, /STREAM\.(DELETE|SNAPSHOT|RESTORE)|^\$JS\.API\.>/)
       // The key of an erased Secret is overwritten on disk; no other entry ever is.
       if (/MSG\.DELETE/.test(subject)) assert.equal([user.name, subject], ['apiserver', '$JS.API.STREAM.MSG.DELETE.KEYS'])
-      if (user.name !== 'keeper') assert.not.match(subject, /STREAM\.(CREATE|UPDATE|PURGE)/)
+      // What a node has reported too much of is let go by who works it off.
+      if (user.name === 'apiserver' && /STREAM\.PURGE/.test(subject)) assert.is(subject, '$JS.API.STREAM.PURGE.REPORTS')
+      else if (user.name !== 'keeper') assert.not.match(subject, /STREAM\.(CREATE|UPDATE|PURGE)/)
     }
 })
 
