@@ -6,6 +6,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
+import { builtInApi } from '#events/scheme.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { readConfig } from '#ops/home.ts'
 import { loadSeal } from '#ops/log/keys.ts'
@@ -14,6 +15,7 @@ import { ledgerFolder } from '#ops/nats/streams.ts'
 import { Indexing, NEAR } from '#services/historian/Indexing.ts'
 import { KeyframeStore } from '#services/historian/KeyframeStore.ts'
 import { SqlitePast } from '#services/historian/SqlitePast.ts'
+import { describing } from '#services/historian/traits.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { ObjectStoreKeyframes } from '#services/platform/jetstream/ObjectStoreKeyframes.ts'
@@ -44,8 +46,9 @@ const main = async (): Promise<void> => {
   const seal = loadSeal(home)
   const connection = await connectNats(home, config, 'apiserver')
   const keyframes = new ObjectStoreKeyframes(connection)
+  const describe = describing(builtInApi())
   for (const [stream, { expires }] of INDEXED) {
-    const whole = new SqlitePast(folder, stream, systemClock, () => indexing.made())
+    const whole = new SqlitePast(folder, stream, systemClock, describe, () => indexing.made())
     const since = join(folder, `since-${stream}`)
     const integrity = (from: Place | undefined): Integrity =>
       new Integrity({ seal, ledger: remembered(stream), whole: true, expires, ...(from === undefined ? {} : { from }) })
@@ -53,7 +56,10 @@ const main = async (): Promise<void> => {
     const indexing: Indexing<SqlitePast> = new Indexing({
       log: new JetStreamLog(connection, stream),
       whole,
-      brief: { open: () => new SqlitePast(since, stream, systemClock), remove: () => rmSync(since, { recursive: true, force: true }) },
+      brief: {
+        open: () => new SqlitePast(since, stream, systemClock, describe),
+        remove: () => rmSync(since, { recursive: true, force: true })
+      },
       keyframes: new KeyframeStore({ stream, keyframes, seal, clock: systemClock, onRefused }),
       // Who asks for keyframes that are nearer to one another wants them used.
       ...(every === undefined ? {} : { every, near: Math.min(NEAR, every) }),

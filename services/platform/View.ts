@@ -20,6 +20,7 @@ import { versionsBehind } from './hidden.ts'
 import type { Integrity } from './ledger/Integrity.ts'
 import { Offered } from './Offered.ts'
 import { Receding } from './Receding.ts'
+import { standingEntries } from './standing.ts'
 import { Early } from './secrets/Early.ts'
 import type { Vault } from './secrets/Vault.ts'
 import type { ViewOptions } from './viewOptions.ts'
@@ -95,11 +96,58 @@ export class View {
    */
   async start(): Promise<void> {
     const state = await this.log.state()
-    this.integrity?.begin(state, true)
     this.#receding.begin(state)
     // What an erased object said must not go on being told from memory: it is read again, and found closed.
     this.#erasures = this.vault?.keys.onDestroyed(() => this.#window?.reset(this.objects.sequence))
+    if (await this.#resume(state)) return
+    this.integrity?.begin(state, true)
     await this.#load(state, this.integrity === undefined ? state.last : (this.integrity.newestUpTo ?? 0))
+  }
+  /**
+   * From a keyframe, so that names of what was deleted long ago are not read: what stood there, and then everything. False when there is
+   * none to go on from, or the log does not come to what it says; then the log alone is asked, whose damage is told by that.
+   */
+  async #resume(state: LogState): Promise<boolean> {
+    const { integrity, log } = this
+    const { keyframe: keyframeUpTo, onUnused, expires } = this.#options
+    if (keyframeUpTo === undefined || integrity === undefined || expires === true || state.floor > 0) return false
+    try {
+      const keyframe = await keyframeUpTo(state, integrity.ledger.head().sequence)
+      if (keyframe === undefined) return false
+      integrity.begin(state, true, keyframe)
+      const from = integrity.newestUpTo
+      if (from === undefined) return false
+      this.objects.beginLoad()
+      for await (const entries of standingEntries(log, keyframe)) this.#stand(entries)
+      this.objects.pass(keyframe.sequence)
+      // What is between is read for the chain alone: it is folded already.
+      await this.#catchUp(state, from + 1)
+      return true
+    } catch (error) {
+      this.#subscription?.close()
+      onUnused?.(error)
+      return false
+    }
+  }
+  #stand(entries: readonly LogEntry[]): void {
+    for (const entry of entries) {
+      if (this.integrity?.isOurs(entry) !== true) throw new Error(`${this.stream} ${entry.sequence} is not what was written`)
+      this.objects.apply(decodeFacts(this.stream, entry), this.#bodyOf(entry))
+    }
+  }
+  #catchUp(state: LogState, from: number): Promise<void> {
+    let ready = false
+    return new Promise((resolve, reject) => {
+      this.#subscription = this.log.follow({
+        from,
+        onEntries: (entries) => (this.#early === undefined ? this.#take(entries) : this.#early.push(entries)),
+        onCaughtUp: (last) => {
+          ready = true
+          resolve(this.#ready(last, state))
+        },
+        onFailed: (error) => (ready ? this.#fail(error) : reject(error))
+      })
+    })
   }
   /** `newestUpTo`: of what stands up to there, each subject's last entry is read. */
   #load(state: LogState, newestUpTo: number): Promise<void> {

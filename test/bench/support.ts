@@ -33,9 +33,9 @@ export interface Api {
   stop(): Promise<void>
 }
 
-/** Starts nats-server and the named components (default: the API server alone) in a folder that goes away. */
-export const startApi = async (components: readonly string[] = ['apiserver']): Promise<Api> => {
-  const home = mkdtempSync(join(tmpdir(), 'reckon-bench-'))
+/** Starts nats-server and the named components (default: the API server alone) in a folder that goes away, or in one that is `kept`. */
+export const startApi = async (components: readonly string[] = ['apiserver'], kept?: string): Promise<Api> => {
+  const home = kept ?? mkdtempSync(join(tmpdir(), 'reckon-bench-'))
   const made = await loadOrCreateConfig(home, () => {})
   const config: ClusterConfig = { ...made, natsPort: await freePort(), apiPort: await freePort() }
   writeSecret(join(home, 'config.json'), JSON.stringify(config))
@@ -106,7 +106,7 @@ export const startApi = async (components: readonly string[] = ['apiserver']): P
       made.on('error', (error) => (signal.aborted ? resolve() : reject(error)))
       made.end()
     })
-  const deadline = Date.now() + 30_000
+  const deadline = Date.now() + 120_000
   for (;;) {
     const ready = await call('GET', '/readyz').then(
       ({ status }) => status === 200,
@@ -128,7 +128,7 @@ export const startApi = async (components: readonly string[] = ['apiserver']): P
       server.kill('SIGTERM')
       await ended
       await stopNatsServer(home)
-      rmSync(home, { recursive: true, force: true })
+      if (kept === undefined) rmSync(home, { recursive: true, force: true })
     }
   }
 }
