@@ -25,6 +25,9 @@ import type { Place } from '#services/platform/ledger/Ledger.ts'
 import { watching } from '#services/platform/ledger/watching.ts'
 import { INDEXED, type Asked, type Given, type Told } from './indexed.ts'
 
+/** Who asks for the past of this moment waits so long at most; under load it spares nine steps of ten. */
+const GATHER_MS = 25
+
 const { home, folder, every } = workerData as Given
 const port = parentPort as NonNullable<typeof parentPort>
 const tell = (told: Told): void => port.postMessage(told)
@@ -66,6 +69,7 @@ const main = async (): Promise<void> => {
       clock: systemClock,
       integrity,
       expires,
+      gatherMs: GATHER_MS,
       onReached: ({ file }, sequence, filled) =>
         tell({ type: 'reached', stream, sequence, file, ...(filled === undefined ? {} : { filled }) }),
       onDamaged: (damage) => tell({ type: 'damaged', stream, damage }),
