@@ -88,6 +88,8 @@ export class Packs {
       ;[kept, size] = [[], 0]
     }
     if (kept.length > 0) this.#write(kept)
-    return rows.length === SLICE
+    if (rows.length === SLICE) return true
+    this.#trimmedTo = 0
+    return false
   }
 }

@@ -221,8 +221,8 @@ export class SqliteReader implements PastIndex {
       return known
     }
     const row = this.#row(PACK, last) as { data: Uint8Array } | undefined
-    if (row === undefined) return undefined
-    const pack = new Pack(row.data)
+    const pack = row && openPack(row.data)
+    if (pack === undefined) return undefined
     this.#packs.set(last, pack)
     this.#packsBytes += pack.bytes
     for (const [oldest, { bytes }] of this.#packs) {
@@ -307,6 +307,15 @@ export class SqliteReader implements PastIndex {
 const asRows = (statement: StatementSync & { setReturnArrays?(on: boolean): void }): StatementSync => {
   statement.setReturnArrays?.(true)
   return statement
+}
+
+/** One that has rotted is read from the log, which has it all. */
+const openPack = (data: Uint8Array): Pack | undefined => {
+  try {
+    return new Pack(data)
+  } catch {
+    return undefined
+  }
 }
 
 const breathe = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))

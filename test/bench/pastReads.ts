@@ -13,18 +13,11 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { encodeEvent, type NewEvent } from '#events/Event.ts'
-import type { LogEntry } from '#events/Log.ts'
-import { subjectOf } from '#events/Subject.ts'
-import { loadSeal } from '#ops/log/keys.ts'
-import { connectNats } from '#ops/nats/connect.ts'
-import { ledgerFolder } from '#ops/nats/streams.ts'
+import type { NewEvent } from '#events/Event.ts'
 import { pkiFile } from '#ops/pki/pki.ts'
 import { stopNatsServer } from '#ops/nats/server.ts'
-import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
-import { Integrity } from '#services/platform/ledger/Integrity.ts'
-import { latencies, machine, startApi, usageOf, type Api } from './support.ts'
+import { fill } from './filling.ts'
+import { latencies, machine, startApi, usageOf } from './support.ts'
 
 const { values } = parseArgs({
   options: {
@@ -40,7 +33,6 @@ const OBJECTS = 20_000
 const BUSY = OBJECTS / 2
 const QUIET_EVERY = 20
 const NAMESPACES = 10
-const BATCH = 500
 const LISTS = Number(values.lists)
 const GETS = 10 * LISTS
 const WHOLE = Math.ceil(LISTS / 5)
@@ -112,43 +104,6 @@ const podEvent = (n: number, at: number, expected: number): NewEvent => {
   }
 }
 
-/** As an API server writes them: sealed, chained, remembered; many at once. */
-const fill = async ({ home, config }: Api): Promise<number> => {
-  const connection = await connectNats(home, config, 'apiserver')
-  const log = new JetStreamLog(connection, 'EVENTS')
-  const ledger = new FileLedger(ledgerFolder(home), 'EVENTS')
-  const integrity = new Integrity({ seal: loadSeal(home), ledger, whole: true, expires: false })
-  integrity.begin(await log.state())
-  await new Promise<void>((resolve, reject) => {
-    const subscription = log.follow({
-      from: 1,
-      onEntries: (entries) => entries.forEach((entry) => integrity.take(entry)),
-      onCaughtUp: () => (subscription.close(), resolve()),
-      onFailed: reject
-    })
-  })
-  const heads = new Float64Array(OBJECTS)
-  let last = 0
-  for (let n = 0; n < EVENTS; n += BATCH) {
-    const appends = Array.from({ length: BATCH }, (_, at) => {
-      const object = objectOf(n + at)
-      const event = podEvent(n + at, object, heads[object] as number)
-      return integrity.seal({ subject: subjectOf('EVENTS', event.key), ...encodeEvent(event), expected: event.expected })
-    })
-    const result = await log.append(appends)
-    if (!result.ok) throw new Error('the bench lost a race with itself')
-    for (const [at, { subject, headers, text }] of appends.entries()) {
-      heads[objectOf(n + at)] = result.first + at
-      integrity.take({ subject, headers, text, sequence: result.first + at, time: 0 } satisfies LogEntry)
-    }
-    integrity.settle()
-    last = result.last
-  }
-  ledger.close()
-  await connection.close()
-  return last
-}
-
 const folderSize = (folder: string): number => readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
 
 /** Where an earlier run left off. */
@@ -211,7 +166,7 @@ const timed = async (count: number, path: () => string): Promise<string> => {
 const filling = async (): Promise<number> => {
   await kill()
   const began = performance.now()
-  const last = await fill(api)
+  const last = await fill(api, EVENTS, (n, lastOf) => podEvent(n, objectOf(n), lastOf(`pod-${objectOf(n)}`)))
   if (noted !== undefined) writeFileSync(noted, String(last))
   say(`${EVENTS} events of ${OBJECTS} objects written in ${seconds(began)}`)
   return last

@@ -34,9 +34,10 @@ export class Versions {
       this.#kept.set(key, known)
       return known
     }
-    // Its seal is checked as if it came from the log.
+    // Its seal is checked as if it came from the log; what is not right is read from there.
     const stored = this.#histories.get(view.stream)?.entryAt?.(sequence)
-    if (stored !== undefined) return this.#taken(view, key, stored, subject)
+    const entry = stored !== undefined && stored.subject === (subject ?? stored.subject) ? view.versionOf(stored) : undefined
+    if (entry !== undefined) return this.#keep(key, entry)
     return view.log.get(sequence, subject).then((found) => this.#taken(view, key, found, subject))
   }
   #taken(view: View, key: string, stored: LogEntry | undefined, subject: string | undefined): Entry {
@@ -47,6 +48,9 @@ export class Versions {
       )
     const entry = stored === undefined ? undefined : view.versionOf(stored)
     if (entry === undefined) throw expired(`${view.stream} no longer has version ${key.slice(view.stream.length + 1)}`)
+    return this.#keep(key, entry)
+  }
+  #keep(key: string, entry: Entry): Entry {
     // What may be erased tomorrow is opened anew each time.
     if (isConfidential(entry.key)) return entry
     if (!this.#kept.has(key)) this.#size += costOf(entry)

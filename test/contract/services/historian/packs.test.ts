@@ -137,6 +137,25 @@ packs('below the floor go with their versions; what an object was there stays, a
       else if (entry.sequence < 900) assert.is(reader.entryAt(entry.sequence), undefined, `${entry.sequence}`)
     }
     assert.ok(packsIn(store.file) < before / 2, `${packsIn(store.file)} of ${before}`)
+    // The next floor looks at what was left by this one again.
+    const [left] = [...standing].sort((a, b) => a - b) as [number]
+    store.raise(1_150, 1_000_000 + 1_150)
+    while (store.trim());
+    assert.is(reader.entryAt(left), undefined)
+    for (const { sequence } of await store.liveAt(PODS, 1_150)) assert.is(reader.entryAt(sequence)?.sequence, sequence)
+    reader.close()
+  })
+)
+packs('that have rotted are as if they were not there', () =>
+  within((open) => {
+    const store = open()
+    store.begin('id')
+    feed(store, taken, 100)
+    const database = new DatabaseSync(store.file)
+    database.exec("UPDATE pack SET data = CAST('rot' AS BLOB) WHERE last = (SELECT min(last) FROM pack)")
+    database.close()
+    const reader = readerOf(store)
+    assert.equal([reader.entryAt(1), reader.entryAt(1_101)], [undefined, taken[1_100]?.entry])
     reader.close()
   })
 )
