@@ -208,17 +208,23 @@ export class SqliteReader implements PastIndex {
   }
   entryAt(sequence: number): LogEntry | undefined {
     const row = this.#row(PACK_OF, sequence) as { last: number } | undefined
-    const found = row && this.#packOf(row.last)?.get(sequence)
+    const found = row && this.#packed(row.last, sequence)
     if (found !== undefined) return found
     const waiting = this.#row(WAITING, sequence) as { entry: string } | undefined
     return waiting && (JSON.parse(waiting.entry) as LogEntry)
   }
-  #packOf(last: number): Pack | undefined {
+  #packed(last: number, sequence: number): LogEntry | undefined {
     const known = this.#packs.get(last)
+    const found = known?.get(sequence)
+    // After a compaction another pack may go by this number.
     if (known !== undefined) {
       this.#packs.delete(last)
+      this.#packsBytes -= known.bytes
+    }
+    if (known !== undefined && found !== undefined) {
       this.#packs.set(last, known)
-      return known
+      this.#packsBytes += known.bytes
+      return found
     }
     const row = this.#row(PACK, last) as { data: Uint8Array } | undefined
     const pack = row && openPack(row.data)
@@ -230,7 +236,7 @@ export class SqliteReader implements PastIndex {
       this.#packs.delete(oldest)
       this.#packsBytes -= bytes
     }
-    return pack
+    return pack.get(sequence)
   }
   async #standingIn({ collection, within, sequence, described: full }: Asked, tell: Tell): Promise<void> {
     const seen = new Set<number>()
