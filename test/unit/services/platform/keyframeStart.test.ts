@@ -1,4 +1,4 @@
-/** A view that begins at a keyframe: the same state, without a look at what was deleted long ago, and no less is verified than without it. */
+/** A view that begins at a keyframe: the same state without what was deleted long ago, and no less is verified than without it. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encodeEvent } from '#events/Event.ts'
