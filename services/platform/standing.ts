@@ -16,7 +16,7 @@ const PARALLEL = 256
 /** Up to so many names a start reads the last entry of each: that costs less than looking for a keyframe is worth. */
 export const FEW_NAMES = 50_000
 /** A single entry takes as much time as so many that are read in one go. */
-const SINGLE = 3
+const SINGLE = 5
 
 /** Whether there are so many names of what is gone that it pays to begin at a keyframe. */
 export const paysOff = ({ subjects = 0, last }: LogState, { sequence, standing }: Pick<Resumable, 'sequence' | 'standing'>): boolean =>
