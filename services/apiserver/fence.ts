@@ -9,7 +9,7 @@ import type { Append } from '#events/Log.ts'
 import { subjectOf } from '#events/Subject.ts'
 import { guardKey, markerKey, termEnded, type Term } from '#events/coordination/term.ts'
 import type { Clock } from '#services/platform/Clock.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 
 /**
  * An update is tied to the version it was decided on; what comes to be or goes is tied to nothing. A binding is tied to the pod

@@ -30,6 +30,7 @@ import { Packs } from './Packs.ts'
 import { forkOf, SCHEMA, VERSION } from './schema.ts'
 import { SqliteReader } from './SqliteReader.ts'
 import type { Describe } from './traits.ts'
+import { OUTDATED, EXPIRED, NAMELESS, UNSAID, HAS, ENDED } from './trimming.ts'
 
 /** Objects whose place in the index is at hand: the ones that change again. */
 const KNOWN = 65_536
@@ -39,21 +40,6 @@ const SLICE = 2_000
 
 /** "Database disk image is malformed", "file is not a database". */
 const RUINED: ReadonlySet<number> = new Set([11, 26])
-
-/** Of each object in a range of ids: versions before its last one up to the floor. */
-const OUTDATED = `DELETE FROM version WHERE object > ? AND object <= ? AND version <
-  (SELECT max(other.version) FROM version AS other WHERE other.object = version.object AND other.version <= ?)`
-const EXPIRED = `DELETE FROM living WHERE collection IN (SELECT id FROM collection) AND object > ? AND object <= ?
-  AND NOT EXISTS (SELECT 1 FROM version WHERE version.object = living.object)`
-/** Names that nothing is known of any more. */
-const NAMELESS = 'DELETE FROM object WHERE id > ? AND id <= ? AND NOT EXISTS (SELECT 1 FROM version WHERE object = object.id)'
-/** Labels and fields that no version has any more. */
-const UNSAID = `DELETE FROM said WHERE id NOT IN (SELECT labels FROM version WHERE labels IS NOT NULL)
-  AND id NOT IN (SELECT fields FROM version WHERE fields IS NOT NULL)`
-const HAS = `SELECT 1 FROM version JOIN object ON object.id = version.object JOIN collection ON collection.id = object.collection
-  WHERE collection.name = ? AND object.name = ? AND version.version = ?`
-/** Lives are stored in the order they ended. */
-const ENDED = 'DELETE FROM gone WHERE id IN (SELECT id FROM gone ORDER BY id LIMIT ?) AND died <= ?'
 
 interface Known {
   readonly collection: number

@@ -1,6 +1,6 @@
 /** Looks at all claims when an API server starts, and every three minutes from then on, as upstream does; mends what is wrong. */
 import type { Clock, Timer } from '#services/platform/Clock.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import type { ApiDecider } from '#services/apiserver/Decider.ts'
 import { diagnose, mend, type Wrong } from './decide.ts'
 
