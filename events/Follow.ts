@@ -35,10 +35,14 @@ export type FollowRequest =
       readonly start: CursorStart
       /** Begin anew. */ readonly reset?: boolean
     }
+  /** Where all events of one object are, by its subject; for users who may see whole streams. */
+  | { readonly what: 'places'; readonly part: string; readonly subject: string }
   | { readonly what: 'end'; readonly part: string; readonly consumer: string; readonly replica?: number }
 
 export interface FollowAnswer {
   readonly state: LogState
   /** open, cursor: the server's description of the consumer, as its own API gives it. */
   readonly consumer?: Readonly<Record<string, unknown>>
+  /** places: sequences, ascending. Absent: the index of the past does not tell, and the whole stream does. */
+  readonly places?: readonly number[]
 }

@@ -110,6 +110,8 @@ export interface Kind<Some extends KubeObject = KubeObject> {
   readonly nameRule?: 'subdomain' | 'label' | 'label1035' | 'path' | 'ip'
   /** Field selectors beyond metadata.name and metadata.namespace: label → value ('' when unset). */
   readonly fields?: Readonly<Record<string, Asking<Some, string>>>
+  /** Those of them whose values are hardly ever another object's: the index of the past leaves them out. */
+  readonly ownFields?: readonly string[]
   /** What objects are found by in memory, besides labels and owners. */
   readonly indexes?: Indexes<Some>
   /** Default graceful deletion period; only pods have one. */

@@ -123,6 +123,8 @@ export interface LogState {
   /** Sequence of the last entry there ever was; 0 in a new stream. */
   readonly last: number
   readonly messages: number
+  /** How many subjects have an entry: each object there is, and each that was deleted since the floor. Absent: it was not asked. */
+  readonly subjects?: number
   /** What it takes on disk, before compression. */
   readonly bytes: number
   /** Entries before this one were written before entries were sealed, and are taken as they are. */

@@ -136,6 +136,10 @@ export class History {
     const at = lastUpTo(this.#count, (index) => this.#sequences[index] as number, sequence)
     return at < 0 ? undefined : this.#times[at]
   }
+  /** The sequences of all of an object's versions, deletions among them. */
+  versionsOf(ref: ResourceRef, id: string): readonly number[] {
+    return (this.#versions.get(resourceId(ref))?.get(id) ?? []).map((version) => Math.floor(version / 2))
+  }
   /** The version of an object that was live at `sequence`. */
   versionAt(ref: ResourceRef, id: string, sequence: number): number | undefined {
     const versions = this.#versions.get(resourceId(ref))?.get(id)

@@ -36,13 +36,15 @@ import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { Retention } from '#services/apiserver/secrets/Retention.ts'
 import { Stillness } from '#services/apiserver/Stillness.ts'
 import { LastOnly } from '#services/apiserver/time-travel/LastOnly.ts'
+import { placesOf } from '#services/apiserver/time-travel/places.ts'
 import { systemClock, type Timer } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { JetStreamWorkQueue } from '#services/platform/jetstream/JetStreamWorkQueue.ts'
 import { NatsNodeCalls } from '#services/platform/node-calls/NatsNodeCalls.ts'
 import { allNodes } from '#services/platform/secrets/NodeKeys.ts'
 import type { PastIndex } from '#services/platform/past/PastIndex.ts'
-import type { View, Views } from '#services/platform/View.ts'
+import type { View } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { podSecurityOf } from '#ops/home.ts'
 import { bridgeAddress, DNS_PORT } from './addresses.ts'
 import { auditTrail } from './audit.ts'
@@ -186,13 +188,14 @@ interface NodesSide {
   readonly nats: NatsConnection
   readonly doors: NatsConnection
   readonly views: Views
+  readonly histories: ReadonlyMap<StreamName, PastIndex>
   readonly noted: Decider
   readonly peers: Peers
   readonly tokens: Tokens
 }
 
 /** What nodes are told and what they say, and the other doors on NATS. */
-const doorsOnNats = ({ nats, doors, views, noted, peers, tokens }: NodesSide) =>
+const doorsOnNats = ({ nats, doors, views, histories, noted, peers, tokens }: NodesSide) =>
   Effect.gen(function* () {
     const { home } = yield* Place
     const onError = yield* complaints
@@ -226,7 +229,7 @@ const doorsOnNats = ({ nats, doors, views, noted, peers, tokens }: NodesSide) =>
       Effect.sync(() => servePulses(doors, new Pulses({ views, decider: noted, clock: systemClock, onError }), onError)),
       (door) => Effect.sync(() => door.close())
     )
-    yield* opened(() => serveFollows({ connection: doors, onError }))
+    yield* opened(() => serveFollows({ connection: doors, places: (stream, key) => placesOf({ views, histories }, stream, key), onError }))
     yield* opened(() => serveGone({ views, connection: doors, onUnbound: (pod) => publisher.renew(pod), onError }))
     yield* opened(() => serveSelf({ views, connection: doors, onError }))
     yield* opened(() => serveIntents(doors, noted, onError))
@@ -265,7 +268,7 @@ const apiserver = Effect.gen(function* () {
   const peers = yield* membership(views, who)
   const signingKeys = new SigningKeys(signingMaterial(yield* attempt('the certificates', () => ensurePki(home, config))))
   const tokens = new Tokens(signingKeys, systemClock)
-  yield* doorsOnNats({ nats, doors, views, noted: who.noted, peers, tokens })
+  yield* doorsOnNats({ nats, doors, views, histories, noted: who.noted, peers, tokens })
   yield* erasing(doors, views, who, peers)
   if (log.own) yield* scrub([...views.byStream.values(), who.audit])
   const shutdown = new ShutdownCheck()

@@ -11,18 +11,22 @@ import type { LogEntry } from '#events/Log.ts'
 import { loadMasters, loadSeal } from '#ops/log/keys.ts'
 import { takeLock } from '#ops/setup/lock.ts'
 import { connectNats } from '#ops/nats/connect.ts'
+import { KeyframeStore } from '#services/historian/KeyframeStore.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import type { Appends } from '#services/platform/jetstream/Appends.ts'
 import { askedConsumers } from '#services/platform/jetstream/consumers.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
+import { ObjectStoreKeyframes } from '#services/platform/jetstream/ObjectStoreKeyframes.ts'
 import { FileLedger } from '#services/platform/ledger/FileLedger.ts'
 import { Integrity, type IntegrityOptions } from '#services/platform/ledger/Integrity.ts'
 import type { Seal } from '#services/platform/ledger/Seal.ts'
 import { KEYS, ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
 import { Vault } from '#services/platform/secrets/Vault.ts'
 import { endpointPartOf, ENDPOINT_PARTS, HELD_OF_ENDPOINTS } from '#services/platform/endpoints.ts'
+import { FEW_NAMES, paysOff } from '#services/platform/standing.ts'
 import type { ViewOptions } from '#services/platform/viewOptions.ts'
-import { View, Views } from '#services/platform/View.ts'
+import { View } from '#services/platform/View.ts'
+import { Views } from '#services/platform/Views.ts'
 import { messageOf, NotStarted, reading, readingSync } from './errors.ts'
 import { OpenLog } from './openLog.ts'
 import { Place } from './place.ts'
@@ -113,6 +117,27 @@ const vault = (component: string, seal: Seal, nats: NatsConnection) =>
     )
   })
 
+/** Where many objects were deleted, a view of EVENTS begins at the historian's last keyframe. */
+const startingAt = (component: string, seal: Seal, nats: NatsConnection) =>
+  Effect.map(Place, ({ warn }): Pick<ViewOptions, 'keyframe' | 'onUnused'> => {
+    const onUnused = (error: unknown): void => warn(component, new Error(`a start without keyframe: ${messageOf(error)}`, { cause: error }))
+    const keyframes = new KeyframeStore({
+      stream: 'EVENTS',
+      keyframes: new ObjectStoreKeyframes(nats),
+      seal,
+      clock: systemClock,
+      onRefused: (sequence, why) => onUnused(new Error(`that of ${sequence} is not used: ${why}`))
+    })
+    return {
+      onUnused,
+      keyframe: async (state, upTo) => {
+        if ((state.subjects ?? 0) <= FEW_NAMES) return undefined
+        const newest = await keyframes.newest(state, 1, upTo)
+        return newest !== undefined && paysOff(state, newest) ? newest : undefined
+      }
+    }
+  })
+
 /** The whole state, checked entry by entry. Fails with DamagedLog when a stream is not what this home remembers of it. */
 export const wholeViews = (component: string, nats: NatsConnection, appends: Appends) =>
   Effect.gen(function* () {
@@ -125,7 +150,8 @@ export const wholeViews = (component: string, nats: NatsConnection, appends: App
       const { expires, filter } = FOLLOWED[stream]
       const integrity = yield* integrityOf(component, seal, stream, { whole: filter === undefined, expires })
       const log = new JetStreamLog(nats, stream, { appends, ...(filter === undefined ? {} : { gapless: false, filter }) })
-      const view = new View(stream, log, systemClock, { api, integrity, expires, vault: keys })
+      const resuming = stream === 'EVENTS' ? yield* startingAt(component, seal, nats) : {}
+      const view = new View(stream, log, systemClock, { api, integrity, expires, vault: keys, ...resuming })
       views.push(yield* started(component, view))
     }
     return new Views(views, api)

@@ -10,7 +10,7 @@ import { controllers, userNameOf, userOf } from '#services/controller-manager/co
 import { systemClock } from '#services/platform/Clock.ts'
 import { Controller, Outrun } from '#services/platform/Controller.ts'
 import { NatsIntents } from '#services/platform/NatsIntents.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { Scheduler } from '#services/scheduler/Scheduler.ts'
 import { ApiServer } from './apiserver.ts'
 import { componentViews, connection } from './connection.ts'

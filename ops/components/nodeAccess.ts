@@ -8,7 +8,7 @@ import { Held } from '#ops/nats/held.ts'
 import { ensureOperatorKeys } from '#ops/nats/keys.ts'
 import { ACCOUNTANT } from '#ops/nats/users.ts'
 import { systemClock, type Clock, type Timer } from '#services/platform/Clock.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { connection } from './connection.ts'
 import { Place } from './place.ts'
 

@@ -4,7 +4,7 @@
  */
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { isPassing } from '#events/Refusal.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { presented } from './request/present.ts'
 
 /** All of them together. */

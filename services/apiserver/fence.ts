@@ -6,7 +6,7 @@
 import type { Guard } from '#events/guard.ts'
 import type { Intent } from '#events/Intent.ts'
 import { markerKey, termEnded } from '#events/coordination/term.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 
 /**
  * The guard of an intent that names a term; none where the marker stands in another stream, which no batch reaches. Updates have one as

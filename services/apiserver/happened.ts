@@ -1,7 +1,7 @@
 /** Whether an intent was decided before, and with what answer: its event is looked for in the log, which forgets nothing. */
 import type { Intent, IntentResult, UserInfo } from '#events/Intent.ts'
 import { subjectOf } from '#events/Subject.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { presented } from './request/present.ts'
 
 /** Events of an object looked through for one that an intent made before. */

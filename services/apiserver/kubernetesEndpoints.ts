@@ -9,7 +9,7 @@ import { same } from '#events/meta/faults.ts'
 import type { Subscription } from '#events/Log.ts'
 import { Refusal } from '#events/Refusal.ts'
 import type { Clock, Timer } from '#services/platform/Clock.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import type { Decider } from './Decider.ts'
 import type { Peer, Peers } from './nodes/Peers.ts'
 

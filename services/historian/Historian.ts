@@ -19,6 +19,11 @@ export interface HistorianOptions {
   readonly integrity?: (from: Place | undefined) => Integrity
   /** Entries leave the stream by themselves. */
   readonly expires: boolean
+  /**
+   * Between two steps, milliseconds, while what comes is new: each costs as much as some ten entries, for who writes it and for who is
+   * told of it. What comes after a pause is taken at once. 0 unless told.
+   */
+  readonly gatherMs?: number
   /** Asked while the index is empty: it may be given what stood somewhere, to go on from there. False: nothing is to be indexed. */
   readonly seed?: (state: LogState) => Promise<boolean>
   /** Told after each step forward, with the place. `caughtUp`: what comes now is new. */
@@ -43,6 +48,7 @@ export class Historian {
   #subscription: Subscription | undefined
   #end: (() => void) | undefined
   #trimming: Timer | undefined
+  #gathering: Timer | undefined
   #expiry: Timer | undefined
   /** The last reading began at the beginning: what does not fit then is not the index. */
   #anew = false
@@ -59,6 +65,7 @@ export class Historian {
     this.#ending.abort()
     this.#subscription?.close()
     this.#trimming?.cancel()
+    this.#gathering?.cancel()
     this.#expiry?.cancel()
     this.#end?.()
   }
@@ -114,6 +121,27 @@ export class Historian {
     const first = from.sequence > 0 ? Math.max(from.sequence + 1, expires ? state.first : 1) : state.floor > 0 ? 1 : state.first
     let seen = from.sequence
     let [taken, bytes, caughtUp]: [Taken[], number, boolean] = [[], 0, false]
+    let steppedAt = Number.NEGATIVE_INFINITY
+    const { promise: ended, resolve, reject } = Promise.withResolvers<void>()
+    const guarded = (work: () => void): void => {
+      try {
+        work()
+      } catch (error) {
+        this.#subscription?.close()
+        reject(error)
+      }
+    }
+    const step = (): void => {
+      this.#gathering?.cancel()
+      this.#gathering = undefined
+      steppedAt = this.#options.clock.now()
+      const chain = integrity?.place
+      const together = taken
+      ;[taken, bytes] = [[], 0]
+      const reached: Reached = { sequence: seen, ...(chain?.hash === undefined ? {} : { chain }) }
+      store.take(together, reached)
+      this.#options.onReached?.(reached, caughtUp)
+    }
     /** A step on disk costs as much as ten entries: while there is much to read, many go together. */
     const take = (entries: readonly LogEntry[], last: number): void => {
       seen = Math.max(seen, last)
@@ -121,41 +149,38 @@ export class Historian {
         taken.push({ entry, event: isEvent(log.stream as StreamName, entry, integrity) })
         bytes += entry.text.length
       }
-      if (!caughtUp && taken.length < TOGETHER && bytes < TOGETHER_BYTES) return
-      const chain = integrity?.place
-      const step = taken
-      ;[taken, bytes] = [[], 0]
-      const reached: Reached = { sequence: seen, ...(chain?.hash === undefined ? {} : { chain }) }
-      store.take(step, reached)
-      this.#options.onReached?.(reached, caughtUp)
+      if (taken.length >= TOGETHER || bytes >= TOGETHER_BYTES) return step()
+      if (!caughtUp) return
+      const { clock, gatherMs = 0 } = this.#options
+      const rest = Math.min(gatherMs, steppedAt + gatherMs - clock.now())
+      if (rest <= 0) return step()
+      this.#gathering ??= clock.after(rest, () => guarded(step))
     }
-    await new Promise<void>((resolve, reject) => {
-      const guarded = (work: () => void): void => {
-        try {
-          work()
-        } catch (error) {
-          this.#subscription?.close()
-          reject(error)
-        }
-      }
-      this.#end = resolve
-      this.#subscription = log.follow({
-        from: first,
-        onEntries: (entries) =>
-          guarded(() => {
-            take(entries, entries.at(-1)?.sequence ?? 0)
-            if (entries.some(({ subject }) => isWordOfCompaction(log.stream as StreamName, subject))) this.#look()
-          }),
-        onCaughtUp: (last) =>
-          guarded(() => {
-            caughtUp = true
-            take([], last)
-            this.#raise(state)
-            this.#look()
-          }),
-        onFailed: reject
-      })
-    }).finally(() => this.#subscription?.close())
+    this.#end = resolve
+    this.#subscription = log.follow({
+      from: first,
+      onEntries: (entries) =>
+        guarded(() => {
+          take(entries, entries.at(-1)?.sequence ?? 0)
+          if (!entries.some(({ subject }) => isWordOfCompaction(log.stream as StreamName, subject))) return
+          if (taken.length > 0) step()
+          this.#look()
+        }),
+      onCaughtUp: (last) =>
+        guarded(() => {
+          caughtUp = true
+          seen = Math.max(seen, last)
+          step()
+          this.#raise(state)
+          this.#look()
+        }),
+      onFailed: reject
+    })
+    await ended.finally(() => {
+      this.#gathering?.cancel()
+      this.#gathering = undefined
+      this.#subscription?.close()
+    })
   }
   async #seeded(state: LogState): Promise<Reached | undefined> {
     const { store, seed } = this.#options

@@ -32,6 +32,8 @@ export interface IndexingOptions<Store extends PastStore> {
   readonly every?: number
   /** A brief index is made for more entries than these. NEAR unless told. */
   readonly near?: number
+  /** Between two steps while what comes is new. */
+  readonly gatherMs?: number
   /** Which index is to be read, and how far it is; `filled`: how far the whole one is, while that is not it. */
   readonly onReached: (serving: Store, sequence: number, filled?: number) => void
   readonly onDamaged: (damage: Damage) => void
@@ -59,9 +61,9 @@ export class Indexing<Store extends PastStore> {
 
   constructor(options: IndexingOptions<Store>) {
     this.#options = options
-    const { log, whole, clock, integrity, expires, onDamaged, onError } = options
+    const { log, whole, clock, integrity, expires, gatherMs = 0, onDamaged, onError } = options
     const onReached = (reached: Reached, caughtUp: boolean): void => this.#onWhole(reached, caughtUp)
-    this.#historian = new Historian({ log, store: whole, clock, integrity, expires, onReached, onDamaged, onError })
+    this.#historian = new Historian({ log, store: whole, clock, integrity, expires, gatherMs, onReached, onDamaged, onError })
   }
   get serving(): Store {
     return (this.#believed ? this.#brief?.store : undefined) ?? this.#options.whole
@@ -87,7 +89,7 @@ export class Indexing<Store extends PastStore> {
     else this.#end()
   }
   async #shorten(): Promise<void> {
-    const { log, whole, brief, clock, integrity, expires, near = NEAR, onError } = this.#options
+    const { log, whole, brief, clock, integrity, expires, gatherMs = 0, near = NEAR, onError } = this.#options
     // One of before may be older than the newest keyframe, and is made in less time than it is looked through.
     brief.remove()
     const { last, identity = '' } = await log.state()
@@ -101,6 +103,7 @@ export class Indexing<Store extends PastStore> {
       clock,
       integrity,
       expires,
+      gatherMs,
       seed: (state) => this.#seed(store, state),
       onReached: (reached, caughtUp) => this.#onBrief(store, reached, caughtUp),
       // Of a log that is not what it was, the whole index tells, which has read it from its beginning.

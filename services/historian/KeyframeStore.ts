@@ -35,11 +35,12 @@ export class KeyframeStore {
   constructor(options: KeyframeStoreOptions) {
     this.#options = options
   }
-  /** The newest one from `from` on that fits this log; those that do not are refused on the way. */
-  async newest(state: LogState, from: number): Promise<Keyframe | undefined> {
+  /** The newest one from `from` on, up to a place, that fits this log; those that do not are refused on the way. */
+  async newest(state: LogState, from: number, upTo = Number.POSITIVE_INFINITY): Promise<Keyframe | undefined> {
     const { stream, keyframes, seal } = this.#options
     const found = await keyframes.list(stream)
     for (const { sequence } of found.toReversed()) {
+      if (sequence > upTo) continue
       if (sequence < Math.max(from, state.floor)) return undefined
       const read = await this.#read(sequence)
       const keyframe = typeof read === 'string' ? undefined : await decodeKeyframe(read, seal)

@@ -26,8 +26,11 @@ import type { LogEntry } from '#events/Log.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import type { Keyframe } from '#services/platform/past/Keyframe.ts'
 import type { PastStore, Reached, Taken } from '#services/platform/past/PastIndex.ts'
+import { Packs } from './Packs.ts'
 import { forkOf, SCHEMA, VERSION } from './schema.ts'
 import { SqliteReader } from './SqliteReader.ts'
+import type { Describe } from './traits.ts'
+import { OUTDATED, EXPIRED, NAMELESS, UNSAID, HAS, ENDED } from './trimming.ts'
 
 /** Objects whose place in the index is at hand: the ones that change again. */
 const KNOWN = 65_536
@@ -38,19 +41,10 @@ const SLICE = 2_000
 /** "Database disk image is malformed", "file is not a database". */
 const RUINED: ReadonlySet<number> = new Set([11, 26])
 
-/** Of each object in a range of ids: versions before its last one up to the floor. */
-const OUTDATED = `DELETE FROM version WHERE object > ? AND object <= ? AND version <
-  (SELECT max(other.version) FROM version AS other WHERE other.object = version.object AND other.version <= ?)`
-const EXPIRED = `DELETE FROM living WHERE collection IN (SELECT id FROM collection) AND object > ? AND object <= ?
-  AND NOT EXISTS (SELECT 1 FROM version WHERE version.object = living.object)`
-/** Names that nothing is known of any more. */
-const NAMELESS = 'DELETE FROM object WHERE id > ? AND id <= ? AND NOT EXISTS (SELECT 1 FROM version WHERE object = object.id)'
-/** Lives are stored in the order they ended. */
-const ENDED = 'DELETE FROM gone WHERE id IN (SELECT id FROM gone ORDER BY id LIMIT ?) AND died <= ?'
-
 interface Known {
   readonly collection: number
   readonly object: number
+  readonly namespace: number
   /** Since when it is there; undefined: it is not. */
   born: number | undefined
 }
@@ -82,7 +76,9 @@ export const currentDatabase = (folder: string, stream: string): string | undefi
 export class SqlitePast extends SqliteReader implements PastStore {
   readonly #path: string
   readonly #known = new Map<string, Known>()
-  readonly #collections = new Map<string, number>()
+  /** Numbers of collections, namespaces and what is said of objects, by table and text. */
+  readonly #numbers = new Map<string, number>()
+  readonly #packs = new Packs((sql) => this.#put(sql))
   #database: DatabaseSync | undefined
   readonly #statements = new Map<string, StatementSync>()
   #identity = ''
@@ -91,12 +87,14 @@ export class SqlitePast extends SqliteReader implements PastStore {
   #moment: MomentRow | undefined
   #trimAt = 0
 
+  readonly #describe: Describe
   readonly #onMade: (file: string) => void
 
   /** `onMade`: another file was begun; what was in the one before counts no longer. */
-  constructor(folder: string, stream: StreamName, clock: Clock, onMade: (file: string) => void = () => {}) {
+  constructor(folder: string, stream: StreamName, clock: Clock, describe: Describe, onMade: (file: string) => void = () => {}) {
     super(stream, clock, () => {})
     this.#path = folder
+    this.#describe = describe
     this.#onMade = onMade
     // Not what it is in: a home that is gone must not come back as an empty one.
     if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
@@ -166,11 +164,15 @@ export class SqlitePast extends SqliteReader implements PastStore {
     }
     this.#database = undefined
     this.#statements.clear()
-    this.#known.clear()
-    this.#collections.clear()
+    this.#unknow()
     this.#last = 0
     this.#moment = undefined
     this.#trimAt = 0
+  }
+  #unknow(): void {
+    this.#known.clear()
+    this.#numbers.clear()
+    this.#packs.forget()
   }
   /** What it writes to now. */
   get file(): string {
@@ -183,9 +185,9 @@ export class SqlitePast extends SqliteReader implements PastStore {
     this.#atOnce(() => {
       for (const { collection, id, version } of standing) {
         const known = this.#knownOf(collection, id)
-        this.#put('INSERT INTO version VALUES (?, ?)').run(known.object, version * 2)
+        this.#put('INSERT INTO version VALUES (?, ?, NULL, NULL)').run(known.object, version * 2)
         // Since when it was there matters to moments before the keyframe alone.
-        this.#put('INSERT INTO living VALUES (?, ?, ?)').run(known.collection, known.object, version)
+        this.#put('INSERT INTO living VALUES (?, ?, ?, ?)').run(known.collection, known.object, known.namespace, version)
         known.born = version
       }
       this.#put('INSERT INTO moment VALUES (?, ?, ?)').run(sequence, sequence, time)
@@ -204,6 +206,7 @@ export class SqlitePast extends SqliteReader implements PastStore {
   take(taken: readonly Taken[], { sequence, chain }: Reached): void {
     this.#atOnce(() => {
       for (const { entry, event } of taken) this.#entry(entry, event)
+      this.#packs.settle()
       this.#put('UPDATE moment SET last = ? WHERE first = ?').run(this.#moment?.last ?? 0, this.#moment?.first ?? 0)
       this.#put('UPDATE place SET sequence = ?, chain = ?, hash = ?').run(sequence, chain?.sequence ?? 0, chain?.hash ?? null)
     })
@@ -219,22 +222,30 @@ export class SqlitePast extends SqliteReader implements PastStore {
     if (key === undefined) return
     const known = this.#knownOf(resourceId(key), objectId(key.namespace, key.name))
     const deleted = headers['reckon-deleted'] === 'true'
-    this.#put('INSERT INTO version VALUES (?, ?)').run(known.object, sequence * 2 + (deleted ? 1 : 0))
+    const { labels, fields } = this.#describe(key, entry)
+    this.#put('INSERT INTO version VALUES (?, ?, ?, ?)').run(
+      known.object,
+      sequence * 2 + (deleted ? 1 : 0),
+      labels === undefined ? null : this.#numberOf('said', 'text', labels),
+      fields === undefined ? null : this.#numberOf('said', 'text', fields)
+    )
+    this.#packs.add(entry)
     if (deleted === (known.born === undefined)) return
     if (!deleted) {
-      this.#put('INSERT INTO living VALUES (?, ?, ?)').run(known.collection, known.object, sequence)
+      this.#put('INSERT INTO living VALUES (?, ?, ?, ?)').run(known.collection, known.object, known.namespace, sequence)
       known.born = sequence
       return
     }
     const born = known.born as number
     this.#put('DELETE FROM living WHERE collection = ? AND object = ?').run(known.collection, known.object)
     const fork = forkOf(born, sequence - 1)
-    this.#put('INSERT INTO gone (collection, fork, born, died, object) VALUES (?, ?, ?, ?, ?)').run(
+    this.#put('INSERT INTO gone (collection, fork, born, died, object, namespace) VALUES (?, ?, ?, ?, ?, ?)').run(
       known.collection,
       fork,
       born,
       sequence,
-      known.object
+      known.object,
+      known.namespace
     )
     known.born = undefined
   }
@@ -257,24 +268,27 @@ export class SqlitePast extends SqliteReader implements PastStore {
       this.#known.set(slot, known)
       return known
     }
-    const collection = this.#collectionOf(resource)
+    const collection = this.#numberOf('collection', 'name', resource)
+    const namespace = this.#numberOf('namespace', 'name', id.slice(0, id.indexOf('/')))
     const found = this.#put('SELECT id FROM object WHERE collection = ? AND name = ?').get(collection, id) as { id: number } | undefined
     const object = found?.id ?? Number(this.#put('INSERT INTO object (collection, name) VALUES (?, ?)').run(collection, id).lastInsertRowid)
     // Of a new one there is nothing to find.
     const living =
       found &&
       (this.#put('SELECT born FROM living WHERE collection = ? AND object = ?').get(collection, object) as { born: number } | undefined)
-    const made: Known = { collection, object, born: living?.born }
+    const made: Known = { collection, object, namespace, born: living?.born }
     this.#known.set(slot, made)
     if (this.#known.size > KNOWN) this.#known.delete(this.#known.keys().next().value as string)
     return made
   }
-  #collectionOf(resource: string): number {
-    const known = this.#collections.get(resource)
+  #numberOf(table: 'collection' | 'namespace' | 'said', column: 'name' | 'text', text: string): number {
+    const slot = `${table} ${text}`
+    const known = this.#numbers.get(slot)
     if (known !== undefined) return known
-    this.#put('INSERT INTO collection (name) VALUES (?) ON CONFLICT DO NOTHING').run(resource)
-    const { id } = this.#put('SELECT id FROM collection WHERE name = ?').get(resource) as { id: number }
-    this.#collections.set(resource, id)
+    const found = this.#put(`SELECT id FROM ${table} WHERE ${column} = ?`).get(text) as { id: number } | undefined
+    const id = found?.id ?? Number(this.#put(`INSERT INTO ${table} (${column}) VALUES (?)`).run(text).lastInsertRowid)
+    this.#numbers.set(slot, id)
+    if (this.#numbers.size > KNOWN) this.#numbers.delete(this.#numbers.keys().next().value as string)
     return id
   }
   raise(floor: number, time: number): void {
@@ -314,13 +328,24 @@ export class SqlitePast extends SqliteReader implements PastStore {
       this.#put(NAMELESS).run(this.#trimAt, end)
       const lives = Number(this.#put(ENDED).run(SLICE, floor >= gone ? floor : gone - 1).changes)
       const { last } = this.#put('SELECT max(id) AS last FROM object').get() as { last: number | null }
-      const left = lives > 0 || end < (last ?? 0)
+      const objects = lives > 0 || end < (last ?? 0)
+      // Only then it is known which versions are left.
+      const left =
+        objects ||
+        (floor >= gone ? this.#packs.trim(floor, ({ sequence, subject }) => this.#has(subject, sequence)) : this.#packs.expire(gone))
+      if (!left) this.#put(UNSAID).run()
       if (!left) this.#put('UPDATE place SET trimmed = ?').run(wanted)
       return left
     })
     this.#trimAt = end
     this.#known.clear()
+    this.#numbers.clear()
     return more
+  }
+  /** Whether the index has this version still. */
+  #has(subject: string, sequence: number): boolean {
+    const key = keyOfSubject(this.stream, subject)
+    return key !== undefined && this.#put(HAS).get(resourceId(key), objectId(key.namespace, key.name), sequence * 2) !== undefined
   }
   /** Of each object the version it had at the floor is left, if it was there. */
   #trimFloor(from: number, to: number, floor: number): void {
@@ -349,8 +374,7 @@ export class SqlitePast extends SqliteReader implements PastStore {
       return value
     } catch (error) {
       // What is known here of what was being written is not so.
-      this.#known.clear()
-      this.#collections.clear()
+      this.#unknow()
       if (RUINED.has((error as { errcode?: number }).errcode ?? 0)) this.clear()
       else if (database.isTransaction) database.exec('ROLLBACK')
       throw error

@@ -6,8 +6,10 @@ import type { StreamName } from '#events/Subject.ts'
 import type { Version } from '#projections/History.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import type { Standing } from '#services/platform/past/Keyframe.ts'
-import type { PastIndex } from '#services/platform/past/PastIndex.ts'
+import type { LogEntry } from '#events/Log.ts'
+import type { Narrow, PastIndex, Traits } from '#services/platform/past/PastIndex.ts'
 import { Waiters } from '#services/platform/Waiters.ts'
+import { Pack } from './pack.ts'
 import { forksOf } from './schema.ts'
 
 /** Rows in one step: a millisecond or two, between which others have their turn. */
@@ -21,22 +23,64 @@ interface Open {
   readonly file: string
 }
 
-/** An object, what rows are ordered by, their id where that is not one of a kind, the object's name, its last version at the moment. */
-type Row = readonly [object: number, by: number, id: number, name: string, version: number | null]
+/** Packs that are open. A list goes by names, and they by sequences: it comes back to each. */
+const PACKS_BYTES = 8 * 1024 * 1024
 
-const AT = 'object.name, (SELECT max(version) FROM version WHERE version.object = object.id AND version <= ?)'
-/** Each goes on behind a row: what rows are ordered by and their ids come last but one and two. */
-const LIVING = `SELECT living.object, living.object, 0, ${AT} FROM living JOIN object ON object.id = living.object
-  WHERE living.collection = ? AND born <= ? AND living.object > ? AND 0 <= ? ORDER BY living.object LIMIT ?`
-const DIED = `SELECT gone.object, died, gone.id, ${AT} FROM gone JOIN object ON object.id = gone.object
-  WHERE gone.collection = ? AND fork = ? AND (died, gone.id) > (?, ?) ORDER BY died, gone.id LIMIT ?`
-const BORN = `SELECT gone.object, born, gone.id, ${AT} FROM gone JOIN object ON object.id = gone.object
-  WHERE gone.collection = ? AND fork = ? AND born <= ? AND (born, gone.id) > (?, ?) ORDER BY born, gone.id LIMIT ?`
+/**
+ * An object, what rows are ordered by, their id where that is not one of a kind, the object's name, its last version at the moment,
+ * and what is said of that one.
+ */
+type Row = readonly [
+  object: number,
+  by: number,
+  id: number,
+  name: string,
+  version: number | null,
+  labels?: number | null,
+  fields?: number | null
+]
+
+/** Of one namespace, or of all (0). */
+const WITHIN = '(?2 = 0 OR namespace = ?2)'
+const LAST = '(SELECT max(version) FROM version WHERE version.object = object.id AND version <= ?1)'
+/** What is told of a life, `version` with what is said of it or alone. */
+const FORMS = {
+  plain: { columns: `object.name, ${LAST}`, tables: 'JOIN object ON object.id = life.object' },
+  described: {
+    columns: 'object.name, version.version, labels, fields',
+    tables: `JOIN object ON object.id = life.object LEFT JOIN version ON version.object = object.id AND version.version = ${LAST}`
+  }
+} as const
+type Form = (typeof FORMS)[keyof typeof FORMS]
+
+/** Each goes on behind a row: what rows are ordered by and their ids. */
+const living = ({ columns, tables }: Form): string => `SELECT life.object, life.object, 0, ${columns} FROM living AS life ${tables}
+  WHERE life.collection = ?3 AND born <= ?4 AND ${WITHIN} AND life.object > ?5 AND 0 <= ?6 ORDER BY life.object LIMIT ?7`
+const died = ({ columns, tables }: Form): string => `SELECT life.object, died, life.id, ${columns} FROM gone AS life ${tables}
+  WHERE life.collection = ?3 AND fork = ?4 AND ${WITHIN} AND (died, life.id) > (?5, ?6) ORDER BY died, life.id LIMIT ?7`
+const born = ({ columns, tables }: Form): string => `SELECT life.object, born, life.id, ${columns} FROM gone AS life ${tables}
+  WHERE life.collection = ?3 AND fork = ?4 AND ${WITHIN} AND (born, life.id) > (?5, ?6) AND born <= ?8 ORDER BY born, life.id LIMIT ?7`
+const NAMESPACE = 'SELECT id AS value FROM namespace WHERE name = ?'
+const SAID = 'SELECT text FROM said WHERE id = ?'
+const PACK_OF = 'SELECT last FROM pack WHERE last >= ? ORDER BY last LIMIT 1'
+const PACK = 'SELECT data FROM pack WHERE last = ?'
+const WAITING = 'SELECT entry FROM waiting WHERE sequence = ?'
 const VERSION_AT = 'SELECT max(version) AS value FROM version WHERE object = ? AND version <= ?'
+const VERSIONS = 'SELECT version FROM version WHERE object = ? ORDER BY version'
 const DELETED_SINCE = 'SELECT 1 AS value FROM version WHERE object = ? AND version > ? AND version % 2 = 1 LIMIT 1'
 const OBJECT =
   'SELECT object.id AS value FROM object JOIN collection ON collection.id = object.collection WHERE collection.name = ? AND object.name = ?'
 const LAST_ID = Number.MAX_SAFE_INTEGER
+
+/** What is looked for: in one namespace, or in all (0). */
+interface Asked {
+  readonly collection: number
+  readonly within: number
+  readonly sequence: number
+  readonly described: boolean
+}
+
+type Tell = (id: string, version: number, labels?: number | null, fields?: number | null) => void
 
 export class SqliteReader implements PastIndex {
   readonly stream: StreamName
@@ -45,6 +89,9 @@ export class SqliteReader implements PastIndex {
   #file: string | undefined
   #open: Open | undefined
   #filled: number | undefined
+  /** Packs that are open, by their last sequences, the latest last; of the open file. */
+  readonly #packs = new Map<number, Pack>()
+  #packsBytes = 0
 
   /** `onDamaged`: the file that is there can't be read; whoever writes it should make another. */
   constructor(stream: StreamName, clock: Clock, onDamaged: (file: string) => void) {
@@ -58,6 +105,8 @@ export class SqliteReader implements PastIndex {
   #release(): void {
     this.#open?.database.close()
     this.#open = undefined
+    this.#packs.clear()
+    this.#packsBytes = 0
   }
   /**
    * Told by the writer after each step: how far it is, and in which file. Before the first, what is there is not looked at, for nobody
@@ -107,15 +156,19 @@ export class SqliteReader implements PastIndex {
     const object = this.#objectOf(ref, id)
     return object !== undefined && this.#number(DELETED_SINCE, object, sequence * 2 + 1) !== undefined
   }
-  async liveAt(ref: ResourceRef, sequence: number, namespace?: string): Promise<readonly Version[]> {
+  async liveAt(ref: ResourceRef, sequence: number, namespace?: string, narrow?: Narrow): Promise<readonly Version[]> {
     const file = this.#file
     const collection = this.#number('SELECT id AS value FROM collection WHERE name = ?', resourceId(ref))
-    if (collection === undefined) return []
-    const prefix = namespace === undefined ? '' : `${namespace}/`
+    const within = namespace === undefined ? 0 : this.#number(NAMESPACE, namespace)
+    if (collection === undefined || within === undefined) return []
     const found: Version[] = []
-    await this.#standingIn(collection, sequence, (id, version) => id.startsWith(prefix) && found.push({ id, sequence: version }))
+    const passes = narrow && this.#passing(narrow)
+    const tell = (id: string, version: number, labels?: number | null, fields?: number | null): void => {
+      if (passes === undefined || passes(labels ?? null, fields ?? null)) found.push({ id, sequence: version })
+    }
+    await this.#standingIn({ collection, within, sequence, described: narrow !== undefined }, tell)
     // Another file was begun meanwhile, which holds other rows: what was found is of neither.
-    if (this.#file !== file) return this.liveAt(ref, sequence, namespace)
+    if (this.#file !== file) return this.liveAt(ref, sequence, namespace, narrow)
     return found.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
   }
   async standingAt(sequence: number): Promise<readonly Standing[]> {
@@ -124,29 +177,95 @@ export class SqliteReader implements PastIndex {
     const collections = this.#asked(all, 'SELECT id, name FROM collection ORDER BY id') ?? []
     const standing: Standing[] = []
     for (const { id, name: collection } of collections) {
-      await this.#standingIn(id, sequence, (name, version) => standing.push({ collection, id: name, version }))
+      const tell: Tell = (name, version) => void standing.push({ collection, id: name, version })
+      await this.#standingIn({ collection: id, within: 0, sequence, described: false }, tell)
     }
     return standing
   }
-  async #standingIn(collection: number, sequence: number, tell: (id: string, version: number) => void): Promise<void> {
+  /** Asked once for the labels that many share, and once for the fields: who wants neither wants no version that has both. */
+  #passing(narrow: Narrow): (labels: number | null, fields: number | null) => boolean {
+    const asking = (of: (said: Readonly<Record<string, string>>) => Traits): ((id: number | null) => boolean) => {
+      const answers = new Map<number, boolean>()
+      return (id) => {
+        if (id === null) return true
+        let answer = answers.get(id)
+        if (answer === undefined) {
+          const row = this.#row(SAID, id) as { text: string } | undefined
+          answers.set(id, (answer = row === undefined || narrow(of(JSON.parse(row.text) as Record<string, string>))))
+        }
+        return answer
+      }
+    }
+    const [byLabels, byFields] = [asking((labels) => ({ labels })), asking((fields) => ({ fields }))]
+    return (labels, fields) => byLabels(labels) && byFields(fields)
+  }
+  placesOf(ref: ResourceRef, id: string): readonly number[] {
+    const object = this.#objectOf(ref, id)
+    if (object === undefined) return []
+    const all = (statement: StatementSync): readonly { version: number }[] =>
+      statement.all(object) as unknown as readonly { version: number }[]
+    return (this.#asked(all, VERSIONS) ?? []).map(({ version }) => Math.floor(version / 2))
+  }
+  entryAt(sequence: number): LogEntry | undefined {
+    const row = this.#row(PACK_OF, sequence) as { last: number } | undefined
+    const found = row && this.#packed(row.last, sequence)
+    if (found !== undefined) return found
+    const waiting = this.#row(WAITING, sequence) as { entry: string } | undefined
+    return waiting && (JSON.parse(waiting.entry) as LogEntry)
+  }
+  #packed(last: number, sequence: number): LogEntry | undefined {
+    const known = this.#packs.get(last)
+    const found = known?.get(sequence)
+    // After a compaction another pack may go by this number.
+    if (known !== undefined) {
+      this.#packs.delete(last)
+      this.#packsBytes -= known.bytes
+    }
+    if (known !== undefined && found !== undefined) {
+      this.#packs.set(last, known)
+      this.#packsBytes += known.bytes
+      return found
+    }
+    const row = this.#row(PACK, last) as { data: Uint8Array } | undefined
+    const pack = row && openPack(row.data)
+    if (pack === undefined) return undefined
+    this.#packs.set(last, pack)
+    this.#packsBytes += pack.bytes
+    for (const [oldest, { bytes }] of this.#packs) {
+      if (this.#packsBytes <= PACKS_BYTES) break
+      this.#packs.delete(oldest)
+      this.#packsBytes -= bytes
+    }
+    return pack.get(sequence)
+  }
+  async #standingIn({ collection, within, sequence, described: full }: Asked, tell: Tell): Promise<void> {
     const seen = new Set<number>()
     // What dies while this goes on moves from the first place that is looked at to a later one, and is found in one of them.
-    const take = ([object, , , id, version]: Row): void => {
+    const take = ([object, , , id, version, labels, fields]: Row): void => {
       if (version === null || version % 2 === 1 || seen.has(object)) return
       seen.add(object)
-      tell(id, version / 2)
+      tell(id, version / 2, labels, fields)
     }
-    const at = sequence * 2 + 1
-    await this.#steps(take, LIVING, [at, collection, sequence], 0, 0)
+    const form = full ? FORMS.described : FORMS.plain
+    const at = [sequence * 2 + 1, within, collection]
+    await this.#steps(take, living(form), [...at, sequence], 0, 0)
     for (const fork of forksOf(sequence, this.lastSequence)) {
-      if (fork <= sequence) await this.#steps(take, DIED, [at, collection, fork], sequence, LAST_ID)
-      else await this.#steps(take, BORN, [at, collection, fork, sequence], 0, 0)
+      if (fork <= sequence) await this.#steps(take, died(form), [...at, fork], sequence, LAST_ID)
+      else await this.#steps(take, born(form), [...at, fork], 0, 0, sequence)
     }
   }
   /** All rows behind one, so many at a time. */
-  async #steps(take: (row: Row) => void, sql: string, values: readonly SQLInputValue[], by: number, id: number): Promise<void> {
+  async #steps(
+    take: (row: Row) => void,
+    sql: string,
+    values: readonly SQLInputValue[],
+    by: number,
+    id: number,
+    ...more: number[]
+  ): Promise<void> {
     for (;;) {
-      const rows = this.#asked((statement) => asRows(statement).all(...values, by, id, STEP) as unknown as readonly Row[], sql) ?? []
+      const rows =
+        this.#asked((statement) => asRows(statement).all(...values, by, id, STEP, ...more) as unknown as readonly Row[], sql) ?? []
       rows.forEach(take)
       if (rows.length < STEP) return
       ;[, by, id] = rows.at(-1) as Row
@@ -194,6 +313,15 @@ export class SqliteReader implements PastIndex {
 const asRows = (statement: StatementSync & { setReturnArrays?(on: boolean): void }): StatementSync => {
   statement.setReturnArrays?.(true)
   return statement
+}
+
+/** One that has rotted is read from the log, which has it all. */
+const openPack = (data: Uint8Array): Pack | undefined => {
+  try {
+    return new Pack(data)
+  } catch {
+    return undefined
+  }
 }
 
 const breathe = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))

@@ -22,7 +22,7 @@ import {
   type DecideContext,
   type Decision
 } from './decision.ts'
-import type { Views } from './View.ts'
+import type { Views } from './Views.ts'
 
 const FIRST_RETRY_MS = 10
 const LAST_RETRY_MS = 30_000

@@ -16,7 +16,7 @@ import { timestamp, timestampWith } from '#events/meta/time.ts'
 import { Refusal } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
 import type { Clock, Timer } from './Clock.ts'
-import type { Views } from './View.ts'
+import type { Views } from './Views.ts'
 
 /** Upstream's names and defaults (`--leader-elect-lease-duration` …). */
 export interface ElectionTimings {

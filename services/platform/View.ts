@@ -2,17 +2,13 @@
  * A view keeps a stream folded: one follower per process and stream, fanned out in memory to everybody who
  * watches. It also knows how far it is, so that a writer can wait for its own write.
  */
-import { DEFINITIONS } from '#events/collections.ts'
-import type { Api } from '#events/Api.ts'
-import { customKind } from '#events/apiextensions/customKind.ts'
-import type { Kind } from '#events/Kind.ts'
 import { isCompaction } from '#events/compaction.ts'
 import { bodyOf, decodeFacts, UnreadableEvent } from '#events/Event.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
-import type { ObjectKey, ResourceRef } from '#events/Key.ts'
+import type { ObjectKey } from '#events/Key.ts'
 import { LogDamaged, LogMoved, type Log, type LogEntry, type LogState, type Subscription } from '#events/Log.ts'
 import { keyOfSubject, subjectOf, type StreamName } from '#events/Subject.ts'
-import { Entry, Objects, type Change, type Collection, type ObjectsView } from '#projections/Objects.ts'
+import { Entry, Objects, type Change } from '#projections/Objects.ts'
 import { Window, type WindowLimits } from '#projections/Window.ts'
 import { upcastBody } from '#events/upcast.ts'
 import type { Clock } from './Clock.ts'
@@ -20,6 +16,7 @@ import { versionsBehind } from './hidden.ts'
 import type { Integrity } from './ledger/Integrity.ts'
 import { Offered } from './Offered.ts'
 import { Receding } from './Receding.ts'
+import { standingEntries } from './standing.ts'
 import { Early } from './secrets/Early.ts'
 import type { Vault } from './secrets/Vault.ts'
 import type { ViewOptions } from './viewOptions.ts'
@@ -95,11 +92,58 @@ export class View {
    */
   async start(): Promise<void> {
     const state = await this.log.state()
-    this.integrity?.begin(state, true)
     this.#receding.begin(state)
     // What an erased object said must not go on being told from memory: it is read again, and found closed.
     this.#erasures = this.vault?.keys.onDestroyed(() => this.#window?.reset(this.objects.sequence))
+    if (await this.#resume(state)) return
+    this.integrity?.begin(state, true)
     await this.#load(state, this.integrity === undefined ? state.last : (this.integrity.newestUpTo ?? 0))
+  }
+  /**
+   * From a keyframe, so that names of what was deleted long ago are not read: what stood there, and then everything. False when there is
+   * none to go on from, or the log does not come to what it says; then the log alone is asked, whose damage is told by that.
+   */
+  async #resume(state: LogState): Promise<boolean> {
+    const { integrity, log } = this
+    const { keyframe: keyframeUpTo, onUnused, expires } = this.#options
+    if (keyframeUpTo === undefined || integrity === undefined || expires === true || state.floor > 0) return false
+    try {
+      const keyframe = await keyframeUpTo(state, integrity.ledger.head().sequence)
+      if (keyframe === undefined) return false
+      integrity.begin(state, true, keyframe)
+      const from = integrity.newestUpTo
+      if (from === undefined) return false
+      this.objects.beginLoad()
+      for await (const entries of standingEntries(log, keyframe)) this.#stand(entries)
+      this.objects.pass(keyframe.sequence)
+      // What is between is read for the chain alone: it is folded already.
+      await this.#catchUp(state, from + 1)
+      return true
+    } catch (error) {
+      this.#subscription?.close()
+      onUnused?.(error)
+      return false
+    }
+  }
+  #stand(entries: readonly LogEntry[]): void {
+    for (const entry of entries) {
+      if (this.integrity?.isOurs(entry) !== true) throw new Error(`${this.stream} ${entry.sequence} is not what was written`)
+      this.objects.apply(decodeFacts(this.stream, entry), this.#bodyOf(entry))
+    }
+  }
+  #catchUp(state: LogState, from: number): Promise<void> {
+    let ready = false
+    return new Promise((resolve, reject) => {
+      this.#subscription = this.log.follow({
+        from,
+        onEntries: (entries) => (this.#early === undefined ? this.#take(entries) : this.#early.push(entries)),
+        onCaughtUp: (last) => {
+          ready = true
+          resolve(this.#ready(last, state))
+        },
+        onFailed: (error) => (ready ? this.#fail(error) : reject(error))
+      })
+    })
   }
   /** `newestUpTo`: of what stands up to there, each subject's last entry is read. */
   #load(state: LogState, newestUpTo: number): Promise<void> {
@@ -292,58 +336,5 @@ export class View {
     this.#failed = error
     this.#waiters.fail(error)
     this.onFailed(error)
-  }
-}
-
-/** The views of a process as one: each kind is read from the stream (or the part of one) it lives in. */
-export class Views implements ObjectsView {
-  /** By name: the stream's, unless a view follows only a part of one. */
-  readonly byStream: ReadonlyMap<string, View>
-  /** What is served whatever definitions there are. */
-  readonly builtIn: Api
-  readonly #nameOf: (ref: ResourceRef) => string
-  #api: Api
-  /** Where definitions are; undefined in a process that sees none. */
-  readonly #defined: Objects | undefined
-  readonly #made = new WeakMap<Entry, Kind>()
-
-  constructor(views: readonly View[], api: Api, nameOf: (ref: ResourceRef) => string = (ref) => api.streamOf(ref)) {
-    this.builtIn = api
-    this.#api = api
-    this.byStream = new Map(views.map((view) => [view.name, view]))
-    this.#nameOf = nameOf
-    this.#defined = this.byStream.get(nameOf(DEFINITIONS))?.objects
-  }
-  of(ref: ResourceRef): View {
-    const name = this.#nameOf(ref)
-    const view = this.byStream.get(name)
-    if (view === undefined) throw new Error(`this process does not follow ${name}, where ${ref.resource} live`)
-    return view
-  }
-  /** What the cluster serves: folded anew when a CustomResourceDefinition has changed since it was last asked for. */
-  get api(): Api {
-    // Asked several times for each write.
-    const objects = this.#defined
-    if (objects === undefined || objects.loading) return this.#api
-    const definitions = objects.collection(DEFINITIONS)
-    if (definitions.sequence === this.#api.version) return this.#api
-    return (this.#api = this.builtIn.withKinds(
-      definitions.list().flatMap((entry) => this.#kindBy(entry) ?? []),
-      definitions.sequence
-    ))
-  }
-  /** Made once for each version of a definition: parsing hundreds of them again for one that has changed takes a second. */
-  #kindBy(entry: Entry): Kind | undefined {
-    const known = this.#made.get(entry)
-    if (known !== undefined) return known
-    const kind = customKind(entry.object)
-    if (kind !== undefined) this.#made.set(entry, kind)
-    return kind
-  }
-  get<Some extends KubeObject>(key: ObjectKey<Some>): Entry<Some> | undefined {
-    return this.of(key).objects.get(key)
-  }
-  collection<Some extends KubeObject>(ref: ResourceRef<Some>): Collection<Some> {
-    return this.of(ref).objects.collection(ref)
   }
 }

@@ -1,8 +1,9 @@
 /** What a view is told when it is made. */
 import type { KubeObject } from '#events/KubeObject.ts'
-import type { LogEntry } from '#events/Log.ts'
+import type { LogEntry, LogState } from '#events/Log.ts'
 import type { Indexing } from '#projections/Objects.ts'
 import type { Integrity } from './ledger/Integrity.ts'
+import type { Resumable } from './standing.ts'
 import type { Vault } from './secrets/Vault.ts'
 
 export interface ViewOptions {
@@ -22,6 +23,10 @@ export interface ViewOptions {
   readonly narrow?: (object: KubeObject) => KubeObject
   /** Entries leave the stream by themselves, and then the view. */
   readonly expires?: boolean
+  /** A keyframe to start from that is no newer than a place; undefined: there is none, or none is needed. */
+  readonly keyframe?: (state: LogState, upTo: number) => Promise<Resumable | undefined>
+  /** One that was of no use: the start goes on without it. */
+  readonly onUnused?: (error: unknown) => void
   /** Told of entries that are passed over. */
   readonly onPassed?: (entry: LogEntry) => void
 }

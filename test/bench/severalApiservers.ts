@@ -1,11 +1,13 @@
 /** What three API servers cost on one machine; claim: a killed one is replaced within 6 s, a killed leader when its Lease ends. */
+import { loadavg } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import { connectNats } from '#ops/nats/connect.ts'
+import { runningServer } from '#ops/nats/server.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { startApiBeside, startBeside, type ApiBeside, type Beside } from '#test/support/beside.ts'
 import { startPlane } from '#test/support/plane.ts'
-import { latencies, machine } from './support.ts'
+import { latencies, machine, threadsOf } from './support.ts'
 
 const CREATES = 2_000
 const CLIENTS = 64
@@ -18,7 +20,24 @@ const plane = await startPlane('apiserver')
 const started: Beside[] = []
 const keep = <Process extends Beside>(process: Process): Process => (started.push(process), process)
 
+/** What a create costs each process, in microseconds of a core. */
+const costs = (before: ReadonlyMap<string, ReturnType<typeof threadsOf>>): string =>
+  [...processes()]
+    .map(([name, pid]) => {
+      const [from, to] = [before.get(name) ?? { main: 0, workers: 0, others: 0 }, threadsOf(pid)]
+      const each = (part: 'main' | 'workers' | 'others'): string => (((to[part] - from[part]) * 1_000) / CREATES).toFixed(0)
+      return `${name} ${each('main')} + ${each('workers')} + ${each('others')}`
+    })
+    .join('; ')
+const processes = (): ReadonlyMap<string, number> =>
+  new Map([
+    ['nats-server', runningServer(plane.home)?.pid ?? 0],
+    ['the first', plane.pid()],
+    ...started.map(({ pid }, at) => [`beside it ${at + 1}`, pid] as const)
+  ])
+
 const creates = async (what: string, calls: readonly Call[]): Promise<void> => {
+  const before = new Map([...processes()].map(([name, pid]) => [name, threadsOf(pid)]))
   const times: number[] = []
   let next = 0
   const began = performance.now()
@@ -39,7 +58,7 @@ const creates = async (what: string, calls: readonly Call[]): Promise<void> => {
   }
   await Promise.all(Array.from({ length: CLIENTS }, (_, number) => client(number)))
   console.log(
-    `${what}: ${Math.round(CREATES / ((performance.now() - began) / 1000))} creates/s from ${CLIENTS} clients, ${latencies(times)}`
+    `${what}: ${Math.round(CREATES / ((performance.now() - began) / 1000))} creates/s from ${CLIENTS} clients, ${latencies(times)}; load ${loadavg()[0]?.toFixed(1)}\n  microseconds of a core for each, main thread + historian + others: ${costs(before)}`
   )
 }
 

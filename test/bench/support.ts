@@ -1,6 +1,6 @@
 /** What the benchmarks share: the machine in a line, percentiles, and a control plane of their own as a separate process. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { cpus, tmpdir, totalmem, release } from 'node:os'
 import { join } from 'node:path'
@@ -33,9 +33,9 @@ export interface Api {
   stop(): Promise<void>
 }
 
-/** Starts nats-server and the named components (default: the API server alone) in a folder that goes away. */
-export const startApi = async (components: readonly string[] = ['apiserver']): Promise<Api> => {
-  const home = mkdtempSync(join(tmpdir(), 'reckon-bench-'))
+/** Starts nats-server and the named components (default: the API server alone) in a folder that goes away, or in one that is `kept`. */
+export const startApi = async (components: readonly string[] = ['apiserver'], kept?: string): Promise<Api> => {
+  const home = kept ?? mkdtempSync(join(tmpdir(), 'reckon-bench-'))
   const made = await loadOrCreateConfig(home, () => {})
   const config: ClusterConfig = { ...made, natsPort: await freePort(), apiPort: await freePort() }
   writeSecret(join(home, 'config.json'), JSON.stringify(config))
@@ -106,7 +106,7 @@ export const startApi = async (components: readonly string[] = ['apiserver']): P
       made.on('error', (error) => (signal.aborted ? resolve() : reject(error)))
       made.end()
     })
-  const deadline = Date.now() + 30_000
+  const deadline = Date.now() + 120_000
   for (;;) {
     const ready = await call('GET', '/readyz').then(
       ({ status }) => status === 200,
@@ -128,7 +128,7 @@ export const startApi = async (components: readonly string[] = ['apiserver']): P
       server.kill('SIGTERM')
       await ended
       await stopNatsServer(home)
-      rmSync(home, { recursive: true, force: true })
+      if (kept === undefined) rmSync(home, { recursive: true, force: true })
     }
   }
 }
@@ -138,4 +138,16 @@ export const usageOf = (pid: number): { readonly cpuMs: number; readonly rssMiB:
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
   const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0'
   return { cpuMs: (Number(fields[11]) + Number(fields[12])) * 10, rssMiB: Number(rss) / 1024 }
+}
+
+/** Of a process' time so far, in milliseconds: what its main thread, its workers and all others (the collector, I/O) took. */
+export const threadsOf = (pid: number): { readonly main: number; readonly workers: number; readonly others: number } => {
+  const spent = { main: 0, workers: 0, others: 0 }
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const [head = '', rest = ''] = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').split(') ')
+    const fields = rest.split(' ')
+    const kind = thread === String(pid) ? 'main' : /\(WorkerThr/.test(head) ? 'workers' : 'others'
+    spent[kind] += (Number(fields[11]) + Number(fields[12])) * 10
+  }
+  return spent
 }

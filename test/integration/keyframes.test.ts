@@ -10,6 +10,7 @@ import { ledgerFolder } from '#ops/nats/streams.ts'
 import { Indexing } from '#services/historian/Indexing.ts'
 import { KeyframeStore } from '#services/historian/KeyframeStore.ts'
 import { SqlitePast } from '#services/historian/SqlitePast.ts'
+import { describing } from '#services/historian/traits.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
 import { ObjectStoreKeyframes } from '#services/platform/jetstream/ObjectStoreKeyframes.ts'
@@ -18,6 +19,7 @@ import { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { Seal } from '#services/platform/ledger/Seal.ts'
 import { watching } from '#services/platform/ledger/watching.ts'
 import { decodeKeyframe, encodeKeyframe, type Keyframe } from '#services/platform/past/Keyframe.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 import { startPlane, type Plane } from '#test/support/plane.ts'
 import { SlowLog } from '#test/support/slowLog.ts'
 import { until } from '#test/support/until.ts'
@@ -91,7 +93,7 @@ const onBareDisk = async (
     [] as Refused[],
     new SlowLog(new JetStreamLog(connection, 'EVENTS'))
   ]
-  const past = (name: string): SqlitePast => new SqlitePast(join(folder, name), 'EVENTS', clock)
+  const past = (name: string): SqlitePast => new SqlitePast(join(folder, name), 'EVENTS', clock, describing(builtIns))
   const errors: unknown[] = []
   let serving = past('whole')
   const onRefused = (sequence: number, why: string): void => void refused.push({ sequence, why })

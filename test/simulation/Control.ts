@@ -4,7 +4,7 @@ import { controllers, userOf } from '#services/controller-manager/controllers.ts
 import { Controller } from '#services/platform/Controller.ts'
 import type { ControllerDefinition } from '#services/platform/decision.ts'
 import { LeaderElection, type Reign } from '#services/platform/LeaderElection.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { Scheduler } from '#services/scheduler/Scheduler.ts'
 import type { Process } from './Process.ts'
 

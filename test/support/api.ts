@@ -14,7 +14,8 @@ import type { Integrity } from '#services/platform/ledger/Integrity.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
 import type { PastIndex } from '#services/platform/past/PastIndex.ts'
-import { View, Views } from '#services/platform/View.ts'
+import { View } from '#services/platform/View.ts'
+import { Views } from '#services/platform/Views.ts'
 
 export const ADMIN: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
 

@@ -5,7 +5,8 @@ import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { ApiDecider } from '#services/apiserver/Decider.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
-import { View, Views } from '#services/platform/View.ts'
+import { View } from '#services/platform/View.ts'
+import { Views } from '#services/platform/Views.ts'
 
 export const HOUR = 3_600_000
 export const WEEK = 7 * 24 * HOUR

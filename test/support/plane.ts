@@ -22,6 +22,8 @@ export interface Answered {
 export interface Plane {
   readonly home: string
   readonly config: ClusterConfig
+  /** The process that was started last; 0 when none runs. */
+  pid(): number
   /** What the process wrote, all starts together. */
   log(): string
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answered>
@@ -111,6 +113,7 @@ export const startPlane = async (
   const plane: Plane = {
     home,
     config,
+    pid: () => process_?.pid ?? 0,
     log: () => output,
     call,
     until,

@@ -69,6 +69,7 @@ export const Pod: Kind<types.Pod> = {
     'status.podIPs': (pod) => pod.status?.podIP ?? '',
     'status.nominatedNodeName': (pod) => pod.status?.nominatedNodeName ?? ''
   },
+  ownFields: ['status.podIP', 'status.podIPs'],
   indexes: { node: (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName as string] : []) },
   // Nothing runs of a pod that has no node, or is done: there is nobody to give time to.
   gracePeriodSeconds: (pod) =>

@@ -6,7 +6,7 @@ import { IP_ADDRESSES } from '#events/collections.ts'
 import type { Subscription } from '#events/Log.ts'
 import type { Change } from '#projections/Objects.ts'
 import type { Clock, Timer } from '#services/platform/Clock.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import type { ApiDecider } from '#services/apiserver/Decider.ts'
 import { diagnose, lostBy, mend, type Wrong } from './decide.ts'
 

@@ -12,7 +12,9 @@ import {
 } from '@nats-io/jetstream'
 import { nanos, nuid, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import { REPLICAS, type CursorStart, type FollowAnswer, type FollowRequest } from '#events/Follow.ts'
+import type { ObjectKey } from '#events/Key.ts'
 import { badRequest, forbidden, Refusal, type Status } from '#events/Refusal.ts'
+import { keyOfSubject, type StreamName } from '#events/Subject.ts'
 import { makeConsumer } from '#services/platform/jetstream/consumers.ts'
 import { stateOf } from '#services/platform/jetstream/metadata.ts'
 import { mayFollowWhole, partOf, type Part } from './parts.ts'
@@ -22,6 +24,7 @@ import { requestIn, serveDoor, type Door, type DoorLimits } from './serve.ts'
 const IDLE_MS = 30 * 60_000
 const ACK_WAIT_MS = 30_000
 const CURSOR = /^[A-Za-z0-9_-]{1,64}$/
+const SUBJECT = /^[^\s*>]{1,1024}$/
 const TOKEN = /^[^\s.*>]{1,512}$/
 const LARGEST_REQUEST = 4_096
 /** A component follows a few parts, and begins with all of them at once; a person runs a few command lines. */
@@ -29,10 +32,12 @@ const LIMITS: DoorLimits = { requests: { total: 256, perUser: 32 }, bytes: { tot
 
 export interface FollowDoorOptions {
   readonly connection: NatsConnection
+  /** Where all events of an object are; undefined when nobody can tell without reading the stream. */
+  readonly places?: (stream: StreamName, key: ObjectKey) => Promise<readonly number[] | undefined>
   readonly onError: (error: unknown) => void
 }
 
-export const serveFollows = ({ connection, onError }: FollowDoorOptions): Door => {
+export const serveFollows = ({ connection, places, onError }: FollowDoorOptions): Door => {
   const jsm = jetstreamManager(connection, { checkAPI: false })
   const refusalOf = (error: unknown): Refusal => {
     if (error instanceof Refusal) return error
@@ -47,7 +52,7 @@ export const serveFollows = ({ connection, onError }: FollowDoorOptions): Door =
     answer: async (user, message) => {
       let answer: FollowAnswer | { readonly status: Status }
       try {
-        answer = await answerTo(await jsm, user, requestOf(message))
+        answer = await answerTo(await jsm, user, requestOf(message), places)
       } catch (error) {
         answer = { status: refusalOf(error).status }
       }
@@ -92,6 +97,8 @@ const requestOf = (message: Msg): FollowRequest => {
         ...replicaOf(body['replica'])
       }
     }
+    case 'places':
+      return { what: 'places', part, subject: text(body['subject'], SUBJECT, 'subject') }
     case 'cursor': {
       const { name, start, reset } = body
       return {
@@ -103,11 +110,16 @@ const requestOf = (message: Msg): FollowRequest => {
       }
     }
     default:
-      throw badRequest('what: must be one of state, open, cursor, end')
+      throw badRequest('what: must be one of state, open, cursor, places, end')
   }
 }
 
-const answerTo = async (jsm: JetStreamManager, user: string, request: FollowRequest): Promise<FollowAnswer> => {
+const answerTo = async (
+  jsm: JetStreamManager,
+  user: string,
+  request: FollowRequest,
+  placesOf: FollowDoorOptions['places']
+): Promise<FollowAnswer> => {
   const whole = mayFollowWhole(user, request.part)
   const part: Part | undefined = whole
     ? {
@@ -116,7 +128,7 @@ const answerTo = async (jsm: JetStreamManager, user: string, request: FollowRequ
         filters: request.what === 'open' && request.filter !== undefined ? [request.filter] : []
       }
     : partOf(user, request.part, 'replica' in request ? request.replica : 0)
-  if (part === undefined || (!whole && request.what === 'cursor'))
+  if (part === undefined || (!whole && (request.what === 'cursor' || request.what === 'places')))
     throw forbidden({ group: '', resource: 'streams' }, request.part, `user "${user}" may not follow it`)
   const state = stateOf(await jsm.streams.info(part.stream))
   const answer = (consumer: ConsumerInfo): FollowAnswer => ({ state, consumer: consumer as unknown as Record<string, unknown> })
@@ -129,6 +141,11 @@ const answerTo = async (jsm: JetStreamManager, user: string, request: FollowRequ
       )
     case 'cursor':
       return answer(await cursor(jsm, part.stream, request))
+    case 'places': {
+      const key = keyOfSubject(part.stream as StreamName, request.subject)
+      const places = key && (await placesOf?.(part.stream as StreamName, key))
+      return { state, ...(places === undefined ? {} : { places }) }
+    }
     case 'end':
       if (whole ? !/^(admin|follow)-/.test(request.consumer) : request.consumer !== part.consumer)
         throw forbidden({ group: '', resource: 'consumers' }, request.consumer, `user "${user}" may not end it`)

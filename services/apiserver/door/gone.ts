@@ -4,7 +4,7 @@ import type { FateAnswer, Stray } from '#events/node/messages.ts'
 import { STRAYS_ASKED } from '#events/node/messages.ts'
 import { badRequest, forbidden, Refusal } from '#events/Refusal.ts'
 import { decodeToken } from '#events/Subject.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { fatesIn, originIn } from '#services/apiserver/nodes/fates.ts'
 import { requestIn, serveDoor, type Door, type DoorLimits } from './serve.ts'
 

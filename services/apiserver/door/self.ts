@@ -6,7 +6,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { NODES } from '#events/collections.ts'
 import type { SelfAnswer } from '#events/node/messages.ts'
 import { decodeToken } from '#events/Subject.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { serveDoor, type Door, type DoorLimits } from './serve.ts'
 
 const LARGEST_REQUEST = 1024

@@ -51,7 +51,7 @@ export class ApiServer {
   readonly #authenticator: Authenticator
   readonly #gate: Gate
   readonly #outlets: Outlets
-  readonly #versions = new Versions()
+  readonly #versions: Versions
   readonly #reads: Reads
   readonly #documents: Documents
   readonly #sockets = new Set<Socket>()
@@ -60,6 +60,7 @@ export class ApiServer {
 
   constructor(deps: ApiDeps) {
     this.#deps = deps
+    this.#versions = new Versions(deps.histories)
     this.#limits = { ...LIMITS, ...deps.limits }
     this.#authenticator = new Authenticator(deps.signingKeys, deps.views)
     this.#gate = new Gate(this.#limits)

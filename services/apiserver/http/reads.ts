@@ -245,7 +245,7 @@ export class Reads {
     const { clock, onError } = this.#deps
     const { from, initialEvents, timeoutSeconds } = watchOptionsOf(query)
     const lasts = timeoutMs(timeoutSeconds, PAST_MS)
-    const listing = await reader.list(collectionOf(kind), namespaceOf(kind, path))
+    const listing = await reader.list(collectionOf(kind), namespaceOf(kind, path), selection.narrow)
     const outlet = outlets.open(response)
     const timer = clock.after(lasts, () => outlet.end())
     outlet.onOver = () => timer.cancel()

@@ -2,7 +2,7 @@
 import { PODS } from '#events/collections.ts'
 import type { Fate, Origin, Stray } from '#events/node/messages.ts'
 import { subjectOf } from '#events/Subject.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { fateOf, type NameHistory } from './decide.ts'
 
 const KUBE_SYSTEM = { group: '', resource: 'namespaces', namespace: '', name: 'kube-system' }

@@ -7,7 +7,7 @@ import type { Subscription } from '#events/Log.ts'
 import { isConfidential } from '#events/confidential.ts'
 import type { Clock, Timer } from '#services/platform/Clock.ts'
 import type { ObjectKeys } from '#services/platform/secrets/ObjectKeys.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 
 const LOOK_MS = 60_000
 

@@ -8,7 +8,7 @@ import { resourceId } from '#events/Key.ts'
 import type { StreamName } from '#events/Subject.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import type { Subscription } from '#events/Log.ts'
-import type { Views } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { LATELY_MS } from './authorizePast.ts'
 
 /** What happens within it is of one moment. */

@@ -75,6 +75,7 @@ class ReferenceListing implements Listing {
   at(index: number): Entry | Promise<Entry> {
     const found = this.#ahead.get(index) ?? this.#read(this.#references.at(index))
     this.#ahead.delete(index)
+    // What is at hand is read when it is wanted.
     if (!(found instanceof Promise)) return found
     this.#readAhead(index + 1)
     return found.then((entry) => {

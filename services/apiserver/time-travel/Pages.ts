@@ -13,8 +13,9 @@ export class Pages {
   constructor(budget = OBJECTS) {
     this.#budget = budget
   }
-  keep(ref: ResourceRef, namespace: string | undefined, sequence: number, listing: Listing): void {
-    const key = keyOf(ref, namespace, sequence)
+  /** `selection`: by what the list was narrowed. */
+  keep(ref: ResourceRef, namespace: string | undefined, sequence: number, selection: string, listing: Listing): void {
+    const key = keyOf(ref, namespace, sequence, selection)
     if (this.#kept.has(key)) return
     this.#kept.set(key, listing.released())
     this.#objects += listing.size
@@ -25,10 +26,10 @@ export class Pages {
     }
   }
   /** Undefined when it is not kept (any more): the log's history tells it as well, only slower. */
-  get(ref: ResourceRef, namespace: string | undefined, sequence: number): Listing | undefined {
-    return this.#kept.get(keyOf(ref, namespace, sequence))?.released()
+  get(ref: ResourceRef, namespace: string | undefined, sequence: number, selection: string): Listing | undefined {
+    return this.#kept.get(keyOf(ref, namespace, sequence, selection))?.released()
   }
 }
 
-const keyOf = (ref: ResourceRef, namespace: string | undefined, sequence: number): string =>
-  `${resourceId(ref)}/${namespace ?? '*'}@${sequence}`
+const keyOf = (ref: ResourceRef, namespace: string | undefined, sequence: number, selection: string): string =>
+  `${resourceId(ref)}/${namespace ?? '*'}@${sequence} ${selection}`

@@ -8,8 +8,9 @@ import { badRequest, expired, Refusal } from '#events/Refusal.ts'
 import { subjectOf, type StreamName } from '#events/Subject.ts'
 import type { Entry } from '#projections/Objects.ts'
 import { Snapshot } from '#projections/Sorted.ts'
-import type { PastIndex } from '#services/platform/past/PastIndex.ts'
-import type { View, Views } from '#services/platform/View.ts'
+import type { Narrow, PastIndex } from '#services/platform/past/PastIndex.ts'
+import type { View } from '#services/platform/View.ts'
+import type { Views } from '#services/platform/Views.ts'
 import { pastListing, presentListing, type Listing } from './Listing.ts'
 import type { Versions } from './Versions.ts'
 
@@ -19,7 +20,8 @@ export interface Reader {
   /** Milliseconds: what ages are relative to. */
   readonly now: number
   get(ref: ResourceRef, namespace: string, name: string): Promise<Entry | undefined> | Entry | undefined
-  list(ref: ResourceRef, namespace?: string): Listing | Promise<Listing>
+  /** `narrow`: objects of the past that it says no of may be left out. */
+  list(ref: ResourceRef, namespace?: string, narrow?: Narrow): Listing | Promise<Listing>
 }
 
 export const presentReader = (views: Views, versions: Versions, now: number): Reader => ({
@@ -57,9 +59,9 @@ export const pastReader = ({ views, histories, versions }: Past, sequences: Read
       if (history.forgets === true && view.objects.collection(ref).get(namespace, name)?.sequence !== version) throw forgotten(ref, id, now)
       return versions.read(view, version, subjectOf(view.stream, { group: ref.group, resource: ref.resource, namespace, name }))
     },
-    list: async (ref, namespace) => {
+    list: async (ref, namespace, narrow) => {
       const { view, history, sequence } = at(ref)
-      const live = await history.liveAt(ref, sequence, namespace)
+      const live = await history.liveAt(ref, sequence, namespace, narrow)
       stillTold(history, sequence)
       // History may have been compacted up to a later moment while the list was made.
       at(ref)

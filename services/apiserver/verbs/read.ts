@@ -5,6 +5,7 @@ import { fieldMatcher, parseFieldSelector, requiredValue } from '#events/meta/Fi
 import { matches, parseSelector } from '#events/meta/LabelSelector.ts'
 import { badRequest, expired, notFound, timedOut } from '#events/Refusal.ts'
 import type { Entry } from '#projections/Objects.ts'
+import type { Narrow } from '#services/platform/past/PastIndex.ts'
 import { ViewBehind } from '#services/platform/View.ts'
 import type { View } from '#services/platform/View.ts'
 import { BREATHE, breathe } from '#services/apiserver/http/breathe.ts'
@@ -25,6 +26,8 @@ export interface Selection {
   /** Set when only one object can match. */
   readonly name?: string
   readonly nodeName?: string
+  /** What can be told from labels and fields alone; absent: nothing. */
+  readonly narrow?: Narrow
 }
 
 /** The test of `labelSelector` and `fieldSelector`; 400 for selectors that make no sense. */
@@ -49,7 +52,13 @@ export const selectionOf = (kind: Kind, query: URLSearchParams, name: string): S
     },
     all: false,
     ...(wanted === undefined ? {} : { name: wanted }),
-    ...(node === undefined || node === '' ? {} : { nodeName: node })
+    ...(node === undefined || node === '' ? {} : { nodeName: node }),
+    narrow: (traits) =>
+      (traits.labels === undefined || matches(selector, traits.labels)) &&
+      requirements.every(({ field, operator, value }) => {
+        const known = traits.fields !== undefined && Object.hasOwn(traits.fields, field) ? traits.fields[field] : undefined
+        return known === undefined || (known === value) === (operator === '=')
+      })
   }
 }
 
@@ -147,8 +156,8 @@ export const listObjects = async ({ kind, namespace, selection, query, reader, r
     return { listing: shortListing(found), from: 0, to: found.length, matches: undefined, metadata, first }
   }
   const listing =
-    (begun === undefined ? undefined : pages.get(collectionOf(kind), namespace, sequence)) ??
-    (await source.list(collectionOf(kind), namespace))
+    (begun === undefined ? undefined : pages.get(collectionOf(kind), namespace, sequence, selection.id)) ??
+    (await source.list(collectionOf(kind), namespace, selection.narrow))
   const from = begun === undefined ? 0 : listing.after(begun.k)
   const matches = selection.all ? undefined : selection.matches
   if (limit === 0) return { listing, from, to: listing.size, matches, metadata, first }
@@ -156,7 +165,7 @@ export const listObjects = async ({ kind, namespace, selection, query, reader, r
   if (to >= listing.size) return { listing, from, to: listing.size, matches, metadata, first }
   const last = await listing.at(to - 1)
   const next: Continue = { v: sequence, k: last.id, t: begun?.t ?? now }
-  if (first) pages.keep(collectionOf(kind), namespace, sequence, listing)
+  if (first) pages.keep(collectionOf(kind), namespace, sequence, selection.id, listing)
   return {
     listing,
     from,

@@ -37,6 +37,7 @@ export const stateOf = ({ config: { metadata = {} }, state }: Pick<StreamInfo, '
   first: Math.max(1, state.first_seq),
   last: state.last_seq,
   messages: state.messages,
+  ...(state.num_subjects === undefined ? {} : { subjects: state.num_subjects }),
   bytes: state.bytes,
   ...standingOf(metadata),
   epoch: Number(metadata[EPOCH] ?? 0),

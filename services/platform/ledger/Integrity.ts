@@ -76,9 +76,10 @@ export class Integrity {
   }
   /**
    * Compares the stream's own account of itself with the ledger's. Throws LogDamaged. Returns where reading has to begin.
-   * `newest`: of what is long verified, the reader needs each subject's last entry only (`newestUpTo`).
+   * `newest`: of what is long verified, the reader needs each subject's last entry only (`newestUpTo`). `keyframe`: where it has them
+   * of already: the chain is taken up there, if not before, and must come to its hash, and to all that is remembered behind it.
    */
-  begin(state: LogState, newest = false): number {
+  begin(state: LogState, newest = false, keyframe?: Required<Place>): number {
     const { ledger, whole, expires, tail = false, from } = this.#options
     const known = ledger.damage()
     if (known !== undefined) throw new LogDamaged(known)
@@ -104,6 +105,12 @@ export class Integrity {
         `${there - state.messages} of its ${there} events are missing`
       )
     this.#state = state
+    this.#last = 0
+    this.#agreed = 0
+    this.#suspects = []
+    this.#chain = undefined
+    this.#base = undefined
+    this.#known.clear()
     this.#quarantined = new Set(state.quarantined)
     this.#behind = sequence
     if (!whole) return state.first
@@ -117,6 +124,12 @@ export class Integrity {
       return from.sequence
     }
     this.#resumed = newest ? this.#placeToResume(state) : undefined
+    if (this.#resumed !== undefined && keyframe !== undefined) {
+      const remembered = this.#known.get(keyframe.sequence)
+      if (remembered !== undefined && Buffer.compare(remembered, keyframe.hash) !== 0) this.#altered(keyframe.sequence)
+      this.#known.set(keyframe.sequence, keyframe.hash)
+      if (keyframe.sequence < this.#resumed.sequence) this.#resumed = keyframe
+    }
     if (this.#resumed !== undefined) {
       this.#chain = new Chain(sha256, this.#resumed.sequence, this.#resumed.hash)
       this.#agreed = this.#resumed.sequence

@@ -89,6 +89,9 @@ export class MemoryPast implements PastStore {
   versionAt(ref: ResourceRef, id: string, sequence: number): number | undefined {
     return this.#history.versionAt(ref, id, sequence)
   }
+  placesOf(ref: ResourceRef, id: string): readonly number[] {
+    return this.#history.versionsOf(ref, id)
+  }
   deletedSince(ref: ResourceRef, id: string, sequence: number): boolean {
     return this.#history.deletedSince(ref, id, sequence)
   }

@@ -9,6 +9,16 @@ import type { Version } from '#projections/History.ts'
 import type { Place } from '#services/platform/ledger/Ledger.ts'
 import type { Keyframe, Standing } from './Keyframe.ts'
 
+/** What is known of a version before it is read. What is absent is not known, and may be anything. */
+export interface Traits {
+  readonly labels?: Readonly<Record<string, string>>
+  /** Of those a field selector can name. */
+  readonly fields?: Readonly<Record<string, string>>
+}
+
+/** False: no object with these traits is wanted, whatever is not known of it. Asked once for all objects that share some of them. */
+export type Narrow = (traits: Traits) => boolean
+
 /** What readers of the past ask. */
 export interface PastIndex {
   readonly stream: StreamName
@@ -32,8 +42,15 @@ export interface PastIndex {
   versionAt(ref: ResourceRef, id: string, sequence: number): number | undefined
   /** Whether the object was deleted after `sequence`, and so is perhaps another one now. */
   deletedSince(ref: ResourceRef, id: string, sequence: number): boolean
-  /** The objects of a collection that were live at `sequence`, in the order lists show them. */
-  liveAt(ref: ResourceRef, sequence: number, namespace?: string): readonly Version[] | Promise<readonly Version[]>
+  /**
+   * The objects of a collection that were live at `sequence`, in the order lists show them. `narrow`: those it says no of may be left
+   * out.
+   */
+  liveAt(ref: ResourceRef, sequence: number, namespace?: string, narrow?: Narrow): readonly Version[] | Promise<readonly Version[]>
+  /** The places of all its versions, ascending, deletions among them. */
+  placesOf?(ref: ResourceRef, id: string): readonly number[]
+  /** An entry as it was followed, where it is at hand here; the log has it in any case. */
+  entryAt?(sequence: number): LogEntry | undefined
   /** Whether everything up to `sequence` is told, now or within `timeoutMs`. */
   reaches(sequence: number, timeoutMs: number): Promise<boolean>
 }

@@ -11,9 +11,11 @@ import { subjectOf } from '#events/Subject.ts'
 import { forkOf, forksOf } from '#services/historian/schema.ts'
 import { SqlitePast } from '#services/historian/SqlitePast.ts'
 import { SqliteReader } from '#services/historian/SqliteReader.ts'
+import { describing } from '#services/historian/traits.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
 import type { PastIndex, PastStore, Taken } from '#services/platform/past/PastIndex.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const REFS: readonly ResourceRef[] = [
   { group: '', resource: 'pods' },
@@ -131,11 +133,11 @@ const memory = (): Twin => {
 }
 const disk = (): Twin => {
   const folder = mkdtempSync(join(tmpdir(), 'reckon-past-'))
-  const made = [new SqlitePast(folder, 'EVENTS', systemClock)]
+  const made = [new SqlitePast(folder, 'EVENTS', systemClock, describing(builtIns))]
   return {
     store: made[0] as PastStore,
     again: () => {
-      const next = new SqlitePast(folder, 'EVENTS', systemClock)
+      const next = new SqlitePast(folder, 'EVENTS', systemClock, describing(builtIns))
       made.push(next)
       return next
     },
@@ -346,9 +348,9 @@ const some = takenOf(
 )
 const folderOf = (): string => mkdtempSync(join(tmpdir(), 'reckon-past-'))
 
-files("is its owner's alone, and holds no body", () => {
+files("is its owner's alone", () => {
   const folder = join(folderOf(), 'history')
-  const store = new SqlitePast(folder, 'EVENTS', systemClock)
+  const store = new SqlitePast(folder, 'EVENTS', systemClock, describing(builtIns))
   store.begin('id')
   feed(store, some, 10)
   assert.is(statSync(folder).mode & 0o777, 0o700)
@@ -361,7 +363,7 @@ files("is its owner's alone, and holds no body", () => {
 files('that is damaged is made anew, for its writer and for who reads it meanwhile', async () => {
   for (const damage of ['garbage', 'zeroes in the middle', 'gone'] as const) {
     const folder = folderOf()
-    const store = new SqlitePast(folder, 'EVENTS', systemClock)
+    const store = new SqlitePast(folder, 'EVENTS', systemClock, describing(builtIns))
     store.begin('id')
     feed(store, some, 10)
     store.close()
@@ -379,7 +381,7 @@ files('that is damaged is made anew, for its writer and for who reads it meanwhi
     reader.reached(50, path)
     assert.equal([reader.lastSequence, reader.versionAt(REFS[0] as ResourceRef, 'default/a', 50)], [0, undefined], damage)
     assert.is(told > 0, damage !== 'gone', damage)
-    const next = new SqlitePast(folder, 'EVENTS', systemClock)
+    const next = new SqlitePast(folder, 'EVENTS', systemClock, describing(builtIns))
     assert.is(next.begin('id').sequence, 0, damage)
     feed(next, some, 10)
     reader.reached(50, next.file)
@@ -404,7 +406,7 @@ files('that is begun anew while a long list is read gives the list of the new on
     }))
   )
   const filled = (): SqlitePast => {
-    const store = new SqlitePast(folderOf(), 'EVENTS', systemClock)
+    const store = new SqlitePast(folderOf(), 'EVENTS', systemClock, describing(builtIns))
     store.begin('id')
     feed(store, many, 1_000)
     return store
@@ -416,7 +418,7 @@ files('that is begun anew while a long list is read gives the list of the new on
   reader.reached(4_500, second.file)
   assert.is((await over).length, 4_500)
   const none = reader.liveAt(REFS[0] as ResourceRef, 4_500)
-  const empty = new SqlitePast(folder, 'EVENTS', systemClock)
+  const empty = new SqlitePast(folder, 'EVENTS', systemClock, describing(builtIns))
   empty.begin('id')
   reader.reached(0, empty.file)
   assert.equal([await none, reader.lastSequence], [[], 0], 'and who asked sees that it knows nothing')
@@ -425,7 +427,7 @@ files('that is begun anew while a long list is read gives the list of the new on
 })
 files('that breaks off within a batch stands where the batch before ended', () => {
   const folder = folderOf()
-  const store = new SqlitePast(folder, 'EVENTS', systemClock)
+  const store = new SqlitePast(folder, 'EVENTS', systemClock, describing(builtIns))
   store.begin('id')
   feed(store, some.slice(0, 20), 10)
   const bad = { ...(some[25] as Taken), entry: { ...(some[25] as Taken).entry, sequence: Number.NaN } }

@@ -2,15 +2,21 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { UserInfo } from '#events/Intent.ts'
+import type { Kind } from '#events/Kind.ts'
+import type { LogEntry } from '#events/Log.ts'
 import { AUTOUPDATE } from '#events/rbac/bootstrap.ts'
 import { Refusal } from '#events/Refusal.ts'
 import { authorizePast, otherNamespace, stillThere } from '#services/apiserver/time-travel/authorizePast.ts'
 import { bootstrap } from '#services/apiserver/bootstrap.ts'
 import { momentOf, pastReader } from '#services/apiserver/time-travel/Reader.ts'
 import { Versions } from '#services/apiserver/time-travel/Versions.ts'
+import { selectionOf } from '#services/apiserver/verbs/read.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { MemoryPast } from '#services/platform/past/MemoryPast.ts'
+import type { PastIndex } from '#services/platform/past/PastIndex.ts'
+import type { View } from '#services/platform/View.ts'
 import { ADMIN, startTestApi, type TestApi } from '#test/support/api.ts'
+import { builtIns } from '#test/support/builtIns.ts'
 
 const past = suite('the right to the past')
 const RBAC = 'rbac.authorization.k8s.io'
@@ -178,6 +184,56 @@ past('that an index no longer tells while it is asked is not taken for what was 
       (thrown: unknown) => thrown
     )
     assert.is((error as Refusal | undefined)?.status.code, 503)
+  }
+})
+past('is read from beside the index where it is, sealed as in the log, and only what a selector may want', async () => {
+  const last = await api.logs.EVENTS.lastSequence()
+  const view = api.views.of(SECRETS)
+  const all = await api.logs.EVENTS.read({ from: 1, to: last })[Symbol.asyncIterator]().next()
+  const stored = (all.value as readonly LogEntry[]).find(({ subject }) => subject.includes('.clusterroles.')) as LogEntry
+  let [asked, narrowed] = [0, 0]
+  const log = Object.create(view.log, {
+    get: { value: (sequence: number) => ((asked += 1), api.logs.EVENTS.get(sequence)) }
+  }) as typeof view.log
+  const beside = { stream: view.stream, log, versionOf: (entry: LogEntry) => view.versionOf(entry) } as unknown as View
+  const at = (entry: LogEntry): Versions => {
+    const index = new MemoryPast('EVENTS', systemClock)
+    return new Versions(new Map([['EVENTS', Object.assign(index, { entryAt: () => entry })]]))
+  }
+  const found = at(stored).read(beside, stored.sequence, stored.subject)
+  if (found instanceof Promise) throw new Error('nobody waits for what is at hand')
+  assert.is(asked, 0)
+  const { text } = await new Versions().read(beside, stored.sequence)
+  assert.equal([found.text, asked], [text, 1])
+  // What is of another object, or not sealed by us, is read from the log.
+  asked = 0
+  const other = { ...stored, subject: 'ev.core.pods.a.b' }
+  assert.is((await at(other).read(beside, stored.sequence, stored.subject)).text, text)
+  const sealed = { ...beside, versionOf: (entry: LogEntry) => (entry.text === stored.text ? view.versionOf(entry) : undefined) } as View
+  assert.is((await at({ ...stored, text: '{}' }).read(sealed, stored.sequence, stored.subject)).text, text)
+  assert.is(asked, 2)
+  const error = await Promise.resolve(at(stored).read(beside, stored.sequence, 'ev.core.pods.a.b')).catch(String)
+  assert.match(String(error), /the index of the past is not right/)
+  const index = new MemoryPast('EVENTS', systemClock)
+  index.take([], { sequence: last })
+  const liveAt: PastIndex['liveAt'] = (_ref, _sequence, _namespace, narrow) => {
+    narrowed += [{}, { labels: { a: 'b' } }, { labels: { a: 'c' } }, { fields: { type: 'x' } }].filter((one) => narrow?.(one)).length
+    return []
+  }
+  Object.assign(index, { liveAt })
+  const kind = builtIns.kindOf(SECRETS) as Kind
+  const state = { views: api.views, histories: new Map([['EVENTS' as const, index]]), versions: new Versions() }
+  for (const [query, passing] of [
+    ['labelSelector=a%3Db', 3],
+    ['labelSelector=!a', 2],
+    ['fieldSelector=type%3Dy', 3],
+    ['fieldSelector=type!%3Dy', 4],
+    ['', 0]
+  ] as const) {
+    narrowed = 0
+    const selection = selectionOf(kind, new URLSearchParams(query), '')
+    await pastReader(state, new Map([['EVENTS', last]]), 0).list(SECRETS, 'team', selection.narrow)
+    assert.is(narrowed, passing, query)
   }
 })
 past('is told of from its floor on: of a moment before, that it was compacted, whoever has heard of that first', async () => {

@@ -281,4 +281,37 @@ historian('tells of a disk that does not take a compaction, and follows on', asy
   assert.equal([errors.map(String), store.lastSequence, store.floor], [['Error: database or disk is full'], 5, 2])
   following.stop()
 })
+historian('takes what comes after a pause at once, and what follows on it together', async () => {
+  const { clock, store, log, write, begin, errors } = cluster()
+  const steps: number[] = []
+  const onReached = ({ sequence }: { readonly sequence: number }): void => void steps.push(sequence)
+  const options = { log, store, clock, expires: false, onReached, onDamaged: () => {}, onError: (error: unknown) => errors.push(error) }
+  const following = new Historian({ ...options, gatherMs: 25 })
+  await begin()
+  await write('a')
+  following.start()
+  await clock.run(100)
+  steps.length = 0
+  await write('a')
+  await clock.run(1)
+  assert.equal(steps, [2])
+  for (const name of ['b', 'c', 'b']) {
+    await write(name)
+    await clock.run(1)
+  }
+  assert.equal([steps, store.lastSequence], [[2], 2])
+  await clock.run(25)
+  assert.equal([steps, store.lastSequence], [[2, 5], 5])
+  // What waits when it ends is read again.
+  await write('d')
+  await write('d')
+  following.stop()
+  await clock.run(100)
+  assert.equal([steps.at(-1), errors], [store.lastSequence, []])
+  const next = new Historian(options)
+  next.start()
+  await clock.run(100)
+  assert.is(store.lastSequence, 7)
+  next.stop()
+})
 historian.run()
