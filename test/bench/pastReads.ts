@@ -207,19 +207,19 @@ try {
   say(`on disk: ${(size / 2 ** 20).toFixed(0)} MiB, ${(size / 2 ** 20 / (EVENTS / 1e6)).toFixed(0)} MiB per million events`)
   // None is warm but for what the shapes before left: each is of a moment of its own.
   const moment = (): number => OBJECTS + Math.floor(Math.random() * (last - OBJECTS))
-  const any = (count: number): number => Math.floor(Math.random() * count)
-  const pod = (at = any(OBJECTS)): string => `/api/v1/namespaces/ns-${at % NAMESPACES}/pods/pod-${at}`
-  const namespace = (): string => `/api/v1/namespaces/ns-${any(NAMESPACES)}/pods`
+  const below = (count: number): number => Math.floor(Math.random() * count)
+  const pod = (at = below(OBJECTS)): string => `/api/v1/namespaces/ns-${at % NAMESPACES}/pods/pod-${at}`
+  const namespace = (): string => `/api/v1/namespaces/ns-${below(NAMESPACES)}/pods`
   const all = '/api/v1/pods'
   const shapes: readonly (readonly [what: string, count: number, path: () => string])[] = [
     ['a pod', GETS, pod],
     [`all pods, a page of ${PAGE}`, LISTS, () => `${all}?limit=${PAGE}`],
     [`a namespace (2,000), a page of ${PAGE}`, LISTS, () => `${namespace()}?limit=${PAGE}`],
     ['a namespace (2,000), whole', LISTS, namespace],
-    ['a namespace by a label (20)', LISTS, () => `${namespace()}?labelSelector=app%3Dapp-${any(100)}`],
-    ['all pods by a label (200)', LISTS, () => `${all}?labelSelector=app%3Dapp-${any(100)}`],
+    ['a namespace by a label (20)', LISTS, () => `${namespace()}?labelSelector=app%3Dapp-${below(100)}`],
+    ['all pods by a label (200)', LISTS, () => `${all}?labelSelector=app%3Dapp-${below(100)}`],
     [`all pods by a label (4,000), a page of ${PAGE}`, LISTS, () => `${all}?limit=${PAGE}&labelSelector=app+in+(${twentyApps})`],
-    ['all pods of a node (40)', LISTS, () => `${all}?fieldSelector=spec.nodeName%3Dnode-${any(500)}`],
+    ['all pods of a node (40)', LISTS, () => `${all}?fieldSelector=spec.nodeName%3Dnode-${below(500)}`],
     ['all pods that are not running (0)', LISTS, () => `${all}?fieldSelector=status.phase!%3DRunning`],
     ['all pods (20,000), whole', WHOLE, () => all]
   ]

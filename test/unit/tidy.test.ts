@@ -264,6 +264,7 @@ const CAST_AROUND: readonly string[] = [
   'services/apiserver/nodes/decide.ts',
   'services/apiserver/request/authenticate.ts',
   'services/cli/commands/follow.ts',
+  'services/historian/Packs.ts',
   'services/historian/SqlitePast.ts',
   'services/historian/SqliteReader.ts',
   'services/platform/Docker.ts',
