@@ -33,7 +33,7 @@ const entryOf = (message: JsMsg): LogEntry => ({
   sequence: message.seq,
   headers: plainHeaders(message.headers),
   text: decoder.decode(message.data),
-  time: message.info.timestampNanos / 1e6
+  time: Math.floor(message.info.timestampNanos / 1e6)
 })
 
 /** Of a consumer's notices, those after which nothing comes any more. */
