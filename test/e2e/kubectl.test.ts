@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { KubeObject } from '#events/KubeObject.ts'
 import { startCluster, type TestCluster } from '#test/support/cluster.ts'
 import { kubectls, milestones } from '#test/support/kubectls.ts'
 import { sideBySide } from '#test/support/sideBySide.ts'
@@ -174,7 +175,9 @@ for (const { version, path: program } of versions)
       `label --overwrite ns ${namespace} ${level}/enforce=strict`
     )
     // In a pod: over WebSocket from 1.30, over SPDY before.
-    const pod = (await run(['get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[0].metadata.name}'])).out
+    const { items } = JSON.parse((await run(['get', 'pods', '-l', 'app=web', '-o', 'json'])).out) as { readonly items: readonly KubeObject[] }
+    // Those of before the patch may take their half minute to go, and have no container any more.
+    const pod = items.find(({ metadata }) => metadata.deletionTimestamp === undefined)?.metadata.name as string
     // And over SPDY with each, where it can be told to.
     const overSpdy: Record<string, string> = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false' }
     for (const env of [{}, overSpdy]) {
