@@ -175,7 +175,9 @@ for (const { version, path: program } of versions)
       `label --overwrite ns ${namespace} ${level}/enforce=strict`
     )
     // In a pod: over WebSocket from 1.30, over SPDY before.
-    const { items } = JSON.parse((await run(['get', 'pods', '-l', 'app=web', '-o', 'json'])).out) as { readonly items: readonly KubeObject[] }
+    const { items } = JSON.parse((await run(['get', 'pods', '-l', 'app=web', '-o', 'json'])).out) as {
+      readonly items: readonly KubeObject[]
+    }
     // Those of before the patch may take their half minute to go, and have no container any more.
     const pod = items.find(({ metadata }) => metadata.deletionTimestamp === undefined)?.metadata.name as string
     // And over SPDY with each, where it can be told to.
