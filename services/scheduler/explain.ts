@@ -33,16 +33,13 @@ export const podScheduledCondition = (pod: Pod, message: string, now: number): K
   const present = conditionOf(pod, 'PodScheduled')
   if (present?.status === 'False' && present.message === message) return undefined
   const condition: Condition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }
+  const { managedFields: _, ...metadata } = pod.metadata
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    // The version is a lock: a pod that was bound meanwhile is the kubelet's to report on.
-    metadata: {
-      name: pod.metadata.name as string,
-      namespace: pod.metadata.namespace as string,
-      uid: pod.metadata.uid as string,
-      ...(pod.metadata.resourceVersion === undefined ? {} : { resourceVersion: pod.metadata.resourceVersion })
-    },
+    // The version is a lock: a pod that was bound meanwhile is the kubelet's to report on. The rest is as it was seen, for a status
+    // write that leaves it out takes it away.
+    metadata,
     status: { ...pod.status, conditions: setCondition<Condition>(pod.status?.conditions, condition, timestamp(now)) }
   }
 }

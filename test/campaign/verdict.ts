@@ -1,5 +1,6 @@
 /** What must hold after whatever was done: the whole log read by a reader of its own, held against what was answered and seen. */
 import { at } from '#test/support/kinds.ts'
+import { isGuard } from '#events/guard.ts'
 import { decodeFacts } from '#events/Event.ts'
 import { keyId } from '#events/Key.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
@@ -43,7 +44,8 @@ const readLog = async (
             events += 1
             const { key, sequence, expected, id, deleted } = decodeFacts('EVENTS', entry)
             const name = keyId(key)
-            if (expected !== (heads.get(name) ?? 0))
+            // A guard follows the object it holds, and not the guard before it.
+            if (!isGuard(key) && expected !== (heads.get(name) ?? 0))
               faults.push(`${name}: event ${sequence} follows ${expected}, but ${heads.get(name) ?? 0} was its last`)
             if (ids.has(id)) faults.push(`intent ${id} made two events, the second at ${sequence}`)
             ids.add(id)

@@ -7,6 +7,7 @@ import { chainHash } from '#services/kube-proxy/chainHash.ts'
 import { KubeProxy, RulesTouched } from '#services/kube-proxy/KubeProxy.ts'
 import type { Views } from '#services/platform/Views.ts'
 import type { Mistakes } from './mistakes.ts'
+import { IptablesFailed } from '#services/platform/iptables/IptablesFailed.ts'
 import { FilterBusy, type PacketFilter } from './PacketFilter.ts'
 import type { Process } from './Process.ts'
 import { SETTINGS } from './Served.ts'
@@ -62,6 +63,8 @@ export class Endpoints {
   /** What was done to it on purpose is told, and is no fault. */
   #isOurs(error: unknown): boolean {
     const { filter } = this
+    // Between a flush and the word of it a text names rules that are gone: all of them are written anew then.
+    if (filter.touched && error instanceof IptablesFailed) return true
     if (!(error instanceof RulesTouched && filter.touched)) return error instanceof FilterBusy
     filter.touched = false
     return true

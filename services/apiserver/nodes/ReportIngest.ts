@@ -230,6 +230,8 @@ export class ReportIngest {
           : { ...draft, object: { ...object, metadata: { ...object.metadata, resourceVersion: String(pod.sequence) } } }
       const verdict = await submit(this.#options, node, tied)
       if (verdict.what === 'outrun' && verdict.status.reason === 'Conflict') continue
+      // What a node may do is judged by the pod that has the name by then, which may be another one.
+      if (verdict.what === 'refused' && views.get({ ...PODS, namespace, name })?.object.metadata.uid !== pod.object.metadata.uid) continue
       this.#refused(node, verdict)
       return newest.sequence
     }
