@@ -56,7 +56,7 @@ cli('applies over NATS by the rules of the other door', async () => {
   assert.is((await reckon(['apply', '-f', '-'], CONFIG('2'))).out, 'configmap/settings configured')
   const refused = await reckon(['apply', '-f', '-'], `${CONFIG('3')}dataa: {}\n---\n${CONFIG('3')}`)
   assert.is(refused.code, 1)
-  assert.match(refused.err, /unknown field "dataa"/)
+  assert.match(refused.err, /\.dataa: field not declared in schema/)
   assert.is(refused.out, 'configmap/settings configured')
   assert.match(
     (await reckon(['apply', '-f', '-'], 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n')).err,
