@@ -41,6 +41,8 @@ const WRONG_LAST_SEQUENCE = new Set([10071, 10164])
 const FULL = new Set([10023, 10047])
 /** What the store's own error says when there is no room; its code is the one of every failure to store. */
 const NO_ROOM = /no space left|disk quota|maximum bytes exceeded/i
+/** Of a batch (ADR-50): an entry of it is not there at its end. What is between the first and the last is not acknowledged. */
+const INCOMPLETE = 10176
 /** "message size exceeds maximum allowed". */
 const TOO_LARGE = 10054
 const encoder = new TextEncoder()
@@ -141,6 +143,8 @@ export class JetStreamLog implements Log {
     if (answer.data.length === 0) return undefined
     const { error } = answer.json<PubAck>()
     if (error === undefined) return undefined
+    if (error.err_code === INCOMPLETE)
+      throw new LogAway(`${this.stream}: a part of the write was lost on its way or found no room; nothing was stored`)
     if (!WRONG_LAST_SEQUENCE.has(error.err_code)) {
       const why =
         FULL.has(error.err_code) || NO_ROOM.test(error.description) ? 'full' : error.err_code === TOO_LARGE ? 'too-large' : 'other'
