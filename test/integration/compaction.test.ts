@@ -333,9 +333,12 @@ for (const step of STEPS)
         await connection.close()
         await plane.kill()
         await plane.start()
-        const health = await plane.call('GET', '/readyz')
-        assert.is(health.status, 500)
-        assert.match(health.body, /of the \d+ versions that were kept when history was compacted up to \d+ are there/)
+        const told = /of the \d+ versions that were kept when history was compacted up to \d+ are there/
+        await plane.until('it is told', async () => {
+          const health = await plane.call('GET', '/readyz')
+          assert.is(health.status, 500)
+          return told.test(health.body)
+        })
       } finally {
         await plane.remove()
       }
