@@ -1,4 +1,4 @@
-/** Who writes a status may change metadata by it, as upstream: none of our own writers takes any away, and none overwrites what is newer. */
+/** Who writes a status may change metadata by it, as upstream: none of our own writers takes any away, or overwrites what is newer. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Node } from '#events/core/Node.ts'
