@@ -105,7 +105,7 @@ for (const more of [{ operation: 'Steal' }, { apiVersion: '' }, { fieldsType: 'F
 managedFields('may name what is called like a prototype', async () => {
   const api = await lab()
   const odd = JSON.parse('{"f:data":{"f:__proto__":{},"f:constructor":{}}}') as object
-  assert.equal(Object.keys((await bringing(api, [entry('mine', odd)])).mine as object), ['f:data'])
+  assert.equal(Object.keys((await bringing(api, [entry('mine', odd)]))['mine'] as object), ['f:data'])
   assert.is(({} as Record<string, unknown>)['f:a'], undefined)
 })
 managedFields('has the places of a list in it, as an old one may', async () => {
