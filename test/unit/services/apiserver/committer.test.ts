@@ -279,4 +279,46 @@ committer('of decisions that travel together, one that stands on an object goes 
     assert.is((await log.lastOn(subjectOf('EVENTS', event('x').key))) !== undefined, standsFirst)
   }
 })
+committer('guards count as well: no batch is larger than the log takes, whatever each of its decisions stands on', async () => {
+  const { log, committer: mine } = scene()
+  const guards = (n: number): readonly Guard[] => [1, 2].map((k) => ({ key: event(`g${n}-${k}`).key, expected: 0 }))
+  const sizes: number[] = []
+  const append = log.append.bind(log)
+  log.append = (appends, waitMs) => {
+    sizes.push(appends.length)
+    return append(appends, waitMs)
+  }
+  const ended = await Promise.all(Array.from({ length: 600 }, (_, n) => mine.commit([event(`a${n}`)], undefined, guards(n))))
+  assert.ok(ended.every(({ ok }) => ok))
+  assert.ok(Math.max(...sizes) <= 500, `${Math.max(...sizes)} entries at once`)
+  assert.ok(sizes.length < 10, `${sizes.length} batches`)
+})
+
+committer('a lone write whose guards nothing can have touched is one entry, and stands where it was decided', async () => {
+  const { log, committer: mine } = scene()
+  const expected = await there(log, 'switch')
+  const outcome = await mine.commit([event('x')], undefined, [{ key: event('switch').key, expected }], expected)
+  assert.equal([outcome.ok, outcome.ok && outcome.last, await log.lastSequence(), log.appends], [true, expected + 1, expected + 1, 1])
+})
+
+committer('a lone write is held to its guards by name when anything was written since it was decided', async () => {
+  for (const touched of [true, false]) {
+    const { log, committer: mine } = scene()
+    const expected = await there(log, 'switch')
+    const next = touched ? { ...event('switch'), id: 'next', expected } : event('other')
+    await log.append([{ subject: subjectOf('EVENTS', next.key), ...encodeEvent(next), expected: next.expected }])
+    const outcome = await mine.commit([event('x')], undefined, [{ key: event('switch').key, expected }], expected)
+    assert.is(outcome.ok, !touched)
+    assert.is((await log.lastOn(subjectOf('EVENTS', event('x').key))) !== undefined, !touched)
+  }
+})
+
+committer('what it stored itself since counts as written: the whole log is not asked in vain', async () => {
+  const { log, committer: mine } = scene()
+  const expected = await there(log, 'switch')
+  await mine.commit([event('own')])
+  log.appends = 0
+  const outcome = await mine.commit([event('x')], undefined, [{ key: event('switch').key, expected }], expected)
+  assert.equal([outcome.ok, log.appends], [true, 1])
+})
 committer.run()
