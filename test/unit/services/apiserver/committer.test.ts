@@ -201,17 +201,21 @@ committer('a decision that is a large batch of its own goes alone, and others do
 })
 
 committer('of two terms of one Lease that wait together, only what is asked under the newer one is stored', async () => {
-  const { log, committer: mine } = scene()
-  const marker = subjectOf('EVENTS', event('marker').key)
-  for (const expected of [0, 1]) await log.append([{ subject: marker, ...encodeEvent({ ...event('marker'), expected }), expected }])
-  const fence = (term: number): Guard => ({ key: event('marker').key, expected: term })
-  const terms = Array.from({ length: 24 }, (_, n) => (n % 3 === 0 ? 1 : 2))
-  const ended = await Promise.all(terms.map((term, n) => mine.commit([event(`a${n}`)], undefined, [fence(term)])))
-  assert.equal(
-    ended.map(({ ok }) => ok),
-    terms.map((term) => term === 2)
-  )
-  for (const [n, term] of terms.entries()) assert.is((await log.lastOn(subjectOf('EVENTS', event(`a${n}`).key))) !== undefined, term === 2)
+  // Whichever comes first, and so at the head of a batch.
+  for (const older of [0, 1, 2]) {
+    const { log, committer: mine } = scene()
+    const marker = subjectOf('EVENTS', event('marker').key)
+    for (const expected of [0, 1]) await log.append([{ subject: marker, ...encodeEvent({ ...event('marker'), expected }), expected }])
+    const fence = (term: number): Guard => ({ key: event('marker').key, expected: term })
+    const terms = Array.from({ length: 24 }, (_, n) => (n % 3 === older ? 1 : 2))
+    const ended = await Promise.all(terms.map((term, n) => mine.commit([event(`a${n}`)], undefined, [fence(term)])))
+    assert.equal(
+      ended.map(({ ok }) => ok),
+      terms.map((term) => term === 2)
+    )
+    for (const [n, term] of terms.entries())
+      assert.is((await log.lastOn(subjectOf('EVENTS', event(`a${n}`).key))) !== undefined, term === 2)
+  }
 })
 
 committer('a decision of more entries than the log takes at once is refused, and none is sent', async () => {
@@ -299,6 +303,14 @@ committer('a lone write whose guards nothing can have touched is one entry, and 
   const expected = await there(log, 'switch')
   const outcome = await mine.commit([event('x')], undefined, [{ key: event('switch').key, expected }], expected)
   assert.equal([outcome.ok, outcome.ok && outcome.last, await log.lastSequence(), log.appends], [true, expected + 1, expected + 1, 1])
+})
+
+committer('a decision of several events is stored whole, though nothing was written since it was decided', async () => {
+  const { log, committer: mine } = scene()
+  const expected = await there(log, 'switch')
+  const outcome = await mine.commit([event('x'), event('y')], undefined, [{ key: event('switch').key, expected }], expected)
+  assert.ok(outcome.ok)
+  for (const name of ['x', 'y']) assert.ok(await log.lastOn(subjectOf('EVENTS', event(name).key)), name)
 })
 
 committer('a lone write is held to its guards by name when anything was written since it was decided', async () => {
