@@ -1,4 +1,4 @@
-/** Questions that random objects hardly ever ask: what stands twice, who goes over from kubectl's own apply, orders of lists, many managers. */
+/** Questions that random objects hardly ever ask: what stands twice, who goes over from kubectl apply, orders of lists, many managers. */
 import type { Question } from './Oracle.ts'
 
 type Json = Record<string, unknown>

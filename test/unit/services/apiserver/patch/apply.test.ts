@@ -1,4 +1,4 @@
-/** Server-side apply where upstream's libraries, asked through built-in kinds, can't be brought to: times, versions, free JSON, bad lists. */
+/** Server-side apply where upstream’s libraries can’t be asked through built-in kinds: times, versions, free JSON, bad lists. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KubeObject, ManagedFieldsEntry } from '#events/KubeObject.ts'
