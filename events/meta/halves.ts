@@ -30,3 +30,12 @@ export const keepOtherHalfAndMetadata = (object: KubeObject, old: KubeObject, su
   keepOtherHalf(object, old, subresource)
   if (subresource === 'status') keepMetadata(object, old)
 }
+
+/**
+ * The object as who writes its status sends it. Such a write may change metadata as well, and what is left out of it is taken away: so all
+ * of it goes along as it was seen, with the version it was seen at, which is the lock.
+ */
+export const statusWrite = ({ apiVersion, kind, metadata }: KubeObject, status: unknown): KubeObject => {
+  const { managedFields: _, ...seen } = metadata
+  return { apiVersion, kind, metadata: seen, status }
+}

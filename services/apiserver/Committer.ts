@@ -160,19 +160,23 @@ export class Committer {
   /** Those at the head of the line that may share a fate. */
   #nextGroup(): readonly Waiting[] {
     const group: Waiting[] = []
+    let appends = 0
     let size = 0
     const guards = new Map<string, number>()
     const written = new Set<string>()
     // The first goes in any case: one that is larger would hold up all others without end.
-    while (this.#queue.length > 0 && (size === 0 || size + (this.#queue[0] as Waiting).appends.length <= LARGEST_BATCH)) {
+    while (this.#queue.length > 0) {
       const next = this.#queue[0] as Waiting
+      // As if it shared no guard: it may be one too few, and is never one too many.
+      if (size > 0 && size + next.appends.length + next.guards.size > LARGEST_BATCH) break
       // Of two versions of one object at most one is there; and what is changed here can't be as it was for who comes behind.
       if ([...next.guards].some(([subject, { expected }]) => (guards.get(subject) ?? expected) !== expected || written.has(subject))) break
       for (const [subject, { expected }] of next.guards) guards.set(subject, expected)
       for (const { subject } of next.appends) written.add(subject)
       this.#queue.shift()
       group.push(next)
-      size += next.appends.length
+      appends += next.appends.length
+      size = appends + guards.size
     }
     return group
   }

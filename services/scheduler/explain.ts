@@ -4,6 +4,7 @@ import type { Intent } from '#events/Intent.ts'
 import type { Pod } from '#events/schema/generated/core.v1.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import { conditionOf, setCondition, type Condition } from '#events/meta/Conditions.ts'
+import { statusWrite } from '#events/meta/halves.ts'
 import { noticeDraft } from '#events/core/notice.ts'
 import type { Entry, ObjectsView } from '#projections/Objects.ts'
 import type { Refusal } from './plugin.ts'
@@ -33,15 +34,8 @@ export const podScheduledCondition = (pod: Pod, message: string, now: number): K
   const present = conditionOf(pod, 'PodScheduled')
   if (present?.status === 'False' && present.message === message) return undefined
   const condition: Condition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }
-  const { managedFields: _, ...metadata } = pod.metadata
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    // The version is a lock: a pod that was bound meanwhile is the kubelet's to report on. The rest is as it was seen, for a status
-    // write that leaves it out takes it away.
-    metadata,
-    status: { ...pod.status, conditions: setCondition<Condition>(pod.status?.conditions, condition, timestamp(now)) }
-  }
+  // The version is a lock: a pod that was bound meanwhile is the kubelet's to report on.
+  return statusWrite(pod, { ...pod.status, conditions: setCondition<Condition>(pod.status?.conditions, condition, timestamp(now)) })
 }
 
 export const schedulingNotice = (

@@ -13,6 +13,7 @@ import type { Stray } from '#events/node/messages.ts'
 import { bindingSubject } from '#events/node/messages.ts'
 import type { Log, Subscription } from '#events/Log.ts'
 import { objectId } from '#events/Key.ts'
+import { same } from '#events/meta/faults.ts'
 import type { Pod } from '#events/schema/generated/core.v1.ts'
 import { decodeToken } from '#events/Subject.ts'
 import { isChangeOf, type Change, type Entry } from '#projections/Objects.ts'
@@ -158,8 +159,8 @@ export class BindingPublisher {
         this.#references.delete(entry.id)
         this.#deleted.set(entry.id, entry.object.metadata.uid as string)
       } else {
-        // What its agent said of a pod changes nothing about what the agent must do.
-        if (type === 'MODIFIED' && entry.facts.verb.endsWith('/status')) return
+        // What its agent said of a pod changes nothing about what the agent must do, but for labels and the like that came along.
+        if (type === 'MODIFIED' && entry.facts.verb.endsWith('/status') && isToldAlike(entry, change.previous)) return
         this.#references.set(entry.id, entry.object)
       }
       this.#mark(entry.id)
@@ -311,4 +312,10 @@ export class BindingPublisher {
     if (!result.ok) throw new Outrun(subject)
     return result.last
   }
+}
+
+/** Whether a node is told the same of the metadata, of which containers may read labels and annotations. */
+const isToldAlike = ({ object }: Entry<Pod>, previous: Entry<Pod> | undefined): boolean => {
+  const before = previous?.object.metadata
+  return before !== undefined && same(before.labels, object.metadata.labels) && same(before.annotations, object.metadata.annotations)
 }

@@ -3,7 +3,7 @@
  * pulse counts. One that fails is tried again until the next one comes, here or at another API server.
  */
 import { timestamp } from '#events/meta/time.ts'
-import { LEASES } from '#events/collections.ts'
+import { LEASES, NODES } from '#events/collections.ts'
 import type { Pulse } from '#events/node/messages.ts'
 import { Refusal } from '#events/Refusal.ts'
 import type { Clock, Timer } from '#services/platform/Clock.ts'
@@ -12,8 +12,8 @@ import type { Decider } from '#services/apiserver/Decider.ts'
 import { intentsOfPulse, LEASE_NAMESPACE } from './decide.ts'
 import { backOff, Later, submit } from './submit.ts'
 
-/** Times it is drafted anew at once, because the state was another: a Lease that expired, a Node that was deleted. */
-const RACES = 4
+/** Times it is drafted anew at once, because the state was another: a Lease that expired, a Node that was deleted or just made. */
+const RACES = 5
 
 export interface PulsesOptions {
   readonly views: Views
@@ -82,7 +82,7 @@ export class Pulses {
     for (let tries = 0; tries < RACES; tries++) if (await this.#asDrafted(pulse)) return
     throw new Later(`node ${pulse.node} is written by others all the time`)
   }
-  /** False when the state was not what the intents were drafted for. */
+  /** False when the state was not, or is no longer, what the intents were drafted for. */
   async #asDrafted(pulse: Pulse): Promise<boolean> {
     const { views, clock, onError } = this.#options
     let refused = false
@@ -90,6 +90,7 @@ export class Pulses {
       const verdict = await submit(this.#options, pulse.node, draft)
       // What follows from a Node that may not be made can't be had either; the Lease can.
       if (verdict.what === 'outrun' && !refused) return false
+      if (verdict.what === 'decided' && draft.verb === 'create' && draft.ref === NODES) return false
       if (verdict.what !== 'refused') continue
       refused = true
       onError(new Error(`the pulse of node ${pulse.node} was refused: ${verdict.status.message}`, { cause: Refusal.of(verdict.status) }))

@@ -4,6 +4,7 @@
  */
 import { CONFIGMAPS, LEASES, NODES, PODS, SECRETS, SERVICES } from '#events/collections.ts'
 import { parseCIDR } from '#events/meta/cidr.ts'
+import { statusWrite } from '#events/meta/halves.ts'
 import type { Binding, Fate, NoticeReport, PodReport, Pulse, Stray } from '#events/node/messages.ts'
 import type { Cause, Intent } from '#events/Intent.ts'
 import type { NodeCondition, Pod, PodStatus } from '#events/schema/generated/core.v1.ts'
@@ -156,12 +157,6 @@ const because = (said: unknown): { cause?: Cause } => {
   return cause === undefined ? {} : { cause }
 }
 
-/** A status write may change metadata as well: what a report says nothing of stays as it was seen. */
-const metadataOf = (object: KubeObject): KubeObject['metadata'] => {
-  const { managedFields: _, ...metadata } = object.metadata
-  return metadata
-}
-
 /** A pod report as an intent, or undefined when it is about a pod that is not this node's, or no longer there. */
 export const intentOfPodReport = (
   view: ObjectsView,
@@ -179,17 +174,12 @@ export const intentOfPodReport = (
   const { status } = report
   const reported = new Set((status.conditions ?? []).map(({ type }) => type))
   const kept = (old.conditions ?? []).filter(({ type }) => !reported.has(type))
-  const object: KubeObject = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: metadataOf(entry.object),
-    status: {
-      ...status,
-      ...(old.qosClass === undefined ? {} : { qosClass: old.qosClass }),
-      ...(old.nominatedNodeName === undefined ? {} : { nominatedNodeName: old.nominatedNodeName }),
-      conditions: [...(status.conditions ?? []), ...kept]
-    }
-  }
+  const object = statusWrite(entry.object, {
+    ...status,
+    ...(old.qosClass === undefined ? {} : { qosClass: old.qosClass }),
+    ...(old.nominatedNodeName === undefined ? {} : { nominatedNodeName: old.nominatedNodeName }),
+    conditions: [...(status.conditions ?? []), ...kept]
+  })
   return { ...base, verb: 'update', subresource: 'status', object }
 }
 
@@ -200,7 +190,10 @@ export const intentOfPodReport = (
 const ownRange = (view: ObjectsView, { node, podCIDR }: Pulse): Record<string, unknown> =>
   parseCIDR(podCIDR) === undefined || rangeFault(view, node, podCIDR, undefined) !== undefined ? {} : { podCIDR, podCIDRs: [podCIDR] }
 
-/** A pulse as intents: the Node made or brought up to date, its Lease renewed. `now`: RFC 3339, seconds. */
+/**
+ * A pulse as intents: the Node made or brought up to date, its Lease renewed. What a Node that is made now says of itself is drafted once
+ * it is there, on what it became: a status write without the Node's own metadata would take its labels away. `now`: RFC 3339, seconds.
+ */
 export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): readonly Draft[] => {
   const drafts: Draft[] = []
   const entry = view.get({ ...NODES, namespace: '', name: pulse.node })
@@ -238,20 +231,13 @@ export const intentsOfPulse = (view: ObjectsView, pulse: Pulse, now: string): re
       }
     })
   }
-  const old = entry?.object.status?.conditions ?? []
-  const next = status(old)
-  const kept = old.filter(({ type }) => !pulse.conditions.some((condition) => condition.type === type))
-  drafts.push({
-    ...node,
-    verb: 'update',
-    subresource: 'status',
-    object: {
-      apiVersion: 'v1',
-      kind: 'Node',
-      metadata: entry === undefined ? { name: pulse.node } : metadataOf(entry.object),
-      status: { ...next, conditions: [...next.conditions, ...kept] }
-    }
-  })
+  if (entry !== undefined) {
+    const old = entry.object.status?.conditions ?? []
+    const next = status(old)
+    const kept = old.filter(({ type }) => !pulse.conditions.some((condition) => condition.type === type))
+    const object = statusWrite(entry.object, { ...next, conditions: [...next.conditions, ...kept] })
+    drafts.push({ ...node, verb: 'update', subresource: 'status', object })
+  }
   const lease = { ref: LEASES, version: 'v1', namespace: LEASE_NAMESPACE, name: pulse.node, options: { fieldManager: 'kubelet' } } as const
   const spec = { holderIdentity: pulse.node, leaseDurationSeconds: LEASE_SECONDS, renewTime: pulse.time }
   const held = view.get({ ...LEASES, namespace: LEASE_NAMESPACE, name: pulse.node })

@@ -23,6 +23,7 @@ export interface Apply extends Writer {
 /** The object is made of what was stored and what was sent: to be decoded like anything a client sends. */
 export type Applied = { readonly object: KubeObject } | { readonly conflicts: readonly StatusCause[]; readonly message: string }
 
+const KUBECTL = 'kubectl'
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 /** Who owns what an object had before anybody applied anything. */
 const BEFORE_FIRST_APPLY = 'before-first-apply'
@@ -90,7 +91,7 @@ const applied = (apply: Apply): Applied => {
   const difference = differenceOf(type, live, object, reset)
   const conflicts = force ? [] : conflictsWith(others, difference)
   if (conflicts.length > 0) {
-    const left = unlessLastApplied(type, live, conflicts)
+    const left = unlessLastApplied(apply, conflicts)
     if (left.length > 0) return refusal(left)
   }
   const isChanged = !same(present, object)
@@ -105,7 +106,7 @@ const applied = (apply: Apply): Applied => {
 /** With the managers; and where somebody goes over from client-side apply with kubectl, with the note that kubectl left there. */
 const finished = ({ manager, applied }: Apply, object: KubeObject, managedFields: ManagedFieldsEntry[] | undefined): KubeObject => {
   const metadata = { ...object.metadata, ...(managedFields === undefined ? {} : { managedFields }) }
-  if (manager !== 'kubectl' || (metadata.annotations?.[LAST_APPLIED] ?? '') === '') return { ...object, metadata }
+  if (manager !== KUBECTL || (metadata.annotations?.[LAST_APPLIED] ?? '') === '') return { ...object, metadata }
   const { [LAST_APPLIED]: _, ...annotations } = applied.metadata?.annotations ?? {}
   const noted = { ...applied, metadata: { ...applied.metadata, ...(applied.metadata?.annotations === undefined ? {} : { annotations }) } }
   metadata.annotations = { ...metadata.annotations, [LAST_APPLIED]: `${JSON.stringify(withSortedKeys(noted))}\n` }
@@ -134,10 +135,13 @@ const conflictsWith = (managers: readonly Manager[], difference: Comparison): Co
     return shared === undefined ? [] : [{ entry, set: shared }]
   })
 
-/** What client-side apply left as it is may be taken over from it: who applied it then applies it now (KEP-555, "upgrade"). */
-const unlessLastApplied = (type: TypeSchema, live: KubeObject | undefined, conflicts: readonly Conflict[]): readonly Conflict[] => {
+/**
+ * What client-side apply left as it is may be taken over from it by kubectl: who applied it then applies it now (KEP-555, "upgrade"). Any
+ * other manager is somebody else, and hears of the conflict.
+ */
+const unlessLastApplied = ({ type, live, manager }: Apply, conflicts: readonly Conflict[]): readonly Conflict[] => {
   const note = live?.metadata.annotations?.[LAST_APPLIED]
-  if (live === undefined || note === undefined || note === '') return conflicts
+  if (manager !== KUBECTL || live === undefined || note === undefined || note === '') return conflicts
   let applied: unknown
   try {
     applied = JSON.parse(note)

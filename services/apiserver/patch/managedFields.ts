@@ -3,7 +3,7 @@ import type { Kind } from '#events/Kind.ts'
 import type { KubeObject, ManagedFieldsEntry } from '#events/KubeObject.ts'
 import { emptyOf } from '#events/schema/presence.ts'
 import type { TypeSchema } from '#events/schema/Schema.ts'
-import { minus, union, without, type FieldSet } from './fieldSet.ts'
+import { holds, minus, union, without, type FieldSet } from './fieldSet.ts'
 import { capped, isSame, losing, managersOf, written, type Manager } from './managers.ts'
 import { changedIn, compareValues, type Comparison } from './ownedFields.ts'
 import { ofType, Untypable } from './shape.ts'
@@ -71,11 +71,13 @@ export const bare = (object: KubeObject): KubeObject => {
   return { ...object, metadata }
 }
 
-/** Where the halves of an object differ that this request can write. */
-export const differenceOf = (type: TypeSchema, before: KubeObject | undefined, after: KubeObject, reset?: FieldSet): Comparison => {
-  const { added, modified, removed } = compareValues(ofType(type), before === undefined ? emptyOf(type) : bare(before), bare(after))
-  return { added: withoutFields(added, reset), modified: withoutFields(modified, reset), removed: withoutFields(removed, reset) }
-}
+/** The fields that a request may come to own: what it can't write is not even looked at, and is half of most objects. */
+const writable = (object: object, reset: FieldSet | undefined): object =>
+  reset === undefined ? object : Object.fromEntries(Object.entries(object).filter(([name]) => !holds(reset, `f:${name}`)))
+
+/** Where the halves of an object differ that this request can write. `reset`: fields of the object itself. */
+export const differenceOf = (type: TypeSchema, before: KubeObject | undefined, after: KubeObject, reset?: FieldSet): Comparison =>
+  compareValues(ofType(type), writable(before === undefined ? emptyOf(type) : bare(before), reset), writable(bare(after), reset))
 
 export const newEntry = (
   operation: ManagedFieldsEntry['operation'],

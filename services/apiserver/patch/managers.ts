@@ -23,8 +23,35 @@ export const isSame = (a: ManagerName, b: ManagerName): boolean =>
   (a.subresource ?? '') === (b.subresource ?? '') &&
   (a.operation === 'Apply' || a.apiVersion === b.apiVersion)
 
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** What a client writes into a list may be anything: a segment that can't be read could not be put in its place either. */
+const isSegment = (segment: string): boolean => {
+  if (segment === '.') return true
+  if (segment[1] !== ':') return false
+  const rest = segment.slice(2)
+  switch (segment[0]) {
+    case 'f':
+      return true
+    case 'k':
+      return isObject(parsed(rest))
+    case 'v':
+      return parsed(rest) !== undefined
+    case 'i':
+      return /^[+-]?\d+$/.test(rest)
+    default:
+      return false
+  }
+}
+
 const isFieldSet = (value: unknown): value is FieldSet =>
-  isObject(value) && Object.entries(value).every(([segment, below]) => (segment === '.' || /^[fkvi]:/.test(segment)) && isFieldSet(below))
+  isObject(value) && Object.entries(value).every(([segment, below]) => isSegment(segment) && isFieldSet(below))
 
 /** The managers a list names; undefined when one of its entries can't be read. */
 export const managersOf = (entries: readonly ManagedFieldsEntry[]): Manager[] | undefined => {

@@ -15,17 +15,17 @@ const TIME = '2026-01-01T00:00:00Z'
 const isStored = (live: unknown): live is KubeObject => (live as KubeObject | undefined)?.metadata.uid !== undefined
 
 export const ours = (type: TypeSchema, question: Question): OracleAnswer => {
-  const { op, apiVersion, live, given, manager = '', force = false } = structuredClone(question)
-  const reset: FieldSet = { 'f:status': {} }
+  const { op, apiVersion, live, given, manager = '', force = false, subresource, reset: names = [] } = structuredClone(question)
+  const reset: FieldSet = Object.fromEntries(names.map((name) => [`f:${name}`, {}]))
   try {
     if (op === 'strategic') return { object: applyStrategicMergePatch(type, live, given as Json) }
     if (op === 'update') {
       const after = given as KubeObject
-      trackUpdate({ type, before: isStored(live) ? live : undefined, after, manager, apiVersion, time: TIME, reset })
+      trackUpdate({ type, before: isStored(live) ? live : undefined, after, manager, apiVersion, time: TIME, subresource, reset })
       return { object: after }
     }
     const applied = given as KubeObject
-    const result = applyPatch({ type, live: live as KubeObject, applied, manager, force, apiVersion, time: TIME, reset })
+    const result = applyPatch({ type, live: live as KubeObject, applied, manager, force, apiVersion, time: TIME, subresource, reset })
     return 'conflicts' in result ? { error: result.message } : { object: result.object }
   } catch (error) {
     if (error instanceof Refusal) return { error: error.message }

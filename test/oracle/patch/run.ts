@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Maker, type Json, type KindName } from './cases.ts'
-import { compareCase, type Agreed, type Difference } from './compare.ts'
+import { compareCase, compareCorner, type Agreed, type Compared, type Difference } from './compare.ts'
+import { CORNERS } from './corners.ts'
 import { Oracle } from './Oracle.ts'
 
 const KINDS: readonly KindName[] = [
@@ -47,22 +48,31 @@ const keep = (name: string, agreed: Agreed): void => {
   if (known.length >= KEPT || JSON.stringify(agreed).length > LONGEST_KEPT) return
   kept.set(name, [...known, agreed])
 }
+const corners: Agreed[] = []
+const counted = (kind: string, result: Compared): void => {
+  const name = `${kind} ${result.op}`
+  const count = counts.get(name) ?? { cases: 0, differ: 0, refused: 0 }
+  count.cases++
+  if (result.refused) count.refused++
+  if (result.difference !== undefined) {
+    count.differ++
+    found.push(result.difference)
+  }
+  counts.set(name, count)
+}
 try {
+  for (const [at, question] of CORNERS.entries()) {
+    const result = await compareCorner(oracle, question, `corner ${at}, ${question.kind} ${question.op}`)
+    if (result.agreed !== undefined) corners.push(result.agreed)
+    counted(question.kind, result)
+  }
   const kinds = KINDS.filter(({ kind }) => values.kind === undefined || kind === values.kind)
   for (let at = 0; at < Number(values.count); at++) {
     const kind = kinds[at % kinds.length] as KindName
     const seed = Number(values.seed) * 1_000_000 + at
     for (const result of await compareCase(oracle, new Maker(kind, seed), kind, seed, values.op)) {
-      const name = `${kind.kind} ${result.op}`
-      const count = counts.get(name) ?? { cases: 0, differ: 0, refused: 0 }
-      count.cases++
-      if (result.refused) count.refused++
-      if (result.agreed !== undefined) keep(`${name} ${result.refused}`, result.agreed)
-      if (result.difference !== undefined) {
-        count.differ++
-        found.push(result.difference)
-      }
-      counts.set(name, count)
+      if (result.agreed !== undefined) keep(`${kind.kind} ${result.op} ${result.refused}`, result.agreed)
+      counted(kind.kind, result)
     }
   }
 } finally {
@@ -77,13 +87,7 @@ for (const [name, count] of [...counts].toSorted()) {
   differ += count.differ
 }
 if (values.golden !== undefined)
-  writeFileSync(
-    values.golden,
-    `${[...kept.values()]
-      .flat()
-      .map((one) => JSON.stringify(one))
-      .join('\n')}\n`
-  )
+  writeFileSync(values.golden, `${[...[...kept.values()].flat(), ...corners].map((one) => JSON.stringify(one)).join('\n')}\n`)
 if (found.length > 0) writeFileSync(join(tmpdir(), 'reckon-patch-differences.json'), JSON.stringify(found))
 console.log(`${cases} cases compared, ${differ} differ (${((100 * differ) / Math.max(cases, 1)).toFixed(2)} %)`)
 process.exit(differ === 0 ? 0 : 1)

@@ -11,7 +11,14 @@ const base = mkdtempSync(join(tmpdir(), 'reckon-anew-'))
 anew.after(() => rmSync(base, { recursive: true, force: true }))
 
 const STREAM = 'nats/store/jetstream/ACE2/streams/OBJ_keyframes'
-const MADE = [`${STREAM}/obs/oc_a_1/meta.inf`, `${STREAM}/obs/oc_a_1/o.dat`, `${STREAM}/obs/oc_b_1/meta.sum`, 'nats/store/reserve']
+const MADE = [
+  `${STREAM}/obs/oc_a_1/meta.inf`,
+  `${STREAM}/obs/oc_a_1/o.dat`,
+  `${STREAM}/obs/oc_b_1/meta.sum`,
+  'nats/store/reserve',
+  'nats/store/reserve.new',
+  'nats/store/.trial'
+]
 let homes = 0
 const homeWith = (...files: readonly string[]): string => {
   const home = join(base, `home-${homes++}`)

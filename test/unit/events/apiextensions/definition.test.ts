@@ -208,6 +208,23 @@ definitions('one that is not established serves nothing, and none takes what is 
   ;(pods['spec'] as { group: string }).group = ''
   assert.is(builtIns.with([established(pods)], 5).kindOf({ group: '', resource: 'pods' }), builtIns.kindOf({ group: '', resource: 'pods' }))
 })
+definitions('the status of its objects changes nothing of the metadata, and the objects nothing of the status', () => {
+  const widget = customKind(established(definitionOf('Widget', [versionOf('v1', {}, { subresources: { status: {} } })])))
+  const object = (label: string, spec: number, phase: string): KubeObject => ({
+    apiVersion: 'example.com/v1',
+    kind: 'Widget',
+    metadata: { name: 'w', labels: { label } },
+    spec: { spec },
+    status: { phase }
+  })
+  const written = (subresource: string): KubeObject => {
+    const after = object('new', 2, 'new')
+    widget?.prepareForUpdate?.(after, object('old', 1, 'old'), subresource, { now: NOW })
+    return after
+  }
+  assert.equal(written('status'), object('old', 1, 'new'))
+  assert.equal(written(''), object('new', 2, 'old'))
+})
 definitions('is served in its versions, of which one is stored and some may not be asked for', () => {
   const versions = [
     versionOf('v1', { properties: { a: { type: 'integer', default: 1 } } }, { served: false }),

@@ -201,17 +201,21 @@ committer('a decision that is a large batch of its own goes alone, and others do
 })
 
 committer('of two terms of one Lease that wait together, only what is asked under the newer one is stored', async () => {
-  const { log, committer: mine } = scene()
-  const marker = subjectOf('EVENTS', event('marker').key)
-  for (const expected of [0, 1]) await log.append([{ subject: marker, ...encodeEvent({ ...event('marker'), expected }), expected }])
-  const fence = (term: number): Guard => ({ key: event('marker').key, expected: term })
-  const terms = Array.from({ length: 24 }, (_, n) => (n % 3 === 0 ? 1 : 2))
-  const ended = await Promise.all(terms.map((term, n) => mine.commit([event(`a${n}`)], undefined, [fence(term)])))
-  assert.equal(
-    ended.map(({ ok }) => ok),
-    terms.map((term) => term === 2)
-  )
-  for (const [n, term] of terms.entries()) assert.is((await log.lastOn(subjectOf('EVENTS', event(`a${n}`).key))) !== undefined, term === 2)
+  // Whichever comes first, and so at the head of a batch.
+  for (const older of [0, 1, 2]) {
+    const { log, committer: mine } = scene()
+    const marker = subjectOf('EVENTS', event('marker').key)
+    for (const expected of [0, 1]) await log.append([{ subject: marker, ...encodeEvent({ ...event('marker'), expected }), expected }])
+    const fence = (term: number): Guard => ({ key: event('marker').key, expected: term })
+    const terms = Array.from({ length: 24 }, (_, n) => (n % 3 === older ? 1 : 2))
+    const ended = await Promise.all(terms.map((term, n) => mine.commit([event(`a${n}`)], undefined, [fence(term)])))
+    assert.equal(
+      ended.map(({ ok }) => ok),
+      terms.map((term) => term === 2)
+    )
+    for (const [n, term] of terms.entries())
+      assert.is((await log.lastOn(subjectOf('EVENTS', event(`a${n}`).key))) !== undefined, term === 2)
+  }
 })
 
 committer('a decision of more entries than the log takes at once is refused, and none is sent', async () => {
@@ -278,5 +282,55 @@ committer('of decisions that travel together, one that stands on an object goes 
     if (standsFirst) assert.is(log.appends, 1, 'both in one batch')
     assert.is((await log.lastOn(subjectOf('EVENTS', event('x').key))) !== undefined, standsFirst)
   }
+})
+committer('guards count as well: no batch is larger than the log takes, whatever each of its decisions stands on', async () => {
+  const { log, committer: mine } = scene()
+  const guards = (n: number): readonly Guard[] => [1, 2].map((k) => ({ key: event(`g${n}-${k}`).key, expected: 0 }))
+  const sizes: number[] = []
+  const append = log.append.bind(log)
+  log.append = (appends, waitMs) => {
+    sizes.push(appends.length)
+    return append(appends, waitMs)
+  }
+  const ended = await Promise.all(Array.from({ length: 600 }, (_, n) => mine.commit([event(`a${n}`)], undefined, guards(n))))
+  assert.ok(ended.every(({ ok }) => ok))
+  assert.ok(Math.max(...sizes) <= 500, `${Math.max(...sizes)} entries at once`)
+  assert.ok(sizes.length < 10, `${sizes.length} batches`)
+})
+
+committer('a lone write whose guards nothing can have touched is one entry, and stands where it was decided', async () => {
+  const { log, committer: mine } = scene()
+  const expected = await there(log, 'switch')
+  const outcome = await mine.commit([event('x')], undefined, [{ key: event('switch').key, expected }], expected)
+  assert.equal([outcome.ok, outcome.ok && outcome.last, await log.lastSequence(), log.appends], [true, expected + 1, expected + 1, 1])
+})
+
+committer('a decision of several events is stored whole, though nothing was written since it was decided', async () => {
+  const { log, committer: mine } = scene()
+  const expected = await there(log, 'switch')
+  const outcome = await mine.commit([event('x'), event('y')], undefined, [{ key: event('switch').key, expected }], expected)
+  assert.ok(outcome.ok)
+  for (const name of ['x', 'y']) assert.ok(await log.lastOn(subjectOf('EVENTS', event(name).key)), name)
+})
+
+committer('a lone write is held to its guards by name when anything was written since it was decided', async () => {
+  for (const touched of [true, false]) {
+    const { log, committer: mine } = scene()
+    const expected = await there(log, 'switch')
+    const next = touched ? { ...event('switch'), id: 'next', expected } : event('other')
+    await log.append([{ subject: subjectOf('EVENTS', next.key), ...encodeEvent(next), expected: next.expected }])
+    const outcome = await mine.commit([event('x')], undefined, [{ key: event('switch').key, expected }], expected)
+    assert.is(outcome.ok, !touched)
+    assert.is((await log.lastOn(subjectOf('EVENTS', event('x').key))) !== undefined, !touched)
+  }
+})
+
+committer('what it stored itself since counts as written: the whole log is not asked in vain', async () => {
+  const { log, committer: mine } = scene()
+  const expected = await there(log, 'switch')
+  await mine.commit([event('own')])
+  log.appends = 0
+  const outcome = await mine.commit([event('x')], undefined, [{ key: event('switch').key, expected }], expected)
+  assert.equal([outcome.ok, log.appends], [true, 1])
 })
 committer.run()

@@ -97,6 +97,30 @@ const remove = (api: TestApi, name: string) =>
   api.submit({ verb: 'delete', ref: { group: '', resource: 'pods' }, namespace: 'default', name, deleteOptions: { gracePeriodSeconds: 0 } })
 
 const publishers = suite('several publishers of bindings')
+publishers('what a status write changes of the metadata reaches the node, and the status itself does not', async () => {
+  const it = await lab()
+  await it.publisher(it.first, it.stored).start()
+  await create(it.first, 'a')
+  await it.settle()
+  const say = (body: object) =>
+    it.first.submit({
+      verb: 'patch',
+      ref: { group: '', resource: 'pods' },
+      namespace: 'default',
+      name: 'a',
+      subresource: 'status',
+      patch: { type: 'application/merge-patch+json', body }
+    })
+  accepted(await say({ status: { phase: 'Running' } }))
+  await it.settle()
+  assert.is(await it.stored.lastSequence(), 1)
+  for (const metadata of [{ labels: { app: 'web' } }, { annotations: { 'example.com/a': 'b' } }]) {
+    accepted(await say({ metadata }))
+    await it.settle()
+    const { labels, annotations } = (await it.last('a'))?.pod.metadata ?? {}
+    assert.equal({ ...('labels' in metadata ? { labels } : { annotations }) }, metadata)
+  }
+})
 publishers('who all believe that a node is theirs write each binding once', async () => {
   const it = await lab()
   const both = [it.publisher(it.first, it.stored), it.publisher(it.second, it.stored)]

@@ -89,6 +89,18 @@ pulses('a first one registers the node, the next ones renew its Lease and write 
   assert.is(await it.api.logs.EVENTS.lastSequence(), events)
   assert.equal(it.errors, [])
 })
+pulses('a first one leaves the node its labels, and says of it what it is', async () => {
+  const it = await lab()
+  const heart = it.make()
+  heart.take({ ...pulse(1), labels: { 'kubernetes.io/hostname': 'n1', 'topology.kubernetes.io/zone': 'z' } })
+  assert.ok(await it.clock.run(1_000, () => it.renewed() === pulse(1).time))
+  const node = it.node()
+  assert.equal(node?.metadata.labels, { 'kubernetes.io/hostname': 'n1', 'topology.kubernetes.io/zone': 'z' })
+  assert.equal(at(node, 'status.capacity'), { cpu: '4' })
+  const lease = it.api.get({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name: 'n1', namespace: 'kube-node-lease' })
+  assert.is(lease?.metadata.ownerReferences?.[0]?.uid, node?.metadata.uid, 'its Lease goes with it')
+  assert.equal(it.errors, [])
+})
 pulses('while the log is away the newest is kept and tried again; it is decided when the log is back', async () => {
   const it = await lab()
   const heart = it.make()

@@ -1,5 +1,5 @@
 /** Room on the log's disk: thresholds, steps and their edges, the reserve, and the server that must be started again. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -42,6 +42,20 @@ disk('the reserve does not make the folder of a log that is gone', async () => {
       ({ code }: NodeJS.ErrnoException) => assert.is(code, 'ENOENT')
     )
     assert.not(existsSync(folder))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+disk('a reserve that could not be taken leaves nothing that holds room back unseen', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'reckon-reserve-'))
+  try {
+    mkdirSync(join(folder, 'reserve/in-the-way'), { recursive: true })
+    await new FileReserve(join(folder, 'reserve')).take(MIB).then(
+      () => assert.unreachable('there is a reserve in the place of a folder'),
+      () => undefined
+    )
+    assert.equal(readdirSync(folder), ['reserve'])
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
