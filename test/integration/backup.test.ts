@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jetstream } from '@nats-io/jetstream'
+import { setTimeout as wait } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { backup, restoreFrom, verify, type BackupRequest, type RestoreRequest } from '#ops/backup/commands.ts'
@@ -144,7 +145,10 @@ backups(
       await create(plane, 'kept', 'sesame', 'secrets')
       await create(plane, 'erased', 'secret', 'secrets')
       const before = await everything(plane)
-      const [moment, middle] = [new Date().toISOString(), await create(plane, 'b', '1')]
+      const moment = new Date().toISOString()
+      // Of one millisecond no moment tells what was before it and what behind.
+      await wait(5)
+      const middle = await create(plane, 'b', '1')
       const full = await take(plane, folder)
       assert.is(full.last, middle)
       assert.is(full.added, middle)

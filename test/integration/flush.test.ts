@@ -176,9 +176,14 @@ flush('a client that keeps its port and asked while nothing was there is answere
     `before: ${asked.results.join()}`
   )
 })
+/** How often the tools were run, once what was done before leads to no more of it. */
+const atRest = async (): Promise<number> => {
+  for (let seen = -1; seen !== iptables.runs; await wait(1_500)) seen = iptables.runs
+  return iptables.runs
+}
+
 flush('rules of others come and go without a look', async () => {
-  await wait(1_500)
-  const before = iptables.runs
+  const before = await atRest()
   for (let n = 0; n < 5; n++) {
     await somebody('-t', 'nat', '-N', `OTHER-${n}`)
     await somebody('-t', 'nat', '-A', 'PREROUTING', '-j', `OTHER-${n}`)
@@ -188,8 +193,7 @@ flush('rules of others come and go without a look', async () => {
   assert.is(iptables.runs, before)
 })
 flush('our own writes lead to no look; where the kernel knows us by other numbers, to one', async () => {
-  await wait(1_500)
-  const before = iptables.runs
+  const before = await atRest()
   source.put(service('another', '10.98.0.30', [{ port: 80 }]))
   await proxy.settled()
   assert.is(iptables.runs, before + 1)
@@ -198,8 +202,7 @@ flush('our own writes lead to no look; where the kernel knows us by other number
   assert.is(iptables.runs, before + (numbersAreTheMachines ? 1 : 1 + TABLES))
 })
 flush('at rest nothing is run, and next to no time is used', async () => {
-  await wait(1_500)
-  const before = iptables.runs
+  const before = await atRest()
   const monitors = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8')
     .split(' ')
     .filter((pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('xtables-monitor'))

@@ -1,4 +1,8 @@
 /** Who is asking: a client certificate of the cluster's CA, or a service account's token. Nobody is anonymous. */
+import { createHash } from 'node:crypto'
+import { NODES, PODS } from '#events/collections.ts'
+import type { KubeObject } from '#events/KubeObject.ts'
+import type { Pod } from '#events/schema/generated/core.v1.ts'
 import { decodeProtectedHeader, jwtVerify } from 'jose'
 import type { IncomingMessage } from 'node:http'
 import type { Http2Stream } from 'node:http2'
@@ -18,12 +22,18 @@ const SERVICE_ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/
 const EXTRA = /^impersonate-extra-(.+)$/i
 
 interface Claims {
+  readonly jti?: string
   readonly 'kubernetes.io'?: {
     readonly namespace?: string
     readonly serviceaccount?: { readonly name?: string; readonly uid?: string }
     readonly pod?: { readonly name?: string; readonly uid?: string }
   }
 }
+
+/** What somebody was known by, so that audits tell two credentials of one user apart (KEP-4193). */
+const credential = (kind: 'JTI' | 'X509SHA256', id: string): Record<string, string[]> =>
+  id === '' ? {} : { 'authentication.kubernetes.io/credential-id': [`${kind}=${id}`] }
+const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest()
 
 export class Authenticator {
   readonly #keys: SigningKeys
@@ -48,9 +58,10 @@ export class Authenticator {
     if (known !== undefined) return known ?? undefined
     let user: UserInfo | null = null
     if (socket.authorized) {
-      const { subject } = socket.getPeerCertificate()
+      const { subject, raw } = socket.getPeerCertificate()
       const name = one(subject?.CN)
-      if (name !== undefined && name !== '') user = { username: name, groups: [...many(subject.O), AUTHENTICATED] }
+      if (name !== undefined && name !== '')
+        user = { username: name, groups: [...many(subject.O), AUTHENTICATED], extra: credential('X509SHA256', sha256(raw).toString('hex')) }
     }
     this.#certificates.set(socket, user)
     return user ?? undefined
@@ -67,22 +78,26 @@ export class Authenticator {
       const name = serviceaccount?.name ?? ''
       const account = this.#view.get({ group: '', resource: 'serviceaccounts', namespace, name })
       if (account === undefined || account.object.metadata.uid !== serviceaccount?.uid) return undefined
-      if (
-        pod?.name !== undefined &&
-        this.#view.get({ group: '', resource: 'pods', namespace, name: pod.name })?.object.metadata.uid !== pod.uid
-      )
-        return undefined
+      const bound = pod?.name === undefined ? undefined : this.#view.get({ ...PODS, namespace, name: pod.name })?.object
+      if (pod?.name !== undefined && bound?.metadata.uid !== pod.uid) return undefined
       return {
         username: `system:serviceaccount:${namespace}:${name}`,
         uid: serviceaccount?.uid as string,
         groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, AUTHENTICATED],
-        ...(pod?.name === undefined
-          ? {}
-          : { extra: { 'authentication.kubernetes.io/pod-name': [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid ?? ''] } })
+        extra: { ...credential('JTI', payload.jti ?? ''), ...(bound === undefined ? {} : this.#placeOf(bound)) }
       }
     } catch {
       return undefined
     }
+  }
+  /** Which pod has a token, and on which node it is (KEP-4193). */
+  #placeOf({ metadata, spec }: Pod): Record<string, string[]> {
+    const of = (what: string, { name = '', uid = '' }: KubeObject['metadata']): Record<string, string[]> => ({
+      [`authentication.kubernetes.io/${what}-name`]: [name],
+      [`authentication.kubernetes.io/${what}-uid`]: [uid]
+    })
+    const node = this.#view.get({ ...NODES, namespace: '', name: spec?.nodeName ?? '' })?.object
+    return { ...of('pod', metadata), ...(node === undefined ? {} : of('node', node.metadata)) }
   }
   /** The claims of a token that one of our keys signed; undefined for every other. */
   async #verified(token: string, audiences: readonly string[]): Promise<Claims | undefined> {

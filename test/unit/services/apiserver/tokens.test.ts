@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { KubeObject } from '#events/KubeObject.ts'
 import { SigningKeys, type KeyMaterial } from '#services/apiserver/nodes/SigningKeys.ts'
 import { Tokens } from '#services/apiserver/nodes/Tokens.ts'
 import { Authenticator } from '#services/apiserver/request/authenticate.ts'
@@ -71,6 +72,38 @@ tokens('of another key, another account or none are not', async () => {
     'a.b.c'
   ])
     assert.is(await who(authenticator, token), undefined)
+})
+
+tokens('tell which token it is, and which pod has it on which node', async () => {
+  const keys = new SigningKeys(material(first))
+  const [issuer, authenticator] = [new Tokens(keys, systemClock), new Authenticator(keys, api.views)]
+  const idOf = (token: string): string =>
+    (JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()) as { readonly jti: string }).jti
+  const of = 'authentication.kubernetes.io'
+  const { token } = await issuer.issue(account)
+  assert.equal((await authenticator.review(token))?.extra, { [`${of}/credential-id`]: [`JTI=${idOf(token)}`] })
+  const uidOf = async (object: KubeObject): Promise<string> => {
+    const result = await api.create(object)
+    assert.ok(result.ok, JSON.stringify(result))
+    return (result as { readonly object: KubeObject }).object.metadata.uid as string
+  }
+  const node = await uidOf({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } })
+  const pod = await uidOf({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p', namespace: 'default' },
+    spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'i' }] }
+  })
+  const bound = (await issuer.issue({ ...account, pod: { name: 'p', uid: pod } })).token
+  assert.equal((await authenticator.review(bound))?.extra, {
+    [`${of}/credential-id`]: [`JTI=${idOf(bound)}`],
+    [`${of}/pod-name`]: ['p'],
+    [`${of}/pod-uid`]: [pod],
+    [`${of}/node-name`]: ['n1'],
+    [`${of}/node-uid`]: [node]
+  })
+  const another = await issuer.issue({ ...account, pod: { name: 'p', uid: 'of-the-one-before' } })
+  assert.is(await authenticator.review(another.token), undefined)
 })
 
 tokens.run()
