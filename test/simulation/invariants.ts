@@ -4,6 +4,7 @@ import { decodeFacts, type Event } from '#events/Event.ts'
 import { isGuard } from '#events/guard.ts'
 import { keyId, resourceId } from '#events/Key.ts'
 import type { KubeObject, OwnerReference } from '#events/KubeObject.ts'
+import type { LogEntry } from '#events/Log.ts'
 import { same } from '#events/meta/faults.ts'
 import { builtIns, kindNamed, KINDS, streamOf } from '#test/support/builtIns.ts'
 import { Objects } from '#projections/Objects.ts'
@@ -56,7 +57,7 @@ export const checkLog = async (world: World): Promise<string[]> => {
     heads.set(id, sequence)
     bySequence.set(sequence, facts)
     faults.push(...collectorFaults(replay, facts, sequence), ...homelessFaults(replay, facts, sequence))
-    faults.push(...given.faults(replay, facts, entry))
+    faults.push(...given.faults(replay, facts, entry), ...strippedFaults(replay, facts, entry))
     replay.apply(facts, entry.text)
     faults.push(...addressFaults(replay, facts, sequence), ...generatedFaults(asked, facts, replay, sequence))
     faults.push(...pods.faults(facts, sequence), ...terms.faults(facts, sequence))
@@ -105,6 +106,20 @@ const homelessFaults = (before: Objects, { key, deleted, verb }: Facts, sequence
   const namespace = before.get({ group: '', resource: 'namespaces', namespace: '', name: key.namespace })?.object
   if (namespace !== undefined && namespace.metadata.deletionTimestamp === undefined) return []
   return [`event ${sequence} (${verb} ${keyId(key)}) is in a namespace that ${namespace === undefined ? 'is not there' : 'goes'}`]
+}
+
+/** None, and nothing in it, are the same. */
+const emptied = (value: object | undefined): object | undefined =>
+  value === undefined || Object.keys(value).length === 0 ? undefined : value
+
+/** Who says how things are takes nothing of the metadata away: a status write may, and nobody here means to. */
+const strippedFaults = (before: Objects, { key, verb, source }: Facts, { sequence, text }: LogEntry): string[] => {
+  const old = before.get(key)?.object.metadata
+  if (old === undefined || !verb.endsWith('/status')) return []
+  const { metadata } = JSON.parse(text) as KubeObject
+  return (['labels', 'annotations', 'finalizers', 'ownerReferences'] as const)
+    .filter((field) => !same(emptied(old[field]), emptied(metadata[field])))
+    .map((field) => `event ${sequence}: ${source} changed the ${field} of ${keyId(key)} by a status`)
 }
 
 /**
