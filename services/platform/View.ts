@@ -72,6 +72,7 @@ export class View {
       expires: options.expires === true,
       failed: () => this.#failed !== undefined,
       forget: (first) => this.objects.forget(first),
+      folded: () => this.objects.sequence,
       leave: (first) => this.#leave(first)
     })
     if (options.vault === undefined) return
@@ -271,12 +272,15 @@ export class View {
     this.#fail(damaged)
     throw damaged
   }
-  /** Asks the stream what has left it. Writers call it too: an object that expired there can't be written on what stands here. */
-  expire(): Promise<void> {
-    return this.#receding.expire()
+  /**
+   * Asks the stream what has left it. Writers call it of objects that can't be written on what stands here, because the log has an
+   * older entry on their subjects, or none.
+   */
+  async expire(keys: readonly ObjectKey[] = []): Promise<void> {
+    this.#leave(await this.#receding.expire(), keys)
   }
-  #leave(first: number): void {
-    for (const change of this.objects.expire(first)) {
+  #leave(first: number, keys?: readonly ObjectKey[]): void {
+    for (const change of this.objects.expire(first, keys)) {
       for (const subscriber of this.#subscribers) subscriber(change)
       change.previous?.outdated()
     }
