@@ -27,6 +27,7 @@ import type { Clock } from '#services/platform/Clock.ts'
 import type { Keyframe } from '#services/platform/past/Keyframe.ts'
 import type { PastStore, Reached, Taken } from '#services/platform/past/PastIndex.ts'
 import { Tally, tallyOf } from '#services/platform/past/Tally.ts'
+import { prepared, type MomentRow, type PlaceRow } from './database.ts'
 import { Packs } from './Packs.ts'
 import { forkOf, SCHEMA, VERSION } from './schema.ts'
 import { SqliteReader } from './SqliteReader.ts'
@@ -35,7 +36,6 @@ import { OUTDATED, EXPIRED, NAMELESS, UNSAID, HAS, ENDED } from './trimming.ts'
 
 /** Objects whose place in the index is at hand: the ones that change again. */
 const KNOWN = 65_536
-const CACHE_KIB = 32 * 1024
 /** Objects, or lives, that are looked at in one slice of giving back room. */
 const SLICE = 2_000
 
@@ -50,23 +50,6 @@ interface Known {
   born: number | undefined
   /** Which version of it stands. */
   version: number | undefined
-}
-
-interface PlaceRow {
-  readonly identity: string
-  readonly sequence: number
-  readonly chain: number
-  readonly hash: Uint8Array | null
-  readonly floor: number
-  readonly trimmed: number
-  readonly gone: number
-  readonly standing: Uint8Array | null
-}
-
-interface MomentRow {
-  readonly first: number
-  readonly last: number
-  readonly time: number
 }
 
 const pointerOf = (folder: string, stream: string): string => join(folder, `${stream}.current`)
@@ -403,13 +386,6 @@ export class SqlitePast extends SqliteReader implements PastStore {
       throw error
     }
   }
-}
-
-const prepared = (database: DatabaseSync): DatabaseSync => {
-  database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -${CACHE_KIB}`)
-  // What a long step made of the write-ahead log is given back.
-  database.exec('PRAGMA journal_size_limit = 67108864')
-  return database
 }
 
 export const isSqlite = (error: unknown): boolean => (error as { code?: string } | undefined)?.code === 'ERR_SQLITE_ERROR'

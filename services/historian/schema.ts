@@ -3,7 +3,8 @@
  * another, so that the one at a moment is one step in one tree. `living` and `gone`: from which sequence on an object was there, and
  * until which. `moment`: which sequences were decided in which millisecond. `begins` is 0, or the place of the keyframe that an index
  * began with: of before there is nothing in it. `said`: labels, and fields that lists are narrowed by, as JSON, each once; a version
- * without them may have any. `standing`: the tally of what stands at `sequence`; NULL where entries leave by themselves. `pack` and `waiting`: the entries themselves (`pack.ts`).
+ * without them may have any. `standing`: the tally of what stands at `sequence`; NULL once entries have left by themselves. `pack` and
+ * `waiting`: the entries themselves (`pack.ts`).
  *
  * What was there at a moment must cost what was there, not what ever was: names of pods are random and come and go by the million. So
  * an interval of `gone` is filed under the one number between its ends that is divisible by the highest power of two (`forkOf`), and a
