@@ -2,6 +2,7 @@
  * Sets of fields (FieldsV1, KEP-555) as the trees they are written as: `f:` names a field, `k:` an item of a keyed list, `v:` one of
  * a set; a node that is empty or holds `.` is a member itself. Undefined is the set of nothing; the root is never a member.
  */
+
 export interface FieldSet {
   readonly [segment: string]: FieldSet
 }
