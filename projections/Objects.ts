@@ -260,15 +260,18 @@ export class Objects implements ObjectsView {
   forget(first: number): void {
     this.#heads.forget(first)
   }
-  /** What stood before `first` has left the stream by itself, and leaves here as well. */
-  expire(first: number): readonly Change[] {
+  /** What stood before `first` has left the stream by itself, and leaves here as well; of these objects, or all. */
+  expire(first: number, keys?: readonly ObjectKey[]): readonly Change[] {
     const changes: Change[] = []
-    for (const collection of this.#collections.values())
-      for (const previous of [...collection.values()]) {
-        if (previous.sequence >= first) continue
-        collection.remove(previous)
-        changes.push({ type: 'DELETED', entry: previous.expired(), previous, expired: true })
-      }
+    const old =
+      keys === undefined
+        ? [...this.#collections.values()].flatMap((collection) => [...collection.values()])
+        : keys.map((key) => this.get(key))
+    for (const previous of old) {
+      if (previous === undefined || previous.sequence >= first) continue
+      this.collection(previous.key).remove(previous)
+      changes.push({ type: 'DELETED', entry: previous.expired(), previous, expired: true })
+    }
     this.forget(first)
     return changes
   }

@@ -273,7 +273,7 @@ export class ApiDecider implements Decider {
       decided.events.length === 1 &&
       (decided.events[0] as NewEvent).expected > outcome.lastSequence
     )
-      await view.expire()
+      await view.expire(decided.events.map(({ key }) => key))
     // Somebody else wrote the object: what they wrote will be here in a moment.
     if (outcome.lastSequence !== undefined) await view.waitFor(outcome.lastSequence)
     else await view.waitFor(await view.log.lastSequence())

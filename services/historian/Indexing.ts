@@ -11,7 +11,7 @@ import type { Integrity } from '#services/platform/ledger/Integrity.ts'
 import type { Place } from '#services/platform/ledger/Ledger.ts'
 import type { PastStore, Reached } from '#services/platform/past/PastIndex.ts'
 import { Historian } from './Historian.ts'
-import type { KeyframeStore } from './KeyframeStore.ts'
+import { IndexAltered, type KeyframeStore } from './KeyframeStore.ts'
 
 /** Where a brief index is kept. */
 export interface Brief<Store extends PastStore> {
@@ -172,7 +172,11 @@ export class Indexing<Store extends PastStore> {
     this.#making = true
     keyframes
       .keep({ store: this.serving, reached, every, state: () => log.state() })
-      .catch((error: unknown) => this.#stopped || onError(error))
+      .catch((error: unknown) => {
+        if (this.#stopped) return
+        onError(error)
+        if (error instanceof IndexAltered) this.remake()
+      })
       .finally(() => (this.#making = false))
   }
 }

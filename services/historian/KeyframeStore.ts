@@ -4,6 +4,7 @@ import type { Clock } from '#services/platform/Clock.ts'
 import type { Seal } from '#services/platform/ledger/Seal.ts'
 import { decodeKeyframe, encodeKeyframe, misfitOf, type Keyframe } from '#services/platform/past/Keyframe.ts'
 import { superfluous, type Keyframes } from '#services/platform/past/Keyframes.ts'
+import { tallyOf } from '#services/platform/past/Tally.ts'
 import type { PastStore, Reached } from '#services/platform/past/PastIndex.ts'
 
 export interface KeyframeStoreOptions {
@@ -15,6 +16,11 @@ export interface KeyframeStoreOptions {
   readonly onRefused: (sequence: number, why: string) => void
 }
 
+/** What an index holds is not what was folded into it: it has rotted. */
+export class IndexAltered extends Error {
+  override readonly name = 'IndexAltered'
+}
+
 /** So many times as long as one took, none is made. */
 const REST = 10
 
@@ -24,6 +30,8 @@ export interface Keeping {
   readonly every: number
   readonly state: () => Promise<LogState>
 }
+
+type Making = Pick<Keeping, 'store' | 'state'> & Pick<Keyframe, 'sequence' | 'hash'> & { readonly tally: Uint8Array | undefined }
 
 export class KeyframeStore {
   readonly #options: KeyframeStoreOptions
@@ -67,10 +75,15 @@ export class KeyframeStore {
     if (this.#last === sequence) this.#last = undefined
     await keyframes.remove(stream, sequence)
   }
-  /** Makes one of the place the index has reached, when the last one is `every` entries or more before it. Those not needed go. */
+  /**
+   * Makes one of the place the index has reached, when the last one is `every` entries or more before it. Those not needed go. Rejects
+   * with IndexAltered when what the index holds is not what was folded: a keyframe is the present for who starts at it.
+   */
   async keep({ store, reached: { sequence, chain }, every, state }: Keeping): Promise<void> {
     const { stream, keyframes, clock } = this.#options
     const began = clock.now()
+    const { tally } = store
+    if (store.lastSequence !== sequence) return
     if (chain?.hash === undefined || chain.sequence !== sequence || began < this.#notBefore) return
     if (this.#last === undefined) this.#last = (await keyframes.list(stream)).at(-1)?.sequence ?? 0
     // One of behind the log's end is of a log that lost its end: it counts for nothing, and goes.
@@ -78,12 +91,12 @@ export class KeyframeStore {
     // One that can't be made is not tried again with each entry that comes.
     this.#last = sequence
     try {
-      await this.#make({ store, sequence, hash: chain.hash, state })
+      await this.#make({ store, sequence, hash: chain.hash, state, tally })
     } finally {
       this.#notBefore = clock.now() + REST * (clock.now() - began)
     }
   }
-  async #make({ store, sequence, hash, state }: Pick<Keeping, 'store' | 'state'> & Pick<Keyframe, 'sequence' | 'hash'>): Promise<void> {
+  async #make({ store, sequence, hash, state, tally }: Making): Promise<void> {
     const { stream, keyframes, seal, clock } = this.#options
     const { identity = '', epoch, quarantined } = await state()
     const { making } = store
@@ -93,6 +106,8 @@ export class KeyframeStore {
     // What it was read from may have been begun anew, or compacted up to a later place, meanwhile.
     if (store.making !== making || store.lastSequence < sequence || time === undefined) return
     if (now.floor > sequence || now.identity !== identity || now.epoch !== epoch) return
+    if (tally !== undefined && Buffer.compare(tallyOf(standing).bytes, tally) !== 0)
+      throw new IndexAltered(`${stream}: the index does not hold what was folded into it up to ${sequence}; it is made anew`)
     const aside = quarantined.filter((one) => one <= sequence)
     const keyframe: Keyframe = { stream, identity, epoch, quarantined: aside, sequence, hash, time, standing }
     await keyframes.put(stream, sequence, await encodeKeyframe(keyframe, seal))

@@ -26,6 +26,8 @@ import type { LogEntry } from '#events/Log.ts'
 import type { Clock } from '#services/platform/Clock.ts'
 import type { Keyframe } from '#services/platform/past/Keyframe.ts'
 import type { PastStore, Reached, Taken } from '#services/platform/past/PastIndex.ts'
+import { Tally, tallyOf } from '#services/platform/past/Tally.ts'
+import { prepared, type MomentRow, type PlaceRow } from './database.ts'
 import { Packs } from './Packs.ts'
 import { forkOf, SCHEMA, VERSION } from './schema.ts'
 import { SqliteReader } from './SqliteReader.ts'
@@ -34,7 +36,6 @@ import { OUTDATED, EXPIRED, NAMELESS, UNSAID, HAS, ENDED } from './trimming.ts'
 
 /** Objects whose place in the index is at hand: the ones that change again. */
 const KNOWN = 65_536
-const CACHE_KIB = 32 * 1024
 /** Objects, or lives, that are looked at in one slice of giving back room. */
 const SLICE = 2_000
 
@@ -47,22 +48,8 @@ interface Known {
   readonly namespace: number
   /** Since when it is there; undefined: it is not. */
   born: number | undefined
-}
-
-interface PlaceRow {
-  readonly identity: string
-  readonly sequence: number
-  readonly chain: number
-  readonly hash: Uint8Array | null
-  readonly floor: number
-  readonly trimmed: number
-  readonly gone: number
-}
-
-interface MomentRow {
-  readonly first: number
-  readonly last: number
-  readonly time: number
+  /** Which version of it stands. */
+  version: number | undefined
 }
 
 const pointerOf = (folder: string, stream: string): string => join(folder, `${stream}.current`)
@@ -86,6 +73,8 @@ export class SqlitePast extends SqliteReader implements PastStore {
   #last = 0
   #moment: MomentRow | undefined
   #trimAt = 0
+  /** Undefined: it is to be read from where it is kept. */
+  #tally: Tally | undefined
 
   readonly #describe: Describe
   readonly #onMade: (file: string) => void
@@ -142,7 +131,7 @@ export class SqlitePast extends SqliteReader implements PastStore {
     closeSync(openSync(join(this.#path, name), 'wx', 0o600))
     const database = prepared(new DatabaseSync(join(this.#path, name)))
     database.exec(`BEGIN; ${SCHEMA}; COMMIT`)
-    database.prepare('INSERT INTO place VALUES (1, ?, 0, 0, NULL, 0, 0, 0, 0)').run(identity)
+    database.prepare('INSERT INTO place VALUES (1, ?, 0, 0, NULL, 0, 0, 0, 0, ?)').run(identity, new Tally().bytes)
     const pointer = pointerOf(this.#path, this.stream)
     writeFileSync(`${pointer}.new`, `${name}\n`, { mode: 0o600 })
     renameSync(`${pointer}.new`, pointer)
@@ -173,6 +162,7 @@ export class SqlitePast extends SqliteReader implements PastStore {
     this.#known.clear()
     this.#numbers.clear()
     this.#packs.forget()
+    this.#tally = undefined
   }
   /** What it writes to now. */
   get file(): string {
@@ -189,9 +179,11 @@ export class SqlitePast extends SqliteReader implements PastStore {
         // Since when it was there matters to moments before the keyframe alone.
         this.#put('INSERT INTO living VALUES (?, ?, ?, ?)').run(known.collection, known.object, known.namespace, version)
         known.born = version
+        known.version = version
       }
       this.#put('INSERT INTO moment VALUES (?, ?, ?)').run(sequence, sequence, time)
       this.#put('UPDATE place SET sequence = ?, chain = ?, hash = ?, begins = ?').run(sequence, sequence, hash, sequence)
+      this.#put('UPDATE place SET standing = ?').run((this.#tally = tallyOf(standing)).bytes)
     })
     this.#last = sequence
     this.#moment = { first: sequence, last: sequence, time }
@@ -203,12 +195,18 @@ export class SqlitePast extends SqliteReader implements PastStore {
   override close(): void {
     this.#forget()
   }
+  get tally(): Uint8Array | undefined {
+    return this.#place().standing ?? undefined
+  }
   take(taken: readonly Taken[], { sequence, chain }: Reached): void {
     this.#atOnce(() => {
+      const { standing } = this.#place()
+      const tally = (this.#tally ??= new Tally(standing ?? undefined))
       for (const { entry, event } of taken) this.#entry(entry, event)
       this.#packs.settle()
       this.#put('UPDATE moment SET last = ? WHERE first = ?').run(this.#moment?.last ?? 0, this.#moment?.first ?? 0)
       this.#put('UPDATE place SET sequence = ?, chain = ?, hash = ?').run(sequence, chain?.sequence ?? 0, chain?.hash ?? null)
+      if (standing !== null) this.#put('UPDATE place SET standing = ?').run(tally.bytes)
     })
     this.#last = Math.max(this.#last, sequence)
     super.reached(sequence, this.#file)
@@ -220,8 +218,12 @@ export class SqlitePast extends SqliteReader implements PastStore {
     this.#when(sequence, decidedAt(entry))
     const key = event ? keyOfSubject(this.stream, subject) : undefined
     if (key === undefined) return
-    const known = this.#knownOf(resourceId(key), objectId(key.namespace, key.name))
+    const [collection, id] = [resourceId(key), objectId(key.namespace, key.name)]
+    const known = this.#knownOf(collection, id)
     const deleted = headers['reckon-deleted'] === 'true'
+    if (known.version !== undefined) this.#tally?.toggle({ collection, id, version: known.version })
+    if (!deleted) this.#tally?.toggle({ collection, id, version: sequence })
+    known.version = deleted ? undefined : sequence
     const { labels, fields } = this.#describe(key, entry)
     this.#put('INSERT INTO version VALUES (?, ?, ?, ?)').run(
       known.object,
@@ -276,10 +278,14 @@ export class SqlitePast extends SqliteReader implements PastStore {
     const living =
       found &&
       (this.#put('SELECT born FROM living WHERE collection = ? AND object = ?').get(collection, object) as { born: number } | undefined)
-    const made: Known = { collection, object, namespace, born: living?.born }
+    const made: Known = { collection, object, namespace, born: living?.born, version: living && this.#lastOf(object) }
     this.#known.set(slot, made)
     if (this.#known.size > KNOWN) this.#known.delete(this.#known.keys().next().value as string)
     return made
+  }
+  #lastOf(object: number): number {
+    const { last } = this.#put('SELECT max(version) AS last FROM version WHERE object = ?').get(object) as { last: number | null }
+    return Math.floor((last ?? 0) / 2)
   }
   #numberOf(table: 'collection' | 'namespace' | 'said', column: 'name' | 'text', text: string): number {
     const slot = `${table} ${text}`
@@ -312,7 +318,7 @@ export class SqlitePast extends SqliteReader implements PastStore {
     if (first <= gone) return
     this.#atOnce(() => {
       this.#put('DELETE FROM moment WHERE last < ?').run(first)
-      this.#put('UPDATE place SET gone = ?').run(first)
+      this.#put('UPDATE place SET gone = ?, standing = NULL').run(first)
     })
     this.#trimAt = 0
     this.#moment = this.#put('SELECT * FROM moment ORDER BY first DESC LIMIT 1').get() as MomentRow | undefined
@@ -380,13 +386,6 @@ export class SqlitePast extends SqliteReader implements PastStore {
       throw error
     }
   }
-}
-
-const prepared = (database: DatabaseSync): DatabaseSync => {
-  database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -${CACHE_KIB}`)
-  // What a long step made of the write-ahead log is given back.
-  database.exec('PRAGMA journal_size_limit = 67108864')
-  return database
 }
 
 export const isSqlite = (error: unknown): boolean => (error as { code?: string } | undefined)?.code === 'ERR_SQLITE_ERROR'

@@ -3,7 +3,8 @@
  * another, so that the one at a moment is one step in one tree. `living` and `gone`: from which sequence on an object was there, and
  * until which. `moment`: which sequences were decided in which millisecond. `begins` is 0, or the place of the keyframe that an index
  * began with: of before there is nothing in it. `said`: labels, and fields that lists are narrowed by, as JSON, each once; a version
- * without them may have any. `pack` and `waiting`: the entries themselves (`pack.ts`).
+ * without them may have any. `standing`: the tally of what stands at `sequence`; NULL once entries have left by themselves. `pack` and
+ * `waiting`: the entries themselves (`pack.ts`).
  *
  * What was there at a moment must cost what was there, not what ever was: names of pods are random and come and go by the million. So
  * an interval of `gone` is filed under the one number between its ends that is divisible by the highest power of two (`forkOf`), and a
@@ -11,13 +12,13 @@
  * "Managing Intervals Efficiently in Object-Relational Databases", VLDB 2000). An ordinary index over (born, died) would go
  * through everything that was born before; an R-tree of SQLite counts in 32-bit floats.
  */
-export const VERSION = 3
+export const VERSION = 4
 
 export const SCHEMA = `
 CREATE TABLE place (
   one INTEGER PRIMARY KEY CHECK (one = 1), identity TEXT NOT NULL, sequence INTEGER NOT NULL, chain INTEGER NOT NULL, hash BLOB,
   floor INTEGER NOT NULL, trimmed INTEGER NOT NULL, gone INTEGER NOT NULL,
-  begins INTEGER NOT NULL
+  begins INTEGER NOT NULL, standing BLOB
 );
 CREATE TABLE collection (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE object (id INTEGER PRIMARY KEY, collection INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (collection, name));

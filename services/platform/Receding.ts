@@ -14,13 +14,17 @@ export interface RecedingOptions {
   failed(): boolean
   /** Subjects whose last entry was before `first` are empty now. */
   forget(first: number): void
-  /** What stood before `first` has left the stream by itself. */
+  /** Everything up to here is folded. */
+  folded(): number
+  /** What stands before `first`, with everything folded that was there with it, has left the stream by itself. */
   leave(first: number): void
 }
 
 export class Receding {
   readonly #options: RecedingOptions
   #first = 1
+  /** Where the stream began and ended, at a time when not all of that was folded. */
+  #seen: Pick<LogState, 'first' | 'last'> | undefined
   #expiry: Timer | undefined
   #compaction: Timer | undefined
   /** History before this is compacted; 0 when all of it is there. */
@@ -65,11 +69,25 @@ export class Receding {
     }
     this.look().then(again, again)
   }
-  async expire(): Promise<void> {
+  /** Resolves to where the stream begins now. */
+  async expire(): Promise<number> {
+    const { expires, state, failed, folded } = this.#options
     // Of a stream that keeps everything nothing leaves by itself: a beginning that is gone is damage, and nothing to follow.
-    if (!this.#options.expires) return
-    const { first } = await this.#options.state()
-    if (first <= this.#first || this.#options.failed()) return
+    if (!expires) return 1
+    const { first, last } = await state()
+    if (failed()) return this.#first
+    // An object's entry is gone as well when a newer one has taken its place, which is stored and perhaps not folded yet: only what is
+    // there without it is gone. Who follows a part of the stream is past its end when something comes from behind it.
+    if (this.#seen !== undefined && folded() >= this.#seen.last) {
+      this.#leave(this.#seen.first)
+      this.#seen = undefined
+    }
+    if (folded() >= last) this.#leave(first)
+    else if (first > this.#first) this.#seen ??= { first, last }
+    return first
+  }
+  #leave(first: number): void {
+    if (first <= this.#first) return
     this.#first = first
     this.#options.leave(first)
   }

@@ -55,6 +55,8 @@ export class View {
   #newestUpTo = 0
   /** Subjects whose last entry so far is no event of ours, and the place of the first that is none: an object may stand behind it. */
   readonly #hidden = new Map<string, number>()
+  /** Ends its start: what had waited for a key may be found damaged then. */
+  #abandon: (error: Error) => void = () => {}
   onFailed: (error: Error) => void = () => {}
 
   constructor(stream: StreamName, log: Log, clock: Clock, options: ViewOptions) {
@@ -72,12 +74,14 @@ export class View {
       expires: options.expires === true,
       failed: () => this.#failed !== undefined,
       forget: (first) => this.objects.forget(first),
+      folded: () => this.objects.sequence,
       leave: (first) => this.#leave(first)
     })
     if (options.vault === undefined) return
     const onFailed = (error: Error): void => {
       this.#subscription?.close()
       this.#fail(error)
+      this.#abandon(error)
     }
     this.#early = new Early({ vault: options.vault, clock, onEntries: (entries) => this.#take(entries), onFailed })
   }
@@ -132,25 +136,27 @@ export class View {
     }
   }
   #catchUp(state: LogState, from: number): Promise<void> {
-    let ready = false
     return new Promise((resolve, reject) => {
       this.#subscription = this.log.follow({
         from,
         onEntries: (entries) => (this.#early === undefined ? this.#take(entries) : this.#early.push(entries)),
-        onCaughtUp: (last) => {
-          ready = true
-          resolve(this.#ready(last, state))
-        },
-        onFailed: (error) => (ready ? this.#fail(error) : reject(error))
+        onCaughtUp: (last) => this.#behindEarly(() => resolve(this.#ready(last, state))),
+        onFailed: (error) => (this.objects.loading ? reject(error) : this.#fail(error))
       })
     })
   }
+  /** Where it is caught up with the log, an entry may still wait for its key: what is called folded before it is, would be passed over. */
+  #behindEarly(work: () => void): void {
+    return this.#early === undefined ? work() : this.#early.behind(work)
+  }
   /** `newestUpTo`: of what stands up to there, each subject's last entry is read. */
   #load(state: LogState, newestUpTo: number): Promise<void> {
+    this.#early?.reset()
     this.objects.beginLoad()
     this.#newestUpTo = newestUpTo
     this.#hidden.clear()
     return new Promise((resolve, reject) => {
+      this.#abandon = reject
       const failed = (error: Error): void => {
         this.#fail(error)
         void this.#judged(error, state).then(reject)
@@ -160,14 +166,15 @@ export class View {
         from: state.floor > 0 ? 1 : state.first,
         ...(newestUpTo === 0 ? {} : { newestUpTo }),
         onEntries: (entries) => (this.#early === undefined ? this.#take(entries) : this.#early.push(entries)),
-        onCaughtUp: (last) => {
-          const ready = (): void => resolve(this.#ready(last, state))
-          if (this.#hidden.size === 0) return ready()
-          if (this.integrity !== undefined) return void this.#uncover().then(ready, failed)
-          // Who may not read single entries reads them all: it is rare.
-          subscription.close()
-          this.#load(state, 0).then(resolve, reject)
-        },
+        onCaughtUp: (last) =>
+          this.#behindEarly(() => {
+            const ready = (): void => resolve(this.#ready(last, state))
+            if (this.#hidden.size === 0) return ready()
+            if (this.integrity !== undefined) return void this.#uncover().then(ready, failed)
+            // Who may not read single entries reads them all: it is rare.
+            subscription.close()
+            this.#load(state, 0).then(resolve, reject)
+          }),
         onFailed: failed
       })
       this.#subscription = subscription
@@ -271,12 +278,15 @@ export class View {
     this.#fail(damaged)
     throw damaged
   }
-  /** Asks the stream what has left it. Writers call it too: an object that expired there can't be written on what stands here. */
-  expire(): Promise<void> {
-    return this.#receding.expire()
+  /**
+   * Asks the stream what has left it. Writers call it of objects that can't be written on what stands here, because the log has an
+   * older entry on their subjects, or none.
+   */
+  async expire(keys: readonly ObjectKey[] = []): Promise<void> {
+    this.#leave(await this.#receding.expire(), keys)
   }
-  #leave(first: number): void {
-    for (const change of this.objects.expire(first)) {
+  #leave(first: number, keys?: readonly ObjectKey[]): void {
+    for (const change of this.objects.expire(first, keys)) {
       for (const subscriber of this.#subscribers) subscriber(change)
       change.previous?.outdated()
     }

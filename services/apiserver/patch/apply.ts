@@ -4,7 +4,7 @@ import { same } from '#events/meta/faults.ts'
 import { isObject } from '#events/meta/json.ts'
 import { badRequest, type StatusCause } from '#events/Refusal.ts'
 import type { TypeSchema } from '#events/schema/Schema.ts'
-import { intersection, minus, paths, union, type FieldSet } from './fieldSet.ts'
+import { intersection, minus, paths, union, unionOf, type FieldSet } from './fieldSet.ts'
 import { bare, differenceOf, newEntry, owned, updated, withoutFields, type Writer } from './managedFields.ts'
 import { isSame, losing, managersOf, written, type Manager } from './managers.ts'
 import { changedIn, compareValues, removeItems, setOf, withNamedFields, type Comparison } from './ownedFields.ts'
@@ -60,7 +60,7 @@ const pruned = (shape: Shape, merged: KubeObject, managers: readonly Manager[], 
   const mergedSet = named(setOf(shape, merged))
   const lastSet = named(last)
   const left = named(setOf(shape, without_(lastSet)))
-  const everybodys = named(managers.reduce<FieldSet | undefined>((sum, { set }) => union(sum, set), undefined))
+  const everybodys = named(unionOf(managers.map(({ set }) => set)))
   const kept = without_(minus(mergedSet, union(left, everybodys)))
   // What nobody owned, and what only stood in something that went, was not this manager's to remove.
   return without_(intersection(minus(mergedSet, named(setOf(shape, kept))), lastSet))
@@ -129,11 +129,13 @@ interface Conflict {
   readonly set: FieldSet
 }
 
-const conflictsWith = (managers: readonly Manager[], difference: Comparison): Conflict[] =>
-  managers.flatMap(({ entry, set }) => {
-    const shared = intersection(set, changedIn(difference))
+const conflictsWith = (managers: readonly Manager[], difference: Comparison): Conflict[] => {
+  const changed = changedIn(difference)
+  return managers.flatMap(({ entry, set }) => {
+    const shared = intersection(set, changed)
     return shared === undefined ? [] : [{ entry, set: shared }]
   })
+}
 
 /**
  * What client-side apply left as it is may be taken over from it by kubectl: who applied it then applies it now (KEP-555, "upgrade"). Any
@@ -153,7 +155,7 @@ const unlessLastApplied = ({ type, live, manager }: Apply, conflicts: readonly C
   const { added, modified, removed } = compareValues(shape, applied, live)
   const allowed = minus(minus(minus(setOf(shape, applied), modified), added), removed)
   const left = conflicts.flatMap(({ entry, set }) => {
-    const rest = minus(set, allowed)
+    const rest = minus(set, intersection(set, allowed))
     return rest === undefined ? [] : [{ entry, set: rest }]
   })
   return left

@@ -52,6 +52,23 @@ export const union = (a: FieldSet | undefined, b: FieldSet | undefined): FieldSe
   return nodeOf(isMember(a) || isMember(b), children)
 }
 
+/** Of many sets in one go: added up one by one, what has come together is copied with each of them, and managers come by the thousand. */
+export const unionOf = (sets: readonly (FieldSet | undefined)[]): FieldSet | undefined => {
+  const some = [...new Set(sets)].filter((set) => set !== undefined)
+  if (some.length <= 1) return some[0]
+  const parts = new Map<string, FieldSet[]>()
+  for (const set of some)
+    for (const segment in set) {
+      if (segment === SELF) continue
+      const known = parts.get(segment)
+      if (known === undefined) parts.set(segment, [set[segment] as FieldSet])
+      else known.push(set[segment] as FieldSet)
+    }
+  const children: Children = {}
+  for (const [segment, nodes] of parts) children[segment] = unionOf(nodes) as FieldSet
+  return nodeOf(some.some(isMember), children)
+}
+
 /** Members of `a` that are not members of `b`; a parent in `b` does not take what is below it. `a` itself where nothing goes. */
 export const minus = (a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined => {
   if (a === undefined || b === undefined) return a
@@ -114,14 +131,19 @@ const byValue = (a: unknown, b: unknown): number => {
   return byText(String(a), String(b))
 }
 
-const bySegment: Order = (a, b) => {
+/** A segment, and what it is compared by: read once, and not with each comparison. */
+type Read = readonly [segment: string, value: unknown]
+
+const readSegment = (segment: string): Read => {
+  if (segment.startsWith('v:')) return [segment, JSON.parse(segment.slice(2))]
+  return [segment, segment.startsWith('k:') ? Object.entries(JSON.parse(segment.slice(2)) as object) : undefined]
+}
+
+const bySegment = ([a, valueOfA]: Read, [b, valueOfB]: Read): number => {
   if (a[0] !== b[0]) return KINDS.indexOf(a[0] as string) - KINDS.indexOf(b[0] as string)
-  if (a[0] === 'v') return byValue(JSON.parse(a.slice(2)), JSON.parse(b.slice(2)))
+  if (a[0] === 'v') return byValue(valueOfA, valueOfB)
   if (a[0] !== 'k') return byText(a, b)
-  const [left, right] = [a, b].map((segment) => Object.entries(JSON.parse(segment.slice(2)) as object)) as [
-    [string, unknown][],
-    [string, unknown][]
-  ]
+  const [left, right] = [valueOfA, valueOfB] as [[string, unknown][], [string, unknown][]]
   for (let at = 0; at < Math.min(left.length, right.length); at++) {
     const [[name, value], [otherName, otherValue]] = [left[at] as [string, unknown], right[at] as [string, unknown]]
     const order = byText(name, otherName) || byValue(value, otherValue)
@@ -130,18 +152,24 @@ const bySegment: Order = (a, b) => {
   return left.length - right.length
 }
 
+const inOrder = (segments: readonly string[]): readonly string[] =>
+  segments.length <= 1
+    ? segments
+    : segments
+        .map(readSegment)
+        .sort(bySegment)
+        .map(([segment]) => segment)
+
 /** The same set in the order upstream writes it in. */
 export const sorted = (set: FieldSet): FieldSet => {
   const result: Children = {}
-  for (const segment of Object.keys(set).toSorted(bySegment)) result[segment] = sorted(set[segment] as FieldSet)
+  for (const segment of inOrder(Object.keys(set))) result[segment] = sorted(set[segment] as FieldSet)
   return result
 }
 
 /** The members, as people read them (`.spec.containers[name="web"].image`), in upstream's order: a node's own before those below. */
 export const paths = (set: FieldSet, prefix = ''): string[] => {
-  const segments = Object.keys(set)
-    .filter((segment) => segment !== SELF)
-    .toSorted(bySegment)
+  const segments = inOrder(Object.keys(set).filter((segment) => segment !== SELF))
   return [
     ...segments.filter((segment) => holds(set, segment)).map((segment) => prefix + readable(segment)),
     ...segments.flatMap((segment) => paths(set[segment] as FieldSet, prefix + readable(segment)))

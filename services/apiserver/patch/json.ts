@@ -8,6 +8,11 @@ export type Patched = { readonly ok: unknown } | { readonly refused: { readonly 
 const MOST_OPERATIONS = 10_000
 /** Bytes all copies of a patch may add together; as upstream, the largest request. */
 const MOST_COPIED = 3 * 1024 * 1024
+/**
+ * List items all operations of a patch may push along together. Upstream has no such limit and a thread for each request; here
+ * everybody waits, half a second for so many.
+ */
+const MOST_PUSHED = 50_000_000
 const OPERATIONS = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test'])
 const FORBIDDEN = /(^|\/)(__proto__|prototype|constructor)(\/|$)/
 
@@ -45,7 +50,7 @@ export const applyJsonPatch = (document: unknown, operations: unknown): Patched 
         return rejected(`invalid path ${JSON.stringify(pointer ?? null).slice(0, LONGEST_SHOWN)}`)
   }
   const holder = { document: structuredClone(document) }
-  let copied = 0
+  let [copied, pushed] = [0, 0]
   for (const operation of operations as (Operation & { from?: string })[]) {
     // Pointers are applied below a holder, so that an operation on the whole document ("") works like any other.
     const moved = {
@@ -54,6 +59,8 @@ export const applyJsonPatch = (document: unknown, operations: unknown): Patched 
       ...(operation.from === undefined ? {} : { from: `/document${operation.from}` })
     } as Operation & { from?: string }
     const fits = applies(holder, moved)
+    if (fits) pushed += pushedBy(holder, moved)
+    if (pushed > MOST_PUSHED) return { refused: { code: 422, message: `the JSON patch pushes more than ${MOST_PUSHED} list items along` } }
     if (fits && moved.op === 'copy') {
       // Copies of copies double: a short patch could fill the memory.
       copied += JSON.stringify(Pointer.fromJSON(moved.from).get(holder)).length
@@ -72,8 +79,16 @@ export const applyJsonPatch = (document: unknown, operations: unknown): Patched 
 
 const INDEX = /^(?:0|[1-9]\d{0,8})$/
 
-/** Where a pointer leads: whether there is something it could be put into, and whether it is there. Own properties only. */
-const placeOf = (holder: unknown, pointer: string): { readonly open: boolean; readonly there: boolean } => {
+interface Spot {
+  /** There is something it could be put into. */
+  readonly open: boolean
+  readonly there: boolean
+  /** Items of a list that stand behind it. */
+  readonly behind?: number
+}
+
+/** Where a pointer leads. Own properties only. */
+const placeOf = (holder: unknown, pointer: string): Spot => {
   const tokens = Pointer.fromJSON(pointer).tokens.slice(1)
   const last = tokens.pop() as string
   let parent = holder
@@ -84,9 +99,16 @@ const placeOf = (holder: unknown, pointer: string): { readonly open: boolean; re
   if (Array.isArray(parent))
     return {
       open: last === '-' || (INDEX.test(last) && Number(last) <= parent.length),
-      there: INDEX.test(last) && Number(last) < parent.length
+      there: INDEX.test(last) && Number(last) < parent.length,
+      behind: INDEX.test(last) ? parent.length - Number(last) : 0
     }
   return typeof parent === 'object' && parent !== null ? { open: true, there: Object.hasOwn(parent, last) } : { open: false, there: false }
+}
+
+/** List items that get another place by an operation. */
+const pushedBy = (holder: unknown, { op, path, from }: Operation & { from?: string }): number => {
+  if (op === 'test' || op === 'replace') return 0
+  return (placeOf(holder, path).behind ?? 0) + (op === 'move' ? (placeOf(holder, from as string).behind ?? 0) : 0)
 }
 
 /** The library writes to whatever a pointer leads to; what leads to text, or to nothing of the document's own, does not apply. */

@@ -1,7 +1,7 @@
 /** The managers of an object's fields: who owns what, read from `metadata.managedFields` and written back (KEP-555). */
 import type { ManagedFieldsEntry } from '#events/KubeObject.ts'
 import { isObject } from '#events/meta/json.ts'
-import { intersection, minus, sorted, union, type FieldSet } from './fieldSet.ts'
+import { intersection, minus, sorted, unionOf, type FieldSet } from './fieldSet.ts'
 import { changedIn, type Comparison } from './ownedFields.ts'
 
 /** One manager; without `set` it owns nothing, and goes when the list is written. */
@@ -53,27 +53,31 @@ const isSegment = (segment: string): boolean => {
 const isFieldSet = (value: unknown): value is FieldSet =>
   isObject(value) && Object.entries(value).every(([segment, below]) => isSegment(segment) && isFieldSet(below))
 
+/** What {@link isSame} compares, as one text. */
+const nameOf = ({ manager, operation, apiVersion, subresource }: ManagerName): string =>
+  JSON.stringify([manager, operation, subresource ?? '', operation === 'Apply' ? '' : apiVersion])
+
 /** The managers a list names; undefined when one of its entries can't be read. */
 export const managersOf = (entries: readonly ManagedFieldsEntry[]): Manager[] | undefined => {
-  const managers: Manager[] = []
+  // By name, in the order of the list: a search for each would take the square of a list that a client may make long.
+  const managers = new Map<string, Manager>()
   for (const entry of entries) {
     const { operation, apiVersion, fieldsType, fieldsV1 = {} } = entry
     if ((operation !== 'Apply' && operation !== 'Update') || (apiVersion ?? '') === '' || fieldsType !== 'FieldsV1') return undefined
     if (!isFieldSet(fieldsV1)) return undefined
     const set = Object.keys(fieldsV1).length === 0 ? undefined : fieldsV1
-    const at = managers.findIndex((other) => isSame(other.entry, entry))
-    if (at < 0) managers.push({ entry, set })
-    else managers[at] = { entry, set }
+    managers.set(nameOf(entry), { entry, set })
   }
-  return managers
+  return [...managers.values()]
 }
 
 /** What everybody owns after a change: what was changed is lost to all, what was removed there is no more. */
 export const losing = (managers: readonly Manager[], difference: Comparison): Manager[] => {
   const changed = changedIn(difference)
+  // Of the change, what a manager has of it alone: the whole of it for each of thousands would take their product.
   return managers.map(({ entry, set }) => ({
     entry,
-    set: minus(minus(set, changed === undefined ? undefined : intersection(set, changed)), difference.removed)
+    set: minus(minus(set, intersection(set, changed)), intersection(set, difference.removed))
   }))
 }
 
@@ -100,7 +104,8 @@ export const capped = (managers: readonly Manager[]): Manager[] => {
   if (count <= MOST_UPDATERS) return [...managers]
   const kept = new Set(managers)
   const firsts = new Map<string, Manager>()
-  const buckets = new Map<string, Manager>()
+  const buckets = new Map<string, { readonly entry: ManagedFieldsEntry; readonly sets: (FieldSet | undefined)[] }>()
+  const known = new Map(managers.map((manager) => [nameOf(manager.entry), manager]))
   for (const updater of updaters) {
     if (count <= MOST_UPDATERS) break
     const { apiVersion } = updater.entry
@@ -110,16 +115,16 @@ export const capped = (managers: readonly Manager[]): Manager[] => {
       continue
     }
     const name: ManagerName = { manager: OLD_UPDATES, operation: 'Update', apiVersion }
-    const bucket = buckets.get(apiVersion) ?? [...kept].find(({ entry }) => isSame(entry, name)) ?? first
+    const old = known.get(nameOf(name)) ?? first
+    const bucket = buckets.get(apiVersion) ?? { entry: old.entry, sets: [old.set] }
     const { subresource: _, ...entry } = { ...bucket.entry, ...name }
     const { time } = updater.entry
-    const next = { entry: time === undefined ? entry : { ...entry, time }, set: union(updater.set, bucket.set) }
-    for (const gone of [bucket, updater]) kept.delete(gone)
-    kept.add(next)
-    buckets.set(apiVersion, next)
+    for (const gone of [old, updater]) kept.delete(gone)
+    bucket.sets.push(updater.set)
+    buckets.set(apiVersion, { entry: time === undefined ? entry : { ...entry, time }, sets: bucket.sets })
     count--
   }
-  return [...kept]
+  return [...kept, ...[...buckets.values()].map(({ entry, sets }) => ({ entry, set: unionOf(sets) }))]
 }
 
 /** `metadata.managedFields` as upstream writes it: appliers first, then by time; undefined when nobody owns anything. */

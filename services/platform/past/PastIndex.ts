@@ -71,6 +71,8 @@ export interface Reached {
 export interface PastStore extends PastIndex {
   /** Another one each time the contents are begun anew. */
   readonly making: string
+  /** Of what stands at `lastSequence`, as it was folded and not as it is found; absent where that is not known, or is one and the same. */
+  readonly tally?: Uint8Array | undefined
   /** Begins with what stood at a keyframe, in an index that is empty. */
   seed(keyframe: Pick<Keyframe, 'sequence' | 'hash' | 'time' | 'standing'>): void
   /** Every object that was there at `sequence`. */

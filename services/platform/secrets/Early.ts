@@ -22,6 +22,7 @@ export class Early {
   #waiting: LogEntry[] = []
   #timer: Timer | undefined
   #listening: Subscription | undefined
+  #behind: (() => void) | undefined
 
   constructor(options: EarlyOptions) {
     this.#options = options
@@ -32,7 +33,24 @@ export class Early {
     const stop = this.#timer === undefined ? all.findIndex((entry) => vault.isEarly(entry)) : this.#waiting.length > 0 ? 0 : -1
     this.#waiting = stop < 0 ? [] : all.slice(stop)
     onEntries(stop < 0 ? all : all.slice(0, stop))
-    if (this.#waiting.length > 0 && this.#timer === undefined) this.#awaitKey()
+    if (this.#waiting.length === 0) return this.#passOn()
+    if (this.#timer === undefined) this.#awaitKey()
+  }
+  /** Behind everything that was pushed so far: now, unless some of it waits. */
+  behind(work: () => void): void {
+    this.#behind = work
+    if (this.#waiting.length === 0) this.#passOn()
+  }
+  #passOn(): void {
+    const work = this.#behind
+    this.#behind = undefined
+    work?.()
+  }
+  /** What waits is not wanted any more: it will be pushed again. */
+  reset(): void {
+    this.close()
+    this.#waiting = []
+    this.#behind = undefined
   }
   close(): void {
     this.#listening?.close()

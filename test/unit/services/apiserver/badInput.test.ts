@@ -985,4 +985,23 @@ good('of what is in no namespace may name one, to no effect', async () => {
   const sent = await server.json('PUT', `${role}/${name}`, { ...object, metadata: { ...object.metadata, namespace: 'x' } })
   assert.equal([sent.code, sent.object.metadata.namespace], [200, undefined])
 })
+good("what is said of field owners counts for nothing where it can't be read, and hinders nobody afterwards", async () => {
+  for (const [at, segment] of ['k:none', 'k:null', 'k:5', 'k:[1]', 'k:"a"', 'v:none', 'i:x', 'x:a', 'a'].entries()) {
+    const path = `${MAPS}/owners-${at}`
+    const applied = (data: Record<string, string>, manager: string): Promise<{ code: number; object: KubeObject }> =>
+      server.json(
+        'PATCH',
+        `${path}?fieldManager=${manager}&force=true`,
+        { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `owners-${at}` }, data },
+        APPLY
+      )
+    const { object } = await applied({ a: '1' }, 'one')
+    const [entry] = object.metadata.managedFields as [object]
+    const lie = { ...entry, manager: 'liar', fieldsV1: { 'f:data': { [segment]: {}, [`${segment}2`]: {}, 'f:a': {} } } }
+    const sent = await server.json('PUT', path, { ...object, metadata: { ...object.metadata, managedFields: [lie] } })
+    assert.equal([sent.code, sent.object.metadata.managedFields], [200, object.metadata.managedFields], segment)
+    assert.is((await applied({ a: '2', b: '3' }, 'two')).code, 200, segment)
+    assert.equal(server.errors, [])
+  }
+})
 good.run()

@@ -125,4 +125,81 @@ costly('rules that name a billion permissions are not looked at one by one', asy
   assert.is(code, 422)
   assert.match(message, /may not name more than 100000 combinations/)
 })
+/** Who changes an object may say who owns its fields, and what is said is read again with every change. */
+const owner = (at: number, fields: string, operation = 'Apply', apiVersion = 'v1'): string =>
+  `{"manager":"m${at}","operation":"${operation}","apiVersion":"${apiVersion}","fieldsType":"FieldsV1","time":"2026-01-01T00:00:00Z","fieldsV1":{"f:data":{${fields}}}}`
+const OWNED: readonly (readonly [what: string, entries: string])[] = [
+  [
+    'five thousand managers with fields of their own',
+    numbered(5_000, (at) =>
+      owner(
+        at,
+        numbered(8, (field) => `"f:k${at}-${field}":{}`)
+      )
+    )
+  ],
+  ['twelve thousand managers of one field', numbered(12_000, (at) => owner(at, '"f:a":{}'))],
+  ['ten thousand updaters', numbered(10_000, (at) => owner(at, `"f:a${at}":{}`, 'Update'))],
+  ['updaters of thousands of versions', numbered(9_000, (at) => owner(at, '"f:a":{}', 'Update', `v${at >> 1}`))],
+  [
+    'forty thousand keys',
+    owner(
+      0,
+      numbered(40_000, (at) => `"k:{\\"a\\":\\"${(at * 7_919) % 40_000}\\",\\"b\\":1}":{}`)
+    )
+  ]
+]
+for (const [at, [what, entries]] of OWNED.entries())
+  costly(`${what}, in what is said of the owners`, async () => {
+    const [path, name] = [`${MAPS}/owned-${at}`, `"name":"owned-${at}"`]
+    const send = async (method: string, to: string, body: string, contentType: string): Promise<void> => {
+      const began = performance.now()
+      const { code, text } = await server.send({ method, path: to, headers: { 'content-type': contentType }, body }, 120_000)
+      assert.ok(code < 300, text.slice(0, 300))
+      assert.ok(performance.now() - began < 2_500, `${method} ${to} took ${Math.round(performance.now() - began)} ms`)
+      assert.equal(server.errors, [])
+    }
+    const applied = (data: string): string => `{"apiVersion":"v1","kind":"ConfigMap","metadata":{${name}},"data":{${data}}}`
+    await send('POST', MAPS, `{"metadata":{${name}}}`, 'application/json')
+    await send('PUT', path, `{"metadata":{${name},"managedFields":[${entries}]},"data":{"a":"1"}}`, 'application/json')
+    await send('PATCH', path, '{"metadata":{"labels":{"a":"b"}}}', 'application/merge-patch+json')
+    await send('PATCH', `${path}?fieldManager=z&force=true`, applied('"a":"2","b":"3"'), APPLY)
+    await send('PATCH', `${path}?fieldManager=z&force=true`, applied('"b":"3"'), APPLY)
+  })
+costly('a JSON patch that pushes a long list along with each of its operations', async () => {
+  const finalizers = numbered(40_000, (at) => `"example.com/${at}"`)
+  const { code } = await server.send({
+    method: 'POST',
+    path: MAPS,
+    headers: { 'content-type': 'application/json' },
+    body: `{"metadata":{"name":"pushed","finalizers":[${finalizers}]}}`
+  })
+  assert.is(code, 201)
+  const patch = async (count: number, operation: string): Promise<readonly [code: number, text: string]> => {
+    const began = performance.now()
+    const answer = await server.send(
+      {
+        method: 'PATCH',
+        path: `${MAPS}/pushed?dryRun=All`,
+        headers: { 'content-type': 'application/json-patch+json' },
+        body: `[${repeated(operation, count)}]`
+      },
+      60_000
+    )
+    assert.ok(performance.now() - began < 2_500, `it took ${Math.round(performance.now() - began)} ms`)
+    return [answer.code, answer.text]
+  }
+  for (const operation of [
+    '{"op":"remove","path":"/metadata/finalizers/0"}',
+    '{"op":"add","path":"/metadata/finalizers/0","value":"example.com/x"}',
+    '{"op":"move","from":"/metadata/finalizers/0","path":"/metadata/finalizers/39999"}',
+    '{"op":"copy","from":"/metadata/finalizers/1","path":"/metadata/finalizers/0"}'
+  ]) {
+    const [refused, text] = await patch(10_000, operation)
+    assert.is(refused, 422, text.slice(0, 200))
+    assert.match(text, /pushes more than 50000000 list items along/)
+  }
+  assert.is((await patch(1_000, '{"op":"remove","path":"/metadata/finalizers/0"}'))[0], 200)
+  assert.is((await patch(10_000, '{"op":"add","path":"/metadata/finalizers/-","value":"example.com/0"}'))[0], 200)
+})
 costly.run()

@@ -5,6 +5,7 @@ import { encodeEvent, type NewEvent } from '#events/Event.ts'
 import { halvesOf, joinedBody, openBody, sealedBody, sealedIn, SEALED_HEADER } from '#events/confidential.ts'
 import type { KubeObject } from '#events/KubeObject.ts'
 import type { Follow, Log } from '#events/Log.ts'
+import { subjectOf } from '#events/Subject.ts'
 import { Committer, type Outcome } from '#services/apiserver/Committer.ts'
 import { systemClock } from '#services/platform/Clock.ts'
 import { MemoryLog } from '#services/platform/MemoryLog.ts'
@@ -167,6 +168,46 @@ confidential('a key that is on its way is waited for, and everything behind the 
   assert.equal(reader.view.objects.get(KEY)?.object['data'], { p: 'three' })
 })
 
+confidential('a view that starts while a key is on its way has the object when it is ready, and what was written behind it', async () => {
+  const writer = await world()
+  const late = new MemoryLog('KEYS', systemClock)
+  const keys = new ObjectKeys({ log: late, masters: MASTER, clock: systemClock, shred: () => Promise.resolve() })
+  await keys.start()
+  await writer.store(secret('u1', 'hunter2'))
+  const other = { ...secret('u2', 'x'), kind: 'Secret', data: { p: 'three' }, metadata: { ...secret('u2', 'x').metadata, name: 'other' } }
+  await writer.logs.events.append(
+    [encodeEvent({ ...event(other), key: { ...KEY, resource: 'configmaps', name: 'other' } })].map((record) => ({
+      subject: subjectOf('EVENTS', { ...KEY, resource: 'configmaps', name: 'other' }),
+      ...record
+    }))
+  )
+  let caughtUp: (() => void) | undefined
+  const isCaughtUp = new Promise<void>((resolve) => (caughtUp = resolve))
+  const log = Object.create(writer.logs.events, {
+    state: { value: () => writer.logs.events.state() },
+    follow: {
+      value: (follow: Follow) =>
+        writer.logs.events.follow({
+          ...follow,
+          onCaughtUp: (last) => {
+            follow.onCaughtUp?.(last)
+            caughtUp?.()
+          }
+        })
+    }
+  }) as Log
+  const view = new View('EVENTS', log, systemClock, { api: builtIns, vault: new Vault(keys, 0) })
+  const starting = view.start()
+  const key = await writer.logs.keys.get(1)
+  await isCaughtUp
+  await late.append([{ subject: key!.subject, headers: {}, text: key!.text }])
+  await starting
+  assert.ok(view.objects.get(KEY) !== undefined, 'it was passed over')
+  assert.equal(view.objects.get(KEY)?.object['data'], secret('u1', 'hunter2')['data'])
+  assert.ok(view.objects.get({ ...KEY, resource: 'configmaps', name: 'other' }) !== undefined)
+  assert.is(view.objects.sequence, 2)
+  view.close()
+})
 confidential('a deletion is noted with the key, which stays until it is destroyed', async () => {
   const { keys, store } = await world()
   await store(secret('u1', 'x'))
