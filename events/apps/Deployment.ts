@@ -10,7 +10,6 @@ import { ALL_VERBS, SCALE, STATUS } from '#events/meta/verbs.ts'
 import type { FieldError } from '#events/Refusal.ts'
 import { defaultTemplate, SCALING, TEMPLATE_COLUMNS, templateCells, validateSelectorAndTemplate } from './template.ts'
 
-const REVISION = 'deployment.kubernetes.io/revision'
 const COUNTS = ['replicas', 'updatedReplicas', 'readyReplicas', 'availableReplicas', 'unavailableReplicas'] as const
 
 const isZero = (value: IntOrString | undefined): boolean => value === 0 || (value !== undefined && percentOf(value) === 0)
@@ -37,6 +36,12 @@ const validateStrategy = (strategy: NonNullable<DeploymentSpec['strategy']>, err
       errors.push(unsupported(`${path}.type`, strategy.type ?? '', ['Recreate', 'RollingUpdate']))
   }
 }
+
+/** By the container's name, so that an order is no change; robust against templates of old events. */
+const imagesOf = ({ template }: Partial<DeploymentSpec>): Record<string, unknown> =>
+  Object.fromEntries(
+    [...(template?.spec?.initContainers ?? []), ...(template?.spec?.containers ?? [])].map(({ name, image }) => [name, image])
+  )
 
 export type Deployment = apps.Deployment
 export const Deployment: Kind<apps.Deployment> = {
@@ -113,10 +118,8 @@ export const Deployment: Kind<apps.Deployment> = {
     if (deleted || before === undefined) return undefined
     if (subresource === 'status') return 'reckon.deployment.progressed.v1'
     const [was, is] = [before.spec ?? {}, after.spec ?? {}]
-    if (!same(was.template, is.template)) {
-      const rolledBack = before.metadata.annotations?.[REVISION] !== after.metadata.annotations?.[REVISION]
-      return rolledBack ? 'reckon.deployment.rolled-back.v1' : 'reckon.deployment.image-changed.v1'
-    }
+    if (!same(was.template, is.template))
+      return same(imagesOf(was), imagesOf(is)) ? 'reckon.deployment.template-changed.v1' : 'reckon.deployment.image-changed.v1'
     if (was.replicas !== is.replicas) return 'reckon.deployment.scaled.v1'
     if ((was.paused ?? false) !== (is.paused ?? false)) return is.paused ? 'reckon.deployment.paused.v1' : 'reckon.deployment.resumed.v1'
     return undefined

@@ -98,6 +98,12 @@ custom('what does not fit the schema is refused with every fault and its place',
     /spec\.size: Invalid value: "string": spec\.size in body must be of type integer: "string"/
   )
 })
+custom('is applied again with what has changed', async () => {
+  assert.is((await apply(widget('again', '{size: 1, ports: [{name: http, port: 80}]}'))).out, 'widget.example.com/again created')
+  assert.is((await apply(widget('again', '{size: 2}'))).out, 'widget.example.com/again configured')
+  assert.is(await served.ok('get', 'wd', 'again', '-o', 'jsonpath={.spec.size}{.spec.ports}'), '2')
+  await served.ok('delete', 'wd', 'again')
+})
 custom('defaults, columns, selectors, patches, the status and the scale', async () => {
   assert.is((await apply(widget('a', '{size: 1, ports: [{name: http, port: 80}]}'))).out, 'widget.example.com/a created')
   assert.is((await apply(widget('b', '{size: 2, color: green}'))).out, 'widget.example.com/b created')

@@ -112,13 +112,19 @@ const homelessFaults = (before: Objects, { key, deleted, verb }: Facts, sequence
 const emptied = (value: object | undefined): object | undefined =>
   value === undefined || Object.keys(value).length === 0 ? undefined : value
 
+/** The revision is written beside a Deployment's status, as upstream's controller does it: it raises no generation so. */
+const withoutRevision = (field: string, value: object | undefined): object | undefined =>
+  field !== 'annotations' || value === undefined
+    ? value
+    : Object.fromEntries(Object.entries(value).filter(([name]) => name !== 'deployment.kubernetes.io/revision'))
+
 /** Who says how things are takes nothing of the metadata away: a status write may, and nobody here means to. */
 const strippedFaults = (before: Objects, { key, verb, source }: Facts, { sequence, text }: LogEntry): string[] => {
   const old = before.get(key)?.object.metadata
   if (old === undefined || !verb.endsWith('/status')) return []
   const { metadata } = JSON.parse(text) as KubeObject
   return (['labels', 'annotations', 'finalizers', 'ownerReferences'] as const)
-    .filter((field) => !same(emptied(old[field]), emptied(metadata[field])))
+    .filter((field) => !same(emptied(withoutRevision(field, old[field])), emptied(withoutRevision(field, metadata[field]))))
     .map((field) => `event ${sequence}: ${source} changed the ${field} of ${keyId(key)} by a status`)
 }
 

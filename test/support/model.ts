@@ -136,8 +136,10 @@ export class Model {
     if (resourceVersion !== undefined && resourceVersion !== old.metadata.resourceVersion) return 'Conflict'
     if (uid !== undefined && uid !== old.metadata.uid) return 'Conflict'
     const status = ask.subresource === 'status'
+    // Of a Deployment's metadata a status write may change all but the labels; no other controller's asks to.
+    const annotations = next.metadata.annotations
     const merged: KubeObject = status
-      ? { ...old, status: next['status'] }
+      ? { ...old, metadata: { ...old.metadata, ...(annotations === undefined ? {} : { annotations }) }, status: next['status'] }
       : kind.hasStatus === true
         ? { ...next, status: old['status'] }
         : next

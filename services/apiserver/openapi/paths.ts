@@ -11,6 +11,7 @@ interface Operation {
   /** Query parameters by name. */
   readonly query: readonly string[]
   readonly body?: Json
+  readonly bodyTypes?: readonly string[]
   readonly result: Json
   readonly resultCodes: readonly number[]
   readonly description: string
@@ -58,6 +59,11 @@ const PATCH_TYPES = [
   'application/strategic-merge-patch+json',
   'application/apply-patch+yaml'
 ]
+/**
+ * Custom kinds have no strategic merge, and must not say they do: kubectl (1.28 and newer) applies with the patch type that it finds here.
+ */
+const CUSTOM_PATCH_TYPES = PATCH_TYPES.filter((type) => type !== 'application/strategic-merge-patch+json')
+const patchTypesOf = (kind: OpenApiKind): readonly string[] => (kind.schema === undefined ? PATCH_TYPES : CUSTOM_PATCH_TYPES)
 const BODY_TYPES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf']
 
 /** Subresources whose answer is a stream, not an object. */
@@ -154,6 +160,7 @@ const operationsOf = (kind: OpenApiKind, schemas: SchemaSet, served: readonly (r
       gvk,
       query: [...WRITE, 'force'],
       body: schemas.patch(),
+      bodyTypes: patchTypesOf(kind),
       result: object,
       resultCodes: [200, 201],
       description: `partially update the specified ${kind.kind}`,
@@ -223,6 +230,7 @@ const subresourceOperations = (kind: OpenApiKind, sub: DiscoverySubresource, sch
         action,
         query,
         ...(body === undefined ? {} : { body }),
+        ...(method === 'patch' ? { bodyTypes: patchTypesOf(kind) } : {}),
         resultCodes: codes,
         description: `${word} ${sub.name} of the specified ${kind.kind}`,
         id: operationId(word, kind, suffix)
@@ -241,8 +249,7 @@ const parameter = (name: string, where: 'query' | 'path', dialect: Dialect): Jso
 }
 
 const renderOperation = (operation: Operation, dialect: Dialect): Json => {
-  const { method, body, result } = operation
-  const bodyTypes = method === 'patch' ? PATCH_TYPES : BODY_TYPES
+  const { method, body, bodyTypes = BODY_TYPES, result } = operation
   const parameters = operation.query.map((name) => parameter(name, 'query', dialect))
   const content = Object.fromEntries(bodyTypes.map((type) => [type, { schema: body }]))
   const needed = method !== 'delete'

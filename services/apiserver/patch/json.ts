@@ -70,7 +70,7 @@ export const applyJsonPatch = (document: unknown, operations: unknown): Patched 
     const path = operation.path.slice(0, LONGEST_SHOWN)
     const why =
       operation.op === 'test'
-        ? `testing value ${path} failed`
+        ? `testing value ${path} failed: test failed`
         : `${operation.op} operation does not apply: doc is missing path: "${path}": missing value`
     return rejected(why)
   }

@@ -174,8 +174,9 @@ const apply = (it: Situation, sizes: Sizes): Ask[] => {
   }
   if (current !== undefined) {
     const revision = String(nextRevision(it))
+    // Beside the status, as upstream's does it: a change of the deployment itself would raise its generation, which is for what people ask.
     if (deployment.metadata.annotations?.[REVISION] !== revision)
-      asks.push(merge(Deployment, deployment, { metadata: { annotations: { [REVISION]: revision } } }))
+      asks.push(merge(Deployment, deployment, { metadata: { annotations: { [REVISION]: revision } } }, 'status'))
   }
   return [...asks, ...said]
 }

@@ -118,6 +118,11 @@ create('is available and complete in the end', () => {
   assert.equal(counts, { observedGeneration: 1, replicas: 3, updatedReplicas: 3, readyReplicas: 3, availableReplicas: 3 })
   assert.is(the(model).metadata.annotations?.['deployment.kubernetes.io/revision'], '1')
 })
+create('says the revision beside the status: a generation is raised by who changes the deployment', () => {
+  const model = given(web())
+  for (const ask of withoutNotices(model.decide(deployment, KEY))) model.perform(ask)
+  assert.equal(shown(model.decide(deployment, KEY)), ['patch/status deployments web'])
+})
 create('takes another name when the first is taken', () => {
   const hash = templateHash(template('web:1'))
   const model = given(web(), {

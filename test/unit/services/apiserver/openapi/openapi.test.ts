@@ -38,6 +38,7 @@ const widget: OpenApiKind = {
   singular: 'widget',
   namespaced: true,
   verbs: ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'],
+  subresources: [{ name: 'status', verbs: ['get', 'patch', 'update'] }],
   schema: rootOfJson({ type: 'object', properties: { spec: { type: 'object', properties: { size: { type: 'integer' } } } } }, 'v1.Widget')
 }
 const kinds: readonly OpenApiKind[] = [...builtInKinds, widget]
@@ -78,6 +79,17 @@ openapi('carries what clients look for in a PATCH', () => {
     $ref: '#/components/schemas/io.k8s.api.autoscaling.v1.Scale'
   })
   assert.ok(document.paths['/apis/apps/v1/deployments']?.['get'])
+})
+
+openapi('offers the patch types a kind takes: kubectl applies custom objects by what stands there', () => {
+  const types = (path: string, group: string): readonly string[] =>
+    Object.keys(at(v3(group, 'v1').paths[path]?.['patch'], 'requestBody.content') as object)
+  const custom = ['application/json-patch+json', 'application/merge-patch+json', 'application/apply-patch+yaml']
+  const item = '/apis/example.com/v1/namespaces/{namespace}/widgets/{name}'
+  assert.equal(types(item, 'example.com'), custom)
+  assert.equal(types(`${item}/status`, 'example.com'), custom)
+  assert.ok(types('/apis/apps/v1/namespaces/{namespace}/deployments/{name}', 'apps').includes('application/strategic-merge-patch+json'))
+  assert.equal(at((openapiV2(kinds, 'v1.33.0') as unknown as Walked).paths[item]?.['patch'], 'consumes'), custom)
 })
 
 openapi('carries how lists and maps merge', () => {

@@ -40,6 +40,11 @@ const EXAMPLES: readonly (readonly [what: string, document: unknown, operation: 
 ]
 for (const [what, document, operation, expected] of EXAMPLES) patch(what, () => assert.equal(patched(document, operation), expected))
 
+patch('says of a failed test what upstream says', () => {
+  const result = applyJsonPatch({ a: 1 }, [{ op: 'test', path: '/a', value: 2 }])
+  assert.match(JSON.stringify(result), 'testing value /a failed: test failed')
+})
+
 const NOWHERE: readonly (readonly [what: string, operation: unknown, code: number])[] = [
   ['into text', { op: 'add', path: '/text/~', value: 1 }, 422],
   ['into a number', { op: 'replace', path: '/number/x', value: 1 }, 422],
