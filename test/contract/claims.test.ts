@@ -6,13 +6,10 @@ import type { Log } from '#events/Log.ts'
 import type { StreamName } from '#events/Subject.ts'
 import { NODE_PORTS } from '#services/apiserver/claims/service.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { MemoryLog } from '#services/platform/MemoryLog.ts'
+import { onBothLogs, type LogOf } from '#test/support/bothLogs.ts'
 import { claimFaults } from '#test/support/claims.ts'
-import { startNats, type TestNats } from '#test/support/nats.ts'
 import { settled, startServers, SETTINGS, type Server } from '#test/support/servers.ts'
 
-const STREAMS = ['EVENTS', 'NOTICES', 'PULSE'] as const
 const service = (name: string): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Service',
@@ -27,7 +24,7 @@ const entry = (name: string, expected?: number, on?: string) => ({
   ...(on === undefined ? {} : { on })
 })
 
-const contract = (name: string, open: () => Promise<(stream: StreamName) => Log>, close: () => Promise<void>): void => {
+const contract = (name: string, open: () => Promise<LogOf>, close: () => Promise<void>): void => {
   const claims = suite(`claims: ${name}`)
   let logs: (stream: StreamName) => Log
   claims.before(async () => void (logs = await open()))
@@ -72,20 +69,4 @@ const contract = (name: string, open: () => Promise<(stream: StreamName) => Log>
   claims.run()
 }
 
-const memory = new Map(STREAMS.map((stream) => [stream, new MemoryLog(stream, systemClock)]))
-contract(
-  'memory',
-  async () => (stream) => memory.get(stream) as MemoryLog,
-  async () => {}
-)
-
-let nats: TestNats
-contract(
-  'JetStream',
-  async () => {
-    nats = await startNats()
-    const connection = await nats.as('apiserver')
-    return (stream) => new JetStreamLog(connection, stream, { gapless: stream === 'EVENTS' })
-  },
-  () => nats.stop()
-)
+onBothLogs(contract)

@@ -11,14 +11,11 @@ import type { KubeObject } from '#events/KubeObject.ts'
 import type { Log } from '#events/Log.ts'
 import { keyOfSubject, type StreamName } from '#events/Subject.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { accepted, refused } from '#test/support/api.ts'
+import { onBothLogs, STREAMS, type LogOf } from '#test/support/bothLogs.ts'
 import { deafness, type Deafness } from '#test/support/deaf.ts'
-import { startNats, type TestNats } from '#test/support/nats.ts'
 import { settled, startServers, type Server } from '#test/support/servers.ts'
 
-const STREAMS = ['EVENTS', 'NOTICES', 'PULSE'] as const
 const LEASE = 'kube-controller-manager'
 const MARKERS = { group: '', resource: 'configmaps' }
 const DEPLOYMENTS = { group: 'apps', resource: 'deployments' }
@@ -56,7 +53,7 @@ interface Two {
   readonly log: Log
 }
 
-const contract = (name: string, open: () => Promise<(stream: StreamName) => Log>, close: () => Promise<void>): void => {
+const contract = (name: string, open: () => Promise<LogOf>, close: () => Promise<void>): void => {
   const fences = suite(`fences: ${name}`)
   let logs: (stream: StreamName) => Log
   let open2: Server[] = []
@@ -240,21 +237,4 @@ const goes = (server: Server, name: string): Promise<IntentResult> =>
 /** Where the term began that a server knows of. */
 const sequenceOf = ({ views }: Server): number => views.get({ ...MARKERS, namespace: 'kube-system', name: LEASE })?.sequence ?? 0
 
-const memory = new Map(STREAMS.map((stream) => [stream, new MemoryLog(stream, systemClock)]))
-contract(
-  'memory',
-  async () => (stream) => memory.get(stream) as MemoryLog,
-  async () => {}
-)
-
-let nats: TestNats
-contract(
-  'JetStream',
-  async () => {
-    nats = await startNats()
-    const connection = await nats.as('apiserver')
-    const logs = new Map(STREAMS.map((stream) => [stream, new JetStreamLog(connection, stream, { gapless: stream === 'EVENTS' })]))
-    return (stream) => logs.get(stream) as JetStreamLog
-  },
-  () => nats.stop()
-)
+onBothLogs(contract)

@@ -10,14 +10,11 @@ import type { StreamName } from '#events/Subject.ts'
 import { rangesOf } from '#services/apiserver/claims/ranges.ts'
 import { decide } from '#services/controller-manager/node-ipam/decide.ts'
 import { systemClock } from '#services/platform/Clock.ts'
-import { JetStreamLog } from '#services/platform/jetstream/JetStreamLog.ts'
-import { MemoryLog } from '#services/platform/MemoryLog.ts'
 import { accepted, refused } from '#test/support/api.ts'
+import { onBothLogs, type LogOf } from '#test/support/bothLogs.ts'
 import { builtIns } from '#test/support/builtIns.ts'
-import { startNats, type TestNats } from '#test/support/nats.ts'
 import { settled, startServers, SETTINGS, type Server } from '#test/support/servers.ts'
 
-const STREAMS = ['EVENTS', 'NOTICES', 'PULSE'] as const
 const podCIDRs = ['10.244.0.0/20', 'fd00:10:244::/60']
 const CONFIG = { clusterCIDRs: podCIDRs, maskSizes: { IPv4: 24, IPv6: 64 } } as const
 const node = (name: string, ...ranges: readonly string[]): KubeObject => ({
@@ -37,7 +34,7 @@ const shared = ({ views }: Server): readonly string[] => {
   )
 }
 
-const contract = (name: string, open: () => Promise<(stream: StreamName) => Log>, close: () => Promise<void>): void => {
+const contract = (name: string, open: () => Promise<LogOf>, close: () => Promise<void>): void => {
   const ranges = suite(`pod CIDRs: ${name}`)
   let logs: (stream: StreamName) => Log
   let servers: readonly Server[] = []
@@ -127,20 +124,4 @@ const contract = (name: string, open: () => Promise<(stream: StreamName) => Log>
   ranges.run()
 }
 
-const memory = new Map(STREAMS.map((stream) => [stream, new MemoryLog(stream, systemClock)]))
-contract(
-  'memory',
-  async () => (stream) => memory.get(stream) as MemoryLog,
-  async () => {}
-)
-
-let nats: TestNats
-contract(
-  'JetStream',
-  async () => {
-    nats = await startNats()
-    const connection = await nats.as('apiserver')
-    return (stream) => new JetStreamLog(connection, stream, { gapless: stream === 'EVENTS' })
-  },
-  () => nats.stop()
-)
+onBothLogs(contract)

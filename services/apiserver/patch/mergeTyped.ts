@@ -1,10 +1,7 @@
 /** Structured merge (KEP-555): what a manager applies, laid over what is there, field by field as the schema says. */
 import { isObject } from '#events/meta/json.ts'
 import type { FieldSchema } from '#events/schema/Schema.ts'
-import { fieldBelow, itemSegment, shapeFor, type Json, type Shape } from './shape.ts'
-
-const isNothing = (value: unknown): boolean =>
-  value === undefined || value === null || (Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0)
+import { fieldBelow, isNothing, itemSegment, shapeFor, type Json, type Shape } from './shape.ts'
 
 const mergeField = (field: FieldSchema | undefined, live: unknown, applied: unknown): unknown => {
   if (applied === undefined) return live

@@ -3,7 +3,7 @@ import { isObject } from '#events/meta/json.ts'
 import { same } from '#events/meta/faults.ts'
 import type { FieldSchema } from '#events/schema/Schema.ts'
 import { below, holds, LEAF, union, withSelf, type FieldSet } from './fieldSet.ts'
-import { fieldBelow, isNamed, itemSegment, shapeFor, type Json, type Shape } from './shape.ts'
+import { fieldBelow, isNamed, isNothing, itemSegment, shapeFor, type Json, type Shape } from './shape.ts'
 
 const orNothing = (children: Record<string, FieldSet>): FieldSet | undefined => {
   for (const _ in children) return children
@@ -59,11 +59,6 @@ const compareWhole = (before: unknown, after: unknown): Comparison => {
   if (after === undefined) return REMOVED
   return same(before, after) ? NONE : MODIFIED
 }
-
-const isNothing = (value: unknown): boolean =>
-  value === undefined ||
-  value === null ||
-  (Array.isArray(value) ? value.length === 0 : typeof value === 'object' && Object.keys(value).length === 0)
 
 type Collect = (segment: string, part: Comparison) => void
 

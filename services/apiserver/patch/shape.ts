@@ -49,6 +49,10 @@ export const fieldBelow = (shape: Shape, name: string): FieldSchema | undefined 
 /** Whether the schema names the field: entries of maps, and what is kept though no field describes it, are not named. */
 export const isNamed = (shape: Shape, name: string): boolean => shape.by === 'fields' && Object.hasOwn(shape.type.fields, name)
 
+/** Absent, null, or with nothing in it: which of these it is can be told only as a whole. */
+export const isNothing = (value: unknown): boolean =>
+  value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0)
+
 /** Keys that may be left out though Go omits them when they are empty; the published documents say so with a default. */
 const OPTIONAL_KEYS = new Set(['io.k8s.api.core.v1.LocalObjectReference name'])
 

@@ -6,7 +6,7 @@ import { isObject } from '#events/meta/json.ts'
 import { badRequest, Refusal } from '#events/Refusal.ts'
 import { fieldOf, type FieldSchema, type TypeSchema } from '#events/schema/Schema.ts'
 import { applyMergePatch } from './merge.ts'
-import { inOrder, keyFault, typesFault } from './strategicOrder.ts'
+import { inOrder, keyFault, kindOf, typesFault } from './strategicOrder.ts'
 import { printed } from './typedFaults.ts'
 
 type Json = Record<string, unknown>
@@ -100,9 +100,6 @@ const removePrimitives = (merged: Json, key: string, value: unknown): void => {
   const gone = new Set<unknown>(value)
   if (present.length > 0 || value.length > 0) merged[name] = present.filter((item) => !gone.has(item))
 }
-
-/** As Go tells values apart before it merges them. */
-const kindOf = (value: unknown): string => (Array.isArray(value) ? 'list' : value === null ? 'null' : typeof value)
 
 /** Undefined where nothing comes of it. */
 const mergeValue = (field: FieldSchema | undefined, original: unknown, value: unknown): unknown => {

@@ -6,7 +6,8 @@ import { printed } from './typedFaults.ts'
 const LONGEST_SHOWN = 256
 const NOWHERE = -1
 
-const kindOf = (value: unknown): string => (Array.isArray(value) ? 'list' : value === null ? 'null' : typeof value)
+/** As Go tells values apart before it merges them. */
+export const kindOf = (value: unknown): string => (Array.isArray(value) ? 'list' : value === null ? 'null' : typeof value)
 
 /** Lists merge when their items are all of one type. */
 export const typesFault = (items: readonly unknown[]): Refusal | undefined => {
